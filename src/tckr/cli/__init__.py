@@ -1,0 +1,36 @@
+"""The command line, one file per command; nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from tckr.cli import demo, report, run, stage, status
+from tckr.errors import UserError
+
+app = typer.Typer(
+    name="tckr",
+    help="Turn a private labelled image set into a synthetic one, train a Student on it alone, measure what leaked.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("run")(run.run)
+app.command("demo")(demo.demo)
+app.command("status")(status.status)
+stage.register(app)
+app.command("report", rich_help_panel=stage.PANEL)(report.report)
+
+
+def main() -> None:
+    """Run the command line: exit status 0 done, 2 a problem the user can fix, 3 audit invalid, 130 interrupted."""
+    try:
+        app()
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; what is finished is kept, the same command continues\n")
+        sys.exit(130)

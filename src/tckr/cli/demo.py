@@ -1,0 +1,19 @@
+"""`tckr demo`: the whole pipeline on scikit-learn's handwritten digits with the embedded models."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tckr.cli.run import DryRun, execute
+from tckr.cli.settings import Output, settings_from
+
+
+def demo(
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change.")] = None,
+    output: Output = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Recycle 1,797 real scans of handwritten digits: no data and no model to bring, a few minutes on two CPU cores."""
+    execute(settings_from(overrides, None, "demo", None, output), dry_run=dry_run)

@@ -1,0 +1,54 @@
+"""`tckr run`: the whole pipeline, or up to one stage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tckr.cli.settings import Arguments, Data, Name, Output, Preset, settings_from
+
+if TYPE_CHECKING:
+    from tckr.config import Settings
+    from tckr.run import RunResult
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be computed and what is whole already; compute nothing.")]
+
+
+def run(
+    arguments: Arguments = None,
+    data: Data = None,
+    until: Annotated[str, typer.Option(metavar="STAGE", help="Stop after this stage.")] = "report",
+    preset: Preset = "embedded",
+    name: Name = None,
+    output: Output = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Recycle a data set: captions, adapter, synthetic images, Teacher, soft labels, Student, audit, report.
+
+    A second call computes nothing; after a crash the same command continues. Changing a setting recomputes its stage and
+    what follows.
+    """
+    execute(settings_from(arguments, data, preset, name, output), until, dry_run)
+
+
+def execute(settings: Settings, until: str = "report", dry_run: bool = False) -> RunResult | None:
+    """Run or only show the plan; print the summary of a finished run."""
+    if dry_run:
+        from tckr.cli.status import print_plan
+
+        print_plan(settings, until)
+        return None
+    from rich.console import Console
+
+    from tckr.cli.console import ConsoleObserver
+    from tckr.cli.summary import print_summary
+    from tckr.run import run as run_pipeline
+
+    console = Console(highlight=False)
+    console.print(f"[bold]tckr[/] {settings.prepare.source} -> {settings.execution.folder}", soft_wrap=True)
+    result = run_pipeline(settings, until, ConsoleObserver(console))
+    print_summary(result, console)
+    return result
+
+

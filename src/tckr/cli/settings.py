@@ -1,0 +1,79 @@
+"""Arguments that several commands share, turned into settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tckr.errors import UserError
+
+if TYPE_CHECKING:
+    from tckr.config import Settings
+
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[CONFIG] [KEY=VALUE]...",
+        help="A YAML file or the folder of an earlier run, then settings to change, e.g. generate.cardinality=5.",
+    ),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        help="Your images: a folder CLASS_NAME/*.png|jpg|webp..., a Parquet file, a Hugging Face data set, or `digits`.",
+        show_default=False,
+    ),
+]
+Preset = Annotated[str, typer.Option(help="Where settings start from: embedded, demo or paper.")]
+Name = Annotated[str | None, typer.Option(help="Name of the run's folder; by default taken from CONFIG or --data.")]
+Output = Annotated[Path | None, typer.Option(help="Folder for runs and the artifact store.  [default: runs]", show_default=False)]
+
+
+def settings_from(
+    arguments: list[str] | None, data: str | None, preset: str, name: str | None, output: Path | None
+) -> Settings:
+    """Return the settings that the shared arguments describe.
+
+    Raises:
+        UserError: neither or both of CONFIG and --data, or settings that do not hold.
+    """
+    from tckr.config import load_settings
+
+    config, overrides = _split(arguments or [])
+    if config is None and data is None and not any(text.startswith("prepare.source=") for text in overrides) and preset != "demo":
+        raise UserError("nothing to work on; give --data FOLDER (one subfolder of images per class), a CONFIG file, or try `tckr demo`")
+    chosen = dict(text.split("=", 1) for text in overrides)
+    if data is not None:
+        overrides = [f"prepare.source={_quoted(data)}", *overrides]
+    if (name or (config is None and data)) and "execution.name" not in chosen:
+        overrides = [f"execution.name={_quoted(name or _name_of(data or ''))}", *overrides]
+    if output is not None:
+        overrides = [f"execution.output={_quoted(str(output))}", *overrides]
+    return load_settings(config, preset, overrides)
+
+
+def _split(arguments: list[str]) -> tuple[Path | None, list[str]]:
+    """Return the one CONFIG among the arguments, if any, and the overrides."""
+    configs = [text for text in arguments if "=" not in text or Path(text).exists()]
+    if len(configs) > 1:
+        raise UserError(f"found several configs: {', '.join(configs)}; give one, and settings as key=value")
+    overrides = [text for text in arguments if text not in configs]
+    if not configs:
+        return None, overrides
+    path = Path(configs[0])
+    return (path / "config.yaml" if path.is_dir() else path), overrides
+
+
+def _name_of(source: str) -> str:
+    """Return a run name made from a data source: the last part of its path, safe as a folder name."""
+    stem = Path(source.rstrip("/")).name
+    safe = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "-" for char in stem).lstrip("._-")
+    return safe[:100] or "run"
+
+
+def _quoted(text: str) -> str:
+    import json
+
+    return json.dumps(text)

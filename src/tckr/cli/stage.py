@@ -1,0 +1,46 @@
+"""One command per stage: bring the target run's artifact of that stage up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import typer
+
+from tckr.cli.run import DryRun, execute
+from tckr.cli.settings import Arguments, Data, Name, Output, Preset, settings_from
+
+PANEL = "One stage and what it needs"
+STAGE_HELP = {
+    "prepare": "Read and check the images, lock the test split, draw the membership matrix.",
+    "caption": "Describe every member image in words.",
+    "adapt": "Adapt the text-to-image model to the members with LoRA.",
+    "generate": "Draw synthetic images from `class name: caption` prompts.",
+    "teach": "Train the Teacher on the members.",
+    "label": "Let the Teacher label the synthetic images softly.",
+    "distill": "Train the Student on the synthetic images and soft labels alone.",
+    "audit": "Attack Teacher and Student for membership, with controls. Exit status 3 when a control fails.",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the stage commands to `app`."""
+    for name, text in STAGE_HELP.items():
+        app.command(name, help=text, rich_help_panel=PANEL)(_command(name))
+
+
+def _command(stage: str) -> Callable[..., None]:
+    def command(
+        arguments: Arguments = None,
+        data: Data = None,
+        preset: Preset = "embedded",
+        name: Name = None,
+        output: Output = None,
+        dry_run: DryRun = False,
+    ) -> None:
+        result = execute(settings_from(arguments, data, preset, name, output), stage, dry_run)
+        if result and stage == "audit":
+            from tckr.cli.summary import audit_is_valid
+
+            raise typer.Exit(0 if audit_is_valid(result) else 3)
+
+    return command

@@ -1,0 +1,73 @@
+"""`tckr status`: what of a run is whole, what is begun, what is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tckr.errors import UserError
+
+if TYPE_CHECKING:
+    from tckr.config import Settings
+    from tckr.engine.step import Step
+    from tckr.engine.store import Store
+
+
+def status(
+    folder: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="A run's folder; by default every run below runs/.")] = None,
+) -> None:
+    """Show which steps of a run are whole, with their time and memory."""
+    from tckr.config import load_settings
+
+    folders = [folder] if folder else sorted(path.parent for path in Path("runs").glob("*/config.yaml"))
+    if not folders:
+        raise UserError("no run below ./runs; start one with `tckr demo` or `tckr run --data FOLDER`, or name a run's folder")
+    for path in folders:
+        file = path / "config.yaml"
+        if not file.is_file():
+            raise UserError(f"{path} is no run folder (it has no config.yaml); expected e.g. runs/demo")
+        print_plan(load_settings(file))
+
+
+def print_plan(settings: Settings, until: str = "report") -> None:
+    """Print one row per step; the steps of reference runs are counted together."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from tckr.engine.store import Store
+    from tckr.run import plan
+
+    store = Store(settings.execution.store)
+    steps = plan(settings, until)
+    table = Table(title=f"{settings.execution.folder}  ({settings.prepare.source})", title_justify="left")
+    for heading in ("step", "state", "time", "peak memory", "artifact"):
+        table.add_column(heading)
+    for group in _grouped(steps):
+        table.add_row(*_row(group, store))
+    whole = sum(store.has(step) for step in steps)
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"{whole} of {len(steps)} steps are whole.")
+
+
+def _grouped(steps: list[Step]) -> list[list[Step]]:
+    """Return single steps of the target run, and the reference runs and controls of one stage together."""
+    groups: dict[str, list[Step]] = {}
+    for step in steps:
+        key = f"{step.stage} (references)" if "." in step.name else step.name
+        groups.setdefault(key, []).append(step)
+    return list(groups.values())
+
+
+def _row(group: list[Step], store: Store) -> tuple[str, str, str, str, str]:
+    whole = [step for step in group if store.has(step)]
+    manifests = [store.manifest(step) for step in whole]
+    name = group[0].name if len(group) == 1 else f"{group[0].stage} x {len(group)}"
+    begun = any(store.folder(step).with_name(store.folder(step).name + ".partial").exists() for step in group)
+    state = "whole" if len(whole) == len(group) else "begun" if begun or whole else "missing"
+    count = f" {len(whole)}/{len(group)}" if len(group) > 1 else ""
+    seconds = f"{sum(manifest['seconds'] for manifest in manifests):.1f} s" if manifests else ""
+    memory = f"{max(manifest['peak_memory_mb'] for manifest in manifests):,d} MB" if manifests else ""
+    return name, state + count, seconds, memory, str(store.folder(group[0])) if len(group) == 1 else ""

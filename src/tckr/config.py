@@ -1,0 +1,162 @@
+"""What a run computes (`RunConfig`) and where (`ExecutionConfig`), read from YAML, presets and `key=value` overrides.
+
+Settings are strict: an unknown name is an error that names the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tckr.engine.execution import ExecutionConfig
+from tckr.errors import UserError
+from tckr.stages.adapt.config import AdaptConfig
+from tckr.stages.audit.config import AuditConfig
+from tckr.stages.caption.config import CaptionConfig
+from tckr.stages.distill.config import DistillConfig
+from tckr.stages.generate.config import GenerateConfig
+from tckr.stages.label.config import LabelConfig
+from tckr.stages.prepare.config import PrepareConfig
+from tckr.stages.report.config import ReportConfig
+from tckr.stages.teach.config import TeachConfig
+
+PRESETS = {
+    "embedded": "the defaults: tiny models that ship with the package, 32 x 32 px, for two CPU cores",
+    "demo": "the defaults on scikit-learn's handwritten digits, private images shown because they are public",
+    "paper": "the published settings: BLIP-2 and Stable Diffusion 2 at 224 px; needs a GPU and a model hub",
+}
+
+
+class RunConfig(BaseModel):
+    """Everything that decides what is computed, one section per stage."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = Field(0, ge=0, description="Root seed: splits, membership, noise and initial weights derive from it.")
+    prepare: PrepareConfig = Field(default_factory=PrepareConfig)
+    caption: CaptionConfig = Field(default_factory=CaptionConfig)
+    adapt: AdaptConfig = Field(default_factory=AdaptConfig)
+    generate: GenerateConfig = Field(default_factory=GenerateConfig)
+    teach: TeachConfig = Field(default_factory=TeachConfig)
+    label: LabelConfig = Field(default_factory=LabelConfig)
+    distill: DistillConfig = Field(default_factory=DistillConfig)
+    audit: AuditConfig = Field(default_factory=AuditConfig)
+    report: ReportConfig = Field(default_factory=ReportConfig)
+
+
+class Settings(RunConfig):
+    """A whole configuration file: what and where."""
+
+    execution: ExecutionConfig = Field(default_factory=ExecutionConfig)
+
+    def run_config(self) -> RunConfig:
+        """Return what is computed, without where."""
+        return RunConfig(**{name: getattr(self, name) for name in RunConfig.model_fields})
+
+
+def load_settings(file: Path | None = None, preset: str = "embedded", overrides: Sequence[str] = ()) -> Settings:
+    """Return the settings of a preset, changed by a YAML file (which may name its own `preset`), then by `key=value`s.
+
+    Raises:
+        UserError: an unreadable file, an unknown setting or preset, or a value outside its range.
+    """
+    values = _read_yaml(file) if file else {}
+    tree = _merge(_read_preset(str(values.pop("preset", preset))), values)
+    for override in overrides:
+        tree = _merge(tree, _parse_override(override))
+    _refuse_unknown(tree)
+    try:
+        return Settings(**tree)
+    except ValidationError as error:
+        raise UserError(_explain(error)) from None
+
+
+def save_settings(settings: Settings, file: Path) -> None:
+    """Write the resolved settings as YAML that `load_settings` reads back to the same value."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def setting_names(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted name of every setting, sections included."""
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from setting_names(field.annotation, f"{prefix}{name}.")
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"no config file at {file}; give a YAML file, a run folder, or --data FOLDER") from None
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{file} cannot be read as YAML: {error}; see `tckr run --help` for the form") from None
+    if not isinstance(values or {}, dict):
+        raise UserError(f"{file} holds a {type(values).__name__}; a config is a mapping of sections, e.g. `prepare: {{source: DIR}}`")
+    return values or {}
+
+
+def _read_preset(name: str) -> dict[str, Any]:
+    if name not in PRESETS:
+        raise UserError(f"unknown preset {name!r}; expected one of {', '.join(PRESETS)}")
+    text = (resources.files("tckr") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(text) or {}
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"found {text!r}; an override has the form section.setting=value, e.g. generate.cardinality=5")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise UserError(f"the value of {text!r} is not YAML; put quotes around special characters") from None
+    for part in reversed(key.strip().split(".")):
+        parsed = {part: parsed}
+    return parsed
+
+
+def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in change.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _refuse_unknown(tree: Mapping[str, Any], model: type[BaseModel] = Settings, prefix: str = "") -> None:
+    """Raise for the first setting that `model` does not have, naming the nearest one it has."""
+    for name, value in tree.items():
+        field = model.model_fields.get(name)
+        if field is None:
+            raise UserError(_unknown(prefix + str(name)))
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            if not isinstance(value, Mapping):
+                raise UserError(f"{prefix}{name} is a section; found {value!r}; set one of its fields, e.g. "
+                                f"{prefix}{name}.{next(iter(section.model_fields))}=...")
+            _refuse_unknown(value, section, f"{prefix}{name}.")
+
+
+def _unknown(name: str) -> str:
+    known = list(setting_names())
+    near = difflib.get_close_matches(name, known, 1, 0.5)
+    same_leaf = [other for other in known if other.split(".")[-1] == name.split(".")[-1]]
+    guess = (same_leaf or near)[:1]
+    hint = f"Did you mean {guess[0]}?" if guess else "See docs/settings.md for all settings."
+    return f"unknown setting {name}. {hint}"
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        name = ".".join(str(part) for part in problem["loc"])
+        lines.append(f"setting {name}: found {problem.get('input')!r}; {problem['msg'][0].lower()}{problem['msg'][1:]}")
+    return "\n".join(lines)

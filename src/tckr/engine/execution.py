@@ -1,0 +1,54 @@
+"""Where and how fast things run. Nothing here may change what is computed, so none of it enters a fingerprint."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ExecutionConfig(BaseModel):
+    """Devices, batch sizes, workers and paths of a run on this machine."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="Name of the run's folder below `output`.")
+    output: Path = Field(Path("runs"), description="Folder that holds run folders and the artifact store.")
+    device: str = Field("auto", description="`auto` takes CUDA when torch sees it, else the CPU; or any torch device name.")
+    inference_batch_size: int = Field(64, ge=1, description="Images per forward pass where nothing is trained.")
+    workers: int = Field(0, ge=0, description="Processes for independent steps (reference runs); 0 = one per CPU core, "
+                                              "one in all on a GPU.")
+    threads: int = Field(0, ge=0, description="CPU threads of one process; 0 = all cores shared among the processes.")
+
+    @property
+    def folder(self) -> Path:
+        """Return the run's folder: config.yaml, log.jsonl, links to its artifacts, report/."""
+        return self.output / self.name
+
+    @property
+    def store(self) -> Path:
+        """Return the folder of the content-addressed store."""
+        return self.output / "store"
+
+    def torch_device(self) -> str:
+        """Return the torch device name that `device` stands for on this machine."""
+        if self.device != "auto":
+            return self.device
+        import torch  # imported here: commands that compute nothing must not pay for it
+
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    def num_workers(self, num_items: int) -> int:
+        """Return how many processes to use for `num_items` independent steps."""
+        default = 1 if self.torch_device().startswith("cuda") else available_cores()
+        return max(1, min(self.workers or default, num_items))
+
+    def threads_for(self, num_workers: int) -> int:
+        """Return the CPU threads of each of `num_workers` processes."""
+        return self.threads or max(1, available_cores() // num_workers)
+
+
+def available_cores() -> int:
+    """Return the CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,159 @@
+"""Run steps in their order, skipping what is whole; independent neighbours of one stage run side by side.
+
+A step killed in the middle is simply run again: its stage function finds its partial folder and goes on from there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from tckr.engine.execution import ExecutionConfig
+from tckr.engine.executors.local import LocalExecutor
+from tckr.engine.step import Step, StepContext
+from tckr.engine.store import Store
+
+
+class Observer(Protocol):
+    """See what the runner does: the console, or nothing."""
+
+    def started(self, steps: Sequence[Step]) -> None:
+        """Steps of one stage begin."""
+
+    def finished(self, step: Step, manifest: dict[str, Any], reused: bool) -> None:
+        """One artifact is whole."""
+
+    def track(self, total: int, unit: str, done: int = 0) -> AbstractContextManager[Callable[[int], None]]:
+        """Open a progress bar for the stage in progress."""
+
+    def warned(self, message: str) -> None:
+        """A stage has something to tell the user."""
+
+
+class Silent:
+    """Observe nothing: in worker processes, and where there is no console."""
+
+    def started(self, steps: Sequence[Step]) -> None:
+        """Ignore it."""
+
+    def finished(self, step: Step, manifest: dict[str, Any], reused: bool) -> None:
+        """Ignore it."""
+
+    def track(self, total: int, unit: str, done: int = 0) -> AbstractContextManager[Callable[[int], None]]:
+        """Count nothing."""
+        return nullcontext(lambda amount: None)
+
+    def warned(self, message: str) -> None:
+        """Ignore it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runner:
+    """Bring steps to whole artifacts in `store`, telling `observer` and the log file."""
+
+    store: Store
+    execution: ExecutionConfig
+    log_file: Path
+    observer: Observer = field(default_factory=Silent)
+
+    def run(self, steps: Sequence[Step]) -> None:
+        """Run `steps`, which are ordered so that inputs come first; what is whole is not computed again."""
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        for group in neighbours(steps):
+            missing = [step for step in group if not self.store.has(step)]
+            for step in group:
+                if step not in missing:
+                    self.observer.finished(step, self.store.manifest(step), True)
+            if missing:
+                self.observer.started(missing)
+                self._run_group(missing, self.execution.num_workers(len(group)))
+
+    def _run_group(self, steps: Sequence[Step], num_workers: int) -> None:
+        """Run independent steps. `num_workers` depends on the whole group, not on what is missing: same threads, same bits."""
+        if num_workers == 1:
+            for step in steps:
+                self._finish(step, run_step(step, self.store, self.execution, self.log_file, self.observer))
+            return
+        executor = LocalExecutor(self.execution.threads_for(num_workers))
+        job = partial(_run_and_return, store=self.store, execution=self.execution, log_file=self.log_file)
+        with self.observer.track(len(steps), "runs") as advance:
+            for step, manifest in executor.map(job, steps, num_workers):
+                self._finish(step, manifest)
+                advance(1)
+
+    def _finish(self, step: Step, manifest: dict[str, Any]) -> None:
+        self.observer.finished(step, manifest, False)
+
+
+def neighbours(steps: Sequence[Step]) -> Iterator[list[Step]]:
+    """Yield maximal stretches of adjacent steps of one stage of which none is an input of another."""
+    group: list[Step] = []
+    for step in steps:
+        independent = not group or (step.stage == group[0].stage and not _depends(step, group))
+        if not independent:
+            yield group
+            group = []
+        group.append(step)
+    if group:
+        yield group
+
+
+def _depends(step: Step, group: Sequence[Step]) -> bool:
+    names = {source.name for source in step.inputs.values()}
+    return any(member.name in names for member in group)
+
+
+def run_step(step: Step, store: Store, execution: ExecutionConfig, log_file: Path, observer: Observer) -> dict[str, Any]:
+    """Fill and commit one artifact; return its manifest."""
+    write = partial(append_log, log_file, step.name, observer)
+    with store.filling(step) as draft:
+        if draft is not None:
+            write("started", fingerprint=step.fingerprint, resumed=any(draft.out.iterdir()) or any(draft.scratch.iterdir()))
+            context = StepContext(
+                inputs={name: store.folder(source) for name, source in step.inputs.items()},
+                out=draft.out,
+                scratch=draft.scratch,
+                seed=step.seed,
+                run=step.run,
+                execution=execution,
+                track=observer.track,
+                log=write,
+            )
+            load_function(step.function)(step.config, context)
+    manifest = store.manifest(step)
+    write("whole", seconds=manifest["seconds"], peak_memory_mb=manifest["peak_memory_mb"])
+    return manifest
+
+
+def _run_and_return(
+    step: Step, *, store: Store, execution: ExecutionConfig, log_file: Path
+) -> tuple[Step, dict[str, Any]]:
+    return step, run_step(step, store, execution, log_file, Silent())
+
+
+def load_function(path: str) -> Callable[[Any, StepContext], None]:
+    """Return the function named by `package.module:name`."""
+    module, name = path.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+_LOG_LOCK = threading.Lock()
+
+
+def append_log(log_file: Path, step_name: str, observer: Observer, event: str, **fields: Any) -> None:
+    """Append one event as a JSON line; an event `warning` with a `message` is also shown to the user."""
+    line = json.dumps({"time": round(time.time(), 3), "step": step_name, "event": event, **fields}, default=str)
+    with _LOG_LOCK, log_file.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+    if event == "warning":
+        observer.warned(f"{step_name}: {fields.get('message', '')}")
+
+

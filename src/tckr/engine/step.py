@@ -1,0 +1,98 @@
+"""What a step is, and what a stage function is given. Knows neither the stages nor where artifacts lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from tckr.engine.execution import ExecutionConfig
+from tckr.engine.fingerprint import fingerprint
+
+
+class Sensitivity(StrEnum):
+    """Who may see an artifact."""
+
+    PRIVATE = "private"
+    RELEASABLE = "releasable after audit"
+    SHAREABLE = "shareable"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One computation with declared inputs.
+
+    `function` is the import path `package.module:name` of the stage function, so that a step travels to another process as
+    plain data. `run` is the row of the membership matrix (0 = target), `seed` the step's root seed.
+    """
+
+    name: str
+    stage: str
+    function: str
+    version: int
+    sensitivity: Sensitivity
+    config: BaseModel
+    seed: int
+    run: int = 0
+    inputs: Mapping[str, Step] = field(default_factory=dict)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Return the identity of the artifact: stage, version, config, seed, run and the inputs' identities."""
+        return fingerprint(
+            {
+                "stage": self.stage,
+                "version": self.version,
+                "config": self.config,
+                "seed": self.seed,
+                "run": self.run,
+                "inputs": {name: step.fingerprint for name, step in self.inputs.items()},
+            }
+        )
+
+
+class Tracker(Protocol):
+    """Show the progress of one step."""
+
+    def __call__(self, total: int, unit: str, done: int = 0) -> AbstractContextManager[Callable[[int], None]]:
+        """Open a bar of `total` units, `done` of them finished before; the yielded function advances it."""
+        ...
+
+
+class Log(Protocol):
+    """Write one event with its fields."""
+
+    def __call__(self, event: str, **fields: Any) -> None:
+        """Write the event."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepContext:
+    """Everything a stage function gets beside its config.
+
+    Attributes:
+        inputs: folder of the finished artifact of each declared input.
+        out: folder to fill. A killed step finds in it what it wrote before; on return it is committed whole.
+        scratch: folder for checkpoints and caches; survives a kill, deleted on commit.
+        seed: root seed of this step; differs between reference runs.
+        run: row of the membership matrix (0 = target).
+        execution: where to compute; never changes what is computed.
+        track: opens a progress bar.
+        log: writes one line of the run's log.
+    """
+
+    inputs: Mapping[str, Path]
+    out: Path
+    scratch: Path
+    seed: int
+    run: int
+    execution: ExecutionConfig
+    track: Tracker
+    log: Log

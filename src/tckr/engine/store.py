@@ -1,0 +1,105 @@
+"""The content-addressed store: an artifact is whole or absent.
+
+    store/<stage>/<fingerprint>/            whole: manifest.json was written last, then the folder was renamed
+    store/<stage>/<fingerprint>.partial/    being filled; kept when the process dies, found again by the next attempt
+    store/<stage>/<fingerprint>.scratch/    checkpoints and caches of the attempt; deleted on commit
+    store/<stage>/<fingerprint>.lock        held while one process fills the artifact
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from tckr.engine.fingerprint import canonical
+from tckr.engine.measure import Usage, measured
+from tckr.engine.step import Step
+
+MANIFEST = "manifest.json"
+LIBRARIES = ("torch", "diffusers", "transformers", "peft", "kornia", "numpy", "tckr")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """An artifact being filled."""
+
+    out: Path
+    scratch: Path
+
+
+@dataclass(frozen=True)
+class Store:
+    """Artifacts by fingerprint below one folder."""
+
+    root: Path
+
+    def folder(self, step: Step) -> Path:
+        """Return where the whole artifact of `step` lies or will lie."""
+        return self.root / step.stage / step.fingerprint[:20]
+
+    def has(self, step: Step) -> bool:
+        """Return whether the artifact is whole."""
+        return (self.folder(step) / MANIFEST).is_file()
+
+    def manifest(self, step: Step) -> dict[str, Any]:
+        """Return the manifest of a whole artifact."""
+        return json.loads((self.folder(step) / MANIFEST).read_text(encoding="utf-8"))
+
+    @contextmanager
+    def filling(self, step: Step) -> Iterator[Draft | None]:
+        """Yield a draft to fill and commit it when the block ends without an error; yield None if it is whole already.
+
+        A second process asking for the same artifact waits, then finds it whole.
+        """
+        final = self.folder(step)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        draft = Draft(out=_beside(final, ".partial"), scratch=_beside(final, ".scratch"))
+        with FileLock(_beside(final, ".lock")):
+            if self.has(step):
+                shutil.rmtree(draft.scratch, ignore_errors=True)
+                yield None
+                return
+            draft.out.mkdir(exist_ok=True)
+            draft.scratch.mkdir(exist_ok=True)
+            with measured() as usage:
+                yield draft
+            _write_manifest(draft.out, step, usage)
+            draft.out.rename(final)
+            shutil.rmtree(draft.scratch)
+
+
+def _beside(final: Path, suffix: str) -> Path:
+    return final.with_name(final.name + suffix)
+
+
+def _write_manifest(out: Path, step: Step, usage: Usage) -> None:
+    files = {str(path.relative_to(out)): path.stat().st_size for path in sorted(out.rglob("*")) if path.is_file()}
+    manifest = {
+        "step": step.name,
+        "stage": step.stage,
+        "fingerprint": step.fingerprint,
+        "version": step.version,
+        "config": json.loads(step.config.model_dump_json()),
+        "seed": step.seed,
+        "run": step.run,
+        "inputs": {name: source.fingerprint for name, source in step.inputs.items()},
+        "sensitivity": canonical(step.sensitivity),
+        "seconds": round(usage.seconds, 3),
+        "peak_memory_mb": round(usage.peak_memory_mb),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "libraries": {name: metadata.version(name) for name in LIBRARIES},
+        "files": files,
+    }
+    temporary = out / (MANIFEST + ".new")
+    temporary.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    os.replace(temporary, out / MANIFEST)

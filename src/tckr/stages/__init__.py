@@ -1,0 +1,1 @@
+"""The nine stages, one folder per verb; they never import one another."""

@@ -1,0 +1,15 @@
+"""The form every stage's settings share: strict, frozen, without torch."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class StageConfig(BaseModel):
+    """Settings of one stage: they enter the fingerprint whole. Raise `version` when the same settings compute something else."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    version: ClassVar[int] = 1

@@ -1,0 +1,56 @@
+"""Small real stages for the engine's tests."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from tckr.engine.step import Sensitivity, Step, StepContext
+
+
+class FakeConfig(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    value: int = 1
+    mode: Literal["write", "fail", "die"] = "write"
+    journal: str = ""
+
+
+def run(config: FakeConfig, context: StepContext) -> None:
+    """Write the sum of the inputs and `value` in two shards, noting every shard written in a journal."""
+    total = config.value + sum(int((folder / "sum.txt").read_text()) for folder in context.inputs.values())
+    for shard in range(2):
+        part = context.out / f"part{shard}.txt"
+        if not part.exists():
+            _note(config, f"{context.run}:{shard}")
+            part.write_text(str(total))
+        if shard == 0 and config.mode == "fail" and not (context.scratch / "tried").exists():
+            (context.scratch / "tried").touch()
+            raise RuntimeError("planted failure")
+        if shard == 0 and config.mode == "die":
+            time.sleep(60)
+    (context.out / "sum.txt").write_text(str(total))
+
+
+def _note(config: FakeConfig, text: str) -> None:
+    if config.journal:
+        with Path(config.journal).open("a") as file:
+            file.write(f"{text} pid={os.getpid()}\n")
+
+
+def step(name: str, config: FakeConfig | None = None, *, stage: str | None = None, run: int = 0, seed: int = 0, **inputs: Step) -> Step:
+    return Step(
+        name=name,
+        stage=stage or name,
+        function="tests.engine.fakes:run",
+        version=1,
+        sensitivity=Sensitivity.PRIVATE,
+        config=config or FakeConfig(),
+        seed=seed,
+        run=run,
+        inputs=inputs,
+    )
