@@ -99,7 +99,9 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{file} cannot be read as YAML: {error}; see `tckr run --help` for the form") from None
     if not isinstance(values or {}, dict):
-        raise UserError(f"{file} holds a {type(values).__name__}; a config is a mapping of sections, e.g. `prepare: {{source: DIR}}`")
+        raise UserError(
+            f"{file} holds a {type(values).__name__}; a config is a mapping of sections, e.g. `prepare: {{source: DIR}}`"
+        )
     return values or {}
 
 
@@ -140,8 +142,10 @@ def _refuse_unknown(tree: Mapping[str, Any], model: type[BaseModel] = Settings, 
         section = field.annotation
         if isinstance(section, type) and issubclass(section, BaseModel):
             if not isinstance(value, Mapping):
-                raise UserError(f"{prefix}{name} is a section; found {value!r}; set one of its fields, e.g. "
-                                f"{prefix}{name}.{next(iter(section.model_fields))}=...")
+                raise UserError(
+                    f"{prefix}{name} is a section; found {value!r}; set one of its fields, e.g. "
+                    f"{prefix}{name}.{next(iter(section.model_fields))}=..."
+                )
             _refuse_unknown(value, section, f"{prefix}{name}.")
 
 

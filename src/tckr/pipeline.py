@@ -9,14 +9,17 @@ A reference run is `recycle` with another row of the membership matrix; how much
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from tckr.config import RunConfig
 from tckr.data.seeds import derive_seed
 from tckr.data.sources import source_digest
 from tckr.engine.step import Sensitivity, Step
+from tckr.models.digest import checkpoint_digest
 from tckr.stages.config_base import StageConfig
+from tckr.stages.prepare.config import PrepareConfig
 
 SENSITIVITY = {
     "prepare": Sensitivity.PRIVATE,
@@ -30,6 +33,7 @@ SENSITIVITY = {
     "report": Sensitivity.SHAREABLE,
 }
 STAGES = tuple(SENSITIVITY)
+NOTHING: Mapping[str, Step] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,19 +50,18 @@ class Recycled:
 
 def pipeline(config: RunConfig) -> list[Step]:
     """Return all steps of a run, inputs before what reads them."""
-    digest = source_digest(config.prepare)
-    data = _step("prepare", config.prepare.model_copy(update={"source_digest": digest}), config.seed)
+    data = _step("prepare", config.prepare, config.seed)
     target = recycle(config, data, run=0)
     references = [recycle(config, data, run=run, generator_of=target) for run in _reference_rows(config)]
-    null = _control("null", config.teach.on_validation(), config.seed, data)
+    null = _control("null", config.teach.null_control(), config.seed, data)
     positive = _control("positive", config.teach.memorizing(), config.seed, data)
     audited = [target, *references]
     students = audited if config.audit.depth != "teacher" else [target]
     scored = {f"teacher.{run}": recycled.teacher for run, recycled in enumerate(audited)}
     scored |= {f"student.{run}": recycled.student for run, recycled in enumerate(students)}
     controls = {"control.null": null, "control.positive": positive} if references else {}
-    audit = _step("audit", config.audit, config.seed, data=data, **scored, **controls)
-    report = _step("report", config.report, config.seed, data=data, **vars(target), audit=audit)
+    audit = _step("audit", config.audit, config.seed, inputs={"data": data, **scored, **controls})
+    report = _step("report", config.report, config.seed, inputs={"data": data, **vars(target), "audit": audit})
     retrained = [recycled.teacher for recycled in references] + list(controls.values())
     labelled = [recycled.labels for recycled in students[1:]]
     distilled = [recycled.student for recycled in students[1:]]
@@ -74,13 +77,13 @@ def recycle(config: RunConfig, data: Step, *, run: int, generator_of: Recycled |
     if generator_of:
         captions, adapter, synthetic = generator_of.captions, generator_of.adapter, generator_of.synthetic
     else:
-        captions = _step("caption", config.caption, seed, run, data=data)
-        adapter = _step("adapt", config.adapt, seed, run, data=data, captions=captions)
-        synthetic = _step("generate", config.generate, seed, run, captions=captions, adapter=adapter)
-    teacher = _step("teach", config.teach, seed, run, data=data)
-    labels = _step("label", config.label, seed, run, synthetic=synthetic, teacher=teacher)
+        captions = _step("caption", config.caption, seed, run, {"data": data})
+        adapter = _step("adapt", config.adapt, seed, run, {"data": data, "captions": captions})
+        synthetic = _step("generate", config.generate, seed, run, {"captions": captions, "adapter": adapter})
+    teacher = _step("teach", config.teach, seed, run, {"data": data})
+    labels = _step("label", config.label, seed, run, {"synthetic": synthetic, "teacher": teacher})
     online = {"teacher": teacher} if config.distill.labels == "online" else {}
-    student = _step("distill", config.distill, seed, run, synthetic=synthetic, labels=labels, **online)
+    student = _step("distill", config.distill, seed, run, {"synthetic": synthetic, "labels": labels, **online})
     return Recycled(captions=captions, adapter=adapter, synthetic=synthetic, teacher=teacher, labels=labels, student=student)
 
 
@@ -100,12 +103,14 @@ def _reference_rows(config: RunConfig) -> range:
 
 
 def _control(name: str, config: StageConfig, root_seed: int, data: Step) -> Step:
-    return _step("teach", config, derive_seed(root_seed, "control", name), data=data, label=f"teach.{name}")
+    return _step("teach", config, derive_seed(root_seed, "control", name), inputs={"data": data}, name=f"teach.{name}")
 
 
-def _step(stage: str, config: StageConfig, seed: int, run: int = 0, label: str = "", **inputs: Step) -> Step:
+def _step(
+    stage: str, config: StageConfig, seed: int, run: int = 0, inputs: Mapping[str, Step] = NOTHING, *, name: str = ""
+) -> Step:
     return Step(
-        name=label or (f"{stage}.{run}" if run else stage),
+        name=name or (f"{stage}.{run}" if run else stage),
         stage=stage,
         function=f"tckr.stages.{stage}.stage:run",
         version=config.version,
@@ -114,4 +119,13 @@ def _step(stage: str, config: StageConfig, seed: int, run: int = 0, label: str =
         seed=seed,
         run=run,
         inputs=inputs,
+        reads=_reads(config),
     )
+
+
+def _reads(config: StageConfig) -> dict[str, str]:
+    """Return the digest of what a stage reads from outside the store."""
+    if isinstance(config, PrepareConfig):
+        return {"source": source_digest(config)}
+    model = getattr(config, "model", None)
+    return {"model": checkpoint_digest(model)} if model else {}

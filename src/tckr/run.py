@@ -1,9 +1,9 @@
 """Run a pipeline into a run folder: resolved config, log, links into the store, report.
 
-    runs/<name>/config.yaml       the resolved settings; `tckr run runs/<name>` continues from it
-    runs/<name>/log.jsonl         one line per event
-    runs/<name>/artifacts/<step>  link to the artifact of each step
-    runs/<name>/report/           report.html and report.json
+runs/<name>/config.yaml       the resolved settings; `tckr run runs/<name>` continues from it
+runs/<name>/log.jsonl         one line per event
+runs/<name>/artifacts/<step>  link to the artifact of each step
+runs/<name>/report/           report.html and report.json
 """
 
 from __future__ import annotations
@@ -50,9 +50,7 @@ def run(settings: Settings, until: str = "report", observer: Observer | None = N
     folder = settings.execution.folder
     save_settings(settings, folder / "config.yaml")
     store = Store(settings.execution.store)
-    runner = Runner(
-        store=store, execution=settings.execution, log_file=folder / "log.jsonl", observer=observer or Silent()
-    )
+    runner = Runner(store=store, execution=settings.execution, log_file=folder / "log.jsonl", observer=observer or Silent())
     runner.run(steps)
     artifacts = {step.name: store.folder(step) for step in steps}
     _link(folder / "artifacts", artifacts)

@@ -42,7 +42,9 @@ def _note(config: FakeConfig, text: str) -> None:
             file.write(f"{text} pid={os.getpid()}\n")
 
 
-def step(name: str, config: FakeConfig | None = None, *, stage: str | None = None, run: int = 0, seed: int = 0, **inputs: Step) -> Step:
+def step(
+    name: str, config: FakeConfig | None = None, *, stage: str | None = None, run: int = 0, seed: int = 0, **inputs: Step
+) -> Step:
     return Step(
         name=name,
         stage=stage or name,

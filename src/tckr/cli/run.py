@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from tckr.config import Settings
     from tckr.run import RunResult
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be computed and what is whole already; compute nothing.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print what would be computed and what is whole already; compute nothing.")
+]
 
 
 def run(
@@ -50,5 +52,3 @@ def execute(settings: Settings, until: str = "report", dry_run: bool = False) ->
     result = run_pipeline(settings, until, ConsoleObserver(console))
     print_summary(result, console)
     return result
-
-

@@ -28,7 +28,9 @@ Data = Annotated[
 ]
 Preset = Annotated[str, typer.Option(help="Where settings start from: embedded, demo or paper.")]
 Name = Annotated[str | None, typer.Option(help="Name of the run's folder; by default taken from CONFIG or --data.")]
-Output = Annotated[Path | None, typer.Option(help="Folder for runs and the artifact store.  [default: runs]", show_default=False)]
+Output = Annotated[
+    Path | None, typer.Option(help="Folder for runs and the artifact store.  [default: runs]", show_default=False)
+]
 
 
 def settings_from(
@@ -42,8 +44,15 @@ def settings_from(
     from tckr.config import load_settings
 
     config, overrides = _split(arguments or [])
-    if config is None and data is None and not any(text.startswith("prepare.source=") for text in overrides) and preset != "demo":
-        raise UserError("nothing to work on; give --data FOLDER (one subfolder of images per class), a CONFIG file, or try `tckr demo`")
+    if (
+        config is None
+        and data is None
+        and not any(text.startswith("prepare.source=") for text in overrides)
+        and preset != "demo"
+    ):
+        raise UserError(
+            "nothing to work on; give --data FOLDER (one subfolder of images per class), a CONFIG file, or try `tckr demo`"
+        )
     chosen = dict(text.split("=", 1) for text in overrides)
     if data is not None:
         overrides = [f"prepare.source={_quoted(data)}", *overrides]

@@ -16,14 +16,18 @@ if TYPE_CHECKING:
 
 
 def status(
-    folder: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="A run's folder; by default every run below runs/.")] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="A run's folder; by default every run below runs/.")
+    ] = None,
 ) -> None:
     """Show which steps of a run are whole, with their time and memory."""
     from tckr.config import load_settings
 
     folders = [folder] if folder else sorted(path.parent for path in Path("runs").glob("*/config.yaml"))
     if not folders:
-        raise UserError("no run below ./runs; start one with `tckr demo` or `tckr run --data FOLDER`, or name a run's folder")
+        raise UserError(
+            "no run below ./runs; start one with `tckr demo` or `tckr run --data FOLDER`, or name a run's folder"
+        )
     for path in folders:
         file = path / "config.yaml"
         if not file.is_file():

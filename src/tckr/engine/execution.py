@@ -13,12 +13,15 @@ class ExecutionConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="Name of the run's folder below `output`.")
+    name: str = Field(
+        "run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="Name of the run's folder below `output`."
+    )
     output: Path = Field(Path("runs"), description="Folder that holds run folders and the artifact store.")
     device: str = Field("auto", description="`auto` takes CUDA when torch sees it, else the CPU; or any torch device name.")
     inference_batch_size: int = Field(64, ge=1, description="Images per forward pass where nothing is trained.")
-    workers: int = Field(0, ge=0, description="Processes for independent steps (reference runs); 0 = one per CPU core, "
-                                              "one in all on a GPU.")
+    workers: int = Field(
+        0, ge=0, description="Processes for independent steps (reference runs); 0 = one per CPU core, one in all on a GPU."
+    )
     threads: int = Field(0, ge=0, description="CPU threads of one process; 0 = all cores shared among the processes.")
 
     @property

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tckr.engine.execution import ExecutionConfig
-from tckr.engine.executors.local import LocalExecutor
+from tckr.engine.executors.local import LocalExecutor, limit_threads
 from tckr.engine.step import Step, StepContext
 from tckr.engine.store import Store
 
@@ -77,8 +77,9 @@ class Runner:
                 self._run_group(missing, self.execution.num_workers(len(group)))
 
     def _run_group(self, steps: Sequence[Step], num_workers: int) -> None:
-        """Run independent steps. `num_workers` depends on the whole group, not on what is missing: same threads, same bits."""
+        """Run independent steps; `num_workers` depends on the whole group, not on what is missing, so a resumed run does too."""
         if num_workers == 1:
+            limit_threads(self.execution.threads_for(1))
             for step in steps:
                 self._finish(step, run_step(step, self.store, self.execution, self.log_file, self.observer))
             return
@@ -133,9 +134,7 @@ def run_step(step: Step, store: Store, execution: ExecutionConfig, log_file: Pat
     return manifest
 
 
-def _run_and_return(
-    step: Step, *, store: Store, execution: ExecutionConfig, log_file: Path
-) -> tuple[Step, dict[str, Any]]:
+def _run_and_return(step: Step, *, store: Store, execution: ExecutionConfig, log_file: Path) -> tuple[Step, dict[str, Any]]:
     return step, run_step(step, store, execution, log_file, Silent())
 
 
@@ -155,5 +154,3 @@ def append_log(log_file: Path, step_name: str, observer: Observer, event: str, *
         file.write(line + "\n")
     if event == "warning":
         observer.warned(f"{step_name}: {fields.get('message', '')}")
-
-

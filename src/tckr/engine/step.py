@@ -29,7 +29,8 @@ class Step:
     """One computation with declared inputs.
 
     `function` is the import path `package.module:name` of the stage function, so that a step travels to another process as
-    plain data. `run` is the row of the membership matrix (0 = target), `seed` the step's root seed.
+    plain data. `run` is the row of the membership matrix (0 = target), `seed` the step's root seed, `reads` the digest of
+    everything the step reads from outside the store (the data source, a checkpoint).
     """
 
     name: str
@@ -41,10 +42,11 @@ class Step:
     seed: int
     run: int = 0
     inputs: Mapping[str, Step] = field(default_factory=dict)
+    reads: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Return the identity of the artifact: stage, version, config, seed, run and the inputs' identities."""
+        """Return the identity of the artifact: stage, version, config, seed, run, reads, inputs' identities."""
         return fingerprint(
             {
                 "stage": self.stage,
@@ -52,6 +54,7 @@ class Step:
                 "config": self.config,
                 "seed": self.seed,
                 "run": self.run,
+                "reads": self.reads,
                 "inputs": {name: step.fingerprint for name, step in self.inputs.items()},
             }
         )

@@ -1,15 +1,14 @@
 """The content-addressed store: an artifact is whole or absent.
 
-    store/<stage>/<fingerprint>/            whole: manifest.json was written last, then the folder was renamed
-    store/<stage>/<fingerprint>.partial/    being filled; kept when the process dies, found again by the next attempt
-    store/<stage>/<fingerprint>.scratch/    checkpoints and caches of the attempt; deleted on commit
-    store/<stage>/<fingerprint>.lock        held while one process fills the artifact
+store/<stage>/<fingerprint>/            whole: manifest.json was written last, then the folder was renamed
+store/<stage>/<fingerprint>.partial/    being filled; kept when the process dies, found again by the next attempt
+store/<stage>/<fingerprint>.scratch/    checkpoints and caches of the attempt; deleted on commit
+store/<stage>/<fingerprint>.lock        held while one process fills the artifact
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,6 +91,7 @@ def _write_manifest(out: Path, step: Step, usage: Usage) -> None:
         "config": json.loads(step.config.model_dump_json()),
         "seed": step.seed,
         "run": step.run,
+        "reads": dict(step.reads),
         "inputs": {name: source.fingerprint for name, source in step.inputs.items()},
         "sensitivity": canonical(step.sensitivity),
         "seconds": round(usage.seconds, 3),
@@ -102,4 +102,4 @@ def _write_manifest(out: Path, step: Step, usage: Usage) -> None:
     }
     temporary = out / (MANIFEST + ".new")
     temporary.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    os.replace(temporary, out / MANIFEST)
+    temporary.replace(out / MANIFEST)

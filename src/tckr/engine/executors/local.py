@@ -19,7 +19,7 @@ class LocalExecutor:
     def map(self, function: Callable[[Item], Result], items: Sequence[Item], num_workers: int) -> Iterator[Result]:
         """Yield results as they finish; `function` and items must be picklable."""
         with ProcessPoolExecutor(
-            num_workers, multiprocessing.get_context("spawn"), _limit_threads, (self.threads_per_worker,)
+            num_workers, multiprocessing.get_context("spawn"), limit_threads, (self.threads_per_worker,)
         ) as pool:
             futures = [pool.submit(function, item) for item in items]
             try:
@@ -30,7 +30,8 @@ class LocalExecutor:
                 raise
 
 
-def _limit_threads(threads: int) -> None:
-    import torch  # only workers that compute load it
+def limit_threads(threads: int) -> None:
+    """Let torch use `threads` CPU threads in this process."""
+    import torch  # only processes that compute load it
 
     torch.set_num_threads(threads)

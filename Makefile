@@ -1,0 +1,35 @@
+# Two commands for a newcomer: `make demo`, `make test`. Each creates the environment by itself.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check docs clean
+.DELETE_ON_ERROR:
+
+demo: $(READY)  ## set up and run the whole pipeline on handwritten digits
+	$(BIN)/tckr demo
+
+test: $(READY)  ## set up and run the tests
+	$(BIN)/python -m pytest -q
+
+check: $(READY)  ## everything that must hold before a commit: format, lint, types, imports, generated docs, tests
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+	$(BIN)/python -m pytest -q
+
+docs: $(READY)  ## write the generated pages of docs/
+	$(BIN)/python docs/generate.py
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v[:2] <= (3, 13) else \
+	f"found Python {v[0]}.{v[1]}; TCKR needs 3.11 to 3.13; name one with: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+clean:  ## remove the environment and every run below runs/
+	rm -rf $(VENV) runs

@@ -1,0 +1,191 @@
+"""Run a training loop to a deadline, with checkpoints that a second start continues from.
+
+The loop knows no model: it gets a loss function of (step, batch of indices) and calls it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How long and how fast to learn. `minutes` counts training time of all starts together."""
+
+    run: Path
+    minutes: float
+    batch_size: int
+    learning_rate: float
+    warmup_steps: int = 100
+    final_fraction: float = 0.02
+    ema_decay: float = 0.0
+    seed: int = 0
+    checkpoint_seconds: float = 150
+    weight_decay: float = 0.01
+    muon: bool = False
+    """Whether hidden matrices and kernels learn with Muon; all else learns with AdamW."""
+
+
+@dataclass
+class Progress:
+    """What a checkpoint holds besides weights and optimizer state."""
+
+    step: int = 0
+    seconds: float = 0.0
+    images: int = 0
+
+
+Loss = Callable[[int, torch.Tensor], tuple[torch.Tensor, dict[str, float]]]
+
+
+def learning_rate_at(plan: Plan, progress: Progress) -> float:
+    """Return the rate after warm-up and a cosine over the time budget, down to `final_fraction`."""
+    done = min(1.0, progress.seconds / (60 * plan.minutes))
+    cosine = plan.final_fraction + (1 - plan.final_fraction) * 0.5 * (1 + math.cos(math.pi * done))
+    return plan.learning_rate * min(1.0, (progress.step + 1) / plan.warmup_steps) * cosine
+
+
+def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
+    """Return nearly the nearest orthogonal matrix, by five Newton-Schulz steps (Jordan et al. 2024)."""
+    x = matrix.bfloat16()
+    wide = x.shape[0] <= x.shape[1]
+    x = x if wide else x.T
+    x = x / (x.norm() + 1e-7)
+    for _ in range(5):
+        square = x @ x.T
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return (x if wide else x.T).float()
+
+
+class Muon(torch.optim.Optimizer):
+    """Descend along orthogonalised momentum; kernels count as matrices of (outputs, inputs x height x width).
+
+    Steps are scaled to the root mean square of AdamW's, so that both share a learning rate.
+    """
+
+    def __init__(self, parameters: list[nn.Parameter], learning_rate: float, weight_decay: float) -> None:
+        """Take over matrices and kernels."""
+        super().__init__(parameters, {"lr": learning_rate, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        """Update every parameter from its gradient."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                momentum = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
+                momentum.lerp_(p.grad, 0.05)
+                update = orthogonalised(p.grad.lerp(momentum, 0.95).flatten(1))
+                scale = 0.2 * math.sqrt(max(update.shape))
+                p.mul_(1 - group["lr"] * group["weight_decay"]).add_(update.view_as(p), alpha=-group["lr"] * scale)
+
+
+def make_optimizers(model: nn.Module, plan: Plan) -> list[torch.optim.Optimizer]:
+    """Return Muon for hidden matrices and kernels, AdamW for embeddings, heads and vectors."""
+    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    outer = ("embed", "from_", "conv_in", "conv_out", "query_tokens", "head.")
+    hidden = [p for n, p in named if plan.muon and p.ndim > 1 and not any(o in n for o in outer)]
+    taken = {id(p) for p in hidden}
+    matrices = [p for _, p in named if p.ndim > 1 and id(p) not in taken]
+    vectors = [p for _, p in named if p.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    adam = torch.optim.AdamW(groups, lr=plan.learning_rate, betas=(0.9, 0.99))
+    return [adam, Muon(hidden, plan.learning_rate, plan.weight_decay)] if hidden else [adam]
+
+
+def start_from(model: nn.Module, checkpoint: Path) -> None:
+    """Take over from another run every tensor whose shape fits; the rest stays as it was drawn."""
+    own = model.state_dict()
+    model.load_state_dict(own | {k: v for k, v in best_weights(checkpoint).items() if v.shape == own[k].shape})
+
+
+class Ema:
+    """Keep a moving average of the weights; the average is short while training is young."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        """Start from the weights of `model`."""
+        self.decay = decay
+        self.weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Move the average towards the weights of `model`."""
+        rate = 1 - min(self.decay, (1 + step) / (10 + step))
+        for name, value in model.state_dict().items():
+            if value.is_floating_point():
+                self.weights[name].lerp_(value, rate)
+            else:
+                self.weights[name].copy_(value)
+
+
+def save(path: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer], ema: Ema | None, progress: Progress) -> None:
+    """Write a checkpoint whole or not at all."""
+    state = {
+        "model": model.state_dict(),
+        "optimizers": [o.state_dict() for o in optimizers],
+        "progress": vars(progress),
+        "ema": ema.weights if ema else {},
+    }
+    torch.save(state, path.with_suffix(".partial"))
+    path.with_suffix(".partial").rename(path)
+
+
+def resume(path: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer], ema: Ema | None) -> Progress:
+    """Load the checkpoint if there is one and return how far it is."""
+    if not path.exists():
+        return Progress()
+    state = torch.load(path, weights_only=True)
+    model.load_state_dict(state["model"])
+    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
+    if ema:
+        ema.weights = state["ema"]
+    return Progress(**state["progress"])
+
+
+def best_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Return the averaged weights of a checkpoint, or the plain ones where none are kept."""
+    state = torch.load(path, weights_only=True)
+    return state["ema"] or state["model"]
+
+
+def fit(model: nn.Module, loss: Loss, num_images: int, plan: Plan) -> Progress:
+    """Train until the plan's minutes are used; log every 50 steps."""
+    plan.run.mkdir(parents=True, exist_ok=True)
+    path = plan.run / "checkpoint.pt"
+    optimizers = make_optimizers(model, plan)
+    ema = Ema(model, plan.ema_decay) if plan.ema_decay else None
+    progress = resume(path, model, optimizers, ema)
+    rng = np.random.default_rng((plan.seed, progress.step))
+    torch.manual_seed(plan.seed + progress.step)
+    last, saved = time.time(), time.time()
+    while progress.seconds < 60 * plan.minutes:
+        for group in [g for o in optimizers for g in o.param_groups]:
+            group["lr"] = learning_rate_at(plan, progress)
+        index = torch.from_numpy(np.sort(rng.integers(num_images, size=plan.batch_size)))
+        value, parts = loss(progress.step, index)
+        model.zero_grad(set_to_none=True)
+        value.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+        if ema:
+            ema.update(model, progress.step)
+        now = time.time()
+        progress = Progress(progress.step + 1, progress.seconds + now - last, progress.images + plan.batch_size)
+        last = now
+        if progress.step % 50 == 0:
+            report = " ".join(f"{k} {v:.4f}" for k, v in parts.items())
+            print(f"step {progress.step} {progress.seconds:.0f} s {progress.images} images {report}", flush=True)
+        if now - saved > plan.checkpoint_seconds:
+            save(path, model, optimizers, ema, progress)
+            saved = now
+    save(path, model, optimizers, ema, progress)
+    return progress

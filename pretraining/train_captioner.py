@@ -1,0 +1,167 @@
+"""Train the captioner, a tiny BLIP-2: `python -m pretraining.train_captioner`.
+
+Vision model, Q-Former and language model learn together from scratch. Linear heads that read the fields of a scene from
+the Q-Former's output and from the mean image token help at first and are dropped on export.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import (
+    Blip2Config,
+    Blip2ForConditionalGeneration,
+    Blip2Processor,
+    Blip2QFormerConfig,
+    Blip2VisionConfig,
+    OPTConfig,
+)
+from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
+
+from .bpe import CAPTION_TOKENS, caption_tokenizer
+from .loop import Plan, fit
+from .render import RUNS
+from .train_autoencoder import to_model
+from .vocabulary import FIELDS, caption
+
+QUERIES = 8
+
+
+def new_processor() -> Blip2Processor:
+    """Return the processor: 32 x 32 px, values -1..1, the captioner's tokenizer with '<image>' added."""
+    images = BlipImageProcessorPil(size={"height": 32, "width": 32}, image_mean=[0.5] * 3, image_std=[0.5] * 3)
+    return Blip2Processor(images, caption_tokenizer(), num_query_tokens=QUERIES)
+
+
+def new_captioner(processor: Blip2Processor) -> Blip2ForConditionalGeneration:
+    """Return an untrained captioner of about 1.8 M parameters."""
+    tokenizer = processor.tokenizer
+    vision = Blip2VisionConfig(
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=5,
+        num_attention_heads=4,
+        image_size=32,
+        patch_size=4,
+        initializer_range=0.02,
+    )
+    bridge = Blip2QFormerConfig(
+        vocab_size=8,
+        hidden_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=256,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        max_position_embeddings=16,
+        cross_attention_frequency=1,
+        encoder_hidden_size=128,
+    )
+    text = OPTConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        ffn_dim=256,
+        max_position_embeddings=128,
+        dropout=0.0,
+        word_embed_proj_dim=128,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    image_token = tokenizer.convert_tokens_to_ids("<image>")
+    config = Blip2Config(
+        vision_config=vision.to_dict(),
+        qformer_config=bridge.to_dict(),
+        text_config=text.to_dict(),
+        num_query_tokens=QUERIES,
+        image_token_index=image_token,
+    )
+    model = Blip2ForConditionalGeneration(config)
+    nn.init.normal_(model.query_tokens, std=0.5)
+    return model
+
+
+class Learner(nn.Module):
+    """The captioner and its auxiliary heads."""
+
+    def __init__(self, processor: Blip2Processor) -> None:
+        """Build both untrained."""
+        super().__init__()
+        self.captioner = new_captioner(processor)
+        self.captioner.set_attn_implementation("eager")  # twice as fast as the fused kernel to train on CPUs
+        self.levels = [len(v) for v in FIELDS.values()]
+        self.from_queries = nn.Linear(QUERIES * 128, sum(self.levels))
+        self.from_patches = nn.Linear(128, sum(self.levels))
+
+    def head_loss(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Return the summed cross entropy of all fields."""
+        parts = logits.float().split(self.levels, 1)
+        return torch.stack([F.cross_entropy(p, rows[:, i]) for i, p in enumerate(parts)]).sum()
+
+    def forward(self, x: torch.Tensor, ids: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
+        """Return the loss of images x (B, 3, 32, 32), token ids (B, T) and scenes (B, 9)."""
+        pad = self.captioner.config.text_config.pad_token_id
+        labels = ids.masked_fill(ids == pad, -100)
+        labels[:, : QUERIES + 1] = -100
+        with torch.autocast("cpu", torch.bfloat16):
+            out = self.captioner(pixel_values=x, input_ids=ids, attention_mask=(ids != pad).long())
+            queries = self.from_queries(out.qformer_outputs.last_hidden_state.flatten(1))
+            patches = self.from_patches(out.vision_outputs.last_hidden_state.mean(1))
+        text = F.cross_entropy(out.logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten())
+        a, b = self.head_loss(queries, rows), self.head_loss(patches, rows)
+        right = (queries[:, : self.levels[0]].argmax(1) == rows[:, 0]).float().mean()
+        report = {"text": text.item(), "queries": a.item(), "patches": b.item(), "class": right.item()}
+        return 3 * text + 0.2 * a + 0.2 * b, report
+
+
+def token_ids(rows: np.ndarray, processor: Blip2Processor) -> torch.Tensor:
+    """Return (N, QUERIES + 1 + CAPTION_TOKENS) ids: image places, start, caption, end, padding."""
+    tokenizer = processor.tokenizer
+    start = [tokenizer.convert_tokens_to_ids("<image>")] * QUERIES + [tokenizer.bos_token_id]
+    ids = np.full((len(rows), len(start) + CAPTION_TOKENS), tokenizer.pad_token_id, np.int64)
+    ids[:, : len(start)] = start
+    for i, text in enumerate(tokenizer([caption(r) for r in rows], add_special_tokens=False).input_ids):
+        ids[i, len(start) : len(start) + len(text) + 1] = [*text, tokenizer.eos_token_id]
+    return torch.from_numpy(ids)
+
+
+def augment(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Change contrast and brightness by up to 4 % and add a grain of 0-3 levels, too little to change a word."""
+    gain = rng.uniform(0.96, 1.04, (len(images), 1, 1, 3))
+    shift = rng.uniform(-6, 6, (len(images), 1, 1, 3))
+    grain = rng.normal(0, 1, images.shape) * rng.uniform(0, 3, (len(images), 1, 1, 1))
+    return np.clip(images * gain + shift + grain, 0, 255)
+
+
+def main() -> None:
+    """Train on runs/images.npy and runs/rows.npy."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=25)
+    parser.add_argument("--run", type=Path, default=RUNS / "captioner")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    images, rows = (np.load(RUNS / f"{name}.npy", mmap_mode="r") for name in ("images", "rows"))
+    processor = new_processor()
+    learner = Learner(processor)
+    rng = np.random.default_rng(5)
+
+    def loss(_: int, index: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
+        part = np.array(rows[index.numpy()])
+        x = to_model(augment(images[index.numpy()], rng))
+        return learner(x, token_ids(part, processor), torch.from_numpy(part).long())
+
+    plan = Plan(run=options.run, minutes=options.minutes, batch_size=128, learning_rate=2e-3, ema_decay=0.998, muon=True)
+    fit(learner, loss, len(images), plan)
+
+
+if __name__ == "__main__":
+    main()

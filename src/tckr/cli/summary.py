@@ -1,0 +1,58 @@
+"""The few numbers a finished run prints, each with its interval and origin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from tckr.metrics.results import AuditResult
+
+if TYPE_CHECKING:
+    from tckr.run import RunResult
+
+
+def print_summary(result: RunResult, console: Console) -> None:
+    """Print Teacher against Student, the verdict, and where the results lie."""
+    if "audit" in result.artifacts:
+        audit = AuditResult.read(result.artifacts["audit"])
+        console.print(_table(audit))
+        console.print(f"Privacy: {audit.verdict}", style="green" if audit.valid else "yellow", soft_wrap=True)
+    for name, path in _places(result).items():
+        console.print(f"{name:<14} {path}", soft_wrap=True)
+
+
+def audit_is_valid(result: RunResult) -> bool:
+    """Return whether no control of the audit failed; an audit that was not measured has none."""
+    audit = AuditResult.read(result.artifacts["audit"])
+    return audit.valid or not audit.measured
+
+
+def _table(audit: AuditResult) -> Table:
+    declared = audit.declared
+    origin = f"{declared.num_reference_runs} reference runs, depth {declared.depth}, {declared.scorer}"
+    table = Table(
+        title=f"{declared.num_test} locked test images; {origin}"
+        if audit.measured
+        else f"{declared.num_test} locked test images",
+        title_justify="left",
+    )
+    for heading in ("", "Teacher (private)", "Student (synthetic only)"):
+        table.add_column(heading)
+    surfaces = [audit.surfaces["teacher"], audit.surfaces["student"]]
+    table.add_row("accuracy (CAS)", *(str(surface.cas) for surface in surfaces))
+    if audit.measured:
+        table.add_row("membership AUC", *(str(surface.auc.get(declared.scorer, "-")) for surface in surfaces))
+        table.add_row("AOP", *(str(surface.aop) for surface in surfaces))
+    return table
+
+
+def _places(result: RunResult) -> dict[str, object]:
+    names = {"generate": "synthetic set", "distill": "Student"}
+    places: dict[str, object] = {
+        label: result.folder / "artifacts" / name for name, label in names.items() if name in result.artifacts
+    }
+    if "report" in result.artifacts:
+        places["report"] = result.folder / "report" / "report.html"
+    return places or {"artifacts": result.folder / "artifacts"}

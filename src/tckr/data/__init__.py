@@ -1,0 +1,1 @@
+"""What flows between the stages: records, sources, shards, cards. Knows no stage."""

@@ -1,0 +1,89 @@
+"""The data card that `prepare` writes, and the membership matrix beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from tckr.data.shards import write_whole
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CARD_NAME = "card.json"
+MEMBERSHIP_NAME = "membership.npy"
+
+
+class DataCard(BaseModel):
+    """What `prepare` found, kept and refused.
+
+    Attributes:
+        name: short name of the data set.
+        source: what the user named as source.
+        class_names: index = label, everywhere.
+        renamed_classes: the source's class name -> the name used, where they differ.
+        image_size: side of every stored image in px.
+        counts: class name -> `{"pool": n, "validation": n, "test": n}`.
+        num_pool: records that can be members (columns of the membership matrix).
+        num_validation: records for model selection, in no row of the matrix.
+        num_test: locked test records.
+        num_members: records in every row of the matrix.
+        rejected: reason -> number of files (`tckr.data.rejections.REASONS`); the files are in rejected.csv.
+        normalised: rule -> number of kept images or of classes (`tckr.data.rejections.RULES`).
+        duplicates: rejected because the same pixels were there before, with the same label.
+        test_sha256: lock of the test split (`tckr.data.lock.split_digest`).
+        audit_holdout: fraction of the pool that a run does not train on.
+        num_reference_runs: rows of the matrix beside the target's.
+        sizes: shorter side of the kept source images in px: `{"min", "median", "max"}`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    source: str
+    class_names: list[str]
+    renamed_classes: dict[str, str] = {}
+    image_size: int
+    counts: dict[str, dict[str, int]]
+    num_pool: int
+    num_validation: int
+    num_test: int
+    num_members: int
+    rejected: dict[str, int]
+    normalised: dict[str, int]
+    duplicates: int
+    test_sha256: str
+    audit_holdout: float
+    num_reference_runs: int
+    sizes: dict[str, float]
+
+
+def read_card(folder: Path) -> DataCard:
+    """Return the card of a `prepare` artifact."""
+    return DataCard.model_validate_json((folder / CARD_NAME).read_text(encoding="utf-8"))
+
+
+def write_card(folder: Path, card: DataCard) -> None:
+    """Write card.json, whole or not at all."""
+    text = card.model_dump_json(indent=2) + "\n"
+    write_whole(folder / CARD_NAME, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def read_membership(folder: Path) -> np.ndarray:
+    """Return M, bool [R + 1, N], as a read-only memory map: `M[run, record]` says whether the run trains on the record."""
+    import numpy as np
+
+    membership = np.load(folder / MEMBERSHIP_NAME, mmap_mode="r", allow_pickle=False)
+    assert membership.dtype == np.bool_, membership.dtype
+    return membership
+
+
+def read_members(folder: Path, run: int) -> np.ndarray:
+    """Return the record numbers (int64, ascending) that run `run` trains on; run 0 is the target."""
+    import numpy as np
+
+    membership = read_membership(folder)
+    assert 0 <= run < len(membership), f"run {run} of {len(membership)}"
+    return np.flatnonzero(membership[run]).astype(np.int64)

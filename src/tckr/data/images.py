@@ -1,0 +1,148 @@
+"""Images in memory and on the way from shards: decoded once into a memory map, or streamed in batches."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import mmap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from PIL import Image
+
+from tckr.data.shards import list_shards, read_columns, write_whole
+
+DECODE_BATCH = 64
+"""Images decoded at a time while a memory map is filled."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Labelled images of one size.
+
+    Attributes:
+        images: uint8 [N, H, W, 3], RGB, 0 to 255; may be a read-only memory map.
+        labels: int64 [N], index into the class names.
+        ids: int64 [N], unique: the `record` of a real image or the `index` of a synthetic one.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    ids: np.ndarray
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.ids)
+
+    def select(self, ids: np.ndarray) -> ImageSet:
+        """Return the images with these ids, in the order of `ids`.
+
+        A memory-mapped set gives a memory-mapped selection (written beside the map, O(batch) memory), others a copy.
+
+        Raises:
+            KeyError: an id is not in the set.
+        """
+        rows = self.rows_of(ids)
+        images = self.images
+        if isinstance(images, np.memmap) and isinstance(images.base, mmap.mmap):  # a whole map, not a slice of one
+            selected = _select_mapped(images, rows)
+        else:
+            selected = images[rows]
+        return ImageSet(selected, self.labels[rows], self.ids[rows])
+
+    def rows_of(self, ids: np.ndarray) -> np.ndarray:
+        """Return int64 [len(ids)], the position of each id in this set; raise KeyError for one that is absent."""
+        ids = np.asarray(ids, dtype=np.int64)
+        order = np.argsort(self.ids, kind="stable")
+        found = np.searchsorted(self.ids, ids, sorter=order)
+        rows = order[np.minimum(found, max(len(order) - 1, 0))] if len(order) else np.zeros(len(ids), dtype=np.int64)
+        missing = ids if not len(order) else ids[self.ids[rows] != ids]
+        if len(missing):
+            raise KeyError(f"{len(missing)} ids are not in this image set, first {int(missing[0])}")
+        return rows.astype(np.int64)
+
+
+def load_images(folder: Path, cache: Path | None, id_column: str = "record") -> ImageSet:
+    """Decode every image in the shards of `folder`.
+
+    Args:
+        folder: Parquet shards with `image`, `label` and `id_column`, all images of one size.
+        cache: folder for a memory map of the decoded pixels, made once and found again; None keeps them in RAM.
+        id_column: `record` for real images, `index` for synthetic ones.
+    """
+    columns = read_columns(folder, ["label", id_column])
+    labels, ids = (columns[name].astype(np.int64) for name in ("label", id_column))
+    if cache is None:
+        images = np.concatenate([batch["image"] for batch in iterate_images(folder, DECODE_BATCH, columns=())])
+        return ImageSet(images, labels, ids)
+    path = cache / f"images-{_shards_digest(folder)}.npy"
+    if not path.exists():
+        write_whole(path, lambda partial: _decode_into(partial, folder, len(ids)))
+    return ImageSet(np.load(path, mmap_mode="r"), labels, ids)
+
+
+def iterate_images(folder: Path, batch_size: int, columns: Sequence[str] = ("label", "record")) -> Iterator[dict[str, Any]]:
+    """Stream the shards of `folder` in their order, holding one batch.
+
+    Yields:
+        `{"image": uint8 [B, H, W, 3], name: array [B] for each of columns}` with B <= batch_size.
+    """
+    for shard in list_shards(folder):
+        with pq.ParquetFile(shard) as file:
+            for batch in file.iter_batches(batch_size=batch_size, columns=["image", *columns]):
+                encoded = batch.column("image").field("bytes").to_pylist()
+                images = np.stack([decode_image(data) for data in encoded])
+                yield {"image": images} | {name: batch.column(name).to_numpy(zero_copy_only=False) for name in columns}
+
+
+def decode_image(data: bytes) -> np.ndarray:
+    """Return uint8 [H, W, 3] (RGB) of an image that TCKR wrote; bad input is `prepare`'s business."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """Return the PNG of uint8 [H, W, 3]."""
+    assert pixels.dtype == np.uint8, pixels.dtype
+    assert pixels.ndim == 3, pixels.shape
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _decode_into(path: Path, folder: Path, count: int) -> None:
+    mapped: np.memmap | None = None
+    row = 0
+    for batch in iterate_images(folder, DECODE_BATCH, columns=()):
+        images = batch["image"]
+        if mapped is None:
+            mapped = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, *images.shape[1:]))
+        mapped[row : row + len(images)] = images
+        row += len(images)
+    assert mapped is not None, f"no image in {folder}"
+    assert row == count, (row, count)
+    mapped.flush()
+
+
+def _select_mapped(images: np.memmap, rows: np.ndarray) -> np.ndarray:
+    source = Path(str(images.filename))
+    path = source.with_name(f"{source.stem}-{hashlib.sha256(rows.tobytes()).hexdigest()[:16]}.npy")
+    if not path.exists():
+        write_whole(path, lambda partial: _copy_rows(partial, images, rows))
+    return np.load(path, mmap_mode="r")
+
+
+def _copy_rows(path: Path, images: np.ndarray, rows: np.ndarray) -> None:
+    mapped = np.lib.format.open_memmap(path, mode="w+", dtype=images.dtype, shape=(len(rows), *images.shape[1:]))
+    for start in range(0, len(rows), DECODE_BATCH):
+        mapped[start : start + DECODE_BATCH] = images[rows[start : start + DECODE_BATCH]]
+    mapped.flush()
+
+
+def _shards_digest(folder: Path) -> str:
+    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in list_shards(folder)]
+    return hashlib.sha256(repr((str(folder.resolve()), stats)).encode()).hexdigest()[:16]

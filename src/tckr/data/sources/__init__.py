@@ -1,0 +1,8 @@
+"""Where labelled images come from: a folder, Parquet files, a Hugging Face data set, or scikit-learn's digits.
+
+Importing this package loads neither torch, numpy nor Pillow: `source_digest` is asked before anything runs.
+"""
+
+from tckr.data.sources.digest import source_digest, source_kind
+
+__all__ = ["source_digest", "source_kind"]

@@ -1,0 +1,52 @@
+"""Find the image and the label column of a table; the error lists what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tckr.errors import UserError
+
+
+@dataclass(frozen=True)
+class _Role:
+    """What a column is for, the kinds it may have (the first leaves no doubt), and its usual names."""
+
+    name: str
+    fits: tuple[str, ...]
+    usual: tuple[str, ...]
+
+
+IMAGE = _Role("image", ("image", "binary"), ("image", "img", "picture", "pixels", "bytes"))
+LABEL = _Role("label", ("class label", "integer", "text", "boolean"), ("label", "labels", "class", "target"))
+
+
+def choose_columns(kinds: Mapping[str, str], image_column: str, label_column: str) -> tuple[str, str]:
+    """Return (image column, label column) of a table.
+
+    Args:
+        kinds: column name -> `image`, `class label`, `binary`, `text`, `integer` or another word.
+        image_column: the user's choice, or empty: the only `image` column, else one with a usual name.
+        label_column: the user's choice, or empty: the only `class label` column, else one with a usual name.
+
+    Raises:
+        UserError: there is no such column, or several could be meant; lists the columns found.
+    """
+    return _choose(kinds, IMAGE, image_column), _choose(kinds, LABEL, label_column)
+
+
+def _choose(kinds: Mapping[str, str], role: _Role, asked: str) -> str:
+    found = ", ".join(f"{name} ({kind})" for name, kind in kinds.items()) or "none"
+    if asked:
+        if kinds.get(asked) in role.fits:
+            return asked
+        raise UserError(f"prepare.{role.name}_column={asked} is no {role.name} column; columns found: {found}. "
+                        "Name one of them.")
+    certain = [name for name, kind in kinds.items() if kind == role.fits[0]]
+    if len(certain) == 1:
+        return certain[0]
+    named = [name for name in role.usual if kinds.get(name) in role.fits]
+    if named:
+        return named[0]
+    problem = f"{len(certain)} {role.name} columns" if certain else f"no {role.name} column"
+    raise UserError(f"found {problem}; columns found: {found}. Name the one to use: prepare.{role.name}_column=NAME.")

@@ -1,0 +1,37 @@
+"""scikit-learn's handwritten digits: 1,797 real scans, 8 x 8 px, shipped with scikit-learn (UCI, CC BY 4.0)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+from tckr.data.images import encode_png
+from tckr.data.sources.record import SourceRecord
+
+MAX_VALUE = 16
+"""Brightest value of the original scans."""
+
+
+class DigitsSource:
+    """The digits as 8 x 8 PNG files, values 0..16 spread over 0..255."""
+
+    name = "digits"
+
+    def __init__(self) -> None:
+        """Load the arrays (115 kB)."""
+        digits = load_digits()
+        self.class_names = [str(name) for name in digits.target_names]
+        self._labels = digits.target
+        self._pixels = np.round(digits.images * (255 / MAX_VALUE)).astype(np.uint8)
+
+    def __len__(self) -> int:
+        """Return 1797."""
+        return len(self._labels)
+
+    def records(self, start: int = 0) -> Iterator[SourceRecord]:
+        """Yield the scans from number `start` on."""
+        for row in range(start, len(self)):
+            grey = np.repeat(self._pixels[row][:, :, None], 3, axis=2)
+            yield SourceRecord(file=f"digits#{row}", label=int(self._labels[row]), data=encode_png(grey))

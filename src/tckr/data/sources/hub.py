@@ -1,0 +1,125 @@
+"""A Hugging Face data set, from the hub, from a folder its loaders understand, or saved by `save_to_disk`.
+
+No data set code is ever run (`datasets` no longer can) and nothing is unpickled: Arrow and Parquet only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from tckr.data.sources.columns import choose_columns
+from tckr.data.sources.folder import read_file
+from tckr.data.sources.parquet import row_record
+from tckr.data.sources.record import TEST, TRAIN, SourceRecord
+from tckr.errors import UserError
+
+READ_BATCH = 64
+
+
+class HubSource:
+    """The rows of one training split, then those of the test split where there is one."""
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        saved: bool,
+        image_column: str,
+        label_column: str,
+        train_split: str,
+        test_split: str,
+        max_file_bytes: int,
+    ) -> None:
+        """Download or open the data set; `saved` says that it was written by `save_to_disk`.
+
+        Raises:
+            UserError: it cannot be loaded, or lacks the split or the columns.
+        """
+        self.name = Path(source.partition("@")[0]).name
+        self._max_file_bytes = max_file_bytes
+        splits = _load(source, saved, train_split)
+        if train_split not in splits:
+            raise UserError(f"{source} has the splits {', '.join(splits)}; prepare.hub_split={train_split} is none of them. "
+                            "Name one of them.")
+        train = splits[train_split]
+        self._image, self._label = choose_columns(_kinds(train.features), image_column, label_column)
+        self._parts = [(name, origin, self._plain(splits[name]))
+                       for name, origin in ((train_split, TRAIN), (test_split, TEST))
+                       if name in splits and (origin == TRAIN or name != train_split)]
+        used = {name for name, _, _ in self._parts}
+        self._problems = [SourceRecord(file=name, reason="split_not_used", detail=f"{len(split)} rows")
+                          for name, split in splits.items() if name not in used]
+        self.class_names, self._index = self._classes(train.features[self._label])
+
+    def __len__(self) -> int:
+        """Return the number of rows and of unused splits."""
+        return sum(len(split) for _, _, split in self._parts) + len(self._problems)
+
+    def records(self, start: int = 0) -> Iterator[SourceRecord]:
+        """Yield one record per row, then one per unused split."""
+        for name, origin, split in self._parts:
+            for begin in range(start, len(split), READ_BATCH):
+                batch = split[begin : begin + READ_BATCH]
+                for offset, (image, label) in enumerate(zip(batch[self._image], batch[self._label], strict=True)):
+                    yield self._record(f"{name}#{begin + offset}", origin, image, label)
+            start = max(0, start - len(split))
+        yield from self._problems[start:]
+
+    def _record(self, file: str, origin: str, image: Any, label: Any) -> SourceRecord:
+        path = image.get("path") if isinstance(image, dict) and image.get("bytes") is None else None
+        if not path or not Path(path).is_absolute():
+            return row_record(file, origin, image, label, self._index)
+        data, reason, detail = read_file(Path(path), self._max_file_bytes)
+        record = row_record(f"{file} {Path(path).name}", origin, data, label, self._index)
+        if record.reason or not reason:
+            return record
+        return SourceRecord(file=record.file, origin=origin, label=record.label, reason=reason, detail=detail)
+
+    def _plain(self, split: datasets.Dataset) -> datasets.Dataset:
+        plain = split.with_format(None).select_columns([self._image, self._label])
+        if isinstance(split.features[self._image], datasets.Image):
+            plain = plain.cast_column(self._image, datasets.Image(decode=False))
+        return plain
+
+    def _classes(self, feature: Any) -> tuple[list[str], dict[Any, int]]:
+        if isinstance(feature, datasets.ClassLabel) and feature.names:
+            return list(feature.names), {index: index for index in range(len(feature.names))}
+        values: set[Any] = set().union(*(split.unique(self._label) for _, _, split in self._parts))
+        ordered = sorted(value for value in values if value is not None and (isinstance(value, str) or value >= 0))
+        return [str(value) for value in ordered], {value: index for index, value in enumerate(ordered)}
+
+
+def _load(source: str, saved: bool, train_split: str) -> dict[str, datasets.Dataset]:
+    try:
+        if saved:
+            loaded = datasets.load_from_disk(str(Path(source).expanduser()))
+        else:
+            path = Path(source).expanduser()
+            name, _, revision = (str(path), "", "") if path.exists() else source.partition("@")
+            loaded = datasets.load_dataset(name, revision=revision or None)
+    except Exception as error:  # the loaders raise anything, from ConnectionError to ValueError
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise UserError(
+            f"the data set {source!r} could not be loaded: {reason}. Expected the name of a data set or a folder that "
+            "`datasets` can open. Check the name and the connection, or save it as Parquet."
+        ) from error
+    return dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {train_split: loaded}
+
+
+def _kinds(features: datasets.Features) -> dict[str, str]:
+    return {name: _kind(feature) for name, feature in features.items()}
+
+
+def _kind(feature: Any) -> str:
+    if isinstance(feature, datasets.Image):
+        return "image"
+    if isinstance(feature, datasets.ClassLabel):
+        return "class label"
+    dtype = str(getattr(feature, "dtype", type(feature).__name__))
+    if dtype.startswith(("int", "uint")):
+        return "integer"
+    return {"string": "text", "large_string": "text", "bool": "boolean", "large_binary": "binary"}.get(dtype, dtype)

@@ -1,0 +1,55 @@
+"""What every source yields. A source decodes nothing and refuses nothing but what only it can see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+TRAIN = "train"
+TEST = "test"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceRecord:
+    """One labelled image as it was found, or the reason why it is none.
+
+    Attributes:
+        file: name in rejected.csv: a relative path, or a table and row.
+        origin: `train` or `test`, the source's own split; `train` where it has none.
+        label: index into the source's class names.
+        data: the encoded image.
+        reason: key of `tckr.data.rejections.REASONS`, empty for a record that may be decoded.
+        detail: what was found.
+        rules: keys of `tckr.data.rejections.RULES` that the source applied.
+    """
+
+    file: str
+    origin: str = TRAIN
+    label: int = -1
+    data: bytes = b""
+    reason: str = ""
+    detail: str = ""
+    rules: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """A data set that can be read more than once, always in the same order."""
+
+    @property
+    def name(self) -> str:
+        """Return a short name for the data card."""
+        ...
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """Return the class names as the source writes them; index = `SourceRecord.label`."""
+        ...
+
+    def __len__(self) -> int:
+        """Return how many records `records()` yields."""
+        ...
+
+    def records(self, start: int = 0) -> Iterator[SourceRecord]:
+        """Yield record number `start` and all after it, holding O(batch) of them."""
+        ...

@@ -1,0 +1,1 @@
+"""Numbers with their intervals: functions of arrays that know neither stages nor files."""

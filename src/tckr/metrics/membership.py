@@ -1,0 +1,199 @@
+"""How well attack scores tell members from non-members. Knows neither attacks nor models.
+
+Everywhere `scores` is float64 [N], higher meaning "rather a member", and `members` is the truth, bool [N].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import expit, logit
+from scipy.stats import beta
+
+from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
+from tckr.metrics.proportions import clopper_pearson, critical_value, wilson
+from tckr.metrics.results import EpsilonBound
+
+FALSE_POSITIVE_RATES = ("0.1", "0.01", "0.001")
+MAX_ROC_POINTS = 400
+MIN_ERRORS = 10
+NO_VARIANCE = 1e-14
+
+
+def auc(scores: np.ndarray, members: np.ndarray, confidence: float) -> Measured:
+    """Return P(member's score > non-member's) + P(tie) / 2 with an interval over records.
+
+    DeLong's variance (1988) on the logit scale. Where fewer than 10 records of the rarer kind are expected on the wrong side
+    that is too narrow (zero at AUC 1): there the interval is Clopper-Pearson over min(members, non-members) disjoint pairs.
+    The AUC averages over all such pairings and varies less than any one of them (Hoeffding 1963), so it is conservative.
+    """
+    num_members, num_others = int(members.sum()), int((~members).sum())
+    num_pairs = min(num_members, num_others)
+    if num_pairs == 0:
+        return NotMeasurable(f"{num_members} members and {num_others} non-members", len(members))
+    of_members, of_others = placements(scores, members)
+    value = float(of_members.mean())
+    variance = _delong_covariance(of_members[None], of_others[None])[0, 0]
+    if num_pairs * min(value, 1 - value) < MIN_ERRORS or variance < NO_VARIANCE:
+        low, high = clopper_pearson(num_pairs * value, num_pairs, confidence)
+        method = f"Clopper-Pearson over {num_pairs} disjoint pairs"
+    else:
+        half = critical_value(confidence) * variance**0.5 / (value * (1 - value))
+        low, high = float(expit(logit(value) - half)), float(expit(logit(value) + half))
+        method = "DeLong on the logit scale, over records"
+    return Estimate(value, min(value, low), max(value, high), len(members), method)
+
+
+def auc_difference(scores: np.ndarray, baseline: np.ndarray, members: np.ndarray, confidence: float) -> Measured:
+    """Return AUC of `scores` minus AUC of `baseline` on the same records, by DeLong's paired variance.
+
+    Where that is zero, the two separate intervals are combined as if independent (MOVER, Zou and Donner 2008): wide.
+    """
+    first, second = auc(scores, members, confidence), auc(baseline, members, confidence)
+    if isinstance(first, NotMeasurable) or isinstance(second, NotMeasurable):
+        return first if isinstance(first, NotMeasurable) else second
+    pairs = [placements(each, members) for each in (scores, baseline)]
+    covariance = _delong_covariance(np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs]))
+    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+    value = first.value - second.value
+    if variance > NO_VARIANCE:
+        below = above = critical_value(confidence) * variance**0.5
+    else:
+        below = np.hypot(first.value - first.low, second.high - second.value)
+        above = np.hypot(first.high - first.value, second.value - second.low)
+    low, high = max(-1.0, value - float(below)), min(1.0, value + float(above))
+    return Estimate(value, low, high, len(members), "paired DeLong over records")
+
+
+def placements(scores: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each member's share of non-members below it and each non-member's share of members above it (ties half)."""
+    assert not np.isnan(scores).any(), "attack scores must be numbers"
+    inside, outside = scores[members], scores[~members]
+    return _share_below(inside, outside), 1 - _share_below(outside, inside)
+
+
+def _share_below(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
+    ordered = np.sort(others)
+    return (np.searchsorted(ordered, scores, "left") + np.searchsorted(ordered, scores, "right")) / (2 * len(others))
+
+
+def _delong_covariance(of_members: np.ndarray, of_others: np.ndarray) -> np.ndarray:
+    """Return the covariance [K, K] of K AUCs from placements [K, members] and [K, non-members]; zero if not defined."""
+    if min(of_members.shape[1], of_others.shape[1]) < 2:
+        return np.zeros((len(of_members),) * 2)
+    return _covariance_of_mean(of_members) + _covariance_of_mean(of_others)
+
+
+def _covariance_of_mean(values: np.ndarray) -> np.ndarray:
+    centred = values - values.mean(axis=1, keepdims=True)
+    return centred @ centred.T / (values.shape[1] * (values.shape[1] - 1))
+
+
+def tpr_at_fpr(scores: np.ndarray, members: np.ndarray, rate: float, confidence: float) -> Measured:
+    """Return the share of members above the lowest threshold that at most `rate` of the non-members pass.
+
+    The interval is Clopper-Pearson over members at that threshold; it does not cover the error of the threshold itself,
+    which `method` shows as the number of non-members behind it. Tied non-members pass together or not at all.
+    """
+    inside, outside = scores[members], np.sort(scores[~members])[::-1]
+    allowed = int(rate * len(outside) + 1e-9)
+    if allowed < 1 or len(inside) == 0:
+        reason = f"FPR {rate:g} needs {round(1 / rate)} non-members and a member, found {len(outside)} and {len(inside)}"
+        return NotMeasurable(reason, len(outside))
+    threshold = outside[allowed] if allowed < len(outside) else -np.inf
+    passed, false = int((inside > threshold).sum()), int((outside > threshold).sum())
+    low, high = clopper_pearson(passed, len(inside), confidence)
+    method = f"Clopper-Pearson over members, threshold passed by {false} of {len(outside)} non-members"
+    return Estimate(passed / len(inside), low, high, len(inside), method)
+
+
+def balanced_accuracy(scores: np.ndarray, members: np.ndarray, threshold: float, confidence: float) -> Measured:
+    """Return (TPR + TNR) / 2 of calling scores above `threshold` members; `threshold` must not come from these records.
+
+    Two Wilson intervals combined as independent (MOVER, Zou and Donner 2008).
+    """
+    hits, trials = [], []
+    for right in (scores[members] > threshold, scores[~members] <= threshold):
+        hits.append(int(right.sum()))
+        trials.append(len(right))
+    if min(trials) == 0:
+        return NotMeasurable(f"{trials[0]} members and {trials[1]} non-members", len(members))
+    rates = [hit / n for hit, n in zip(hits, trials, strict=True)]
+    ends = [wilson(hit, n, confidence) for hit, n in zip(hits, trials, strict=True)]
+    below = np.linalg.norm([rate - low for rate, (low, _) in zip(rates, ends, strict=True)]) / 2
+    above = np.linalg.norm([high - rate for rate, (_, high) in zip(rates, ends, strict=True)]) / 2
+    value, method = sum(rates) / 2, "Wilson intervals combined (MOVER), threshold fixed on the reference runs"
+    return Estimate(value, max(0.0, value - float(below)), min(1.0, value + float(above)), len(members), method)
+
+
+def epsilon_lower_bound(
+    scores: np.ndarray, members: np.ndarray, threshold: float, confidence: float, delta: float
+) -> EpsilonBound:
+    """Return the epsilon that this attack refutes at `confidence`; `threshold` must not come from these records.
+
+    An (epsilon, delta)-private training allows no attack with FPR + e^epsilon FNR < 1 - delta, nor the same with the rates
+    exchanged (Kairouz et al. 2015). Upper Clopper-Pearson ends of both rates, each at half the error probability, are put
+    in (Nasr et al. 2021). Records count as independent trials, which one training run does not quite make them.
+    """
+    num_members, num_others = int(members.sum()), int((~members).sum())
+    positives, false = int((scores[members] > threshold).sum()), int((scores[~members] > threshold).sum())
+    counts = (np.array(num_members - positives), num_members), (np.array(false), num_others)
+    return EpsilonBound(
+        value=float(epsilon_from_counts(*counts, confidence=confidence, delta=delta)),
+        confidence=confidence,
+        delta=delta,
+        threshold=float(threshold),
+        true_positives=positives,
+        false_positives=false,
+        num_members=num_members,
+        num_non_members=num_others,
+        method="Clopper-Pearson on FPR and FNR, records as independent trials, threshold fixed on the reference runs",
+    )
+
+
+def epsilon_from_counts(
+    missed: tuple[np.ndarray, float], false: tuple[np.ndarray, float], *, confidence: float, delta: float
+) -> np.ndarray:
+    """Return max(0, log((1 - delta - FPR) / FNR), log((1 - delta - FNR) / FPR)) at the rates' upper confidence ends.
+
+    `missed` is (members not found, members), `false` is (non-members called members, non-members); any equal shapes.
+    """
+    fnr, fpr = _upper_end(*missed, confidence), _upper_end(*false, confidence)
+    return np.log(np.maximum(np.maximum((1 - delta - fpr) / fnr, (1 - delta - fnr) / fpr), 1.0))
+
+
+def _upper_end(counts: np.ndarray, trials: float, confidence: float) -> np.ndarray:
+    """Return the upper Clopper-Pearson ends, each exceeded with probability (1 - confidence) / 2."""
+    ends = beta.ppf((1 + confidence) / 2, counts + 1, np.maximum(trials - counts, 1e-9))
+    return np.where(counts < trials, ends, 1.0)
+
+
+def auc_by_class(
+    scores: np.ndarray, members: np.ndarray, labels: np.ndarray, class_names: Sequence[str], confidence: float
+) -> dict[str, Measured]:
+    """Return the AUC among the records of each class; `labels` int64 [N] index `class_names`."""
+    of_class = {name: labels == index for index, name in enumerate(class_names)}
+    return {name: auc(scores[chosen], members[chosen], confidence) for name, chosen in of_class.items()}
+
+
+def roc_curve(scores: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return FPR and TPR at every distinct threshold, from (0, 0) to (1, 1); empty without both kinds of records."""
+    if members.all() or not members.any():
+        return np.empty(0), np.empty(0)
+    order = np.argsort(-scores, kind="stable")
+    last_of_ties = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    true = np.cumsum(members[order])[last_of_ties]
+    false = last_of_ties + 1 - true
+    return np.append(0.0, false / false[-1]), np.append(0.0, true / true[-1])
+
+
+def roc_points(scores: np.ndarray, members: np.ndarray) -> list[tuple[float, float]]:
+    """Return at most 400 (FPR, TPR) points of the ROC curve, spread evenly over log FPR for axes that are logarithmic."""
+    fpr, tpr = roc_curve(scores, members)
+    if len(fpr) > MAX_ROC_POINTS:
+        smallest = 1 / max(1, int((~members).sum()))
+        wanted = np.geomspace(smallest, 1, MAX_ROC_POINTS - 2)
+        keep = np.unique(np.concatenate([[0], np.searchsorted(fpr, wanted, side="right") - 1, [len(fpr) - 1]]))
+        fpr, tpr = fpr[keep], tpr[keep]
+    return [(float(x), float(y)) for x, y in zip(fpr, tpr, strict=True)]

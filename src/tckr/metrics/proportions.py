@@ -1,0 +1,34 @@
+"""Intervals of a proportion of independent trials. Knows counts only."""
+
+from __future__ import annotations
+
+from scipy.special import ndtri
+from scipy.stats import beta
+
+
+def clopper_pearson(successes: float, trials: float, confidence: float) -> tuple[float, float]:
+    """Return the exact interval: the proportions that a two-sided binomial test does not reject.
+
+    Coverage is at least `confidence` for every true proportion (Clopper and Pearson, 1934). Averaged counts may be
+    fractions; without trials the interval is [0, 1].
+    """
+    tail = (1 - confidence) / 2
+    low = beta.ppf(tail, successes, trials - successes + 1) if successes > 0 else 0.0
+    high = beta.ppf(1 - tail, successes + 1, trials - successes) if successes < trials else 1.0
+    return float(low), float(high)
+
+
+def wilson(successes: int, trials: int, confidence: float) -> tuple[float, float]:
+    """Return the score interval (Wilson, 1927): coverage is `confidence` on average over true proportions."""
+    if trials == 0:
+        return 0.0, 1.0
+    z = critical_value(confidence)
+    found, shrink = successes / trials, 1 / (1 + z * z / trials)
+    centre = shrink * (found + z * z / (2 * trials))
+    half = shrink * z * (found * (1 - found) / trials + z * z / (4 * trials * trials)) ** 0.5
+    return min(found, max(0.0, centre - half)), max(found, min(1.0, centre + half))
+
+
+def critical_value(confidence: float) -> float:
+    """Return z with P(|Z| <= z) = `confidence`, e.g. 1.96 for 0.95."""
+    return float(ndtri((1 + confidence) / 2))

@@ -1,0 +1,125 @@
+"""What `audit.json` holds: the schema that the audit writes and the report reads. Knows no stage.
+
+Every number is an `Estimate` {value, low, high, n, method} or a `NotMeasurable` {reason, n}; both print with `str()`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tckr.metrics.estimate import Measured
+
+
+class _Result(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Declared(_Result):
+    """What was fixed before anything was trained, and the sizes behind every number."""
+
+    scorer: str = Field(description="Attack whose AUC goes into AOP.")
+    depth: str = Field(description="What a reference run repeats: `teacher` or `distill`.")
+    num_reference_runs: int
+    num_members: int = Field(description="Pool records the target was trained on.")
+    num_non_members: int = Field(description="Pool records the target never saw.")
+    num_test: int = Field(description="Images of the locked test split behind CAS.")
+    num_queries: int = Field(description="Views of a record averaged into its signal.")
+    confidence: float = Field(description="Level of every interval, e.g. 0.95.")
+    delta: float = Field(description="Delta of the epsilon lower bound.")
+    aop_lambda: float = Field(description="Exponent of AOP.")
+
+
+class LeaveOneOut(_Result):
+    """AUC of one scorer with every run in turn as the target of the others."""
+
+    mean: Measured = Field(description="Mean over runs with a t-interval; n = runs.")
+    spread: float = Field(description="Standard deviation over runs.")
+    runs: list[float] = Field(description="AUC of run 0 (the target), 1, ..., R.")
+
+
+class Strongest(_Result):
+    """The scorer with the highest AUC: chosen on the evaluation labels, therefore optimistic about the attacker."""
+
+    scorer: str
+    auc: Measured
+    aop: Measured
+    note: str = Field(description="The label that must stand beside the number: `strongest of k, chosen on ...`.")
+
+
+class EpsilonBound(_Result):
+    """Lower bound on the epsilon of any (epsilon, delta) guarantee that the model could have."""
+
+    value: float = Field(ge=0, description="0 when the attack shows nothing.")
+    confidence: float
+    delta: float
+    threshold: float = Field(description="Score above which a record is called a member; fixed on the reference runs.")
+    true_positives: int
+    false_positives: int
+    num_members: int
+    num_non_members: int
+    method: str
+
+
+class SurfaceResult(_Result):
+    """One release surface: what the target's model is worth, and what it tells about its training records.
+
+    Membership fields (from `aop` on) are None or empty when `AuditResult.measured` is false. Dictionaries by scorer have
+    fewer keys for the Student at depth `teacher` (no reference Students: the global threshold alone).
+    """
+
+    cas: Measured = Field(description="Accuracy on the locked test split.")
+    per_class: dict[str, Measured] = Field(description="Accuracy by class name.")
+    confusion: list[list[int]] = Field(description="Counts [true class][predicted class] on the test split.")
+    ece: Measured = Field(description="Expected calibration error on the test split.")
+    aop: Measured | None = Field(None, description="CAS / (2 max(AUC, 0.5)) ** lambda with the declared scorer.")
+    strongest: Strongest | None = None
+    auc: dict[str, Measured] = Field(default_factory=dict, description="Target's AUC by scorer; n = records.")
+    leave_one_out: dict[str, LeaveOneOut] = Field(default_factory=dict, description="By scorer.")
+    tpr: dict[str, dict[str, Measured]] = Field(default_factory=dict, description='By scorer, then "0.1", "0.01", "0.001".')
+    balanced_accuracy: Measured | None = Field(None, description="Declared scorer, threshold fixed on the reference runs.")
+    epsilon_lower_bound: EpsilonBound | None = Field(None, description="Declared scorer.")
+    auc_by_class: dict[str, Measured] = Field(default_factory=dict, description="Declared scorer, by class name.")
+    roc: dict[str, list[tuple[float, float]]] = Field(default_factory=dict, description="By scorer: at most 400 (FPR, TPR).")
+
+
+class Differences(_Result):
+    """Student minus Teacher on the same test images and the same records. Print with `describe_difference`."""
+
+    cas: Measured
+    auc: Measured | None = Field(None, description="Declared scorer, paired.")
+
+
+class Control(_Result):
+    """One check of the audit itself."""
+
+    name: str = Field(description="null, positive, planted or parity.")
+    surface: str = Field(description="teacher or student: whose reference runs were used.")
+    measure: str = Field(description="Scorer behind the AUC; for parity `accuracy` or `confidence`.")
+    passed: bool
+    decides: bool = Field(description="Whether failing makes the audit invalid; the others are shown for information.")
+    expected: str = Field(description="In words and numbers.")
+    found: Measured
+
+
+class AuditResult(_Result):
+    """The whole of `audit.json`.
+
+    Three cases: `measured` false (no hold-out or too few reference runs: only accuracy is reported, `reason` says why);
+    `measured` true and `valid` false (a control failed: show the numbers greyed out); both true.
+    """
+
+    measured: bool
+    reason: str = ""
+    valid: bool = Field(description="True exactly when membership was measured and every deciding control passed.")
+    verdict: str = Field(description="`audit valid`, `audit invalid: <controls>` or `not measured: <reason>`.")
+    declared: Declared
+    surfaces: dict[str, SurfaceResult] = Field(description="Keys `teacher` and `student`.")
+    differences: Differences
+    controls: list[Control] = Field(default_factory=list)
+
+    @classmethod
+    def read(cls, folder: Path) -> AuditResult:
+        """Read `audit.json` of an audit artifact."""
+        return cls.model_validate_json((folder / "audit.json").read_text(encoding="utf-8"))

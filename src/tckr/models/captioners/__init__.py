@@ -1,0 +1,1 @@
+"""Captioners: checkpoints that say in words what an image shows."""

@@ -1,0 +1,16 @@
+"""Image classifiers: any transformers checkpoint, or the embedded small ResNet, behind one input convention."""
+
+from tckr.models.classifiers.build import EMBEDDED, build_classifier, load_classifier
+from tckr.models.classifiers.classifier import Classifier, class_columns
+from tckr.models.classifiers.predict import predict_logits
+from tckr.models.classifiers.preprocessing import ClassifierSpec
+
+__all__ = [
+    "EMBEDDED",
+    "Classifier",
+    "ClassifierSpec",
+    "build_classifier",
+    "class_columns",
+    "load_classifier",
+    "predict_logits",
+]

@@ -1,0 +1,66 @@
+"""A transformers image classifier that takes images as TCKR holds them. Knows nothing of training.
+
+Shape suffixes: B batch, C 3 colours, H height, W width, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+from transformers import PreTrainedModel
+
+from tckr.models.classifiers.preprocessing import ClassifierSpec, write_spec
+
+
+class Classifier(nn.Module):
+    """Map float images [B, 3, H, W] in [0, 1] to logits [B, K]; resizing and normalisation happen on the device.
+
+    Attributes:
+        network: the transformers model; its config holds the class names.
+        spec: what the network expects of its input.
+    """
+
+    def __init__(self, network: PreTrainedModel, spec: ClassifierSpec) -> None:
+        super().__init__()
+        self.network = network
+        self.spec = spec
+        # Buffers follow the module to its device; not persistent, because the specification travels as JSON.
+        self.register_buffer("mean_C11", torch.tensor(spec.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std_C11", torch.tensor(spec.std).view(3, 1, 1), persistent=False)
+
+    @property
+    def class_names(self) -> list[str]:
+        """Return the K class names in the order of the logits."""
+        names = self.network.config.id2label
+        return [names[index] for index in range(len(names))]
+
+    @property
+    def device(self) -> torch.device:
+        """Return the device of the weights."""
+        return self.network.device
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        """Return logits [B, K] of float images in [0, 1] of any size."""
+        if images_BCHW.shape[2:] != self.spec.input_size:
+            images_BCHW = interpolate(images_BCHW, size=self.spec.input_size, mode="bilinear", antialias=True)
+        return self.network(pixel_values=(images_BCHW - self.mean_C11) / self.std_C11).logits
+
+    def save(self, folder: Path) -> None:
+        """Write the weights (safetensors), config.json and preprocessor_config.json that transformers reads back."""
+        self.network.to(memory_format=torch.contiguous_format).save_pretrained(folder)
+        write_spec(folder, self.spec)
+
+
+def class_columns(names: Sequence[str], order: Sequence[str]) -> np.ndarray:
+    """Return int64 [K] such that `logits[:, columns]` of a model with `names` is in the class order `order`.
+
+    Class names, never bare indices, tie artifacts together (the published method mixed two orders).
+    """
+    assert sorted(names) == sorted(order), f"class names differ: {sorted(names)} against {sorted(order)}"
+    position = {name: index for index, name in enumerate(names)}
+    return np.array([position[name] for name in order], dtype=np.int64)

@@ -1,0 +1,1 @@
+"""Generators: diffusion pipelines that draw images from text, and their LoRA adapters."""

@@ -1,0 +1,32 @@
+"""The text a generator is given; one form for adapting and generating, or the adapter learns other words than it hears."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from tckr.errors import UserError
+
+PromptForm = Literal["n: c", "n", "c", "n: d"]
+
+
+def build_prompt(form: PromptForm, class_name: str, caption: str, descriptions: Mapping[str, str]) -> str:
+    """Return the prompt in the paper's notation: n = class name, c = caption, d = the fixed description of the class."""
+    if form == "n":
+        return class_name
+    if form == "c":
+        return caption
+    return f"{class_name}: {caption if form == 'n: c' else descriptions[class_name]}"
+
+
+def check_descriptions(form: PromptForm, class_names: Sequence[str], descriptions: Mapping[str, str]) -> None:
+    """Raise a UserError when the form needs descriptions and a class has none, or one is for no class."""
+    if form != "n: d":
+        return
+    missing = [name for name in class_names if name not in descriptions]
+    unknown = [name for name in descriptions if name not in class_names]
+    if missing or unknown:
+        raise UserError(
+            f"prompt form 'n: d' needs one text per class in adapt.descriptions; missing: {missing[:5]}, "
+            f"for no class of this set: {unknown[:5]}; add or rename them, or choose another adapt.prompt_form"
+        )

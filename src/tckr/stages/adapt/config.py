@@ -1,0 +1,69 @@
+"""Settings of `adapt`."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from tckr.models.diffusion.prompts import PromptForm
+from tckr.stages.config_base import StageConfig
+
+
+class AdaptConfig(StageConfig):
+    """How the generator learns the private set. Model and prompt form are set here only; `generate` follows the adapter."""
+
+    version: ClassVar[int] = 1
+
+    model: str = Field(
+        "embedded:generator",
+        min_length=1,
+        description="Generator: embedded:generator, a folder, or a hub id (the paper: stabilityai/stable-diffusion-2).",
+    )
+    revision: str | None = Field(None, description="Commit or branch of a hub model; pin a commit to repeat a run exactly.")
+    prompt_form: PromptForm = Field(
+        "n: c", description="Text per image, n = class name, c = caption, d = description; the paper finds n: c best."
+    )
+    descriptions: dict[str, str] = Field(
+        default_factory=dict, description="Class name to its fixed description; needed by prompt_form n: d only."
+    )
+    rank: int = Field(8, ge=1, le=512, description="LoRA rank; 4 in the paper, more for the small embedded model.")
+    steps: int | None = Field(
+        300, ge=0, description="Optimizer steps; 0 leaves the model unadapted (ablation). Set this or epochs, not both."
+    )
+    epochs: float | None = Field(
+        None, gt=0, description="Passes over the members instead of steps (then steps: null); the paper makes 3."
+    )
+    batch_size: int = Field(
+        32, ge=1, description="Images per forward pass; decides the result, so it is no execution setting."
+    )
+    gradient_accumulation: int = Field(1, ge=1, description="Forward passes per optimizer step; the paper: 4 of 1 image.")
+    learning_rate: float = Field(1e-3, gt=0, description="AdamW step size; 1e-4 in the paper, more for the embedded model.")
+    schedule: Literal["constant", "cosine"] = Field(
+        "cosine", description="Learning rate over the steps; cosine falls to 0 and suits few steps; constant in the paper."
+    )
+    weight_decay: float = Field(1e-2, ge=0, description="AdamW weight decay, as in the paper.")
+    max_gradient_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm, as in the paper.")
+    horizontal_flip: bool = Field(
+        False, description="Mirror images at random, as the paper does; off by default: mirrored digits and text are wrong."
+    )
+    caption_dropout: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Share of images trained on the empty prompt: guidance then contrasts with the set itself.",
+    )
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("set either adapt.steps or adapt.epochs and the other to null")
+        return self
+
+    def num_steps(self, num_members: int) -> int:
+        """Return the optimizer steps for a set of `num_members` images; a last incomplete batch counts as a step."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return math.ceil(self.epochs * num_members / (self.batch_size * self.gradient_accumulation))

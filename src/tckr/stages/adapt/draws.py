@@ -1,0 +1,70 @@
+"""A training step's random choices are a function of (seed, step): a resumed training draws what it would have drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from tckr.data.seeds import derive_seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """Choices for the B images of one optimizer step.
+
+    Attributes:
+        rows: int64 [B], positions in the encoded set; every image is seen once per epoch.
+        mirrored: bool [B].
+        unprompted: bool [B], trained on the empty prompt.
+        posterior_noise: float32 [B, C, h, w], picks a latent from the autoencoder's distribution.
+        noise: float32 [B, C, h, w], what the model has to remove.
+        timesteps: int64 [B], uniform.
+    """
+
+    rows: np.ndarray
+    mirrored: np.ndarray
+    unprompted: np.ndarray
+    posterior_noise: torch.Tensor
+    noise: torch.Tensor
+    timesteps: torch.Tensor
+
+    def slice(self, start: int, stop: int) -> Draws:
+        """Return the choices for the images from `start` to `stop`."""
+        return Draws(**{name: values[start:stop] for name, values in vars(self).items()})
+
+
+def draw_step(
+    seed: int,
+    step: int,
+    *,
+    num_images: int,
+    num_drawn: int,
+    latent_shape: tuple[int, ...],
+    num_timesteps: int,
+    flip: bool,
+    caption_dropout: float,
+) -> Draws:
+    """Return the choices of `step` (from 0) for `num_drawn` of `num_images` images."""
+    generator = torch.Generator().manual_seed(derive_seed(seed, "adapt", "step", step))
+    shape = (num_drawn, *latent_shape)
+    return Draws(
+        rows=rows_of_step(seed, step, num_images, num_drawn),
+        mirrored=(torch.rand(num_drawn, generator=generator) < 0.5 * flip).numpy(),
+        unprompted=(torch.rand(num_drawn, generator=generator) < caption_dropout).numpy(),
+        posterior_noise=torch.randn(shape, generator=generator),
+        noise=torch.randn(shape, generator=generator),
+        timesteps=torch.randint(num_timesteps, (num_drawn,), generator=generator),
+    )
+
+
+def rows_of_step(seed: int, step: int, num_images: int, num_drawn: int) -> np.ndarray:
+    """Return int64 [num_drawn], the next places of an endless sequence of shuffled epochs; batches run across their ends."""
+    places = step * num_drawn + np.arange(num_drawn, dtype=np.int64)
+    rows = np.empty(num_drawn, dtype=np.int64)
+    for epoch in np.unique(places // num_images):
+        order = np.random.default_rng(derive_seed(seed, "adapt", "epoch", int(epoch))).permutation(num_images)
+        inside = places // num_images == epoch
+        rows[inside] = order[places[inside] % num_images]
+    return rows

@@ -1,0 +1,85 @@
+"""Read member images and captions, train the adapter, write it with adapter.json and history.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tckr.data.card import read_card, read_members
+from tckr.data.images import load_images
+from tckr.data.shards import read_columns, write_whole
+from tckr.engine.step import StepContext
+from tckr.models.diffusion.load import load_generator
+from tckr.models.diffusion.prompts import build_prompt, check_descriptions
+from tckr.stages.adapt.config import AdaptConfig
+from tckr.stages.adapt.encode import encode_set
+from tckr.stages.adapt.train import loss_history, train_adapter
+
+
+def run(config: AdaptConfig, context: StepContext) -> None:
+    """Adapt the generator to the captioned members; with 0 steps only adapter.json says which model to use unadapted."""
+    card = read_card(context.inputs["data"])
+    check_descriptions(config.prompt_form, card.class_names, config.descriptions)
+    captions = read_columns(context.inputs["captions"], ["record", "label", "caption"])
+    assert np.array_equal(captions["record"], read_members(context.inputs["data"], context.run)), "captions of other members"
+    num_steps = config.num_steps(len(captions["record"]))
+    losses = _train(config, context, card.class_names, captions, num_steps) if num_steps else np.array([])
+    _write_json(context.out / "history.json", loss_history(losses))
+    _write_json(
+        context.out / "adapter.json",
+        {
+            "model": config.model,
+            "revision": config.revision,
+            "rank": config.rank,
+            "steps": num_steps,
+            "prompt_form": config.prompt_form,
+            "descriptions": config.descriptions,
+            "image_size": card.image_size,
+        },
+    )
+    context.log("adapted", steps=num_steps, images=len(captions["record"]))
+
+
+def _train(
+    config: AdaptConfig, context: StepContext, class_names: list[str], captions: dict[str, np.ndarray], num_steps: int
+) -> np.ndarray:
+    """Encode the members, train and save the adapter; return the loss of every step."""
+    device = context.execution.torch_device()
+    generator = load_generator(config.model, device, torch.float32, config.revision)
+    pool = load_images(context.inputs["data"] / "pool", context.scratch)
+    prompts = [
+        build_prompt(config.prompt_form, class_names[label], caption, config.descriptions)
+        for label, caption in zip(captions["label"], captions["caption"], strict=True)
+    ]
+    with context.track(len(prompts), "images") as advance:
+        encoded = encode_set(
+            generator,
+            pool.images,
+            pool.rows_of(captions["record"]),
+            prompts,
+            flip=config.horizontal_flip,
+            batch_size=context.execution.inference_batch_size,
+            cache=context.scratch,
+            advance=advance,
+        )
+    with context.track(num_steps, "steps") as advance:
+        losses = train_adapter(
+            generator,
+            encoded,
+            config,
+            num_steps=num_steps,
+            seed=context.seed,
+            device=device,
+            checkpoint=context.scratch / "checkpoint.safetensors",
+            advance=advance,
+        )
+    generator.save_lora(context.out)
+    return losses
+
+
+def _write_json(path: Path, value: Any) -> None:
+    write_whole(path, lambda partial: partial.write_text(json.dumps(value, indent=1), encoding="utf-8"))

@@ -1,0 +1,1 @@
+"""Measure what target models are worth and what they tell about their training records."""

@@ -1,0 +1,81 @@
+"""Judge the evidence: findings of every surface, controls, and whether the numbers may be believed."""
+
+from __future__ import annotations
+
+from tckr.metrics.accuracy import accuracy_difference
+from tckr.metrics.estimate import Measured, NotMeasurable
+from tckr.metrics.membership import auc_difference
+from tckr.metrics.results import AuditResult, Declared, Differences
+from tckr.stages.audit.config import AuditConfig
+from tckr.stages.audit.controls import controls
+from tckr.stages.audit.evidence import SURFACES, Evidence
+from tckr.stages.audit.queries import num_queries
+from tckr.stages.audit.scorers import SCORERS
+from tckr.stages.audit.surfaces import NO_REFERENCES, surface_result, usable_scorers
+
+MIN_REFERENCE_RUNS = 2
+"""One fixes a threshold on the other, and a spread needs two."""
+
+
+def why_not_measured(num_reference_runs: int, num_non_members: int) -> str:
+    """Return why membership cannot be measured, or an empty string."""
+    if num_non_members == 0:
+        return "the target trained on the whole pool; set prepare.audit_holdout above 0 to keep records it never sees"
+    if num_reference_runs < MIN_REFERENCE_RUNS:
+        return f"{num_reference_runs} reference runs; at least {MIN_REFERENCE_RUNS} are needed (prepare.num_reference_runs)"
+    return ""
+
+
+def judge(config: AuditConfig, evidence: Evidence) -> AuditResult:
+    """Return the whole result. Membership is judged when `evidence.pool` has signals."""
+    num_reference_runs = len(evidence.members) - 1
+    reason = why_not_measured(num_reference_runs, int((~evidence.members[0]).sum()))
+    assert bool(reason) != bool(evidence.pool), "signals are collected exactly when membership can be measured"
+    checks = [] if reason else controls(config, evidence)
+    failed = list(dict.fromkeys(f"{check.name} ({check.surface})" for check in checks if check.decides and not check.passed))
+    return AuditResult(
+        measured=not reason,
+        reason=reason,
+        valid=not reason and not failed,
+        verdict=f"not measured: {reason}" if reason else _verdict(failed),
+        declared=_declared(config, evidence),
+        surfaces={surface: surface_result(config, evidence, surface) for surface in SURFACES},
+        differences=differences(config, evidence),
+        controls=checks,
+    )
+
+
+def _verdict(failed: list[str]) -> str:
+    return f"audit invalid: {', '.join(failed)}" if failed else "audit valid"
+
+
+def differences(config: AuditConfig, evidence: Evidence) -> Differences:
+    """Return Student minus Teacher, paired over test images and over records."""
+    teacher, student = (evidence.test[surface].classes == evidence.test_labels for surface in SURFACES)
+    auc = _auc_difference(config, evidence) if evidence.pool else None
+    return Differences(cas=accuracy_difference(student, teacher, config.confidence), auc=auc)
+
+
+def _auc_difference(config: AuditConfig, evidence: Evidence) -> Measured:
+    if any(config.scorer not in usable_scorers(evidence, surface) for surface in SURFACES):
+        return NotMeasurable(NO_REFERENCES)
+    score = SCORERS[config.scorer].score
+    teacher, student = (score(evidence.pool[each].signals, evidence.members_of(each), 0) for each in SURFACES)
+    return auc_difference(student, teacher, evidence.members[0], config.confidence)
+
+
+def _declared(config: AuditConfig, evidence: Evidence) -> Declared:
+    return Declared(
+        scorer=config.scorer,
+        depth=config.depth,
+        num_reference_runs=len(evidence.members) - 1,
+        num_members=int(evidence.members[0].sum()),
+        num_non_members=int((~evidence.members[0]).sum()),
+        num_test=len(evidence.test_labels),
+        num_queries=num_queries(config.shift, config.flip),
+        confidence=config.confidence,
+        delta=config.delta,
+        aop_lambda=config.aop_lambda,
+    )
+
+

@@ -1,0 +1,1 @@
+"""caption: say in words what every member image shows."""

@@ -1,0 +1,1 @@
+"""distill: train the Student on synthetic images and soft labels alone."""

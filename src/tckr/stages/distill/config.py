@@ -1,0 +1,26 @@
+"""Settings of `distill`. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from tckr.stages.config_base import StageConfig
+from tckr.training.config import TrainingConfig
+
+
+class DistillConfig(StageConfig, TrainingConfig):
+    """Settings of the Student's training."""
+
+    version: ClassVar[int] = 1
+
+    labels: Literal["soft", "hard", "online"] = Field(
+        "soft",
+        description="What to learn: the stored soft labels; the class of the prompt; or, as in the paper, the Teacher's "
+        "word on each augmented view (then the Teacher is an input too). Label smoothing and MixUp: hard labels only.",
+    )
+    temperature: float = Field(1.0, gt=0, description="Of the Teacher's softmax where labels are online; 1 is the paper's.")
+    validation_fraction: float = Field(
+        0.1, ge=0, lt=1, description="Share of the synthetic images held out to select the epoch; no real image is used."
+    )

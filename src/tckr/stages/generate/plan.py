@@ -1,0 +1,94 @@
+"""What to generate, as arithmetic on the index: memory does not grow with the number of images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tckr.data.seeds import derive_seed, image_seed
+from tckr.errors import UserError
+from tckr.models.diffusion.prompts import PromptForm, build_prompt
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedImage:
+    """One image to draw."""
+
+    index: int
+    label: int
+    prompt: str
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A set of `num_images`: classes in turn, each cycling through its captions; a larger set contains the smaller one.
+
+    Attributes:
+        captions: per class, the member captions in an order drawn from the root seed.
+    """
+
+    num_images: int
+    class_names: Sequence[str]
+    captions: Sequence[Sequence[str]]
+    prompt_form: PromptForm
+    descriptions: Mapping[str, str]
+    root_seed: int
+
+    def image(self, index: int) -> PlannedImage:
+        """Return image `index` of the set."""
+        turn, label = divmod(index, len(self.class_names))
+        name, captions = self.class_names[label], self.captions[label]
+        prompt = build_prompt(self.prompt_form, name, captions[turn % len(captions)], self.descriptions)
+        return PlannedImage(index=index, label=label, prompt=prompt, seed=image_seed(self.root_seed, name, index))
+
+    def shards(self, shard_size: int) -> Iterator[tuple[str, range]]:
+        """Yield the file name of each shard and the indices in it."""
+        count = -(-self.num_images // shard_size)
+        for shard in range(count):
+            indices = range(shard * shard_size, min((shard + 1) * shard_size, self.num_images))
+            yield f"train-{shard:05d}-of-{count:05d}.parquet", indices
+
+
+def make_plan(
+    *,
+    cardinality: float,
+    class_names: Sequence[str],
+    labels: np.ndarray,
+    captions: Sequence[str] | np.ndarray,
+    prompt_form: PromptForm,
+    descriptions: Mapping[str, str],
+    root_seed: int,
+) -> Plan:
+    """Return the plan for a private set with these labels (int64 [N]) and captions (N).
+
+    The set has round(cardinality x N) images, but at least one per class.
+
+    Raises:
+        UserError: a class has no caption to draw from.
+    """
+    by_class: list[list[str]] = [[] for _ in class_names]
+    for label, caption in zip(labels, captions, strict=True):
+        by_class[label].append(caption)
+    empty = [name for name, texts in zip(class_names, by_class, strict=True) if not texts]
+    if empty:
+        raise UserError(
+            f"{len(empty)} classes have no member image, first {empty[0]!r}; every class needs at least one caption; "
+            "add images, or raise prepare.min_images_per_class to drop small classes"
+        )
+    return Plan(
+        num_images=max(len(class_names), round(cardinality * len(labels))),
+        class_names=class_names,
+        captions=[_shuffled(texts, root_seed, name) for name, texts in zip(class_names, by_class, strict=True)],
+        prompt_form=prompt_form,
+        descriptions=descriptions,
+        root_seed=root_seed,
+    )
+
+
+def _shuffled(texts: list[str], root_seed: int, class_name: str) -> list[str]:
+    """Return `texts` in random order: a set below 1x takes a fair part of them, whatever order the source had."""
+    order = np.random.default_rng(derive_seed(root_seed, "captions", class_name)).permutation(len(texts))
+    return [texts[i] for i in order]

@@ -1,0 +1,37 @@
+"""The data card that makes the folder a Hugging Face data set."""
+
+from __future__ import annotations
+
+TEMPLATE = """---
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: data/train-*.parquet
+task_categories:
+- image-classification
+tags:
+- synthetic
+- tckr
+---
+# Synthetic image set
+
+{num_images} images of {num_classes} classes, {image_size} x {image_size} px, drawn by a text-to-image model that was
+adapted to a private image set (TCKR). Classes are balanced. **Private as it lies here**: prompts hold captions of private
+images, and the images may resemble them. `tckr export` writes the set for release, after `tckr audit`.
+
+| column | meaning |
+|---|---|
+| image | PNG, RGB |
+| label | class |
+| prompt | text the image was drawn from; holds the caption of a private image |
+| seed | seed of the image's noise |
+| index | number of the image in the set |
+
+Open it with `datasets.load_dataset("path/to/this/folder")`.
+"""
+
+
+def data_card(num_images: int, num_classes: int, image_size: int) -> str:
+    """Return README.md with the YAML header that `datasets` reads; user text such as class names stays out of it."""
+    return TEMPLATE.format(num_images=num_images, num_classes=num_classes, image_size=image_size)

@@ -1,0 +1,1 @@
+"""label: let the Teacher say what it sees in every synthetic image."""

@@ -1,0 +1,44 @@
+"""label: read synthetic shards and the Teacher, write a soft label for every image and how far prompt and Teacher agree."""
+
+from __future__ import annotations
+
+import json
+
+from tckr.data.class_names import read_class_names
+from tckr.data.shards import list_shards, write_whole
+from tckr.engine.step import StepContext
+from tckr.models.classifiers import load_classifier
+from tckr.stages.label.agreement import count_agreement, low_agreement
+from tckr.stages.label.config import LabelConfig
+from tckr.stages.label.labelling import Labeller, count_images, join_shards, label_shard
+from tckr.training.artifact import MODEL_FOLDER
+from tckr.training.soft_labels import SOFT_LABELS_NAME
+
+
+def run(config: LabelConfig, context: StepContext) -> None:
+    """Label every image of input `synthetic` with input `teacher`; shards that are done are not done again."""
+    synthetic = context.inputs["synthetic"] / "data"
+    class_names = read_class_names(synthetic)
+    teacher = load_classifier(context.inputs["teacher"] / MODEL_FOLDER).to(context.execution.torch_device())
+    labeller = Labeller(teacher, class_names, config.temperature, context.execution.inference_batch_size)
+    targets = {shard: context.scratch / "labels" / shard.name for shard in list_shards(synthetic)}
+    done = sum(count_images(target) for target in targets.values() if target.exists())
+    with context.track(sum(count_images(shard) for shard in targets), "images", done) as advance:
+        for shard, target in targets.items():
+            if not target.exists():
+                label_shard(labeller, shard, target, advance)
+    labels = context.out / SOFT_LABELS_NAME
+    write_whole(labels, lambda path: join_shards(list(targets.values()), path))
+    _write_agreement(context, count_agreement(labels, class_names))
+
+
+def _write_agreement(context: StepContext, counts: dict[str, dict[str, int]]) -> None:
+    text = json.dumps(counts, indent=2, ensure_ascii=False) + "\n"
+    write_whole(context.out / "agreement.json", lambda path: path.write_text(text, encoding="utf-8"))
+    for name in low_agreement(counts):
+        count = counts[name]
+        message = (
+            f"the Teacher takes only {count['agree']} of {count['n']} images made for class '{name}' for that class; "
+            "expected at least half. Adapt longer or raise the guidance scale, and check the class's captions."
+        )
+        context.log("warning", message=message)

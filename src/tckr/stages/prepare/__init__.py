@@ -1,0 +1,1 @@
+"""`prepare`: turn a data source into an image pool, a locked test split, a membership matrix and a data card."""

@@ -1,0 +1,76 @@
+"""Make class names fit for prompts, pages and file names, and find those that look the same. Pure text."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MAX_CHARACTERS = 100
+REPLACED = dict.fromkeys(map(ord, '/\\:"|?*'), "-") | {ord("<"): " under ", ord(">"): " over "}
+"""Path separators, what file systems forbid, HTML brackets (as words: `<5 mm` and `>5 mm` must stay apart), and the colon
+that ends the name in `"name: caption"`."""
+
+LOOK_ALIKES = str.maketrans(  # Cyrillic, Greek, IPA
+    "АВЕЅZІЈКМНОРСТУХасеорхуіјѕһԁԛԝΑΒΕΖΗΙΚΜΝΟΡΤΥΧονρıɑ",  # noqa: RUF001
+    "ABESZIJKMHOPCTYXaceopxyijshdqwABEZHIKMNOPTYXovpia",
+)
+"""Cyrillic and Greek letters that most fonts draw like Latin ones (a small part of Unicode TR 39, confusables)."""
+
+
+@dataclass(frozen=True)
+class CleanNames:
+    """Class names after the rules.
+
+    Attributes:
+        names: source label -> name used; names that differ in composition only (NFC, NFD) become one class.
+        refused: source label -> (reason, detail).
+    """
+
+    names: dict[int, str]
+    refused: dict[int, tuple[str, str]]
+
+
+def clean_name(name: str) -> str:
+    """Return `name` in NFC, without control or invisible characters, unsafe ones as `-`, with single spaces, trimmed."""
+    spaced = "".join(" " if character.isspace() else character for character in unicodedata.normalize("NFC", name))
+    visible = "".join(character for character in spaced if unicodedata.category(character)[0] != "C")
+    words = visible.translate(REPLACED).split()
+    return " ".join(words).strip(". ")
+
+
+def printable(name: str) -> str:
+    """Return `name` with bytes that are no UTF-8 (lone surrogates in Python) written as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def skeleton(name: str) -> str:
+    """Return a form that names share when a reader may take one for the other: compatibility forms, look-alikes, dashes.
+
+    Case counts as a difference: sets of letters have classes `A` and `a`.
+    """
+    latin = unicodedata.normalize("NFKC", name).translate(LOOK_ALIKES)
+    return "".join("-" if character in "_ " or unicodedata.category(character) == "Pd" else character for character in latin)
+
+
+def clean_names(names: Sequence[str]) -> CleanNames:
+    """Clean every class name; refuse the unreadable, the over-long, and all of several that look the same."""
+    cleaned = {label: clean_name(name) for label, name in enumerate(names)}
+    refused: dict[int, tuple[str, str]] = {}
+    looks: dict[str, set[str]] = {}
+    for label, name in cleaned.items():
+        if not name.strip("-") and name != names[label]:
+            refused[label] = ("class_name_empty", f"{names[label]!r}")
+        elif len(name) > MAX_CHARACTERS:
+            refused[label] = ("class_name_too_long", f"{len(name)} characters; at most {MAX_CHARACTERS}")
+        else:
+            looks.setdefault(skeleton(name), set()).add(_composed(names[label]))
+    for label, name in cleaned.items():
+        alike = looks.get(skeleton(name), set())
+        if label not in refused and len(alike) > 1:
+            refused[label] = ("class_name_ambiguous", f"looks like {', '.join(repr(other) for other in sorted(alike))}")
+    return CleanNames({label: name for label, name in cleaned.items() if label not in refused}, refused)
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

@@ -1,0 +1,189 @@
+"""Turn any picture file into RGB pixels of one size, by stated rules, or say why not. Knows no source and no labels."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+
+from tckr.data.rejections import MAX_ASPECT, MIN_SIDE_PX, REASONS, RULES
+
+FORMATS: dict[str, tuple[str, ...]] = {
+    "PNG": ("png", "apng"),
+    "JPEG": ("jpg", "jpeg", "jpe", "jfif"),
+    "MPO": ("jpg", "jpeg", "mpo"),
+    "WEBP": ("webp",),
+    "GIF": ("gif",),
+    "TIFF": ("tif", "tiff"),
+    "BMP": ("bmp", "dib"),
+    "PPM": ("ppm", "pgm", "pbm", "pnm"),
+    "JPEG2000": ("jp2", "j2k", "jpx", "jpf", "j2c", "jpc"),
+    "AVIF": ("avif", "avifs"),
+}
+"""Formats that are decoded, with their extensions. Not on the list: EPS and PDF, which would start other programs."""
+
+ORIENTATION_TAG = 0x0112
+BITS_TAG = 258
+
+
+class RejectedImageError(Exception):
+    """Says why a picture is refused: `reason` is a key of `REASONS`."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        """Hold the reason to the dictionary."""
+        assert reason in REASONS, reason
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+
+@dataclass(frozen=True)
+class NormalisedImage:
+    """A picture after all rules: uint8 [S, S, 3] pixels, the source's (width, height) in px, the rules that changed it."""
+
+    pixels: np.ndarray
+    size: tuple[int, int]
+    rules: tuple[str, ...]
+
+
+@contextmanager
+def strict_pillow() -> Iterator[None]:
+    """Make Pillow refuse truncated files and bombs, whatever another library set, and keep its other warnings quiet.
+
+    Both switches are global to the process: enter this once around all threads that decode.
+    """
+    Image.init()  # all plugins now: Pillow would load them in the middle of a thread
+    truncated = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\..*")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = truncated
+
+
+def max_file_bytes(max_pixels: int) -> int:
+    """Return the size of an uncompressed 16-bit RGBA picture of `max_pixels`, and 1 MiB for the rest of the file."""
+    return 8 * max_pixels + 2**20
+
+
+def normalise_image(data: bytes, file: str, image_size: int, max_pixels: int) -> NormalisedImage:
+    """Return the picture in `data` as uint8 RGB [image_size, image_size, 3].
+
+    The centre square is scaled with Pillow's antialiased bicubic filter, which equals scaling the shorter side to
+    `image_size` and cropping. Call inside `strict_pillow`.
+
+    Args:
+        data: the encoded file.
+        file: its name; only the extension is looked at.
+        image_size: side in px.
+        max_pixels: larger pictures are refused before any pixel is decoded.
+
+    Raises:
+        RejectedImageError: with the reason.
+    """
+    if not data:
+        raise RejectedImageError("zero_bytes")
+    if len(data) > max_file_bytes(max_pixels):
+        raise RejectedImageError("file_too_large", f"{len(data)} bytes; at most {max_file_bytes(max_pixels)}")
+    try:
+        with Image.open(io.BytesIO(data), formats=_readable()) as image:
+            _check_header(image, max_pixels)
+            return _decode(image, data, file, image_size)
+    except RejectedImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise RejectedImageError("too_many_pixels") from None
+    except UnidentifiedImageError:
+        raise RejectedImageError("not_an_image") from None
+    except Exception as error:  # decoders raise OSError, SyntaxError, struct.error, IndexError, MemoryError, ...
+        raise RejectedImageError("corrupt", " ".join(f"{type(error).__name__}: {error}".split())[:200]) from None
+
+
+def _readable() -> list[str]:
+    """Return the formats that this build of Pillow reads (MPO comes through JPEG; AVIF and JPEG 2000 may be left out)."""
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _check_header(image: ImageFile.ImageFile, max_pixels: int) -> None:
+    width, height = image.size
+    size = f"{width} x {height} px"
+    if width * height > max_pixels:
+        raise RejectedImageError("too_many_pixels", f"{size}; at most {max_pixels} pixels")
+    if min(width, height) < MIN_SIDE_PX:
+        raise RejectedImageError("too_small", size)
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise RejectedImageError("too_elongated", size)
+    if image.format != "MPO" and getattr(image, "is_animated", False):
+        raise RejectedImageError("animated", f"{image.format} with several frames or pages")
+    if image.mode in {"I", "F"}:
+        raise RejectedImageError("no_brightness_range", f"mode {image.mode}")
+
+
+def _decode(image: ImageFile.ImageFile, data: bytes, file: str, image_size: int) -> NormalisedImage:
+    rules = [] if _extension_fits(image, file) else ["extension"]
+    rules += ["first_picture"] if image.format == "MPO" and getattr(image, "n_frames", 1) > 1 else []
+    rules += ["sixteen_bit"] if _is_sixteen_bit(image, data) else []
+    image.load()
+    upright, turned = _turn_upright(image)
+    colour, changed = _to_rgb(upright)
+    width, height = colour.size
+    rules += turned + changed
+    rules += ["cropped"] if width != height else []
+    rules += ["enlarged"] if min(width, height) < image_size else []
+    assert set(rules) <= RULES.keys(), rules
+    fitted = ImageOps.fit(colour, (image_size, image_size), method=Image.Resampling.BICUBIC)
+    return NormalisedImage(np.asarray(fitted), (width, height), tuple(rules))
+
+
+def _extension_fits(image: ImageFile.ImageFile, file: str) -> bool:
+    extension = PurePosixPath(file).suffix.lower().lstrip(".")
+    known = {name for names in FORMATS.values() for name in names}
+    return extension not in known or extension in FORMATS.get(image.format or "", ())
+
+
+def _is_sixteen_bit(image: ImageFile.ImageFile, data: bytes) -> bool:
+    if image.format == "PNG":
+        return data[24] == 16  # IHDR: signature 8, length 4, type 4, width 4, height 4, then bits per channel
+    if image.format == "TIFF":
+        bits = getattr(image, "tag_v2", {}).get(BITS_TAG, 8)
+        return 16 in (bits if isinstance(bits, tuple) else (bits,))
+    return image.mode.startswith("I;16")
+
+
+def _turn_upright(image: Image.Image) -> tuple[Image.Image, list[str]]:
+    try:
+        orientation = image.getexif().get(ORIENTATION_TAG, 1)
+        if orientation not in range(2, 9):
+            return image, []
+        return ImageOps.exif_transpose(image), ["exif_rotation"]
+    except Exception:  # a broken EXIF block says nothing against the pixels; its reader raises anything
+        return image, ["exif_unreadable"]
+
+
+def _to_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
+    """Return the picture in 8-bit RGB and the colour rules that were needed."""
+    if image.mode.startswith("I;16"):
+        upper = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+        return Image.fromarray(upper).convert("RGB"), ["greyscale"]
+    rules = []
+    if image.mode in {"P", "PA"}:
+        rules.append("palette")
+    elif image.mode in {"1", "L", "LA", "La"}:
+        rules.append("greyscale")
+    elif image.mode == "CMYK":
+        rules.append("cmyk")
+    elif image.mode in {"YCbCr", "LAB", "HSV"}:
+        rules.append("colour_space")
+    if image.has_transparency_data:
+        rules.append("transparency")
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB"), rules
+    return image.convert("RGB"), rules

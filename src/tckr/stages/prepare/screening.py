@@ -1,0 +1,104 @@
+"""Decide which staged records stay: class names, duplicates, small classes. Pure: no image, no file, no random number."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tckr.data.rejections import Rejection
+from tckr.data.sources.record import TEST
+from tckr.stages.prepare.class_names import CleanNames, clean_names, printable
+from tckr.stages.prepare.staging import Staged
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What stays and what does not.
+
+    Attributes:
+        records: usable records; `label` is now the index into `class_names`.
+        class_names: in the source's order, without classes that were left out.
+        renamed: the source's class name -> the name used, where they differ.
+        rejections: one per refused record, file, folder or class, in source order.
+        class_sizes: class name -> usable records before small classes were left out.
+    """
+
+    records: list[Staged]
+    class_names: list[str]
+    renamed: dict[str, str]
+    rejections: list[Rejection]
+    class_sizes: dict[str, int]
+
+
+def screen(staged: Sequence[Staged], source_names: Sequence[str], min_images_per_class: int) -> Screened:
+    """Apply, in this order: each record's own reason, class names, duplicates and conflicts, class sizes."""
+    source_names = [printable(name) for name in source_names]
+    names = clean_names(source_names)
+    refused: dict[int, tuple[str, str]] = {}
+    for position, record in enumerate(staged):
+        if record.reason:
+            refused[position] = (record.reason, record.detail)
+        elif record.label in names.refused:
+            refused[position] = names.refused[record.label]
+    refused |= _refuse_repeated(staged, refused, names)
+    kept = [position for position in range(len(staged)) if position not in refused]
+    sizes = _class_sizes([staged[position] for position in kept], names)
+    refused |= {position: ("class_too_small", f"{names.names[staged[position].label]!r} has {size} images; "
+                                              f"at least {min_images_per_class} are needed")
+                for position in kept if (size := sizes[names.names[staged[position].label]]) < min_images_per_class}
+    class_names = [name for name, size in sizes.items() if size >= min_images_per_class]
+    index = {name: label for label, name in enumerate(class_names)}
+    records = [replace(record, label=index[names.names[record.label]])
+               for position, record in enumerate(staged) if position not in refused]
+    rejections = [Rejection(file=staged[position].file, reason=reason, detail=detail)
+                  for position, (reason, detail) in sorted(refused.items())]
+    renamed = {source_names[label]: name for label, name in names.names.items()
+               if name != source_names[label] and name in index}
+    return Screened(records, class_names, renamed, rejections + _empty_classes(staged, source_names, sizes, names), sizes)
+
+
+def _refuse_repeated(
+    staged: Sequence[Staged], refused: dict[int, tuple[str, str]], names: CleanNames
+) -> dict[int, tuple[str, str]]:
+    """Return duplicates (all but one) and conflicts (all) among records that are not refused yet.
+
+    Of a record in the source's test split and one in its training split the test record stays, so that the locked split
+    is the source's; otherwise the first in source order.
+    """
+    groups: dict[str, list[int]] = {}
+    for position, record in enumerate(staged):
+        if position not in refused:
+            groups.setdefault(record.sha256, []).append(position)
+    repeated: dict[int, tuple[str, str]] = {}
+    for positions in groups.values():
+        labels = {names.names[staged[position].label] for position in positions}
+        keep = min(positions, key=lambda position: (staged[position].origin != TEST, position))
+        for position in positions:
+            if len(labels) > 1:
+                other = next(p for p in positions if staged[p].label != staged[position].label)
+                repeated[position] = ("conflicting_labels", f"same pixels as {staged[other].file}, "
+                                                            f"labelled {names.names[staged[other].label]!r}")
+            elif position != keep:
+                repeated[position] = ("duplicate", f"same pixels as {staged[keep].file}")
+    return repeated
+
+
+def _class_sizes(records: Sequence[Staged], names: CleanNames) -> dict[str, int]:
+    """Return class name -> records that can be split, in the source's order; a source's test records are not counted."""
+    labels = Counter(record.label for record in records if record.origin != TEST)
+    sizes = dict.fromkeys(names.names.values(), 0)
+    for label, count in labels.items():
+        sizes[names.names[label]] += count
+    return sizes
+
+
+def _empty_classes(
+    staged: Sequence[Staged], source_names: Sequence[str], sizes: dict[str, int], names: CleanNames
+) -> list[Rejection]:
+    """Return one line for every class that no line of a record speaks of: without usable image, or refused by its name."""
+    spoken = {record.label for record in staged if record.label in names.refused}
+    lines = [Rejection(file=source_names[label], reason=reason, detail=detail)
+             for label, (reason, detail) in names.refused.items() if label not in spoken]
+    first = {name: source_names[label] for label, name in reversed(names.names.items())}
+    return lines + [Rejection(file=first[name], reason="empty_class") for name, size in sizes.items() if size == 0]

@@ -1,0 +1,113 @@
+"""`prepare`: read the source once, refuse or normalise, split, draw the membership matrix, write the card."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from tckr.data.card import DataCard, write_card
+from tckr.data.sources.opening import open_source
+from tckr.data.sources.record import Source
+from tckr.engine.step import StepContext
+from tckr.errors import UserError
+from tckr.stages.prepare.config import PrepareConfig
+from tckr.stages.prepare.membership import members_per_class
+from tckr.stages.prepare.normalise import max_file_bytes
+from tckr.stages.prepare.screening import Screened, screen
+from tckr.stages.prepare.splitting import Splits, split_records
+from tckr.stages.prepare.staging import Staged, stage_records
+from tckr.stages.prepare.writing import REJECTED_NAME, lock_digest, write_membership, write_rejections, write_splits
+
+EXAMPLES = 3
+
+
+def run(config: PrepareConfig, context: StepContext) -> None:
+    """Fill `context.out` with pool, validation, test, membership.npy, rejected.csv and card.json.
+
+    Raises:
+        UserError: the source cannot be read, or too few classes remain.
+    """
+    source = open_source(
+        config.source,
+        image_column=config.image_column,
+        label_column=config.label_column,
+        train_split=config.hub_split,
+        test_split=config.test_split,
+        max_file_bytes=max_file_bytes(config.max_pixels),
+    )
+    staging = context.scratch / "staged"
+    staged = _stage(source, staging, config, context)
+    screened = screen(staged, source.class_names, config.min_images_per_class)
+    write_rejections(context.out, screened.rejections)
+    _require_enough(config, source, screened, context.out / REJECTED_NAME)
+    splits = split_records(
+        screened.records,
+        seed=context.seed,
+        test_fraction=config.test_fraction,
+        validation_fraction=config.validation_fraction,
+    )
+    write_splits(context.out, splits, staging, screened.class_names)
+    labels = np.array([record.label for record in splits.pool], dtype=np.int64)
+    num_rows = 1 + config.num_reference_runs
+    write_membership(context.out, labels, audit_holdout=config.audit_holdout, num_rows=num_rows, seed=context.seed)
+    card = _card(config, source.name, screened, splits, labels)
+    write_card(context.out, card)
+    sizes = {"pool": card.num_pool, "validation": card.num_validation, "test": card.num_test, "members": card.num_members}
+    context.log("prepared", **sizes, classes=len(card.class_names), rejected=card.rejected, normalised=card.normalised)
+
+
+def _stage(source: Source, folder: Path, config: PrepareConfig, context: StepContext) -> list[Staged]:
+    threads = context.execution.threads_for(1)
+    with context.track(len(source), "images") as advance:
+        return stage_records(
+            source,
+            folder,
+            image_size=config.image_size,
+            max_pixels=config.max_pixels,
+            num_threads=threads,
+            advance=advance,
+        )
+
+
+def _require_enough(config: PrepareConfig, source: Source, screened: Screened, rejected: Path) -> None:
+    if len(screened.class_names) >= config.min_classes:
+        return
+    sizes = sorted(screened.class_sizes.items(), key=lambda item: -item[1])[:EXAMPLES]
+    largest = ", ".join(f"{name!r} ({size})" for name, size in sizes) or "none"
+    reasons = Counter(rejection.reason for rejection in screened.rejections).most_common(EXAMPLES)
+    refused = ", ".join(f"{count} x {reason}" for reason, count in reasons) or "nothing"
+    example = next((f" (such as {line.file}: {line.reason} {line.detail})" for line in screened.rejections), "")
+    raise UserError(
+        f"{config.source} has {len(screened.class_names)} usable classes; prepare needs {config.min_classes} classes with "
+        f"at least {config.min_images_per_class} usable images each. Largest classes: {largest}. "
+        f"Refused: {refused}{example}. "
+        f"Add images, lower prepare.min_images_per_class, or repair the files listed in {rejected}."
+    )
+
+
+def _card(config: PrepareConfig, name: str, screened: Screened, splits: Splits, labels: np.ndarray) -> DataCard:
+    rejected = Counter(rejection.reason for rejection in screened.rejections)
+    rules = Counter(rule for record in screened.records for rule in record.rules)
+    rules["class_name"] = len(screened.renamed)
+    sides = [record.shorter_side for record in screened.records]
+    return DataCard(
+        name=name,
+        source=config.source,
+        class_names=screened.class_names,
+        renamed_classes=screened.renamed,
+        image_size=config.image_size,
+        counts=splits.counts(screened.class_names),
+        num_pool=len(splits.pool),
+        num_validation=len(splits.validation),
+        num_test=len(splits.test),
+        num_members=int(members_per_class(labels, config.audit_holdout).sum()),
+        rejected=dict(sorted(rejected.items())),
+        normalised={rule: count for rule, count in sorted(rules.items()) if count},
+        duplicates=rejected["duplicate"],
+        test_sha256=lock_digest(splits),
+        audit_holdout=config.audit_holdout,
+        num_reference_runs=config.num_reference_runs,
+        sizes={"min": min(sides), "median": float(np.median(sides)), "max": max(sides)},
+    )

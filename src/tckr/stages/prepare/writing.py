@@ -1,0 +1,73 @@
+"""Write the artifact of `prepare`: shards, membership matrix, rejected.csv. Every file is whole or absent."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tckr.data.card import MEMBERSHIP_NAME
+from tckr.data.lock import record_line
+from tckr.data.rejections import Rejection
+from tckr.data.shards import write_shard, write_whole
+from tckr.stages.prepare.membership import membership_rows
+from tckr.stages.prepare.splitting import SPLITS, Splits
+from tckr.stages.prepare.staging import Staged, read_png
+
+SHARD_RECORDS = 1000
+REJECTED_NAME = "rejected.csv"
+
+
+def write_splits(out: Path, splits: Splits, staged: Path, class_names: Sequence[str]) -> None:
+    """Write `out/{pool,validation,test}/part-*.parquet`; shards found there from an interrupted run are kept."""
+    for split in SPLITS:
+        records: list[Staged] = getattr(splits, split)
+        for start in range(0, max(1, len(records)), SHARD_RECORDS):
+            path = out / split / f"part-{start // SHARD_RECORDS:05d}.parquet"
+            part = records[start : start + SHARD_RECORDS]
+            if not path.exists():
+                _write_part(path, part, staged, splits.first_record(split) + start, class_names)
+
+
+def _write_part(path: Path, records: Sequence[Staged], staged: Path, first: int, class_names: Sequence[str]) -> None:
+    columns = {
+        "image": [read_png(staged, record) for record in records],
+        "label": np.array([record.label for record in records], dtype=np.int64),
+        "record": np.arange(first, first + len(records), dtype=np.int64),
+    }
+    write_shard(path, columns, class_names)
+
+
+def lock_digest(splits: Splits) -> str:
+    """Return what `tckr.data.lock.split_digest` finds in the written test split, from the hashes at hand."""
+    digest = hashlib.sha256()
+    for number, record in enumerate(splits.test, start=splits.first_record("test")):
+        digest.update(record_line(number, record.label, record.sha256))
+    return digest.hexdigest()
+
+
+def write_membership(out: Path, labels: np.ndarray, *, audit_holdout: float, num_rows: int, seed: int) -> None:
+    """Write membership.npy, bool [num_rows, len(labels)], one row in memory at a time."""
+
+    def fill(partial: Path) -> None:
+        matrix = np.lib.format.open_memmap(partial, mode="w+", dtype=np.bool_, shape=(num_rows, len(labels)))
+        for row, members in enumerate(membership_rows(labels, audit_holdout=audit_holdout, num_rows=num_rows, seed=seed)):
+            matrix[row] = members
+        matrix.flush()
+
+    write_whole(out / MEMBERSHIP_NAME, fill)
+
+
+def write_rejections(out: Path, rejections: Sequence[Rejection]) -> None:
+    """Write rejected.csv (file, reason, detail); bytes of file names that are no UTF-8 appear as escapes."""
+
+    def fill(partial: Path) -> None:
+        with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["file", "reason", "detail"])
+            writer.writerows([rejection.file, rejection.reason, rejection.detail] for rejection in rejections)
+
+    write_whole(out / REJECTED_NAME, fill)

@@ -1,0 +1,71 @@
+"""Axes of a chart: from a value to a position in pixels, linear or logarithmic, and the ticks between."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """Map [low, high] to pixels [start, end]; `end < start` draws upwards. Values outside are drawn at the edge.
+
+    On a log axis, position = start + (end - start) * (log v - log low) / (log high - log low).
+    """
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        """Hold that the axis has a length and that logarithms exist."""
+        assert self.low < self.high, self
+        assert self.low > 0 or not self.log, self
+
+    def __call__(self, value: float) -> float:
+        """Return the position of `value` in pixels."""
+        low, high, value = (self._scaled(number) for number in (self.low, self.high, min(max(value, self.low), self.high)))
+        return self.start + (self.end - self.start) * (value - low) / (high - low)
+
+    def ticks(self, most: int = 6) -> list[float]:
+        """Return round values inside the axis: decades on a log axis, else about `most` multiples of 1, 2, 2.5 or 5."""
+        if self.log:
+            first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
+            return [10.0**power for power in range(first, last + 1)]
+        step = round_above((self.high - self.low) / most, STEPS)
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [number * step for number in range(first, last + 1)]
+
+    def _scaled(self, value: float) -> float:
+        return math.log10(value) if self.log else value
+
+
+def tick_label(value: float) -> str:
+    """Return a short label: `0.001`, `0.25`, `40`, `12k`."""
+    if abs(value) >= 10_000:
+        return f"{value / 1000:g}k"
+    return f"{value:.4g}"
+
+
+def spanning(values: list[float], *, low: float | None = None, high: float | None = None) -> tuple[float, float]:
+    """Return ends that hold all values with some air, `low` and `high` kept as given; never an empty range."""
+    finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
+    bottom, top = min(finite), max(finite)
+    air = 0.06 * (top - bottom) or 0.5 * abs(top) or 1.0
+    return (bottom - air if low is None else min(low, bottom)), (top + air if high is None else max(high, top))
+
+
+def decade_below(share: float) -> float:
+    """Return the power of ten at or below a share in (0, 1]: the left end of a log axis that shows it."""
+    assert 0 < share <= 1, share
+    return 10.0 ** min(-1, math.floor(math.log10(share) + 1e-9))
+
+
+def round_above(value: float, steps: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0)) -> float:
+    """Return the smallest of `steps` times a power of ten that is at least `value` (> 0)."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return power * next(step for step in steps if step >= value / power - 1e-9)

@@ -1,0 +1,108 @@
+"""Read the artifacts of a run into `Contents`. Opens no image; private words and paths are dropped here unless asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tckr.data.card import DataCard, read_card
+from tckr.data.shards import read_columns
+from tckr.metrics.results import AuditResult
+from tckr.stages.report.config import ReportConfig
+from tckr.stages.report.contents import CaptionSummary, Contents, StageRecord, Training
+from tckr.stages.report.measures import agreement_number, class_rows, headline_rows, surface_rows
+from tckr.stages.report.privacy import without_folders
+from tckr.stages.report.wording import GLOSSARY, coverage_of, low_agreement_of, origin_of, verdict_of
+
+Folders = Mapping[str, Path]
+
+ORDER = ("data", "captions", "adapter", "synthetic", "teacher", "labels", "student", "audit")
+"""The report's inputs in the order in which they were made."""
+
+
+RECORDED = ("stage", "sensitivity", "seconds", "peak_memory_mb", "created", "fingerprint", "version", "seed")
+
+
+def collect(folders: Folders, config: ReportConfig) -> Contents:
+    """Return everything the report says. `folders` are the finished artifacts by the names in `ORDER`."""
+    audit, card = AuditResult.read(folders["audit"]), read_card(folders["data"])
+    agreement = read_agreement(folders["labels"])
+    num_synthetic = count_synthetic(folders["synthetic"], card)
+    classes = class_rows(audit, card, agreement, num_synthetic)
+    stages = [stage_record(folders[name], config) for name in ORDER]
+    settings = {stage.stage: stage.config for stage in stages} | {"report": config.model_dump(mode="json")}
+    return Contents(
+        title=config.title or card.name,
+        created=max(stage.created for stage in stages),
+        contains_private=config.include_private,
+        verdict=verdict_of(audit),
+        origin=origin_of(audit.declared, audit.measured),
+        headline=headline_rows(audit),
+        surfaces=surface_rows(audit),
+        coverage=coverage_of(audit),
+        classes=classes,
+        data=card if config.include_private else card.model_copy(update={"source": without_folders(card.source)}),
+        captions=caption_summary(folders["captions"]),
+        adaptation=read_json(folders["adapter"] / "history.json", []),
+        num_synthetic=num_synthetic,
+        teacher=read_training(folders["teacher"]),
+        student=read_training(folders["student"]),
+        agreement=agreement_number(_total(agreement)),
+        low_agreement=low_agreement_of(classes),
+        stages=stages,
+        libraries=read_json(folders["audit"] / "manifest.json", {}).get("libraries", {}),
+        settings=settings,
+        glossary=GLOSSARY,
+        audit=audit,
+    )
+
+
+def stage_record(folder: Path, config: ReportConfig) -> StageRecord:
+    """Return what the engine's manifest says about one artifact."""
+    manifest = read_json(folder / "manifest.json", {})
+    settings = manifest["config"] if config.include_private else without_folders(manifest["config"])
+    return StageRecord(
+        **{name: manifest[name] for name in RECORDED},
+        size_mb=sum(manifest["files"].values()) / 1e6,
+        config=settings,
+    )
+
+
+def read_training(folder: Path) -> Training:
+    """Return the history and summary that a training wrote; both are empty where it wrote none."""
+    return Training(history=read_json(folder / "history.json", []), metrics=read_json(folder / "metrics.json", {}))
+
+
+def read_agreement(folder: Path) -> dict[str, dict[str, float]]:
+    """Return per class `{"n", "agree"}` as counts; empty when the labels are made online."""
+    return read_json(folder / "agreement.json", {})
+
+
+def count_synthetic(folder: Path, card: DataCard) -> dict[str, int]:
+    """Return the number of synthetic images of each class."""
+    labels = read_columns(folder / "data", ["label"])["label"].astype(np.int64)
+    counts = np.bincount(labels, minlength=len(card.class_names))
+    return {name: int(count) for name, count in zip(card.class_names, counts, strict=True)}
+
+
+def caption_summary(folder: Path) -> CaptionSummary:
+    """Return counts over the captions; their words stay where they are."""
+    captions = read_columns(folder, ["caption"])["caption"]
+    return CaptionSummary(
+        num_captions=len(captions),
+        num_distinct=len(set(captions)),
+        median_words=float(np.median([len(caption.split()) for caption in captions])) if len(captions) else 0.0,
+    )
+
+
+def read_json(path: Path, absent: Any) -> Any:
+    """Return the content of a JSON file, or `absent` when there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else absent
+
+
+def _total(agreement: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    return {key: sum(count[key] for count in agreement.values()) for key in ("n", "agree")} if agreement else {}

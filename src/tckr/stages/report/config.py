@@ -1,0 +1,23 @@
+"""Settings of `report`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tckr.stages.config_base import StageConfig
+
+
+class ReportConfig(StageConfig):
+    """What the report shows and to whom it may be shown."""
+
+    title: str = Field(
+        "", max_length=200, description="Headline; empty takes the data set's name, because most reports need no other."
+    )
+    include_private: bool = Field(
+        False,
+        description="Show private images, captions, prompts and paths. Off, because then the report may be "
+        "shared; turn it on for public data or for your own eyes.",
+    )
+    gallery_images_per_class: int = Field(
+        8, ge=0, le=64, description="Images of each class in the galleries, the first by index, not selected; 0 shows none."
+    )

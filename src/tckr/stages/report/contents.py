@@ -1,0 +1,144 @@
+"""What `report.json` holds: every number of the report, once. The page prints these and computes none of its own.
+
+Knows neither artifacts nor HTML.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from tckr.data.card import DataCard
+from tckr.metrics.results import AuditResult
+
+SCHEMA_VERSION = "1"
+
+State = Literal["valid", "invalid", "not measured"]
+Direction = Literal["higher", "lower"]
+Change = Literal["better", "worse", "none", "unknown"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Number(_Part):
+    """A number as it is printed: `text` is what the page shows, with its interval; `reason` says why there is none."""
+
+    text: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    method: str = ""
+    reason: str = ""
+
+
+class Comparison(_Part):
+    """One measure of Teacher and Student side by side.
+
+    Attributes:
+        key: stable name, e.g. `auc`.
+        note: the field's own term or the conditions of the number.
+        better: which direction is good for the owner of the data.
+        membership: whether the number is one of the attack's, absent when membership was not measured.
+        difference: Student minus Teacher; None where the audit measured no paired difference.
+        change: what the difference means to the owner; `none` when its interval contains zero.
+    """
+
+    key: str
+    name: str
+    note: str
+    better: Direction
+    membership: bool
+    teacher: Number
+    student: Number
+    difference: Number | None = None
+    change: Change = "unknown"
+
+
+class Verdict(_Part):
+    """The first thing a reader sees."""
+
+    state: State
+    headline: str
+    sentences: list[str]
+
+
+class ClassRow(_Part):
+    """One class across the stages; `agreement`: share of its synthetic images that the Teacher takes for it."""
+
+    name: str
+    num_test: int
+    teacher_accuracy: Number
+    student_accuracy: Number
+    teacher_auc: Number
+    student_auc: Number
+    agreement: Number
+    num_synthetic: int
+
+
+class SurfaceRow(_Part):
+    """One thing that could be released, and the declared attack's AUC against it or why there is none."""
+
+    name: str
+    auc: Number
+
+
+class CaptionSummary(_Part):
+    """Captions in numbers; none of their words."""
+
+    num_captions: int
+    num_distinct: int
+    median_words: float
+
+
+class Training(_Part):
+    """History and summary of one classifier's training, as the stage wrote them."""
+
+    history: list[dict[str, Any]]
+    metrics: dict[str, Any]
+
+
+class StageRecord(_Part):
+    """What one step of the target run was, cost and depended on."""
+
+    stage: str
+    sensitivity: str
+    seconds: float
+    peak_memory_mb: float
+    size_mb: float
+    created: str
+    fingerprint: str
+    version: int
+    seed: int
+    config: dict[str, Any]
+
+
+class Contents(_Part):
+    """The whole of `report.json`."""
+
+    schema_version: str = SCHEMA_VERSION
+    title: str
+    created: str
+    contains_private: bool
+    verdict: Verdict
+    origin: str
+    headline: list[Comparison]
+    surfaces: list[SurfaceRow]
+    coverage: list[str]
+    classes: list[ClassRow]
+    data: DataCard
+    captions: CaptionSummary
+    adaptation: list[dict[str, float]]
+    num_synthetic: dict[str, int]
+    teacher: Training
+    student: Training
+    agreement: Number
+    low_agreement: list[str]
+    stages: list[StageRecord]
+    libraries: dict[str, str]
+    settings: dict[str, dict[str, Any]]
+    glossary: dict[str, str]
+    audit: AuditResult

@@ -1,0 +1,124 @@
+"""Pictures of the report: the first images of each class, as data URIs. Private ones are read only when asked for."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from PIL import Image
+
+from tckr.data.card import read_members
+from tckr.data.shards import list_shards, read_columns
+from tckr.stages.report.config import ReportConfig
+
+MAX_SIDE_PX = 96
+"""Larger images are shown smaller: a report must open anywhere."""
+
+MAX_IMAGES = 400
+"""Synthetic images in one report; with more classes, the first classes are shown."""
+
+PIXELATED_SIDE_PX = 64
+"""Up to this side pixels are shown as squares; blurring would flatter the generator."""
+
+
+Rows = dict[int, list[dict[str, Any]]]
+"""Rows of a shard by label."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One image: data URI, what it shows in words, and its prompt or caption where that may be shown."""
+
+    uri: str
+    alt: str
+    pixelated: bool
+    words: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassGallery:
+    """The pictures of one class."""
+
+    name: str
+    synthetic: list[Picture]
+    real: list[Picture] = field(default_factory=list)
+
+
+def galleries(folders: Mapping[str, Path], class_names: Sequence[str], config: ReportConfig) -> list[ClassGallery]:
+    """Return the first images of each class; real ones and all words only with `config.include_private`."""
+    most = config.gallery_images_per_class
+    labels = range(min(len(class_names), MAX_IMAGES // most)) if most else range(0)
+    synthetic = first_images(folders["synthetic"] / "data", labels, most, ["index", "prompt"])
+    real = _real_images(folders, labels, most) if config.include_private else {}
+    return [
+        ClassGallery(
+            name=class_names[label],
+            synthetic=[_synthetic(row, class_names[label], config.include_private) for row in synthetic[label]],
+            real=[_real(row, class_names[label]) for row in real.get(label, [])],
+        )
+        for label in labels
+    ]
+
+
+def first_images(folder: Path, labels: range, most: int, columns: Sequence[str], allowed: np.ndarray | None = None) -> Rows:
+    """Return, per label, the first `most` rows of the shards: encoded `image` and `columns`.
+
+    `allowed` restricts to these values of the first column. Row groups without a wanted row are not read.
+    """
+    found: Rows = {label: [] for label in labels}
+    for shard in list_shards(folder):
+        with pq.ParquetFile(shard) as file:
+            for group in range(file.num_row_groups):
+                if all(len(rows) == most for rows in found.values()):
+                    return found
+                keys = file.read_row_group(group, columns=["label", columns[0]])
+                open_labels = [label for label, rows in found.items() if len(rows) < most]
+                wanted = np.isin(keys.column("label"), open_labels)
+                if allowed is not None:
+                    wanted &= np.isin(keys.column(columns[0]), allowed)
+                if wanted.any():
+                    table = file.read_row_group(group, columns=["image", "label", *columns])
+                    _add(found, table.take(np.flatnonzero(wanted)).to_pylist(), most)
+    return found
+
+
+def _add(found: Rows, rows: list[dict[str, Any]], most: int) -> None:
+    for row in rows:
+        if len(found[row["label"]]) < most:
+            found[row["label"]].append(row)
+
+
+def _real_images(folders: Mapping[str, Path], labels: range, most: int) -> Rows:
+    """Return member images of the pool with their captions: only members were captioned and learned."""
+    rows = first_images(folders["data"] / "pool", labels, most, ["record"], read_members(folders["data"], 0))
+    columns = read_columns(folders["captions"], ["record", "caption"])
+    captions = dict(zip(columns["record"].tolist(), columns["caption"], strict=True))
+    return {label: [row | {"caption": captions.get(row["record"], "")} for row in found] for label, found in rows.items()}
+
+
+def _synthetic(row: Mapping[str, Any], class_name: str, include_private: bool) -> Picture:
+    uri, pixelated = data_uri(row["image"]["bytes"])
+    words = row["prompt"] if include_private else ""
+    return Picture(uri=uri, pixelated=pixelated, words=words, alt=f"synthetic {class_name}, number {row['index']}")
+
+
+def _real(row: Mapping[str, Any], class_name: str) -> Picture:
+    uri, pixelated = data_uri(row["image"]["bytes"])
+    return Picture(uri=uri, pixelated=pixelated, words=row["caption"], alt=f"real {class_name}, record {row['record']}")
+
+
+def data_uri(encoded: bytes) -> tuple[str, bool]:
+    """Return an image as PNG data URI of at most `MAX_SIDE_PX` a side, and whether to show its pixels as squares."""
+    with Image.open(io.BytesIO(encoded)) as opened:
+        image = opened.convert("RGB")
+    image.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return uri, max(image.size) <= PIXELATED_SIDE_PX

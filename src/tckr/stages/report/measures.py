@@ -1,0 +1,150 @@
+"""From the audit's result to the rows of the report: Teacher beside Student, class by class, surface by surface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from tckr.data.card import DataCard
+from tckr.metrics.estimate import Estimate, Measured
+from tckr.metrics.results import AuditResult, SurfaceResult
+from tckr.stages.report.contents import Change, ClassRow, Comparison, Direction, Number, SurfaceRow
+from tckr.stages.report.numbers import bound_number, difference_number, fraction, measured_number, percent, plain
+from tckr.stages.report.wording import scorer_name
+
+SURFACES = ("captions", "adapter", "images", "soft labels", "teacher", "student")
+"""Everything a run could release, in the order in which it is made."""
+
+SPACE = "\N{NO-BREAK SPACE}"
+
+FPRS = {"0.1": f"10{SPACE}%", "0.01": f"1{SPACE}%", "0.001": f"0.1{SPACE}%"}
+
+
+class Wording(NamedTuple):
+    """How a row of the headline table is called."""
+
+    key: str
+    name: str
+    note: str
+    better: Direction
+
+
+def headline_rows(audit: AuditResult) -> list[Comparison]:
+    """Return accuracy, declared AUC, TPR at FPR 1 % and 0.1 %, AOP and the epsilon bound."""
+    return [
+        accuracy_row(audit),
+        auc_row(audit),
+        tpr_row(audit, "0.01"),
+        tpr_row(audit, "0.001"),
+        aop_row(audit),
+        epsilon_row(audit),
+    ]
+
+
+def accuracy_row(audit: AuditResult) -> Comparison:
+    """Return CAS with its paired difference; the only row that needs no attack."""
+    wording = Wording("accuracy", "Accuracy on real test images", "CAS", "higher")
+    row = _row(audit, wording, lambda surface: measured_number(surface.cas))
+    return _with_difference(row, audit.differences.cas).model_copy(update={"membership": False})
+
+
+def auc_row(audit: AuditResult) -> Comparison:
+    """Return the AUC of the declared attack with its paired difference."""
+    scorer, absent = audit.declared.scorer, _absent(audit)
+    wording = Wording("auc", "Membership attack", f"AUC of {scorer_name(scorer)}, 0.5 is guessing", "lower")
+    row = _row(audit, wording, lambda surface: measured_number(surface.auc.get(scorer), absent=absent))
+    return _with_difference(row, audit.differences.auc)
+
+
+def tpr_row(audit: AuditResult, fpr: str) -> Comparison:
+    """Return the declared attack's TPR at one FPR, in percent."""
+    scorer, absent = audit.declared.scorer, _absent(audit)
+    wording = Wording(f"tpr_at_{fpr}", f"Members found at {FPRS[fpr]} false alarms", f"TPR at FPR {FPRS[fpr]}", "lower")
+    return _row(audit, wording, lambda surface: measured_number(surface.tpr.get(scorer, {}).get(fpr), percent, absent))
+
+
+def aop_row(audit: AuditResult) -> Comparison:
+    """Return AOP with the declared attack."""
+    wording, absent = Wording("aop", "Accuracy over privacy", "AOP", "higher"), _absent(audit)
+    return _row(audit, wording, lambda surface: measured_number(surface.aop, absent=absent))
+
+
+def epsilon_row(audit: AuditResult) -> Comparison:
+    """Return the lower bound on epsilon with its conditions."""
+    declared, absent = audit.declared, _absent(audit)
+    conditions = f"{100 * declared.confidence:g} % confidence, delta {plain(declared.delta)}"
+    wording = Wording("epsilon", "Epsilon lower bound", conditions, "lower")
+    return _row(audit, wording, lambda surface: bound_number(surface.epsilon_lower_bound, absent))
+
+
+def surface_rows(audit: AuditResult) -> list[SurfaceRow]:
+    """Return the declared attack's AUC for everything that could be released, attacked or not."""
+    return [SurfaceRow(name=name, auc=_surface_auc(audit, audit.surfaces.get(name))) for name in SURFACES]
+
+
+def class_rows(
+    audit: AuditResult, card: DataCard, agreement: Mapping[str, Mapping[str, float]], synthetic: Mapping[str, int]
+) -> list[ClassRow]:
+    """Return one row per class, in label order; `agreement` and `synthetic` are counts by class name."""
+    return [
+        _class_row(
+            audit,
+            name,
+            num_test=card.counts.get(name, {}).get("test", 0),
+            num_synthetic=synthetic.get(name, 0),
+            agreement=agreement_number(agreement.get(name)),
+        )
+        for name in card.class_names
+    ]
+
+
+def agreement_number(count: Mapping[str, float] | None) -> Number:
+    """Return the share of synthetic images whose class the Teacher confirms; a count, so without an interval."""
+    if not count or not count["n"]:
+        return Number(text="\N{EN DASH}", reason="no soft labels stored")
+    share = count["agree"] / count["n"]
+    return Number(text=fraction(share), value=share, n=int(count["n"]), method="share of all synthetic images")
+
+
+def _class_row(audit: AuditResult, name: str, *, num_test: int, num_synthetic: int, agreement: Number) -> ClassRow:
+    teacher, student = audit.surfaces["teacher"], audit.surfaces["student"]
+    return ClassRow(
+        name=name,
+        num_test=num_test,
+        teacher_accuracy=measured_number(teacher.per_class.get(name)),
+        student_accuracy=measured_number(student.per_class.get(name)),
+        teacher_auc=measured_number(teacher.auc_by_class.get(name), absent=_absent(audit)),
+        student_auc=measured_number(student.auc_by_class.get(name), absent=_absent(audit)),
+        agreement=agreement,
+        num_synthetic=num_synthetic,
+    )
+
+
+def _row(audit: AuditResult, wording: Wording, number_of: Callable[[SurfaceResult], Number]) -> Comparison:
+    teacher, student = (number_of(audit.surfaces[surface]) for surface in ("teacher", "student"))
+    return Comparison(**wording._asdict(), membership=True, teacher=teacher, student=student)
+
+
+def _with_difference(row: Comparison, difference: Measured | None) -> Comparison:
+    return row.model_copy(update={"difference": difference_number(difference), "change": _change(row, difference)})
+
+
+def _change(row: Comparison, difference: Measured | None) -> Change:
+    if not isinstance(difference, Estimate):
+        return "unknown"
+    if difference.covers(0.0):
+        return "none"
+    return "better" if (difference.value > 0) == (row.better == "higher") else "worse"
+
+
+def _surface_auc(audit: AuditResult, surface: SurfaceResult | None) -> Number:
+    if surface is None:
+        return Number(text="not attacked", reason="no attack on this surface was run")
+    auc = surface.auc.get(audit.declared.scorer)
+    return measured_number(auc) if auc else Number(text="not attacked this way", reason=_absent(audit))
+
+
+def _absent(audit: AuditResult) -> str:
+    if not audit.measured:
+        return "membership was not measured"
+    return f"no reference runs for this model at depth {audit.declared.depth}"

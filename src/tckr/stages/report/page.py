@@ -1,0 +1,146 @@
+"""From `Contents` and pictures to one HTML page that needs nothing else. Class names and captions are escaped by Jinja."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from tckr.data.rejections import REASONS, RULES
+from tckr.metrics.results import SurfaceResult
+from tckr.stages.report.axes import round_above
+from tckr.stages.report.contents import Comparison, Contents, Number, Training
+from tckr.stages.report.figures import Series, bar, history_chart, interval_strip, roc_chart, smoothed, surface_chart
+from tckr.stages.report.gallery import ClassGallery
+from tckr.stages.report.measures import FPRS
+from tckr.stages.report.numbers import difference_number, duration, fraction, measured_number, megabytes, percent, plain
+from tckr.stages.report.wording import scorer_name
+
+PREVIEW_CLASSES = 30
+"""Longer per-class tables are folded."""
+
+
+def render(contents: Contents, galleries: Sequence[ClassGallery]) -> str:
+    """Return the report as HTML text."""
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=contents,
+            audit=contents.audit,
+            galleries=galleries,
+            css=Markup(_css()),
+            charts=charts(contents),
+            total_seconds=sum(stage.seconds for stage in contents.stages),
+            reasons=REASONS,
+            rules=RULES,
+            fprs=FPRS,
+            preview_classes=PREVIEW_CLASSES,
+        )
+    )
+
+
+def charts(contents: Contents) -> dict[str, Markup]:
+    """Return the charts for which there is data, by name."""
+    audit = contents.audit
+    drawn = {
+        "surfaces": surface_chart([(row.name, row.auc) for row in contents.surfaces]),
+        "adapter_loss": _loss_chart("Adapter: denoising loss", contents.adaptation, "step", "other"),
+    }
+    for name, training in (("teacher", contents.teacher), ("student", contents.student)):
+        title = name.capitalize()
+        drawn[f"{name}_loss"] = _loss_chart(f"{title}: training loss", training.history, "epoch", name)
+        drawn[f"{name}_accuracy"] = _accuracy_chart(f"{title}: validation accuracy", training, name)
+        drawn[f"{name}_roc"] = _roc(name, audit.surfaces[name], audit.declared.scorer, audit.declared.num_non_members)
+    return {name: chart for name, chart in drawn.items() if chart}
+
+
+def strip(row: Comparison) -> Markup:
+    """Return Teacher and Student of one row as intervals on a shared, labelled scale."""
+    low, high = strip_scale(row)
+    form = _plain_percent if row.key.startswith("tpr") else plain
+    reference = 0.5 if row.key == "auc" else None
+    rows = [("teacher", row.teacher), ("student", row.student)]
+    return interval_strip(rows, low, high, reference, ends=(form(low), form(high)))
+
+
+def strip_scale(row: Comparison) -> tuple[float, float]:
+    """Return round ends that hold both intervals: shares end at 1, an AUC shows guessing, leakage starts at 0."""
+    ends = [end for number in (row.teacher, row.student) for end in (number.low, number.value, number.high)]
+    numbers = [end for end in ends if end is not None]
+    if row.key in ("accuracy", "aop"):
+        return max(0.0, math.floor(20 * min(numbers) - 0.5) / 20), max(1.0, *numbers)
+    if row.key == "auc":
+        return math.floor(10 * min(0.5, *numbers)) / 10, 1.0
+    return 0.0, round_above(max([*numbers, 0.009]))
+
+
+def class_strip(teacher: Number, student: Number) -> Markup:
+    """Return the membership AUC of one class for Teacher and Student on [0, 1]."""
+    return interval_strip([("teacher", teacher), ("student", student)], 0.0, 1.0, 0.5)
+
+
+def _roc(name: str, surface: SurfaceResult, declared: str, num_non_members: int) -> Markup:
+    curves = {scorer_name(scorer): points for scorer, points in surface.roc.items()}
+    return roc_chart(name, curves, scorer_name(declared), num_non_members) if curves else Markup("")
+
+
+def _loss_chart(title: str, history: Sequence[dict[str, Any]], unit: str, class_: str) -> Markup:
+    """Return the loss over steps; a long, noisy history is drawn thin with its mean bold."""
+    points = _points(history, unit, "loss")
+    if not points:
+        return Markup("")
+    mean = smoothed(points)
+    noisy = [Series(name="loss of each step", points=points, class_="raw")] if len(mean) < len(points) else []
+    return history_chart(title, [*noisy, Series(name="loss", points=mean, class_=f"bold {class_}")], (unit, "loss"))
+
+
+def _accuracy_chart(title: str, training: Training, class_: str) -> Markup:
+    points = _points(training.history, "epoch", "validation_accuracy")
+    if not points:
+        return Markup("")
+    series = [Series(name="validation accuracy", points=points, class_=f"bold {class_}")]
+    best = training.metrics.get("best_epoch")
+    return history_chart(title, series, ("epoch", "accuracy"), marked_x=best, top=1.0)
+
+
+def _points(history: Sequence[dict[str, Any]], x: str, y: str) -> list[tuple[float, float]]:
+    return [(float(entry[x]), float(entry[y])) for entry in history if entry.get(x) is not None and entry.get(y) is not None]
+
+
+def _plain_percent(value: float) -> str:
+    return f"{plain(100 * value)} %"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("tckr.stages.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": measured_number,
+        "percents": lambda measured: measured_number(measured, percent),
+        "difference": difference_number,
+        "fraction": fraction,
+        "duration": duration,
+        "megabytes": megabytes,
+        "plain": plain,
+        "scorer": scorer_name,
+        "strip": strip,
+        "bar": bar,
+    }
+    environment.globals |= {"class_strip": class_strip}
+    return environment
+
+
+def _css() -> str:
+    return (resources.files("tckr.stages.report") / "templates" / "report.css").read_text(encoding="utf-8")

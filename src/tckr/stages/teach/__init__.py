@@ -1,0 +1,1 @@
+"""teach: train the Teacher on the member records of one run."""

@@ -1,0 +1,68 @@
+"""What a training reads: images with targets, in an order that depends on (seed, epoch) alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from tckr.data.seeds import derive_seed
+from tckr.data.transforms import to_device
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Images and what to learn of them.
+
+    Attributes:
+        images: uint8 [M, H, W, 3]; may be a memory map.
+        rows: int64 [N], the images that are used.
+        targets: of those rows; int64 [N] class indices (hard) or float [N, K] probabilities (soft, float16 suffices).
+    """
+
+    images: np.ndarray
+    rows: np.ndarray
+    targets: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Check the shapes."""
+        assert len(self.rows) == len(self.targets), (len(self.rows), len(self.targets))
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.rows)
+
+    @property
+    def has_hard_targets(self) -> bool:
+        """Return whether the targets are class indices."""
+        return self.targets.ndim == 1
+
+    def batches(
+        self, *, batch_size: int, seed: int, epoch: int, num_classes: int, device: str
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (images [B, 3, H, W] in [0, 1], target probabilities [B, K]) of one epoch on `device`."""
+        for batch in epoch_batches(len(self), batch_size=batch_size, seed=seed, epoch=epoch):
+            targets = target_probabilities(self.targets[batch], num_classes)
+            yield to_device(self.images[self.rows[batch]], device), targets.to(device)
+
+
+def epoch_batches(count: int, *, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Return the positions 0..count-1 in the order of an epoch, cut into nearly equal batches of at most `batch_size`.
+
+    Equal, because a batch of a few left-over images would spoil the statistics of batch normalisation.
+    """
+    order = np.random.default_rng(derive_seed(seed, "order", epoch)).permutation(count)
+    return np.array_split(order, -(-count // batch_size))
+
+
+def target_probabilities(targets: np.ndarray, num_classes: int) -> Tensor:
+    """Return float32 [B, K] of class indices [B] or probabilities [B, K]; float16 rounding is evened out to a sum of 1."""
+    if targets.ndim == 1:
+        return one_hot(torch.from_numpy(targets.astype(np.int64)), num_classes).float()
+    assert targets.shape[1] == num_classes, (targets.shape, num_classes)
+    probabilities = torch.from_numpy(targets.astype(np.float32))
+    return probabilities / probabilities.sum(dim=1, keepdim=True)

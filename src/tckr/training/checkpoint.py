@@ -1,0 +1,82 @@
+"""State of a training between epochs: one safetensors file, replaced whole, with the history as JSON in its header.
+
+No random state is stored, because an epoch's draws follow from (seed, epoch).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tckr.data.shards import write_whole
+from tckr.training.progress import EpochRecord
+
+CHECKPOINT = "checkpoint.safetensors"
+BEST = "best.safetensors"
+
+
+@dataclass
+class TrainingState:
+    """What a training knows beside its tensors: the finished epochs and the seconds they took."""
+
+    history: list[EpochRecord] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def read_state(folder: Path) -> TrainingState:
+    """Return the state of the last finished epoch in `folder`; a fresh one when there is none."""
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return TrainingState()
+    with safe_open(path, framework="pt") as file:
+        state = json.loads(file.metadata()["state"])
+    return TrainingState([EpochRecord(**record) for record in state["history"]], state["seconds"])
+
+
+def save_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
+    """Replace the checkpoint in `folder` by the present weights, AdamW's moments and `state`."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    for index, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
+    metadata = {"state": json.dumps(asdict(state))}
+    write_whole(folder / CHECKPOINT, lambda path: save_file(_contiguous(tensors), path, metadata))
+
+
+def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Bring `model` and `optimizer` to the checkpoint in `folder`, bit for bit."""
+    tensors = load_file(folder / CHECKPOINT)
+    model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, kind = name.split(".")
+            moments.setdefault(int(index), {})[kind] = _like(parameters[int(index)], tensor)
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def save_best(folder: Path, model: nn.Module) -> None:
+    """Replace the kept weights in `folder` by the present ones."""
+    write_whole(folder / BEST, lambda path: save_file(_contiguous(model.state_dict()), path))
+
+
+def load_best(folder: Path, model: nn.Module) -> None:
+    """Bring `model` to the kept weights in `folder`."""
+    model.load_state_dict(load_file(folder / BEST))
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _like(parameter: Tensor, tensor: Tensor) -> Tensor:
+    """Return `tensor` in the memory layout of `parameter`: fused AdamW walks both side by side."""
+    if tensor.shape != parameter.shape:  # the step count
+        return tensor
+    return torch.empty_like(parameter, requires_grad=False).copy_(tensor)

@@ -1,0 +1,51 @@
+"""Settings of a classifier's training, shared by `teach` and `distill`. Imports no torch: the command line reads it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class AugmentConfig(BaseModel):
+    """How training images are varied, drawn anew for every image and epoch."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shift: float = Field(default=0.1, ge=0, lt=1, description="Largest shift along each axis, fraction of a side; paper 0.1")
+    rotation_degrees: float = Field(default=10.0, ge=0, le=180, description="Largest rotation either way, degrees.")
+    scale: float = Field(default=0.1, ge=0, lt=1, description="Largest relative change of size either way.")
+    flip: bool = Field(default=False, description="Mirror left-right half of the time; off: writing is not symmetric.")
+    jitter: float = Field(default=0.0, ge=0, lt=1, description="Largest relative change of brightness and contrast.")
+    mixup_alpha: float = Field(default=0.0, ge=0, description="Beta parameter of MixUp, 0 = off; for hard labels only.")
+
+    @classmethod
+    def none(cls) -> AugmentConfig:
+        """Return settings that leave images as they are."""
+        return cls(shift=0.0, rotation_degrees=0.0, scale=0.0, flip=False, jitter=0.0, mixup_alpha=0.0)
+
+
+class TrainingConfig(BaseModel):
+    """Settings of one classifier training."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    model: str = Field(
+        "embedded:resnet",
+        min_length=1,
+        description="`embedded:resnet`, or a Hugging Face id or folder of an image classifier in safetensors.",
+    )
+    epochs: int = Field(30, ge=1, description="Passes over the training images.")
+    batch_size: int = Field(64, ge=1, description="Most images per step; an epoch is cut into nearly equal batches.")
+    learning_rate: float = Field(2e-3, gt=0, description="Peak of AdamW's rate; fits a small network trained from nothing.")
+    weight_decay: float = Field(5e-5, ge=0, description="AdamW's decay; the paper's value.")
+    warmup_fraction: float = Field(0.1, ge=0, lt=1, description="Share of steps in which the rate rises; cosine after it.")
+    gradient_clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of a hard label spread over all classes; paper: 0.1.")
+    augment: AugmentConfig = Field(AugmentConfig(), description="How training images are varied.")
+    selection: Literal["best", "last"] = Field(
+        "best", description="Epoch that is kept: best accuracy on validation images (the later of equals), or the last."
+    )
+    patience: int | None = Field(
+        None, ge=1, description="Stop after this many epochs without better validation accuracy; paper: 30; null: never."
+    )

@@ -1,0 +1,170 @@
+"""The one training loop. Teacher, Student and reference models differ in data and loss only."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from tckr.data.seeds import derive_seed
+from tckr.data.transforms import Augmentation, make_augmentation, mixup
+from tckr.errors import UserError
+from tckr.models.classifiers import Classifier, predict_logits
+from tckr.training import checkpoint
+from tckr.training.batches import TrainingData
+from tckr.training.config import AugmentConfig, TrainingConfig
+from tckr.training.losses import Loss
+from tckr.training.progress import EpochRecord, is_finished, kept_epoch, learning_rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitResult:
+    """How a training went.
+
+    Attributes:
+        history: one record per epoch.
+        best_epoch: the epoch whose weights the model holds.
+        seconds: spent in epochs, over all interruptions.
+        num_train: images per epoch.
+    """
+
+    history: list[EpochRecord]
+    best_epoch: int
+    seconds: float
+    num_train: int
+
+
+def fit(
+    model: Classifier,
+    data: TrainingData,
+    validation: TrainingData | None,
+    loss: Loss,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    device: str,
+    scratch: Path,
+    on_epoch: Callable[[EpochRecord], None] = lambda record: None,
+) -> FitResult:
+    """Train `model` in place with AdamW and leave it with the weights of the selected epoch.
+
+    A training that was killed continues after its last whole epoch and ends with the same bits as one that was not
+    (one machine, equal threads).
+
+    Args:
+        model: moved to `device`.
+        data: images to learn from; never empty.
+        validation: images with hard targets for selection and patience; None only where neither needs it.
+        loss: what to minimise.
+        config: the settings.
+        seed: with the epoch number, the source of every draw.
+        device: torch device name.
+        scratch: folder of the checkpoint, which also finds it again.
+        on_epoch: told of every epoch finished in this call.
+
+    Raises:
+        UserError: the loss is no longer a number.
+    """
+    assert len(data), "no training images"
+    assert validation is not None or (config.selection == "last" and config.patience is None), "nothing to select on"
+    model.to(device)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # half the time of the plain layout on a CPU
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=config.weight_decay, fused=True)
+    state = checkpoint.read_state(scratch)
+    if state.history:
+        checkpoint.load_checkpoint(scratch, model, optimizer)
+    while not is_finished(state.history, config):
+        started = time.perf_counter()
+        epoch = len(state.history)
+        with seeded(derive_seed(seed, "epoch", epoch), device):
+            mean_loss, rate = train_epoch(model, data, loss, optimizer, config, epoch=epoch, seed=seed, device=device)
+        accuracy = None if validation is None else measure_accuracy(model, validation, config.batch_size)
+        state.history.append(EpochRecord(epoch=epoch, loss=mean_loss, validation_accuracy=accuracy, learning_rate=rate))
+        state.seconds += time.perf_counter() - started
+        if kept_epoch(state.history, config.selection) == epoch:
+            checkpoint.save_best(scratch, model)  # before the checkpoint: a kill between the two repeats the epoch
+        checkpoint.save_checkpoint(scratch, model, optimizer, state)
+        on_epoch(state.history[-1])
+    checkpoint.load_best(scratch, model)
+    model.eval()
+    best_epoch = kept_epoch(state.history, config.selection)
+    return FitResult(history=state.history, best_epoch=best_epoch, seconds=state.seconds, num_train=len(data))
+
+
+def train_epoch(
+    model: Classifier,
+    data: TrainingData,
+    loss: Loss,
+    optimizer: torch.optim.Optimizer,
+    config: TrainingConfig,
+    *,
+    epoch: int,
+    seed: int,
+    device: str,
+) -> tuple[float, float]:
+    """Return the mean loss and the last learning rate of one pass; draws come from torch's global generator."""
+    model.train()
+    augmentation = augmentation_of(config.augment)
+    num_classes = len(model.class_names)
+    steps_per_epoch = -(-len(data) // config.batch_size)
+    total, rate = torch.zeros((), device=device), 0.0
+    batches = data.batches(batch_size=config.batch_size, seed=seed, epoch=epoch, num_classes=num_classes, device=device)
+    for position, (images_BCHW, targets_BK) in enumerate(batches):
+        rate = learning_rate(epoch * steps_per_epoch + position, config.epochs * steps_per_epoch, config)
+        images_BCHW = augmentation(images_BCHW)
+        if config.augment.mixup_alpha and data.has_hard_targets:
+            images_BCHW, targets_BK = mixup(images_BCHW, targets_BK, config.augment.mixup_alpha)
+        images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
+        batch_loss = loss(model(images_BCHW), targets_BK, images_BCHW)
+        update(model, optimizer, batch_loss, rate, config.gradient_clip)
+        total += batch_loss.detach() * len(images_BCHW)
+    mean_loss = float(total) / len(data)
+    if not math.isfinite(mean_loss):
+        raise UserError(
+            f"training diverged: the loss of epoch {epoch} is {mean_loss} at learning rate {rate:.2g}. Lower learning_rate "
+            f"(now {config.learning_rate:g}) or gradient_clip (now {config.gradient_clip:g})."
+        )
+    return mean_loss, rate
+
+
+def update(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, gradient_clip: float) -> None:
+    """Take one step of the optimizer at `rate` down the clipped gradient of `loss`."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), gradient_clip)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+
+
+def measure_accuracy(model: Classifier, data: TrainingData, batch_size: int) -> float:
+    """Return the fraction of `data` (hard targets) whose largest logit is the target's."""
+    logits = predict_logits(model, data.images, rows=data.rows, batch_size=batch_size)
+    return float((logits.argmax(axis=1) == data.targets).mean())
+
+
+def augmentation_of(config: AugmentConfig) -> Augmentation:
+    """Return what `config` says of images; MixUp is not among it, because it changes targets too."""
+    return make_augmentation(
+        shift=config.shift,
+        rotation_degrees=config.rotation_degrees,
+        scale=config.scale,
+        flip=config.flip,
+        jitter=config.jitter,
+    )
+
+
+@contextmanager
+def seeded(seed: int, device: str) -> Iterator[None]:
+    """Seed torch's global generators (kornia and dropout draw from them) inside the block and restore them after it."""
+    devices = [torch.device(device).index or 0] if device.startswith("cuda") else []
+    deterministic = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
+    with torch.random.fork_rng(devices=devices), deterministic:
+        torch.manual_seed(seed)
+        yield

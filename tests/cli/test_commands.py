@@ -1,0 +1,80 @@
+"""The command line: strict settings, clear messages, exit statuses, plans without computing."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tckr.cli import main
+
+
+def call(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
+    """Run the command line in this process; return exit status, standard output and standard error."""
+    monkeypatch.setattr(sys, "argv", ["tckr", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    captured = capsys.readouterr()
+    return ended.value.code or 0, captured.out, captured.err
+
+
+def test_an_unknown_setting_names_the_one_that_was_meant(monkeypatch, capsys):
+    status, _, err = call(monkeypatch, capsys, "demo", "generate.guidance_scal=3", "--dry-run")
+    assert status == 2
+    assert err.strip() == "error: unknown setting generate.guidance_scal. Did you mean generate.guidance_scale?"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run"], "give --data FOLDER"),
+        (["run", "nowhere.yaml"], "no config file at nowhere.yaml"),
+        (["run", "--data", "digits", "generate"], "no config file at generate"),
+        (["run", "--data", "digits", "=3"], "section.setting=value"),
+        (["run", "--data", "digits", "generate.cardinality=lots"], "setting generate.cardinality: found 'lots'"),
+        (["run", "--data", "digits", "generate.cardinality=-1"], "greater than 0"),
+        (["run", "--data", "digits", "generate=3"], "generate is a section"),
+        (["run", "--data", "digits", "--until", "nowhere", "--dry-run"], "unknown stage 'nowhere'"),
+        (["run", "--data", "digits", "--preset", "huge"], "unknown preset 'huge'; expected one of embedded, demo, paper"),
+        (["run", "--data", "no/such/folder", "--dry-run"], "no/such/folder"),
+        (["status", "no/such/run"], "no run folder"),
+    ],
+)
+def test_a_problem_the_user_can_fix_is_one_message_with_status_2(monkeypatch, capsys, tmp_path, arguments, expected):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = call(monkeypatch, capsys, *arguments)
+    assert status == 2
+    assert err.startswith("error: ")
+    assert expected in err
+    assert "Traceback" not in err
+
+
+def test_a_dry_run_lists_the_steps_and_writes_nothing(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    status, out, _ = call(monkeypatch, capsys, "demo", "--dry-run", "prepare.num_reference_runs=2")
+    assert status == 0
+    assert "0 of 17 steps are whole" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_stops_at_the_named_stage_and_status_shows_it(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    status, out, _ = call(monkeypatch, capsys, "prepare", "--data", "digits")
+    assert status == 0
+    assert (tmp_path / "runs/digits/artifacts/prepare/card.json").is_file()
+    status, out, _ = call(monkeypatch, capsys, "status")
+    assert status == 0
+    assert "whole" in out
+    assert "missing" in out
+    status, out, _ = call(monkeypatch, capsys, "run", "runs/digits", "--until", "prepare")
+    assert "whole already" in out
+
+
+def test_a_saved_config_reads_back_to_the_same_settings(tmp_path):
+    from tckr.config import load_settings, save_settings
+
+    settings = load_settings(preset="paper", overrides=["seed=3", "execution.name=x"])
+    save_settings(settings, tmp_path / "config.yaml")
+    assert load_settings(tmp_path / "config.yaml") == settings
+    assert Path(settings.execution.folder) == Path("runs/x")

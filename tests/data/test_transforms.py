@@ -1,0 +1,70 @@
+"""Augmentation changes images as told and nothing when told nothing."""
+
+import numpy as np
+import pytest
+import torch
+
+from tckr.data.transforms import make_augmentation, mixup, to_device
+
+NOTHING = {"shift": 0.0, "rotation_degrees": 0.0, "scale": 0.0, "flip": False, "jitter": 0.0}
+
+
+def seeded(function, *arguments):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return function(*arguments)
+
+
+def spot(row, column, size=20):
+    images = torch.zeros(64, 3, size, size)
+    images[:, :, row, column] = 1
+    return images
+
+
+def test_pixels_are_scaled_to_one_and_colours_come_first():
+    pixels = np.zeros((2, 4, 5, 3), dtype=np.uint8)
+    pixels[1, 2, 3] = (255, 51, 0)
+    pixels.flags.writeable = False  # as a memory map is
+    images = to_device(pixels, "cpu")
+    assert images.shape == (2, 3, 4, 5)
+    assert images[1, :, 2, 3].tolist() == pytest.approx([1.0, 0.2, 0.0])
+
+
+def test_nothing_is_the_identity():
+    images = torch.rand(4, 3, 8, 8)
+    assert torch.equal(make_augmentation(**NOTHING)(images), images)
+
+
+def test_shift_moves_every_image_by_its_own_amount_within_the_bound():
+    moved = seeded(make_augmentation(**NOTHING | {"shift": 0.1}), spot(10, 10))
+    mass = moved.sum(dim=(1, 3))
+    rows = (mass * torch.arange(20)).sum(dim=1) / mass.sum(dim=1)
+    assert (rows - 10).abs().max() <= 2 + 1e-3
+    assert rows.std() > 0.5
+
+
+def test_flip_mirrors_about_half_of_the_images():
+    flipped = seeded(make_augmentation(**NOTHING | {"flip": True}), spot(5, 2))
+    mirrored = flipped[:, 0, 5, 17] == 1
+    assert ((flipped[:, 0, 5, 2] == 1) ^ mirrored).all()
+    assert 16 <= int(mirrored.sum()) <= 48
+
+
+def test_jitter_stays_in_the_unit_interval():
+    images = torch.full((16, 3, 4, 4), 0.95)
+    changed = seeded(make_augmentation(**NOTHING | {"jitter": 0.3}), images)
+    assert changed.min() >= 0
+    assert changed.max() <= 1
+    assert changed.mean(dim=(1, 2, 3)).std() > 0.01
+
+
+def test_rotation_turns_about_the_centre():
+    turned = seeded(make_augmentation(**NOTHING | {"rotation_degrees": 90.0}), torch.ones(8, 3, 9, 9))
+    assert torch.allclose(turned, torch.ones(8, 3, 9, 9), atol=1e-5)  # border pixels are repeated, not black
+
+
+def test_mixup_blends_images_and_targets_with_the_same_weight():
+    images = torch.arange(6.0).view(6, 1, 1, 1).expand(6, 3, 2, 2)
+    mixed, targets = seeded(mixup, images, torch.eye(6), 1.0)
+    assert torch.allclose(targets.sum(dim=1), torch.ones(6))
+    assert torch.allclose(mixed[:, 0, 0, 0], targets @ torch.arange(6.0), atol=1e-5)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from tckr.metrics.accuracy import accuracy, accuracy_by_class, accuracy_difference, confusion
+from tckr.metrics.calibration import expected_calibration_error
+from tckr.metrics.estimate import Estimate, NotMeasurable
+from tckr.metrics.proportions import clopper_pearson, wilson
+from tests.metrics.coverage import at_least, at_most, coverage
+
+
+@pytest.mark.parametrize("truth", [0.001, 0.02, 0.5, 0.97])
+def test_clopper_pearson_covers_at_least_its_level_exactly(truth: float) -> None:
+    n = 120
+    ends = np.array([clopper_pearson(k, n, 0.95) for k in range(n + 1)])
+    covered = (ends[:, 0] <= truth) & (truth <= ends[:, 1])
+    assert binom.pmf(np.arange(n + 1), n, truth)[covered].sum() >= 0.95
+
+
+def test_proportion_intervals_match_published_values() -> None:
+    # Newcombe (1998), table I: 81 of 263 and 0 of 20.
+    assert wilson(81, 263, 0.95) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert clopper_pearson(81, 263, 0.95) == pytest.approx((0.2527, 0.3676), abs=1e-4)
+    assert wilson(0, 20, 0.95) == pytest.approx((0.0, 0.1611), abs=1e-4)
+    assert clopper_pearson(0, 20, 0.95) == pytest.approx((0.0, 0.1684), abs=1e-4)
+    assert wilson(0, 0, 0.95) == clopper_pearson(0, 0, 0.95) == (0.0, 1.0)
+
+
+def test_accuracy_is_never_without_width() -> None:
+    found = accuracy(np.ones(50, dtype=bool), 0.95)
+    assert isinstance(found, Estimate)
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(0.9287, abs=1e-4)
+    assert isinstance(accuracy(np.zeros(0, dtype=bool), 0.95), NotMeasurable)
+
+
+def test_wilson_covers_on_average() -> None:
+    generator = np.random.default_rng(5)
+    covered = [accuracy(generator.random(360) < p, 0.95).covers(p) for p in generator.uniform(0.6, 0.99, 400)]  # type: ignore[union-attr]
+    assert at_least() <= sum(covered) <= at_most()
+
+
+def test_accuracy_by_class_and_confusion_count_by_hand() -> None:
+    labels, predictions = np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 1])
+    found = accuracy_by_class(labels, predictions, ["a", "b", "never"], 0.95)
+    assert [getattr(found[name], "value", None) for name in found] == [pytest.approx(2 / 3), 1.0, None]
+    assert confusion(labels, predictions, 3).tolist() == [[2, 1, 0], [0, 2, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize(("gain", "loss"), [(0.1, 0.1), (0.05, 0.01), (0.004, 0.0)])
+def test_paired_accuracy_difference_covers(gain: float, loss: float) -> None:
+    def draw(generator: np.random.Generator) -> Estimate:
+        kind = generator.random(360)
+        found = accuracy_difference(kind < gain + 0.8, (kind >= gain) & (kind < gain + 0.8 + loss), 0.95)
+        assert isinstance(found, Estimate)
+        return found
+
+    assert coverage(draw, gain - loss) >= at_least()
+
+
+def test_models_that_always_agree_still_differ_within_an_interval() -> None:
+    correct = np.arange(100) % 10 > 0
+    found = accuracy_difference(correct, correct, 0.95)
+    assert isinstance(found, Estimate)
+    assert found.low < found.value == 0 < found.high
+
+
+def test_calibration_error_by_hand() -> None:
+    confidences = np.array([0.95] * 10 + [0.55] * 10)
+    correct = np.array([True] * 9 + [False] + [True] * 3 + [False] * 7)
+    found = expected_calibration_error(confidences, correct, 0.95)
+    assert isinstance(found, Estimate)
+    assert found.value == pytest.approx((0.05 + 0.25) / 2)
+    certain = expected_calibration_error(np.ones(5), np.ones(5, dtype=bool), 0.95)
+    assert isinstance(certain, Estimate)
+    assert certain.value == 0
+
+
+def test_calibration_error_interval_covers_for_a_miscalibrated_model() -> None:
+    def draw(generator: np.random.Generator) -> Estimate:
+        confidences = generator.uniform(0.75, 1.0, 200)
+        found = expected_calibration_error(confidences, generator.random(200) < confidences - 0.15, 0.95)
+        assert isinstance(found, Estimate)
+        return found
+
+    assert coverage(draw, 0.15) >= at_least(0.93)

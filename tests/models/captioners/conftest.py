@@ -1,0 +1,3 @@
+"""The tiny checkpoints as fixtures."""
+
+from tests.tiny_models import tiny_captioner  # noqa: F401

@@ -1,0 +1,126 @@
+"""Classifiers by name, saved and loaded with their class names and their input."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForImageClassification, BertConfig, ConvNextConfig, ConvNextForImageClassification
+
+from tckr.errors import UserError
+from tckr.models.classifiers import build_classifier, class_columns, load_classifier, predict_logits
+from tckr.models.classifiers.preprocessing import CONFIG_NAME, ClassifierSpec, spec_from_settings
+
+NAMES = ["zebra", "ape", "../<b>\n"]
+
+
+def save_tiny_convnext(folder, settings):
+    """Save a checkpoint of another task: five classes, 24 px, its own normalisation."""
+    config = ConvNextConfig(hidden_sizes=[4, 8], depths=[1, 1], num_stages=2, num_labels=5, image_size=24)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        ConvNextForImageClassification(config).save_pretrained(folder)
+    if settings is not None:
+        (folder / CONFIG_NAME).write_text(json.dumps(settings))
+    return str(folder)
+
+
+SETTINGS = {
+    "image_processor_type": "ConvNextImageProcessor",
+    "size": {"shortest_edge": 24},
+    "image_mean": [0.4, 0.5, 0.6],
+    "image_std": [0.2, 0.25, 0.3],
+}
+
+
+def test_equal_seeds_give_equal_weights_and_leave_the_callers_generator_alone():
+    before = torch.get_rng_state()
+    one, other, third = (build_classifier("embedded:resnet", 3, NAMES, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    name = "network.classifier.1.weight"
+    assert torch.equal(one.state_dict()[name], other.state_dict()[name])
+    assert not torch.equal(one.state_dict()[name], third.state_dict()[name])
+
+
+def test_a_saved_classifier_comes_back_with_names_input_and_logits(tmp_path):
+    model = build_classifier("embedded:resnet", 3, NAMES, seed=1).eval().to(memory_format=torch.channels_last)
+    images = torch.rand(2, 3, 32, 32)
+    expected = model(images)
+    model.save(tmp_path)
+    loaded = load_classifier(tmp_path)
+    assert not loaded.training
+    assert loaded.class_names == NAMES
+    assert loaded.spec == model.spec
+    assert torch.allclose(loaded(images), expected, atol=1e-6)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.safetensors", "config.json", CONFIG_NAME}
+    assert AutoModelForImageClassification.from_pretrained(tmp_path).config.id2label[1] == "ape"
+
+
+def test_a_pretrained_checkpoint_keeps_its_body_and_input_and_gets_a_head_for_our_classes(tmp_path):
+    name = save_tiny_convnext(tmp_path / "a", SETTINGS)
+    model = build_classifier(name, 3, NAMES, seed=1)
+    assert model.class_names == NAMES
+    assert model.spec == ClassifierSpec((0.4, 0.5, 0.6), (0.2, 0.25, 0.3), (24, 24))
+    body = ConvNextForImageClassification.from_pretrained(name).convnext.state_dict()
+    for key, tensor in model.network.convnext.state_dict().items():
+        assert torch.equal(tensor, body[key]), key
+    again = build_classifier(name, 3, NAMES, seed=1)
+    assert torch.equal(model.network.classifier.weight, again.network.classifier.weight)
+    assert model(torch.rand(2, 3, 40, 32)).shape == (2, 3)  # scaled to 24 px inside
+
+
+def test_normalisation_is_the_checkpoints(tmp_path):
+    model = build_classifier(save_tiny_convnext(tmp_path / "a", SETTINGS), 3, NAMES, seed=1).eval()
+    images = torch.rand(2, 3, 24, 24)
+    mean, std = (torch.tensor(SETTINGS[f"image_{part}"]).view(3, 1, 1) for part in ("mean", "std"))
+    assert torch.allclose(model(images), model.network(pixel_values=(images - mean) / std).logits, atol=1e-6)
+
+
+def test_a_checkpoint_that_does_not_state_its_input_is_refused(tmp_path):
+    with pytest.raises(UserError, match=f"{CONFIG_NAME}.*Choose a checkpoint"):
+        build_classifier(save_tiny_convnext(tmp_path / "a", None), 3, NAMES, seed=1)
+
+
+def test_bad_names_are_refused_with_advice(tmp_path):
+    with pytest.raises(UserError, match="Choose one of embedded:resnet"):
+        build_classifier("embedded:resnett", 3, NAMES, seed=1)
+    with pytest.raises(UserError, match=r"cannot be loaded.*Check the name"):
+        build_classifier(str(tmp_path / "nowhere"), 3, NAMES, seed=1)
+    BertConfig(num_hidden_layers=1).save_pretrained(tmp_path / "text")
+    with pytest.raises(UserError, match="cannot be loaded as an image classifier"):
+        build_classifier(str(tmp_path / "text"), 3, NAMES, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "size"),
+    [
+        ({"size": {"height": 30, "width": 40}}, (30, 40)),
+        ({"size": 48}, (48, 48)),
+        ({"size": {"shortest_edge": 256}, "do_center_crop": True, "crop_size": {"height": 224, "width": 224}}, (224, 224)),
+    ],
+)
+def test_all_written_forms_of_a_size_are_understood(settings, size):
+    assert spec_from_settings("m", settings).input_size == size
+
+
+def test_a_checkpoint_without_a_size_is_refused_and_one_without_normalisation_is_not_normalised():
+    with pytest.raises(UserError, match="gives the size None"):
+        spec_from_settings("m", {})
+    spec = spec_from_settings("m", {"size": 8, "do_normalize": False, "image_mean": [0.5] * 3})
+    assert (spec.mean, spec.std) == ((0.0,) * 3, (1.0,) * 3)
+
+
+def test_logits_are_put_into_another_class_order_by_name():
+    columns = class_columns(["a", "b", "c"], ["c", "a", "b"])
+    assert np.array([[10, 20, 30]])[:, columns].tolist() == [[30, 10, 20]]
+
+
+def test_prediction_does_not_depend_on_batches_and_follows_rows():
+    model = build_classifier("embedded:resnet", 3, NAMES, seed=1)
+    images = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
+    counted = []
+    whole = predict_logits(model, images, batch_size=7)
+    parts = predict_logits(model, images, batch_size=3, advance=counted.append)
+    assert counted == [3, 3, 1]
+    np.testing.assert_allclose(parts, whole, atol=1e-5)
+    np.testing.assert_allclose(predict_logits(model, images, batch_size=7, rows=np.array([4, 1])), whole[[4, 1]], atol=1e-5)

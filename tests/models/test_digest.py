@@ -1,0 +1,18 @@
+"""A changed checkpoint is noticed before anything is computed with it."""
+
+from __future__ import annotations
+
+from tckr.models.digest import checkpoint_digest
+
+
+def test_a_changed_file_changes_the_digest_of_a_local_checkpoint(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    before = checkpoint_digest(str(tmp_path))
+    assert checkpoint_digest(str(tmp_path)) == before
+    (tmp_path / "model.safetensors").write_bytes(b"other weights")
+    assert checkpoint_digest(str(tmp_path)) != before
+
+
+def test_embedded_checkpoints_differ_and_names_stand_for_themselves():
+    assert checkpoint_digest("embedded:captioner") != checkpoint_digest("embedded:generator")
+    assert checkpoint_digest("owner/some-model") == "owner/some-model"

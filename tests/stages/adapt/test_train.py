@@ -1,0 +1,154 @@
+"""Training resumes exactly, accumulates exactly, and learns; encodings are what the generator says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tckr.errors import UserError
+from tckr.models.diffusion.generator import Generator
+from tckr.models.diffusion.load import load_generator
+from tckr.stages.adapt import train
+from tckr.stages.adapt.config import AdaptConfig
+from tckr.stages.adapt.draws import draw_step
+from tckr.stages.adapt.encode import EncodedSet, encode_set
+from tests.tiny_models import ARRAY_WARNING
+
+pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
+PROMPTS = ["b", "a", "b", "c", "a"]
+
+
+class KilledError(Exception):
+    """Stand for SIGKILL."""
+
+
+def encode(generator: Generator, cache: Path, **changes: object) -> EncodedSet:
+    images = np.random.default_rng(0).integers(0, 256, (7, 16, 16, 3), dtype=np.uint8)
+    settings = {"flip": False, "batch_size": 2, "cache": cache} | changes
+    return encode_set(generator, images, np.array([6, 0, 2, 3, 1]), PROMPTS, **settings)  # type: ignore[arg-type]
+
+
+def fit(folder: Path, scratch: Path, steps: int, die_at: int | None = None, **changes: object) -> tuple[np.ndarray, dict]:
+    """Train on the CPU from what `scratch` holds; return the losses and the adapter's weights."""
+    generator = load_generator(str(folder), "cpu")
+    config = AdaptConfig(**({"rank": 2, "batch_size": 3, "learning_rate": 1e-2} | changes))  # type: ignore[arg-type]
+    calls = []
+
+    def advance(amount: int) -> None:
+        calls.append(amount)
+        if die_at is not None and sum(calls) == die_at:
+            raise KilledError
+
+    losses = train.train_adapter(
+        generator,
+        encode(generator, scratch, flip=config.horizontal_flip),
+        config,
+        num_steps=steps,
+        seed=1,
+        device="cpu",
+        checkpoint=scratch / "checkpoint.safetensors",
+        advance=advance,
+    )
+    weights = {name: weight.detach() for name, weight in generator.pipeline.unet.named_parameters() if weight.requires_grad}  # type: ignore[attr-defined]
+    return losses, weights
+
+
+@pytest.mark.parametrize("prediction", ["tiny_generator", "tiny_v_generator"])
+def test_resumed_training_equals_uninterrupted(
+    prediction: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = request.getfixturevalue(prediction)
+    monkeypatch.setattr(train, "CHECKPOINT_STEPS", 2)
+    for name in ("resumed", "whole"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(KilledError):
+        fit(folder, tmp_path / "resumed", steps=6, die_at=5)
+    resumed_losses, resumed = fit(folder, tmp_path / "resumed", steps=6)
+    losses, weights = fit(folder, tmp_path / "whole", steps=6)
+    assert np.array_equal(resumed_losses, losses)
+    assert all(torch.equal(resumed[name], weights[name]) for name in weights)
+    assert len(losses) == 6
+
+
+def test_accumulated_batches_equal_one_large_batch(tiny_generator: Path, tmp_path: Path) -> None:
+    results = []
+    for name, changes in (("one", {"batch_size": 4}), ("four", {"batch_size": 1, "gradient_accumulation": 4})):
+        (tmp_path / name).mkdir()
+        results.append(fit(tiny_generator, tmp_path / name, steps=3, **changes))
+    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-5)
+    for name, weight in results[0][1].items():
+        torch.testing.assert_close(results[1][1][name], weight, rtol=1e-3, atol=1e-4)
+
+
+def test_training_lowers_the_loss(tiny_generator: Path, tmp_path: Path) -> None:
+    losses = {}
+    for rate in (1e-2, 1e-12):  # the same draws at every step, so the runs are paired
+        (tmp_path / str(rate)).mkdir()
+        losses[rate], _ = fit(tiny_generator, tmp_path / str(rate), steps=15, batch_size=8, learning_rate=rate)
+    assert losses[1e-2][0] == losses[1e-12][0]
+    assert (losses[1e-2][5:] < losses[1e-12][5:]).all()
+
+
+def test_encodings_are_the_generators(tiny_generator: Path, tmp_path: Path) -> None:
+    generator = load_generator(str(tiny_generator), "cpu")
+    encoded = encode(generator, tmp_path, flip=True)
+    assert encoded.moments.shape == (2, 5, 8, 8, 8)
+    assert encoded.latent_shape == (4, 8, 8)
+    assert encoded.embeds.shape[0] == 4
+    assert encoded.prompt_of.tolist() == [1, 0, 1, 2, 0]
+    images = np.random.default_rng(0).integers(0, 256, (7, 16, 16, 3), dtype=np.uint8)
+    sixth = torch.from_numpy(images[6:7].copy()).permute(0, 3, 1, 2) / 255
+    for view, image in enumerate((sixth, sixth.flip(-1))):
+        np.testing.assert_allclose(encoded.moments[view, 0], generator.encode_images(image)[0], atol=2e-3)
+    np.testing.assert_allclose(encoded.embeds[[1, 3]], generator.encode_prompts(["b", ""]), atol=2e-3)
+
+
+def test_encodings_are_made_once(tiny_generator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = load_generator(str(tiny_generator), "cpu")
+    first = encode(generator, tmp_path)
+    monkeypatch.setattr(generator, "encode_images", None)
+    monkeypatch.setattr(generator, "encode_prompts", None)
+    assert np.array_equal(encode(generator, tmp_path).moments, first.moments)
+
+
+def test_training_tensors_sample_the_posterior_and_drop_prompts() -> None:
+    moments = np.full((2, 3, 2, 1, 1), 0.5, dtype=np.float16)
+    moments[:, :, 0, 0, 0] = [[0, 1, 2], [10, 11, 12]]
+    embeds = np.arange(3, dtype=np.float16).reshape(3, 1, 1)
+    encoded = EncodedSet(moments=moments, embeds=embeds, prompt_of=np.array([1, 0, 1]))
+    draws = draw_step(
+        0, 0, num_images=3, num_drawn=6, latent_shape=(1, 1, 1), num_timesteps=9, flip=True, caption_dropout=0.5
+    )
+    latents, embedded, noise, timesteps = train.training_tensors(encoded, draws, "cpu")
+    expected = 10 * draws.mirrored + draws.rows + 0.5 * draws.posterior_noise.flatten().numpy()
+    np.testing.assert_allclose(latents.flatten(), expected, rtol=1e-6)
+    assert draws.unprompted.any()
+    assert not draws.unprompted.all()
+    prompts = np.where(draws.unprompted, 2, np.array([1, 0, 1])[draws.rows])
+    assert embedded.flatten().tolist() == prompts.tolist()
+    assert torch.equal(noise, draws.noise)
+    assert torch.equal(timesteps, draws.timesteps)
+
+
+def test_unfitting_images_are_a_user_error(tiny_generator: Path, tmp_path: Path) -> None:
+    generator = load_generator(str(tiny_generator), "cpu")
+    images = np.zeros((1, 20, 20, 3), dtype=np.uint8)
+    with pytest.raises(UserError, match=r"prepare\.image_size=16 or 24"):
+        encode_set(generator, images, np.array([0]), ["a"], flip=False, batch_size=1, cache=tmp_path)
+
+
+def test_learning_rate_schedules() -> None:
+    assert train.learning_rate_factor("constant", 7, 10) == 1
+    assert [train.learning_rate_factor("cosine", step, 10) for step in (0, 5)] == [1, 0.5]
+    assert train.learning_rate_factor("cosine", 9, 10) > 0
+
+
+def test_loss_history_averages_blocks() -> None:
+    assert train.loss_history(np.array([1.0, 3.0])) == [{"step": 1, "loss": 1.0}, {"step": 2, "loss": 3.0}]
+    history = train.loss_history(np.arange(101.0))
+    assert history[0] == {"step": 3, "loss": 1.0}
+    assert history[-1] == {"step": 101, "loss": 99.5}
+    assert train.loss_history(np.array([])) == []

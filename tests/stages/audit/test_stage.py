@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from transformers import ResNetConfig, ResNetForImageClassification
+
+from tckr.data.card import MEMBERSHIP_NAME, DataCard, write_card
+from tckr.data.images import encode_png
+from tckr.data.lock import split_digest
+from tckr.data.shards import write_shard
+from tckr.data.transforms import to_device
+from tckr.errors import UserError
+from tckr.metrics.estimate import Estimate
+from tckr.metrics.results import AuditResult
+from tckr.models.classifiers import Classifier, ClassifierSpec
+from tckr.stages.audit import stage
+from tckr.stages.audit.config import AuditConfig
+from tests.tiny_artifacts import CLASS_NAMES, Recorder, make_context
+
+NUM_POOL, NUM_TEST, NUM_RUNS = 60, 12, 3
+SCORER = "lira_offline_fixed_variance"
+
+
+def write_split(folder: Path, images: np.ndarray, labels: np.ndarray, order: np.ndarray) -> None:
+    for part, rows in enumerate(np.array_split(order, 2)):
+        encoded = [encode_png(images[row]) for row in rows]
+        columns = {"image": encoded, "label": labels[rows], "record": rows.astype(np.int64)}
+        write_shard(folder / f"part-{part:05d}.parquet", columns, CLASS_NAMES)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return the inputs of an audit: noise images, so that whoever knows a label has memorized it.
+
+    Teachers and the positive control are trained until they know their members; Students and the null control are untrained.
+    """
+    generator, folder = np.random.default_rng(0), tmp_path_factory.mktemp("audit")
+    images = generator.integers(0, 256, (NUM_POOL + NUM_TEST, 8, 8, 3), dtype=np.uint8)
+    labels = np.arange(NUM_POOL + NUM_TEST) % 3
+    write_split(folder / "data" / "pool", images, labels, generator.permutation(NUM_POOL))
+    write_split(folder / "data" / "test", images, labels, np.arange(NUM_POOL, NUM_POOL + NUM_TEST))
+    members = np.argsort(generator.random((NUM_RUNS, NUM_POOL)), axis=1) < NUM_POOL // 2
+    np.save(folder / "data" / MEMBERSHIP_NAME, members)
+    write_card(folder / "data", card(split_digest(folder / "data" / "test")))
+    rows = {f"teacher.{run}": members[run] for run in range(NUM_RUNS)} | {"control.positive": members[0]}
+    rows |= {f"student.{run}": None for run in range(NUM_RUNS)} | {"control.null": None}
+    inputs = {"data": folder / "data"}
+    for seed, (name, chosen) in enumerate(rows.items()):
+        inputs[name] = folder / name
+        save_classifier(folder / name / "model", images, labels, chosen, seed)
+    return inputs
+
+
+def save_classifier(folder: Path, images: np.ndarray, labels: np.ndarray, chosen: np.ndarray | None, seed: int) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        names = dict(enumerate(CLASS_NAMES))
+        config = ResNetConfig(embedding_size=16, hidden_sizes=[32], depths=[1], layer_type="basic", id2label=names)
+        model = Classifier(ResNetForImageClassification(config), ClassifierSpec((0.5,) * 3, (0.5,) * 3, (8, 8)))
+    if chosen is not None:
+        inputs, truth = to_device(images[:NUM_POOL][chosen], "cpu"), torch.from_numpy(labels[:NUM_POOL][chosen])
+        optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+        model.train()
+        for _ in range(60):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(model(inputs), truth).backward()
+            optimizer.step()
+    model.save(folder)
+
+
+def card(digest: str, **changes: Any) -> DataCard:
+    content = {
+        "name": "noise", "source": "tests", "class_names": CLASS_NAMES, "image_size": 8, "counts": {}, "num_pool": NUM_POOL,
+        "num_validation": 0, "num_test": NUM_TEST, "num_members": NUM_POOL // 2, "rejected": {}, "normalised": {},
+        "duplicates": 0, "test_sha256": digest, "audit_holdout": 0.5, "num_reference_runs": NUM_RUNS - 1, "sizes": {},
+    }  # fmt: skip
+    return DataCard.model_validate(content | changes)
+
+
+def audit(folder: Path, inputs: dict[str, Path], **settings: Any) -> AuditResult:
+    stage.run(AuditConfig(**settings), make_context(folder, inputs, batch_size=32))
+    return AuditResult.read(folder / "out")
+
+
+def value(measured: object) -> float:
+    assert isinstance(measured, Estimate), measured
+    return measured.value
+
+
+def test_memorizing_teachers_are_found_and_untrained_students_are_not(world: dict[str, Path], tmp_path: Path) -> None:
+    result = audit(tmp_path, world)
+    assert result.measured
+    found = result.surfaces["teacher"].auc[SCORER]
+    assert isinstance(found, Estimate)
+    assert found.low > 0.5
+    for scorer, untrained in result.surfaces["student"].auc.items():
+        assert isinstance(untrained, Estimate)
+        assert untrained.covers(0.5), scorer
+    checks = {(check.name, check.surface, check.measure): check.passed for check in result.controls}
+    assert checks["positive", "teacher", SCORER]
+    assert all(passed for (name, *_), passed in checks.items() if name == "null")
+    assert (result.declared.num_members, result.declared.num_test, result.declared.num_queries) == (30, 12, 5)
+
+
+def test_score_table_has_a_row_per_surface_run_and_record(world: dict[str, Path], tmp_path: Path) -> None:
+    result = audit(tmp_path, world, shift=0)
+    table = pq.read_table(tmp_path / "out" / "scores.parquet").to_pydict()
+    assert len(table["record"]) == (2 * NUM_RUNS + 2) * NUM_POOL
+    assert set(table["surface"]) == {"teacher", "student", "control.null", "control.positive"}
+    target = [i for i, (s, r) in enumerate(zip(table["surface"], table["run"], strict=True)) if (s, r) == ("teacher", 0)]
+    members = np.load(world["data"] / MEMBERSHIP_NAME)
+    assert [table["member"][i] for i in target] == members[0].tolist()
+    assert [table["label"][i] for i in target] == [record % 3 for record in range(NUM_POOL)]
+    scores = np.array([table["score"][i] for i in target])
+    auc = (scores[members[0]][:, None] > scores[~members[0]]).mean()
+    assert value(result.surfaces["teacher"].auc[SCORER]) == pytest.approx(auc)
+    assert {score for score, run in zip(table["score"], table["run"], strict=True) if run > 0} == {None}
+
+
+def test_killed_audit_goes_on_and_ends_the_same(
+    world: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = audit(tmp_path / "whole", world, shift=0)
+    loaded: list[str] = []
+
+    def load_until_killed(folder: Path) -> Any:
+        loaded.append(folder.parent.name)
+        if len(loaded) == 6:
+            raise KeyboardInterrupt
+        return original(folder)
+
+    original = stage.load_classifier
+    monkeypatch.setattr(stage, "load_classifier", load_until_killed)
+    with pytest.raises(KeyboardInterrupt):
+        audit(tmp_path / "killed", world, shift=0)
+    first = loaded[:5]
+    loaded.clear()
+    loaded.extend([""] * 10)  # past the kill
+    assert audit(tmp_path / "killed", world, shift=0) == whole
+    resumed = loaded[10:]
+    assert not set(first) & set(resumed[:3])  # then the two targets answer the test split
+    assert resumed[3:] == ["teacher.0", "student.0"]
+
+
+def test_batch_size_changes_nothing_that_is_reported(world: dict[str, Path], tmp_path: Path) -> None:
+    results = []
+    for batch_size in (25, 60):
+        context = make_context(tmp_path / str(batch_size), world, batch_size=batch_size)
+        found = stage.collect(AuditConfig(shift=0), context)
+        results.append(found.pool["teacher"].signals)
+    assert results[0] == pytest.approx(results[1], abs=1e-4)
+
+
+def test_changed_test_split_stops_the_audit(world: dict[str, Path], tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for source in world["data"].iterdir():
+        (data / source.name).symlink_to(source)
+    (data / "card.json").unlink()
+    write_card(data, card("0" * 64))
+    with pytest.raises(UserError, match="prepare locked 000000000000"):
+        audit(tmp_path / "audit", world | {"data": data})
+
+
+def test_without_reference_runs_only_accuracy_is_reported(world: dict[str, Path], tmp_path: Path) -> None:
+    recorder = Recorder()
+    inputs = {name: world[name] for name in ("data", "teacher.0", "student.0")}
+    stage.run(AuditConfig(), make_context(tmp_path, inputs, batch_size=32, recorder=recorder))
+    result = AuditResult.read(tmp_path / "out")
+    assert not result.measured
+    assert value(result.surfaces["student"].cas) >= 0
+    assert len(pq.read_table(tmp_path / "out" / "scores.parquet")) == 0
+    assert [event["message"] for event in recorder.events if event["event"] == "warning"] == [result.verdict]
+
+
+def test_depth_teacher_needs_no_reference_students(world: dict[str, Path], tmp_path: Path) -> None:
+    inputs = {name: path for name, path in world.items() if name not in {f"student.{run}" for run in range(1, NUM_RUNS)}}
+    result = audit(tmp_path, inputs, depth="teacher", shift=0)
+    assert set(result.surfaces["student"].auc) == {"global_threshold"}
+    assert SCORER in result.surfaces["teacher"].auc

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tckr.metrics.estimate import Estimate, NotMeasurable
+from tckr.metrics.results import AuditResult
+from tckr.stages.audit.config import AuditConfig
+from tckr.stages.audit.controls import null, null_confidence, prediction_interval
+from tckr.stages.audit.evidence import Evidence, RecordAnswers
+from tckr.stages.audit.scorers import SCORERS
+from tckr.stages.audit.verdict import judge
+from tests.stages.audit.worlds import evidence
+
+
+def failed(result: AuditResult) -> set[tuple[str, str]]:
+    return {(check.name, check.surface) for check in result.controls if check.decides and not check.passed}
+
+
+def test_sound_audit_is_valid_and_whole() -> None:
+    result = judge(AuditConfig(), evidence())
+    assert (result.measured, result.valid, result.verdict) == (True, True, "audit valid")
+    teacher, student = result.surfaces["teacher"], result.surfaces["student"]
+    for surface in (teacher, student):
+        assert set(surface.auc) == set(surface.tpr) == set(surface.roc) == set(surface.leave_one_out) == set(SCORERS)
+        assert set(surface.auc_by_class) == set(surface.per_class) == set("abcd")
+        assert np.sum(surface.confusion) == 200
+        assert isinstance(surface.balanced_accuracy, Estimate)
+        assert surface.epsilon_lower_bound is not None
+        assert isinstance(surface.aop, Estimate)
+        assert isinstance(surface.cas, Estimate)
+        assert surface.aop.value < surface.cas.value
+    assert isinstance(result.differences.auc, Estimate)
+    assert result.differences.auc.high < 0
+    assert isinstance(result.differences.cas, Estimate)
+    assert result.differences.cas.value == 0
+    assert AuditResult.model_validate_json(result.model_dump_json()) == result
+
+
+def test_strongest_says_that_it_was_chosen_on_the_labels() -> None:
+    found = judge(AuditConfig(), evidence()).surfaces["teacher"]
+    assert found.strongest is not None
+    assert found.strongest.note == "strongest of 5, chosen on the evaluation labels"
+    assert found.strongest.auc == max(found.auc.values(), key=lambda each: each.value)  # type: ignore[union-attr]
+
+
+def test_null_model_that_saw_the_members_makes_the_audit_invalid() -> None:
+    result = judge(AuditConfig(), evidence(null_shift=1.0))
+    assert failed(result) == {("null", "teacher"), ("null", "student")}
+    assert (result.measured, result.valid) == (True, False)
+    assert result.verdict == "audit invalid: null (teacher), null (student)"
+    assert result.surfaces["teacher"].auc
+
+
+def test_memorizer_that_the_attack_cannot_see_makes_the_audit_invalid() -> None:
+    assert failed(judge(AuditConfig(), evidence(positive_shift=0.0))) == {("positive", "teacher")}
+
+
+def test_target_unlike_its_references_makes_the_audit_invalid() -> None:
+    assert failed(judge(AuditConfig(), evidence(target_offset=4.0))) == {("parity", "teacher")}
+
+
+def test_membership_rows_that_determine_each_other_make_the_audit_invalid() -> None:
+    """The classic broken design: every record in exactly half of all runs, so the references give row 0 away."""
+    sound = evidence(num_references=7)
+    generator = np.random.default_rng(0)
+    members = np.argsort(generator.random(sound.members.T.shape), axis=1).T < 4
+    signals = generator.normal(size=members.shape) + 2 * members
+    constant = RecordAnswers(np.zeros(members.shape[1]), sound.controls["null"].correct)
+    broken = replace(
+        sound,
+        members=members,
+        pool={name: RecordAnswers(signals, answers.correct) for name, answers in sound.pool.items()},
+        controls={"null": constant, "positive": constant},
+    )
+    assert ("null", "teacher") in failed(judge(AuditConfig(), broken))
+
+
+def test_references_that_leak_nothing_do_not_spoil_the_positive_control() -> None:
+    """An online attack learns from private reference runs that there is nothing to find; that is no fault of the audit."""
+    config = AuditConfig(scorer="lira_online_fixed_variance")
+    result = judge(config, evidence(shift=0.0))
+    assert result.valid
+    shown = {(check.surface, check.measure): check.passed for check in result.controls if check.name == "positive"}
+    assert shown[("teacher", "lira_offline_fixed_variance")]
+    assert not shown[("teacher", "lira_online_fixed_variance")]
+
+
+def test_true_nulls_pass_together_in_95_of_100() -> None:
+    def passes(seed: int) -> bool:
+        found = evidence(seed, records=200)
+        confidence = null_confidence(num_surfaces=2)
+        return all(null(found, surface, scorer, confidence).passed for surface in found.pool for scorer in SCORERS)
+
+    assert sum(passes(seed) for seed in range(100)) >= 88
+
+
+def test_parity_covers_one_more_run_of_the_same_kind() -> None:
+    generator = np.random.default_rng(0)
+    inside = 0
+    for _ in range(1000):
+        *runs, target = generator.normal(0.9, 0.01, size=9)
+        low, high = prediction_interval([(mean, 1e-9) for mean in runs])
+        inside += low <= target <= high
+    assert 978 <= inside <= 998
+
+
+def test_parity_does_not_condemn_by_luck_of_equal_references() -> None:
+    low, high = prediction_interval([(1.0, 0.01**2)] * 8)
+    assert low < 0.99 < high
+
+
+def without_membership(found: Evidence, rows: int) -> Evidence:
+    return replace(found, members=found.members[:rows], pool={}, controls={})
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_too_few_reference_runs_give_accuracy_and_no_membership_number(rows: int) -> None:
+    result = judge(AuditConfig(), without_membership(evidence(), rows))
+    assert (result.measured, result.valid, result.controls) == (False, False, [])
+    assert result.reason.startswith(f"{rows - 1} reference runs")
+    student = result.surfaces["student"]
+    assert isinstance(student.cas, Estimate)
+    assert (student.aop, student.auc, student.roc, student.balanced_accuracy) == (None, {}, {}, None)
+    assert result.differences.auc is None
+    assert isinstance(result.differences.cas, Estimate)
+
+
+def test_no_hold_out_gives_no_membership_number() -> None:
+    found = evidence()
+    result = judge(AuditConfig(), without_membership(replace(found, members=np.ones_like(found.members)), 9))
+    assert "audit_holdout" in result.verdict
+    assert not result.measured
+
+
+def test_depth_teacher_leaves_the_student_to_the_global_threshold() -> None:
+    result = judge(AuditConfig(depth="teacher"), evidence(student_references=False))
+    student = result.surfaces["student"]
+    assert set(student.auc) == {"global_threshold"}
+    assert isinstance(student.aop, NotMeasurable)
+    assert isinstance(result.differences.auc, NotMeasurable)
+    assert {check.surface for check in result.controls} == {"teacher"}
+    assert result.valid
+
+
+def test_three_non_members_are_reported_as_what_they_are() -> None:
+    found = evidence(records=60)
+    members = found.members.copy()
+    members[0] = True
+    members[0, :3] = False
+    result = judge(AuditConfig(), replace(found, members=members))
+    teacher = result.surfaces["teacher"]
+    auc, tpr = teacher.auc["lira_offline_fixed_variance"], teacher.tpr["lira_offline_fixed_variance"]
+    assert isinstance(auc, Estimate)
+    assert auc.high - auc.low > 0.5
+    assert all(isinstance(each, NotMeasurable) for each in tpr.values())
+    assert result.declared.num_non_members == 3

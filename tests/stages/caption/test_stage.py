@@ -1,0 +1,90 @@
+"""Only members are captioned; a killed captioning goes on where it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tckr.data.shards import list_shards, read_columns
+from tckr.stages.caption import stage
+from tckr.stages.caption.config import CaptionConfig
+from tests.tiny_artifacts import CLASS_NAMES, MEMBERS, Recorder, make_context, write_private_set
+
+
+class KilledError(Exception):
+    """Stand for SIGKILL."""
+
+
+class ShownImages:
+    """A captioner that remembers what it saw and may die at the n-th call."""
+
+    def __init__(self, die_at: int | None = None, silent: bool = False) -> None:
+        self.seen: list[np.ndarray] = []
+        self.die_at = die_at
+        self.silent = silent
+
+    def caption(self, images: np.ndarray, max_new_tokens: int, prompt: str = "") -> list[str]:
+        if len(self.seen) == self.die_at:
+            raise KilledError
+        self.seen.append(images)
+        return ["" if self.silent else f"sum {image.sum()}" for image in images]
+
+
+@pytest.fixture
+def captioner(monkeypatch: pytest.MonkeyPatch) -> ShownImages:
+    shown = ShownImages()
+    monkeypatch.setattr(stage, "load_captioner", lambda *_, **__: shown)
+    return shown
+
+
+@pytest.mark.parametrize("run", [0, 1])
+def test_members_alone_are_captioned(tmp_path: Path, captioner: ShownImages, run: int) -> None:
+    data = write_private_set(tmp_path / "data")
+    context = make_context(tmp_path, {"data": data}, run=run)
+    stage.run(CaptionConfig(), context)
+    columns = read_columns(context.out, ["record", "label", "caption"])
+    assert columns["record"].tolist() == MEMBERS[run]
+    assert columns["label"].tolist() == [record % 3 for record in MEMBERS[run]]
+    assert sum(len(images) for images in captioner.seen) == len(MEMBERS[run])
+    sums = [f"sum {image.sum()}" for images in captioner.seen for image in images]
+    assert columns["caption"].tolist() == sums
+    assert json.loads((context.out / "classes.json").read_text()) == CLASS_NAMES
+
+
+def test_killed_captioning_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write_private_set(tmp_path / "data")
+    context = make_context(tmp_path, {"data": data}, batch_size=2)
+    monkeypatch.setattr(stage, "PART_BATCHES", 2)
+    monkeypatch.setattr(stage, "load_captioner", lambda *_, **__: ShownImages(die_at=3))
+    with pytest.raises(KilledError):
+        stage.run(CaptionConfig(), context)
+    assert not list_shards(context.out)
+    rest = ShownImages()
+    monkeypatch.setattr(stage, "load_captioner", lambda *_, **__: rest)
+    stage.run(CaptionConfig(), context)
+    assert sum(len(images) for images in rest.seen) == len(MEMBERS[0]) - 4
+    whole = make_context(tmp_path / "whole", {"data": data}, batch_size=2)
+    stage.run(CaptionConfig(), whole)
+    resumed, at_once = (read_columns(folder, ["record", "caption"]) for folder in (context.out, whole.out))
+    assert all(np.array_equal(resumed[name], at_once[name]) for name in resumed)
+
+
+def test_empty_captions_become_class_names_and_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "load_captioner", lambda *_, **__: ShownImages(silent=True))
+    recorder = Recorder()
+    context = make_context(tmp_path, {"data": write_private_set(tmp_path / "data")}, recorder=recorder)
+    stage.run(CaptionConfig(), context)
+    assert read_columns(context.out, ["caption"])["caption"].tolist() == CLASS_NAMES * 3
+    assert {"event": "captioned", "images": 9, "empty": 9} in recorder.events
+    assert any(event["event"] == "warning" and "9 of 9" in event["message"] for event in recorder.events)
+
+
+def test_real_captioner_classes_run_through_the_stage(tmp_path: Path, tiny_captioner: Path) -> None:
+    context = make_context(tmp_path, {"data": write_private_set(tmp_path / "data")})
+    stage.run(CaptionConfig(model=str(tiny_captioner), max_new_tokens=4), context)
+    captions = read_columns(context.out, ["caption"])["caption"]
+    assert len(captions) == 9
+    assert all(0 < len(caption.split()) <= 4 for caption in captions)

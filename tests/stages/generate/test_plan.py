@@ -1,0 +1,82 @@
+"""The plan is arithmetic: balanced, cycling, nested, and as quick for a billion images as for ten."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from tckr.data.seeds import image_seed
+from tckr.errors import UserError
+from tckr.stages.generate.plan import Plan, make_plan
+
+LABELS = np.array([0, 0, 0, 1, 2, 2])
+CAPTIONS = ["a0", "a1", "a2", "b0", "c0", "c1"]
+
+
+def plan(cardinality: float = 1.0, **changes: object) -> Plan:
+    data = {"class_names": ["a", "b", "c"], "labels": LABELS, "captions": CAPTIONS}
+    settings = data | {"prompt_form": "c", "descriptions": {}, "root_seed": 4}
+    return make_plan(cardinality=cardinality, **(settings | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("cardinality", "expected"), [(1.0, 6), (0.1, 3), (2.0, 12), (0.75, 4), (20, 120)])
+def test_number_of_images(cardinality: float, expected: int) -> None:
+    assert plan(cardinality).num_images == expected
+
+
+def test_classes_take_turns_and_cycle_through_their_captions() -> None:
+    images = [plan(3).image(index) for index in range(18)]
+    assert [image.label for image in images] == [0, 1, 2] * 6
+    for label, own in enumerate((CAPTIONS[:3], CAPTIONS[3:4], CAPTIONS[4:])):
+        prompts = [image.prompt for image in images if image.label == label]
+        assert prompts == (prompts[: len(own)] * 6)[:6]
+        assert sorted(prompts[: len(own)]) == own
+
+
+def test_larger_set_contains_the_smaller() -> None:
+    small, large = plan(1), plan(2)
+    assert [small.image(i) for i in range(6)] == [large.image(i) for i in range(6)]
+
+
+def test_seeds_are_the_images_identity() -> None:
+    assert plan().image(4).seed == image_seed(4, "b", 4)
+    assert len({plan(10).image(index).seed for index in range(60)}) == 60
+    assert plan(root_seed=5).image(0).seed != plan().image(0).seed
+
+
+def test_billion_images_are_planned_at_once() -> None:
+    start = time.perf_counter()
+    huge = plan(1e9 / 6)
+    assert huge.num_images == 10**9
+    assert huge.image(10**9 - 1).label == (10**9 - 1) % 3
+    name, indices = next(iter(huge.shards(256)))
+    assert (name, indices) == ("train-00000-of-3906250.parquet", range(256))
+    assert time.perf_counter() - start < 0.1
+
+
+@pytest.mark.parametrize("shard_size", [1, 5, 6, 7, 100])
+def test_shards_cover_every_index_once(shard_size: int) -> None:
+    shards = list(plan(2).shards(shard_size))
+    assert list(itertools.chain.from_iterable(indices for _, indices in shards)) == list(range(12))
+    assert len({name for name, _ in shards}) == len(shards) == -(-12 // shard_size)
+
+
+def test_balance_at_every_size() -> None:
+    counts = Counter(plan(10 / 6).image(index).label for index in range(10))
+    assert max(counts.values()) - min(counts.values()) <= 1
+
+
+def test_order_of_captions_follows_the_seed() -> None:
+    many = {"labels": np.zeros(50, dtype=int), "captions": [str(i) for i in range(50)], "class_names": ["a"]}
+    orders = [[plan(1, root_seed=seed, **many).image(i).prompt for i in range(50)] for seed in (1, 1, 2)]
+    assert orders[0] == orders[1] != orders[2]
+    assert orders[0] != sorted(orders[0], key=int)
+
+
+def test_class_without_captions_is_a_user_error() -> None:
+    with pytest.raises(UserError, match="'d'"):
+        plan(class_names=["a", "b", "c", "d"])

@@ -1,0 +1,144 @@
+"""Images are the same across batches, shards and restarts; the folder opens as a Hugging Face data set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+
+from tckr.data.images import ImageSet, load_images
+from tckr.data.shards import list_shards, read_columns
+from tckr.errors import UserError
+from tckr.stages.adapt import stage as adapt
+from tckr.stages.adapt.config import AdaptConfig
+from tckr.stages.generate import stage
+from tckr.stages.generate.config import GenerateConfig
+from tests.tiny_artifacts import CLASS_NAMES, make_context, write_captions, write_private_set
+from tests.tiny_models import ARRAY_WARNING
+
+pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
+CONFIG = GenerateConfig(steps=2, cardinality=1.2, shard_size=4)  # 11 images in shards of 4, 4 and 3
+
+
+class KilledError(Exception):
+    """Stand for SIGKILL."""
+
+
+def write_adapter(folder: Path, model: Path, **changes: Any) -> Path:
+    folder.mkdir()
+    facts = {"model": str(model), "revision": None, "rank": 2, "steps": 0}
+    facts |= {"prompt_form": "n: c", "descriptions": {}, "image_size": 16}
+    (folder / "adapter.json").write_text(json.dumps(facts | changes))
+    return folder
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, tiny_generator: Path) -> dict[str, Path]:
+    adapter = write_adapter(tmp_path / "adapter", tiny_generator)
+    return {"captions": write_captions(tmp_path / "captions"), "adapter": adapter}
+
+
+def generate(folder: Path, inputs: dict[str, Path], config: GenerateConfig = CONFIG, **changes: Any) -> ImageSet:
+    context = make_context(folder, inputs, **changes)
+    stage.run(config, context)
+    return load_images(context.out / "data", None, id_column="index")
+
+
+def grey_levels_apart(first: ImageSet, second: ImageSet) -> int:
+    return int(np.abs(first.images.astype(int) - second.images.astype(int)).max())
+
+
+def test_columns_and_files(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    drawn = generate(tmp_path, inputs)
+    names = [path.name for path in list_shards(tmp_path / "out" / "data")]
+    assert names == [f"train-0000{i}-of-00003.parquet" for i in range(3)]
+    assert drawn.ids.tolist() == list(range(11))
+    assert drawn.labels.tolist() == [index % 3 for index in range(11)]
+    columns = read_columns(tmp_path / "out" / "data", ["prompt", "seed"])
+    assert all(prompt.startswith(f"{CLASS_NAMES[i % 3]}: mark ") for i, prompt in enumerate(columns["prompt"]))
+    assert len(set(columns["seed"])) == 11
+    plan = json.loads((tmp_path / "out" / "plan.json").read_text())
+    assert plan == {"num_images": 11, "num_classes": 3, "image_size": 16, "shard_size": 4}
+
+
+def test_images_do_not_depend_on_batch_or_shard(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    reference = generate(tmp_path / "reference", inputs)
+    for name, shard_size, batch_size in (("batch", 4, 3), ("shard", 5, 4), ("one", 100, 1), ("all", 100, 100)):
+        config = CONFIG.model_copy(update={"shard_size": shard_size})
+        other = generate(tmp_path / name, inputs, config, batch_size=batch_size)
+        assert grey_levels_apart(reference, other) <= 1, name
+
+
+def test_restart_draws_only_what_is_missing_and_the_same_bits(
+    tmp_path: Path, inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = generate(tmp_path / "whole", inputs)
+    original, drawn = stage.draw_shard, []
+
+    def dying(generator: Any, planned: Any, **settings: Any) -> Any:
+        if len(drawn) == 1:
+            raise KilledError
+        drawn.append(len(planned))
+        return original(generator, planned, **settings)
+
+    monkeypatch.setattr(stage, "draw_shard", dying)
+    with pytest.raises(KilledError):
+        generate(tmp_path / "killed", inputs)
+    kept = [path.stat().st_mtime_ns for path in list_shards(tmp_path / "killed" / "out" / "data")]
+    assert len(kept) == 1
+    assert not (tmp_path / "killed" / "out" / "plan.json").exists()
+    monkeypatch.setattr(stage, "draw_shard", original)
+    resumed = generate(tmp_path / "killed", inputs)
+    assert np.array_equal(resumed.images, whole.images)
+    assert list_shards(tmp_path / "killed" / "out" / "data")[0].stat().st_mtime_ns == kept[0]
+
+
+def test_whole_set_is_not_computed_again(tmp_path: Path, inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    generate(tmp_path, inputs)
+    monkeypatch.setattr(stage, "load_generator", None)
+    assert len(generate(tmp_path, inputs)) == 11
+
+
+def test_larger_set_contains_the_smaller(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    small = generate(tmp_path / "small", inputs)
+    large = generate(tmp_path / "large", inputs, CONFIG.model_copy(update={"cardinality": 2.0}))
+    assert len(large) == 18
+    assert grey_levels_apart(small, large.select(small.ids)) <= 1
+
+
+def test_opens_as_a_hugging_face_data_set(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    drawn = generate(tmp_path, inputs)
+    loaded = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))["train"]
+    assert loaded.num_rows == 11
+    assert loaded.features["label"].names == CLASS_NAMES
+    assert loaded[4]["index"] == 4
+    assert np.array_equal(np.asarray(loaded[4]["image"]), drawn.images[4])
+
+
+def test_adapter_changes_the_images(tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path) -> None:
+    base = generate(tmp_path / "base", inputs)
+    data = write_private_set(tmp_path / "data")
+    context = make_context(tmp_path / "adapt", {"data": data, "captions": inputs["captions"]})
+    adapt.run(AdaptConfig(model=str(tiny_generator), rank=4, steps=6, batch_size=4, learning_rate=0.1), context)
+    adapted = generate(tmp_path / "adapted", inputs | {"adapter": context.out})
+    assert grey_levels_apart(base, adapted) > 5
+
+
+def test_prompt_form_follows_the_adapter(tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path) -> None:
+    adapter = write_adapter(tmp_path / "named", tiny_generator, prompt_form="n")
+    generate(tmp_path, inputs | {"adapter": adapter})
+    assert set(read_columns(tmp_path / "out" / "data", ["prompt"])["prompt"]) == set(CLASS_NAMES)
+
+
+def test_unfitting_image_size_is_a_user_error(tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path) -> None:
+    adapter = write_adapter(tmp_path / "odd", tiny_generator, image_size=30)
+    with pytest.raises(UserError, match=r"30 px.*multiple of 8"):
+        generate(tmp_path, inputs | {"adapter": adapter})
+
+
+def test_seeds_of_another_run_draw_other_images(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    assert grey_levels_apart(generate(tmp_path / "a", inputs, seed=0), generate(tmp_path / "b", inputs, seed=1)) > 5

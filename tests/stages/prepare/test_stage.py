@@ -1,0 +1,239 @@
+"""`prepare` end to end: digits, folders, tables, a kill in the middle, and what it says when too little remains."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+
+from tckr.data.card import read_card, read_members, read_membership
+from tckr.data.images import load_images
+from tckr.data.lock import check_test_split, split_digest
+from tckr.data.shards import read_columns, write_shard
+from tckr.errors import UserError
+from tckr.stages.prepare import staging, writing
+from tckr.stages.prepare.config import PrepareConfig
+from tckr.stages.prepare.stage import run
+from tests.stages.prepare.pictures import picture, png, prepared, write_classes
+from tests.stages.prepare.test_odd_files import rejected
+from tests.tiny_artifacts import Recorder, make_context
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepared(tmp_path_factory.mktemp("digits"), "digits", image_size=16, num_reference_runs=3)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_classes(tmp_path / "data", {"cat": 20, "dog": 16, "emu": 12})
+
+
+def test_digits_are_prepared_whole(digits: Path) -> None:
+    card = read_card(digits)
+    assert card.class_names == [str(digit) for digit in range(10)]
+    assert card.num_pool + card.num_validation + card.num_test == 1797
+    assert card.rejected == {}
+    assert card.sizes == {"min": 8, "median": 8, "max": 8}
+    assert sum(sum(counts.values()) for counts in card.counts.values()) == 1797
+
+
+def test_records_are_numbered_through_the_splits(digits: Path) -> None:
+    records = [read_columns(digits / split, ["record"])["record"] for split in ("pool", "validation", "test")]
+    assert (np.concatenate(records) == np.arange(1797)).all()
+
+
+def test_the_matrix_has_a_column_per_pool_record_and_rows_of_equal_size(digits: Path) -> None:
+    card, matrix = read_card(digits), read_membership(digits)
+    assert matrix.shape == (4, card.num_pool)
+    assert set(matrix.sum(axis=1)) == {card.num_members}
+    assert (read_members(digits, 2) == np.flatnonzero(matrix[2])).all()
+
+
+def test_the_test_split_is_locked(digits: Path, tmp_path: Path) -> None:
+    assert split_digest(digits / "test") == read_card(digits).test_sha256
+    check_test_split(digits)
+    (tmp_path / "card.json").write_bytes((digits / "card.json").read_bytes())
+    images = load_images(digits / "test", None)
+    columns = {"image": [png(0)] * len(images), "label": images.labels, "record": images.ids}
+    write_shard(tmp_path / "test" / "part-00000.parquet", columns)
+    with pytest.raises(UserError, match="was changed afterwards"):
+        check_test_split(tmp_path)
+
+
+def test_datasets_opens_the_shards_with_images_and_class_names(digits: Path, tmp_path: Path) -> None:
+    opened = datasets.load_dataset("parquet", data_dir=str(digits / "pool"), split="train", cache_dir=str(tmp_path))
+    assert opened.features["label"].names == read_card(digits).class_names
+    assert opened[0]["image"].size == (16, 16)
+
+
+def test_renamed_and_touched_files_give_the_same_splits(folder: Path, tmp_path: Path) -> None:
+    before = prepared(tmp_path / "one", folder)
+    for number, path in enumerate(sorted((folder / "cat").iterdir())):
+        path.rename(path.with_name(f"{(number * 7) % 20:03d}-renamed.png"))
+    after = prepared(tmp_path / "two", folder)
+    assert contents(before) == contents(after)
+
+
+def test_another_seed_gives_other_splits(folder: Path, tmp_path: Path) -> None:
+    one, other = prepared(tmp_path / "one", folder), prepared(tmp_path / "two", folder, seed=1)
+    assert read_card(one).test_sha256 != read_card(other).test_sha256
+
+
+class KilledError(Exception):
+    """Stand for SIGKILL."""
+
+
+def test_killed_while_staging_continues_and_writes_the_same_bytes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "CHUNK_RECORDS", 10)
+    whole = prepared(tmp_path / "whole", folder)
+    config, context = PrepareConfig(source=str(folder), image_size=8), make_context(tmp_path / "killed", {})
+    encode, done = staging.encode_png, []
+
+    def encode_until_killed(pixels: np.ndarray) -> bytes:
+        done.append(1)
+        if len(done) == 25:
+            raise KilledError
+        return encode(pixels)
+
+    monkeypatch.setattr(staging, "encode_png", encode_until_killed)
+    with pytest.raises(KilledError):
+        run(config, context)
+    recorder = Recorder()
+    run(config, make_context(tmp_path / "killed", {}, recorder=recorder))
+    assert recorder.advanced[0] == 20  # two whole chunks were kept
+    assert contents(context.out) == contents(whole)
+
+
+def test_killed_while_writing_keeps_whole_shards(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "SHARD_RECORDS", 10)
+    whole = prepared(tmp_path / "whole", folder)
+    config, context = PrepareConfig(source=str(folder), image_size=8), make_context(tmp_path / "killed", {})
+    write, written = writing.write_shard, []
+
+    def write_until_killed(path: Path, *rest: object) -> None:
+        if len(written) == 2:
+            written.append(path)
+            raise KilledError
+        written.append(path)
+        write(path, *rest)
+
+    monkeypatch.setattr(writing, "write_shard", write_until_killed)
+    with pytest.raises(KilledError):
+        run(config, context)
+    run(config, context)
+    assert contents(context.out) == contents(whole)
+    assert len(written) == len(set(written)) + 1  # only the shard in flight was written twice
+
+
+@pytest.mark.parametrize("labels", ["class label", "text", "integer"])
+def test_a_parquet_table_equals_the_folder_of_the_same_pictures(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labels: str
+) -> None:
+    files = sorted(folder.rglob("*.png"))
+    names = ["cat", "dog", "emu"]
+    values = [path.parent.name if labels == "text" else names.index(path.parent.name) for path in files]
+    columns = {"image": [path.read_bytes() for path in files], "label": values}
+    write_shard(tmp_path / "table" / "a.parquet", columns, names if labels == "class label" else None)
+    out = prepared(tmp_path / "b", tmp_path / "table")
+    expected = contents(prepared(tmp_path / "a", folder) / "pool")
+    if labels != "integer":
+        assert contents(out / "pool") == expected
+    assert read_card(out).class_names == (["0", "1", "2"] if labels == "integer" else names)
+
+
+def test_a_saved_hugging_face_data_set_is_read_with_its_own_class_order(tmp_path: Path) -> None:
+    features = datasets.Features({"pixels": datasets.Image(), "kind": datasets.ClassLabel(names=["zebra", "ant"])})
+
+    def rows(first: int, count: int) -> datasets.Dataset:
+        images = [picture(seed) for seed in range(first, first + count)]
+        return datasets.Dataset.from_dict({"pixels": images, "kind": [n % 2 for n in range(count)]}, features=features)
+
+    splits = datasets.DatasetDict({"train": rows(0, 40), "test": rows(100, 10), "extra": rows(200, 3)})
+    splits.save_to_disk(str(tmp_path / "saved"))
+    out = prepared(tmp_path, tmp_path / "saved")
+    card = read_card(out)
+    assert card.class_names == ["zebra", "ant"]
+    assert card.num_test == 10
+    assert rejected(out) == {"extra": ("split_not_used", "3 rows")}
+    drawn = prepared(tmp_path / "again", tmp_path / "saved", test_split="")
+    assert read_card(drawn).num_test == 8
+
+
+def test_train_and_test_folders_are_the_sources_own_splits(tmp_path: Path) -> None:
+    write_classes(tmp_path / "data" / "train", {"cat": 10, "dog": 10})
+    write_classes(tmp_path / "data" / "test", {"cat": 3, "dog": 4}, first_seed=50)
+    write_classes(tmp_path / "data" / "test", {"cat": 1}, first_seed=0)  # also the first training picture
+    card = read_card(out := prepared(tmp_path, tmp_path / "data"))
+    assert {name: counts["test"] for name, counts in card.counts.items()} == {"cat": 3, "dog": 4}
+    assert rejected(out) == {"train/cat/000.png": ("duplicate", "same pixels as test/cat/000.png")}
+    assert card.duplicates == 1
+
+
+def test_too_little_says_what_was_found_needed_and_to_do(tmp_path: Path) -> None:
+    data = write_classes(tmp_path / "data", {"sphynx": 3, "tabby": 20})
+    (data / "tabby" / "bad.png").write_bytes(b"")
+    with pytest.raises(UserError) as error:
+        prepared(tmp_path, data)
+    message = str(error.value)
+    assert "1 usable classes; prepare needs 2" in message
+    assert "'tabby' (20), 'sphynx' (3)" in message
+    assert "3 x class_too_small, 1 x zero_bytes" in message
+    assert (tmp_path / "out" / "rejected.csv").exists()
+
+
+def test_an_empty_folder_is_the_users_error(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with pytest.raises(UserError, match="0 usable classes"):
+        prepared(tmp_path, tmp_path / "data")
+
+
+def test_pictures_are_never_held_beyond_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count the pictures between source and disk: the staging pass holds one batch however long the source is."""
+    held: list[int] = []
+    count = {"taken": 0, "written": 0}
+    make = staging._normalise
+
+    class Endless:
+        name, class_names = "endless", ["a"]
+
+        def __len__(self) -> int:
+            return 200
+
+        def records(self, start: int = 0):
+            for number in range(start, 200):
+                count["taken"] += 1
+                held.append(count["taken"] - count["written"])
+                yield staging.SourceRecord(file=str(number), label=0, data=png(number % 7))
+
+    def normalise(*arguments: object) -> object:
+        count["written"] += 1
+        return make(*arguments)
+
+    monkeypatch.setattr(staging, "_normalise", normalise)
+    staged = staging.stage_records(
+        Endless(), tmp_path / "s", image_size=8, max_pixels=10**6, num_threads=2, advance=lambda _: None
+    )
+    assert len(staged) == 200
+    assert max(held) <= staging.BATCH_RECORDS
+
+
+def test_settings_that_leave_nothing_are_refused() -> None:
+    for wrong in ({"test_fraction": 1.0}, {"audit_holdout": 1.0}, {"min_images_per_class": 1}, {"max_pixels": 10**9}):
+        with pytest.raises(ValueError, match="1 validation error"):
+            PrepareConfig(**wrong)
+
+
+def test_prepare_loads_no_torch() -> None:
+    code = "import sys, tckr.stages.prepare.stage; sys.exit('torch' in sys.modules or 'datasets' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,113 @@
+"""Charts in closed form: where a value lies on an axis, which marks are drawn."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tckr.stages.report.axes import Axis, decade_below, round_above, spanning, tick_label
+from tckr.stages.report.contents import Number
+from tckr.stages.report.figures import Series, bar, history_chart, interval_strip, roc_chart, smoothed, surface_chart
+from tckr.stages.report.svg import BOTTOM, LEFT, RIGHT, TOP, WIDTH, element
+
+NUMBER = Number(text="0.600 [0.550, 0.650]", value=0.6, low=0.55, high=0.65, n=100)
+MISSING = Number(text="not measurable", reason="3 non-members")
+
+
+def path_points(svg, class_):
+    d = re.search(rf'd="M([^"]+)" class="{class_}"', svg).group(1)
+    return [tuple(map(float, point.split())) for point in d.split("L")]
+
+
+def test_a_log_axis_maps_decades_to_equal_steps():
+    axis = Axis(low=1e-3, high=1.0, start=50.0, end=350.0, log=True)
+    assert [axis(value) for value in (1e-3, 1e-2, 1e-1, 1.0)] == pytest.approx([50, 150, 250, 350])
+    assert axis(10**-1.5) == pytest.approx(200)
+    assert axis(0.0) == 50, "zero has no logarithm and lies at the edge"
+    assert axis.ticks() == pytest.approx([1e-3, 1e-2, 1e-1, 1.0])
+
+
+def test_a_linear_axis_may_point_upwards():
+    axis = Axis(low=0.0, high=4.0, start=100.0, end=20.0)
+    assert [axis(value) for value in (0, 1, 4, 9)] == pytest.approx([100, 80, 20, 20])
+    assert axis.ticks(4) == pytest.approx([0, 1, 2, 3, 4])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "most", "ticks"), [(0.44, 1.0, 6, [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]), (1, 40, 7, [10, 20, 30, 40])]
+)
+def test_ticks_are_round_and_inside(low, high, most, ticks):
+    assert Axis(low=low, high=high, start=0, end=1).ticks(most) == pytest.approx(ticks)
+
+
+def test_round_ends_and_labels():
+    assert [round_above(value) for value in (0.063, 0.2, 3.0, 10.0)] == pytest.approx([0.1, 0.2, 5.0, 10.0])
+    assert [decade_below(share) for share in (1 / 647, 0.01, 0.5)] == pytest.approx([1e-3, 1e-2, 0.1])
+    assert [tick_label(value) for value in (0.001, 0.25, 40, 12_000, 0.30000000000000004)] == [
+        "0.001",
+        "0.25",
+        "40",
+        "12k",
+        "0.3",
+    ]
+
+
+def test_an_axis_over_one_value_or_none_still_has_a_length():
+    for values in ([0.5], [0.0], [], [float("nan")]):
+        low, high = spanning(values)
+        assert low < high
+
+
+def test_the_diagonal_of_guessing_is_straight_and_the_declared_curve_bold():
+    curve = [(0.0, 0.0), (0.001, 0.01), (0.01, 0.1), (1.0, 1.0)]
+    svg = roc_chart("teacher", {"declared": curve, "other": curve}, "declared", 1000)
+    x0, x1, y0, y1 = LEFT, WIDTH - RIGHT, 360 - BOTTOM, TOP
+    assert path_points(svg, "diagonal") == [(x0, y0), (x1, y1)]
+    third_x, third_y = (x1 - x0) / 3, (y0 - y1) / 3
+    expected = [(x0, y0 - third_y), (x0 + third_x, y0 - 2 * third_y), (x1, y1)]
+    for found, wanted in zip(path_points(svg, "bold teacher"), expected, strict=True):
+        assert found == pytest.approx(wanted, abs=0.06)
+    assert svg.count('class="thin"') == 1
+
+
+def test_a_roc_chart_shades_what_fewer_than_one_false_alarm_would_be():
+    svg = roc_chart("student", {"a": [(0.0, 0.0), (1.0, 1.0)]}, "a", 100)
+    width = float(re.search(r'width="([\d.]+)" height="[\d.]+" class="blind"', svg).group(1))
+    assert width == 0, "the axis starts at 1/100"
+    wide = roc_chart("student", {"a": [(0.0, 0.0), (1.0, 1.0)]}, "a", 50)
+    shaded = float(re.search(r'width="([\d.]+)" height="[\d.]+" class="blind"', wide).group(1))
+    assert shaded == pytest.approx((WIDTH - RIGHT - LEFT) * 0.30103 / 2, abs=0.02)
+
+
+def test_an_interval_lies_where_its_numbers_are():
+    svg = interval_strip([("teacher", NUMBER), ("student", MISSING)], 0.5, 0.7, 0.5)
+    start, end = (
+        float(value)
+        for value in re.search(r'x1="([\d.]+)" x2="([\d.]+)" y1="[\d.]+" y2="[\d.]+" class="whisker teacher"', svg).groups()
+    )
+    assert (start, end) == pytest.approx((6 + 138 * 0.25, 6 + 138 * 0.75))
+    assert "whisker student" not in svg
+    assert "student not measurable" in svg
+
+
+def test_a_surface_nobody_attacked_says_so():
+    svg = surface_chart([("images", Number(text="not attacked", reason="no attack was run")), ("student", NUMBER)])
+    assert ">not attacked<" in svg
+    assert svg.count("<circle") == 1
+
+
+def test_a_single_epoch_is_drawn_as_a_dot():
+    svg = history_chart("loss", [Series(name="loss", points=[(1.0, 0.5)], class_="bold teacher")], ("epoch", "loss"))
+    assert "<circle" in svg
+
+
+def test_smoothing_returns_the_means_of_neighbours():
+    points = [(float(step), float(step % 2)) for step in range(80)]
+    assert smoothed(points)[:2] == [(0.5, 0.5), (2.5, 0.5)]
+    assert smoothed(points[:40]) == points[:40]
+
+
+def test_svg_text_and_attributes_are_escaped():
+    assert element("text", "<b>", class_='"x') == '<text class="&#34;x">&lt;b&gt;</text>'
+    assert "<i>" not in bar(0.5, "<i>")

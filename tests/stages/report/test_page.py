@@ -1,0 +1,146 @@
+"""What the page promises: alone, accessible, escaped, and the same numbers as report.json."""
+
+from __future__ import annotations
+
+import re
+
+from tests.stages.report.conftest import SMALL, make_report
+from tests.stages.report.sample import DECLARED, Sample
+
+
+def numbers_in(value):
+    if isinstance(value, dict):
+        return set().union(*map(numbers_in, value.values())) if value else set()
+    if isinstance(value, list):
+        return set().union(*map(numbers_in, value)) if value else set()
+    return {float(value)} if isinstance(value, int | float) else set()
+
+
+def test_the_page_needs_nothing_from_outside(report, private_report):
+    for page in (report.html, private_report.html):
+        assert not re.search(r"https?://", page)
+        assert "url(" not in page
+        assert "@import" not in page
+    for made in (report, private_report):
+        assert not {"script", "link", "iframe", "object", "embed"} & {tag for tag, _ in made.elements.found}
+        for tag, attributes in made.elements.found:
+            for name in ("src", "href", "data", "poster", "srcset"):
+                address = attributes.get(name)
+                assert address is None or address.startswith(("#", "data:image/png;base64,")), (tag, name, address)
+            assert not [name for name in attributes if name.startswith("on")], tag
+
+
+def test_the_page_forbids_the_browser_to_load_anything(report):
+    policy = next(meta["content"] for meta in report.elements.named("meta") if meta.get("http-equiv"))
+    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def test_every_number_of_the_page_is_in_report_json(report):
+    known = numbers_in(report.data)
+    shown = [float(data["value"]) for data in report.elements.named("data")]
+    assert len(shown) > 60
+    assert [value for value in shown if value not in known] == []
+
+
+def test_every_headline_number_of_report_json_is_printed_with_its_interval(report):
+    rows = dict(re.findall(r'<tr data-key="([^"]+)">(.*?)</tr>', report.html, re.DOTALL))
+    assert list(rows) == [row["key"] for row in report.data["headline"]]
+    for row in report.data["headline"]:
+        text = re.sub(r"<[^>]+>", "", rows[row["key"]])
+        for surface in ("teacher", "student"):
+            assert row[surface]["text"] in text, (row["key"], surface)
+
+
+def test_the_headline_says_where_its_numbers_come_from(report):
+    assert report.data["origin"] == (
+        "95 % intervals; 8 reference runs, depth distill; declared attack LiRA online, fixed variance, 5 views per record; "
+        "647 members, 647 non-members, 360 test images"
+    )
+    assert report.data["origin"] in report.html
+
+
+def test_a_difference_whose_interval_contains_zero_is_never_a_gain(report):
+    accuracy, auc, *others = report.data["headline"]
+    assert accuracy["difference"]["text"].startswith("no measurable difference [")
+    assert accuracy["change"] == "none"
+    assert auc["difference"]["text"] == "\u22120.131 [\u22120.162, \u22120.100]"
+    assert auc["change"] == "better"
+    assert all(row["difference"] is None for row in others)
+    assert report.data["verdict"]["headline"] == "Less membership leakage, no measurable difference in accuracy"
+
+
+def test_hostile_class_names_and_captions_are_shown_as_text(tmp_path):
+    hostile = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}"]
+    made = make_report(tmp_path, Sample(**SMALL | {"class_names": hostile}), include_private=True, title="<b>&\"'")
+    tags = {tag for tag, _ in made.elements.found}
+    assert "script" not in tags
+    assert not [image for image in made.elements.named("img") if not image["src"].startswith("data:image/png;base64,")]
+    text = "".join(text for _, text in made.elements.texts)
+    assert all(name in text for name in hostile)
+    assert "49" not in re.findall(r"<h3>(.*?)<", made.html)
+    assert "<h1>&lt;b&gt;&amp;&#34;&#39;</h1>" in made.html
+
+
+def test_images_charts_and_tables_speak_without_eyes(report):
+    images, pictures = report.elements.named("img"), report.elements.named("svg")
+    assert images
+    assert all(image["alt"] for image in images)
+    assert pictures
+    assert all(picture["role"] == "img" and picture["aria-label"] for picture in pictures)
+    assert report.html.count("<svg") == len(re.findall(r"<svg[^>]*><title>[^<]+</title>", report.html))
+    assert report.html.count("<table") == report.html.count("<thead>")
+    assert all(cell.get("scope") in ("row", "col") for cell in report.elements.named("th"))
+
+
+def test_a_failed_control_greys_the_numbers_and_leads_the_page(invalid_report, report):
+    assert invalid_report.data["verdict"]["state"] == "invalid"
+    assert invalid_report.data["verdict"]["headline"] == "Audit invalid: null (teacher)"
+    assert "found: 0.57 [0.54, 0.60]" in " ".join(invalid_report.data["verdict"]["sentences"])
+    assert invalid_report.html.index("Audit invalid: null (teacher)") < invalid_report.html.index("Teacher against Student")
+    assert '<table class="headline greyed">' in invalid_report.html
+    assert '<section id="audit" class=" greyed">' in invalid_report.html
+    assert "treat these images as private" in invalid_report.html
+    assert "greyed" not in re.sub(r"<style>.*?</style>", "", report.html, flags=re.DOTALL)
+
+
+def test_without_a_measured_audit_no_membership_number_appears(bare_report):
+    assert bare_report.data["verdict"]["state"] == "not measured"
+    assert "prepare.audit_holdout is 0" in bare_report.html
+    assert re.findall(r'<tr data-key="([^"]+)"', bare_report.html) == ["accuracy"]
+    assert "ROC" not in re.sub(r"<style>.*?</style>", "", bare_report.html, flags=re.DOTALL)
+
+
+def test_missing_parts_are_said_not_drawn(bare_report, report):
+    assert "without an adapter" in bare_report.html
+    assert "No soft labels are stored" in bare_report.html
+    assert "No images are shown" in bare_report.html
+    assert not bare_report.elements.named("img")
+    for sentence in ("without an adapter", "No soft labels are stored", "No images are shown"):
+        assert sentence not in report.html
+
+
+def test_at_depth_teacher_the_student_has_no_declared_number(tmp_path):
+    made = make_report(tmp_path, Sample(**SMALL, depth="teacher"))
+    auc = next(row for row in made.data["headline"] if row["key"] == "auc")
+    assert auc["student"]["value"] is None
+    assert auc["student"]["reason"] == "no reference runs for this model at depth teacher"
+    assert auc["difference"] is None
+    assert "Weakly covered:" in made.html
+    assert "Attacks on the Student" in made.html
+
+
+def test_the_strongest_attack_is_labelled_and_apart_from_the_declared_one(report):
+    assert 'class="badge">declared' in report.html
+    assert re.search(r"<b>Strongest attack:</b>.*\(strongest of 5, chosen on the evaluation labels\)", report.html)
+    assert report.data["audit"]["declared"]["scorer"] == DECLARED
+
+
+def test_every_chapter_is_there_in_the_order_of_the_pipeline(report):
+    verbs = ["headline", "prepare", "caption", "adapt", "generate", "teach", "label", "distill", "audit", "report"]
+    assert re.findall(r'<section id="(\w+)"', report.html) == verbs
+    assert [link["href"] for link in report.elements.named("a")][1:11] == [f"#{verb}" for verb in verbs]
+
+
+def test_the_same_artifacts_give_the_same_report(tmp_path, report):
+    again = make_report(tmp_path, Sample(**SMALL))
+    assert again.html == report.html

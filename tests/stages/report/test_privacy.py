@@ -1,0 +1,91 @@
+"""The report is shareable: nothing private is in it unless asked for."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import numpy as np
+import pytest
+
+from tckr.data.images import decode_image, load_images
+from tckr.stages.report.config import ReportConfig
+from tckr.stages.report.gallery import MAX_SIDE_PX, data_uri, galleries
+from tckr.stages.report.privacy import without_folders
+from tests.stages.report.sample import SECRET_CAPTION, Sample
+
+
+def pixels_of(report):
+    encoded = re.findall(r'src="data:image/png;base64,([^"]+)"', report.html)
+    return {decode_image(base64.b64decode(text)).tobytes() for text in encoded}
+
+
+def pool_of(report):
+    pool = load_images(report.inputs["data"] / "pool", None)
+    members = np.load(report.inputs["data"] / "membership.npy")[0]
+    return {image.tobytes() for image in pool.images[members]}, {image.tobytes() for image in pool.images[~members]}
+
+
+def test_no_private_pixel_word_or_path_appears_unless_asked_for(report):
+    members, others = pool_of(report)
+    shown = pixels_of(report)
+    assert len(shown) == 18
+    assert not shown & (members | others)
+    for text in (report.html, str(report.data)):
+        assert SECRET_CAPTION not in text
+        assert "/home/ann" not in text
+    assert "Contains private images" not in report.html
+    assert report.data["contains_private"] is False
+
+
+def test_when_asked_for_members_appear_with_their_captions_under_a_banner(private_report):
+    members, others = pool_of(private_report)
+    shown = pixels_of(private_report)
+    assert members <= shown
+    assert not shown & others, "hold-out images were never captioned and are not shown"
+    assert SECRET_CAPTION in private_report.html
+    assert "<b>Contains private images.</b>" in private_report.html
+    assert private_report.html.index("Contains private images") < private_report.html.index("Audit valid")
+
+
+def test_report_json_has_no_caption_even_when_images_are_shown(private_report):
+    assert SECRET_CAPTION not in str(private_report.data)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("/home/ann/patients", ".../patients"),
+        ("/home/ann/patients/", ".../patients"),
+        ("~/scans", ".../scans"),
+        ("../ward 7/scans", ".../scans"),
+        ("C:\\Users\\ann\\scans", ".../scans"),
+        ("data/ann/scans", ".../scans"),
+        ("uoft-cs/cifar10", "uoft-cs/cifar10"),
+        ("embedded:generator", "embedded:generator"),
+        ({"source": ["/a/b", 3]}, {"source": [".../b", 3]}),
+    ],
+)
+def test_paths_are_cut_to_their_last_name(value, shown):
+    assert without_folders(value) == shown
+
+
+def test_galleries_show_the_first_images_of_each_class_by_index(tmp_path):
+    sample = Sample(class_names=["a", "b"], per_class=5, image_size=16)
+    inputs = sample.write(tmp_path)
+    shown = galleries(inputs, sample.class_names, ReportConfig(gallery_images_per_class=2))
+    assert [[picture.alt for picture in gallery.synthetic] for gallery in shown] == [
+        ["synthetic a, number 0", "synthetic a, number 2"],
+        ["synthetic b, number 1", "synthetic b, number 3"],
+    ]
+    assert all(picture.pixelated and not picture.words for gallery in shown for picture in gallery.synthetic)
+    assert not any(gallery.real for gallery in shown)
+
+
+def test_large_images_are_shrunk_and_not_shown_as_squares():
+    from tckr.data.images import encode_png
+
+    uri, pixelated = data_uri(encode_png(np.zeros((300, 200, 3), dtype=np.uint8)))
+    image = decode_image(base64.b64decode(uri.partition(",")[2]))
+    assert image.shape == (MAX_SIDE_PX, MAX_SIDE_PX * 2 // 3, 3)
+    assert not pixelated

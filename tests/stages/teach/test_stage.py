@@ -1,0 +1,82 @@
+"""teach: trains on one run's members, never opens the test split, leaves what the next stages read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from tckr.errors import UserError
+from tckr.models.classifiers import load_classifier, predict_logits
+from tckr.stages.teach.config import TeachConfig
+from tckr.stages.teach.records import read_records
+from tckr.stages.teach.stage import run
+from tckr.training.config import AugmentConfig
+from tests.tiny_artifacts import Recorder, make_context
+from tests.training.colours import COLOURS, draw_colours, write_prepared
+
+FAST = TeachConfig(epochs=4, batch_size=8, learning_rate=3e-3, augment=AugmentConfig(shift=0.05))
+
+
+def test_the_teacher_learns_without_the_test_split(tmp_path):
+    data = write_prepared(tmp_path / "data")
+    shutil.rmtree(data / "test")
+    recorder = Recorder()
+    run(FAST, make_context(tmp_path, {"data": data}, recorder=recorder))
+    out = tmp_path / "out"
+    teacher = load_classifier(out / "model")
+    assert teacher.class_names == COLOURS
+    images, labels = draw_colours(60, seed=9)
+    assert (predict_logits(teacher, images, batch_size=60).argmax(axis=1) == labels).mean() > 0.6
+    history = json.loads((out / "history.json").read_text())
+    assert [record["epoch"] for record in history] == [0, 1, 2, 3]
+    assert set(history[0]) == {"epoch", "loss", "validation_accuracy", "learning_rate"}
+    assert sum(recorder.advanced) == 4
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert (metrics["epochs"], metrics["num_train"]) == (4, 30)
+
+
+@pytest.mark.parametrize("row", [0, 1])
+def test_only_the_members_of_the_run_are_learned(tmp_path, row):
+    data = write_prepared(tmp_path / "data")
+    members, validation = read_records(data, tmp_path, FAST, run=row)
+    expected, labels = draw_colours(60, seed=0)
+    assert np.array_equal(members.images[members.rows], expected[row::2])
+    assert np.array_equal(members.targets, labels[row::2])
+    assert len(validation) == 12
+
+
+def test_the_null_control_learns_no_record_of_the_pool(tmp_path):
+    data = write_prepared(tmp_path / "data")
+    shutil.rmtree(data / "pool")
+    config = FAST.null_control()
+    learned, validation = read_records(data, tmp_path, config, run=0)
+    assert validation is None
+    assert np.array_equal(learned.images[learned.rows], draw_colours(12, seed=1)[0])
+    assert (config.selection, config.epochs) == ("last", FAST.epochs)
+
+
+def test_the_positive_control_has_nothing_that_hinders_memorizing():
+    config = TeachConfig(epochs=30, patience=3).memorizing()
+    assert (config.weight_decay, config.label_smoothing, config.selection, config.patience) == (0, 0, "last", None)
+    assert config.augment == AugmentConfig.none()
+    assert config.train_on == "members"
+    assert config.epochs >= 100
+
+
+def test_selection_without_validation_images_is_refused_with_advice(tmp_path):
+    data = write_prepared(tmp_path / "data", num_validation=0)
+    with pytest.raises(UserError, match=r"no validation images.*teach\.selection=last"):
+        read_records(data, tmp_path, FAST, run=0)
+    _, validation = read_records(data, tmp_path, FAST.model_copy(update={"selection": "last"}), run=0)
+    assert validation is None
+
+
+def test_settings_that_contradict_one_another_are_refused():
+    with pytest.raises(ValidationError, match="set selection to 'last'"):
+        TeachConfig(train_on="validation")
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        TeachConfig.model_validate({"epoch": 3})

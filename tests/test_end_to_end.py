@@ -1,0 +1,120 @@
+"""The whole product, small: a folder of images in, report out, with the embedded models and the real code paths."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+from PIL import Image
+from transformers import AutoModelForImageClassification
+
+from tckr.config import load_settings
+from tckr.engine.runner import Silent
+from tckr.run import run
+
+CLASSES = {"Rote Kreise": (200, 30, 30), "blue/squares": (30, 30, 200), "árbol verde": (20, 140, 40)}
+TINY = [
+    "prepare.num_reference_runs=2",
+    "adapt.steps=2",
+    "adapt.batch_size=8",
+    "generate.steps=2",
+    "generate.shard_size=7",
+    "teach.epochs=3",
+    "distill.epochs=3",
+    "execution.workers=1",
+    "execution.threads=1",
+]
+
+
+class Recorder(Silent):
+    """Note which steps were computed and which were found whole."""
+
+    def __init__(self) -> None:
+        self.computed: list[str] = []
+        self.reused: list[str] = []
+
+    def finished(self, step, manifest, reused) -> None:
+        (self.reused if reused else self.computed).append(step.name)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Write 3 classes of 30 noisy coloured pictures of different sizes."""
+    root = tmp_path_factory.mktemp("pictures")
+    generator = np.random.default_rng(0)
+    for name, colour in CLASSES.items():
+        target = root / name.replace("/", "-")
+        target.mkdir()
+        for index in range(30):
+            size = int(generator.integers(20, 60)), int(generator.integers(20, 60)), 3
+            pixels = np.clip(np.array(colour) + generator.normal(0, 30, size), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(target / f"{index}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def finished(folder, tmp_path_factory):
+    """Run everything once; return settings, result and what was computed."""
+    output = tmp_path_factory.mktemp("out")
+    settings = load_settings(overrides=[f"prepare.source={folder}", f"execution.output={output}", *TINY])
+    recorder = Recorder()
+    return settings, run(settings, observer=recorder), recorder
+
+
+def test_a_folder_becomes_a_report(finished):
+    _, result, recorder = finished
+    report = json.loads((result.folder / "report" / "report.json").read_text())
+    page = (result.folder / "report" / "report.html").read_text(encoding="utf-8")
+    assert report
+    assert "Rote Kreise" in page
+    assert "árbol verde" in page
+    assert {"prepare", "generate", "distill", "audit", "report", "teach.1", "distill.2", "teach.null"} <= set(
+        recorder.computed
+    )
+
+
+def test_a_second_run_computes_nothing(finished):
+    settings, _, first = finished
+    recorder = Recorder()
+    run(settings, observer=recorder)
+    assert recorder.computed == []
+    assert sorted(recorder.reused) == sorted(first.computed)
+
+
+def test_the_synthetic_set_opens_as_a_hugging_face_data_set(finished):
+    _, result, _ = finished
+    opened = datasets.load_dataset(str(result.artifacts["generate"]), split="train")
+    card = json.loads((result.artifacts["prepare"] / "card.json").read_text())
+    assert len(opened) == card["num_members"]
+    assert opened.features["label"].names == card["class_names"]
+    assert opened[0]["image"].size == (32, 32)
+
+
+def test_the_student_opens_as_a_transformers_classifier(finished):
+    _, result, _ = finished
+    student = AutoModelForImageClassification.from_pretrained(result.artifacts["distill"] / "model")
+    assert list(student.config.label2id) == ["Rote Kreise", "blue-squares", "árbol verde"]
+
+
+def test_a_changed_setting_recomputes_that_stage_and_what_follows(finished):
+    settings, _, _ = finished
+    recorder = Recorder()
+    changed = load_settings(
+        overrides=[
+            f"prepare.source={settings.prepare.source}",
+            f"execution.output={settings.execution.output}",
+            *TINY,
+            "distill.epochs=4",
+        ]
+    )
+    run(changed, observer=recorder)
+    assert {name.split(".")[0] for name in recorder.computed} == {"distill", "audit", "report"}
+
+
+def test_no_pickle_is_written(finished):
+    settings, _, _ = finished
+    suffixes = {path.suffix for path in settings.execution.store.rglob("*") if path.is_file()}
+    assert suffixes <= {".json", ".parquet", ".npy", ".safetensors", ".csv", ".html", ".md", ".lock"}

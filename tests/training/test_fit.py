@@ -1,0 +1,134 @@
+"""What the training loop promises: it learns, it is a function of its seed, and a killed training ends the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from tckr.errors import UserError
+from tckr.models.classifiers import build_classifier
+from tckr.training.batches import TrainingData
+from tckr.training.checkpoint import read_state
+from tckr.training.config import AugmentConfig
+from tckr.training.fit import fit, measure_accuracy
+from tckr.training.losses import CrossEntropy
+from tests.training.colours import COLOURS, FAST, colour_data
+
+
+class KilledError(Exception):
+    """Stands for a kill signal."""
+
+
+@dataclass
+class KilledAt:
+    """A loss that dies at one of its calls."""
+
+    call: int
+    calls: int = 0
+
+    def __call__(self, logits, targets, images):
+        self.calls += 1
+        if self.calls == self.call:
+            raise KilledError
+        return CrossEntropy()(logits, targets, images)
+
+
+def train(folder, config=FAST, *, loss=None, seed=5, data=None, validation="own"):
+    folder.mkdir(exist_ok=True)
+    model = build_classifier("embedded:resnet", 3, COLOURS, seed=1)
+    data = data or colour_data(40)
+    validation = colour_data(12, seed=1) if validation == "own" else validation
+    result = fit(model, data, validation, loss or CrossEntropy(), config, seed=seed, device="cpu", scratch=folder)
+    return model, result
+
+
+def weights(model):
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def assert_equal_weights(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+def test_training_learns(tmp_path):
+    untrained = measure_accuracy(build_classifier("embedded:resnet", 3, COLOURS, seed=1), colour_data(60, seed=2), 32)
+    model, result = train(tmp_path / "a", FAST.model_copy(update={"epochs": 6}))
+    assert untrained < 0.7
+    assert measure_accuracy(model, colour_data(60, seed=2), 32) > 0.9
+    assert result.history[-1].loss < result.history[0].loss
+    assert result.num_train == 40
+
+
+# 3 batches an epoch: call 2 dies in the first epoch, 5 in the second, 12 in the last one
+@pytest.mark.parametrize("call", [2, 5, 12])
+def test_a_killed_training_ends_with_the_same_bits(tmp_path, call):
+    model, result = train(tmp_path / "whole")
+    with pytest.raises(KilledError):
+        train(tmp_path / "killed", loss=KilledAt(call))
+    assert len(read_state(tmp_path / "killed").history) == (call - 1) // 3
+    resumed, resumed_result = train(tmp_path / "killed")
+    assert resumed_result.history == result.history
+    assert resumed_result.best_epoch == result.best_epoch
+    assert_equal_weights(weights(resumed), weights(model))
+
+
+def test_a_finished_training_is_not_trained_again(tmp_path):
+    model, _ = train(tmp_path / "a")
+    again, _ = train(tmp_path / "a", loss=KilledAt(1))
+    assert_equal_weights(weights(again), weights(model))
+
+
+def test_equal_seeds_give_equal_weights_and_the_callers_generator_is_left_alone(tmp_path):
+    before = torch.get_rng_state()
+    one, other, third = (train(tmp_path / name, seed=seed)[0] for name, seed in (("a", 5), ("b", 5), ("c", 6)))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert_equal_weights(weights(one), weights(other))
+    name = "network.classifier.1.weight"
+    assert not torch.equal(weights(one)[name], weights(third)[name])
+
+
+def test_the_kept_weights_are_those_of_the_best_epoch(tmp_path):
+    model, result = train(tmp_path / "a")
+    best = result.history[result.best_epoch].validation_accuracy
+    assert best == max(record.validation_accuracy for record in result.history)
+    assert measure_accuracy(model, colour_data(12, seed=1), 16) == best
+
+
+def test_the_last_epoch_needs_no_validation(tmp_path):
+    config = FAST.model_copy(update={"selection": "last", "epochs": 2})
+    _, result = train(tmp_path / "a", config, validation=None)
+    assert result.best_epoch == 1
+    assert result.history[0].validation_accuracy is None
+
+
+def test_patience_stops_early(tmp_path):
+    settings = {"epochs": 9, "patience": 1, "learning_rate": 1e-12, "batch_size": 40}
+    _, result = train(tmp_path / "a", FAST.model_copy(update=settings), validation=colour_data(3, seed=1))
+    assert len(result.history) < 9
+
+
+def test_mixup_blends_hard_labels_only(tmp_path):
+    seen = []
+
+    def watch(logits, targets, images):
+        seen.append(targets)
+        return CrossEntropy()(logits, targets, images)
+
+    config = FAST.model_copy(update={"epochs": 1, "augment": AugmentConfig(mixup_alpha=5.0)})
+    train(tmp_path / "hard", config, loss=watch)
+    assert any((targets.max(dim=1).values < 0.99).any() for targets in seen)
+    seen.clear()
+    data = colour_data(40)
+    soft = TrainingData(data.images, data.rows, np.eye(3, dtype=np.float16)[data.targets])
+    train(tmp_path / "soft", config, loss=watch, data=soft)
+    assert all((targets.max(dim=1).values == 1).all() for targets in seen)
+
+
+def test_a_loss_that_is_no_number_is_reported_with_advice(tmp_path):
+    with pytest.raises(UserError, match=r"diverged.*Lower learning_rate"):
+        train(tmp_path / "a", loss=lambda logits, targets, images: logits.sum() * float("nan"))
