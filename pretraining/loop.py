@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import nn
 
 
@@ -156,6 +157,19 @@ def best_weights(path: Path) -> dict[str, torch.Tensor]:
     return state["ema"] or state["model"]
 
 
+def average_over_processes(model: nn.Module, seconds: float) -> float:
+    """Average gradients, and the clock that ends the run, over the processes of torchrun; alone, change nothing."""
+    if not dist.is_initialized():
+        return seconds
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([*(g.flatten() for g in gradients), torch.tensor([seconds])])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for gradient, mean in zip(gradients, flat[:-1].split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
+    return float(flat[-1])
+
+
 def fit(model: nn.Module, loss: Loss, num_images: int, plan: Plan) -> Progress:
     """Train until the plan's minutes are used; log every 50 steps."""
     plan.run.mkdir(parents=True, exist_ok=True)
@@ -163,8 +177,9 @@ def fit(model: nn.Module, loss: Loss, num_images: int, plan: Plan) -> Progress:
     optimizers = make_optimizers(model, plan)
     ema = Ema(model, plan.ema_decay) if plan.ema_decay else None
     progress = resume(path, model, optimizers, ema)
-    rng = np.random.default_rng((plan.seed, progress.step))
-    torch.manual_seed(plan.seed + progress.step)
+    rank, processes = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    rng = np.random.default_rng((plan.seed, progress.step, rank))
+    torch.manual_seed(plan.seed + 2 * progress.step + rank)
     last, saved = time.time(), time.time()
     while progress.seconds < 60 * plan.minutes:
         for group in [g for o in optimizers for g in o.param_groups]:
@@ -173,19 +188,20 @@ def fit(model: nn.Module, loss: Loss, num_images: int, plan: Plan) -> Progress:
         value, parts = loss(progress.step, index)
         model.zero_grad(set_to_none=True)
         value.backward()
+        seconds = average_over_processes(model, progress.seconds + time.time() - last)
+        last = time.time()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
         if ema:
             ema.update(model, progress.step)
-        now = time.time()
-        progress = Progress(progress.step + 1, progress.seconds + now - last, progress.images + plan.batch_size)
-        last = now
-        if progress.step % 50 == 0:
+        progress = Progress(progress.step + 1, seconds, progress.images + processes * plan.batch_size)
+        if progress.step % 50 == 0 and rank == 0:
             report = " ".join(f"{k} {v:.4f}" for k, v in parts.items())
             print(f"step {progress.step} {progress.seconds:.0f} s {progress.images} images {report}", flush=True)
-        if now - saved > plan.checkpoint_seconds:
+        if time.time() - saved > plan.checkpoint_seconds and rank == 0:
             save(path, model, optimizers, ema, progress)
-            saved = now
-    save(path, model, optimizers, ema, progress)
+            saved = time.time()
+    if rank == 0:
+        save(path, model, optimizers, ema, progress)
     return progress

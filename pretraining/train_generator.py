@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
@@ -130,6 +132,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if "WORLD_SIZE" in os.environ:
+        dist.init_process_group("gloo")
     torch.manual_seed(0)
     latents = load_latents(options.count)
     factor = scaling_factor()
@@ -140,7 +144,7 @@ def main() -> None:
         start_from(model, options.start_from)
 
     def loss(step: int, index: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
-        rng = np.random.default_rng((plan.seed, 9, step))
+        rng = np.random.default_rng((plan.seed, 9, step, int(index[0])))
         prompts = [prompt(rows[i], rng) for i in index.tolist()]
         ids = tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt").input_ids
         x = torch.from_numpy(latents[index.numpy()].astype(np.float32)) * factor
@@ -149,7 +153,7 @@ def main() -> None:
     plan = Plan(
         run=options.run,
         minutes=options.minutes,
-        batch_size=96,
+        batch_size=64,
         learning_rate=1.5e-3,
         warmup_steps=100,
         ema_decay=0.999,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from tckr.cli.status import is_reference
 from tckr.engine.step import Step
 
 
@@ -32,25 +34,33 @@ class RateColumn(ProgressColumn):
 
 
 class ConsoleObserver:
-    """Print the progress of a run; `verbose` also prints every reference run."""
+    """Print the progress of a run: a line per step of the target run, a line per group of reference runs."""
 
     def __init__(self, console: Console | None = None) -> None:
         """Print to `console`, by default to standard output."""
         self.console = console or Console(highlight=False)
         self._label = ""
+        self._left = 0
+        self._start = 0.0
 
     def started(self, steps: Sequence[Step]) -> None:
         """Remember what the next bars belong to."""
         self._label = steps[0].name if len(steps) == 1 else f"{steps[0].stage} x {len(steps)}"
+        self._left, self._start = len(steps), time.perf_counter()
         if not self.console.is_terminal:
             self.console.print(f"  [dim]...[/] {self._label}")
 
     def finished(self, step: Step, manifest: dict[str, Any], reused: bool) -> None:
-        """Print one line for a step of the target run; reference runs are counted by their bar."""
-        if step.run or "." in step.name:
-            return
-        used = "[dim]whole already[/]" if reused else f"{manifest['seconds']:7.1f} s  {manifest['peak_memory_mb']:6,d} MB"
-        self.console.print(f"  [green]ok[/]  {step.name:<10} {used}")
+        """Print one line for a step of the target run, and one for a whole group of reference runs."""
+        if not is_reference(step):
+            cost = f"{manifest['seconds']:7.1f} s  {manifest['peak_memory_mb']:6,d} MB"
+            used = "[dim]whole already[/]" if reused else cost
+            self.console.print(f"  [green]ok[/]  {step.name:<11} {used}")
+        elif not reused:
+            self._left -= 1
+            if not self._left:
+                elapsed = time.perf_counter() - self._start
+                self.console.print(f"  [green]ok[/]  {self._label:<11} {elapsed:7.1f} s  [dim]references and controls[/]")
 
     @contextmanager
     def track(self, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:

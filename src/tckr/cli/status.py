@@ -56,11 +56,16 @@ def print_plan(settings: Settings, until: str = "report") -> None:
     console.print(f"{whole} of {len(steps)} steps are whole.")
 
 
+def is_reference(step: Step) -> bool:
+    """Return whether `step` belongs to a reference run or a control of the audit, not to the target run."""
+    return "." in step.name
+
+
 def _grouped(steps: list[Step]) -> list[list[Step]]:
     """Return single steps of the target run, and the reference runs and controls of one stage together."""
     groups: dict[str, list[Step]] = {}
     for step in steps:
-        key = f"{step.stage} (references)" if "." in step.name else step.name
+        key = f"{step.stage} (references)" if is_reference(step) else step.name
         groups.setdefault(key, []).append(step)
     return list(groups.values())
 

@@ -8,7 +8,7 @@ import pytest
 from tckr.metrics.estimate import Estimate, NotMeasurable
 from tckr.metrics.results import AuditResult
 from tckr.stages.audit.config import AuditConfig
-from tckr.stages.audit.controls import null, null_confidence, prediction_interval
+from tckr.stages.audit.controls import null, null_confidence, on_reference_scale, positive, prediction_interval
 from tckr.stages.audit.evidence import Evidence, RecordAnswers
 from tckr.stages.audit.scorers import SCORERS
 from tckr.stages.audit.verdict import judge
@@ -56,6 +56,23 @@ def test_null_model_that_saw_the_members_makes_the_audit_invalid() -> None:
 
 def test_memorizer_that_the_attack_cannot_see_makes_the_audit_invalid() -> None:
     assert failed(judge(AuditConfig(), evidence(positive_shift=0.0))) == {("positive", "teacher")}
+
+
+def test_memorizer_is_found_although_it_is_far_surer_of_everything_than_the_references() -> None:
+    found = evidence(positive_shift=1.5, records=1200)
+    memorizer = found.controls["positive"].signals
+    overconfident = RecordAnswers(8 * memorizer + 30, found.controls["positive"].correct)
+    stretched = replace(found, controls={**found.controls, "positive": overconfident})
+    check = positive(AuditConfig(), stretched, "teacher", "lira_offline_fixed_variance")
+    assert check.passed
+    assert check == positive(AuditConfig(), found, "teacher", "lira_offline_fixed_variance")
+
+
+def test_reference_scale_keeps_the_order_and_takes_the_distribution() -> None:
+    references = np.random.default_rng(0).normal(size=(8, 500))
+    found = on_reference_scale(np.array([3.0, 1e9, -7.0, 3.0]), references)
+    assert found[2] < found[0] == found[3] < found[1]
+    assert on_reference_scale(references[0], references).std() == pytest.approx(1, abs=0.1)
 
 
 def test_target_unlike_its_references_makes_the_audit_invalid() -> None:

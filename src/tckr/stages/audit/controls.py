@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import rankdata
 from scipy.stats import t as student_t
 
 from tckr.metrics.accuracy import accuracy
@@ -76,9 +77,11 @@ def null(evidence: Evidence, surface: str, scorer: str, confidence: float) -> Co
 def positive(config: AuditConfig, evidence: Evidence, surface: str, scorer: str) -> Control:
     """Attack a model that was trained to memorize the target's members: the attack must see it.
 
-    The memorizer is trained as Teachers are, on real images, so it decides on the Teacher surface only.
+    The memorizer is trained as Teachers are, on real images, so it decides on the Teacher surface only. It is surer of every
+    image than models that were held back from memorizing, so its signals are first put on their scale.
     """
-    found = attack_control(evidence, surface, scorer, evidence.controls["positive"].signals, config.confidence)
+    signals = on_reference_scale(evidence.controls["positive"].signals, evidence.pool[surface].signals[1:])
+    found = attack_control(evidence, surface, scorer, signals, config.confidence)
     return Control(
         name="positive",
         surface=surface,
@@ -88,6 +91,12 @@ def positive(config: AuditConfig, evidence: Evidence, surface: str, scorer: str)
         expected=f"lower end of the AUC interval above {POSITIVE_BAR}",
         found=found,
     )
+
+
+def on_reference_scale(signals_N: np.ndarray, references_RN: np.ndarray) -> np.ndarray:
+    """Return the signals with their order kept and the distribution of all reference signals; no membership is used."""
+    levels = (rankdata(signals_N) - 0.5) / len(signals_N)
+    return np.quantile(references_RN, levels)
 
 
 def planted(config: AuditConfig, evidence: Evidence, surface: str) -> Control:
