@@ -1,8 +1,8 @@
 """What each part of the method is worth on the digits: Student accuracy with one thing changed at a time.
 
-    python benchmarks/digits_ablation.py --seeds 3 --output runs/ablation
+    python benchmarks/digits_ablation.py --seeds 0 1 2 --output runs/ablation [key=value ...]
 
-Every variant shares the store, so what two variants have in common is computed once. The intervals are Student's t over
+Every variant shares the store, so what two variants have in common is computed once, and a second call only prints. The intervals are Student's t over
 seeds (each seed draws its own split, generator adaptation, images and weights); with 3 seeds they are wide, and a
 difference whose interval contains zero is called no measurable difference.
 """
@@ -27,10 +27,10 @@ VARIANTS = {
 }
 
 
-def accuracies(seed: int, changes: list[str], output: Path) -> tuple[float, float]:
+def accuracies(seed: int, settings: list[str], output: Path) -> tuple[float, float]:
     """Return the accuracy of Teacher and Student on the locked test split."""
     common = [f"seed={seed}", "prepare.num_reference_runs=0", f"execution.output={json.dumps(str(output))}"]
-    result = run(load_settings(preset="demo", overrides=[*common, *changes]), until="audit")
+    result = run(load_settings(preset="demo", overrides=[*common, *settings]), until="audit")
     surfaces = json.loads((result.artifacts["audit"] / "audit.json").read_text())["surfaces"]
     return surfaces["teacher"]["cas"]["value"], surfaces["student"]["cas"]["value"]
 
@@ -47,16 +47,17 @@ def interval(values: list[float]) -> str:
 def main() -> None:
     """Run every variant on every seed and print the table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--output", type=Path, default=Path("runs/ablation"))
+    parser.add_argument("settings", nargs="*", help="settings of every variant, e.g. execution.threads=1")
     arguments = parser.parse_args()
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in VARIANTS}
-    for seed in range(arguments.seeds):
+    for seed in arguments.seeds:
         for name, changes in VARIANTS.items():
-            found[name].append(accuracies(seed, changes, arguments.output))
+            found[name].append(accuracies(seed, [*arguments.settings, *changes], arguments.output))
             print(f"seed {seed}, {name}: Teacher {found[name][-1][0]:.4f}, Student {found[name][-1][1]:.4f}", flush=True)
     base = found[next(iter(VARIANTS))]
-    print(f"\nTeacher: {interval([teacher for teacher, _ in base])}; {arguments.seeds} seeds\n")
+    print(f"\nTeacher: {interval([teacher for teacher, _ in base])}; seeds {arguments.seeds}\n")
     print("| variant | Student accuracy | base minus variant | each seed |\n|---|---|---|---|")
     for name, pairs in found.items():
         gaps = [whole[1] - changed[1] for whole, changed in zip(base, pairs, strict=True)]

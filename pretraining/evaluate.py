@@ -121,7 +121,7 @@ def measure_generator(count: int, folder: Path, *, steps: int, guidance: float) 
     rows = world.sample_rows(count, np.random.default_rng(HELD_OUT_SEED + 2))
     images = generate([full_prompt(r) for r in rows], folder, steps=steps, guidance=guidance)
     drawn = summarise("Generated images, read by the judge", read(judge, images) == rows, rows)
-    grid(images, 16, HERE / "generated.png")
+    grid(images[:256], 16, HERE / "generated.png")
     grid(real[:256], 16, HERE / "rendered.png")
     return {"judge": own, "generator": drawn}
 
