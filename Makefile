@@ -14,6 +14,7 @@ test: $(READY)  ## set up and run the tests
 	$(BIN)/python -m pytest -q
 
 check: $(READY)  ## everything that must hold before a commit: format, lint, types, imports, generated docs, tests
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports

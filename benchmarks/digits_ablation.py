@@ -2,9 +2,9 @@
 
     python benchmarks/digits_ablation.py --seeds 0 1 2 --output runs/ablation [key=value ...]
 
-Every variant shares the store, so what two variants have in common is computed once, and a second call only prints. The intervals are Student's t over
-seeds (each seed draws its own split, generator adaptation, images and weights); with 3 seeds they are wide, and a
-difference whose interval contains zero is called no measurable difference.
+Every variant shares the store, so what two variants have in common is computed once, and a second call only prints. The
+intervals are Student's t over seeds (each seed draws its own split, adapter, images and weights); with 3 seeds they are wide,
+and a difference whose interval contains zero is no measurable difference.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from scipy import stats
 
 from tckr.config import load_settings
-from tckr.run import run
+from tckr.running import run
 
 VARIANTS = {
     "base: adapted, class name and caption, soft labels": [],

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
+import pickle
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import tckr
 from tckr.config import RunConfig
 from tckr.engine.step import Sensitivity
-from tckr.pipeline import STAGES, pipeline
+from tckr.pipeline import MIN_REFERENCE_RUNS, STAGES, pipeline
+from tckr.stages.audit import verdict
 
 HEAVY = ("torch", "diffusers", "transformers", "peft", "kornia", "datasets", "numpy", "PIL", "sklearn", "scipy")
 
 
 def steps(**changes):
     return {step.name: step for step in pipeline(RunConfig(**changes))}
-
-
-def ancestors(step, through):
-    found = set()
-    for name, source in step.inputs.items():
-        if name in through:
-            found |= {source.stage} | ancestors(source, through)
-    return found
 
 
 def test_the_student_has_no_input_but_the_synthetic_images_and_their_labels():
@@ -59,6 +56,24 @@ def test_a_reference_run_repeats_what_its_depth_says_on_its_own_row():
     assert distill["teach.2"].seed != distill["teach"].seed
     teacher = steps(prepare={"num_reference_runs": 3}, audit={"depth": "teacher"})
     assert [step.run for step in teacher.values() if step.stage == "distill"] == [0]
+
+
+def test_no_reference_run_or_control_is_trained_that_the_audit_cannot_use():
+    assert MIN_REFERENCE_RUNS == verdict.MIN_REFERENCE_RUNS
+    assert set(steps(prepare={"num_reference_runs": 1})) == set(STAGES)
+    assert set(steps(prepare={"audit_holdout": 0})) == set(STAGES)
+
+
+def test_every_step_travels_to_a_worker_process_as_what_it_is():
+    for step in steps().values():
+        assert pickle.loads(pickle.dumps(step)).fingerprint == step.fingerprint
+
+
+def test_public_names_are_functions_and_classes_however_often_and_in_whatever_order_they_are_used():
+    for module in pkgutil.iter_modules(tckr.__path__):
+        importlib.import_module(f"tckr.{module.name}")
+    for name in [*tckr.__all__, *tckr.__all__]:
+        assert callable(getattr(tckr, name)), name
 
 
 def test_changing_a_late_setting_leaves_earlier_fingerprints_alone():

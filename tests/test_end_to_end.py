@@ -13,7 +13,7 @@ from transformers import AutoModelForImageClassification
 
 from tckr.config import load_settings
 from tckr.engine.runner import Silent
-from tckr.run import run
+from tckr.running import run
 
 CLASSES = {"Rote Kreise": (200, 30, 30), "blue/squares": (30, 30, 200), "árbol verde": (20, 140, 40)}
 TINY = [
@@ -24,7 +24,7 @@ TINY = [
     "generate.shard_size=7",
     "teach.epochs=3",
     "distill.epochs=3",
-    "execution.workers=1",
+    "execution.workers=2",
     "execution.threads=1",
 ]
 

@@ -1,6 +1,8 @@
 """Text-Conditioned Knowledge Recycling: a private image set in, a synthetic set, a Student and an honest report out.
 
-    import tckr
+import tckr
+
+if __name__ == "__main__":  # the worker processes import this file
     result = tckr.run(tckr.load_settings(overrides=["prepare.source=path/to/folder"]))
     print(result.folder / "report" / "report.html")
 """
@@ -10,13 +12,12 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_PUBLIC = {
+_PUBLIC = {  # no module of the package may have one of these names: importing it would hide the function
     "RunConfig": "tckr.config",
     "Settings": "tckr.config",
     "load_settings": "tckr.config",
-    "pipeline": "tckr.pipeline",
-    "plan": "tckr.run",
-    "run": "tckr.run",
+    "plan": "tckr.running",
+    "run": "tckr.running",
     "UserError": "tckr.errors",
 }
 

@@ -6,6 +6,7 @@ Settings are strict: an unknown name is an error that names the nearest known on
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -67,14 +68,39 @@ def load_settings(file: Path | None = None, preset: str = "embedded", overrides:
         UserError: an unreadable file, an unknown setting or preset, or a value outside its range.
     """
     values = _read_yaml(file) if file else {}
-    tree = _merge(_read_preset(str(values.pop("preset", preset))), values)
-    for override in overrides:
-        tree = _merge(tree, _parse_override(override))
+    tree = _read_preset(str(values.pop("preset", preset)))
+    if file:
+        tree = _merge(tree, {"execution": {"name": run_name(file.stem)}})
+    for change in (values, *map(_parse_override, overrides)):
+        tree = _merge(tree, change)
     _refuse_unknown(tree)
     try:
-        return Settings(**tree)
+        return _with_absolute_source(Settings(**tree))
     except ValidationError as error:
         raise UserError(_explain(error)) from None
+
+
+def run_name(text: str) -> str:
+    """Return `text` as the name of a run's folder: other characters than letters, digits, `.`, `_` and `-` are replaced."""
+    safe = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "-" for char in text).lstrip("._-")
+    return safe[:100] or "run"
+
+
+def absolute_source(source: str) -> str:
+    """Return `source` as an absolute path if it is an existing one, so that a run continues from any working directory."""
+    path = Path(source).expanduser()
+    return str(path.absolute()) if source != "digits" and os.path.exists(path) else source  # noqa: PTH110 - never raises
+
+
+def saved_source(file: Path) -> str | None:
+    """Return the data source that a saved configuration names, or None when there is no such file."""
+    section = _read_yaml(file).get("prepare") if file.is_file() else None
+    return absolute_source(str(section["source"])) if isinstance(section, dict) and "source" in section else None
+
+
+def _with_absolute_source(settings: Settings) -> Settings:
+    prepare = settings.prepare.model_copy(update={"source": absolute_source(settings.prepare.source)})
+    return settings.model_copy(update={"prepare": prepare})
 
 
 def save_settings(settings: Settings, file: Path) -> None:

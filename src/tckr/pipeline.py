@@ -17,6 +17,7 @@ from tckr.config import RunConfig
 from tckr.data.seeds import derive_seed
 from tckr.data.sources import source_digest
 from tckr.engine.step import Sensitivity, Step
+from tckr.errors import UserError
 from tckr.models.digest import checkpoint_digest
 from tckr.stages.config_base import StageConfig
 from tckr.stages.prepare.config import PrepareConfig
@@ -33,6 +34,8 @@ SENSITIVITY = {
     "report": Sensitivity.SHAREABLE,
 }
 STAGES = tuple(SENSITIVITY)
+MIN_REFERENCE_RUNS = 2
+"""With fewer the audit measures no membership, so none is trained."""
 NOTHING: Mapping[str, Step] = MappingProxyType({})
 
 
@@ -88,7 +91,13 @@ def recycle(config: RunConfig, data: Step, *, run: int, generator_of: Recycled |
 
 
 def needed_for(steps: Sequence[Step], stage: str) -> list[Step]:
-    """Return, in order, the target run's step of `stage` and all it depends on."""
+    """Return, in order, the target run's step of `stage` and all it depends on.
+
+    Raises:
+        UserError: there is no such stage.
+    """
+    if stage not in STAGES:
+        raise UserError(f"unknown stage {stage!r}; expected one of {', '.join(STAGES)}")
     wanted = next(step for step in steps if step.stage == stage and step.run == 0)
     needed = {wanted.name}
     for step in reversed(steps):
@@ -98,7 +107,7 @@ def needed_for(steps: Sequence[Step], stage: str) -> list[Step]:
 
 
 def _reference_rows(config: RunConfig) -> range:
-    measured = config.prepare.audit_holdout > 0
+    measured = config.prepare.audit_holdout > 0 and config.prepare.num_reference_runs >= MIN_REFERENCE_RUNS
     return range(1, config.prepare.num_reference_runs + 1) if measured else range(0)
 
 
@@ -118,7 +127,7 @@ def _step(
         config=config,
         seed=seed,
         run=run,
-        inputs=inputs,
+        inputs=dict(inputs),  # a step travels to another process; a read-only mapping cannot
         reads=_reads(config),
     )
 

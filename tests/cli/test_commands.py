@@ -78,3 +78,66 @@ def test_a_saved_config_reads_back_to_the_same_settings(tmp_path):
     save_settings(settings, tmp_path / "config.yaml")
     assert load_settings(tmp_path / "config.yaml") == settings
     assert Path(settings.execution.folder) == Path("runs/x")
+
+
+def saved(folder: Path, source: str) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(f"prepare: {{source: '{source}'}}\nexecution: {{output: elsewhere, name: other}}")
+    return folder
+
+
+def test_status_takes_place_and_name_from_the_folder_and_goes_on_after_a_run_whose_data_is_gone(
+    monkeypatch, capsys, tmp_path
+):
+    saved(tmp_path / "a", "/no/such/folder")
+    saved(tmp_path / "b", "digits")
+    status, out, err = call(monkeypatch, capsys, "status", "--output", str(tmp_path))
+    assert status == 0
+    assert "/no/such/folder" in err
+    assert f"{tmp_path / 'b'}  (digits)" in out.replace("\n", "")
+    assert "elsewhere" not in out
+
+
+def test_an_existing_report_opens_even_when_its_data_is_gone(monkeypatch, capsys, tmp_path):
+    folder = saved(tmp_path / "a", "/no/such/folder")
+    page = folder / "report" / "report.html"
+    page.parent.mkdir()
+    page.touch()
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    status, _, err = call(monkeypatch, capsys, "report", str(folder), "--open")
+    assert status == 0
+    assert "cannot be brought up to date" in err
+    assert opened == [page.as_uri()]
+
+
+def test_brackets_in_a_path_are_shown_as_they_are(monkeypatch, capsys, tmp_path):
+    status, out, _ = call(
+        monkeypatch, capsys, "run", "--data", "digits", "--output", str(tmp_path / "[" / "x]"), "--dry-run"
+    )
+    assert status == 0
+    assert "[/x]" in out.replace("\n", "")
+
+
+def test_a_problem_of_the_disk_is_one_line_with_status_2(monkeypatch, capsys, tmp_path):
+    (tmp_path / "file").touch()
+    status, _, err = call(monkeypatch, capsys, "run", "--data", "digits", "--output", str(tmp_path / "file"))
+    assert status == 2
+    assert err.startswith("error: ")
+    assert len(err.splitlines()) == 1
+
+
+def test_an_interrupt_says_that_the_same_command_continues(monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tckr.cli.status.print_plan", interrupted)
+    status, _, err = call(monkeypatch, capsys, "demo", "--dry-run")
+    assert status == 130
+    assert "the same command continues" in err
+
+
+def test_an_unknown_option_keeps_its_message_and_status(monkeypatch, capsys):
+    status, _, err = call(monkeypatch, capsys, "run", "--nowhere")
+    assert status == 2
+    assert "No such option" in err

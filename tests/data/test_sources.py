@@ -60,8 +60,10 @@ def test_the_digest_of_names_needs_no_files() -> None:
 
 
 def test_the_digest_loads_no_numerical_library() -> None:
-    code = ("import sys; from tckr.data.sources import source_digest; "
-            "sys.exit(any(name in sys.modules for name in ('numpy', 'torch', 'PIL', 'pyarrow', 'datasets', 'sklearn')))")
+    code = (
+        "import sys; from tckr.data.sources import source_digest; "
+        "sys.exit(any(name in sys.modules for name in ('numpy', 'torch', 'PIL', 'pyarrow', 'datasets', 'sklearn')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -127,7 +129,10 @@ def test_corrupt_tables_and_other_files_are_listed_and_the_rest_is_read(tmp_path
     (tmp_path / "README.md").write_text("hello")
     found = dict(reasons(tmp_path))
     assert {name: reason for name, reason in found.items() if reason} == {
-        "broken.parquet": "corrupt_table", "wrong.parquet": "corrupt_table", "README.md": "other_file"}
+        "broken.parquet": "corrupt_table",
+        "wrong.parquet": "corrupt_table",
+        "README.md": "other_file",
+    }
     records = list(open_source(str(tmp_path)).records())
     assert [record.file for record in records if record.origin == "test" and not record.reason] == ["test-0.parquet#0"]
     assert list(open_source(str(tmp_path)).records(start=2)) == records[2:]
@@ -182,3 +187,24 @@ def test_a_hub_name_that_cannot_be_loaded_is_the_users_error(monkeypatch: pytest
     monkeypatch.setattr(datasets, "load_dataset", refuse)
     with pytest.raises(UserError, match="could not be loaded: Couldn't reach the hub"):
         open_source("owner/name")
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # datasets leaves files open
+def test_a_path_in_an_arrow_table_is_opened_below_its_folder_only(tmp_path: Path) -> None:
+    """Two paths lead out of the folder, one directly and one through a link; one stays inside."""
+    root, outside = tmp_path / "data", tmp_path / "private.png"
+    root.mkdir()
+    for path in (root / "own.png", outside):
+        path.write_bytes(PNG)
+    (root / "link.png").symlink_to(outside)
+    paths = [str(path) for path in (root / "own.png", outside, root / "link.png", "\0/x")]
+    struct = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    images = pa.array([{"bytes": None, "path": path} for path in paths], struct)
+    features = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": ["a", "b"]}}
+    metadata = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+    table = pa.table({"image": images, "label": pa.array([0, 1, 0, 1])}).replace_schema_metadata(metadata)
+    with pa.ipc.new_stream(root / "train.arrow", table.schema) as stream:
+        stream.write_table(table)
+    records = list(open_source(str(root)).records())
+    assert [(record.data, record.reason) for record in records] == [(PNG, ""), *[(b"", "no_image")] * 3]
+    gc.collect()

@@ -31,7 +31,9 @@ def run(config: FakeConfig, context: StepContext) -> None:
         if shard == 0 and config.mode == "fail" and not (context.scratch / "tried").exists():
             (context.scratch / "tried").touch()
             raise RuntimeError("planted failure")
-        if shard == 0 and config.mode == "die":
+        if shard == 0 and config.mode == "die" and not (context.scratch / "tried").exists():
+            (context.scratch / "tried").touch()
+            (context.out / ".part1.txt.0123.partial").touch()
             time.sleep(60)
     (context.out / "sum.txt").write_text(str(total))
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tckr.engine.execution import ExecutionConfig
+from tckr.engine.executors.local import LocalExecutor
 from tckr.engine.runner import Runner, neighbours
+from tckr.engine.step import Step
 from tckr.engine.store import Store
+from tckr.errors import UserError
 from tests.engine.fakes import FakeConfig, step
 
 
@@ -62,22 +66,84 @@ def test_interrupted_step_leaves_no_artifact_and_keeps_its_whole_shards(tmp_path
     assert not list((tmp_path / "store").rglob("*.scratch"))
 
 
-def _run_chain(folder: Path) -> None:
-    runner(folder).run(chain(folder, mode="die"))
+def _run(folder: Path, steps: Sequence[Step], workers: int) -> None:
+    runner(folder, workers).run(steps)
 
 
-def test_kill_9_in_the_middle_of_a_step_loses_nothing_that_was_whole(tmp_path):
-    process = multiprocessing.get_context("fork").Process(target=_run_chain, args=(tmp_path,))
+def kill_in(step: Step, folder: Path, steps: Sequence[Step], workers: int = 1) -> None:
+    """Run `steps` in a process of its own and kill it, and it alone, while `step` is at work."""
+    process = multiprocessing.get_context("spawn").Process(target=_run, args=(folder, steps, workers))
     process.start()
-    partial = Store(tmp_path / "store").folder(chain(tmp_path, mode="die")[1])
-    deadline = time.monotonic() + 30
-    while not (partial.with_name(partial.name + ".partial") / "part0.txt").exists() and time.monotonic() < deadline:
+    begun = beside(step, folder, ".scratch") / "tried"
+    deadline = time.monotonic() + 60
+    while not begun.exists() and process.is_alive() and time.monotonic() < deadline:
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
+    time.sleep(0.05)
+    process.kill()
     process.join()
-    store = Store(tmp_path / "store")
-    assert store.has(chain(tmp_path)[0])
-    assert not store.has(chain(tmp_path, mode="die")[1])
+    assert begun.exists()
+
+
+def beside(step: Step, folder: Path, suffix: str) -> Path:
+    final = Store(folder / "store").folder(step)
+    return final.with_name(final.name + suffix)
+
+
+def contents(step: Step, folder: Path) -> dict[str, str]:
+    files = Store(folder / "store").folder(step).rglob("*")
+    return {path.name: path.read_text() for path in files if path.name != "manifest.json"}
+
+
+def test_a_run_killed_with_sigkill_goes_on_and_ends_as_if_nothing_had_happened(tmp_path):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    steps, undisturbed = chain(killed, mode="die"), chain(whole)
+    kill_in(steps[1], killed, steps)
+    store = Store(killed / "store")
+    assert store.has(steps[0])
+    assert not store.has(steps[1])
+    assert (beside(steps[1], killed, ".partial") / ".part1.txt.0123.partial").exists()
+    runner(killed).run(steps)
+    runner(whole).run(undisturbed)
+    assert [contents(one, killed) for one in steps] == [contents(other, whole) for other in undisturbed]
+    assert journal(killed) == journal(whole)
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    leaves = [step(f"leaf.{run}", FakeConfig(mode="die"), stage="leaf", run=run) for run in range(2)]
+    kill_in(leaves[0], tmp_path, leaves, workers=2)
+    with FileLock(beside(leaves[0], tmp_path, ".lock"), timeout=20):  # a worker still alive would hold it for a minute
+        assert not Store(tmp_path / "store").has(leaves[0])
+
+
+def test_a_worker_that_dies_is_a_message_with_both_causes():
+    with pytest.raises(UserError, match=r"(?s)memory.*__main__"):
+        list(LocalExecutor(1).map(os._exit, [1, 1], 2))
+
+
+def test_scratch_left_by_a_kill_right_after_the_commit_is_dropped(tmp_path):
+    steps = chain(tmp_path)
+    runner(tmp_path).run(steps)
+    left = beside(steps[0], tmp_path, ".scratch")
+    left.mkdir()
+    (left / "private.npy").touch()
+    runner(tmp_path).run(steps)
+    assert not left.exists()
+
+
+def test_seconds_count_the_attempts_that_failed(tmp_path):
+    steps = chain(tmp_path, mode="fail")
+    with pytest.raises(RuntimeError, match="planted"):
+        runner(tmp_path).run(steps)
+    usage = beside(steps[1], tmp_path, ".scratch") / "usage.json"
+    usage.write_text('{"seconds": 1000.0, "peak_memory_mb": 1.0}')
+    runner(tmp_path).run(steps)
+    assert Store(tmp_path / "store").manifest(steps[1])["seconds"] >= 1000
+
+
+@pytest.mark.parametrize("device", ["foo", pytest.param("cuda:99", id="too many")])
+def test_a_device_that_is_not_there_is_named_with_those_that_are(device):
+    with pytest.raises(UserError, match="is not available to torch here; expected one of auto, cpu"):
+        ExecutionConfig(device=device).torch_device()
 
 
 def test_independent_steps_give_the_same_result_in_processes_as_one_by_one(tmp_path):
@@ -119,4 +185,6 @@ def test_a_manifest_records_config_inputs_time_and_memory(tmp_path):
     assert manifest["config"]["value"] == 1
     assert manifest["seconds"] >= 0
     assert manifest["peak_memory_mb"] > 1
+    assert manifest["computed_on"]["device"] == "cpu"
+    assert manifest["computed_on"]["threads"] >= 1
     assert manifest["files"] == {"part0.txt": 1, "part1.txt": 1, "sum.txt": 1}

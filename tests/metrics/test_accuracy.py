@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -86,3 +88,13 @@ def test_calibration_error_interval_covers_for_a_miscalibrated_model() -> None:
         return found
 
     assert coverage(draw, 0.15) >= at_least(0.93)
+
+
+def test_calibration_error_needs_memory_for_one_sample_only() -> None:
+    generator = np.random.default_rng(0)
+    confidences = generator.random(20_000)
+    tracemalloc.start()
+    expected_calibration_error(confidences, generator.random(20_000) < confidences, 0.95)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000

@@ -1,8 +1,9 @@
 """Rate, selection and stopping follow from the history."""
 
 import pytest
+from pydantic import ValidationError
 
-from tckr.training.config import TrainingConfig
+from tckr.training.config import AugmentConfig, TrainingConfig
 from tckr.training.progress import EpochRecord, is_finished, kept_epoch, learning_rate
 
 
@@ -36,3 +37,12 @@ def test_patience_counts_from_the_epoch_that_first_reached_the_best():
     assert not is_finished(history(0.5, 0.9, 0.9), config)
     assert is_finished(history(0.5, 0.9, 0.9, 0.8), config)
     assert is_finished(history(*[0.1] * 10), TrainingConfig(epochs=10))
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [(TrainingConfig, "learning_rate"), (TrainingConfig, "gradient_clip"), (AugmentConfig, "mixup_alpha")],
+)
+def test_infinite_settings_are_refused(settings, name):
+    with pytest.raises(ValidationError, match="finite number"):
+        settings.model_validate({name: float("inf")})

@@ -9,6 +9,8 @@ import typer
 from tckr.cli import demo, report, run, stage, status
 from tckr.errors import UserError
 
+INTERRUPTED = 130  # typer's exit status after Ctrl-C
+
 app = typer.Typer(
     name="tckr",
     help="Turn a private labelled image set into a synthetic one, train a Student on it alone, measure what leaked.",
@@ -28,9 +30,10 @@ def main() -> None:
     """Run the command line: exit status 0 done, 2 a problem the user can fix, 3 audit invalid, 130 interrupted."""
     try:
         app()
-    except UserError as error:
+    except (UserError, OSError) as error:  # OSError: no space left, no permission, no such disk
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; what is finished is kept, the same command continues\n")
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            sys.stderr.write("\ninterrupted; what is finished is kept, the same command continues\n")
+        raise

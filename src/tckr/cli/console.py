@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -81,4 +82,4 @@ class ConsoleObserver:
 
     def warned(self, message: str) -> None:
         """Print a warning."""
-        self.console.print(f"  [yellow]warning[/]  {message}", markup=True)
+        self.console.print(f"  [yellow]warning[/]  {escape(message)}")

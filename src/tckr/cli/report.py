@@ -9,6 +9,7 @@ import typer
 
 from tckr.cli.run import DryRun, execute
 from tckr.cli.settings import Arguments, Data, Name, Output, Preset, settings_from
+from tckr.errors import UserError
 
 
 def report(
@@ -21,6 +22,13 @@ def report(
     open_browser: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
 ) -> None:
     """Write report.html and report.json, computing first what they need."""
-    result = execute(settings_from(arguments, data, preset, name, output), "report", dry_run)
-    if result and open_browser and not webbrowser.open((result.folder / "report" / "report.html").resolve().as_uri()):
+    settings = settings_from(arguments, data, preset, name, output)
+    page = settings.execution.folder / "report" / "report.html"
+    try:
+        execute(settings, "report", dry_run)
+    except UserError as error:
+        if not (open_browser and page.is_file()):
+            raise
+        typer.echo(f"the report cannot be brought up to date: {error}\nopening the one that exists, {page}", err=True)
+    if open_browser and not dry_run and not webbrowser.open(page.resolve().as_uri()):
         typer.echo("no browser found here; copy the file to a machine that has one")

@@ -10,7 +10,7 @@ from tckr.cli.settings import Arguments, Data, Name, Output, Preset, settings_fr
 
 if TYPE_CHECKING:
     from tckr.config import Settings
-    from tckr.run import RunResult
+    from tckr.running import RunResult
 
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print what would be computed and what is whole already; compute nothing.")
@@ -42,13 +42,14 @@ def execute(settings: Settings, until: str = "report", dry_run: bool = False) ->
         print_plan(settings, until)
         return None
     from rich.console import Console
+    from rich.markup import escape
 
     from tckr.cli.console import ConsoleObserver
     from tckr.cli.summary import print_summary
-    from tckr.run import run as run_pipeline
+    from tckr.running import run as run_pipeline
 
     console = Console(highlight=False)
-    console.print(f"[bold]tckr[/] {settings.prepare.source} -> {settings.execution.folder}", soft_wrap=True)
+    console.print(f"[bold]tckr[/] {escape(f'{settings.prepare.source} -> {settings.execution.folder}')}", soft_wrap=True)
     result = run_pipeline(settings, until, ConsoleObserver(console))
     print_summary(result, console)
     return result

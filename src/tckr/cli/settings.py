@@ -41,7 +41,7 @@ def settings_from(
     Raises:
         UserError: neither or both of CONFIG and --data, or settings that do not hold.
     """
-    from tckr.config import load_settings
+    from tckr.config import load_settings, run_name
 
     config, overrides = _split(arguments or [])
     if (
@@ -57,9 +57,11 @@ def settings_from(
     if data is not None:
         overrides = [f"prepare.source={_quoted(data)}", *overrides]
     if (name or (config is None and data)) and "execution.name" not in chosen:
-        overrides = [f"execution.name={_quoted(name or _name_of(data or ''))}", *overrides]
+        overrides = [f"execution.name={_quoted(name or run_name(Path(data or '').name))}", *overrides]
     if output is not None:
         overrides = [f"execution.output={_quoted(str(output))}", *overrides]
+    if config is not None and config.is_dir():
+        config, overrides = config / "config.yaml", [*_place(config), *overrides]
     return load_settings(config, preset, overrides)
 
 
@@ -71,15 +73,13 @@ def _split(arguments: list[str]) -> tuple[Path | None, list[str]]:
     overrides = [text for text in arguments if text not in configs]
     if not configs:
         return None, overrides
-    path = Path(configs[0])
-    return (path / "config.yaml" if path.is_dir() else path), overrides
+    return Path(configs[0]), overrides
 
 
-def _name_of(source: str) -> str:
-    """Return a run name made from a data source: the last part of its path, safe as a folder name."""
-    stem = Path(source.rstrip("/")).name
-    safe = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "-" for char in stem).lstrip("._-")
-    return safe[:100] or "run"
+def _place(folder: Path) -> list[str]:
+    """Return the overrides that keep a run where its folder lies now, whatever its config says."""
+    folder = folder.absolute()
+    return [f"execution.output={_quoted(str(folder.parent))}", f"execution.name={_quoted(folder.name)}"]
 
 
 def _quoted(text: str) -> str:

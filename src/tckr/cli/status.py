@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tckr.cli.settings import Output, settings_from
 from tckr.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,33 +20,43 @@ def status(
     folder: Annotated[
         Path | None, typer.Argument(metavar="[RUN]", help="A run's folder; by default every run below runs/.")
     ] = None,
+    output: Output = None,
 ) -> None:
     """Show which steps of a run are whole, with their time and memory."""
-    from tckr.config import load_settings
-
-    folders = [folder] if folder else sorted(path.parent for path in Path("runs").glob("*/config.yaml"))
+    if folder:
+        return _print_run(folder)
+    output = output or Path("runs")
+    folders = sorted(path.parent for path in output.glob("*/config.yaml"))
     if not folders:
         raise UserError(
-            "no run below ./runs; start one with `tckr demo` or `tckr run --data FOLDER`, or name a run's folder"
+            f"no run below {output}; start one with `tckr demo` or `tckr run --data FOLDER`, or name a run's folder"
         )
     for path in folders:
-        file = path / "config.yaml"
-        if not file.is_file():
-            raise UserError(f"{path} is no run folder (it has no config.yaml); expected e.g. runs/demo")
-        print_plan(load_settings(file))
+        try:
+            _print_run(path)
+        except UserError as error:
+            typer.echo(f"{path}: {error}", err=True)
+    return None
+
+
+def _print_run(folder: Path) -> None:
+    if not (folder / "config.yaml").is_file():
+        raise UserError(f"{folder} is no run folder (it has no config.yaml); expected e.g. runs/demo")
+    print_plan(settings_from([str(folder)], None, "embedded", None, None))
 
 
 def print_plan(settings: Settings, until: str = "report") -> None:
     """Print one row per step; the steps of reference runs are counted together."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from tckr.engine.store import Store
-    from tckr.run import plan
+    from tckr.running import plan
 
     store = Store(settings.execution.store)
     steps = plan(settings, until)
-    table = Table(title=f"{settings.execution.folder}  ({settings.prepare.source})", title_justify="left")
+    table = Table(title=escape(f"{settings.execution.folder}  ({settings.prepare.source})"), title_justify="left")
     for heading in ("step", "state", "time", "peak memory", "artifact"):
         table.add_column(heading)
     for group in _grouped(steps):
@@ -71,6 +82,8 @@ def _grouped(steps: list[Step]) -> list[list[Step]]:
 
 
 def _row(group: list[Step], store: Store) -> tuple[str, str, str, str, str]:
+    from rich.markup import escape
+
     whole = [step for step in group if store.has(step)]
     manifests = [store.manifest(step) for step in whole]
     name = group[0].name if len(group) == 1 else f"{group[0].stage} x {len(group)}"
@@ -79,4 +92,4 @@ def _row(group: list[Step], store: Store) -> tuple[str, str, str, str, str]:
     count = f" {len(whole)}/{len(group)}" if len(group) > 1 else ""
     seconds = f"{sum(manifest['seconds'] for manifest in manifests):.1f} s" if manifests else ""
     memory = f"{max(manifest['peak_memory_mb'] for manifest in manifests):,d} MB" if manifests else ""
-    return name, state + count, seconds, memory, str(store.folder(group[0])) if len(group) == 1 else ""
+    return name, state + count, seconds, memory, escape(str(store.folder(group[0]))) if len(group) == 1 else ""

@@ -10,7 +10,7 @@ from rich.table import Table
 from tckr.metrics.results import AuditResult
 
 if TYPE_CHECKING:
-    from tckr.run import RunResult
+    from tckr.running import RunResult
 
 
 def print_summary(result: RunResult, console: Console) -> None:
@@ -18,9 +18,9 @@ def print_summary(result: RunResult, console: Console) -> None:
     if "audit" in result.artifacts:
         audit = AuditResult.read(result.artifacts["audit"])
         console.print(_table(audit))
-        console.print(f"Privacy: {audit.verdict}", style="green" if audit.valid else "yellow", soft_wrap=True)
+        console.print(f"Privacy: {audit.verdict}", style="green" if audit.valid else "yellow", soft_wrap=True, markup=False)
     for name, path in _places(result).items():
-        console.print(f"{name:<14} {path}", soft_wrap=True)
+        console.print(f"{name:<14} {path}", soft_wrap=True, markup=False)
 
 
 def audit_is_valid(result: RunResult) -> bool:
@@ -43,8 +43,10 @@ def _table(audit: AuditResult) -> Table:
     surfaces = [audit.surfaces["teacher"], audit.surfaces["student"]]
     table.add_row("accuracy (CAS)", *(str(surface.cas) for surface in surfaces))
     if audit.measured:
-        table.add_row("membership AUC", *(str(surface.auc.get(declared.scorer, "-")) for surface in surfaces))
-        table.add_row("AOP", *(str(surface.aop) for surface in surfaces))
+        limit = " (Student: through labels; generator shared)" if declared.generator_shared else ""
+        table.add_row(f"membership AUC{limit}", *(str(surface.auc.get(declared.scorer, "-")) for surface in surfaces))
+        table.add_row("AUC without references", *(str(surface.auc.get("global_threshold", "-")) for surface in surfaces))
+        table.add_row(f"AOP{limit}", *(str(surface.aop) for surface in surfaces))
     return table
 
 

@@ -34,5 +34,7 @@ def check_test_split(folder: Path) -> None:
     """
     found, expected = split_digest(folder / "test"), read_card(folder).test_sha256
     if found != expected:
-        raise UserError(f"the test split in {folder / 'test'} has digest {found[:12]}; prepare locked {expected[:12]}. "
-                        "It was changed afterwards: delete this artifact and run prepare again.")
+        raise UserError(
+            f"the test split in {folder / 'test'} has digest {found[:12]}; prepare locked {expected[:12]}. "
+            "It was changed afterwards: delete this artifact and run prepare again."
+        )

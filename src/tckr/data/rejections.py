@@ -52,7 +52,7 @@ RULES: dict[str, str] = {
     "cropped": "not square: the centre square is taken",
     "enlarged": "the shorter side was smaller than prepare.image_size",
     "nested_folder": "the file lies in a subfolder of its class folder and belongs to that class",
-    "class_name": "class names: Unicode NFC, no control or invisible characters, `/ \\ : \" | ? *` become `-`, `<` and `>` "
+    "class_name": 'class names: Unicode NFC, no control or invisible characters, `/ \\ : " | ? *` become `-`, `<` and `>` '
     "become `under` and `over`, single spaces, no dots at the ends",
 }
 """Rule -> what it does. All but the last are counted per kept image; `class_name` per class."""

@@ -1,4 +1,8 @@
-"""Where and how fast things run. Nothing here may change what is computed, so none of it enters a fingerprint."""
+"""Where and how fast things run; none of it enters a fingerprint.
+
+Nothing here changes which numbers are drawn or which records are used. Device, threads and batch sizes may still change
+the last bits of a result, because they change the order of floating-point sums; the manifest says where it ran.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tckr.errors import UserError
+
 
 class ExecutionConfig(BaseModel):
     """Devices, batch sizes, workers and paths of a run on this machine."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = Field(
         "run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="Name of the run's folder below `output`."
@@ -35,12 +41,23 @@ class ExecutionConfig(BaseModel):
         return self.output / "store"
 
     def torch_device(self) -> str:
-        """Return the torch device name that `device` stands for on this machine."""
-        if self.device != "auto":
-            return self.device
+        """Return the torch device name that `device` stands for on this machine.
+
+        Raises:
+            UserError: there is no such device here.
+        """
         import torch  # imported here: commands that compute nothing must not pay for it
 
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        if self.device == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError):  # an unknown name; a torch built without it
+            available = ["auto", "cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+            raise UserError(
+                f"execution.device {self.device!r} is not available to torch here; expected one of {', '.join(available)}"
+            ) from None
+        return self.device
 
     def num_workers(self, num_items: int) -> int:
         """Return how many processes to use for `num_items` independent steps."""

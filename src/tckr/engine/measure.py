@@ -1,13 +1,14 @@
-"""Time and peak memory of a block of code in this process."""
+"""Time and peak memory of a block of code in this process, summed over attempts."""
 
 from __future__ import annotations
 
+import json
 import resource
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 
@@ -20,19 +21,34 @@ class Usage:
 
 
 @contextmanager
-def measured() -> Iterator[Usage]:
-    """Yield a `Usage` that is filled when the block ends.
+def measured(record: Path) -> Iterator[Usage]:
+    """Yield a `Usage` that is filled when the block ends: seconds of all attempts, largest peak of any.
 
-    Linux lets a process reset its peak; elsewhere the peak since the start of the process is returned.
+    An attempt that ends in an error leaves its usage in the file `record` for the next one; what an attempt used that was
+    killed is not known and not counted. Linux lets a process reset its peak; elsewhere the peak since the start of the
+    process is returned.
     """
-    usage = Usage()
+    usage = Usage(**json.loads(record.read_text(encoding="utf-8"))) if record.exists() else Usage()
     _reset_peak()
     start = time.perf_counter()
     try:
         yield usage
-    finally:
-        usage.seconds = time.perf_counter() - start
-        usage.peak_memory_mb = _peak_bytes() / 1e6
+    except BaseException:
+        _add(usage, start)
+        _write(record, usage)
+        raise
+    _add(usage, start)
+
+
+def _add(usage: Usage, start: float) -> None:
+    usage.seconds += time.perf_counter() - start
+    usage.peak_memory_mb = max(usage.peak_memory_mb, _peak_bytes() / 1e6)
+
+
+def _write(record: Path, usage: Usage) -> None:
+    temporary = record.with_name(f".{record.name}.partial")
+    temporary.write_text(json.dumps(asdict(usage)), encoding="utf-8")
+    temporary.replace(record)
 
 
 def _reset_peak() -> None:

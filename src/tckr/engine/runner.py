@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import platform
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -71,13 +72,14 @@ class Runner:
             missing = [step for step in group if not self.store.has(step)]
             for step in group:
                 if step not in missing:
+                    self.store.drop_scratch(step)
                     self.observer.finished(step, self.store.manifest(step), True)
             if missing:
                 self.observer.started(missing)
                 self._run_group(missing, self.execution.num_workers(len(group)))
 
     def _run_group(self, steps: Sequence[Step], num_workers: int) -> None:
-        """Run independent steps; `num_workers` depends on the whole group, not on what is missing, so a resumed run does too."""
+        """Run independent steps; `num_workers` depends on the whole group, not on what is missing, so resuming keeps it."""
         if num_workers == 1:
             limit_threads(self.execution.threads_for(1))
             for step in steps:
@@ -115,7 +117,7 @@ def _depends(step: Step, group: Sequence[Step]) -> bool:
 def run_step(step: Step, store: Store, execution: ExecutionConfig, log_file: Path, observer: Observer) -> dict[str, Any]:
     """Fill and commit one artifact; return its manifest."""
     write = partial(append_log, log_file, step.name, observer)
-    with store.filling(step) as draft:
+    with store.filling(step, _computed_on(execution)) as draft:
         if draft is not None:
             write("started", fingerprint=step.fingerprint, resumed=any(draft.out.iterdir()) or any(draft.scratch.iterdir()))
             context = StepContext(
@@ -132,6 +134,12 @@ def run_step(step: Step, store: Store, execution: ExecutionConfig, log_file: Pat
     manifest = store.manifest(step)
     write("whole", seconds=manifest["seconds"], peak_memory_mb=manifest["peak_memory_mb"])
     return manifest
+
+
+def _computed_on(execution: ExecutionConfig) -> dict[str, Any]:
+    import torch  # loaded already where something is computed
+
+    return {"device": execution.torch_device(), "threads": torch.get_num_threads(), "machine": platform.machine()}
 
 
 def _run_and_return(step: Step, *, store: Store, execution: ExecutionConfig, log_file: Path) -> tuple[Step, dict[str, Any]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +25,9 @@ from tckr.engine.measure import Usage, measured
 from tckr.engine.step import Step
 
 MANIFEST = "manifest.json"
+USAGE = "usage.json"
+TEMPORARY = ".*.partial"
+"""Names of files that were being written; a killed process leaves them behind."""
 LIBRARIES = ("torch", "diffusers", "transformers", "peft", "kornia", "numpy", "tckr")
 
 
@@ -55,33 +58,52 @@ class Store:
         return json.loads((self.folder(step) / MANIFEST).read_text(encoding="utf-8"))
 
     @contextmanager
-    def filling(self, step: Step) -> Iterator[Draft | None]:
+    def filling(self, step: Step, computed_on: Mapping[str, Any]) -> Iterator[Draft | None]:
         """Yield a draft to fill and commit it when the block ends without an error; yield None if it is whole already.
 
-        A second process asking for the same artifact waits, then finds it whole.
+        A second process asking for the same artifact waits, then finds it whole. `computed_on` goes into the manifest.
         """
         final = self.folder(step)
         final.parent.mkdir(parents=True, exist_ok=True)
         draft = Draft(out=_beside(final, ".partial"), scratch=_beside(final, ".scratch"))
         with FileLock(_beside(final, ".lock")):
             if self.has(step):
-                shutil.rmtree(draft.scratch, ignore_errors=True)
+                self.drop_scratch(step)
                 yield None
                 return
-            draft.out.mkdir(exist_ok=True)
-            draft.scratch.mkdir(exist_ok=True)
-            with measured() as usage:
+            for folder in (draft.out, draft.scratch):
+                folder.mkdir(exist_ok=True)
+                _remove_temporaries(folder)
+            (draft.out / MANIFEST).unlink(missing_ok=True)  # of an attempt killed before the rename
+            with measured(draft.scratch / USAGE) as usage:
                 yield draft
-            _write_manifest(draft.out, step, usage)
+            _write_manifest(draft.out, step, usage, computed_on)
             draft.out.rename(final)
-            shutil.rmtree(draft.scratch)
+            self.drop_scratch(step)
+
+    def drop_scratch(self, step: Step) -> None:
+        """Delete what a process killed right after the commit of `step` left behind."""
+        shutil.rmtree(_beside(self.folder(step), ".scratch"), ignore_errors=True)
 
 
 def _beside(final: Path, suffix: str) -> Path:
     return final.with_name(final.name + suffix)
 
 
-def _write_manifest(out: Path, step: Step, usage: Usage) -> None:
+def _remove_temporaries(folder: Path) -> None:
+    for path in folder.rglob(TEMPORARY):
+        path.unlink()
+
+
+def _version(library: str) -> str:
+    """Return the installed version; a source tree on the path alone has none."""
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _write_manifest(out: Path, step: Step, usage: Usage, computed_on: Mapping[str, Any]) -> None:
     files = {str(path.relative_to(out)): path.stat().st_size for path in sorted(out.rglob("*")) if path.is_file()}
     manifest = {
         "step": step.name,
@@ -97,9 +119,10 @@ def _write_manifest(out: Path, step: Step, usage: Usage) -> None:
         "seconds": round(usage.seconds, 3),
         "peak_memory_mb": round(usage.peak_memory_mb),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "libraries": {name: metadata.version(name) for name in LIBRARIES},
+        "libraries": {name: _version(name) for name in LIBRARIES},
+        "computed_on": dict(computed_on),
         "files": files,
     }
-    temporary = out / (MANIFEST + ".new")
+    temporary = out / f".{MANIFEST}.partial"
     temporary.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     temporary.replace(out / MANIFEST)

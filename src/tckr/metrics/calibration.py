@@ -28,17 +28,15 @@ def expected_calibration_error(
         return NotMeasurable("no images")
     bins = np.minimum((confidences * num_bins).astype(int), num_bins - 1)
     gaps = confidences - correct
-    value = float(_bin_errors(bins[None], gaps[None], num_bins)[0])
-    draws = np.random.default_rng(0).integers(n, size=(NUM_RESAMPLES, n))
-    resampled = _bin_errors(bins[draws], gaps[draws], num_bins)
+    value = _bin_error(bins, gaps, num_bins)
+    generator = np.random.default_rng(0)
+    draws = (generator.integers(n, size=n) for _ in range(NUM_RESAMPLES))  # one at a time: memory stays O(N)
+    resampled = [_bin_error(bins[draw], gaps[draw], num_bins) for draw in draws]
     tail = (1 - confidence) / 2
     low, high = 2 * value - np.quantile(resampled, [1 - tail, tail])
     return Estimate(value, float(np.clip(low, 0, value)), float(np.clip(high, value, 1)), n, "basic bootstrap over images")
 
 
-def _bin_errors(bins_SN: np.ndarray, gaps_SN: np.ndarray, num_bins: int) -> np.ndarray:
-    """Return the calibration error of each of S samples of N images."""
-    num_samples, n = bins_SN.shape
-    cells = bins_SN + num_bins * np.arange(num_samples)[:, None]
-    sums = np.bincount(cells.reshape(-1), weights=gaps_SN.reshape(-1), minlength=num_samples * num_bins)
-    return np.abs(sums.reshape(num_samples, num_bins)).sum(axis=1) / n
+def _bin_error(bins: np.ndarray, gaps: np.ndarray, num_bins: int) -> float:
+    """Return the calibration error of one sample."""
+    return float(np.abs(np.bincount(bins, weights=gaps, minlength=num_bins)).sum() / len(bins))

@@ -30,6 +30,11 @@ class Declared(_Result):
     delta: float = Field(description="Delta of the epsilon lower bound.")
     aop_lambda: float = Field(description="Exponent of AOP.")
 
+    @property
+    def generator_shared(self) -> bool:
+        """Return whether the Student's numbers leave out what it learned of members through the generator's images."""
+        return self.depth in ("teacher", "distill")
+
 
 class LeaveOneOut(_Result):
     """AUC of one scorer with every run in turn as the target of the others."""
@@ -66,7 +71,7 @@ class SurfaceResult(_Result):
     """One release surface: what the target's model is worth, and what it tells about its training records.
 
     Membership fields (from `aop` on) are None or empty when `AuditResult.measured` is false. Dictionaries by scorer have
-    fewer keys for the Student at depth `teacher` (no reference Students: the global threshold alone).
+    fewer keys for the Student at depth `teacher` or when the shared generator leaks (the global threshold alone).
     """
 
     cas: Measured = Field(description="Accuracy on the locked test split.")
@@ -94,7 +99,7 @@ class Differences(_Result):
 class Control(_Result):
     """One check of the audit itself."""
 
-    name: str = Field(description="null, positive, planted or parity.")
+    name: str = Field(description="null, shared generator, positive, planted or parity.")
     surface: str = Field(description="teacher or student: whose reference runs were used.")
     measure: str = Field(description="Scorer behind the AUC; for parity `accuracy` or `confidence`.")
     passed: bool
@@ -113,11 +118,18 @@ class AuditResult(_Result):
     measured: bool
     reason: str = ""
     valid: bool = Field(description="True exactly when membership was measured and every deciding control passed.")
-    verdict: str = Field(description="`audit valid`, `audit invalid: <controls>` or `not measured: <reason>`.")
+    verdict: str = Field(
+        description="`audit valid`, `audit invalid: <controls>` or `not measured: <reason>`; then what could not be checked."
+    )
     declared: Declared
     surfaces: dict[str, SurfaceResult] = Field(description="Keys `teacher` and `student`.")
     differences: Differences
     controls: list[Control] = Field(default_factory=list)
+
+    @property
+    def generator_leaks(self) -> bool:
+        """Return whether the shared generator was found to know the target's members, so that no reference fits."""
+        return any(control.name == "shared generator" and not control.passed for control in self.controls)
 
     @classmethod
     def read(cls, folder: Path) -> AuditResult:

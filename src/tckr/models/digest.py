@@ -11,8 +11,8 @@ from tckr.models.embedded import FOLDERS, resolve
 def checkpoint_digest(name: str) -> str:
     """Return what identifies the checkpoint `name` besides its name: it changes when its files do.
 
-    An embedded checkpoint is identified by its content, so that every installation agrees; a local folder by names, sizes and
-    modification times of its files; anything else (a hub id, a built-in architecture) by its name alone: pin a revision.
+    An embedded checkpoint is identified by its content, so that every installation agrees; a local folder by names, sizes
+    and modification times of its files; anything else (a hub id, a built-in architecture) by its name alone: pin a revision.
     """
     folder = Path(resolve(name)) if name in FOLDERS else Path(name)
     if not folder.is_dir():

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 
 class StageConfig(BaseModel):
-    """Settings of one stage: they enter the fingerprint whole. Raise `version` when the same settings compute something else."""
+    """Settings of one stage, all in the fingerprint. Raise `version` when equal settings compute something else."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
     version: ClassVar[int] = 1

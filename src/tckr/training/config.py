@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class AugmentConfig(BaseModel):
     """How training images are varied, drawn anew for every image and epoch."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     shift: float = Field(default=0.1, ge=0, lt=1, description="Largest shift along each axis, fraction of a side; paper 0.1")
     rotation_degrees: float = Field(default=10.0, ge=0, le=180, description="Largest rotation either way, degrees.")
@@ -28,13 +28,14 @@ class AugmentConfig(BaseModel):
 class TrainingConfig(BaseModel):
     """Settings of one classifier training."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
     model: str = Field(
         "embedded:resnet",
         min_length=1,
         description="`embedded:resnet`, or a Hugging Face id or folder of an image classifier in safetensors.",
     )
+    revision: str | None = Field(None, description="Commit or branch of a hub model; pin a commit to repeat a run exactly.")
     epochs: int = Field(30, ge=1, description="Passes over the training images.")
     batch_size: int = Field(64, ge=1, description="Most images per step; an epoch is cut into nearly equal batches.")
     learning_rate: float = Field(2e-3, gt=0, description="Peak of AdamW's rate; fits a small network trained from nothing.")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForImageClassification, BertConfig, ConvNextConfig, ConvNextForImageClassification
+from transformers.image_processing_base import ImageProcessingMixin
 
 from tckr.errors import UserError
 from tckr.models.classifiers import build_classifier, class_columns, load_classifier, predict_logits
@@ -69,6 +70,14 @@ def test_a_pretrained_checkpoint_keeps_its_body_and_input_and_gets_a_head_for_ou
     assert model(torch.rand(2, 3, 40, 32)).shape == (2, 3)  # scaled to 24 px inside
 
 
+def test_building_saving_and_loading_print_nothing(tmp_path, capfd):
+    name = save_tiny_convnext(tmp_path / "a", SETTINGS)
+    capfd.readouterr()
+    build_classifier(name, 3, NAMES, seed=1).save(tmp_path / "b")
+    load_classifier(tmp_path / "b")
+    assert "".join(capfd.readouterr()) == ""
+
+
 def test_normalisation_is_the_checkpoints(tmp_path):
     model = build_classifier(save_tiny_convnext(tmp_path / "a", SETTINGS), 3, NAMES, seed=1).eval()
     images = torch.rand(2, 3, 24, 24)
@@ -89,6 +98,24 @@ def test_bad_names_are_refused_with_advice(tmp_path):
     BertConfig(num_hidden_layers=1).save_pretrained(tmp_path / "text")
     with pytest.raises(UserError, match="cannot be loaded as an image classifier"):
         build_classifier(str(tmp_path / "text"), 3, NAMES, seed=1)
+
+
+def test_the_revision_reaches_weights_and_input(tmp_path, monkeypatch):
+    asked = {}
+    name = save_tiny_convnext(tmp_path / "a", SETTINGS)
+    for owner, method in (
+        (AutoModelForImageClassification, "from_pretrained"),
+        (ImageProcessingMixin, "get_image_processor_dict"),
+    ):
+        original = getattr(owner, method)
+
+        def ask(name, *, original=original, method=method, revision, **settings):
+            asked[method] = revision
+            return original(name, **settings)
+
+        monkeypatch.setattr(owner, method, ask)
+    build_classifier(name, 3, NAMES, seed=1, revision="abc")
+    assert asked == {"from_pretrained": "abc", "get_image_processor_dict": "abc"}
 
 
 @pytest.mark.parametrize(

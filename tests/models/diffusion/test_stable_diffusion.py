@@ -133,6 +133,16 @@ def test_saved_adapter_draws_what_the_trained_one_drew(tiny_generator: Path, tmp
     assert not any("lora" in name for name, _ in loaded.pipeline.unet.named_parameters())  # merged: no extra work
 
 
+def test_equal_adapters_are_equal_files(tiny_generator: Path, tmp_path: Path) -> None:
+    generator = load_generator(str(tiny_generator), "cpu")
+    generator.add_lora(2, seed=0)
+    files = set()
+    for _ in range(8):
+        generator.save_lora(tmp_path)
+        files.add((tmp_path / "pytorch_lora_weights.safetensors").read_bytes())
+    assert len(files) == 1
+
+
 @pytest.mark.filterwarnings("ignore:.*No LoRA keys")
 def test_diffusers_loads_the_adapter_by_itself(tiny_generator: Path, tmp_path: Path) -> None:
     ours = load_generator(str(tiny_generator), "cpu")

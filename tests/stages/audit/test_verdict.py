@@ -8,9 +8,17 @@ import pytest
 from tckr.metrics.estimate import Estimate, NotMeasurable
 from tckr.metrics.results import AuditResult
 from tckr.stages.audit.config import AuditConfig
-from tckr.stages.audit.controls import null, null_confidence, on_reference_scale, positive, prediction_interval
+from tckr.stages.audit.controls import (
+    null,
+    null_confidence,
+    on_reference_scale,
+    parity,
+    planted,
+    positive,
+    prediction_interval,
+)
 from tckr.stages.audit.evidence import Evidence, RecordAnswers
-from tckr.stages.audit.scorers import SCORERS
+from tckr.stages.audit.scorers import SCORERS, Scorer
 from tckr.stages.audit.verdict import judge
 from tests.stages.audit.worlds import evidence
 
@@ -48,10 +56,48 @@ def test_strongest_says_that_it_was_chosen_on_the_labels() -> None:
 
 def test_null_model_that_saw_the_members_makes_the_audit_invalid() -> None:
     result = judge(AuditConfig(), evidence(null_shift=1.0))
-    assert failed(result) == {("null", "teacher"), ("null", "student")}
+    assert failed(result) == {("null", "teacher")}
     assert (result.measured, result.valid) == (True, False)
-    assert result.verdict == "audit invalid: null (teacher), null (student)"
+    assert result.verdict == "audit invalid: null (teacher)"
     assert result.surfaces["teacher"].auc
+
+
+def test_shared_generator_that_leaks_leaves_the_student_unmeasured_and_the_audit_valid() -> None:
+    result = judge(AuditConfig(), evidence(generator_leak=2.0, records=1200))
+    assert (result.valid, result.generator_leaks) == (True, True)
+    check = next(c for c in result.controls if c.name == "shared generator" and c.measure == "lira_offline_fixed_variance")
+    assert isinstance(check.found, Estimate)
+    assert check.found.high < 0.5
+    assert {check.surface for check in result.controls if check.name == "null"} == {"teacher"}
+    student = result.surfaces["student"]
+    assert set(student.auc) == {"global_threshold"}
+    assert isinstance(student.aop, NotMeasurable)
+    assert "shared generator" in student.aop.reason
+    assert isinstance(result.differences.auc, NotMeasurable)
+    assert not judge(AuditConfig(), evidence(records=1200)).generator_leaks
+
+
+def test_attack_without_power_fails_the_planted_control(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, world = AuditConfig(), evidence(records=1200)
+    assert planted(config, world, "teacher").passed
+    monkeypatch.setitem(SCORERS, config.scorer, Scorer(lambda signals, members, attacked: np.cos(1e5 * signals[attacked])))
+    assert not planted(config, world, "teacher").passed
+
+
+def test_two_references_are_too_few_for_per_record_variances_and_for_parity() -> None:
+    world = evidence(records=1200, num_references=2)
+    assert not planted(AuditConfig(scorer="lira_online"), world, "teacher").passed
+    assert planted(AuditConfig(), world, "teacher").passed
+    checks = parity(AuditConfig(), world, "teacher")
+    assert all(isinstance(check.found, NotMeasurable) and not check.decides for check in checks)
+    verdict = judge(AuditConfig(), world).verdict
+    assert verdict.endswith("; not measurable with so few reference runs: parity (teacher), parity (student)")
+
+
+def test_pure_memorizer_scores_nearly_one() -> None:
+    check = positive(AuditConfig(), evidence(positive_shift=50.0), "teacher", "lira_offline_fixed_variance")
+    assert isinstance(check.found, Estimate)
+    assert check.found.low > 0.95
 
 
 def test_memorizer_that_the_attack_cannot_see_makes_the_audit_invalid() -> None:

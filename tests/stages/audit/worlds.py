@@ -29,15 +29,19 @@ def evidence(
     null_shift: float = 0.0,
     positive_shift: float = 6.0,
     target_offset: float = 0.0,
+    generator_leak: float = 0.0,
     student_references: bool = True,
 ) -> Evidence:
-    """Return the evidence of a world in which Teacher leaks `shift`, Student half of it, and controls what is asked."""
+    """Return the evidence of a world in which Teacher leaks `shift`, Student half of it, and controls what is asked.
+
+    `generator_leak`: what every Student is surer of the target's members, whoever its own members are.
+    """
     generator = np.random.default_rng(seed)
     members = membership(generator, num_references + 1, records)
     levels = 3 * generator.normal(size=records)
 
-    def answers(rows: np.ndarray, amount: float, offset: float = 0.0) -> RecordAnswers:
-        found = levels + generator.normal(size=rows.shape) + amount * rows + 5
+    def answers(rows: np.ndarray, amount: float, offset: float = 0.0, known: float | np.ndarray = 0.0) -> RecordAnswers:
+        found = levels + generator.normal(size=rows.shape) + amount * rows + 5 + known
         found[..., 0, :] += offset
         return RecordAnswers(found, found > 0)
 
@@ -56,7 +60,7 @@ def evidence(
         test={"teacher": predictions, "student": predictions},
         pool={
             "teacher": answers(members, shift, target_offset),
-            "student": answers(members if student_references else members[:1], shift / 2),
+            "student": answers(members if student_references else members[:1], shift / 2, known=generator_leak * members[0]),
         },
         controls={"null": control(null_shift), "positive": control(positive_shift)},
     )

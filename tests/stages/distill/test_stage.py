@@ -63,6 +63,17 @@ def test_online_labels_come_from_the_teacher(tmp_path, inputs):
     assert loss != json.loads((tmp_path / "soft" / "out" / "history.json").read_text())[0]["loss"]
 
 
+def test_online_labels_see_no_mixup(tmp_path, inputs):
+    build_classifier("embedded:resnet", 3, COLOURS, seed=1).save(tmp_path / "teacher" / "model")
+    inputs |= {"teacher": tmp_path / "teacher"}
+    histories = []
+    for alpha in (0.0, 5.0):
+        config = FAST.model_copy(update={"labels": "online", "epochs": 1, "augment": AugmentConfig(mixup_alpha=alpha)})
+        run(config, make_context(tmp_path / str(alpha), inputs))
+        histories.append(json.loads((tmp_path / str(alpha) / "out" / "history.json").read_text()))
+    assert histories[0] == histories[1]
+
+
 def test_soft_labels_find_their_images_by_index_and_their_classes_by_name():
     images = ImageSet(np.zeros((3, 1, 1, 3), np.uint8), np.zeros(3, np.int64), np.array([5, 6, 7]))
     stored = np.array([[0.1, 0.9], [0.2, 0.8], [0.3, 0.7]], dtype=np.float16)  # of indices 7, 5, 6
@@ -91,6 +102,8 @@ def test_nothing_to_select_on_is_refused_with_advice():
     image_set = ImageSet(images, labels, np.arange(3))
     with pytest.raises(UserError, match=r"validation_fraction=0\.1 of 3 synthetic images"):
         split_synthetic(image_set, soft_labels_of(labels), DistillConfig(), seed=0)
+    with pytest.raises(UserError, match=r"validation_fraction=0\.99 of 3 synthetic images leaves none to learn"):
+        split_synthetic(image_set, soft_labels_of(labels), DistillConfig(validation_fraction=0.99), seed=0)
     config = DistillConfig(validation_fraction=0, selection="last")
     learned, held_out = split_synthetic(image_set, soft_labels_of(labels), config, seed=0)
     assert (len(learned), held_out) == (3, None)

@@ -180,6 +180,18 @@ def test_train_and_test_folders_are_the_sources_own_splits(tmp_path: Path) -> No
     assert card.duplicates == 1
 
 
+@pytest.mark.parametrize(
+    ("train", "test_split"), [("training", "test"), ("train", ""), ("training", ""), ("train", "holdout")]
+)
+def test_split_folders_are_never_classes(tmp_path: Path, train: str, test_split: str) -> None:
+    write_classes(tmp_path / "data" / train, {"cat": 20, "dog": 20})
+    write_classes(tmp_path / "data" / "test", {"cat": 5, "dog": 5}, first_seed=50)
+    card = read_card(prepared(tmp_path, tmp_path / "data", test_split=test_split))
+    assert card.class_names == ["cat", "dog"]
+    assert card.num_pool + card.num_validation + card.num_test == 50
+    assert card.counts["cat"]["test"] == 5  # the source's own five, or a fifth of all 25
+
+
 def test_too_little_says_what_was_found_needed_and_to_do(tmp_path: Path) -> None:
     data = write_classes(tmp_path / "data", {"sphynx": 3, "tabby": 20})
     (data / "tabby" / "bad.png").write_bytes(b"")
@@ -198,8 +210,12 @@ def test_an_empty_folder_is_the_users_error(tmp_path: Path) -> None:
         prepared(tmp_path, tmp_path / "data")
 
 
-def test_pictures_are_never_held_beyond_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("batch_bytes", "most"), [(staging.BATCH_BYTES, staging.BATCH_RECORDS), (3 * len(png(0)), 4)])
+def test_pictures_are_never_held_beyond_a_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_bytes: int, most: int
+) -> None:
     """Count the pictures between source and disk: the staging pass holds one batch however long the source is."""
+    monkeypatch.setattr(staging, "BATCH_BYTES", batch_bytes)
     held: list[int] = []
     count = {"taken": 0, "written": 0}
     make = staging._normalise
@@ -225,7 +241,7 @@ def test_pictures_are_never_held_beyond_a_batch(tmp_path: Path, monkeypatch: pyt
         Endless(), tmp_path / "s", image_size=8, max_pixels=10**6, num_threads=2, advance=lambda _: None
     )
     assert len(staged) == 200
-    assert max(held) <= staging.BATCH_RECORDS
+    assert max(held) <= most
 
 
 def test_settings_that_leave_nothing_are_refused() -> None:

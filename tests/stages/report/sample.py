@@ -55,7 +55,6 @@ class Sample:
     per_class: int = 12
     image_size: int = 32
     adapter_steps: int = 300
-    online: bool = False
     measured: bool = True
     valid: bool = True
     depth: str = "distill"
@@ -193,7 +192,7 @@ class Sample:
                 "revision": None,
             },
             "synthetic": {"cardinality": 1.0, "steps": 20, "guidance_scale": 2.0, "shard_size": 256},
-            "student": {"labels": "online" if self.online else "stored", "epochs": 40, "learning_rate": 1e-3, "flip": False},
+            "student": {"labels": "soft", "epochs": 40, "learning_rate": 1e-3, "flip": False},
         }
         return configs.get(name, {"model": f"embedded:{name}", "epochs": 40})
 
@@ -255,8 +254,6 @@ class Sample:
         write_shard(folder / "data" / "train-00000-of-00001.parquet", columns, self.class_names)
 
     def _write_labels(self, folder: Path) -> None:
-        if self.online:
-            return
         counts = {name: {"n": 64, "agree": 64 - 3 * (number % 7)} for number, name in enumerate(self.class_names)}
         (folder / "agreement.json").write_text(json.dumps(counts))
 

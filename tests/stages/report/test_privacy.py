@@ -12,6 +12,7 @@ from tckr.data.images import decode_image, load_images
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.gallery import MAX_SIDE_PX, data_uri, galleries
 from tckr.stages.report.privacy import without_folders
+from tests.stages.report.conftest import SMALL, make_report
 from tests.stages.report.sample import SECRET_CAPTION, Sample
 
 
@@ -63,11 +64,22 @@ def test_report_json_has_no_caption_even_when_images_are_shown(private_report):
         ("data/ann/scans", ".../scans"),
         ("uoft-cs/cifar10", "uoft-cs/cifar10"),
         ("embedded:generator", "embedded:generator"),
-        ({"source": ["/a/b", 3]}, {"source": [".../b", 3]}),
+        ({"model": ["/a/b", 3]}, {"model": [".../b", 3]}),
+        ({"source": "uoft-cs/cifar10"}, {"source": "uoft-cs/cifar10"}),
+        ({"source": "/gone/ann_smith"}, {"source": "private image set"}),
     ],
 )
 def test_paths_are_cut_to_their_last_name(value, shown):
     assert without_folders(value) == shown
+
+
+def test_a_folder_that_looks_like_a_hub_name_is_not_named(tmp_path, monkeypatch):
+    (tmp_path / "patients" / "ann_smith" / "a").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert without_folders({"source": "patients/ann_smith"}) == {"source": "private image set"}
+    made = make_report(tmp_path, Sample(**SMALL, source="patients/ann_smith"))
+    assert "ann_smith" not in made.html + str(made.data)
+    assert "<h1>private image set</h1>" in made.html
 
 
 def test_galleries_show_the_first_images_of_each_class_by_index(tmp_path):

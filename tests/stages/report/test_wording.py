@@ -25,10 +25,10 @@ def differences(cas, auc):
         (
             (-0.01, -0.02, 0.0),
             (-0.1, -0.2, 0.05),
-            "No measurable difference in membership leakage, no measurable difference in accuracy",
+            "No measurable difference in membership leakage through labels, no measurable difference in accuracy",
         ),
-        ((-0.05, -0.06, -0.04), (-0.1, -0.12, -0.08), "Less membership leakage, lower accuracy"),
-        ((0.05, 0.04, 0.06), (0.1, 0.08, 0.12), "More membership leakage, higher accuracy"),
+        ((-0.05, -0.06, -0.04), (-0.1, -0.12, -0.08), "Less membership leakage through labels, lower accuracy"),
+        ((0.05, 0.04, 0.06), (0.1, 0.08, 0.12), "More membership leakage through labels, higher accuracy"),
     ],
 )
 def test_the_headline_follows_the_intervals(cas, auc, headline):

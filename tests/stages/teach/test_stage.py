@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from tckr.engine.fingerprint import fingerprint
 from tckr.errors import UserError
 from tckr.models.classifiers import load_classifier, predict_logits
 from tckr.stages.teach.config import TeachConfig
@@ -63,7 +64,7 @@ def test_the_positive_control_has_nothing_that_hinders_memorizing():
     config = TeachConfig(epochs=30, patience=3).memorizing()
     assert (config.weight_decay, config.label_smoothing, config.selection, config.patience) == (0, 0, "last", None)
     assert config.augment == AugmentConfig.none()
-    assert config.train_on == "members"
+    assert type(config) is TeachConfig
     assert config.epochs >= 100
 
 
@@ -75,8 +76,12 @@ def test_selection_without_validation_images_is_refused_with_advice(tmp_path):
     assert validation is None
 
 
-def test_settings_that_contradict_one_another_are_refused():
-    with pytest.raises(ValidationError, match="set selection to 'last'"):
-        TeachConfig(train_on="validation")
+@pytest.mark.parametrize("settings", [{"epoch": 3}, {"train_on": "validation"}, {"null_control": True}])
+def test_unknown_settings_are_refused_and_the_null_control_is_none(settings):
     with pytest.raises(ValidationError, match="Extra inputs"):
-        TeachConfig.model_validate({"epoch": 3})
+        TeachConfig.model_validate(settings)
+
+
+def test_controls_and_teachers_have_fingerprints_of_their_own():
+    configs = [TeachConfig(selection="last"), TeachConfig(selection="last").null_control(), TeachConfig().memorizing()]
+    assert len({fingerprint(config) for config in configs}) == 3

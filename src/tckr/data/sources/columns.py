@@ -40,8 +40,9 @@ def _choose(kinds: Mapping[str, str], role: _Role, asked: str) -> str:
     if asked:
         if kinds.get(asked) in role.fits:
             return asked
-        raise UserError(f"prepare.{role.name}_column={asked} is no {role.name} column; columns found: {found}. "
-                        "Name one of them.")
+        raise UserError(
+            f"prepare.{role.name}_column={asked} is no {role.name} column; columns found: {found}. Name one of them."
+        )
     certain = [name for name, kind in kinds.items() if kind == role.fits[0]]
     if len(certain) == 1:
         return certain[0]

@@ -39,8 +39,10 @@ def source_kind(source: str) -> SourceKind:
         return _kind_of_path(path)
     if HUB_NAME.fullmatch(source) and not source.startswith("."):
         return SourceKind.HUB
-    raise UserError(f"prepare.source {source!r} is no file or folder here; expected `digits`, a folder class_name/*.png, "
-                    "a Parquet file or folder, or a Hugging Face name such as uoft-cs/cifar10. Check the path.")
+    raise UserError(
+        f"prepare.source {source!r} is no file or folder here; expected `digits`, a folder class_name/*.png, "
+        "a Parquet file or folder, or a Hugging Face name such as uoft-cs/cifar10. Check the path."
+    )
 
 
 class NamesSource(Protocol):
@@ -82,8 +84,10 @@ def _kind_of_path(path: Path) -> SourceKind:
     if path.is_file():
         if path.suffix.lower() == ".parquet":
             return SourceKind.PARQUET
-        raise UserError(f"prepare.source {path} is a {path.suffix or 'plain'} file; expected a .parquet file or a folder. "
-                        "Unpack archives into class_name/*.png first.")
+        raise UserError(
+            f"prepare.source {path} is a {path.suffix or 'plain'} file; expected a .parquet file or a folder. "
+            "Unpack archives into class_name/*.png first."
+        )
     if any((path / name).is_file() for name in HUB_FILES):
         return SourceKind.DISK
     if any(path.glob("*.parquet")) or any(path.glob("data/*.parquet")):

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tckr.data.sources.record import TEST, TRAIN, SourceRecord
 
-TRAIN_FOLDERS = ("train", "training", "validation", "valid", "val", "dev")
-"""A source's own validation split joins its training split: `prepare` draws its own."""
+SPLIT_FOLDERS = ("train", "training", "validation", "valid", "val", "dev", "test")
+"""All but the one named `test_split` join the training split: `prepare` draws its own."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ def read_file(path: Path, max_file_bytes: int) -> tuple[bytes, str, str]:
 def _split_folders(root: Path, test_split: str) -> dict[str, str]:
     """Return folder -> origin for class folders below train/ and test/; {"": train} for plain class folders."""
     names = {entry.name for entry in _scan(root)[0] if entry.is_dir(follow_symlinks=False) and entry.name[0] != "."}
-    origins = {name: TEST if name == test_split else TRAIN for name in names if name in {*TRAIN_FOLDERS, test_split}}
-    layout = names == origins.keys() and TRAIN in origins.values() and "train" in names | {"training"} & names
+    origins = {name: TEST if name == test_split else TRAIN for name in names if name in {*SPLIT_FOLDERS, test_split}}
+    layout = names == origins.keys() and TRAIN in origins.values() and names & {"train", "training"}
     return origins if layout and not any(_holds_files(root / name) for name in names) else {"": TRAIN}
 
 
@@ -98,8 +98,10 @@ def _holds_files(folder: Path) -> bool:
 
 def _stray_entries(root: Path, origins: dict[str, str]) -> list[_Entry]:
     strays = [entry for entry in _scan(root)[0] if entry.name not in origins]
-    return [_Entry(entry.name, TRAIN, "", "hidden_folder" if entry.is_dir(follow_symlinks=False) else "no_class_folder")
-            for entry in strays]
+    return [
+        _Entry(entry.name, TRAIN, "", "hidden_folder" if entry.is_dir(follow_symlinks=False) else "no_class_folder")
+        for entry in strays
+    ]
 
 
 def _list_split(root: Path, prefix: str, origin: str) -> tuple[list[_Entry], set[str]]:

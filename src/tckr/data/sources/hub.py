@@ -1,6 +1,8 @@
 """A Hugging Face data set, from the hub, from a folder its loaders understand, or saved by `save_to_disk`.
 
-No data set code is ever run (`datasets` no longer can) and nothing is unpickled: Arrow and Parquet only.
+No data set code is ever run (`datasets` no longer can) and nothing is unpickled: Arrow and Parquet only. Of the paths in a
+table those are opened that lie in the source's own folder or in the download caches: a table from elsewhere must not choose
+which local files are read.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+from huggingface_hub.constants import HF_HUB_CACHE
 
 from tckr.data.sources.columns import choose_columns
 from tckr.data.sources.folder import read_file
@@ -41,18 +44,27 @@ class HubSource:
         """
         self.name = Path(source.partition("@")[0]).name
         self._max_file_bytes = max_file_bytes
+        roots = (Path(source).expanduser(), Path(datasets.config.HF_DATASETS_CACHE), Path(HF_HUB_CACHE))
+        self._roots = [root.resolve() for root in roots if root.exists()]
         splits = _load(source, saved, train_split)
         if train_split not in splits:
-            raise UserError(f"{source} has the splits {', '.join(splits)}; prepare.hub_split={train_split} is none of them. "
-                            "Name one of them.")
+            raise UserError(
+                f"{source} has the splits {', '.join(splits)}; prepare.hub_split={train_split} is none of them. "
+                "Name one of them."
+            )
         train = splits[train_split]
         self._image, self._label = choose_columns(_kinds(train.features), image_column, label_column)
-        self._parts = [(name, origin, self._plain(splits[name]))
-                       for name, origin in ((train_split, TRAIN), (test_split, TEST))
-                       if name in splits and (origin == TRAIN or name != train_split)]
+        self._parts = [
+            (name, origin, self._plain(splits[name]))
+            for name, origin in ((train_split, TRAIN), (test_split, TEST))
+            if name in splits and (origin == TRAIN or name != train_split)
+        ]
         used = {name for name, _, _ in self._parts}
-        self._problems = [SourceRecord(file=name, reason="split_not_used", detail=f"{len(split)} rows")
-                          for name, split in splits.items() if name not in used]
+        self._problems = [
+            SourceRecord(file=name, reason="split_not_used", detail=f"{len(split)} rows")
+            for name, split in splits.items()
+            if name not in used
+        ]
         self.class_names, self._index = self._classes(train.features[self._label])
 
     def __len__(self) -> int:
@@ -71,13 +83,19 @@ class HubSource:
 
     def _record(self, file: str, origin: str, image: Any, label: Any) -> SourceRecord:
         path = image.get("path") if isinstance(image, dict) and image.get("bytes") is None else None
-        if not path or not Path(path).is_absolute():
+        if not path or not self._may_open(Path(path)):
             return row_record(file, origin, image, label, self._index)
         data, reason, detail = read_file(Path(path), self._max_file_bytes)
         record = row_record(f"{file} {Path(path).name}", origin, data, label, self._index)
         if record.reason or not reason:
             return record
         return SourceRecord(file=record.file, origin=origin, label=record.label, reason=reason, detail=detail)
+
+    def _may_open(self, path: Path) -> bool:
+        try:
+            return path.is_absolute() and any(path.resolve().is_relative_to(root) for root in self._roots)
+        except (OSError, RuntimeError, ValueError):  # a loop of links, a NUL
+            return False
 
     def _plain(self, split: datasets.Dataset) -> datasets.Dataset:
         plain = split.with_format(None).select_columns([self._image, self._label])

@@ -44,8 +44,10 @@ class ParquetSource:
         files = [path] if path.is_file() else _table_files(path)
         schemas = {file: schema for file in files if (schema := _read_schema(file)) is not None}
         if not schemas:
-            raise UserError(f"none of {len(files)} Parquet files in {path} is readable; the first is {files[0].name}. "
-                            "Copy or download them again.")
+            raise UserError(
+                f"none of {len(files)} Parquet files in {path} is readable; the first is {files[0].name}. "
+                "Copy or download them again."
+            )
         first = next(iter(schemas.values()))
         self._image, self._label = choose_columns(_kinds(first), image_column, label_column)
         self._tables, self._problems = _sort_files(root, files, schemas, (self._image, self._label), test_split)
@@ -89,8 +91,9 @@ class ParquetSource:
                     row += 1
         except (pa.ArrowException, OSError) as error:
             for lost in range(max(row, start), rows.stop):
-                yield SourceRecord(file=f"{table.file}#{lost}", origin=table.origin, reason="corrupt_table",
-                                   detail=_one_line(error))
+                yield SourceRecord(
+                    file=f"{table.file}#{lost}", origin=table.origin, reason="corrupt_table", detail=_one_line(error)
+                )
 
 
 def row_record(file: str, origin: str, image: Any, label: Any, index: Mapping[Any, int]) -> SourceRecord:
@@ -144,8 +147,13 @@ def _sort_files(
         if path not in schemas:
             problems.append(SourceRecord(file=name, reason="corrupt_table", detail="no readable footer"))
         elif [schemas[path].field(column).type if column in schemas[path].names else None for column in columns] != types:
-            problems.append(SourceRecord(file=name, reason="corrupt_table",
-                                         detail=f"columns {', '.join(schemas[path].names)}; needs {', '.join(columns)}"))
+            problems.append(
+                SourceRecord(
+                    file=name,
+                    reason="corrupt_table",
+                    detail=f"columns {', '.join(schemas[path].names)}; needs {', '.join(columns)}",
+                )
+            )
         else:
             tables.append(_Table(path, name, _origin(path, test_split), pq.read_metadata(path).num_rows))
     if tables and all(table.origin == TEST for table in tables):  # test rows alone are the data set, not a test split

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 
 from tckr.engine.executors import Item, Result
+from tckr.errors import UserError
+
+WORKER_DIED = """a worker process died before it was done. Either memory ran out: lower execution.workers, batch sizes or the
+image size, then give the same command again; it continues. Or a Python script calls tckr.run outside of
+`if __name__ == "__main__":`, which the workers, importing that script, would run again: put the call below that line."""
 
 
 @dataclass(frozen=True)
@@ -17,17 +26,34 @@ class LocalExecutor:
     threads_per_worker: int
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item], num_workers: int) -> Iterator[Result]:
-        """Yield results as they finish; `function` and items must be picklable."""
-        with ProcessPoolExecutor(
-            num_workers, multiprocessing.get_context("spawn"), limit_threads, (self.threads_per_worker,)
-        ) as pool:
-            futures = [pool.submit(function, item) for item in items]
+        """Yield results as they finish; `function` and items must be picklable.
+
+        Raises:
+            UserError: a worker process died.
+        """
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(num_workers, context, _start_worker, (self.threads_per_worker,)) as pool:
             try:
-                for future in as_completed(futures):
+                for future in as_completed([pool.submit(function, item) for item in items]):
                     yield future.result()
+            except BrokenProcessPool:
+                raise UserError(WORKER_DIED) from None
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+
+def _start_worker(threads: int) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    limit_threads(threads)
+
+
+def _end_with_parent() -> None:
+    """End this process at once when its parent is gone, even by SIGKILL: nobody would collect its result."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "this is a worker"
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 def limit_threads(threads: int) -> None:

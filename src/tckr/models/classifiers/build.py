@@ -12,13 +12,16 @@ from tckr.errors import UserError
 from tckr.models.classifiers.classifier import Classifier
 from tckr.models.classifiers.embedded import embedded_resnet
 from tckr.models.classifiers.preprocessing import ClassifierSpec, read_spec
+from tckr.models.quiet import quiet_libraries
 
 EMBEDDED: dict[str, Callable[[dict[int, str]], tuple[PreTrainedModel, ClassifierSpec]]] = {
     "embedded:resnet": embedded_resnet,
 }
 
 
-def build_classifier(name: str, num_classes: int, class_names: Sequence[str], seed: int) -> Classifier:
+def build_classifier(
+    name: str, num_classes: int, class_names: Sequence[str], seed: int, revision: str | None = None
+) -> Classifier:
     """Return an untrained classifier, or a pretrained one with a fresh last layer.
 
     Args:
@@ -26,6 +29,7 @@ def build_classifier(name: str, num_classes: int, class_names: Sequence[str], se
         num_classes: K.
         class_names: K names, index = label; they travel in the model's config.
         seed: of every weight that is drawn; equal seeds give equal weights.
+        revision: commit or branch on the hub; None is the default branch.
 
     Raises:
         UserError: the checkpoint cannot be used, with the reason.
@@ -38,22 +42,25 @@ def build_classifier(name: str, num_classes: int, class_names: Sequence[str], se
             return Classifier(*EMBEDDED[name](names))
         if name.startswith("embedded:"):
             raise UserError(f"there is no model '{name}'. Choose one of {', '.join(EMBEDDED)}, or a Hugging Face model id.")
-        network = _pretrained(name, names)
-    return Classifier(network, read_spec(name, network.config))
+        with quiet_libraries():
+            network = _pretrained(name, names, revision)
+    return Classifier(network, read_spec(name, network.config, revision))
 
 
 def load_classifier(folder: Path) -> Classifier:
     """Return, in evaluation mode, the classifier that `Classifier.save` wrote; its names and input come with it."""
-    network = AutoModelForImageClassification.from_pretrained(
-        folder, use_safetensors=True, local_files_only=True, dtype=torch.float32
-    )
+    with quiet_libraries():
+        network = AutoModelForImageClassification.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, dtype=torch.float32
+        )
     return Classifier(network, read_spec(str(folder), network.config)).eval()
 
 
-def _pretrained(name: str, names: dict[int, str]) -> PreTrainedModel:
+def _pretrained(name: str, names: dict[int, str], revision: str | None) -> PreTrainedModel:
     try:
         return AutoModelForImageClassification.from_pretrained(
             name,
+            revision=revision,
             num_labels=len(names),
             id2label=names,
             label2id={label: index for index, label in names.items()},
@@ -66,5 +73,5 @@ def _pretrained(name: str, names: dict[int, str]) -> PreTrainedModel:
         raise UserError(
             f"model '{name}' cannot be loaded as an image classifier ({reason}). Expected one of {', '.join(EMBEDDED)}, "
             "or a Hugging Face id or folder with an image-classification model in safetensors. Check the name and the "
-            "network; timm checkpoints need `pip install tckr[timm]`."
+            "network; timm checkpoints need `pip install timm`."
         ) from error

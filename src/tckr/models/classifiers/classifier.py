@@ -15,6 +15,7 @@ from torch.nn.functional import interpolate
 from transformers import PreTrainedModel
 
 from tckr.models.classifiers.preprocessing import ClassifierSpec, write_spec
+from tckr.models.quiet import quiet_libraries
 
 
 class Classifier(nn.Module):
@@ -52,7 +53,8 @@ class Classifier(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Write the weights (safetensors), config.json and preprocessor_config.json that transformers reads back."""
-        self.network.to(memory_format=torch.contiguous_format).save_pretrained(folder)
+        with quiet_libraries():
+            self.network.to(memory_format=torch.contiguous_format).save_pretrained(folder)
         write_spec(folder, self.spec)
 
 

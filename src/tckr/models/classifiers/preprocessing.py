@@ -30,8 +30,8 @@ class ClassifierSpec:
     input_size: tuple[int, int]
 
 
-def read_spec(name: str, config: PreTrainedConfig) -> ClassifierSpec:
-    """Return the specification of checkpoint `name` (a hub id or a folder).
+def read_spec(name: str, config: PreTrainedConfig, revision: str | None = None) -> ClassifierSpec:
+    """Return the specification of checkpoint `name` (a hub id, at `revision`, or a folder).
 
     Raises:
         UserError: the checkpoint does not say how its images are normalised.
@@ -40,7 +40,7 @@ def read_spec(name: str, config: PreTrainedConfig) -> ClassifierSpec:
     if timm:
         return ClassifierSpec(_triple(timm["mean"]), _triple(timm["std"]), tuple(timm["input_size"][-2:]))
     try:
-        settings, _ = ImageProcessingMixin.get_image_processor_dict(name)
+        settings, _ = ImageProcessingMixin.get_image_processor_dict(name, revision=revision)
     except OSError as error:
         raise UserError(
             f"model '{name}' has no {CONFIG_NAME}, which says how its images are scaled and normalised. "

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import DDPMScheduler
-from diffusers.training_utils import _collate_lora_metadata, cast_training_params
+from diffusers.training_utils import cast_training_params
 from diffusers.utils import convert_state_dict_to_diffusers
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
@@ -99,12 +99,11 @@ class StableDiffusionGenerator:
         return {name: parameter for name, parameter in unet.named_parameters() if parameter.requires_grad}
 
     def save_lora(self, folder: Path) -> None:
-        """Write `pytorch_lora_weights.safetensors` in diffusers' layout."""
+        """Write `pytorch_lora_weights.safetensors` in diffusers' layout, without metadata of unsteady order."""
         unet = self.pipeline.unet
         type(self.pipeline).save_lora_weights(
             folder,
             unet_lora_layers=convert_state_dict_to_diffusers(get_peft_model_state_dict(unet)),
-            unet_lora_adapter_metadata=_collate_lora_metadata({"unet": unet})["unet_lora_adapter_metadata"],
             safe_serialization=True,
         )
 

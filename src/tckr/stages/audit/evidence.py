@@ -6,12 +6,14 @@ Shape suffixes: R runs (row 0 = target, 1.. = reference runs), N pool records, T
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.special import softmax
 
 SURFACES = ("teacher", "student")
+
+NO_REFERENCES = "no reference runs of this surface at depth `teacher`; use audit.depth=distill"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Evidence:
         test: by surface.
         pool: by surface, [R, N]; one row where a surface has no reference runs; empty when membership is not measured.
         controls: `null` and `positive`, [N].
+        why_no_references: what to say of a surface that has one row.
     """
 
     class_names: list[str]
@@ -57,6 +60,7 @@ class Evidence:
     test: Mapping[str, Predictions]
     pool: Mapping[str, RecordAnswers] = field(default_factory=dict)
     controls: Mapping[str, RecordAnswers] = field(default_factory=dict)
+    why_no_references: str = NO_REFERENCES
 
     def has_references(self, surface: str) -> bool:
         """Return whether `surface` can be attacked with reference runs."""
@@ -65,3 +69,9 @@ class Evidence:
     def members_of(self, surface: str) -> np.ndarray:
         """Return the rows of the membership matrix that `surface` has signals for."""
         return self.members[: len(self.pool[surface].signals)]
+
+    def without_references(self, surface: str, reason: str) -> Evidence:
+        """Return the same evidence with the target as the only run of `surface`."""
+        answers = self.pool[surface]
+        alone = RecordAnswers(answers.signals[:1], answers.correct[:1])
+        return replace(self, pool={**self.pool, surface: alone}, why_no_references=reason)

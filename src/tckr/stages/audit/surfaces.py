@@ -18,8 +18,6 @@ from tckr.stages.audit.evidence import Evidence
 from tckr.stages.audit.scorers import SCORERS, Scorer
 from tckr.stages.audit.thresholds import fix_thresholds
 
-NO_REFERENCES = "no reference runs of this surface at depth `teacher`; use audit.depth=distill"
-
 
 def surface_result(config: AuditConfig, evidence: Evidence, surface: str) -> SurfaceResult:
     """Return everything reported about `surface`; membership only where there are signals."""
@@ -27,7 +25,9 @@ def surface_result(config: AuditConfig, evidence: Evidence, surface: str) -> Sur
     if surface in evidence.pool:
         found |= membership_findings(config, evidence, surface)
         found |= declared_findings(config, evidence, surface)
-        found["aop"] = accuracy_over_privacy(found["cas"], found["auc"].get(config.scorer, _missing()), config.aop_lambda)
+        found["aop"] = accuracy_over_privacy(
+            found["cas"], found["auc"].get(config.scorer, _missing(evidence)), config.aop_lambda
+        )
         found["strongest"] = strongest(found["cas"], found["auc"], config.aop_lambda)
     return SurfaceResult(**found)
 
@@ -64,7 +64,7 @@ def usable_scorers(evidence: Evidence, surface: str) -> dict[str, Scorer]:
 def declared_findings(config: AuditConfig, evidence: Evidence, surface: str) -> dict[str, Any]:
     """Return what is reported for the declared scorer alone; thresholds come from the reference runs."""
     if not evidence.has_references(surface):
-        return {"balanced_accuracy": _missing()}
+        return {"balanced_accuracy": _missing(evidence)}
     scorer, signals, members = SCORERS[config.scorer], evidence.pool[surface].signals, evidence.members_of(surface)
     scores, truth = scorer.score(signals, members, 0), members[0]
     thresholds = fix_thresholds(scorer, signals, members, config.confidence, config.delta)
@@ -87,5 +87,5 @@ def _value(measured: Measured) -> float:
     return measured.value if isinstance(measured, Estimate) else -np.inf
 
 
-def _missing() -> NotMeasurable:
-    return NotMeasurable(NO_REFERENCES)
+def _missing(evidence: Evidence) -> NotMeasurable:
+    return NotMeasurable(evidence.why_no_references)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tckr.metrics.accuracy import accuracy_difference
 from tckr.metrics.estimate import Measured, NotMeasurable
 from tckr.metrics.membership import auc_difference
-from tckr.metrics.results import AuditResult, Declared, Differences
+from tckr.metrics.results import AuditResult, Control, Declared, Differences
 from tckr.stages.audit.config import AuditConfig
-from tckr.stages.audit.controls import controls
+from tckr.stages.audit.controls import SHARED_GENERATOR, controls
 from tckr.stages.audit.evidence import SURFACES, Evidence
 from tckr.stages.audit.queries import num_queries
 from tckr.stages.audit.scorers import SCORERS
-from tckr.stages.audit.surfaces import NO_REFERENCES, surface_result, usable_scorers
+from tckr.stages.audit.surfaces import surface_result, usable_scorers
 
 MIN_REFERENCE_RUNS = 2
 """One fixes a threshold on the other, and a spread needs two."""
+
+GENERATOR_LEAKS = (
+    "the shared generator carries information about the target's members, which reference Students take for a property of "
+    "the record; only references with a generator of their own (depth full) could measure this Student"
+)
 
 
 def why_not_measured(num_reference_runs: int, num_non_members: int) -> str:
@@ -32,12 +39,15 @@ def judge(config: AuditConfig, evidence: Evidence) -> AuditResult:
     reason = why_not_measured(num_reference_runs, int((~evidence.members[0]).sum()))
     assert bool(reason) != bool(evidence.pool), "signals are collected exactly when membership can be measured"
     checks = [] if reason else controls(config, evidence)
-    failed = list(dict.fromkeys(f"{check.name} ({check.surface})" for check in checks if check.decides and not check.passed))
+    failed = _places(check for check in checks if check.decides and not check.passed)
+    unmeasured = _places(check for check in checks if isinstance(check.found, NotMeasurable) and not check.decides)
+    if any(check.name == SHARED_GENERATOR and not check.passed for check in checks):
+        evidence = evidence.without_references("student", GENERATOR_LEAKS)
     return AuditResult(
         measured=not reason,
         reason=reason,
         valid=not reason and not failed,
-        verdict=f"not measured: {reason}" if reason else _verdict(failed),
+        verdict=f"not measured: {reason}" if reason else _verdict(failed, unmeasured),
         declared=_declared(config, evidence),
         surfaces={surface: surface_result(config, evidence, surface) for surface in SURFACES},
         differences=differences(config, evidence),
@@ -45,8 +55,13 @@ def judge(config: AuditConfig, evidence: Evidence) -> AuditResult:
     )
 
 
-def _verdict(failed: list[str]) -> str:
-    return f"audit invalid: {', '.join(failed)}" if failed else "audit valid"
+def _places(checks: Iterable[Control]) -> list[str]:
+    return list(dict.fromkeys(f"{check.name} ({check.surface})" for check in checks))
+
+
+def _verdict(failed: list[str], unmeasured: list[str]) -> str:
+    verdict = f"audit invalid: {', '.join(failed)}" if failed else "audit valid"
+    return verdict + (f"; not measurable with so few reference runs: {', '.join(unmeasured)}" if unmeasured else "")
 
 
 def differences(config: AuditConfig, evidence: Evidence) -> Differences:
@@ -58,7 +73,7 @@ def differences(config: AuditConfig, evidence: Evidence) -> Differences:
 
 def _auc_difference(config: AuditConfig, evidence: Evidence) -> Measured:
     if any(config.scorer not in usable_scorers(evidence, surface) for surface in SURFACES):
-        return NotMeasurable(NO_REFERENCES)
+        return NotMeasurable(evidence.why_no_references)
     score = SCORERS[config.scorer].score
     teacher, student = (score(evidence.pool[each].signals, evidence.members_of(each), 0) for each in SURFACES)
     return auc_difference(student, teacher, evidence.members[0], config.confidence)
@@ -77,5 +92,3 @@ def _declared(config: AuditConfig, evidence: Evidence) -> Declared:
         delta=config.delta,
         aop_lambda=config.aop_lambda,
     )
-
-

@@ -23,7 +23,8 @@ def run(config: DistillConfig, context: StepContext) -> None:
     """Train the Student on inputs `synthetic` and `labels` (and `teacher` when config.labels is "online")."""
     class_names = read_class_names(context.inputs["synthetic"] / "data")
     data, validation = _read_data(config, context, class_names)
-    model = build_classifier(config.model, len(class_names), class_names, derive_seed(context.seed, "initialise"))
+    initialisation = derive_seed(context.seed, "initialise")
+    model = build_classifier(config.model, len(class_names), class_names, initialisation, config.revision)
     finished = len(read_state(context.scratch).history)
     with context.track(config.epochs, "epochs", finished) as advance:
         result = fit(
@@ -45,9 +46,7 @@ def _read_data(
     config: DistillConfig, context: StepContext, class_names: list[str]
 ) -> tuple[TrainingData, TrainingData | None]:
     images = load_images(context.inputs["synthetic"] / "data", context.scratch, id_column="index")
-    indices, soft_labels = read_soft_labels(
-        context.inputs["labels"] / SOFT_LABELS_NAME, context.scratch / "soft_labels.npy"
-    )
+    indices, soft_labels = read_soft_labels(context.inputs["labels"] / SOFT_LABELS_NAME, context.scratch / "soft_labels.npy")
     columns = class_columns(read_class_names(context.inputs["labels"]), class_names)
     return split_synthetic(images, align_soft_labels(images, indices, soft_labels, columns), config, context.seed)
 

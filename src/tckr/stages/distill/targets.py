@@ -21,13 +21,21 @@ def split_synthetic(
         soft_labels: float16 [N, K] of the same images, same order.
         config: which labels, how much to hold out.
         seed: of the split.
+
+    Raises:
+        UserError: the fraction leaves no image to learn from, or none to select on where selection needs some.
     """
     order = np.random.default_rng(derive_seed(seed, "synthetic validation")).permutation(len(images))
     num_validation = round(config.validation_fraction * len(images))
     held_out, learned = np.sort(order[:num_validation]), np.sort(order[num_validation:])
     hard = images.labels if config.labels == "hard" else np.asarray(soft_labels.argmax(axis=1))
-    targets = soft_labels if config.labels == "soft" else hard
+    targets = hard if config.labels == "hard" else soft_labels  # online: replaced by the loss; soft, so that no MixUp
     validation = TrainingData(images.images, held_out, hard[held_out]) if num_validation else None
+    if not len(learned):
+        raise UserError(
+            f"distill.validation_fraction={config.validation_fraction:g} of {len(images)} synthetic images leaves none to "
+            "learn from. Generate more images or lower the fraction."
+        )
     if validation is None and (config.selection == "best" or config.patience is not None):
         raise UserError(
             f"distill.validation_fraction={config.validation_fraction:g} of {len(images)} synthetic images leaves none to "

@@ -69,5 +69,3 @@ def join_shards(shards: Sequence[Path], target: Path) -> None:
             with pq.ParquetFile(shard) as file:
                 for group in range(file.num_row_groups):
                     writer.write_table(file.read_row_group(group))
-
-

@@ -13,25 +13,49 @@ PILLOW_PIXEL_LIMIT = 89_478_485
 class PrepareConfig(StageConfig):
     """What to read and how to split it."""
 
-    source: str = Field("digits", min_length=1, description=(
-        "`digits` (scikit-learn's handwritten digits), a folder class_name/*.png, a .parquet file or a folder of them, "
-        "or a Hugging Face data set: a name, optionally name@revision, or a local folder."))
+    source: str = Field(
+        "digits",
+        min_length=1,
+        description=(
+            "`digits` (scikit-learn's handwritten digits), a folder class_name/*.png, a .parquet file or a folder of them, "
+            "or a Hugging Face data set: a name, optionally name@revision, or a local folder."
+        ),
+    )
     image_column: str = Field("", description="Column of the images in a table; empty = detect.")
     label_column: str = Field("", description="Column of the labels in a table; empty = detect.")
     hub_split: str = Field("train", min_length=1, description="Split of a Hugging Face data set to split further.")
-    test_split: str = Field("test", description=(
-        "The source's own split of this name becomes the locked test split; where there is none, or if empty, "
-        "test_fraction is drawn."))
+    test_split: str = Field(
+        "test",
+        description=(
+            "The source's own split of this name becomes the locked test split; where there is none, or if empty, "
+            "test_fraction is drawn."
+        ),
+    )
     image_size: int = Field(32, ge=8, le=4096, description="Side of every stored image in px; the models' input size.")
     test_fraction: float = Field(0.2, gt=0, lt=1, description="Part of every class that is locked for final numbers.")
-    validation_fraction: float = Field(0.1, gt=0, lt=1, description=(
-        "Part of the rest, per class, for model selection; in no row of the membership matrix."))
-    audit_holdout: float = Field(0.5, ge=0, lt=1, description=(
-        "Part of the pool, per class, that a run does not train on: the audit's non-members. 0 = train on everything "
-        "and have no audit."))
+    validation_fraction: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description=("Part of the rest, per class, for model selection; in no row of the membership matrix."),
+    )
+    audit_holdout: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description=(
+            "Part of the pool, per class, that a run does not train on: the audit's non-members. 0 = train on everything "
+            "and have no audit."
+        ),
+    )
     num_reference_runs: int = Field(8, ge=0, le=4096, description="Rows of the membership matrix beside the target's.")
-    min_images_per_class: int = Field(8, ge=4, description=(
-        "Smaller classes are left out: each needs test, validation, member and non-member images."))
+    min_images_per_class: int = Field(
+        8, ge=4, description=("Smaller classes are left out: each needs test, validation, member and non-member images.")
+    )
     min_classes: int = Field(2, ge=2, description="With fewer usable classes the run stops.")
-    max_pixels: int = Field(64_000_000, ge=1024, le=PILLOW_PIXEL_LIMIT, description=(
-        "Pictures with more pixels are refused unread (decompression bombs)."))
+    max_pixels: int = Field(
+        64_000_000,
+        ge=1024,
+        le=PILLOW_PIXEL_LIMIT,
+        description=("Pictures with more pixels are refused unread (decompression bombs)."),
+    )

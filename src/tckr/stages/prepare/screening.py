@@ -44,17 +44,28 @@ def screen(staged: Sequence[Staged], source_names: Sequence[str], min_images_per
     refused |= _refuse_repeated(staged, refused, names)
     kept = [position for position in range(len(staged)) if position not in refused]
     sizes = _class_sizes([staged[position] for position in kept], names)
-    refused |= {position: ("class_too_small", f"{names.names[staged[position].label]!r} has {size} images; "
-                                              f"at least {min_images_per_class} are needed")
-                for position in kept if (size := sizes[names.names[staged[position].label]]) < min_images_per_class}
+    refused |= {
+        position: (
+            "class_too_small",
+            f"{names.names[staged[position].label]!r} has {size} images; at least {min_images_per_class} are needed",
+        )
+        for position in kept
+        if (size := sizes[names.names[staged[position].label]]) < min_images_per_class
+    }
     class_names = [name for name, size in sizes.items() if size >= min_images_per_class]
     index = {name: label for label, name in enumerate(class_names)}
-    records = [replace(record, label=index[names.names[record.label]])
-               for position, record in enumerate(staged) if position not in refused]
-    rejections = [Rejection(file=staged[position].file, reason=reason, detail=detail)
-                  for position, (reason, detail) in sorted(refused.items())]
-    renamed = {source_names[label]: name for label, name in names.names.items()
-               if name != source_names[label] and name in index}
+    records = [
+        replace(record, label=index[names.names[record.label]])
+        for position, record in enumerate(staged)
+        if position not in refused
+    ]
+    rejections = [
+        Rejection(file=staged[position].file, reason=reason, detail=detail)
+        for position, (reason, detail) in sorted(refused.items())
+    ]
+    renamed = {
+        source_names[label]: name for label, name in names.names.items() if name != source_names[label] and name in index
+    }
     return Screened(records, class_names, renamed, rejections + _empty_classes(staged, source_names, sizes, names), sizes)
 
 
@@ -77,8 +88,10 @@ def _refuse_repeated(
         for position in positions:
             if len(labels) > 1:
                 other = next(p for p in positions if staged[p].label != staged[position].label)
-                repeated[position] = ("conflicting_labels", f"same pixels as {staged[other].file}, "
-                                                            f"labelled {names.names[staged[other].label]!r}")
+                repeated[position] = (
+                    "conflicting_labels",
+                    f"same pixels as {staged[other].file}, labelled {names.names[staged[other].label]!r}",
+                )
             elif position != keep:
                 repeated[position] = ("duplicate", f"same pixels as {staged[keep].file}")
     return repeated
@@ -98,7 +111,10 @@ def _empty_classes(
 ) -> list[Rejection]:
     """Return one line for every class that no line of a record speaks of: without usable image, or refused by its name."""
     spoken = {record.label for record in staged if record.label in names.refused}
-    lines = [Rejection(file=source_names[label], reason=reason, detail=detail)
-             for label, (reason, detail) in names.refused.items() if label not in spoken]
+    lines = [
+        Rejection(file=source_names[label], reason=reason, detail=detail)
+        for label, (reason, detail) in names.refused.items()
+        if label not in spoken
+    ]
     first = {name: source_names[label] for label, name in reversed(names.names.items())}
     return lines + [Rejection(file=first[name], reason="empty_class") for name, size in sizes.items() if size == 0]

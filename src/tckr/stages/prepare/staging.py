@@ -21,7 +21,8 @@ from tckr.stages.prepare.normalise import RejectedImageError, normalise_image, s
 
 CHUNK_RECORDS = 512
 BATCH_RECORDS = 32
-"""Encoded pictures held at once; decoded ones are as many as threads."""
+BATCH_BYTES = 64 * 2**20
+"""Encoded pictures held at once: up to the record that reaches either; decoded ones are as many as threads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +94,7 @@ def _fill_chunk(
 
     def write_blob(partial: Path) -> None:
         with partial.open("wb") as blob:
-            while batch := list(itertools.islice(records, BATCH_RECORDS)):
+            while batch := _take_batch(records):
                 for staged, png in pool.map(lambda record: _normalise(record, *limits), batch):
                     found.append(replace(staged, chunk=chunk, offset=blob.tell(), length=len(png)) if png else staged)
                     blob.write(png)
@@ -102,6 +103,16 @@ def _fill_chunk(
     lines = "".join(json.dumps(asdict(staged)) + "\n" for staged in found)
     write_whole(_index_path(folder, chunk), lambda partial: partial.write_text(lines, encoding="ascii"))
     return found
+
+
+def _take_batch(records: Iterator[SourceRecord]) -> list[SourceRecord]:
+    batch, size = [], 0
+    for record in records:
+        batch.append(record)
+        size += len(record.data)
+        if len(batch) >= BATCH_RECORDS or size >= BATCH_BYTES:
+            break
+    return batch
 
 
 def _normalise(record: SourceRecord, image_size: int, max_pixels: int) -> tuple[Staged, bytes]:

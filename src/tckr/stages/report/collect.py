@@ -15,7 +15,7 @@ from tckr.metrics.results import AuditResult
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.contents import CaptionSummary, Contents, StageRecord, Training
 from tckr.stages.report.measures import agreement_number, class_rows, headline_rows, surface_rows
-from tckr.stages.report.privacy import without_folders
+from tckr.stages.report.privacy import PRIVATE_NAME, is_public, without_folders
 from tckr.stages.report.wording import GLOSSARY, coverage_of, low_agreement_of, origin_of, verdict_of
 
 Folders = Mapping[str, Path]
@@ -29,7 +29,7 @@ RECORDED = ("stage", "sensitivity", "seconds", "peak_memory_mb", "created", "fin
 
 def collect(folders: Folders, config: ReportConfig) -> Contents:
     """Return everything the report says. `folders` are the finished artifacts by the names in `ORDER`."""
-    audit, card = AuditResult.read(folders["audit"]), read_card(folders["data"])
+    audit, card = AuditResult.read(folders["audit"]), shown_card(read_card(folders["data"]), config)
     agreement = read_agreement(folders["labels"])
     num_synthetic = count_synthetic(folders["synthetic"], card)
     classes = class_rows(audit, card, agreement, num_synthetic)
@@ -45,7 +45,7 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
         surfaces=surface_rows(audit),
         coverage=coverage_of(audit),
         classes=classes,
-        data=card if config.include_private else card.model_copy(update={"source": without_folders(card.source)}),
+        data=card,
         captions=caption_summary(folders["captions"]),
         adaptation=read_json(folders["adapter"] / "history.json", []),
         num_synthetic=num_synthetic,
@@ -59,6 +59,13 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
         glossary=GLOSSARY,
         audit=audit,
     )
+
+
+def shown_card(card: DataCard, config: ReportConfig) -> DataCard:
+    """Return the card; the name of a private source, taken from its folder, only when asked for."""
+    if config.include_private or is_public(card.source):
+        return card
+    return card.model_copy(update={"source": PRIVATE_NAME, "name": PRIVATE_NAME})
 
 
 def stage_record(folder: Path, config: ReportConfig) -> StageRecord:
@@ -78,7 +85,7 @@ def read_training(folder: Path) -> Training:
 
 
 def read_agreement(folder: Path) -> dict[str, dict[str, float]]:
-    """Return per class `{"n", "agree"}` as counts; empty when the labels are made online."""
+    """Return per class `{"n", "agree"}` as counts."""
     return read_json(folder / "agreement.json", {})
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 from tckr.data.card import read_members
 from tckr.data.shards import list_shards, read_columns
 from tckr.stages.report.config import ReportConfig
+from tckr.stages.report.contents import Contents
 
 MAX_SIDE_PX = 96
 """Larger images are shown smaller: a report must open anywhere."""
@@ -48,6 +49,12 @@ class ClassGallery:
     name: str
     synthetic: list[Picture]
     real: list[Picture] = field(default_factory=list)
+
+
+def shown_galleries(folders: Mapping[str, Path], contents: Contents, config: ReportConfig) -> list[ClassGallery]:
+    """Return the galleries; none in a report that may be shared while the audit is not valid."""
+    may_show = config.include_private or contents.verdict.state == "valid"
+    return galleries(folders, contents.data.class_names, config) if may_show else []
 
 
 def galleries(folders: Mapping[str, Path], class_names: Sequence[str], config: ReportConfig) -> list[ClassGallery]:

@@ -15,6 +15,9 @@ from tckr.stages.report.wording import scorer_name
 SURFACES = ("captions", "adapter", "images", "soft labels", "teacher", "student")
 """Everything a run could release, in the order in which it is made."""
 
+PLAIN = "global_threshold"
+"""The attack that needs no reference run."""
+
 SPACE = "\N{NO-BREAK SPACE}"
 
 FPRS = {"0.1": f"10{SPACE}%", "0.01": f"1{SPACE}%", "0.001": f"0.1{SPACE}%"}
@@ -30,10 +33,11 @@ class Wording(NamedTuple):
 
 
 def headline_rows(audit: AuditResult) -> list[Comparison]:
-    """Return accuracy, declared AUC, TPR at FPR 1 % and 0.1 %, AOP and the epsilon bound."""
+    """Return accuracy, declared AUC, AUC without references, TPR at FPR 1 % and 0.1 %, AOP and the epsilon bound."""
     return [
         accuracy_row(audit),
         auc_row(audit),
+        plain_auc_row(audit),
         tpr_row(audit, "0.01"),
         tpr_row(audit, "0.001"),
         aop_row(audit),
@@ -54,6 +58,13 @@ def auc_row(audit: AuditResult) -> Comparison:
     wording = Wording("auc", "Membership attack", f"AUC of {scorer_name(scorer)}, 0.5 is guessing", "lower")
     row = _row(audit, wording, lambda surface: measured_number(surface.auc.get(scorer), absent=absent))
     return _with_difference(row, audit.differences.auc)
+
+
+def plain_auc_row(audit: AuditResult) -> Comparison:
+    """Return the AUC of the attack without reference runs, which a shared generator cannot hide from."""
+    wording = Wording("auc_plain", "Attack without references", f"AUC of {scorer_name(PLAIN)}, 0.5 is guessing", "lower")
+    absent = _absent(audit)
+    return _row(audit, wording, lambda surface: measured_number(surface.auc.get(PLAIN), absent=absent))
 
 
 def tpr_row(audit: AuditResult, fpr: str) -> Comparison:
@@ -101,7 +112,7 @@ def class_rows(
 def agreement_number(count: Mapping[str, float] | None) -> Number:
     """Return the share of synthetic images whose class the Teacher confirms; a count, so without an interval."""
     if not count or not count["n"]:
-        return Number(text="\N{EN DASH}", reason="no soft labels stored")
+        return Number(text="\N{EN DASH}", reason="no synthetic image")
     share = count["agree"] / count["n"]
     return Number(text=fraction(share), value=share, n=int(count["n"]), method="share of all synthetic images")
 
@@ -121,6 +132,8 @@ def _class_row(audit: AuditResult, name: str, *, num_test: int, num_synthetic: i
 
 
 def _row(audit: AuditResult, wording: Wording, number_of: Callable[[SurfaceResult], Number]) -> Comparison:
+    if audit.declared.generator_shared and wording.key not in ("accuracy", "auc_plain"):
+        wording = wording._replace(note=f"{wording.note}; Student: through labels only, generator shared")
     teacher, student = (number_of(audit.surfaces[surface]) for surface in ("teacher", "student"))
     return Comparison(**wording._asdict(), membership=True, teacher=teacher, student=student)
 
@@ -147,4 +160,6 @@ def _surface_auc(audit: AuditResult, surface: SurfaceResult | None) -> Number:
 def _absent(audit: AuditResult) -> str:
     if not audit.measured:
         return "membership was not measured"
+    if audit.generator_leaks:
+        return "the shared generator knows the target's members; the Student needs depth full"
     return f"no reference runs for this model at depth {audit.declared.depth}"

@@ -64,7 +64,7 @@ def strip(row: Comparison) -> Markup:
     """Return Teacher and Student of one row as intervals on a shared, labelled scale."""
     low, high = strip_scale(row)
     form = _plain_percent if row.key.startswith("tpr") else plain
-    reference = 0.5 if row.key == "auc" else None
+    reference = 0.5 if row.key.startswith("auc") else None
     rows = [("teacher", row.teacher), ("student", row.student)]
     return interval_strip(rows, low, high, reference, ends=(form(low), form(high)))
 
@@ -75,7 +75,7 @@ def strip_scale(row: Comparison) -> tuple[float, float]:
     numbers = [end for end in ends if end is not None]
     if row.key in ("accuracy", "aop"):
         return max(0.0, math.floor(20 * min(numbers) - 0.5) / 20), max(1.0, *numbers)
-    if row.key == "auc":
+    if row.key.startswith("auc"):
         return math.floor(10 * min(0.5, *numbers)) / 10, 1.0
     return 0.0, round_above(max([*numbers, 0.009]))
 
@@ -96,7 +96,7 @@ def _loss_chart(title: str, history: Sequence[dict[str, Any]], unit: str, class_
     if not points:
         return Markup("")
     mean = smoothed(points)
-    noisy = [Series(name="loss of each step", points=points, class_="raw")] if len(mean) < len(points) else []
+    noisy = [Series(name="recorded loss", points=points, class_="raw")] if len(mean) < len(points) else []
     return history_chart(title, [*noisy, Series(name="loss", points=mean, class_=f"bold {class_}")], (unit, "loss"))
 
 

@@ -5,6 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from tckr.data.sources import source_kind
+from tckr.data.sources.digest import SourceKind
+from tckr.errors import UserError
+
+PRIVATE_NAME = "private image set"
+"""Instead of the name of a folder or file, which may name a person."""
+
 FOLDER = re.compile(r"^(/|~|\.|[A-Za-z]:[\\/]|\\\\)|[/\\].*[/\\]")
 """Absolute, relative to home or here, or more than one separator: `owner/name` of a hub is none."""
 
@@ -12,9 +19,22 @@ FOLDER = re.compile(r"^(/|~|\.|[A-Za-z]:[\\/]|\\\\)|[/\\].*[/\\]")
 def without_folders(value: Any) -> Any:
     """Return settings in which every path is cut to its last name: `/home/ann/patients` becomes `.../patients`."""
     if isinstance(value, dict):
-        return {key: without_folders(inner) for key, inner in value.items()}
+        return {key: public_source(inner) if key == "source" else without_folders(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [without_folders(inner) for inner in value]
     if isinstance(value, str) and FOLDER.search(value) and "://" not in value:
         return ".../" + re.split(r"[/\\]", value.rstrip("/\\"))[-1]
     return value
+
+
+def public_source(source: Any) -> Any:
+    """Return the name of a public source; a folder, a file or what is no longer there keeps its name to itself."""
+    return source if isinstance(source, str) and is_public(source) else PRIVATE_NAME
+
+
+def is_public(source: str) -> bool:
+    """Return whether `source` is `digits` or a name on the hub, by how it is read and not by how it looks."""
+    try:
+        return source_kind(source) in (SourceKind.DIGITS, SourceKind.HUB)
+    except UserError:
+        return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
-from tckr.metrics.results import AuditResult, Declared, SurfaceResult
+from tckr.metrics.results import AuditResult, Declared
 from tckr.stages.report.contents import ClassRow, State, Verdict
 from tckr.stages.report.numbers import NO_DIFFERENCE, fraction, signed
 
@@ -21,7 +21,9 @@ COVERAGE = {
         "Covered: Teacher and Student. Each reference run retrained the Teacher, relabelled the synthetic images and "
         "retrained the Student, with another draw of members.",
         "Shared, therefore not covered: the generator. All runs use the same captions, adapter and synthetic images. "
-        "What the generator learned about a member and passes on through the images does not show in these numbers.",
+        "What the generator learned about a member and passes on through the images does not show in the attacks with "
+        "references, nor in AOP: references with the same images take it for a property of the record. The attack without "
+        "references does not take it away, but is weak.",
         "Not covered: releasing captions, adapter, synthetic images or soft labels themselves. Nobody attacked them here.",
     ],
 }
@@ -91,8 +93,11 @@ def verdict_of(audit: AuditResult) -> Verdict:
             f"Privacy was not measured: {_stop(reason)} Nothing here says that it is good.",
         ]
         return Verdict(state=state, headline="Accuracy measured, privacy not measured", sentences=sentences)
+    unchecked = [_stop(_capital(text)) for text in audit.verdict.split("; ")[1:]]
     headline = _capital(f"{_leakage_phrase(audit)}, {_accuracy_phrase(audit)}")
-    return Verdict(state=state, headline=headline, sentences=[_accuracy_sentence(audit), *_leakage_sentences(audit)])
+    return Verdict(
+        state=state, headline=headline, sentences=[_accuracy_sentence(audit), *_leakage_sentences(audit), *unchecked]
+    )
 
 
 def origin_of(declared: Declared, measured: bool) -> str:
@@ -147,8 +152,13 @@ def _leakage_phrase(audit: AuditResult) -> str:
     if not isinstance(difference, Estimate):
         return "membership leakage not compared"
     if difference.covers(0.0):
-        return "no measurable difference in membership leakage"
-    return f"{'less' if difference.value < 0 else 'more'} membership leakage"
+        return f"no measurable difference in membership leakage{_channel(audit)}"
+    return f"{'less' if difference.value < 0 else 'more'} membership leakage{_channel(audit)}"
+
+
+def _channel(audit: AuditResult) -> str:
+    """Return what the Student's leakage is measured through, where that is not everything."""
+    return " through labels" if audit.declared.generator_shared else ""
 
 
 def _accuracy_sentence(audit: AuditResult) -> str:
@@ -163,6 +173,12 @@ def _accuracy_sentence(audit: AuditResult) -> str:
 def _leakage_sentences(audit: AuditResult) -> list[str]:
     scorer = audit.declared.scorer
     teacher, student = (audit.surfaces[name].auc.get(scorer) for name in ("teacher", "student"))
+    if audit.generator_leaks:
+        return [
+            f"Privacy: {scorer_name(scorer)} finds the Teacher's training records with AUC {_value(teacher)}. The Student's "
+            "number cannot be given: the shared generator carries information about the target's members, so it needs "
+            "reference runs with a generator of their own (depth full)."
+        ]
     if student is None or teacher is None:
         return [
             f"Privacy: {scorer_name(scorer)} finds the Teacher's training records with AUC {_value(teacher)}; "
@@ -173,10 +189,20 @@ def _leakage_sentences(audit: AuditResult) -> list[str]:
         f"Privacy: {scorer_name(scorer)}, the attack declared in advance, finds training records of the Teacher with AUC "
         f"{_value(teacher)} and of the Student with {_value(student)}: {difference}. 0.5 is guessing."
     ]
-    return sentences + _limit(audit.surfaces["student"], student)
+    return sentences + _shared(audit) + _limit(student)
 
 
-def _limit(surface: SurfaceResult, auc: Measured) -> list[str]:
+def _shared(audit: AuditResult) -> list[str]:
+    if not audit.declared.generator_shared:
+        return []
+    plain = audit.surfaces["student"].auc.get("global_threshold")
+    return [
+        "The Student's number counts leakage through the soft labels only, for the reference runs share the generator. "
+        f"Without references, a global threshold finds the Student's training records with AUC {plain}."
+    ]
+
+
+def _limit(auc: Measured) -> list[str]:
     if not isinstance(auc, Estimate):
         return []
     if auc.covers(0.5):

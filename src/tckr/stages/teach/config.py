@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tckr.stages.config_base import StageConfig
 from tckr.training.config import AugmentConfig, TrainingConfig
@@ -18,33 +18,24 @@ class TeachConfig(StageConfig, TrainingConfig):
 
     version: ClassVar[int] = 1
 
-    train_on: Literal["members", "validation"] = Field(
-        "members",
-        description="Records to learn: the run's members, or (null control of the audit) the validation split.",
-    )
-
-    @model_validator(mode="after")
-    def _validation_is_not_both(self) -> Self:
-        if self.train_on == "validation" and (self.selection != "last" or self.patience is not None):
-            raise ValueError(
-                "train_on is 'validation', so no images are left to select on; set selection to 'last' and patience to null"
-            )
-        return self
-
     def memorizing(self) -> TeachConfig:
         """Return the audit's positive control: the same model without anything that hinders learning records by heart."""
-        return self._with(
-            epochs=max(MEMORIZING_EPOCHS, 2 * self.epochs),
-            weight_decay=0.0,
-            label_smoothing=0.0,
-            augment=AugmentConfig.none(),
-            selection="last",
-            patience=None,
-        )
-
-    def null_control(self) -> TeachConfig:
-        """Return the audit's null control: the same training on records that are members of no run."""
-        return self._with(train_on="validation", selection="last", patience=None)
-
-    def _with(self, **changes: object) -> TeachConfig:
+        changes = {
+            "epochs": max(MEMORIZING_EPOCHS, 2 * self.epochs),
+            "weight_decay": 0.0,
+            "label_smoothing": 0.0,
+            "augment": AugmentConfig.none(),
+            "selection": "last",
+            "patience": None,
+        }
         return TeachConfig.model_validate(dict(self) | changes)
+
+    def null_control(self) -> NullTeachConfig:
+        """Return the audit's null control: the same training on records that are members of no run."""
+        return NullTeachConfig.model_validate(dict(self) | {"selection": "last", "patience": None})
+
+
+class NullTeachConfig(TeachConfig):
+    """Settings of the null control, which no user can choose: a Teacher must have learned its run's members."""
+
+    train_on: Literal["validation"] = Field("validation", description="Records to learn; none is left to select on.")

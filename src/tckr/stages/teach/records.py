@@ -9,22 +9,20 @@ import numpy as np
 from tckr.data.card import read_members
 from tckr.data.images import ImageSet, load_images
 from tckr.errors import UserError
-from tckr.stages.teach.config import TeachConfig
+from tckr.stages.teach.config import NullTeachConfig, TeachConfig
 from tckr.training.batches import TrainingData
 
 
-def read_records(
-    data: Path, cache: Path, config: TeachConfig, run: int
-) -> tuple[TrainingData, TrainingData | None]:
+def read_records(data: Path, cache: Path, config: TeachConfig, run: int) -> tuple[TrainingData, TrainingData | None]:
     """Return the records to learn and those to select on.
 
     Args:
         data: a `prepare` artifact.
         cache: folder for decoded images.
-        config: `train_on` and `selection` decide.
+        config: its type and `selection` decide.
         run: row of the membership matrix.
     """
-    if config.train_on == "validation":
+    if isinstance(config, NullTeachConfig):
         return labelled(load_images(data / "validation", cache)), None
     pool = load_images(data / "pool", cache)
     members = labelled(pool, pool.rows_of(read_members(data, run)))

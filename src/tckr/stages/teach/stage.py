@@ -19,7 +19,8 @@ def run(config: TeachConfig, context: StepContext) -> None:
     data = context.inputs["data"]
     class_names = read_card(data).class_names
     members, validation = read_records(data, context.scratch, config, context.run)
-    model = build_classifier(config.model, len(class_names), class_names, derive_seed(context.seed, "initialise"))
+    initialisation = derive_seed(context.seed, "initialise")
+    model = build_classifier(config.model, len(class_names), class_names, initialisation, config.revision)
     finished = len(read_state(context.scratch).history)
     with context.track(config.epochs, "epochs", finished) as advance:
         result = fit(

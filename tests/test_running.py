@@ -1,0 +1,89 @@
+"""A run's folder: it shows what is whole for its settings, belongs to one data source, and may be moved."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tckr import running
+from tckr.config import load_settings, run_name
+from tckr.errors import UserError
+from tests.engine.fakes import FakeConfig, step
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Replace the pipeline by three small steps; the value is a setting of the last."""
+
+    def steps(value: int):
+        first = step("prepare")
+        second = step("generate", source=first)
+        return [first, second, step("report", FakeConfig(value=value), source=second)]
+
+    def use(value: int) -> None:
+        monkeypatch.setattr(running, "pipeline", lambda config: steps(value))
+
+    monkeypatch.setattr(running, "_copy_report", lambda artifact, folder: folder.mkdir())
+    use(1)
+    return use
+
+
+def settings(tmp_path: Path, *overrides: str):
+    return load_settings(overrides=[f"execution.output={tmp_path}", "execution.device=cpu", *overrides])
+
+
+def links(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "artifacts").iterdir()}
+
+
+def test_a_partial_command_keeps_the_links_to_what_is_whole(fake, tmp_path):
+    folder = running.run(settings(tmp_path)).folder
+    running.run(settings(tmp_path), until="prepare")
+    assert links(folder) == {"prepare", "generate", "report"}
+    assert (folder / "report").is_dir()
+
+
+def test_a_report_of_other_settings_is_removed(fake, tmp_path):
+    folder = running.run(settings(tmp_path)).folder
+    fake(2)
+    running.run(settings(tmp_path), until="generate")
+    assert links(folder) == {"prepare", "generate"}
+    assert not (folder / "report").exists()
+
+
+def test_a_copy_of_a_run_folder_without_its_links_is_refused(fake, tmp_path):
+    folder = running.run(settings(tmp_path)).folder
+    copy = shutil.copytree(folder, tmp_path / "copy", symlinks=False)
+    with pytest.raises(UserError, match="copy of a run"):
+        running.run(settings(tmp_path, f"execution.name={copy.name}"))
+
+
+def test_a_folder_with_a_run_on_other_data_is_refused(fake, tmp_path):
+    for side in "ab":
+        (tmp_path / side / "train").mkdir(parents=True)
+    running.run(settings(tmp_path, f"prepare.source={tmp_path / 'a/train'}", "execution.name=train"))
+    with pytest.raises(UserError, match="give another --name"):
+        running.run(settings(tmp_path, f"prepare.source={tmp_path / 'b/train'}", "execution.name=train"))
+
+
+def test_a_local_source_is_kept_as_an_absolute_path(monkeypatch, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(overrides=["prepare.source=pictures"]).prepare.source == str(tmp_path / "pictures")
+    assert load_settings(overrides=["prepare.source=owner/name"]).prepare.source == "owner/name"
+
+
+def test_a_run_without_a_name_is_called_after_its_config_file(tmp_path):
+    file = tmp_path / "my birds.yaml"
+    file.write_text("seed: 3")
+    assert load_settings(file).execution.name == "my-birds" == run_name("my birds")
+    file.write_text("execution: {name: given}")
+    assert load_settings(file).execution.name == "given"
+
+
+@pytest.mark.parametrize("value", [".inf", ".nan"])
+def test_numbers_without_an_end_are_refused(value):
+    with pytest.raises(UserError, match=r"generate\.cardinality"):
+        load_settings(overrides=[f"generate.cardinality={value}"])
