@@ -15,6 +15,14 @@ class DistillConfig(StageConfig, TrainingConfig):
 
     version: ClassVar[int] = 1
 
+    epochs: int = Field(
+        60, ge=1, description="Passes over the synthetic images; more than the Teacher's, as soft labels overfit less."
+    )
+    selection: Literal["best", "last"] = Field(
+        "last",
+        description="Epoch that is kept. A held-out tenth of a small synthetic set, with labels that are not all right, "
+        "chooses early epochs by luck; `best` is for large sets.",
+    )
     labels: Literal["soft", "hard", "online"] = Field(
         "soft",
         description="What to learn: the stored soft labels; the class of the prompt; or, as in the paper, the Teacher's "
@@ -22,5 +30,8 @@ class DistillConfig(StageConfig, TrainingConfig):
     )
     temperature: float = Field(1.0, gt=0, description="Of the Teacher's softmax where labels are online; 1 is the paper's.")
     validation_fraction: float = Field(
-        0.1, ge=0, lt=1, description="Share of the synthetic images held out to select the epoch; no real image is used."
+        0.1,
+        ge=0,
+        lt=1,
+        description="Share of the synthetic images held out to watch (or select) the epoch; no real image is used.",
     )
