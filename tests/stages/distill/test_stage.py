@@ -17,7 +17,9 @@ from tckr.training.config import AugmentConfig
 from tests.tiny_artifacts import make_context
 from tests.training.colours import COLOURS, draw_colours, write_labels, write_synthetic
 
-FAST = DistillConfig(epochs=4, batch_size=8, learning_rate=3e-3, augment=AugmentConfig(shift=0.05), validation_fraction=0.25)
+FAST = DistillConfig(
+    epochs=4, selection="best", batch_size=8, learning_rate=3e-3, augment=AugmentConfig(shift=0.05), validation_fraction=0.25
+)
 
 
 def soft_labels_of(labels: np.ndarray) -> np.ndarray:

@@ -15,9 +15,7 @@ class DistillConfig(StageConfig, TrainingConfig):
 
     version: ClassVar[int] = 1
 
-    epochs: int = Field(
-        60, ge=1, description="Passes over the synthetic images; more than the Teacher's, as soft labels overfit less."
-    )
+    epochs: int = Field(60, ge=1, description="Passes over the synthetic images.")
     selection: Literal["best", "last"] = Field(
         "last",
         description="Epoch that is kept. A held-out tenth of a small synthetic set, with labels that are not all right, "
