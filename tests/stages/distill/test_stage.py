@@ -103,7 +103,7 @@ def test_nothing_to_select_on_is_refused_with_advice():
     images, labels = draw_colours(3)
     image_set = ImageSet(images, labels, np.arange(3))
     with pytest.raises(UserError, match=r"validation_fraction=0\.1 of 3 synthetic images"):
-        split_synthetic(image_set, soft_labels_of(labels), DistillConfig(), seed=0)
+        split_synthetic(image_set, soft_labels_of(labels), DistillConfig(selection="best"), seed=0)
     with pytest.raises(UserError, match=r"validation_fraction=0\.99 of 3 synthetic images leaves none to learn"):
         split_synthetic(image_set, soft_labels_of(labels), DistillConfig(validation_fraction=0.99), seed=0)
     config = DistillConfig(validation_fraction=0, selection="last")
