@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("which", nargs="?", choices=("captioner", "generator", "both"), default="both")
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--guidance", type=float, default=3.0)
+    parser.add_argument("--guidance", type=float, default=4.0)
     parser.add_argument("--folder", type=Path, default=EMBEDDED)
     options = parser.parse_args()
     path = HERE / "quality.json"
