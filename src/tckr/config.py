@@ -50,6 +50,15 @@ class RunConfig(BaseModel):
     audit: AuditConfig = Field(default_factory=AuditConfig)
     report: ReportConfig = Field(default_factory=ReportConfig)
 
+    def null_control(self) -> RunConfig:
+        """Return the settings of the audit's null control."""
+        return self.model_copy(update={"teach": self.teach.null_control()})
+
+    def memorizing(self) -> RunConfig:
+        """Return the settings of the audit's positive control."""
+        changed = {name: getattr(self, name).memorizing() for name in ("adapt", "teach", "distill")}
+        return self.model_copy(update=changed)
+
 
 class Settings(RunConfig):
     """A whole configuration file: what and where."""

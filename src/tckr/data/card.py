@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from tckr.data.shards import write_whole
+from tckr.data.shards import read_columns, write_whole
 
 if TYPE_CHECKING:
     import numpy as np
 
 CARD_NAME = "card.json"
 MEMBERSHIP_NAME = "membership.npy"
+
+VALIDATION_RUN = -1
+"""The run of the audit's null control: it trains on the validation split, so on no record that is attacked."""
+
+EVERY_RECORD = -2
+"""Not a run of anyone's pipeline: an attacker who holds a record can put it into words, so the audit captions all of them."""
 
 
 class DataCard(BaseModel):
@@ -71,19 +77,22 @@ def write_card(folder: Path, card: DataCard) -> None:
     write_whole(folder / CARD_NAME, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
-def read_membership(folder: Path) -> np.ndarray:
-    """Return M, bool [R + 1, N], as a read-only memory map: `M[run, record]` says whether the run trains on the record."""
-    import numpy as np
-
-    membership = np.load(folder / MEMBERSHIP_NAME, mmap_mode="r", allow_pickle=False)
-    assert membership.dtype == np.bool_, membership.dtype
-    return membership
-
-
 def read_members(folder: Path, run: int) -> np.ndarray:
-    """Return the record numbers (int64, ascending) that run `run` trains on; run 0 is the target."""
+    """Return the record numbers (int64, ascending) that run `run` trains on.
+
+    Run 0 is the target, 1..R are reference runs; `VALIDATION_RUN` and `EVERY_RECORD` are the audit's own.
+    """
     import numpy as np
 
+    if run == VALIDATION_RUN:
+        return np.sort(read_columns(folder / split_of(run), ["record"])["record"].astype(np.int64))
     membership = read_membership(folder)
+    if run == EVERY_RECORD:
+        return np.arange(membership.shape[1], dtype=np.int64)
     assert 0 <= run < len(membership), f"run {run} of {len(membership)}"
     return np.flatnonzero(membership[run]).astype(np.int64)
+
+
+def split_of(run: int) -> str:
+    """Return the folder of the split that holds the records of `run`."""
+    return "validation" if run == VALIDATION_RUN else "pool"

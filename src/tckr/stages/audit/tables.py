@@ -16,46 +16,51 @@ from tckr.stages.audit.surfaces import usable_scorers
 SCHEMA = pa.schema(
     [
         ("surface", pa.string()),
+        ("signal", pa.string()),
         ("run", pa.int64()),
         ("record", pa.int64()),
         ("label", pa.int64()),
         ("member", pa.bool_()),
-        ("signal", pa.float64()),
+        ("value", pa.float64()),
         ("score", pa.float64()),
     ]
 )
-"""`score` is the declared scorer's, for run 0; `control.null` and `control.positive` are surfaces with `member` = row 0."""
+"""`score` is the declared scorer's, for run 0. Runs -1 and -2 are the null and the positive control; their `member` is run 0's."""
+
+CONTROL_RUNS = {"null": -1, "positive": -2}
 
 
 def write_scores(path: Path, config: AuditConfig, evidence: Evidence) -> None:
-    """Write the table, one row group per surface and run; without signals it has no rows."""
+    """Write the table, one row group per signal and run; without signals it has no rows."""
 
     def fill(partial: Path) -> None:
         with pq.ParquetWriter(partial, SCHEMA) as writer:
-            for surface, answers in evidence.pool.items():
-                for run, signals in enumerate(answers.signals):
-                    score = _declared_scores(config, evidence, surface) if run == 0 else None
-                    writer.write_table(_rows(evidence, surface, run, signals, score))
-            for name, answers in evidence.controls.items():
-                writer.write_table(_rows(evidence, f"control.{name}", 0, answers.signals, None))
+            for signal, values_RN in evidence.signals.items():
+                for run, values in enumerate(values_RN):
+                    score = _declared_scores(config, evidence, signal) if run == 0 else None
+                    writer.write_table(_rows(evidence, signal, run, values, score))
+                for control, run in CONTROL_RUNS.items():
+                    if signal in evidence.controls.get(control, {}):
+                        writer.write_table(_rows(evidence, signal, run, evidence.controls[control][signal], None))
 
     write_whole(path, fill)
 
 
-def _declared_scores(config: AuditConfig, evidence: Evidence, surface: str) -> np.ndarray | None:
-    scorer = usable_scorers(evidence, surface).get(config.scorer)
-    return scorer.score(evidence.pool[surface].signals, evidence.members_of(surface), 0) if scorer else None
+def _declared_scores(config: AuditConfig, evidence: Evidence, signal: str) -> np.ndarray | None:
+    scorer = usable_scorers(evidence, signal).get(config.scorer)
+    return scorer.score(evidence.signals[signal], evidence.members_of(signal), 0) if scorer else None
 
 
-def _rows(evidence: Evidence, surface: str, run: int, signals: np.ndarray, score: np.ndarray | None) -> pa.Table:
-    n = len(signals)
+def _rows(evidence: Evidence, signal: str, run: int, values: np.ndarray, score: np.ndarray | None) -> pa.Table:
+    n = len(values)
     columns = {
-        "surface": pa.array([surface] * n, pa.string()),
+        "surface": pa.array([evidence.surface_of(signal)] * n, pa.string()),
+        "signal": pa.array([signal] * n, pa.string()),
         "run": np.full(n, run),
         "record": np.arange(n),
         "label": evidence.labels,
-        "member": evidence.members[run],
-        "signal": signals,
+        "member": evidence.members[max(run, 0)],
+        "value": values,
         "score": pa.nulls(n, pa.float64()) if score is None else score,
     }
     return pa.table(columns, schema=SCHEMA)

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from tckr.metrics.accuracy import accuracy_difference
 from tckr.metrics.estimate import Measured, NotMeasurable
 from tckr.metrics.membership import auc_difference
-from tckr.metrics.results import AuditResult, Control, Declared, Differences
+from tckr.metrics.results import SHARED_GENERATOR, AuditResult, Control, Declared, Differences
 from tckr.stages.audit.config import AuditConfig
-from tckr.stages.audit.controls import SHARED_GENERATOR, controls
-from tckr.stages.audit.evidence import SURFACES, Evidence
+from tckr.stages.audit.controls import SEE_THE_IMAGES, controls
+from tckr.stages.audit.evidence import MODELS, SURFACES, Evidence
+from tckr.stages.audit.packages import packages
 from tckr.stages.audit.queries import num_queries
 from tckr.stages.audit.scorers import SCORERS
 from tckr.stages.audit.surfaces import surface_result, usable_scorers
@@ -34,24 +35,27 @@ def why_not_measured(num_reference_runs: int, num_non_members: int) -> str:
 
 
 def judge(config: AuditConfig, evidence: Evidence) -> AuditResult:
-    """Return the whole result. Membership is judged when `evidence.pool` has signals."""
+    """Return the whole result, copies apart. Membership is judged when `evidence.signals` has some."""
     num_reference_runs = len(evidence.members) - 1
     reason = why_not_measured(num_reference_runs, int((~evidence.members[0]).sum()))
-    assert bool(reason) != bool(evidence.pool), "signals are collected exactly when membership can be measured"
+    assert bool(reason) != bool(evidence.signals), "signals are collected exactly when membership can be measured"
     checks = [] if reason else controls(config, evidence)
     failed = _places(check for check in checks if check.decides and not check.passed)
     unmeasured = _places(check for check in checks if isinstance(check.found, NotMeasurable) and not check.decides)
     if any(check.name == SHARED_GENERATOR and not check.passed for check in checks):
-        evidence = evidence.without_references("student", GENERATOR_LEAKS)
+        seen = [signal for surface in SEE_THE_IMAGES for signal in evidence.signals_of(surface)]
+        evidence = evidence.without_references(seen, GENERATOR_LEAKS)
+    surfaces = {surface: surface_result(config, evidence, surface) for surface in evidence.measured_surfaces or MODELS}
     return AuditResult(
         measured=not reason,
         reason=reason,
         valid=not reason and not failed,
         verdict=f"not measured: {reason}" if reason else _verdict(failed, unmeasured),
         declared=_declared(config, evidence),
-        surfaces={surface: surface_result(config, evidence, surface) for surface in SURFACES},
-        differences=differences(config, evidence),
+        surfaces=surfaces,
+        differences=differences(config, evidence) if evidence.test else None,
         controls=checks,
+        packages=packages(surfaces) if evidence.surfaces is SURFACES and not reason else [],
     )
 
 
@@ -66,16 +70,17 @@ def _verdict(failed: list[str], unmeasured: list[str]) -> str:
 
 def differences(config: AuditConfig, evidence: Evidence) -> Differences:
     """Return Student minus Teacher, paired over test images and over records."""
-    teacher, student = (evidence.test[surface].classes == evidence.test_labels for surface in SURFACES)
-    auc = _auc_difference(config, evidence) if evidence.pool else None
+    teacher, student = (evidence.test[model].classes == evidence.test_labels for model in MODELS)
+    auc = _auc_difference(config, evidence) if evidence.signals else None
     return Differences(cas=accuracy_difference(student, teacher, config.confidence), auc=auc)
 
 
 def _auc_difference(config: AuditConfig, evidence: Evidence) -> Measured:
-    if any(config.scorer not in usable_scorers(evidence, surface) for surface in SURFACES):
-        return NotMeasurable(evidence.why_no_references)
+    for model in MODELS:
+        if config.scorer not in usable_scorers(evidence, model):
+            return NotMeasurable(evidence.why_alone(model))
     score = SCORERS[config.scorer].score
-    teacher, student = (score(evidence.pool[each].signals, evidence.members_of(each), 0) for each in SURFACES)
+    teacher, student = (score(evidence.signals[model], evidence.members_of(model), 0) for model in MODELS)
     return auc_difference(student, teacher, evidence.members[0], config.confidence)
 
 
