@@ -49,6 +49,16 @@ class PrepareConfig(StageConfig):
         ),
     )
     num_reference_runs: int = Field(8, ge=0, le=4096, description="Rows of the membership matrix beside the target's.")
+    num_canaries: int = Field(
+        0,
+        ge=0,
+        multiple_of=2,
+        description=(
+            "Pool records whose membership is a fair coin of their own in every run, for the one-run audit: half of them "
+            "keep their label, half get a wrong one, which costs accuracy. 0 = none; at 95 % confidence 100 can show an "
+            "epsilon of 2.5 at most, 1,000 one of 4.8."
+        ),
+    )
     min_images_per_class: int = Field(
         8, ge=4, description=("Smaller classes are left out: each needs test, validation, member and non-member images.")
     )
