@@ -48,19 +48,19 @@ def test_the_map_has_the_nine_stages_in_their_order():
 
 
 def test_a_reference_run_repeats_what_its_depth_says_on_its_own_row():
-    distill = steps(prepare={"num_reference_runs": 3})
+    distill = steps(audit={"num_reference_runs": 3})
     assert {step.run for step in distill.values() if step.stage == "teach"} == {0, 1, 2, 3}
     assert {step.run for step in distill.values() if step.stage == "distill"} == {0, 1, 2, 3}
     assert [step.run for step in distill.values() if step.stage == "generate"] == [0]
     assert distill["teach.2"].config == distill["teach"].config
     assert distill["teach.2"].seed != distill["teach"].seed
-    teacher = steps(prepare={"num_reference_runs": 3}, audit={"depth": "teacher"})
+    teacher = steps(audit={"num_reference_runs": 3, "depth": "teacher"})
     assert [step.run for step in teacher.values() if step.stage == "distill"] == [0]
 
 
 def test_no_reference_run_or_control_is_trained_that_the_audit_cannot_use():
     assert MIN_REFERENCE_RUNS == verdict.MIN_REFERENCE_RUNS
-    assert set(steps(prepare={"num_reference_runs": 1})) == set(STAGES)
+    assert set(steps(audit={"num_reference_runs": 1})) == set(STAGES)
     assert set(steps(prepare={"audit_holdout": 0})) == set(STAGES)
 
 

@@ -17,7 +17,7 @@ from tckr.running import run
 
 CLASSES = {"Rote Kreise": (200, 30, 30), "blue/squares": (30, 30, 200), "árbol verde": (20, 140, 40)}
 TINY = [
-    "prepare.num_reference_runs=2",
+    "audit.num_reference_runs=2",
     "adapt.steps=2",
     "adapt.batch_size=8",
     "generate.steps=2",

@@ -141,9 +141,9 @@ def _target(config: RunConfig) -> Run:
 
 
 def _reference_runs(config: RunConfig) -> list[Run]:
-    if config.prepare.audit_holdout == 0 or config.prepare.num_reference_runs < MIN_REFERENCE_RUNS:
+    if config.prepare.audit_holdout == 0 or config.audit.num_reference_runs < MIN_REFERENCE_RUNS:
         return []
-    rows = range(1, config.prepare.num_reference_runs + 1)
+    rows = range(1, config.audit.num_reference_runs + 1)
     return [Run(config=config, row=row, seed=derive_seed(config.seed, "run", row), name=str(row)) for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""The data card that `prepare` writes, and the membership matrix beside it."""
+"""The data card that `prepare` writes, and the membership matrix and the canaries beside it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
 CARD_NAME = "card.json"
 MEMBERSHIP_NAME = "membership.npy"
+MEMBERSHIP_ROWS = 257
+"""The target and up to 256 reference runs: all rows are drawn before anything trains, whether runs use them or not, so that a
+later choice of how many runs to make cannot touch the draw, and changes no artifact."""
+
+CANARIES_NAME = "canaries.npy"
+CANARY_KINDS = {"natural": 1, "mislabelled": 2}
+"""Kind of canary -> its code in canaries.npy; 0 is an ordinary record."""
 
 VALIDATION_RUN = -1
 """The run of the audit's null control: it trains on the validation split, so on no record that is attacked."""
@@ -35,13 +42,14 @@ class DataCard(BaseModel):
         num_pool: records that can be members (columns of the membership matrix).
         num_validation: records for model selection, in no row of the matrix.
         num_test: locked test records.
-        num_members: records in every row of the matrix.
+        num_members: records that the target run trains on (row 0 of the matrix). Without canaries every row has as many;
+            with canaries, whose membership is a coin each, the other rows differ from it by a few.
         rejected: reason -> number of files (`tckr.data.rejections.REASONS`); the files are in rejected.csv.
         normalised: rule -> number of kept images or of classes (`tckr.data.rejections.RULES`).
         duplicates: rejected because the same pixels were there before, with the same label.
         test_sha256: lock of the test split (`tckr.data.lock.split_digest`).
         audit_holdout: fraction of the pool that a run does not train on.
-        num_reference_runs: rows of the matrix beside the target's.
+        canaries: kind -> number of pool records (`CANARY_KINDS`); `counts` counts a mislabelled one under its wrong label.
         sizes: shorter side of the kept source images in px: `{"min", "median", "max"}`.
     """
 
@@ -62,7 +70,7 @@ class DataCard(BaseModel):
     duplicates: int
     test_sha256: str
     audit_holdout: float
-    num_reference_runs: int
+    canaries: dict[str, int] = {}
     sizes: dict[str, float]
 
 
@@ -96,3 +104,12 @@ def read_members(folder: Path, run: int) -> np.ndarray:
 def split_of(run: int) -> str:
     """Return the folder of the split that holds the records of `run`."""
     return "validation" if run == VALIDATION_RUN else "pool"
+
+
+def read_canaries(folder: Path) -> np.ndarray:
+    """Return int8 [N]: the kind of canary (`CANARY_KINDS`) that each pool record is, 0 for ordinary records."""
+    import numpy as np
+
+    kinds = np.load(folder / CANARIES_NAME, allow_pickle=False)
+    assert kinds.dtype == np.int8, kinds.dtype
+    return kinds

@@ -172,3 +172,15 @@ class AuditResult(_Result):
     def read(cls, folder: Path) -> AuditResult:
         """Read `audit.json` of an audit artifact."""
         return cls.model_validate_json((folder / "audit.json").read_text(encoding="utf-8"))
+
+
+class OneRunBound(_Result):
+    """Lower bound on epsilon from guessing the coins of the canaries of one run (`tckr.metrics.one_run`)."""
+
+    value: float = Field(ge=0, description="0 when the guesses show nothing.")
+    confidence: float = Field(description="Of this bound alone, not of the largest of several.")
+    delta: float
+    num_canaries: int = Field(description="Records put in or left out by a fair coin each.")
+    guesses: int = Field(description="Canaries guessed for this value; abstained from the rest. Best of a declared few.")
+    correct: int = Field(description="Right guesses among them.")
+    method: str

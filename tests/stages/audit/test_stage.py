@@ -77,7 +77,7 @@ def card(digest: str, **changes: Any) -> DataCard:
     content = {
         "name": "noise", "source": "tests", "class_names": CLASS_NAMES, "image_size": 8, "counts": {}, "num_pool": NUM_POOL,
         "num_validation": 0, "num_test": NUM_TEST, "num_members": NUM_POOL // 2, "rejected": {}, "normalised": {},
-        "duplicates": 0, "test_sha256": digest, "audit_holdout": 0.5, "num_reference_runs": NUM_RUNS - 1, "sizes": {},
+        "duplicates": 0, "test_sha256": digest, "audit_holdout": 0.5, "sizes": {},
     }  # fmt: skip
     return DataCard.model_validate(content | changes)
 

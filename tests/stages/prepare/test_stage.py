@@ -29,7 +29,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prepared(tmp_path_factory.mktemp("digits"), "digits", image_size=16, num_reference_runs=3)
+    return prepared(tmp_path_factory.mktemp("digits"), "digits", image_size=16)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from tckr.data.card import MEMBERSHIP_ROWS
 from tckr.stages.config_base import StageConfig
 
 Depth = Literal["teacher", "distill", "full"]
@@ -49,6 +50,13 @@ class AuditConfig(SignalConfig):
         description="What every reference run repeats: `teacher` the Teacher only; `distill` also soft labels and Student, "
         "with the target's generator; `full` everything, captions and adapter included. Surfaces that are not repeated are "
         "attacked without references.",
+    )
+    num_reference_runs: int = Field(
+        8,
+        ge=0,
+        le=MEMBERSHIP_ROWS - 1,
+        description="Reference runs: more make the attacks stronger and the interval over runs narrower "
+        "(`tckr audit --plan` says what they cost). Below 2 membership is not measured.",
     )
     scorer: ScorerName = Field(
         "lira_offline_fixed_variance",

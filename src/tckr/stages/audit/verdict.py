@@ -30,7 +30,7 @@ def why_not_measured(num_reference_runs: int, num_non_members: int) -> str:
     if num_non_members == 0:
         return "the target trained on the whole pool; set prepare.audit_holdout above 0 to keep records it never sees"
     if num_reference_runs < MIN_REFERENCE_RUNS:
-        return f"{num_reference_runs} reference runs; at least {MIN_REFERENCE_RUNS} are needed (prepare.num_reference_runs)"
+        return f"{num_reference_runs} reference runs; at least {MIN_REFERENCE_RUNS} are needed (audit.num_reference_runs)"
     return ""
 
 

@@ -1,33 +1,41 @@
-"""`prepare`: read the source once, refuse or normalise, split, draw the membership matrix, write the card."""
+"""`prepare`: read the source once, refuse or normalise, split, draw canaries and the membership matrix, write the card."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from tckr.data.card import DataCard, write_card
+from tckr.data.card import CANARY_KINDS, MEMBERSHIP_ROWS, DataCard, read_members, write_card
 from tckr.data.sources.opening import open_source
 from tckr.data.sources.record import Source
 from tckr.engine.step import StepContext
 from tckr.errors import UserError
+from tckr.stages.prepare.canaries import draw_canaries
 from tckr.stages.prepare.config import PrepareConfig
-from tckr.stages.prepare.membership import members_per_class
 from tckr.stages.prepare.normalise import max_file_bytes
 from tckr.stages.prepare.screening import Screened, screen
 from tckr.stages.prepare.splitting import Splits, split_records
 from tckr.stages.prepare.staging import Staged, stage_records
-from tckr.stages.prepare.writing import REJECTED_NAME, lock_digest, write_membership, write_rejections, write_splits
+from tckr.stages.prepare.writing import (
+    REJECTED_NAME,
+    lock_digest,
+    write_canaries,
+    write_membership,
+    write_rejections,
+    write_splits,
+)
 
 EXAMPLES = 3
 
 
 def run(config: PrepareConfig, context: StepContext) -> None:
-    """Fill `context.out` with pool, validation, test, membership.npy, rejected.csv and card.json.
+    """Fill `context.out` with pool, validation, test, membership.npy, canaries.npy, rejected.csv and card.json.
 
     Raises:
-        UserError: the source cannot be read, or too few classes remain.
+        UserError: the source cannot be read, too few classes remain, or the pool is too small for the canaries.
     """
     source = open_source(
         config.source,
@@ -48,13 +56,18 @@ def run(config: PrepareConfig, context: StepContext) -> None:
         test_fraction=config.test_fraction,
         validation_fraction=config.validation_fraction,
     )
+    pool, kinds = draw_canaries(
+        splits.pool, num_canaries=config.num_canaries, num_classes=len(screened.class_names), seed=context.seed
+    )
+    splits = replace(splits, pool=pool)
     write_splits(context.out, splits, staging, screened.class_names)
-    labels = np.array([record.label for record in splits.pool], dtype=np.int64)
-    num_rows = 1 + config.num_reference_runs
-    write_membership(context.out, labels, audit_holdout=config.audit_holdout, num_rows=num_rows, seed=context.seed)
-    card = _card(config, source.name, screened, splits, labels)
+    write_canaries(context.out, kinds)
+    labels = np.array([record.label for record in pool], dtype=np.int64)
+    write_membership(context.out, labels, kinds, audit_holdout=config.audit_holdout, num_rows=MEMBERSHIP_ROWS, seed=context.seed)
+    card = _card(config, source.name, screened, splits, kinds, num_members=len(read_members(context.out, 0)))
     write_card(context.out, card)
     sizes = {"pool": card.num_pool, "validation": card.num_validation, "test": card.num_test, "members": card.num_members}
+    sizes["canaries"] = sum(card.canaries.values())
     context.log("prepared", **sizes, classes=len(card.class_names), rejected=card.rejected, normalised=card.normalised)
 
 
@@ -87,7 +100,9 @@ def _require_enough(config: PrepareConfig, source: Source, screened: Screened, r
     )
 
 
-def _card(config: PrepareConfig, name: str, screened: Screened, splits: Splits, labels: np.ndarray) -> DataCard:
+def _card(
+    config: PrepareConfig, name: str, screened: Screened, splits: Splits, kinds: np.ndarray, *, num_members: int
+) -> DataCard:
     rejected = Counter(rejection.reason for rejection in screened.rejections)
     rules = Counter(rule for record in screened.records for rule in record.rules)
     rules["class_name"] = len(screened.renamed)
@@ -102,12 +117,12 @@ def _card(config: PrepareConfig, name: str, screened: Screened, splits: Splits, 
         num_pool=len(splits.pool),
         num_validation=len(splits.validation),
         num_test=len(splits.test),
-        num_members=int(members_per_class(labels, config.audit_holdout).sum()),
+        num_members=num_members,
         rejected=dict(sorted(rejected.items())),
         normalised={rule: count for rule, count in sorted(rules.items()) if count},
         duplicates=rejected["duplicate"],
         test_sha256=lock_digest(splits),
         audit_holdout=config.audit_holdout,
-        num_reference_runs=config.num_reference_runs,
+        canaries={kind: int((kinds == code).sum()) for kind, code in CANARY_KINDS.items()},
         sizes={"min": min(sides), "median": float(np.median(sides)), "max": max(sides)},
     )
