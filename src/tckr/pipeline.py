@@ -10,7 +10,7 @@ A reference run is `recycle` on another row of the membership matrix; how much o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from tckr.config import RunConfig
@@ -86,29 +86,36 @@ def recycle(run: Run, data: Step, known: Mapping[str, Step] = NOTHING) -> Recycl
 
 
 def _audit(config: RunConfig, data: Step, target: Recycled) -> tuple[Step, list[Step]]:
-    """Return the step that judges, and what the runs it compares with the target tell about every record.
+    """Return the step that judges, and the steps that ask the runs it compares about every record.
 
     A reference run is `recycle` on another row of the membership matrix; the controls are `recycle` too.
     """
     judged = {"data": data, "teacher": target.teacher, "student": target.student, "synthetic": target.synthetic}
     references = _reference_runs(config)
-    if not references:
+    if not references and not config.prepare.num_canaries:
         return _step("audit", config.audit, _target(config), judged), []
-    shared = (
-        {} if config.audit.depth == "full" else {name: vars(target)[name] for name in ("captions", "adapter", "synthetic")}
-    )
     null, positive = _controls(config)
-    recycled = [(run, recycle(run, data, shared)) for run in (*references, null)]
-    recycled.append((positive, recycle(positive, data, shared or {"captions": target.captions})))
-    never_saw = recycled[len(references)][1].teacher
+    never_saw = _step("teach", null.config.teach, null, {"data": data})
     common = {"data": data, "captions": _captions_of_all(config, data), "features": never_saw}
-    asked = {"signals.0": _ask(replace(_target(config), name="0"), target, common, "full")}
-    asked |= {f"signals.{run.name}": _ask(run, found, common, config.audit.depth) for run, found in recycled}
+    asked = {"signals.base": _ask_base(config, common), "signals.0": _ask(_target(config, "0"), target, common, "full")}
+    for run in [*references, null, positive] if references else []:
+        known = _shared_with(target, config.audit.depth, memorizing=run is positive)
+        asked[f"signals.{run.name}"] = _ask(run, recycle(run, data, known), common, config.audit.depth)
+    return _step("audit", config.audit, _target(config), {**judged, "features": never_saw, **asked}), list(asked.values())
+
+
+def _shared_with(target: Recycled, depth: str, *, memorizing: bool) -> Mapping[str, Step]:
+    """Return what another run takes from the target; who memorizes its members has its captions at any depth."""
+    if depth == "full":
+        return {"captions": target.captions} if memorizing else NOTHING
+    return {"captions": target.captions, "adapter": target.adapter, "synthetic": target.synthetic}
+
+
+def _ask_base(config: RunConfig, common: Mapping[str, Step]) -> Step:
+    """Return the step that asks the generator as it was before anything private was learned."""
     base = Run(config=config, row=EVERY_RECORD, seed=config.seed, name="base")
-    unadapted = _step("adapt", config.adapt.unadapted(), base, {"data": data, "captions": common["captions"]})
-    asked["signals.base"] = _ask_step(base, {"data": data, "captions": common["captions"], "adapter": unadapted})
-    judged |= {"features": never_saw, **asked}
-    return _step("audit", config.audit, _target(config), judged), list(asked.values())
+    seen = {"data": common["data"], "captions": common["captions"]}
+    return _ask_step(base, {**seen, "adapter": _step("adapt", config.adapt.unadapted(), base, seen)})
 
 
 def _ask(run: Run, recycled: Recycled, common: Mapping[str, Step], depth: str) -> Step:
@@ -131,13 +138,12 @@ def _ask_step(run: Run, inputs: Mapping[str, Step]) -> Step:
 
 def _captions_of_all(config: RunConfig, data: Step) -> Step:
     """Return the captions that an attacker who holds a record would give it."""
-    return _step(
-        "caption", config.caption, Run(config=config, row=EVERY_RECORD, seed=config.seed, name="all"), {"data": data}
-    )
+    everyone = Run(config=config, row=EVERY_RECORD, seed=config.seed, name="all")
+    return _step("caption", config.caption, everyone, {"data": data})
 
 
-def _target(config: RunConfig) -> Run:
-    return Run(config=config, row=0, seed=config.seed)
+def _target(config: RunConfig, name: str = "") -> Run:
+    return Run(config=config, row=0, seed=config.seed, name=name)
 
 
 def _reference_runs(config: RunConfig) -> list[Run]:

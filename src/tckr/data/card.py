@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 CARD_NAME = "card.json"
 MEMBERSHIP_NAME = "membership.npy"
 MEMBERSHIP_ROWS = 257
-"""The target and up to 256 reference runs: all rows are drawn before anything trains, whether runs use them or not, so that a
-later choice of how many runs to make cannot touch the draw, and changes no artifact."""
+"""The target and up to 256 reference runs: all rows are drawn before anything trains, whether a run uses them or not, so that
+a later choice of how many runs to make cannot touch the draw, and changes no artifact."""
 
 CANARIES_NAME = "canaries.npy"
 CANARY_KINDS = {"natural": 1, "mislabelled": 2}
@@ -26,7 +26,7 @@ VALIDATION_RUN = -1
 """The run of the audit's null control: it trains on the validation split, so on no record that is attacked."""
 
 EVERY_RECORD = -2
-"""Not a run of anyone's pipeline: an attacker who holds a record can put it into words, so the audit captions all of them."""
+"""Not a run of the pipeline: an attacker who holds a record can put it into words, so the audit captions all of them."""
 
 
 class DataCard(BaseModel):
@@ -83,6 +83,15 @@ def write_card(folder: Path, card: DataCard) -> None:
     """Write card.json, whole or not at all."""
     text = card.model_dump_json(indent=2) + "\n"
     write_whole(folder / CARD_NAME, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def read_membership(folder: Path) -> np.ndarray:
+    """Return M, bool [MEMBERSHIP_ROWS, N], as a read-only memory map: `M[run, record]` says whether the run trains on it."""
+    import numpy as np
+
+    membership = np.load(folder / MEMBERSHIP_NAME, mmap_mode="r", allow_pickle=False)
+    assert membership.dtype == np.bool_, membership.dtype
+    return membership
 
 
 def read_members(folder: Path, run: int) -> np.ndarray:

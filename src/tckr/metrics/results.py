@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tckr.metrics.estimate import Measured, NotMeasurable
 
-
 SHARED_GENERATOR = "shared generator"
 """Name of the check whether images that all runs share know the target's members."""
 
@@ -50,7 +49,7 @@ class LeaveOneOut(_Result):
 
 
 class Strongest(_Result):
-    """The signal and scorer with the highest AUC: chosen on the evaluation labels, therefore optimistic about the attacker."""
+    """The signal and scorer with the highest AUC: chosen on the evaluation labels, so it flatters the attacker."""
 
     signal: str
     scorer: str

@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-
 MEMORIZING_EPOCHS = 100
 """Enough for the embedded classifier to fit every image to the last digit; about 30 s of one thread for 650 images."""
 

@@ -10,7 +10,7 @@ import datasets
 import numpy as np
 import pytest
 
-from tckr.data.card import read_card, read_members, read_membership
+from tckr.data.card import MEMBERSHIP_ROWS, read_card, read_members, read_membership
 from tckr.data.images import load_images
 from tckr.data.lock import check_test_split, split_digest
 from tckr.data.shards import read_columns, write_shard
@@ -53,7 +53,7 @@ def test_records_are_numbered_through_the_splits(digits: Path) -> None:
 
 def test_the_matrix_has_a_column_per_pool_record_and_rows_of_equal_size(digits: Path) -> None:
     card, matrix = read_card(digits), read_membership(digits)
-    assert matrix.shape == (4, card.num_pool)
+    assert matrix.shape == (MEMBERSHIP_ROWS, card.num_pool)
     assert set(matrix.sum(axis=1)) == {card.num_members}
     assert (read_members(digits, 2) == np.flatnonzero(matrix[2])).all()
 

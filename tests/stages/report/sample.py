@@ -226,7 +226,6 @@ class Sample:
             duplicates=12,
             test_sha256="5f2c" * 16,
             audit_holdout=0.5,
-            num_reference_runs=8,
             sizes={"min": 8, "median": 8, "max": 8},
         )
 

@@ -10,7 +10,6 @@ from pydantic import Field, model_validator
 from tckr.models.diffusion.prompts import PromptForm
 from tckr.stages.config_base import StageConfig
 
-
 MEMORIZING_RANK = 64
 MEMORIZING_LENGTH = 5
 """Times as long as the adapter itself."""

@@ -22,7 +22,7 @@ SURFACES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "student": ("student", "student_indirect"),
     }
 )
-"""Everything a run could release, in the order in which it is made, and the signals that attack it, the declared one first."""
+"""Everything a run could release, in the order of its making, and the signals that attack it, the declared one first."""
 
 MODELS = ("teacher", "student")
 """Surfaces that answer the locked test split."""

@@ -120,7 +120,7 @@ def ask_attacker(asked: Asked) -> Answers:
 
 
 def ask_student_indirectly(asked: Asked) -> Answers:
-    """Ask the Student about the synthetic images nearest to a record instead of the record (Jagielski et al. 2023, section 4).
+    """Ask the Student about the synthetic images nearest to a record instead of the record (Jagielski et al. 2023).
 
     "Students Parrot Their Teachers": what a Teacher memorized of a record shows in its labels of similar images, which the
     Student has learned. The signal is the mean confidence, in the record's label, over those images.

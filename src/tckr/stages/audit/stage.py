@@ -1,4 +1,4 @@
-"""Two steps: `ask` a run about every record; `run` judges the answers of all runs and writes audit.json and scores.parquet."""
+"""Two steps: `ask` one run about every record; `run` judges the answers of all runs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from tckr.data.images import ImageSet, load_images
 from tckr.data.lock import check_test_split
 from tckr.data.shards import write_whole
 from tckr.engine.step import StepContext
-from tckr.metrics.copies import CopiesResult, near_copies
 from tckr.models.classifiers import class_columns, load_classifier, predict_logits
-from tckr.models.classifiers.features import predict_features
 from tckr.stages.audit.answers import read_answers, write_answers
 from tckr.stages.audit.collection import assemble
 from tckr.stages.audit.config import AuditConfig, SignalConfig
 from tckr.stages.audit.evidence import MODELS, Evidence, Predictions
 from tckr.stages.audit.questions import QUESTIONS, Answers, Asked
 from tckr.stages.audit.tables import write_scores
-from tckr.stages.audit.verdict import judge, why_not_measured
+from tckr.stages.audit.verdict import judge
 
 
 def ask(config: SignalConfig, context: StepContext) -> None:
@@ -98,3 +96,19 @@ def predictions_on_test(context: StepContext, name: str, test: ImageSet) -> Pred
     return Predictions.from_logits(
         predict_logits(classifier, test.images, batch_size=context.execution.inference_batch_size)[:, columns]
     )
+
+
+def _in_order(pool: ImageSet) -> ImageSet:
+    """Return the pool in order of record number."""
+    order = np.arange(len(pool))
+    return pool if np.array_equal(pool.ids, order) else pool.select(order)
+
+
+def _save(answers: Answers, path: Path) -> None:
+    with path.open("wb") as file:  # a file object: numpy would add another suffix to a name
+        np.savez(file, **answers)
+
+
+def _load(path: Path) -> Answers:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}

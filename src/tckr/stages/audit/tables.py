@@ -25,7 +25,7 @@ SCHEMA = pa.schema(
         ("score", pa.float64()),
     ]
 )
-"""`score` is the declared scorer's, for run 0. Runs -1 and -2 are the null and the positive control; their `member` is run 0's."""
+"""`score`: of the declared scorer, run 0. Runs -1 and -2: the null and the positive control, with run 0's `member`."""
 
 CONTROL_RUNS = {"null": -1, "positive": -2}
 

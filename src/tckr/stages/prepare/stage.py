@@ -63,7 +63,9 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     write_splits(context.out, splits, staging, screened.class_names)
     write_canaries(context.out, kinds)
     labels = np.array([record.label for record in pool], dtype=np.int64)
-    write_membership(context.out, labels, kinds, audit_holdout=config.audit_holdout, num_rows=MEMBERSHIP_ROWS, seed=context.seed)
+    write_membership(
+        context.out, labels, kinds, audit_holdout=config.audit_holdout, num_rows=MEMBERSHIP_ROWS, seed=context.seed
+    )
     card = _card(config, source.name, screened, splits, kinds, num_members=len(read_members(context.out, 0)))
     write_card(context.out, card)
     sizes = {"pool": card.num_pool, "validation": card.num_validation, "test": card.num_test, "members": card.num_members}
