@@ -127,6 +127,18 @@ class Control(_Result):
     found: Measured
 
 
+class OneRunBound(_Result):
+    """Lower bound on epsilon from guessing the coins of the canaries of one run (`tckr.metrics.one_run`)."""
+
+    value: float = Field(ge=0, description="0 when the guesses show nothing.")
+    confidence: float = Field(description="Of this bound alone, not of the largest of several.")
+    delta: float
+    num_canaries: int = Field(description="Records put in or left out by a fair coin each.")
+    guesses: int = Field(description="Canaries guessed for this value; abstained from the rest. Best of a declared few.")
+    correct: int = Field(description="Right guesses among them.")
+    method: str
+
+
 class Package(_Result):
     """Things that are usually released together, and what the audit says of all that they expose."""
 
@@ -157,7 +169,7 @@ class AuditResult(_Result):
     differences: Differences | None = Field(None, description="None for given tables.")
     controls: list[Control] = Field(default_factory=list)
     packages: list[Package] = Field(default_factory=list, description="What may be released together, and what it exposes.")
-    copies: CopiesResult | NotMeasurable | None = Field(None, description="Near-copies of members among the images.")
+    copies: NotMeasurable | None = Field(None, description="Near-copies of members among the images.")
     canaries: dict[str, dict[str, OneRunBound | NotMeasurable]] = Field(
         default_factory=dict, description="Surface -> kind of canary -> what one run proves; empty without canaries."
     )
@@ -171,15 +183,3 @@ class AuditResult(_Result):
     def read(cls, folder: Path) -> AuditResult:
         """Read `audit.json` of an audit artifact."""
         return cls.model_validate_json((folder / "audit.json").read_text(encoding="utf-8"))
-
-
-class OneRunBound(_Result):
-    """Lower bound on epsilon from guessing the coins of the canaries of one run (`tckr.metrics.one_run`)."""
-
-    value: float = Field(ge=0, description="0 when the guesses show nothing.")
-    confidence: float = Field(description="Of this bound alone, not of the largest of several.")
-    delta: float
-    num_canaries: int = Field(description="Records put in or left out by a fair coin each.")
-    guesses: int = Field(description="Canaries guessed for this value; abstained from the rest. Best of a declared few.")
-    correct: int = Field(description="Right guesses among them.")
-    method: str

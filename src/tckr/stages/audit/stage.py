@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -14,12 +15,15 @@ from tckr.data.shards import write_whole
 from tckr.engine.step import StepContext
 from tckr.models.classifiers import class_columns, load_classifier, predict_logits
 from tckr.stages.audit.answers import read_answers, write_answers
-from tckr.stages.audit.collection import assemble
+from tckr.stages.audit.collection import assemble, canary_findings, relative_to_base
 from tckr.stages.audit.config import AuditConfig, SignalConfig
 from tckr.stages.audit.evidence import MODELS, Evidence, Predictions
 from tckr.stages.audit.questions import QUESTIONS, Answers, Asked
 from tckr.stages.audit.tables import write_scores
 from tckr.stages.audit.verdict import judge
+
+RUN = "signals."
+"""Begins the name of an input that holds the answers of a run."""
 
 
 def ask(config: SignalConfig, context: StepContext) -> None:
@@ -52,10 +56,17 @@ def ask(config: SignalConfig, context: StepContext) -> None:
 
 def run(config: AuditConfig, context: StepContext) -> None:
     """Fill the artifact. It is whole even when the verdict is `audit invalid`: `valid` in audit.json says so."""
-    evidence = collect(config, context)
+    data = context.inputs["data"]
+    runs = {name.removeprefix(RUN): read_answers(path) for name, path in context.inputs.items() if name.startswith(RUN)}
+    membership, canaries = np.array(read_membership(data)), read_canaries(data)
+    answers = relative_to_base(runs)
+    evidence = collect(config, context, answers, membership, canaries)
     result = judge(config, evidence)
-    if result.measured:
-        result = result.model_copy(update={"copies": copies(config, context)})
+    found = {
+        "copies": None,
+        "canaries": canary_findings(config, answers, membership, canaries) if canaries.any() else {},
+    }
+    result = result.model_copy(update=found)
     write_scores(context.out / "scores.parquet", config, evidence)
     text = result.model_dump_json(indent=1) + "\n"
     write_whole(context.out / "audit.json", lambda path: path.write_text(text, encoding="utf-8"))
@@ -63,8 +74,10 @@ def run(config: AuditConfig, context: StepContext) -> None:
         context.log("warning", message=result.verdict)
 
 
-def collect(config: AuditConfig, context: StepContext) -> Evidence:
-    """Return the answers of all runs. This is the only place that opens the locked test split.
+def collect(
+    config: AuditConfig, context: StepContext, answers: Mapping[str, Answers], membership: np.ndarray, canaries: np.ndarray
+) -> Evidence:
+    """Return the evidence about all records but canaries. This is the only place that opens the locked test split.
 
     Raises:
         UserError: the test split is not the one that `prepare` locked.
@@ -72,18 +85,13 @@ def collect(config: AuditConfig, context: StepContext) -> Evidence:
     data = context.inputs["data"]
     check_test_split(data)
     test = load_images(data / "test", context.scratch)
-    answers = {
-        name.removeprefix("signals."): read_answers(folder)
-        for name, folder in context.inputs.items()
-        if name.startswith("signals.")
-    }
     return assemble(
         config,
         answers,
         class_names=read_card(data).class_names,
         labels=_in_order(load_images(data / "pool", context.scratch)).labels,
-        membership=np.array(read_membership(data)),
-        canaries=read_canaries(data),
+        membership=membership,
+        canaries=canaries,
         test_labels=test.labels,
         test={name: predictions_on_test(context, name, test) for name in MODELS},
     )
