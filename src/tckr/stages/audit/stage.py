@@ -114,7 +114,7 @@ def _in_order(pool: ImageSet) -> ImageSet:
 
 def _save(answers: Answers, path: Path) -> None:
     with path.open("wb") as file:  # a file object: numpy would add another suffix to a name
-        np.savez(file, **answers)
+        np.savez(file, allow_pickle=False, **answers)
 
 
 def _load(path: Path) -> Answers:
