@@ -13,6 +13,8 @@ from tckr.data.images import ImageSet, load_images
 from tckr.data.lock import check_test_split
 from tckr.data.shards import write_whole
 from tckr.engine.step import StepContext
+from tckr.metrics.copies import FeatureSet, measure_copies
+from tckr.metrics.results import CopiesResult
 from tckr.models.classifiers import class_columns, load_classifier, predict_logits
 from tckr.stages.audit.answers import read_answers, write_answers
 from tckr.stages.audit.collection import assemble, canary_findings, relative_to_base
@@ -63,7 +65,7 @@ def run(config: AuditConfig, context: StepContext) -> None:
     evidence = collect(config, context, answers, membership, canaries)
     result = judge(config, evidence)
     found = {
-        "copies": None,
+        "copies": copies(config, context, membership[0], canaries == 0) if result.measured else None,
         "canaries": canary_findings(config, answers, membership, canaries) if canaries.any() else {},
     }
     result = result.model_copy(update=found)
@@ -95,6 +97,20 @@ def collect(
         test_labels=test.labels,
         test={name: predictions_on_test(context, name, test) for name in MODELS},
     )
+
+
+def copies(config: AuditConfig, context: StepContext, members: np.ndarray, ordinary: np.ndarray) -> CopiesResult:
+    """Return how often the target's synthetic images are near-copies, as seen by a model that saw none of the records."""
+    features = load_classifier(context.inputs["features"] / "model").to(context.execution.torch_device())
+
+    def seen(images: ImageSet) -> FeatureSet:
+        batch_size = context.execution.inference_batch_size
+        return FeatureSet(predict_features(features, images.images, batch_size=batch_size), images.ids)
+
+    synthetic = seen(load_images(context.inputs["synthetic"] / "data", context.scratch, id_column="index"))
+    pool = seen(_in_order(load_images(context.inputs["data"] / "pool", context.scratch)))
+    inside, outside = (FeatureSet(pool.vectors[rows], pool.ids[rows]) for rows in (members & ordinary, ~members & ordinary))
+    return measure_copies(synthetic, inside, outside, confidence=config.confidence)
 
 
 def predictions_on_test(context: StepContext, name: str, test: ImageSet) -> Predictions:
