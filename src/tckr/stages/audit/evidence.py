@@ -62,7 +62,7 @@ class Evidence:
     class_names: Sequence[str]
     labels: np.ndarray
     members: np.ndarray
-    surfaces: Mapping[str, Sequence[str]] = SURFACES
+    surfaces: Mapping[str, Sequence[str]] = field(default_factory=lambda: SURFACES)
     signals: Mapping[str, np.ndarray] = field(default_factory=dict)
     correct: Mapping[str, np.ndarray] = field(default_factory=dict)
     controls: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
