@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,11 +14,17 @@ ScorerName = Literal[
     "lira_online_fixed_variance",
     "lira_offline",
     "lira_offline_fixed_variance",
+    "rmia_online",
+    "rmia_offline",
+    "bavaria_online",
+    "bavaria_offline",
 ]
 
 
 class AuditConfig(StageConfig):
     """How deep the reference runs go, which attack counts, and how sure the intervals are."""
+
+    version: ClassVar[int] = 2
 
     depth: Literal["teacher", "distill"] = Field(
         "distill",
