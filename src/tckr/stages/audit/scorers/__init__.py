@@ -18,8 +18,11 @@ from tckr.stages.audit.scorers.lira import (
     lira_offline_fixed_variance,
     lira_online,
     lira_online_fixed_variance,
+    reference_statistics,
 )
 from tckr.stages.audit.scorers.rmia import rmia_offline, rmia_online
+
+__all__ = ["SCORERS", "Scorer", "reference_statistics"]
 
 
 @dataclass(frozen=True)
