@@ -50,7 +50,7 @@ def test_sound_audit_is_valid_and_whole() -> None:
 def test_strongest_says_that_it_was_chosen_on_the_labels() -> None:
     found = judge(AuditConfig(), evidence()).surfaces["teacher"]
     assert found.strongest is not None
-    assert found.strongest.note == "strongest of 5, chosen on the evaluation labels"
+    assert found.strongest.note == f"strongest of {len(SCORERS)}, chosen on the evaluation labels"
     assert found.strongest.auc == max(found.auc.values(), key=lambda each: each.value)  # type: ignore[union-attr]
 
 

@@ -25,6 +25,13 @@ def signals(generator: np.random.Generator, members: np.ndarray, shift: float, r
     return levels + generator.normal(size=members.shape) + shift * members
 
 
+def world(seed: int = 0, rows: int = 9, records: int = 300, shift: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return signals and membership, both [rows, records]; every run leaks `shift`."""
+    generator = np.random.default_rng(seed)
+    members = membership(generator, rows, records)
+    return signals(generator, members, shift), members
+
+
 def evidence(
     seed: int = 0,
     *,
