@@ -15,7 +15,7 @@ from tckr.stages.audit.soundness import require_sound
 from tckr.stages.audit.verdict import judge
 
 READERS: dict[str, Callable[[Path], tuple[Evidence, str]]] = {".parquet": read_rows, ".npz": read_arrays}
-"""Ending of the file's name -> function that returns its evidence and the depth of its reference runs (empty = not known)."""
+"""Ending of the file's name -> function that returns its evidence and the depth of its runs (empty = not known)."""
 
 
 def read_given(file: Path) -> tuple[Evidence, str]:

@@ -72,9 +72,14 @@ def as_labels(values_N: np.ndarray) -> tuple[np.ndarray, list[str]]:
 
 def _load(file: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(file, allow_pickle=False) as loaded:
+        with (
+            file.open("rb") as stream,
+            zipfile.ZipFile(stream),
+        ):  # numpy would take an array of its own, or a pickle, for one
+            stream.seek(0)
+            loaded = np.load(stream, allow_pickle=False)
             return {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
             f"cannot be read as an npz file of plain arrays ({error}); write it with numpy.savez(file, signals=..., "
             "members=...), text as numpy strings and not as objects"
@@ -118,7 +123,9 @@ def _surface_names(arrays: Mapping[str, np.ndarray], count: int) -> list[str]:
     found = arrays.get("surfaces", np.empty(0, dtype=np.str_))
     names = [str(name) for name in np.atleast_1d(found)]
     if found.dtype.kind != "U" or found.ndim > 1 or len(set(names)) != count or len(names) != count:
-        raise UserError(f"surfaces holds {names}; expected {count} different names as numpy strings, one per matrix of signals")
+        raise UserError(
+            f"surfaces holds {names}; expected {count} different names as numpy strings, one per matrix of signals"
+        )
     return names
 
 

@@ -77,7 +77,6 @@ def read_rows(file: Path) -> tuple[Evidence, str]:
         surfaces=surfaces,
         signals={name: block.values[block.own] for name, block in blocks.items()},
         controls=_controls(blocks),
-        why_no_references=dict.fromkeys(signals, "the table has no reference run of it"),
     )
     return evidence, depth
 
@@ -113,7 +112,9 @@ def _require_names(found: list[str]) -> None:
 def _columns(table: pa.Table, class_names: list[str]) -> Rows:
     for name, column in zip(table.column_names, table.columns, strict=True):
         if column.null_count:
-            raise UserError(f"column {name} has {column.null_count} empty cells; fill them, or drop those records everywhere")
+            raise UserError(
+                f"column {name} has {column.null_count} empty cells; fill them, or drop those records everywhere"
+            )
     names, signal = _signals(table)
     records, record = _ascending(*_codes(table, "record"))
     class_names, label = _classes(table, class_names)
@@ -181,7 +182,9 @@ def _classes(table: pa.Table, class_names: list[str]) -> tuple[list[str], np.nda
     if not class_names:
         return [str(value) for value in values], codes
     if values.dtype.kind not in "iu" or values[0] < 0 or values[-1] >= len(class_names):
-        raise UserError(f"column label holds {values.tolist()[:10]}; expected 0 to {len(class_names) - 1}, as the file names classes")
+        raise UserError(
+            f"column label holds {values.tolist()[:10]}; expected 0 to {len(class_names) - 1}, as the file names classes"
+        )
     return class_names, values[codes].astype(np.int64)
 
 
@@ -200,7 +203,9 @@ def _block(rows: Rows, signal: int, name: str) -> Block:
     chosen = np.flatnonzero(rows.signal == signal)
     runs, run = np.unique(rows.run[chosen], return_inverse=True)
     if runs[0] < min(CONTROL_RUNS.values()):
-        raise UserError(f"found run {runs[0]}; expected 0 (the target), 1, 2, ... (its references), -1 (null control), -2 (positive)")
+        raise UserError(
+            f"found run {runs[0]}; expected 0 (the target), 1, 2, ... (its references), -1 (null control), -2 (positive)"
+        )
     record, shape = rows.record[chosen], (len(runs), len(rows.records))
     _require_every_cell(name, runs, run, record, rows.records)
     values, members = np.empty(shape), np.empty(shape, dtype=np.bool_)
@@ -219,8 +224,8 @@ def _require_every_cell(name: str, runs: np.ndarray, run: np.ndarray, record: np
         counts = np.bincount(record[run == odd[0]], minlength=len(records))
         which, how = (counts > 1, "twice") if counts.max() > 1 else (counts == 0, "not")
         raise UserError(
-            f"{name}: run {runs[odd[0]]} has record {records[which][0]} {how} ({which.sum()} such of {len(records)}); expected "
-            "one row for every run and record; remove doubles, and drop records that not every run was asked about"
+            f"{name}: run {runs[odd[0]]} has record {records[which][0]} {how} ({which.sum()} such of {len(records)}); "
+            "expected one row for every run and record; remove doubles, and drop records that not every run was asked about"
         )
 
 
@@ -233,9 +238,13 @@ def _membership(blocks: Mapping[str, Block]) -> np.ndarray:
     for name, block in blocks.items():
         own = block.runs[block.own]
         if own.tolist() not in ([0], runs.tolist()):
-            raise UserError(f"{name} has the runs {own.tolist()}; expected run 0 (the target) alone, or all of {runs.tolist()}")
+            raise UserError(
+                f"{name} has the runs {own.tolist()}; expected run 0 (the target) alone, or all of {runs.tolist()}"
+            )
         if not np.array_equal(block.members[block.own], members[: len(own)]):
-            raise UserError(f"{name} says of some records otherwise who trained on them; expected one membership per run and record")
+            raise UserError(
+                f"{name} says of some records otherwise who trained on them; expected one membership per run and record"
+            )
     return members
 
 

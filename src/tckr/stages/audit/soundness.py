@@ -15,15 +15,15 @@ from tckr.stages.audit.verdict import MIN_REFERENCE_RUNS
 DEPENDENCE_ERROR = 1e-6
 """Chance that rows drawn independently are taken for dependent ones."""
 
-MIN_STATISTIC = 3.0
-"""F must exceed this too, whatever its chance: rows drawn independently, but with a fixed number of members in groups of two
-records (the smallest there are), have twice the F of rows without groups."""
+GROUPS = 2.0
+"""F is divided by this: rows drawn independently, but with as many members as others in groups of records, have a larger F
+than rows without groups, twice as large in the smallest groups, pairs."""
 
 MIN_FREEDOM = 30
 """Records beyond the number of runs that tell chance from design; with fewer only the plainest design is recognised."""
 
 SINGULAR = 1e-9
-"""Below this share of its variance, nothing of a row is left by the others."""
+"""Added to the rows' variances of 1, so that rows which determine one another have an inverse too."""
 
 
 def require_sound(evidence: Evidence) -> None:
@@ -46,8 +46,8 @@ def _require_finite(name: str, values_RN: np.ndarray, row: str) -> None:
     if len(odd):
         run, record = odd[0]
         raise UserError(
-            f"{name} holds {values_RN[run, record]} ({len(odd)} such values, the first in {row} {run}, record number {record}); "
-            "expected finite numbers; compute confidences in log space, clip them, or drop those records everywhere"
+            f"{name} holds {values_RN[run, record]} ({len(odd)} such values, the first in {row} {run}, record number {record})"
+            "; expected finite numbers; compute confidences in log space, clip them, or drop those records everywhere"
         )
 
 
@@ -70,9 +70,9 @@ def _require_independence(members_RN: np.ndarray) -> None:
     run, share = dependence(members_RN)
     if share > 0:
         raise UserError(
-            f"the membership of run {run} can be told from that of the other runs ({share:.0%} of its variance; independent "
-            "draws would show none). Every attack could then read the truth off the design, for example when each record is in "
-            "exactly half of all runs. Draw each run's members independently and train again"
+            f"the membership of run {run} can be told from that of the other runs ({share:.0%} of its variance); expected rows "
+            "that were drawn independently. Otherwise every attack reads the truth off the design, for example where each "
+            "record is in exactly half of all runs. Draw every run's members on their own and train again"
         )
 
 
@@ -88,10 +88,8 @@ def dependence(members_RN: np.ndarray) -> tuple[int, float]:
     if freedom < MIN_FREEDOM:
         balanced = np.ptp(members_RN.sum(axis=0)) == 0 and num_records > 1
         return 0, float(balanced)
-    values, vectors = np.linalg.eigh(np.corrcoef(members_RN))
-    left_R = 1 / (vectors**2 / np.maximum(values, SINGULAR)).sum(axis=1)
+    left_R = 1 / np.diag(np.linalg.inv(np.corrcoef(members_RN) + SINGULAR * np.eye(num_runs)))
     run = int(left_R.argmin())
     statistic = (1 / left_R[run] - 1) * freedom / (num_runs - 1)
-    chance = num_runs * fisher.sf(statistic, num_runs - 1, freedom)
-    beyond_chance = chance < DEPENDENCE_ERROR and statistic > MIN_STATISTIC
-    return run, float(1 - left_R[run]) if beyond_chance else 0.0
+    chance = num_runs * fisher.sf(statistic / GROUPS, num_runs - 1, freedom)
+    return run, float(1 - left_R[run]) if chance < DEPENDENCE_ERROR else 0.0

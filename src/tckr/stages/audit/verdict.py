@@ -12,9 +12,9 @@ from tckr.stages.audit.config import AuditConfig
 from tckr.stages.audit.controls import SEE_THE_IMAGES, controls
 from tckr.stages.audit.evidence import MODELS, SURFACES, Evidence
 from tckr.stages.audit.packages import packages
-from tckr.stages.audit.queries import num_queries
 from tckr.stages.audit.scorers import SCORERS
 from tckr.stages.audit.surfaces import surface_result, usable_scorers
+from tckr.stages.audit.views import num_queries
 
 MIN_REFERENCE_RUNS = 2
 """One fixes a threshold on the other, and a spread needs two."""
