@@ -221,7 +221,7 @@ BROKEN_ROWS = {
     "extra column": (lambda t: t.append_column("labels", t.column("run")), "rename or drop labels"),
     "no rows": (lambda t: t.slice(0, 0), "found no rows"),
     "empty cell": (lambda t: with_cell(t, "value", None), "column value has 1 empty cells"),
-    "NaN": (lambda t: with_cell(t, "value", float("nan")), "model holds nan (1 such values, the first in run 1"),
+    "NaN": (lambda t: with_cell(t, "value", float("nan")), "model holds nan (1 such values, first in run 1"),
     "infinite": (lambda t: with_cell(t, "value", float("-inf")), "model holds -inf"),
     "text value": (lambda t: cast(t, "value", pa.string()), "column value is of type string"),
     "run with a fraction": (lambda t: cast(t, "run", pa.float64()), "column run is of type double"),

@@ -46,8 +46,8 @@ def _require_finite(name: str, values_RN: np.ndarray, row: str) -> None:
     if len(odd):
         run, record = odd[0]
         raise UserError(
-            f"{name} holds {values_RN[run, record]} ({len(odd)} such values, the first in {row} {run}, record number {record})"
-            "; expected finite numbers; compute confidences in log space, clip them, or drop those records everywhere"
+            f"{name} holds {values_RN[run, record]} ({len(odd)} such values, first in {row} {run}, record number {record}); "
+            "expected finite numbers; compute confidences in log space, clip them, or drop those records everywhere"
         )
 
 
@@ -70,8 +70,8 @@ def _require_independence(members_RN: np.ndarray) -> None:
     run, share = dependence(members_RN)
     if share > 0:
         raise UserError(
-            f"the membership of run {run} can be told from that of the other runs ({share:.0%} of its variance); expected rows "
-            "that were drawn independently. Otherwise every attack reads the truth off the design, for example where each "
+            f"the membership of run {run} can be told from that of the other runs ({share:.0%} of its variance); expected "
+            "rows drawn independently. Otherwise every attack reads the truth off the design, for example where each "
             "record is in exactly half of all runs. Draw every run's members on their own and train again"
         )
 
