@@ -20,6 +20,7 @@ from tckr.data.sources import source_digest
 from tckr.engine.step import Sensitivity, Step
 from tckr.errors import UserError
 from tckr.models.digest import checkpoint_digest
+from tckr.stages.audit.config import MIN_REFERENCE_RUNS
 from tckr.stages.config_base import StageConfig
 from tckr.stages.prepare.config import PrepareConfig
 
@@ -35,8 +36,6 @@ SENSITIVITY = {
     "report": Sensitivity.SHAREABLE,
 }
 STAGES = tuple(SENSITIVITY)
-MIN_REFERENCE_RUNS = 2
-"""With fewer the audit measures no membership, so none is trained."""
 NOTHING: Mapping[str, Step] = MappingProxyType({})
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 CARD_NAME = "card.json"
 MEMBERSHIP_NAME = "membership.npy"
 MEMBERSHIP_ROWS = 257
-"""The target and up to 256 reference runs: all rows are drawn before anything trains, whether a run uses them or not, so that
-a later choice of how many runs to make cannot touch the draw, and changes no artifact."""
+"""The target and up to 256 reference runs. All rows are drawn before anything trains, whether a run uses them or not: so a
+later choice of how many runs to make cannot touch the draw, and changes no artifact."""
 
 CANARIES_NAME = "canaries.npy"
 CANARY_KINDS = {"natural": 1, "mislabelled": 2}

@@ -92,44 +92,44 @@ def _keep_nearest(
 class _BlockPair:
     """A block of queries against a block of the bank: bounds of the squared distances, and the way to exact distances.
 
-    A squared distance lies between score + lift and score + lift + width_Q + width_B. With c the bound of the relative error
-    and a, b centred, score = (1 - c)|b|^2 - 2 a.b and lift = (1 - c)|a|^2: rounding changes score by at most c(|a|^2 + |b|^2).
+    A squared distance lies between score + lift and score + lift + query_width + bank_width. With a, b centred and c the
+    bound of the relative error: score = (1 - c)|b|^2 - 2 a.b, off by at most c(|a|^2 + |b|^2); lift = (1 - c)|a|^2.
 
     Attributes:
         queries, bank: where the blocks lie.
         originals: all queries [Q, D] and the whole bank [B, D].
-        scores_QB, width_B: float32.
-        lift_Q, width_Q: float64.
+        scores, bank_width: float32 [Q, B] and [B].
+        lift, query_width: float64 [Q].
     """
 
     queries: slice
     bank: slice
     originals: tuple[np.ndarray, np.ndarray]
-    scores_QB: np.ndarray
-    width_B: np.ndarray
-    lift_Q: np.ndarray
-    width_Q: np.ndarray
+    scores: np.ndarray
+    bank_width: np.ndarray
+    lift: np.ndarray
+    query_width: np.ndarray
 
     def exclude_same_index(self) -> None:
         """Put every record infinitely far from itself, queries and bank being the same records."""
         same = np.arange(max(self.queries.start, self.bank.start), min(self.queries.stop, self.bank.stop))
-        self.scores_QB[same - self.queries.start, same - self.bank.start] = np.inf
+        self.scores[same - self.queries.start, same - self.bank.start] = np.inf
 
     def candidates(self, limits_Q: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return rows and columns [P] of all that may be among a query's k nearest and have a square up to its limit."""
         rows = self._rows_below(limits_Q)
-        scores_RB, limits_R = self.scores_QB[rows], limits_Q[rows]
+        scores_RB, limits_R = self.scores[rows], limits_Q[rows]
         if k <= scores_RB.shape[1]:
-            kth_R = np.partition(scores_RB + self.width_B, k - 1, axis=1)[:, k - 1]
-            limits_R = np.minimum(limits_R, kth_R + self.lift_Q[rows] + self.width_Q[rows])
-        places, columns = np.nonzero(scores_RB <= _float32_above(limits_R - self.lift_Q[rows])[:, None])
+            kth_R = np.partition(scores_RB + self.bank_width, k - 1, axis=1)[:, k - 1]
+            limits_R = np.minimum(limits_R, kth_R + self.lift[rows] + self.query_width[rows])
+        places, columns = np.nonzero(scores_RB <= _float32_above(limits_R - self.lift[rows])[:, None])
         return rows[places], columns
 
     def within(self, limits_Q: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return rows int64 [R] and whether a square can be, and whether it surely is, up to the limit (bool [R, B])."""
         rows = self._rows_below(limits_Q)
-        scores_RB, room_R = self.scores_QB[rows], limits_Q[rows] - self.lift_Q[rows]
-        certain_RB = scores_RB + self.width_B < -_float32_above(self.width_Q[rows] - room_R)[:, None]
+        scores_RB, room_R = self.scores[rows], limits_Q[rows] - self.lift[rows]
+        certain_RB = scores_RB + self.bank_width < -_float32_above(self.query_width[rows] - room_R)[:, None]
         return rows, scores_RB <= _float32_above(room_R)[:, None], certain_RB
 
     def measure(self, rows_P: np.ndarray, columns_P: np.ndarray) -> np.ndarray:
@@ -144,7 +144,7 @@ class _BlockPair:
         return distances_P
 
     def _rows_below(self, limits_Q: np.ndarray) -> np.ndarray:
-        return np.flatnonzero(self.scores_QB.min(axis=1) <= limits_Q - self.lift_Q)
+        return np.flatnonzero(self.scores.min(axis=1) <= limits_Q - self.lift)
 
 
 def _block_pairs(queries_QD: np.ndarray, bank_BD: np.ndarray, block: int) -> Iterator[_BlockPair]:
@@ -166,10 +166,10 @@ def _block_pairs(queries_QD: np.ndarray, bank_BD: np.ndarray, block: int) -> Ite
                 queries=queries,
                 bank=bank,
                 originals=(queries_QD, bank_BD),
-                scores_QB=scores_QB,
-                width_B=(2 * error * norms_B).astype(np.float32),
-                lift_Q=(1 - error) * norms_Q - UNDERFLOW,
-                width_Q=2 * error * norms_Q + 2 * UNDERFLOW,
+                scores=scores_QB,
+                bank_width=(2 * error * norms_B).astype(np.float32),
+                lift=(1 - error) * norms_Q - UNDERFLOW,
+                query_width=2 * error * norms_Q + 2 * UNDERFLOW,
             )
 
 

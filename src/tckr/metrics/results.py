@@ -127,6 +127,62 @@ class Control(_Result):
     found: Measured
 
 
+class OneRunBound(_Result):
+    """Lower bound on epsilon from guessing the coins of the canaries of one run (`tckr.metrics.one_run`)."""
+
+    value: float = Field(ge=0, description="0 when the guesses show nothing.")
+    confidence: float = Field(description="Of this bound alone, not of the largest of several.")
+    delta: float
+    num_canaries: int = Field(description="Records put in or left out by a fair coin each.")
+    guesses: int = Field(description="Canaries guessed for this value; abstained from the rest. Best of a declared few.")
+    correct: int = Field(description="Right guesses among them.")
+    method: str
+
+
+class FlaggedImage(_Result):
+    """A synthetic image that looks like a copy of a member. Private: it names training records."""
+
+    synthetic: int = Field(description="`index` of the synthetic image.")
+    member: int = Field(description="`record` of the nearest member.")
+    member_distance: float
+    holdout: int = Field(description="`record` of the nearest hold-out record.")
+    holdout_distance: float
+
+
+class CopiesResult(_Result):
+    """How often synthetic images come too near to training records, against records the generator never saw.
+
+    All numbers belong to one feature space. Defined in `tckr.metrics.copies`.
+    """
+
+    excess: Measured = Field(
+        description="Share of synthetic images near a member less the share near a hold-out record, at equal set sizes. "
+        "0 = the generator comes no nearer to its training images than to others; 1 = every image is a copy."
+    )
+    near_member: Measured = Field(description="Share of synthetic images near a member, at equal set sizes.")
+    near_holdout: Measured = Field(description="Share of synthetic images near a hold-out record, at equal set sizes.")
+    closer: Measured = Field(
+        description="Share of synthetic images closer to a member than to any hold-out record, at equal set sizes; a tie "
+        "counts half. 0.5 = no memorization found."
+    )
+    threshold: float | None = Field(description="Distance up to which an image is near a record; None if not measurable.")
+    quantile: float = Field(description="Share of the real records that have another real record within the threshold.")
+    num_synthetic: int
+    num_members: int
+    num_holdout: int
+    flagged: list[FlaggedImage] = Field(
+        default_factory=list,
+        description="Images near a member and closer to it than to any hold-out record (all records count here, whatever "
+        "the set sizes): most suspicious first, by the ratio of the two distances. Cut at a declared length.",
+    )
+    num_flagged: int = Field(0, description="How many images are flagged; the list may stop before.")
+    num_mirrored: int = Field(
+        0,
+        description="How many would be flagged with members and hold-out exchanged: what chance alone flags when both sets "
+        "have the same size.",
+    )
+
+
 class Package(_Result):
     """Things that are usually released together, and what the audit says of all that they expose."""
 
@@ -157,7 +213,7 @@ class AuditResult(_Result):
     differences: Differences | None = Field(None, description="None for given tables.")
     controls: list[Control] = Field(default_factory=list)
     packages: list[Package] = Field(default_factory=list, description="What may be released together, and what it exposes.")
-    copies: CopiesResult | NotMeasurable | None = Field(None, description="Near-copies of members among the images.")
+    copies: CopiesResult | None = Field(None, description="Near-copies of members among the images.")
     canaries: dict[str, dict[str, OneRunBound | NotMeasurable]] = Field(
         default_factory=dict, description="Surface -> kind of canary -> what one run proves; empty without canaries."
     )
@@ -171,15 +227,3 @@ class AuditResult(_Result):
     def read(cls, folder: Path) -> AuditResult:
         """Read `audit.json` of an audit artifact."""
         return cls.model_validate_json((folder / "audit.json").read_text(encoding="utf-8"))
-
-
-class OneRunBound(_Result):
-    """Lower bound on epsilon from guessing the coins of the canaries of one run (`tckr.metrics.one_run`)."""
-
-    value: float = Field(ge=0, description="0 when the guesses show nothing.")
-    confidence: float = Field(description="Of this bound alone, not of the largest of several.")
-    delta: float
-    num_canaries: int = Field(description="Records put in or left out by a fair coin each.")
-    guesses: int = Field(description="Canaries guessed for this value; abstained from the rest. Best of a declared few.")
-    correct: int = Field(description="Right guesses among them.")
-    method: str

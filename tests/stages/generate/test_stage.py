@@ -9,6 +9,7 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from tckr.data.images import ImageSet, load_images
 from tckr.data.shards import list_shards, read_columns
@@ -142,3 +143,18 @@ def test_unfitting_image_size_is_a_user_error(tmp_path: Path, inputs: dict[str, 
 
 def test_seeds_of_another_run_draw_other_images(tmp_path: Path, inputs: dict[str, Path]) -> None:
     assert grey_levels_apart(generate(tmp_path / "a", inputs, seed=0), generate(tmp_path / "b", inputs, seed=1)) > 5
+
+
+def test_redrawing_changes_those_images_and_no_bit_of_the_others(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    before = generate(tmp_path / "before", inputs)
+    after = generate(tmp_path / "after", inputs, CONFIG.model_copy(update={"redraw": [1, 9]}))
+    changed = np.flatnonzero((before.images != after.images).any(axis=(1, 2, 3)))
+    assert changed.tolist() == [1, 9]
+    assert after.ids.tolist() == before.ids.tolist()
+
+
+def test_the_same_redrawn_images_are_the_same_settings_and_negative_ones_are_refused() -> None:
+    assert GenerateConfig(redraw=[9, 1]) == GenerateConfig(redraw=[1, 9])
+    assert GenerateConfig().redraw == []
+    with pytest.raises(ValidationError, match="greater than or equal to 0"):
+        GenerateConfig(redraw=[-1])

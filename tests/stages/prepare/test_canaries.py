@@ -138,6 +138,13 @@ def test_canaries_and_their_wrong_labels_follow_the_pictures_and_the_seed_not_th
     assert drawn(records, 20, seed=1) != found
 
 
+def test_the_place_of_a_record_in_the_pool_decides_nothing() -> None:
+    pool = split(staged([40, 30, 20])).pool
+    forth, back = (draw_canaries(order, num_canaries=20, num_classes=3, seed=0) for order in (pool, pool[::-1]))
+    assert forth[0] == back[0][::-1]
+    assert (forth[1] == back[1][::-1]).all()
+
+
 def test_more_canaries_are_more_of_the_same() -> None:
     few, many = drawn(staged([40, 30, 20]), 10), drawn(staged([40, 30, 20]), 30)
     assert len(few) == 10

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tckr.stages.audit.config import AuditConfig
+from tckr.stages.audit.canaries import CanaryBounds, canary_bounds, canary_scores
+from tckr.stages.audit.config import MIN_REFERENCE_RUNS, AuditConfig
 from tckr.stages.audit.evidence import MODELS, SURFACES, Evidence, Predictions
 from tckr.stages.audit.questions import Answers
 
@@ -14,7 +15,7 @@ CONTROLS = ("null", "positive")
 BASE = "base"
 """The unadapted generator: what it makes of a record, an attacker knows without us."""
 
-TARGET = "0"
+CANARY_SURFACES = ("adapter", "teacher", "student")
 
 
 def assemble(
@@ -41,8 +42,9 @@ def assemble(
         test: model -> predictions on the test split.
     """
     ordinary = canaries == 0
-    runs = [str(run) for run in range(len(answers)) if str(run) in answers]
-    answers = {run: relative_to_base(columns, answers[BASE]) for run, columns in answers.items() if run != BASE}
+    runs = runs_of(answers)
+    if len(runs) <= MIN_REFERENCE_RUNS:
+        runs = []  # a target without references is asked for its canaries only
     measured = [signal for signals in SURFACES.values() for signal in signals] if runs else []
     signals = {signal: stack(answers, runs, signal)[:, ordinary] for signal in measured}
     return Evidence(
@@ -62,9 +64,32 @@ def assemble(
     )
 
 
-def relative_to_base(columns: Answers, base: Answers) -> Answers:
+def relative_to_base(answers: Mapping[str, Answers]) -> dict[str, Answers]:
     """Return the answers with the adapter's loss taken relative to that of the base model at the same noise."""
-    return {name: values - base[name] if name in base else values for name, values in columns.items()}
+    base = answers.get(BASE, {})
+    return {
+        run: {name: values - base[name] if name in base else values for name, values in columns.items()}
+        for run, columns in answers.items()
+        if run != BASE
+    }
+
+
+def runs_of(answers: Mapping[str, Answers]) -> list[str]:
+    """Return the names of the target and its reference runs, the target first."""
+    return [str(run) for run in range(len(answers)) if str(run) in answers]
+
+
+def canary_findings(
+    config: AuditConfig, answers: Mapping[str, Answers], membership: np.ndarray, canaries: np.ndarray
+) -> CanaryBounds:
+    """Return what the canaries of the target prove about its Teacher, Student and adapter."""
+    runs = runs_of(answers)
+    scores = {
+        surface: canary_scores(signals, membership[: len(signals)], canaries)
+        for surface in CANARY_SURFACES
+        for signals in [stack(answers, runs, SURFACES[surface][0])]
+    }
+    return canary_bounds(scores, membership[0], canaries, config.confidence, config.delta)
 
 
 def stack(answers: Mapping[str, Answers], runs: Sequence[str], signal: str) -> np.ndarray:

@@ -9,6 +9,9 @@ from pydantic import Field
 from tckr.data.card import MEMBERSHIP_ROWS
 from tckr.stages.config_base import StageConfig
 
+MIN_REFERENCE_RUNS = 2
+"""With fewer, membership is not measured: one fixes a threshold on the other, and a spread needs two."""
+
 Depth = Literal["teacher", "distill", "full"]
 ScorerName = Literal[
     "global_threshold",

@@ -8,7 +8,6 @@ import numpy as np
 
 from tckr.data.images import ImageSet
 from tckr.models.classifiers import Classifier, class_columns, predict_logits
-from tckr.stages.audit.evidence import RecordAnswers
 from tckr.stages.audit.signals import Signal
 from tckr.stages.audit.views import views
 
@@ -23,8 +22,8 @@ def record_answers(
     flip: bool,
     batch_size: int,
     advance: Callable[[int], None],
-) -> RecordAnswers:
-    """Return the signal of every record averaged over its views, and whether the unmoved one was classified rightly."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return every record's signal averaged over its views, float64 [N], and whether the unmoved one was right, bool [N]."""
     columns = class_columns(classifier.class_names, class_names)
     signals, correct = np.empty(len(records)), np.empty(len(records), dtype=bool)
     for start in range(0, len(records), batch_size):
@@ -37,4 +36,4 @@ def record_answers(
         signals[rows] = np.mean([signal(each, labels) for each in logits], axis=0)
         correct[rows] = logits[0].argmax(axis=1) == labels
         advance(len(labels))
-    return RecordAnswers(signals, correct)
+    return signals, correct

@@ -87,10 +87,10 @@ class Question:
     looks: Callable[[SignalConfig], int]
 
 
-def ask_model(asked: Asked, name: str) -> Answers:
+def ask_model(asked: Asked, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return a classifier's logit-scaled confidence in every record's label, and whether it was right."""
     settings = asked.settings
-    answers = record_answers(
+    return record_answers(
         asked.classifier(name),
         asked.records,
         asked.class_names,
@@ -100,24 +100,23 @@ def ask_model(asked: Asked, name: str) -> Answers:
         batch_size=asked.batch_size,
         advance=asked.advance,
     )
-    return {"signal": answers.signals, "correct": answers.correct}
 
 
 def ask_teacher(asked: Asked) -> Answers:
     """Ask the Teacher about every record."""
-    answers = ask_model(asked, "teacher")
-    return {"teacher": answers["signal"], "teacher_correct": answers["correct"]}
+    signals, correct = ask_model(asked, "teacher")
+    return {"teacher": signals, "teacher_correct": correct}
 
 
 def ask_student(asked: Asked) -> Answers:
     """Ask the Student about every record."""
-    answers = ask_model(asked, "student")
-    return {"student": answers["signal"], "student_correct": answers["correct"]}
+    signals, correct = ask_model(asked, "student")
+    return {"student": signals, "student_correct": correct}
 
 
 def ask_attacker(asked: Asked) -> Answers:
     """Ask the student that an attacker trained on the released images and soft labels."""
-    return {"soft_labels": ask_model(asked, "attacker")["signal"]}
+    return {"soft_labels": ask_model(asked, "attacker")[0]}
 
 
 def ask_student_indirectly(asked: Asked) -> Answers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -12,14 +13,19 @@ from tckr.data.images import ImageSet, load_images
 from tckr.data.lock import check_test_split
 from tckr.data.shards import write_whole
 from tckr.engine.step import StepContext
+from tckr.metrics.copies import FeatureSet, measure_copies
+from tckr.metrics.results import CopiesResult
 from tckr.models.classifiers import class_columns, load_classifier, predict_logits
 from tckr.stages.audit.answers import read_answers, write_answers
-from tckr.stages.audit.collection import assemble
+from tckr.stages.audit.collection import assemble, canary_findings, relative_to_base
 from tckr.stages.audit.config import AuditConfig, SignalConfig
 from tckr.stages.audit.evidence import MODELS, Evidence, Predictions
 from tckr.stages.audit.questions import QUESTIONS, Answers, Asked
 from tckr.stages.audit.tables import write_scores
 from tckr.stages.audit.verdict import judge
+
+RUN = "signals."
+"""Begins the name of an input that holds the answers of a run."""
 
 
 def ask(config: SignalConfig, context: StepContext) -> None:
@@ -52,10 +58,17 @@ def ask(config: SignalConfig, context: StepContext) -> None:
 
 def run(config: AuditConfig, context: StepContext) -> None:
     """Fill the artifact. It is whole even when the verdict is `audit invalid`: `valid` in audit.json says so."""
-    evidence = collect(config, context)
+    data = context.inputs["data"]
+    runs = {name.removeprefix(RUN): read_answers(path) for name, path in context.inputs.items() if name.startswith(RUN)}
+    membership, canaries = np.array(read_membership(data)), read_canaries(data)
+    answers = relative_to_base(runs)
+    evidence = collect(config, context, answers, membership, canaries)
     result = judge(config, evidence)
-    if result.measured:
-        result = result.model_copy(update={"copies": copies(config, context)})
+    found = {
+        "copies": copies(config, context, membership[0], canaries == 0) if result.measured else None,
+        "canaries": canary_findings(config, answers, membership, canaries) if canaries.any() else {},
+    }
+    result = result.model_copy(update=found)
     write_scores(context.out / "scores.parquet", config, evidence)
     text = result.model_dump_json(indent=1) + "\n"
     write_whole(context.out / "audit.json", lambda path: path.write_text(text, encoding="utf-8"))
@@ -63,8 +76,10 @@ def run(config: AuditConfig, context: StepContext) -> None:
         context.log("warning", message=result.verdict)
 
 
-def collect(config: AuditConfig, context: StepContext) -> Evidence:
-    """Return the answers of all runs. This is the only place that opens the locked test split.
+def collect(
+    config: AuditConfig, context: StepContext, answers: Mapping[str, Answers], membership: np.ndarray, canaries: np.ndarray
+) -> Evidence:
+    """Return the evidence about all records but canaries. This is the only place that opens the locked test split.
 
     Raises:
         UserError: the test split is not the one that `prepare` locked.
@@ -72,21 +87,30 @@ def collect(config: AuditConfig, context: StepContext) -> Evidence:
     data = context.inputs["data"]
     check_test_split(data)
     test = load_images(data / "test", context.scratch)
-    answers = {
-        name.removeprefix("signals."): read_answers(folder)
-        for name, folder in context.inputs.items()
-        if name.startswith("signals.")
-    }
     return assemble(
         config,
         answers,
         class_names=read_card(data).class_names,
         labels=_in_order(load_images(data / "pool", context.scratch)).labels,
-        membership=np.array(read_membership(data)),
-        canaries=read_canaries(data),
+        membership=membership,
+        canaries=canaries,
         test_labels=test.labels,
         test={name: predictions_on_test(context, name, test) for name in MODELS},
     )
+
+
+def copies(config: AuditConfig, context: StepContext, members: np.ndarray, ordinary: np.ndarray) -> CopiesResult:
+    """Return how often the target's synthetic images are near-copies, as seen by a model that saw none of the records."""
+    features = load_classifier(context.inputs["features"] / "model").to(context.execution.torch_device())
+
+    def seen(images: ImageSet) -> FeatureSet:
+        batch_size = context.execution.inference_batch_size
+        return FeatureSet(predict_features(features, images.images, batch_size=batch_size), images.ids)
+
+    synthetic = seen(load_images(context.inputs["synthetic"] / "data", context.scratch, id_column="index"))
+    pool = seen(_in_order(load_images(context.inputs["data"] / "pool", context.scratch)))
+    inside, outside = (FeatureSet(pool.vectors[rows], pool.ids[rows]) for rows in (members & ordinary, ~members & ordinary))
+    return measure_copies(synthetic, inside, outside, confidence=config.confidence)
 
 
 def predictions_on_test(context: StepContext, name: str, test: ImageSet) -> Predictions:
@@ -106,7 +130,7 @@ def _in_order(pool: ImageSet) -> ImageSet:
 
 def _save(answers: Answers, path: Path) -> None:
     with path.open("wb") as file:  # a file object: numpy would add another suffix to a name
-        np.savez(file, **answers)
+        np.savez(file, allow_pickle=False, **answers)
 
 
 def _load(path: Path) -> Answers:

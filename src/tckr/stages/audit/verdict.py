@@ -8,16 +8,13 @@ from tckr.metrics.accuracy import accuracy_difference
 from tckr.metrics.estimate import Measured, NotMeasurable
 from tckr.metrics.membership import auc_difference
 from tckr.metrics.results import SHARED_GENERATOR, AuditResult, Control, Declared, Differences
-from tckr.stages.audit.config import AuditConfig
+from tckr.stages.audit.config import MIN_REFERENCE_RUNS, AuditConfig
 from tckr.stages.audit.controls import SEE_THE_IMAGES, controls
 from tckr.stages.audit.evidence import MODELS, SURFACES, Evidence
 from tckr.stages.audit.packages import packages
 from tckr.stages.audit.scorers import SCORERS
 from tckr.stages.audit.surfaces import surface_result, usable_scorers
 from tckr.stages.audit.views import num_queries
-
-MIN_REFERENCE_RUNS = 2
-"""One fixes a threshold on the other, and a spread needs two."""
 
 GENERATOR_LEAKS = (
     "the shared generator carries information about the target's members, which reference Students take for a property of "

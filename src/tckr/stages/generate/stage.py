@@ -54,6 +54,7 @@ def _plan(config: GenerateConfig, context: StepContext, adapter: dict[str, Any])
         prompt_form=adapter["prompt_form"],
         descriptions=adapter["descriptions"],
         root_seed=context.seed,
+        redraw=config.redraw,
     )
 
 
