@@ -14,37 +14,12 @@ import pytest
 from tckr.errors import UserError
 from tckr.metrics.results import AuditResult
 from tckr.stages.audit.config import AuditConfig
-from tckr.stages.audit.evidence import Evidence, Predictions
 from tckr.stages.audit.given import as_judged, judge_given, read_given
 from tckr.stages.audit.tables import write_scores
 from tckr.stages.audit.verdict import judge
-from tests.stages.audit.worlds import membership, signals
+from tests.stages.audit.worlds import evidence, membership, signals
 
 RUNS, RECORDS = 6, 240
-
-
-def our_evidence(*, depth: str = "distill", generator_leak: float = 0.0) -> Evidence:
-    """Return evidence as our own audit collects it: every signal, controls, predictions, labels, a leaking Teacher."""
-    generator = np.random.default_rng(0)
-    members = membership(generator, RUNS, RECORDS)
-    found = {name: signals(generator, members, 1.0) for name in ("teacher", "student", "student_indirect", "soft_labels")}
-    for name in ("student", "student_indirect", "soft_labels"):
-        found[name] += generator_leak * members[0]
-    above = {name: signals(generator, members, 0.5) for name in ("captions", "adapter", "images", "images_pixels")}
-    found |= above if depth == "full" else {name: values[:1] for name, values in above.items()}
-    asked = [name for name, values in found.items() if len(values) > 1]
-    memorized = {name: found[name].mean(axis=0) + 5 * members[0] + generator.normal(size=RECORDS) for name in asked}
-    predictions = Predictions(np.zeros(50, dtype=np.int64), np.full(50, 0.9))
-    return Evidence(
-        class_names=["cat", "dog"],
-        labels=generator.integers(2, size=RECORDS),
-        members=members,
-        signals=found,
-        correct={name: found[name] > 0 for name in ("teacher", "student")},
-        controls={"null": {name: found[name].mean(axis=0) for name in asked}, "positive": memorized},
-        test_labels=np.zeros(50, dtype=np.int64),
-        test={"teacher": predictions, "student": predictions},
-    )
 
 
 def privacy_numbers(result: AuditResult) -> dict[str, Any]:
@@ -63,9 +38,9 @@ def privacy_numbers(result: AuditResult) -> dict[str, Any]:
 @pytest.mark.parametrize("leak", [0.0, 6.0])
 def test_our_own_table_gives_the_numbers_of_our_own_audit(tmp_path: Path, depth: str, scorer: str, leak: float) -> None:
     config = AuditConfig(depth=depth, scorer=scorer)
-    evidence = our_evidence(depth=depth, generator_leak=leak)
-    write_scores(tmp_path / "scores.parquet", config, evidence)
-    ours, theirs = judge(config, evidence), judge_given(AuditConfig(scorer=scorer), *read_given(tmp_path / "scores.parquet"))
+    found = evidence(depth=depth, generator_leak=leak, num_references=5, records=240)
+    write_scores(tmp_path / "scores.parquet", config, found)
+    ours, theirs = judge(config, found), judge_given(AuditConfig(scorer=scorer), *read_given(tmp_path / "scores.parquet"))
     assert privacy_numbers(theirs) == privacy_numbers(ours)
     assert theirs.generator_leaks == (leak > 0 and depth == "distill")
     assert theirs.declared == ours.declared.model_copy(update={"num_test": 0, "num_queries": 0})
@@ -110,11 +85,11 @@ def test_order_of_rows_and_kind_of_ids_change_nothing(tmp_path: Path) -> None:
     names = np.array([f"image-{record:04d}.png" for record in range(RECORDS)])
     named = ordered.set_column(1, "record", pa.array(names[ordered.column("record").to_numpy()]).dictionary_encode())
     shuffled = named.take(np.random.default_rng(0).permutation(len(named)))
-    evidence, _ = read_given(write(tmp_path, shuffled))
-    assert evidence.records is not None
-    assert evidence.records.tolist() == names.tolist()
-    assert (evidence.members == members).all()
-    assert (evidence.signals["model"] == values).all()
+    found, _ = read_given(write(tmp_path, shuffled))
+    assert found.records is not None
+    assert found.records.tolist() == names.tolist()
+    assert (found.members == members).all()
+    assert (found.signals["model"] == values).all()
 
 
 def test_surfaces_labels_and_controls_of_arrays_are_judged(tmp_path: Path) -> None:
@@ -145,10 +120,10 @@ def test_surfaces_and_signals_of_rows_keep_their_order_and_the_first_signal_is_d
         table(members, values + shift, surface=[surface] * values.size, signal=[signal] * values.size)
         for shift, (surface, signal) in enumerate([("weights", "loss"), ("api", "margin"), ("api", "loss")])
     ]
-    evidence, _ = read_given(write(tmp_path, pa.concat_tables(parts)))
-    assert evidence.surfaces == {"weights": ("weights: loss",), "api": ("api: margin", "api: loss")}
-    assert evidence.signals["api: loss"] == pytest.approx(values + 2)
-    result = judge_given(AuditConfig(), evidence, "")
+    found, _ = read_given(write(tmp_path, pa.concat_tables(parts)))
+    assert found.surfaces == {"weights": ("weights: loss",), "api": ("api: margin", "api: loss")}
+    assert found.signals["api: loss"] == pytest.approx(values + 2)
+    result = judge_given(AuditConfig(), found, "")
     assert result.surfaces["api"].signal == "api: margin"
     assert set(result.surfaces["api"].other_signals) == {"api: loss"}
 
@@ -156,10 +131,10 @@ def test_surfaces_and_signals_of_rows_keep_their_order_and_the_first_signal_is_d
 def test_rows_of_negative_runs_are_controls_whatever_they_say_of_members(tmp_path: Path) -> None:
     members, values = small_world()
     null = table(members[:1] & False, values[:1] - 1).set_column(0, "run", pa.array([-1] * RECORDS))
-    evidence, _ = read_given(write(tmp_path, pa.concat_tables([null, table(members, values)])))
-    assert (evidence.members == members).all()
-    assert evidence.controls["null"]["model"] == pytest.approx(values[0] - 1)
-    assert set(evidence.controls) == {"null"}
+    found, _ = read_given(write(tmp_path, pa.concat_tables([null, table(members, values)])))
+    assert (found.members == members).all()
+    assert found.controls["null"]["model"] == pytest.approx(values[0] - 1)
+    assert set(found.controls) == {"null"}
 
 
 def test_verdict_says_which_controls_were_not_given_and_the_others_are_made(tmp_path: Path) -> None:
@@ -172,9 +147,9 @@ def test_verdict_says_which_controls_were_not_given_and_the_others_are_made(tmp_
 
 
 def test_verdict_names_the_surfaces_that_lack_a_control(tmp_path: Path) -> None:
-    config, evidence = AuditConfig(), our_evidence()
-    del evidence.controls["positive"]["soft_labels"]  # type: ignore[attr-defined]
-    write_scores(tmp_path / "scores.parquet", config, evidence)
+    config, found = AuditConfig(), evidence(num_references=5)
+    del found.controls["positive"]["soft_labels"]  # type: ignore[attr-defined]
+    write_scores(tmp_path / "scores.parquet", config, found)
     result = judge_given(config, *read_given(tmp_path / "scores.parquet"))
     assert result.verdict.endswith("; not given, so not checked: positive control (soft_labels)")
 
@@ -191,13 +166,13 @@ def test_a_written_table_keeps_ids_and_adds_the_score_of_the_declared_attack(tmp
     members, values = small_world()
     ids = 7 * np.arange(RECORDS) + 100
     given = table(members, values)
-    evidence, depth = read_given(write(tmp_path, given.set_column(1, "record", pa.array(np.tile(ids, RUNS)))))
+    found, depth = read_given(write(tmp_path, given.set_column(1, "record", pa.array(np.tile(ids, RUNS)))))
     config = AuditConfig(scorer="global_threshold")
-    write_scores(tmp_path / "again.parquet", as_judged(config, depth), evidence, depth=depth)
+    write_scores(tmp_path / "again.parquet", as_judged(config, depth), found, depth=depth)
     again = pq.read_table(tmp_path / "again.parquet").to_pydict()
     assert again["record"][:RECORDS] == ids.tolist()
     assert again["score"][:RECORDS] == values[0].tolist()
-    assert judge_given(config, *read_given(tmp_path / "again.parquet")) == judge_given(config, evidence, depth)
+    assert judge_given(config, *read_given(tmp_path / "again.parquet")) == judge_given(config, found, depth)
 
 
 def with_cell(given: pa.Table, name: str, value: Any, row: int = 300) -> pa.Table:
