@@ -35,7 +35,6 @@ from tckr.stages.audit.budget import (
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS, Depth
 from tckr.training.config import TrainingConfig
 
-
 OTHER_COLUMNS = 4
 """Of a table of answers, beside one per question: the record's number, a second distance, and who was classified rightly."""
 
@@ -161,7 +160,7 @@ def _print(settings: Settings, found: Measurements, console: Console) -> None:
         f"runs: AUC of the target, {level:.0%} interval {width:.3f} wide; TPR down to an FPR of "
         f"{smallest_rate(found.num_others):.2%}. Widths are those to expect where nothing leaks.",
         table,
-        f"* as configured. Time is that of training and asking, judging apart; estimated, not measured: {', '.join(shares)}.",
+        f"* as configured. Time is that of training and asking, without judging; estimated parts: {', '.join(shares)}.",
     ]
     for line in lines:
         console.print(line)

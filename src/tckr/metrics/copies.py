@@ -21,8 +21,8 @@ of the cases by world, 95 % on average (excess and closer alike); without the de
 
 **What this does not say.**
 
-- The features must come from a model that saw neither set (or pixels). A classifier trained on the members packs them more
-  tightly than the hold-out records, which looks like copying.
+- The features should be pixels or come from a model that saw neither set: one trained on the members may place them unlike
+  hold-out records, and the two sets are then no longer exchangeable, as the intervals take them to be.
 - There is one tau for the whole space. Where real images are dense (blank ones, easy classes) chance nearness is common and
   a copy does not stand out; where they are sparse only faithful copies are near.
 - One record copied a hundred times is one observation: the excess keeps a wide interval; the flagged images show it.

@@ -26,7 +26,7 @@ from tests.stages.audit.worlds import membership, signals
 
 
 def test_spread_of_one_run_is_that_of_the_rank_sum() -> None:
-    # 1 member among 3 records: its AUC is 0, 1/2 or 1, each with probability 1/3; the variance is 1/6 = (3 + 1) / (12 * 1 * 2).
+    # 1 member among 3 records: AUC 0, 1/2 or 1, each with probability 1/3; the variance is 1/6 = (3 + 1) / (12 * 1 * 2).
     assert auc_spread(1, 2) ** 2 == pytest.approx(np.var([0, 0.5, 1]))
     assert target_width(1, 2, 0.95) == pytest.approx(2 * 1.959964 * (1 / 6) ** 0.5)
 
@@ -81,7 +81,7 @@ def test_asking_is_estimated_by_forward_passes() -> None:
 
 
 def test_bill_by_hand() -> None:
-    """Ten runs of 3 + 1 s and once 8 s that were guessed: 48 s; the 3 s were measured with four threads, a worker has two."""
+    """Ten runs of 3 + 1 s and once 8 s, guessed: 48 s; the 3 s were measured with four threads, a worker has two."""
     steps = Repeated(per_run=[step(3, 100, 4), step(1, 10, 2)], once=[step(8, 5, 1, measured=False)])
     found = bill(steps, 10, workers=4, threads=2)
     assert found.fastest == pytest.approx(48 / 4)

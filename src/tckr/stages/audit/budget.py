@@ -1,6 +1,6 @@
 """What reference runs cost and what they buy: arithmetic on measured seconds and bytes. Knows no pipeline and no file.
 
-Widths are those to expect where nothing leaks, which is where they matter: leakage makes the interval of the target narrower.
+Widths are those to expect where nothing leaks; leakage makes the interval of the target narrower.
 """
 
 from __future__ import annotations

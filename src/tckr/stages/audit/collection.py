@@ -45,14 +45,14 @@ def assemble(
     runs = runs_of(answers)
     if len(runs) <= MIN_REFERENCE_RUNS:
         runs = []  # a target without references is asked for its canaries only
-    measured = [signal for signals in SURFACES.values() for signal in signals] if runs else []
+    measured = [signal for signals in SURFACES.values() for signal in signals if runs and signal in answers[runs[0]]]
     signals = {signal: stack(answers, runs, signal)[:, ordinary] for signal in measured}
     return Evidence(
         class_names=class_names,
         labels=labels[ordinary],
         members=membership[: max(1, len(runs))][:, ordinary],
         signals=signals,
-        correct={model: stack(answers, runs, f"{model}_correct")[:, ordinary] for model in MODELS if runs},
+        correct={model: stack(answers, runs, f"{model}_correct")[:, ordinary] for model in MODELS if model in signals},
         controls={
             name: {signal: answers[name][signal][ordinary] for signal in measured if signal in answers[name]}
             for name in CONTROLS
@@ -87,6 +87,7 @@ def canary_findings(
     scores = {
         surface: canary_scores(signals, membership[: len(signals)], canaries)
         for surface in CANARY_SURFACES
+        if SURFACES[surface][0] in answers[runs[0]]
         for signals in [stack(answers, runs, SURFACES[surface][0])]
     }
     return canary_bounds(scores, membership[0], canaries, config.confidence, config.delta)

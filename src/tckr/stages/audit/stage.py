@@ -16,6 +16,7 @@ from tckr.engine.step import StepContext
 from tckr.metrics.copies import FeatureSet, measure_copies
 from tckr.metrics.results import CopiesResult
 from tckr.models.classifiers import class_columns, load_classifier, predict_logits
+from tckr.models.classifiers.features import predict_features
 from tckr.stages.audit.answers import read_answers, write_answers
 from tckr.stages.audit.collection import assemble, canary_findings, relative_to_base
 from tckr.stages.audit.config import AuditConfig, SignalConfig
