@@ -50,6 +50,7 @@ class Evidence:
         class_names: index = label.
         labels: int64 [N], of the pool.
         members: the membership matrix, bool [R, N], row 0 the target's.
+        records: ids [N] by which the score table names the records, int64 or str; None = 0 to N - 1.
         surfaces: surface -> its signals, the declared one first; those without signals were not measured.
         signals: signal -> float64 [R, N], higher = rather a member; one row where no run repeated what it looks at.
         correct: model -> bool [R, N], whether its prediction of the record was right; for parity.
@@ -62,6 +63,7 @@ class Evidence:
     class_names: Sequence[str]
     labels: np.ndarray
     members: np.ndarray
+    records: np.ndarray | None = None
     surfaces: Mapping[str, Sequence[str]] = field(default_factory=lambda: SURFACES)
     signals: Mapping[str, np.ndarray] = field(default_factory=dict)
     correct: Mapping[str, np.ndarray] = field(default_factory=dict)

@@ -22,8 +22,9 @@ from tckr.models.diffusion.load import load_generator
 from tckr.stages.audit.captions import count_among, prompts_of, read_adapter
 from tckr.stages.audit.config import SignalConfig
 from tckr.stages.audit.denoising import denoising_losses
-from tckr.stages.audit.queries import num_queries, record_answers
+from tckr.stages.audit.queries import record_answers
 from tckr.stages.audit.signals import logit_confidence
+from tckr.stages.audit.views import num_queries
 
 Answers = dict[str, np.ndarray]
 """Column name -> one value per record, [N]."""

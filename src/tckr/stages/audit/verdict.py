@@ -12,9 +12,9 @@ from tckr.stages.audit.config import MIN_REFERENCE_RUNS, AuditConfig
 from tckr.stages.audit.controls import SEE_THE_IMAGES, controls
 from tckr.stages.audit.evidence import MODELS, SURFACES, Evidence
 from tckr.stages.audit.packages import packages
-from tckr.stages.audit.queries import num_queries
 from tckr.stages.audit.scorers import SCORERS
 from tckr.stages.audit.surfaces import surface_result, usable_scorers
+from tckr.stages.audit.views import num_queries
 
 GENERATOR_LEAKS = (
     "the shared generator carries information about the target's members, which reference Students take for a property of "
@@ -47,7 +47,7 @@ def judge(config: AuditConfig, evidence: Evidence) -> AuditResult:
         measured=not reason,
         reason=reason,
         valid=not reason and not failed,
-        verdict=f"not measured: {reason}" if reason else _verdict(failed, unmeasured),
+        verdict=f"not measured: {reason}" if reason else _verdict(failed, unmeasured, missing_controls(evidence)),
         declared=_declared(config, evidence),
         surfaces=surfaces,
         differences=differences(config, evidence) if evidence.test else None,
@@ -60,8 +60,23 @@ def _places(checks: Iterable[Control]) -> list[str]:
     return list(dict.fromkeys(f"{check.name} ({check.surface})" for check in checks))
 
 
-def _verdict(failed: list[str], unmeasured: list[str]) -> str:
+def missing_controls(evidence: Evidence) -> list[str]:
+    """Return the control runs that the evidence does not have, with the surfaces where only some lack it."""
+    declared = {surface: evidence.signals_of(surface)[0] for surface in evidence.measured_surfaces}
+    referenced = {surface: signal for surface, signal in declared.items() if evidence.has_references(signal)}
+    found = []
+    for control in ("null", "positive"):
+        asked = evidence.controls.get(control, {})
+        lacking = [surface for surface, signal in referenced.items() if signal not in asked]
+        if lacking:
+            found.append(f"{control} control" + (f" ({', '.join(lacking)})" if len(lacking) < len(referenced) else ""))
+    return found
+
+
+def _verdict(failed: list[str], unmeasured: list[str], missing: list[str]) -> str:
     verdict = f"audit invalid: {', '.join(failed)}" if failed else "audit valid"
+    if missing:
+        verdict += f"; not given, so not checked: {', '.join(missing)}"
     return verdict + (f"; not measurable with so few reference runs: {', '.join(unmeasured)}" if unmeasured else "")
 
 

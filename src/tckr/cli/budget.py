@@ -1,0 +1,182 @@
+"""`tckr audit --plan`: make one run, then print what reference runs would cost and buy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from tckr.cli.run import execute
+from tckr.cli.status import is_reference
+from tckr.config import Settings
+from tckr.data.card import EVERY_RECORD, read_canaries, read_membership
+from tckr.engine.step import Step
+from tckr.engine.store import Store
+from tckr.errors import UserError
+from tckr.pipeline import pipeline
+from tckr.running import plan
+from tckr.stages.adapt.config import AdaptConfig
+from tckr.stages.audit.budget import (
+    Bill,
+    Cost,
+    Repeated,
+    after,
+    asking,
+    bill,
+    mean_width,
+    numbers_to_compare,
+    smallest_rate,
+    target_width,
+)
+from tckr.stages.audit.config import MIN_REFERENCE_RUNS, Depth
+from tckr.training.config import TrainingConfig
+
+OTHER_COLUMNS = 4
+"""Of a table of answers, beside one per question: the record's number, a second distance, and who was classified rightly."""
+
+
+def plan_audit(settings: Settings) -> None:
+    """Bring the target run up to its Student, then print a table of what reference runs cost and buy.
+
+    Raises:
+        UserError: the settings leave no non-members, so that nothing could be measured.
+    """
+    if settings.prepare.audit_holdout == 0:
+        raise UserError("prepare.audit_holdout=0 leaves no non-members, so there is no audit to plan; set it, e.g. to 0.5")
+    execute(settings, "distill")
+    _print(settings, Measurements.of(settings), Console(highlight=False))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurements:
+    """What the target run took, stage by stage.
+
+    Attributes:
+        settings: of the run.
+        store: where its artifacts are.
+        target: stage -> the step of the target run.
+        num_members, num_others: records of the target's audit.
+    """
+
+    settings: Settings
+    store: Store
+    target: Mapping[str, Step]
+    num_members: int
+    num_others: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Measurements:
+        """Read what is known of the target run, which must be whole up to its Student."""
+        store = Store(settings.execution.store)
+        target = {step.stage: step for step in plan(settings, "distill")}
+        data = store.folder(target["prepare"])
+        members = np.array(read_membership(data)[0])[read_canaries(data) == 0]
+        return cls(
+            settings=settings,
+            store=store,
+            target=target,
+            num_members=int(members.sum()),
+            num_others=int((~members).sum()),
+        )
+
+    def cost(self, step: Step) -> Cost:
+        """Return what `step` takes: as measured if it is whole, else after the target's step of the same stage."""
+        if self.store.has(step):
+            return self._whole(step)
+        if step.stage == "audit":
+            return self._asking(step)
+        like = self.target[step.stage]
+        factor = self._length(step) / max(1, self._length(like))
+        return after(self._whole(like), factor, same_settings=step.config == like.config)
+
+    def _whole(self, step: Step) -> Cost:
+        manifest = self.store.manifest(step)
+        num_bytes, threads = sum(manifest["files"].values()), manifest["computed_on"]["threads"]
+        return Cost(seconds=manifest["seconds"], num_bytes=num_bytes, threads=threads, measured=True)
+
+    def _length(self, step: Step) -> float:
+        """Return how long a step works, in a unit of its stage: optimizer steps, epochs, images."""
+        if isinstance(step.config, AdaptConfig):
+            return step.config.num_steps(self.num_members)
+        if isinstance(step.config, TrainingConfig):
+            return step.config.epochs
+        return self.num_members + self.num_others * (step.run == EVERY_RECORD)
+
+    def _asking(self, step: Step) -> Cost:
+        """Return the estimated cost of asking a run all that its own artifacts can answer."""
+        from tckr.stages.audit.questions import QUESTIONS  # loads torch
+
+        records, generate = self.num_members + self.num_others, self.settings.generate
+        images = max(1, round(generate.cardinality * self.num_members))
+        asked = {name: question for name, question in QUESTIONS.items() if set(question.needs) <= set(step.inputs)}
+        looks = {name: question.looks(self.settings.audit) * records for name, question in asked.items()}
+        features = sum(images for question in asked.values() if "features" in question.needs)
+        return asking(
+            self._whole(self.target["label"]),
+            self._whole(self.target["generate"]),
+            images=images,
+            passes=generate.steps * (2 if generate.guidance_scale > 1 else 1),
+            denoisings=looks.pop("adapter", 0),
+            looks=sum(looks.values()) + features,
+            num_bytes=8 * records * (len(asked) + OTHER_COLUMNS),
+        )
+
+    def repeated(self, depth: Depth) -> Repeated:
+        """Return the costs of all steps that reference runs and controls add at `depth`."""
+        config = self.settings.run_config()
+        audit = config.audit.model_copy(update={"depth": depth, "num_reference_runs": MIN_REFERENCE_RUNS})
+        by_run: dict[str, list[Cost]] = {}
+        for step in pipeline(config.model_copy(update={"audit": audit})):
+            if is_reference(step):
+                by_run.setdefault(step.name.rsplit(".", 1)[1], []).append(self.cost(step))
+        others = [run for run in by_run if run == "0" or not run.isdigit()]
+        return Repeated(per_run=by_run["1"], once=[cost for run in others for cost in by_run[run]])
+
+    def bill(self, steps: Repeated, num_runs: int) -> Bill:
+        """Return what `num_runs` reference runs cost on this machine."""
+        workers = self.settings.execution.num_workers(num_runs)
+        return bill(steps, num_runs, workers=workers, threads=self.settings.execution.threads_for(workers))
+
+
+def _print(settings: Settings, found: Measurements, console: Console) -> None:
+    configured, level = settings.audit, settings.audit.confidence
+    width = target_width(found.num_members, found.num_others, level)
+    workers = settings.execution.num_workers(configured.num_reference_runs)
+    depths: tuple[Depth, ...] = get_args(Depth)
+    steps = {depth: found.repeated(depth) for depth in depths}
+    table = Table("reference runs", "mean AUC, width", *depths)
+    for number in numbers_to_compare(configured.num_reference_runs):
+        chosen = {depth: configured.depth == depth and configured.num_reference_runs == number for depth in depths}
+        cells = [_cell(found.bill(steps[depth], number)) + " *" * chosen[depth] for depth in depths]
+        mean = mean_width(found.num_members, found.num_others, number, level)
+        table.add_row(str(number), f"{mean:.3f}", *cells)
+    shares = [f"{depth} {found.bill(steps[depth], configured.num_reference_runs).estimated:.0%}" for depth in depths]
+    lines = [
+        f"{found.num_members} members and {found.num_others} non-members; {workers} process(es) side by side. However many "
+        f"runs: AUC of the target, {level:.0%} interval {width:.3f} wide; TPR down to an FPR of "
+        f"{smallest_rate(found.num_others):.2%}. Widths are those to expect where nothing leaks.",
+        table,
+        f"* as configured. Time is that of training and asking, without judging; estimated parts: {', '.join(shares)}.",
+    ]
+    for line in lines:
+        console.print(line)
+
+
+def _cell(cost: Bill) -> str:
+    fast, slow = _duration(cost.fastest), _duration(cost.slowest)
+    return f"{fast}, {_size(cost.num_bytes)}" if fast == slow else f"{fast} to {slow}, {_size(cost.num_bytes)}"
+
+
+def _duration(seconds: float) -> str:
+    """Return for example `45 s`, `12 min`, `3.4 h`."""
+    units = ((86400, "days"), (3600, "h"), (60, "min"))
+    size, unit = next(((size, unit) for size, unit in units if seconds >= 2 * size), (1, "s"))
+    return f"{seconds / size:.2g} {unit}" if seconds < 100 * size else f"{seconds / size:.0f} {unit}"
+
+
+def _size(num_bytes: float) -> str:
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.0f} MB"

@@ -1,0 +1,122 @@
+"""`tckr audit --scores`: audit a table of scores and membership that came from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tckr.config import load_settings, run_name
+from tckr.data.shards import write_whole
+from tckr.engine.store import MANIFEST
+from tckr.errors import UserError
+from tckr.metrics.estimate import Estimate, Measured
+from tckr.metrics.results import AuditResult, SurfaceResult
+from tckr.stages.audit.config import AuditConfig
+from tckr.stages.audit.evidence import Evidence
+from tckr.stages.audit.given import as_judged, judge_given, read_given
+from tckr.stages.audit.tables import write_scores
+
+SETTINGS = ("audit.scorer", "audit.confidence", "audit.delta")
+TABLE_NAME = "scores.parquet"
+
+
+def audit_table(file: Path, overrides: Sequence[str], output: Path | None) -> AuditResult:
+    """Judge the table in `file`, write audit.json and the table with the attack's scores to `output`, print the findings.
+
+    Raises:
+        UserError: a table that cannot be audited, a setting that says nothing about a table, or a folder with other results.
+    """
+    config = _config(overrides)
+    folder = output or Path("runs") / f"audit-{run_name(file.stem)}"
+    evidence, depth = read_given(file)
+    _refuse_other(folder, file, evidence)
+    result = judge_given(config, evidence, depth)
+    write_scores(folder / TABLE_NAME, as_judged(config, depth), evidence, depth=depth)
+    text = result.model_dump_json(indent=1) + "\n"
+    write_whole(folder / "audit.json", lambda path: path.write_text(text, encoding="utf-8"))
+    _print(result, folder, Console(highlight=False))
+    return result
+
+
+def _config(overrides: Sequence[str]) -> AuditConfig:
+    for text in overrides:
+        if text.partition("=")[0] not in SETTINGS:
+            raise UserError(f"found {text!r} with --scores; expected {', '.join(f'{name}=...' for name in SETTINGS)}")
+    return load_settings(overrides=overrides).audit
+
+
+def _refuse_other(folder: Path, file: Path, evidence: Evidence) -> None:
+    """Raise when writing to `folder` would change an artifact, the table itself or the results of another table."""
+    table = folder / TABLE_NAME
+    if (folder / MANIFEST).exists() or (table.exists() and table.samefile(file)):
+        raise UserError(f"{folder} holds the table itself, or an artifact of a run; give another --output")
+    if table.exists() and not _says(table, evidence):
+        raise UserError(f"{folder} holds the audit of another table; give another --output, or remove that folder")
+
+
+def _says(table: Path, evidence: Evidence) -> bool:
+    try:
+        other, _ = read_given(table)
+    except UserError:
+        return False
+    return np.array_equal(other.members, evidence.members) and _equal(other.signals, evidence.signals)
+
+
+def _equal(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> bool:
+    return set(first) == set(second) and all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def _print(result: AuditResult, folder: Path, console: Console) -> None:
+    console.print(_table(result))
+    for control in result.controls:
+        if control.decides and not control.passed:
+            where = f"{control.name} ({control.surface}, {control.measure})"
+            console.print(f"{where}: found {control.found}; expected {control.expected}", markup=False, soft_wrap=True)
+    console.print(f"Privacy: {result.verdict}", style="green" if result.valid else "yellow", soft_wrap=True, markup=False)
+    console.print(f"results        {folder}", soft_wrap=True, markup=False)
+
+
+def _table(result: AuditResult) -> Table:
+    declared = result.declared
+    depth = f", depth {declared.depth}" if declared.depth else ""
+    table = Table(
+        title=f"{declared.num_members} members and {declared.num_non_members} non-members of the target; "
+        f"{declared.num_reference_runs} reference runs{depth}",
+        title_justify="left",
+    )
+    table.add_column("surface")
+    for name in result.surfaces:
+        table.add_column(escape(name))
+    columns = [_findings(surface, declared.confidence) for surface in result.surfaces.values()]
+    for name in columns[0]:
+        table.add_row(name, *(column[name] for column in columns))
+    return table
+
+
+def _findings(surface: SurfaceResult, confidence: float) -> dict[str, str]:
+    """Return what is printed of a surface, row by row."""
+    rates, alone = surface.tpr[surface.attack], surface.leave_one_out.get(surface.attack)
+    bound, strongest = surface.epsilon_lower_bound, surface.strongest
+    assert strongest is not None
+    return {
+        "attack": surface.attack,
+        f"AUC [{confidence:.0%}]": _short(surface.headline),
+        "TPR at 1 % FPR": _short(rates["0.01"]),
+        "TPR at 0.1 % FPR": _short(rates["0.001"]),
+        "AUC, mean over runs": _short(alone.mean if alone else None),
+        "epsilon at least": f"{bound.value:.2f}" if bound else "-",
+        "strongest attack": strongest.scorer
+        if strongest.signal == surface.signal
+        else f"{strongest.signal}, {strongest.scorer}",
+        "its AUC": _short(strongest.auc),
+    }
+
+
+def _short(measured: Measured | None) -> str:
+    """Return the number with its interval; why one is missing stands in audit.json."""
+    return str(measured) if isinstance(measured, Estimate) else "-" if measured is None else "not measurable"
