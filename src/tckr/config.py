@@ -50,14 +50,18 @@ class RunConfig(BaseModel):
     audit: AuditConfig = Field(default_factory=AuditConfig)
     report: ReportConfig = Field(default_factory=ReportConfig)
 
+    def reference(self) -> RunConfig:
+        """Return the settings of the audit's reference runs; which images to draw anew is about the target's alone."""
+        return self.model_copy(update={"generate": self.generate.model_copy(update={"redraw": []})})
+
     def null_control(self) -> RunConfig:
         """Return the settings of the audit's null control."""
-        return self.model_copy(update={"teach": self.teach.null_control()})
+        return self.reference().model_copy(update={"teach": self.teach.null_control()})
 
     def memorizing(self) -> RunConfig:
         """Return the settings of the audit's positive control."""
         changed = {name: getattr(self, name).memorizing() for name in ("adapt", "teach", "distill")}
-        return self.model_copy(update=changed)
+        return self.reference().model_copy(update=changed)
 
 
 class Settings(RunConfig):

@@ -149,6 +149,7 @@ def _reference_runs(config: RunConfig) -> list[Run]:
     if config.prepare.audit_holdout == 0 or config.audit.num_reference_runs < MIN_REFERENCE_RUNS:
         return []
     rows = range(1, config.audit.num_reference_runs + 1)
+    config = config.reference()
     return [Run(config=config, row=row, seed=derive_seed(config.seed, "run", row), name=str(row)) for row in rows]
 
 

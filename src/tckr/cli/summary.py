@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tckr.metrics.results import AuditResult
+from tckr.stages.report.leakage import surface_rows
 
 if TYPE_CHECKING:
     from tckr.running import RunResult
@@ -18,6 +20,8 @@ def print_summary(result: RunResult, console: Console) -> None:
     if "audit" in result.artifacts:
         audit = AuditResult.read(result.artifacts["audit"])
         console.print(_table(audit))
+        if audit.measured:
+            console.print(waterfall(audit))
         console.print(f"Privacy: {audit.verdict}", style="green" if audit.valid else "yellow", soft_wrap=True, markup=False)
     for name, path in _places(result).items():
         console.print(f"{name:<14} {path}", soft_wrap=True, markup=False)
@@ -47,6 +51,26 @@ def _table(audit: AuditResult) -> Table:
         table.add_row(f"membership AUC{limit}", *(str(surface.auc.get(declared.scorer, "-")) for surface in surfaces))
         table.add_row("AUC without references", *(str(surface.auc.get("global_threshold", "-")) for surface in surfaces))
         table.add_row(f"AOP{limit}", *(str(surface.aop) for surface in surfaces))
+    return table
+
+
+def waterfall(audit: AuditResult) -> Table:
+    """Return every release surface with the attack on it, its AUC and what that means; narrower than 100 columns."""
+    rows = surface_rows(audit)
+    weak = any(row.attack and not row.has_references for row in rows)
+    table = Table(
+        title="Leakage by release surface" + ("" if audit.valid else ": audit invalid, do not use"),
+        title_justify="left",
+        caption="* without reference runs: a weak attack, so a lower bound" if weak else None,
+        caption_justify="left",
+        style="" if audit.valid else "dim",
+        row_styles=[] if audit.valid else ["dim"],
+    )
+    for heading in ("surface", "attack", "AUC (0.5 = guessing)", "state"):
+        table.add_column(heading)
+    for row in rows:
+        attack = row.attack + ("*" if row.attack and not row.has_references else "")
+        table.add_row(*(escape(cell) for cell in (row.name, attack, row.auc.text, row.state)))
     return table
 
 

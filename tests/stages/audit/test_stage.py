@@ -212,7 +212,7 @@ def test_copies_of_members_are_found_by_a_model_that_saw_none(world: dict[str, P
     assert copies is not None
     members = np.load(world["data"] / MEMBERSHIP_NAME)[0]
     assert {flag.member for flag in copies.flagged} == set(np.flatnonzero(members[:9]))
-    assert all(flag.distance == pytest.approx(0, abs=1e-5) for flag in copies.flagged)
+    assert all(flag.member_distance == pytest.approx(0, abs=1e-5) for flag in copies.flagged)
 
 
 def test_canaries_are_judged_apart_from_the_other_records(

@@ -13,11 +13,12 @@ from tckr.stages.audit.controls import (
     null_confidence,
     on_reference_scale,
     parity,
+    planned_nulls,
     planted,
     positive,
     prediction_interval,
 )
-from tckr.stages.audit.evidence import Evidence, RecordAnswers
+from tckr.stages.audit.evidence import SURFACES, Evidence
 from tckr.stages.audit.scorers import SCORERS, Scorer
 from tckr.stages.audit.verdict import judge
 from tests.stages.audit.worlds import evidence
@@ -34,6 +35,7 @@ def test_sound_audit_is_valid_and_whole() -> None:
     for surface in (teacher, student):
         assert set(surface.auc) == set(surface.tpr) == set(surface.roc) == set(surface.leave_one_out) == set(SCORERS)
         assert set(surface.auc_by_class) == set(surface.per_class) == set("abcd")
+        assert surface.attack == AuditConfig().scorer
         assert np.sum(surface.confusion) == 200
         assert isinstance(surface.balanced_accuracy, Estimate)
         assert surface.epsilon_lower_bound is not None
@@ -50,7 +52,7 @@ def test_sound_audit_is_valid_and_whole() -> None:
 def test_strongest_says_that_it_was_chosen_on_the_labels() -> None:
     found = judge(AuditConfig(), evidence()).surfaces["teacher"]
     assert found.strongest is not None
-    assert found.strongest.note == "strongest of 5, chosen on the evaluation labels"
+    assert found.strongest.note == f"strongest of {len(SCORERS)}, chosen on the evaluation labels"
     assert found.strongest.auc == max(found.auc.values(), key=lambda each: each.value)  # type: ignore[union-attr]
 
 
@@ -68,11 +70,11 @@ def test_shared_generator_that_leaks_leaves_the_student_unmeasured_and_the_audit
     check = next(c for c in result.controls if c.name == "shared generator" and c.measure == "lira_offline_fixed_variance")
     assert isinstance(check.found, Estimate)
     assert check.found.high < 0.5
-    assert {check.surface for check in result.controls if check.name == "null"} == {"teacher"}
-    student = result.surfaces["student"]
-    assert set(student.auc) == {"global_threshold"}
-    assert isinstance(student.aop, NotMeasurable)
-    assert "shared generator" in student.aop.reason
+    for surface in ("student", "soft_labels"):  # both learned from the images
+        found = result.surfaces[surface]
+        assert set(found.auc) == {found.attack} == {"global_threshold"}
+        assert isinstance(found.aop, NotMeasurable)
+        assert "shared generator" in found.aop.reason
     assert isinstance(result.differences.auc, NotMeasurable)
     assert not judge(AuditConfig(), evidence(records=1200)).generator_leaks
 
@@ -88,10 +90,11 @@ def test_two_references_are_too_few_for_per_record_variances_and_for_parity() ->
     world = evidence(records=1200, num_references=2)
     assert not planted(AuditConfig(scorer="lira_online"), world, "teacher").passed
     assert planted(AuditConfig(), world, "teacher").passed
-    checks = parity(AuditConfig(), world, "teacher")
+    checks = parity(AuditConfig(), world)
+    assert checks
     assert all(isinstance(check.found, NotMeasurable) and not check.decides for check in checks)
     verdict = judge(AuditConfig(), world).verdict
-    assert verdict.endswith("; not measurable with so few reference runs: parity (teacher), parity (student)")
+    assert "; not measurable with so few reference runs: parity (" in verdict
 
 
 def test_pure_memorizer_scores_nearly_one() -> None:
@@ -106,8 +109,7 @@ def test_memorizer_that_the_attack_cannot_see_makes_the_audit_invalid() -> None:
 
 def test_memorizer_is_found_although_it_is_far_surer_of_everything_than_the_references() -> None:
     found = evidence(positive_shift=1.5, records=1200)
-    memorizer = found.controls["positive"].signals
-    overconfident = RecordAnswers(8 * memorizer + 30, found.controls["positive"].correct)
+    overconfident = {signal: 8 * values + 30 for signal, values in found.controls["positive"].items()}
     stretched = replace(found, controls={**found.controls, "positive": overconfident})
     check = positive(AuditConfig(), stretched, "teacher", "lira_offline_fixed_variance")
     assert check.passed
@@ -131,12 +133,14 @@ def test_membership_rows_that_determine_each_other_make_the_audit_invalid() -> N
     generator = np.random.default_rng(0)
     members = np.argsort(generator.random(sound.members.T.shape), axis=1).T < 4
     signals = generator.normal(size=members.shape) + 2 * members
-    constant = RecordAnswers(np.zeros(members.shape[1]), sound.controls["null"].correct)
+    constant = {"teacher": np.zeros(members.shape[1])}
     broken = replace(
         sound,
         members=members,
-        pool={name: RecordAnswers(signals, answers.correct) for name, answers in sound.pool.items()},
+        signals={"teacher": signals},
+        correct={},
         controls={"null": constant, "positive": constant},
+        test={},
     )
     assert ("null", "teacher") in failed(judge(AuditConfig(), broken))
 
@@ -154,8 +158,8 @@ def test_references_that_leak_nothing_do_not_spoil_the_positive_control() -> Non
 def test_true_nulls_pass_together_in_95_of_100() -> None:
     def passes(seed: int) -> bool:
         found = evidence(seed, records=200)
-        confidence = null_confidence(num_surfaces=2)
-        return all(null(found, surface, scorer, confidence).passed for surface in found.pool for scorer in SCORERS)
+        checks = planned_nulls(AuditConfig(), found)
+        return all(null(found, check, null_confidence(len(checks))).passed for check in checks)
 
     assert sum(passes(seed) for seed in range(100)) >= 88
 
@@ -165,18 +169,18 @@ def test_parity_covers_one_more_run_of_the_same_kind() -> None:
     inside = 0
     for _ in range(1000):
         *runs, target = generator.normal(0.9, 0.01, size=9)
-        low, high = prediction_interval([(mean, 1e-9) for mean in runs])
+        low, high = prediction_interval([(mean, 1e-9) for mean in runs], 0.99)
         inside += low <= target <= high
     assert 978 <= inside <= 998
 
 
 def test_parity_does_not_condemn_by_luck_of_equal_references() -> None:
-    low, high = prediction_interval([(1.0, 0.01**2)] * 8)
+    low, high = prediction_interval([(1.0, 0.01**2)] * 8, 0.99)
     assert low < 0.99 < high
 
 
 def without_membership(found: Evidence, rows: int) -> Evidence:
-    return replace(found, members=found.members[:rows], pool={}, controls={})
+    return replace(found, members=found.members[:rows], signals={}, correct={}, controls={})
 
 
 @pytest.mark.parametrize("rows", [1, 2])
@@ -187,6 +191,7 @@ def test_too_few_reference_runs_give_accuracy_and_no_membership_number(rows: int
     student = result.surfaces["student"]
     assert isinstance(student.cas, Estimate)
     assert (student.aop, student.auc, student.roc, student.balanced_accuracy) == (None, {}, {}, None)
+    assert result.differences is not None
     assert result.differences.auc is None
     assert isinstance(result.differences.cas, Estimate)
 
@@ -199,10 +204,11 @@ def test_no_hold_out_gives_no_membership_number() -> None:
 
 
 def test_depth_teacher_leaves_the_student_to_the_global_threshold() -> None:
-    result = judge(AuditConfig(depth="teacher"), evidence(student_references=False))
+    result = judge(AuditConfig(depth="teacher"), evidence(depth="teacher"))
     student = result.surfaces["student"]
     assert set(student.auc) == {"global_threshold"}
     assert isinstance(student.aop, NotMeasurable)
+    assert result.differences is not None
     assert isinstance(result.differences.auc, NotMeasurable)
     assert {check.surface for check in result.controls} == {"teacher"}
     assert result.valid
@@ -220,3 +226,52 @@ def test_three_non_members_are_reported_as_what_they_are() -> None:
     assert auc.high - auc.low > 0.5
     assert all(isinstance(each, NotMeasurable) for each in tpr.values())
     assert result.declared.num_non_members == 3
+
+
+def test_full_depth_attacks_every_surface_with_references_and_holds_all_of_them_to_the_controls() -> None:
+    result = judge(AuditConfig(depth="full"), evidence(depth="full", records=1200))
+    assert result.valid, result.verdict
+    assert list(result.surfaces) == list(SURFACES)
+    assert all(set(surface.auc) == set(SCORERS) for surface in result.surfaces.values())
+    assert {check.surface for check in result.controls if check.name == "null" and check.decides} == set(SURFACES)
+    assert {check.surface for check in result.controls if check.name == "positive" and check.decides} == set(SURFACES)
+    assert set(result.surfaces["images"].other_signals) == {"images_pixels"}
+    assert set(result.surfaces["student"].other_signals) == {"student_indirect"}
+    assert not result.declared.generator_shared
+
+
+@pytest.mark.parametrize("signal", ["captions", "adapter", "images", "soft_labels", "teacher", "student"])
+def test_a_memorizer_that_one_surface_hides_makes_a_full_audit_invalid(signal: str) -> None:
+    world = evidence(depth="full", records=1200)
+    hidden = {**world.controls["positive"], signal: world.controls["null"][signal]}
+    result = judge(AuditConfig(depth="full"), replace(world, controls={**world.controls, "positive": hidden}))
+    assert failed(result) == {("positive", world.surface_of(signal))}
+
+
+def test_surfaces_without_references_have_the_plain_attack_and_no_accuracy_over_privacy() -> None:
+    found = judge(AuditConfig(), evidence()).surfaces["images"]
+    assert (found.attack, set(found.auc)) == ("global_threshold", {"global_threshold"})
+    assert isinstance(found.aop, NotMeasurable)
+    assert isinstance(found.headline, Estimate)
+    assert found.per_class == {}
+    assert found.ece is None
+
+
+def test_images_that_know_their_members_show_in_a_student_that_knows_nothing_else() -> None:
+    """Below depth full the null Student learned from the target's images; without references nothing cancels that."""
+    world = evidence(records=1200)
+    knowing = world.controls["null"]["student"] + 3.0 * world.members[0]
+    told = replace(world, controls={**world.controls, "null": {**world.controls["null"], "student": knowing}})
+    result = judge(AuditConfig(), told)
+    assert result.generator_leaks
+    plain = [c for c in result.controls if c.name == "shared generator" and c.measure == "global_threshold"]
+    assert any(not check.passed and not check.decides for check in plain)
+
+
+def test_a_package_leaks_when_anything_in_it_does_and_says_what() -> None:
+    found = {package.name: package for package in judge(AuditConfig(), evidence(records=1200)).packages}
+    assert found["Teacher"].state == "leaks"
+    assert found["Teacher"].reason.startswith("teacher: AUC 0.")
+    quiet = {package.name: package for package in judge(AuditConfig(), evidence(shift=0.0, records=1200)).packages}
+    assert quiet["Student"].state == "no measurable leakage"
+    assert quiet["images, soft labels and prompts"].exposes == ["images", "soft_labels", "captions"]

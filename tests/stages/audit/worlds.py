@@ -25,6 +25,13 @@ def signals(generator: np.random.Generator, members: np.ndarray, shift: float, r
     return levels + generator.normal(size=members.shape) + shift * members
 
 
+def world(seed: int = 0, rows: int = 9, records: int = 300, shift: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return signals and membership, both [rows, records]; every run leaks `shift`."""
+    generator = np.random.default_rng(seed)
+    members = membership(generator, rows, records)
+    return signals(generator, members, shift), members
+
+
 def evidence(
     seed: int = 0,
     *,
@@ -39,21 +46,20 @@ def evidence(
 ) -> Evidence:
     """Return the evidence of a world in which the Teacher leaks `shift`, all else half of it, and controls what is asked.
 
-    `generator_leak`: what every Student is surer of the target's members, whoever its own members are.
+    `generator_leak`: what all that learned from the target's images is surer of its members, the null control included.
     """
     generator = np.random.default_rng(seed)
     members = membership(generator, num_references + 1, records)
     levels = {signal: 3 * generator.normal(size=records) + 5 for signals_ in SURFACES.values() for signal in signals_}
 
     def answers(signal: str, rows: np.ndarray, amount: float) -> np.ndarray:
-        return levels[signal] + generator.normal(size=rows.shape) + amount * rows
+        known = generator_leak if signal in ("student", "student_indirect", "soft_labels") else 0.0
+        return levels[signal] + generator.normal(size=rows.shape) + amount * rows + known * members[0]
 
     found = {}
     for signal in levels:
         repeated = signal in REPEATED_AT[depth]
         found[signal] = answers(signal, members if repeated else members[:1], shift if signal == "teacher" else shift / 2)
-        if signal in ("student", "student_indirect", "soft_labels"):
-            found[signal] += generator_leak * members[0]
     found["teacher"][0] += target_offset
     test_labels = generator.integers(4, size=200)
     wrong = generator.random(200) < 0.1

@@ -16,6 +16,12 @@ def numbers_in(value):
     return {float(value)} if isinstance(value, int | float) else set()
 
 
+def row_of(html, kind, name):
+    """Return the text of one row of the waterfall (`surface`) or of the packages (`package`)."""
+    row = re.search(rf'<tr data-{kind}="{re.escape(name)}">(.*?)</tr>', html, re.DOTALL).group(1)
+    return re.sub(r"<title>.*?</title>|<[^>]+>", "", row)
+
+
 def test_the_page_needs_nothing_from_outside(report, private_report):
     for page in (report.html, private_report.html):
         assert not re.search(r"https?://", page)
@@ -99,8 +105,9 @@ def test_a_failed_control_greys_the_numbers_and_leads_the_page(invalid_report, r
     assert invalid_report.data["verdict"]["headline"] == "Audit invalid: null (teacher)"
     assert "found: 0.57 [0.54, 0.60]" in " ".join(invalid_report.data["verdict"]["sentences"])
     assert invalid_report.html.index("Audit invalid: null (teacher)") < invalid_report.html.index("Teacher against Student")
-    assert '<table class="headline greyed">' in invalid_report.html
-    assert '<section id="audit" class=" greyed">' in invalid_report.html
+    assert '<table class="headline stack greyed">' in invalid_report.html
+    for chapter in ("leakage", "release", "audit"):
+        assert f'<section id="{chapter}" class=" greyed"' in invalid_report.html
     assert "No images are shown: without a valid audit" in invalid_report.html
     assert not invalid_report.elements.named("img")
     assert "greyed" not in re.sub(r"<style>.*?</style>", "", report.html, flags=re.DOTALL)
@@ -111,6 +118,10 @@ def test_without_a_measured_audit_no_membership_number_appears(bare_report):
     assert "prepare.audit_holdout is 0" in bare_report.html
     assert re.findall(r'<tr data-key="([^"]+)"', bare_report.html) == ["accuracy"]
     assert "ROC" not in re.sub(r"<style>.*?</style>", "", bare_report.html, flags=re.DOTALL)
+    assert "waterfall" not in re.sub(r"<style>.*?</style>", "", bare_report.html, flags=re.DOTALL)
+    assert "nothing here says that anything may be released" in bare_report.html
+    assert bare_report.data["packages"] == bare_report.data["canaries"] == []
+    assert bare_report.data["copies"] is None
 
 
 def test_missing_parts_are_said_not_drawn(bare_report, report):
@@ -125,10 +136,14 @@ def test_at_depth_teacher_the_student_has_no_declared_number(tmp_path):
     made = make_report(tmp_path, Sample(**SMALL, depth="teacher"))
     auc = next(row for row in made.data["headline"] if row["key"] == "auc")
     assert auc["student"]["value"] is None
-    assert auc["student"]["reason"] == "no reference runs for this model at depth teacher"
-    assert auc["difference"] is None
+    assert auc["student"]["reason"] == "no reference runs of this surface at depth teacher; use audit.depth=distill"
+    assert auc["difference"]["text"] == "not measurable"
+    assert auc["change"] == "unknown"
     assert "Weakly covered:" in made.html
     assert "Attacks on the Student" in made.html
+    student = row_of(made.html, "surface", "student")
+    assert "global threshold, without references" in student
+    assert "0.530 [0.500, 0.560]" in student
 
 
 def test_the_strongest_attack_is_labelled_and_apart_from_the_declared_one(report):
@@ -138,11 +153,72 @@ def test_the_strongest_attack_is_labelled_and_apart_from_the_declared_one(report
 
 
 def test_every_chapter_is_there_in_the_order_of_the_pipeline(report):
-    verbs = ["headline", "prepare", "caption", "adapt", "generate", "teach", "label", "distill", "audit", "report"]
-    assert re.findall(r'<section id="(\w+)"', report.html) == verbs
-    assert [link["href"] for link in report.elements.named("a")][1:11] == [f"#{verb}" for verb in verbs]
+    verbs = ["prepare", "caption", "adapt", "generate", "teach", "label", "distill", "audit", "report"]
+    chapters = ["headline", "leakage", "release", *verbs]
+    assert re.findall(r'<section id="(\w+)"', report.html) == chapters
+    assert [link["href"] for link in report.elements.named("a")][1:13] == [f"#{chapter}" for chapter in chapters]
 
 
 def test_the_same_artifacts_give_the_same_report(tmp_path, report):
     again = make_report(tmp_path, Sample(**SMALL))
     assert again.html == report.html
+
+
+def test_the_waterfall_prints_every_surface_of_report_json_in_the_order_in_which_it_is_made(report):
+    keys = ["captions", "adapter", "images", "soft_labels", "teacher", "student"]
+    assert [row["key"] for row in report.data["surfaces"]] == keys
+    assert re.findall(r'<tr data-surface="(\w+)"', report.html) == keys
+    for row in report.data["surfaces"]:
+        found = report.data["audit"]["surfaces"][row["key"]]
+        assert row["auc"]["value"] == found["auc"][found["attack"]]["value"]
+        assert row["strongest"]["value"] == found["strongest"]["auc"]["value"]
+        assert row["tpr"]["value"] == found["tpr"][found["attack"]]["0.01"]["value"]
+        text = row_of(report.html, "surface", row["key"])
+        for part in ("name", "attack", "state", "strongest_by", "covers"):
+            assert row[part] in text, (row["key"], part)
+        for number in ("auc", "strongest", "tpr", "epsilon"):
+            assert row[number]["text"] in text, (row["key"], number)
+
+
+def test_the_packages_show_what_they_expose_and_why_in_the_audits_own_words(report):
+    packages = report.data["audit"]["packages"]
+    assert re.findall(r'<tr data-package="([^"]+)"', report.html) == [package["name"] for package in packages]
+    for package in packages:
+        text = row_of(report.html, "package", package["name"])
+        assert package["state"] in text
+        assert package["reason"].partition("AUC")[2] in text
+        row = re.search(rf'<tr data-package="{package["name"]}">(.*?)</tr>', report.html, re.DOTALL).group(1)
+        cells = re.findall(r'<td class="surface">(.*?)</td>', row, re.DOTALL)
+        marked = [key for key, cell in zip(report.data["audit"]["surfaces"], cells, strict=True) if "<svg" in cell]
+        assert sorted(marked) == sorted(package["exposes"])
+    assert "is a measurement and no guarantee" in report.html
+
+
+def test_canaries_are_shown_only_where_there_are_some(report, tmp_path):
+    assert "239 of 250 guesses right, 250 canaries" in report.html
+    assert "95 % confidence, delta 1e-5" in report.html
+    assert '<data value="2.375"' in report.html
+    assert "even right guesses throughout would refute nothing" in report.html
+    without = make_report(tmp_path, Sample(**SMALL, canaries=False))
+    assert 'id="canaries"' not in without.html
+
+
+def test_controls_that_failed_are_open_and_first(invalid_report, report):
+    groups = re.findall(r'<details class="group"( open)?><summary>(.*?)</summary>', invalid_report.html)
+    assert [bool(is_open) for is_open, _ in groups[:3]] == [True, False, False]
+    assert re.sub(r"<[^>]+>", "", groups[0][1]) == "Teacher: 1 failed, 3 of 4 passed"
+    assert '<details class="group" open><summary>Teacher' not in report.html
+    for purpose in ("If members are found in it, the attack invents them.", "its silence means nothing"):
+        assert purpose in report.html
+
+
+def test_other_ways_of_asking_stand_beside_the_declared_one(report):
+    signals = report.data["audit"]["surfaces"]["student"]["other_signals"]["student_indirect"]
+    table = re.search(
+        r"<table class=\"attacks others\">\s*<thead><tr><th scope=\"col\">Attack, indirect queries.*?</table>",
+        report.html,
+        re.DOTALL,
+    )
+    assert [float(value) for value in re.findall(r'<data value="([^"]+)"', table.group(0))] == [
+        auc["value"] for auc in signals.values()
+    ]

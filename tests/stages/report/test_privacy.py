@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import re
 
 import numpy as np
@@ -10,10 +11,17 @@ import pytest
 
 from tckr.data.images import decode_image, load_images
 from tckr.stages.report.config import ReportConfig
+from tckr.stages.report.flagged import images_by_number
 from tckr.stages.report.gallery import MAX_SIDE_PX, data_uri, galleries
 from tckr.stages.report.privacy import without_folders
 from tests.stages.report.conftest import SMALL, make_report
 from tests.stages.report.sample import SECRET_CAPTION, Sample
+
+FLAGGED = [2, 3, 1]
+"""Synthetic images that the sample's audit flags, most suspicious first."""
+
+HOLDOUT_NEIGHBOURS = [11, 12, 10]
+"""Their nearest hold-out records."""
 
 
 def pixels_of(report):
@@ -27,11 +35,17 @@ def pool_of(report):
     return {image.tobytes() for image in pool.images[members]}, {image.tobytes() for image in pool.images[~members]}
 
 
+def flagged_pixels(report):
+    encoded = images_by_number(report.inputs["synthetic"] / "data", "index", FLAGGED)
+    return {decode_image(image).tobytes() for image in encoded.values()}
+
+
 def test_no_private_pixel_word_or_path_appears_unless_asked_for(report):
     members, others = pool_of(report)
     shown = pixels_of(report)
-    assert len(shown) == 18
+    assert len(shown) == 15, "18 without the three that are flagged as near-copies"
     assert not shown & (members | others)
+    assert not shown & flagged_pixels(report)
     for text in (report.html, str(report.data)):
         assert SECRET_CAPTION not in text
         assert "/home/ann" not in text
@@ -43,7 +57,10 @@ def test_when_asked_for_members_appear_with_their_captions_under_a_banner(privat
     members, others = pool_of(private_report)
     shown = pixels_of(private_report)
     assert members <= shown
-    assert not shown & others, "hold-out images were never captioned and are not shown"
+    neighbours = images_by_number(private_report.inputs["data"] / "pool", "record", HOLDOUT_NEIGHBOURS)
+    allowed = {decode_image(image).tobytes() for image in neighbours.values()}
+    assert shown & others == allowed, "of the hold-out images, which were never captioned, only neighbours of flagged ones"
+    assert flagged_pixels(private_report) <= shown
     assert SECRET_CAPTION in private_report.html
     assert "<b>Contains private images.</b>" in private_report.html
     assert private_report.html.index("Contains private images") < private_report.html.index("Audit valid")
@@ -101,3 +118,54 @@ def test_large_images_are_shrunk_and_not_shown_as_squares():
     image = decode_image(base64.b64decode(uri.partition(",")[2]))
     assert image.shape == (MAX_SIDE_PX, MAX_SIDE_PX * 2 // 3, 3)
     assert not pixelated
+
+
+def test_flagged_images_stand_between_their_neighbours_when_asked_for(private_report):
+    listed = re.search(r'<ol class="likenesses".*?</ol>', private_report.html, re.DOTALL).group(0)
+    shown = [decode_image(base64.b64decode(text)).tobytes() for text in re.findall(r"base64,([^\"]+)", listed)]
+    synthetic = images_by_number(private_report.inputs["synthetic"] / "data", "index", FLAGGED)
+    real = images_by_number(private_report.inputs["data"] / "pool", "record", [*FLAGGED, *HOLDOUT_NEIGHBOURS])
+    wanted = [
+        encoded
+        for index, holdout in zip(FLAGGED, HOLDOUT_NEIGHBOURS, strict=True)
+        for encoded in (synthetic[index], real[index], real[holdout])
+    ]
+    assert shown == [decode_image(encoded).tobytes() for encoded in wanted]
+    assert re.findall(r'<data value="([^"]+)"', listed) == ["1.2", "9.5", "2.25", "8.125", "6.5", "7.75"]
+
+
+def test_in_a_shareable_report_flagged_images_are_indices_and_distances(report):
+    assert "likenesses" not in re.sub(r"<style>.*?</style>", "", report.html, flags=re.DOTALL)
+    assert "tckr report RUN_FOLDER report.include_private=true" in report.html
+    table = re.search(r'<table class="flagged">.*?</table>', report.html, re.DOTALL).group(0)
+    assert re.findall(r'<th scope="row">(\d+)</th>', table) == [str(index) for index in FLAGGED]
+    assert re.findall(r'<data value="([^"]+)"', table) == ["1.2", "9.5", "2.25", "8.125", "6.5", "7.75"]
+    assert html.unescape(re.search(r'<pre class="command"><code>(.*?)</code>', report.html).group(1)) == (
+        "tckr run RUN_FOLDER 'generate.redraw=[1,2,3]'"
+    )
+
+
+def test_record_numbers_of_members_are_in_no_report_that_may_be_shared(report, private_report):
+    assert report.data["audit"]["copies"]["flagged"] == []
+    assert {row["member"] for row in report.data["copies"]["flagged"]} == {None}
+    assert [row["member"] for row in private_report.data["copies"]["flagged"]] == FLAGGED
+    assert "Nearest member" in private_report.html
+    assert "Nearest member" not in report.html
+
+
+def test_images_that_leak_or_copy_are_not_shown_in_a_shareable_report(tmp_path):
+    leaking = make_report(tmp_path / "leaking", Sample(**SMALL, image_leak=1.0))
+    assert not leaking.elements.named("img")
+    assert "No images are shown: the audit found that they tell members from others." in leaking.html
+    copying = make_report(tmp_path / "copying", Sample(**SMALL, copy_excess=0.02))
+    assert not copying.elements.named("img")
+    assert "No images are shown: more of them are near-copies of members than chance has it." in copying.html
+
+
+def test_images_by_number_reads_exactly_those(tmp_path):
+    inputs = Sample(**SMALL).write(tmp_path)
+    pool = load_images(inputs["data"] / "pool", None)
+    found = images_by_number(inputs["data"] / "pool", "record", [4, 0])
+    assert sorted(found) == [0, 4]
+    assert all((decode_image(encoded) == pool.images[record]).all() for record, encoded in found.items())
+    assert images_by_number(inputs["data"] / "pool", "record", []) == {}

@@ -19,6 +19,10 @@ ScorerName = Literal[
     "lira_online_fixed_variance",
     "lira_offline",
     "lira_offline_fixed_variance",
+    "rmia_online",
+    "rmia_offline",
+    "bavaria_online",
+    "bavaria_offline",
 ]
 
 

@@ -14,9 +14,13 @@ from tckr.data.shards import read_columns
 from tckr.metrics.results import AuditResult
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.contents import CaptionSummary, Contents, StageRecord, Training
-from tckr.stages.report.measures import agreement_number, class_rows, headline_rows, surface_rows
+from tckr.stages.report.copies import copies_summary, without_record_numbers
+from tckr.stages.report.coverage import coverage_of
+from tckr.stages.report.glossary import GLOSSARY
+from tckr.stages.report.leakage import canary_rows, package_rows, surface_rows
+from tckr.stages.report.measures import agreement_number, class_rows, headline_rows
 from tckr.stages.report.privacy import PRIVATE_NAME, is_public, without_folders
-from tckr.stages.report.wording import GLOSSARY, coverage_of, low_agreement_of, origin_of, verdict_of
+from tckr.stages.report.wording import low_agreement_of, origin_of, verdict_of
 
 Folders = Mapping[str, Path]
 
@@ -44,6 +48,9 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
         headline=headline_rows(audit),
         surfaces=surface_rows(audit),
         coverage=coverage_of(audit),
+        packages=package_rows(audit),
+        copies=copies_summary(audit, settings["generate"].get("redraw", []), config.include_private),
+        canaries=canary_rows(audit),
         classes=classes,
         data=card,
         captions=caption_summary(folders["captions"]),
@@ -57,7 +64,7 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
         libraries=read_json(folders["audit"] / "manifest.json", {}).get("libraries", {}),
         settings=settings,
         glossary=GLOSSARY,
-        audit=audit,
+        audit=audit if config.include_private else without_record_numbers(audit),
     )
 
 

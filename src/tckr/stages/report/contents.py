@@ -12,11 +12,12 @@ from pydantic import BaseModel, ConfigDict
 from tckr.data.card import DataCard
 from tckr.metrics.results import AuditResult
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 
 State = Literal["valid", "invalid", "not measured"]
 Direction = Literal["higher", "lower"]
 Change = Literal["better", "worse", "none", "unknown"]
+Exposure = Literal["leaks", "no measurable leakage", "not measured"]
 
 
 class _Part(BaseModel):
@@ -80,10 +81,93 @@ class ClassRow(_Part):
 
 
 class SurfaceRow(_Part):
-    """One thing that could be released, and the declared attack's AUC against it or why there is none."""
+    """One thing that could be released, and what the attacks found there.
+
+    Attributes:
+        key: as in `audit.json`, e.g. `soft_labels`.
+        asked: what the attacker looks at.
+        attack: scorer behind `auc` and `tpr`, in words; empty when nothing was measured.
+        has_references: whether that attack knew what runs without the record say; otherwise it is weak.
+        state: what `auc` means: its interval above 0.5, or not, or there is none.
+        strongest: highest AUC of all signals and scorers, by `strongest_by`, chosen after seeing the truth.
+        tpr: at a false positive rate of 1 %, in percent.
+        covers: what the number covers at this depth.
+    """
+
+    key: str
+    name: str
+    asked: str
+    attack: str
+    has_references: bool
+    state: Exposure
+    auc: Number
+    strongest: Number
+    strongest_by: str
+    tpr: Number
+    epsilon: Number
+    covers: str
+
+
+class PackageRow(_Part):
+    """Things that are usually released together.
+
+    Attributes:
+        exposes: key of each surface that its holder can attack -> state of that surface.
+        weak: names of those that were only attacked without references.
+        also: what else to know before releasing it.
+    """
 
     name: str
-    auc: Number
+    exposes: dict[str, Exposure]
+    state: Exposure
+    reason: str
+    weak: list[str]
+    also: str
+
+
+class CanaryRow(_Part):
+    """What guessing the canaries of one kind from one surface proves about epsilon."""
+
+    surface: str
+    kind: str
+    bound: Number
+    guessed: str
+    conditions: str
+
+
+class FlaggedRow(_Part):
+    """A synthetic image that looks like a copy of a member, with its nearest records; their numbers only where private."""
+
+    synthetic: int
+    member: int | None
+    member_distance: Number
+    holdout: int | None
+    holdout_distance: Number
+
+
+class CopiesSummary(_Part):
+    """Near-copies of members among the synthetic images.
+
+    Attributes:
+        closer: share of the images that are closer to a member than to any hold-out record; a half is chance.
+        nearness: what counts as near.
+        num_flagged: of which `flagged` lists the most suspicious.
+        num_mirrored: how many would be flagged with members and hold-out exchanged.
+        num_redrawn: how many images were drawn anew already, after an earlier audit.
+        command: has the listed images drawn anew.
+    """
+
+    headline: str
+    excess: Number
+    closer: Number
+    near_member: Number
+    near_holdout: Number
+    nearness: str
+    flagged: list[FlaggedRow]
+    num_flagged: int
+    num_mirrored: int
+    num_redrawn: int
+    command: str
 
 
 class CaptionSummary(_Part):
@@ -128,6 +212,9 @@ class Contents(_Part):
     headline: list[Comparison]
     surfaces: list[SurfaceRow]
     coverage: list[str]
+    packages: list[PackageRow]
+    copies: CopiesSummary | None
+    canaries: list[CanaryRow]
     classes: list[ClassRow]
     data: DataCard
     captions: CaptionSummary
