@@ -144,39 +144,57 @@ class Measurements:
 
 def _print(settings: Settings, found: Measurements, console: Console) -> None:
     configured, level = settings.audit, settings.audit.confidence
-    width = target_width(found.num_members, found.num_others, level)
-    workers = settings.execution.num_workers(configured.num_reference_runs)
     depths: tuple[Depth, ...] = get_args(Depth)
     steps = {depth: found.repeated(depth) for depth in depths}
-    table = Table("reference runs", "mean AUC, width", *depths)
+    table = Table("reference runs", "mean AUC", *(f"depth {depth}" for depth in depths))
     for number in numbers_to_compare(configured.num_reference_runs):
-        chosen = {depth: configured.depth == depth and configured.num_reference_runs == number for depth in depths}
-        cells = [_cell(found.bill(steps[depth], number)) + " *" * chosen[depth] for depth in depths]
-        mean = mean_width(found.num_members, found.num_others, number, level)
-        table.add_row(str(number), f"{mean:.3f}", *cells)
-    shares = [f"{depth} {found.bill(steps[depth], configured.num_reference_runs).estimated:.0%}" for depth in depths]
-    lines = [
-        f"{found.num_members} members and {found.num_others} non-members; {workers} process(es) side by side. However many "
-        f"runs: AUC of the target, {level:.0%} interval {width:.3f} wide; TPR down to an FPR of "
-        f"{smallest_rate(found.num_others):.2%}. Widths are those to expect where nothing leaks.",
-        table,
-        f"* as configured. Time is that of training and asking, without judging; estimated parts: {', '.join(shares)}.",
-    ]
-    for line in lines:
-        console.print(line)
+        bills = {depth: found.bill(steps[depth], number) for depth in depths}
+        marked = {configured.depth} if number == configured.num_reference_runs else set()
+        width = mean_width(found.num_members, found.num_others, number, level)
+        table.add_row(str(number), f"{width:.3f}", *(_cell(bills[depth], depth in marked) for depth in depths))
+    console.print(_constants(found, level), soft_wrap=True)
+    console.print(table)
+    console.print(_notes(settings, found, steps), soft_wrap=True)
 
 
-def _cell(cost: Bill) -> str:
-    fast, slow = _duration(cost.fastest), _duration(cost.slowest)
-    return f"{fast}, {_size(cost.num_bytes)}" if fast == slow else f"{fast} to {slow}, {_size(cost.num_bytes)}"
+def _constants(found: Measurements, level: float) -> str:
+    width = target_width(found.num_members, found.num_others, level)
+    return (
+        f"{found.num_members} members and {found.num_others} non-members. With any number of reference runs: AUC of the "
+        f"target with a {level:.0%} interval {width:.3f} wide, TPR down to an FPR of {smallest_rate(found.num_others):.2%}."
+    )
 
 
-def _duration(seconds: float) -> str:
-    """Return for example `45 s`, `12 min`, `3.4 h`."""
+def _notes(settings: Settings, found: Measurements, steps: Mapping[Depth, Repeated]) -> str:
+    number = settings.audit.num_reference_runs
+    workers = settings.execution.num_workers(number)
+    estimated = ", ".join(f"{depth} {found.bill(costs, number).estimated:.0%}" for depth, costs in steps.items())
+    return (
+        "mean AUC: width of its interval over runs. Both widths are those to expect where nothing leaks.\n"
+        f"time: to train and ask the runs and the controls, {workers} at a time, first if CPU threads do not help, then if "
+        f"they help in full; judging is not in it. Not measured but estimated (asking, longer controls): {estimated}.\n"
+        f"*: as configured (audit.num_reference_runs={number}, audit.depth={settings.audit.depth})."
+    )
+
+
+def _cell(cost: Bill, marked: bool) -> str:
+    return f"{_span(cost.fastest, cost.slowest)}{' *' * marked}\n{_size(cost.num_bytes)}"
+
+
+def _span(fastest: float, slowest: float) -> str:
+    """Return for example `24 to 49 min`, `64 min to 2.1 h`, or one number where both print the same."""
+    (low, low_unit), (high, high_unit) = _duration(fastest), _duration(slowest)
+    if (low, low_unit) == (high, high_unit):
+        return f"{high} {high_unit}"
+    return f"{low} to {high} {high_unit}" if low_unit == high_unit else f"{low} {low_unit} to {high} {high_unit}"
+
+
+def _duration(seconds: float) -> tuple[str, str]:
+    """Return a number of two digits and its unit."""
     units = ((86400, "days"), (3600, "h"), (60, "min"))
     size, unit = next(((size, unit) for size, unit in units if seconds >= 2 * size), (1, "s"))
-    return f"{seconds / size:.2g} {unit}" if seconds < 100 * size else f"{seconds / size:.0f} {unit}"
+    return (f"{seconds / size:.1f}" if seconds < 10 * size else f"{seconds / size:.0f}"), unit
 
 
 def _size(num_bytes: float) -> str:
-    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.0f} MB"
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"

@@ -72,6 +72,7 @@ def _equal(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) ->
 
 
 def _print(result: AuditResult, folder: Path, console: Console) -> None:
+    console.print(_origin(result), soft_wrap=True)
     console.print(_table(result))
     for control in result.controls:
         if control.decides and not control.passed:
@@ -81,18 +82,21 @@ def _print(result: AuditResult, folder: Path, console: Console) -> None:
     console.print(f"results        {folder}", soft_wrap=True, markup=False)
 
 
-def _table(result: AuditResult) -> Table:
+def _origin(result: AuditResult) -> str:
     declared = result.declared
     depth = f", depth {declared.depth}" if declared.depth else ""
-    table = Table(
-        title=f"{declared.num_members} members and {declared.num_non_members} non-members of the target; "
-        f"{declared.num_reference_runs} reference runs{depth}",
-        title_justify="left",
+    return (
+        f"{declared.num_members} members and {declared.num_non_members} non-members of the target; "
+        f"{declared.num_reference_runs} reference runs{depth}"
     )
+
+
+def _table(result: AuditResult) -> Table:
+    table = Table()
     table.add_column("surface")
     for name in result.surfaces:
         table.add_column(escape(name))
-    columns = [_findings(surface, declared.confidence) for surface in result.surfaces.values()]
+    columns = [_findings(surface, result.declared.confidence) for surface in result.surfaces.values()]
     for name in columns[0]:
         table.add_row(name, *(column[name] for column in columns))
     return table
@@ -106,8 +110,8 @@ def _findings(surface: SurfaceResult, confidence: float) -> dict[str, str]:
     return {
         "attack": surface.attack,
         f"AUC [{confidence:.0%}]": _short(surface.headline),
-        "TPR at 1 % FPR": _short(rates["0.01"]),
-        "TPR at 0.1 % FPR": _short(rates["0.001"]),
+        "TPR at 1 % FPR": _percent(rates["0.01"]),
+        "TPR at 0.1 % FPR": _percent(rates["0.001"]),
         "AUC, mean over runs": _short(alone.mean if alone else None),
         "epsilon at least": f"{bound.value:.2f}" if bound else "-",
         "strongest attack": strongest.scorer
@@ -120,3 +124,9 @@ def _findings(surface: SurfaceResult, confidence: float) -> dict[str, str]:
 def _short(measured: Measured | None) -> str:
     """Return the number with its interval; why one is missing stands in audit.json."""
     return str(measured) if isinstance(measured, Estimate) else "-" if measured is None else "not measurable"
+
+
+def _percent(measured: Measured) -> str:
+    if not isinstance(measured, Estimate):
+        return _short(measured)
+    return f"{100 * measured.value:.1f} % [{100 * measured.low:.1f}, {100 * measured.high:.1f}]"
