@@ -65,7 +65,7 @@ def test_null_model_that_saw_the_members_makes_the_audit_invalid() -> None:
 
 
 def test_shared_generator_that_leaks_leaves_the_student_unmeasured_and_the_audit_valid() -> None:
-    result = judge(AuditConfig(), evidence(generator_leak=2.0, records=1200))
+    result = judge(AuditConfig(), evidence(1, generator_leak=2.0, records=1200))
     assert (result.valid, result.generator_leaks) == (True, True)
     check = next(c for c in result.controls if c.name == "shared generator" and c.measure == "lira_offline_fixed_variance")
     assert isinstance(check.found, Estimate)
@@ -148,7 +148,7 @@ def test_membership_rows_that_determine_each_other_make_the_audit_invalid() -> N
 def test_references_that_leak_nothing_do_not_spoil_the_positive_control() -> None:
     """An online attack learns from private reference runs that there is nothing to find; that is no fault of the audit."""
     config = AuditConfig(scorer="lira_online_fixed_variance")
-    result = judge(config, evidence(shift=0.0))
+    result = judge(config, evidence(1, shift=0.0, records=1200))
     assert result.valid
     shown = {(check.surface, check.measure): check.passed for check in result.controls if check.name == "positive"}
     assert shown[("teacher", "lira_offline_fixed_variance")]
