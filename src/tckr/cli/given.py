@@ -114,7 +114,7 @@ def _findings(surface: SurfaceResult, confidence: float) -> dict[str, str]:
         "TPR at 0.1 % FPR": _percent(rates["0.001"]),
         "AUC, mean over runs": _short(alone.mean if alone else None),
         "epsilon at least": f"{bound.value:.2f}" if bound else "-",
-        "strongest attack": strongest.scorer
+        "strongest, in hindsight": strongest.scorer
         if strongest.signal == surface.signal
         else f"{strongest.signal}, {strongest.scorer}",
         "its AUC": _short(strongest.auc),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from tckr.metrics.estimate import Estimate
 from tckr.metrics.membership import auc
 from tckr.stages.audit.analyses import leave_one_out
 from tckr.stages.audit.budget import (
+    REFERENCE_RUNS,
     Cost,
     Repeated,
     after,
@@ -100,3 +103,11 @@ def test_time_and_disk_grow_with_the_runs_and_the_controls_do_not() -> None:
 def test_the_configured_number_is_among_those_compared() -> None:
     assert numbers_to_compare(8) == [4, 8, 16, 64, 256]
     assert numbers_to_compare(20) == [4, 8, 16, 20, 64, 256]
+
+
+@pytest.mark.parametrize("records", [1293, 50_000])
+def test_documented_widths_are_those_of_the_code(records: int) -> None:
+    half = records // 2, records - records // 2
+    widths = [target_width(*half, 0.95), *(mean_width(*half, runs, 0.95) for runs in REFERENCE_RUNS)]
+    row = " | ".join([f"{records:,}", *(f"{width:.4f}" for width in widths)])
+    assert f"| {row} |" in (Path(__file__).parents[3] / "docs" / "audit.md").read_text(encoding="utf-8")

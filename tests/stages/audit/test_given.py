@@ -162,9 +162,9 @@ def test_a_broken_attack_still_makes_a_given_table_invalid(tmp_path: Path) -> No
     assert result.verdict.startswith("audit invalid: parity (model)")
 
 
-def test_a_written_table_keeps_ids_and_adds_the_score_of_the_declared_attack(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ids", [7 * np.arange(RECORDS) + 100, np.array([f"{record:03d}.png" for record in range(RECORDS)])])
+def test_a_written_table_keeps_ids_and_adds_the_score_of_the_declared_attack(tmp_path: Path, ids: np.ndarray) -> None:
     members, values = small_world()
-    ids = 7 * np.arange(RECORDS) + 100
     given = table(members, values)
     found, depth = read_given(write(tmp_path, given.set_column(1, "record", pa.array(np.tile(ids, RUNS)))))
     config = AuditConfig(scorer="global_threshold")
