@@ -111,7 +111,7 @@ def test_a_changed_setting_recomputes_that_stage_and_what_follows(finished):
         ]
     )
     run(changed, observer=recorder)
-    assert {name.split(".")[0] for name in recorder.computed} == {"distill", "audit", "report"}
+    assert {name.split(".")[0] for name in recorder.computed} == {"distill", "signals", "audit", "report"}
 
 
 def test_no_pickle_is_written(finished):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tckr.metrics.estimate import Estimate, NotMeasurable
-from tckr.metrics.results import AuditResult
+from tckr.metrics.results import AuditResult, CopiesResult
 from tckr.stages.audit.config import AuditConfig
 from tckr.stages.audit.controls import (
     null,
@@ -275,3 +275,19 @@ def test_a_package_leaks_when_anything_in_it_does_and_says_what() -> None:
     quiet = {package.name: package for package in judge(AuditConfig(), evidence(shift=0.0, records=1200)).packages}
     assert quiet["Student"].state == "no measurable leakage"
     assert quiet["images, soft labels and prompts"].exposes == ["images", "soft_labels", "captions"]
+
+
+def test_copies_make_the_images_leak_even_where_the_attack_finds_nothing() -> None:
+    def states(excess: Estimate) -> dict[str, str]:
+        none = NotMeasurable("not asked")
+        copies = CopiesResult(
+            excess=excess, near_member=none, near_holdout=none, closer=none, threshold=1.0, quantile=0.05,
+            num_synthetic=100, num_members=50, num_holdout=50,
+        )  # fmt: skip
+        return {
+            each.name: each.state for each in judge(AuditConfig(), evidence(1, shift=0.0, records=1200), copies).packages
+        }
+
+    found = states(Estimate(0.2, 0.1, 0.3, 100, "made up"))
+    assert (found["synthetic images"], found["adapter"], found["Student"]) == ("leaks", "leaks", "no measurable leakage")
+    assert states(Estimate(0.0, -0.1, 0.1, 100, "made up"))["synthetic images"] == "no measurable leakage"

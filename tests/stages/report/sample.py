@@ -158,7 +158,7 @@ class Sample:
             surfaces=surfaces,
             differences=differences.model_copy(update={"auc": paired}),
             controls=controls(self),
-            packages=packages(surfaces),
+            packages=packages(surfaces, copies(self)),
             copies=copies(self),
             canaries=CANARIES if self.canaries else {},
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tckr.metrics.estimate import Estimate
-from tckr.metrics.results import Package, SurfaceResult
+from tckr.metrics.results import CopiesResult, Package, SurfaceResult
 
 PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -20,23 +20,26 @@ PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
-def packages(surfaces: Mapping[str, SurfaceResult]) -> list[Package]:
+def packages(surfaces: Mapping[str, SurfaceResult], copies: CopiesResult | None) -> list[Package]:
     """Return every package with the state of its most exposed surface.
 
-    A surface leaks when the interval of its headline AUC lies above 0.5. Nothing is called private: an interval that
-    contains 0.5 means that this attack measured nothing.
+    A surface leaks when the interval of its headline AUC lies above 0.5, images also when that of the excess of near-copies
+    lies above 0. Nothing is called private: an interval that contains 0.5 means that this attack measured nothing.
     """
-    return [package(name, exposes, surfaces) for name, exposes in PACKAGES.items()]
+    excess = copies.excess if copies else None
+    copied = f"images: excess of near-copies {excess}" if isinstance(excess, Estimate) and excess.low > 0 else ""
+    return [package(name, exposes, surfaces, copied if "images" in exposes else "") for name, exposes in PACKAGES.items()]
 
 
-def package(name: str, exposes: tuple[str, ...], surfaces: Mapping[str, SurfaceResult]) -> Package:
-    """Return one package; leakage anywhere decides, then a gap in what was measured."""
+def package(name: str, exposes: tuple[str, ...], surfaces: Mapping[str, SurfaceResult], copied: str) -> Package:
+    """Return one package; leakage anywhere decides, then a gap in what was measured. `copied` says so of its images."""
     found = {surface: surfaces[surface].headline if surface in surfaces else None for surface in exposes}
     leaking = {surface: auc for surface, auc in found.items() if isinstance(auc, Estimate) and auc.low > 0.5}
     gaps = [surface for surface, auc in found.items() if not isinstance(auc, Estimate)]
-    if leaking:
-        worst = max(leaking, key=lambda surface: leaking[surface].value)
-        return Package(name=name, exposes=list(exposes), state="leaks", reason=f"{worst}: AUC {leaking[worst]}")
+    if leaking or copied:
+        worst = max(leaking, key=lambda surface: leaking[surface].value, default="")
+        reasons = ([f"{worst}: AUC {leaking[worst]}"] if worst else []) + ([copied] if copied else [])
+        return Package(name=name, exposes=list(exposes), state="leaks", reason="; ".join(reasons))
     if gaps:
         return Package(name=name, exposes=list(exposes), state="not measured", reason=f"not measured: {', '.join(gaps)}")
     reason = "; ".join(f"{surface}: AUC {auc}" for surface, auc in found.items())

@@ -64,12 +64,9 @@ def run(config: AuditConfig, context: StepContext) -> None:
     membership, canaries = np.array(read_membership(data)), read_canaries(data)
     answers = relative_to_base(runs)
     evidence = collect(config, context, answers, membership, canaries)
-    result = judge(config, evidence)
-    found = {
-        "copies": copies(config, context, membership[0], canaries == 0) if result.measured else None,
-        "canaries": canary_findings(config, answers, membership, canaries) if canaries.any() else {},
-    }
-    result = result.model_copy(update=found)
+    found = copies(config, context, membership[0], canaries == 0) if evidence.signals else None
+    bounds = canary_findings(config, answers, membership, canaries) if canaries.any() else {}
+    result = judge(config, evidence, found).model_copy(update={"canaries": bounds})
     write_scores(context.out / "scores.parquet", config, evidence)
     text = result.model_dump_json(indent=1) + "\n"
     write_whole(context.out / "audit.json", lambda path: path.write_text(text, encoding="utf-8"))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tckr.metrics.accuracy import accuracy_difference
 from tckr.metrics.estimate import Measured, NotMeasurable
 from tckr.metrics.membership import auc_difference
-from tckr.metrics.results import SHARED_GENERATOR, AuditResult, Control, Declared, Differences
+from tckr.metrics.results import SHARED_GENERATOR, AuditResult, Control, CopiesResult, Declared, Differences
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS, AuditConfig
 from tckr.stages.audit.controls import SEE_THE_IMAGES, controls
 from tckr.stages.audit.evidence import MODELS, SURFACES, Evidence
@@ -31,8 +31,8 @@ def why_not_measured(num_reference_runs: int, num_non_members: int) -> str:
     return ""
 
 
-def judge(config: AuditConfig, evidence: Evidence) -> AuditResult:
-    """Return the whole result, copies apart. Membership is judged when `evidence.signals` has some."""
+def judge(config: AuditConfig, evidence: Evidence, copies: CopiesResult | None = None) -> AuditResult:
+    """Return the whole result, canaries apart. Membership is judged when `evidence.signals` has some."""
     num_reference_runs = len(evidence.members) - 1
     reason = why_not_measured(num_reference_runs, int((~evidence.members[0]).sum()))
     assert bool(reason) != bool(evidence.signals), "signals are collected exactly when membership can be measured"
@@ -52,7 +52,8 @@ def judge(config: AuditConfig, evidence: Evidence) -> AuditResult:
         surfaces=surfaces,
         differences=differences(config, evidence) if evidence.test else None,
         controls=checks,
-        packages=packages(surfaces) if evidence.surfaces is SURFACES and not reason else [],
+        packages=packages(surfaces, copies) if evidence.surfaces is SURFACES and not reason else [],
+        copies=copies,
     )
 
 
