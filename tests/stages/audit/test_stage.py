@@ -24,7 +24,7 @@ from tckr.stages.audit.config import AuditConfig, SignalConfig
 from tests.tiny_artifacts import CLASS_NAMES, Recorder, make_context
 
 NUM_POOL, NUM_TEST, NUM_RUNS = 60, 12, 3
-SCORER = "lira_offline_fixed_variance"
+SCORER = AuditConfig().scorer
 
 
 def write_split(folder: Path, images: np.ndarray, labels: np.ndarray, order: np.ndarray) -> None:
