@@ -134,7 +134,7 @@ def test_changing_a_late_setting_leaves_earlier_fingerprints_alone():
     assert {one[name].stage for name in changed} == {"distill", "audit", "report"}
 
 
-@pytest.mark.parametrize("command", [["--help"], ["run", "--help"], ["status", "--help"]])
+@pytest.mark.parametrize("command", [["--help"], ["run", "--help"], ["audit", "--help"], ["status", "--help"]])
 def test_help_imports_nothing_heavy(command):
     code = f"""
 import sys

@@ -171,8 +171,9 @@ def _notes(settings: Settings, found: Measurements, steps: Mapping[Depth, Repeat
     estimated = ", ".join(f"{depth} {found.bill(costs, number).estimated:.0%}" for depth, costs in steps.items())
     return (
         "mean AUC: width of its interval over runs. Both widths are those to expect where nothing leaks.\n"
-        f"time: to train and ask the runs and the controls, {workers} at a time, first if CPU threads do not help, then if "
-        f"they help in full; judging is not in it. Not measured but estimated (asking, longer controls): {estimated}.\n"
+        f"time: to train and ask the runs and the controls, {workers} at a time, without judging and process starts; "
+        "first if threads do not help, then if they help in full. Not measured but estimated (asking, longer controls): "
+        f"{estimated}.\n"
         f"*: as configured (audit.num_reference_runs={number}, audit.depth={settings.audit.depth})."
     )
 

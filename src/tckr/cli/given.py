@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from tckr.config import load_settings, run_name
 from tckr.data.shards import write_whole
@@ -23,6 +23,12 @@ from tckr.stages.audit.tables import write_scores
 
 SETTINGS = ("audit.scorer", "audit.confidence", "audit.delta")
 TABLE_NAME = "scores.parquet"
+NOTES = (
+    "mean of runs: AUC with every run in turn as the target; epsilon bound: at least this; strongest: of all attacks, "
+    "chosen after the fact on the very records it is measured on."
+)
+SIDE_BY_SIDE = 3
+"""Surfaces in one printed table; more do not fit into 80 columns."""
 
 
 def audit_table(file: Path, overrides: Sequence[str], output: Path | None) -> AuditResult:
@@ -73,7 +79,11 @@ def _equal(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) ->
 
 def _print(result: AuditResult, folder: Path, console: Console) -> None:
     console.print(_origin(result), soft_wrap=True)
-    console.print(_table(result))
+    for table in _tables(result):
+        console.print(table)
+    console.print(NOTES, soft_wrap=True)
+    if result.declared.generator_shared:
+        console.print("soft_labels, student: leakage through the labels alone; all runs share the generator", soft_wrap=True)
     for control in result.controls:
         if control.decides and not control.passed:
             where = f"{control.name} ({control.surface}, {control.measure})"
@@ -91,15 +101,15 @@ def _origin(result: AuditResult) -> str:
     )
 
 
-def _table(result: AuditResult) -> Table:
-    table = Table()
-    table.add_column("surface")
-    for name in result.surfaces:
-        table.add_column(escape(name))
-    columns = [_findings(surface, result.declared.confidence) for surface in result.surfaces.values()]
-    for name in columns[0]:
-        table.add_row(name, *(column[name] for column in columns))
-    return table
+def _tables(result: AuditResult) -> Iterator[Table]:
+    names = list(result.surfaces)
+    for start in range(0, len(names), SIDE_BY_SIDE):
+        chosen = names[start : start + SIDE_BY_SIDE]
+        table = Table("surface", *(Column(escape(name), overflow="fold") for name in chosen))
+        columns = [_findings(result.surfaces[name], result.declared.confidence) for name in chosen]
+        for row in columns[0]:
+            table.add_row(row, *(escape(column[row]) for column in columns))
+        yield table
 
 
 def _findings(surface: SurfaceResult, confidence: float) -> dict[str, str]:
@@ -110,13 +120,11 @@ def _findings(surface: SurfaceResult, confidence: float) -> dict[str, str]:
     return {
         "attack": surface.attack,
         f"AUC [{confidence:.0%}]": _short(surface.headline),
-        "TPR at 1 % FPR": _percent(rates["0.01"]),
-        "TPR at 0.1 % FPR": _percent(rates["0.001"]),
-        "AUC, mean over runs": _short(alone.mean if alone else None),
-        "epsilon at least": f"{bound.value:.2f}" if bound else "-",
-        "strongest, in hindsight": strongest.scorer
-        if strongest.signal == surface.signal
-        else f"{strongest.signal}, {strongest.scorer}",
+        "TPR, 1% FPR": _percent(rates["0.01"]),
+        "TPR, 0.1% FPR": _percent(rates["0.001"]),
+        "mean of runs": _short(alone.mean if alone else None),
+        "epsilon bound": f"{bound.value:.2f}" if bound else "-",
+        "strongest": strongest.scorer if strongest.signal == surface.signal else f"{strongest.signal}, {strongest.scorer}",
         "its AUC": _short(strongest.auc),
     }
 
