@@ -98,8 +98,8 @@ def test_target_as_untrained_as_its_references_scores_one_half(name: str) -> Non
 def test_a_target_that_saw_nothing_scores_one_half_in_93_of_100(name: str, leak: float) -> None:
     """R = 8, N = 600, ten worlds with ten targets each that are judged with the same, possibly leaking, reference runs.
 
-    95 are expected; a sound scorer falls below 93 with one seed in eight, so the seed is one of five at which all scorers were
-    seen to pass. The next test, over 400 worlds, is the one that no choice of a seed can please.
+    95 are expected; a sound scorer falls below 93 with one seed in eight, so the seed is one at which all were seen to pass.
+    The next test, over 400 worlds, is the one that no choice of a seed can please.
     """
     generator, covered = np.random.default_rng(1), 0
     levels = 3 * generator.normal(size=600)
