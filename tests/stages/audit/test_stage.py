@@ -223,10 +223,12 @@ def test_canaries_are_judged_apart_from_the_other_records(
     for source in models["data"].iterdir():
         (data / source.name).symlink_to(source)
     (data / CANARIES_NAME).unlink()
-    kinds = np.repeat(np.array([0, 1, 2], dtype=np.int8), NUM_POOL // 3)
+    kinds = np.repeat(np.array([1, 0, 2], dtype=np.int8), NUM_POOL // 3)
     np.save(data / CANARIES_NAME, kinds)
     result = audit(tmp_path / "audit", world | {"data": data})
     assert result.declared.num_members + result.declared.num_non_members == NUM_POOL // 3
+    scored = pq.read_table(tmp_path / "audit" / "out" / "scores.parquet", columns=["record"]).column("record").to_numpy()
+    assert set(scored) == set(range(NUM_POOL // 3, 2 * NUM_POOL // 3))
     assert set(result.canaries) == {"teacher", "student"}
     found = result.canaries["teacher"]["natural"]
     assert isinstance(found, OneRunBound)

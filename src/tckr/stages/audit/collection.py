@@ -50,6 +50,7 @@ def assemble(
     return Evidence(
         class_names=class_names,
         labels=labels[ordinary],
+        records=np.flatnonzero(ordinary),
         members=membership[: max(1, len(runs))][:, ordinary],
         signals=signals,
         correct={model: stack(answers, runs, f"{model}_correct")[:, ordinary] for model in MODELS if model in signals},

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.stats import f as fisher
 
 from tckr.errors import UserError
+from tckr.stages.audit.config import MIN_REFERENCE_RUNS
 from tckr.stages.audit.evidence import Evidence
-from tckr.stages.audit.verdict import MIN_REFERENCE_RUNS
 
 DEPENDENCE_ERROR = 1e-6
 """Chance that rows drawn independently are taken for dependent ones."""
