@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from multiprocessing.connection import wait
 
 from tckr.engine.executors import Item, Result
@@ -19,11 +18,17 @@ image size, then give the same command again; it continues. Or a Python script c
 `if __name__ == "__main__":`, which the workers, importing that script, would run again: put the call below that line."""
 
 
-@dataclass(frozen=True)
 class LocalExecutor:
-    """Processes started afresh (spawn): nothing of the parent's libraries or devices is shared."""
+    """Processes started afresh (spawn): nothing of the parent's libraries or devices is shared.
 
-    threads_per_worker: int
+    They stay for the next map of as many workers, because each needs seconds to load the libraries, until `close`.
+    """
+
+    def __init__(self, threads_for: Callable[[int], int]) -> None:
+        """Take the rule that gives the CPU threads of each of so many workers."""
+        self._threads_for = threads_for
+        self._pool: ProcessPoolExecutor | None = None
+        self._num_workers = 0
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item], num_workers: int) -> Iterator[Result]:
         """Yield results as they finish; `function` and items must be picklable.
@@ -31,16 +36,30 @@ class LocalExecutor:
         Raises:
             UserError: a worker process died.
         """
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(num_workers, context, _start_worker, (self.threads_per_worker,)) as pool:
-            try:
-                for future in as_completed([pool.submit(function, item) for item in items]):
-                    yield future.result()
-            except BrokenProcessPool:
-                raise UserError(WORKER_DIED) from None
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        pool = self._pool_of(num_workers)
+        try:
+            for future in as_completed([pool.submit(function, item) for item in items]):
+                yield future.result()
+        except BrokenProcessPool:
+            self.close()
+            raise UserError(WORKER_DIED) from None
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the workers after the items in flight; what waits is dropped."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def _pool_of(self, num_workers: int) -> ProcessPoolExecutor:
+        if self._pool is None or num_workers != self._num_workers:
+            self.close()
+            context = multiprocessing.get_context("spawn")
+            self._num_workers = num_workers
+            self._pool = ProcessPoolExecutor(num_workers, context, _start_worker, (self._threads_for(num_workers),))
+        return self._pool
 
 
 def _start_worker(threads: int) -> None:
