@@ -39,10 +39,18 @@ def null_rows(evidence: Evidence, count: int, seed: int) -> np.ndarray:
 
 
 def covered(evidence: Evidence, signal: str, scorer: str, rows: np.ndarray) -> np.ndarray:
-    """Return for each null membership whether the interval of its AUC covers 0.5, bool [targets]."""
-    signals, members = evidence.signals[signal], evidence.members_of(signal)
-    scores = [SCORERS[scorer].score(signals, members, run) for run in range(len(signals))]
-    found = [auc(scores[target % len(scores)], row, CONFIDENCE) for target, row in enumerate(rows)]
+    """Return for each null membership whether the interval of its AUC covers 0.5, bool [targets].
+
+    The drawn row stands in the place of the attacked run's own, so that a scorer that looks at it is caught.
+    """
+    signals, members = evidence.signals[signal], evidence.members_of(signal).copy()
+    found = []
+    for target, row in enumerate(rows):
+        run = target % len(signals)
+        true_row = members[run].copy()
+        members[run] = row
+        found.append(auc(SCORERS[scorer].score(signals, members, run), row, CONFIDENCE))
+        members[run] = true_row
     return np.array([isinstance(each, Estimate) and each.covers(0.5) for each in found])
 
 

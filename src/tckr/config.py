@@ -56,7 +56,8 @@ class RunConfig(BaseModel):
 
     def null_control(self) -> RunConfig:
         """Return the settings of the audit's null control."""
-        return self.reference().model_copy(update={"teach": self.teach.null_control()})
+        changed = {name: getattr(self, name).null_control() for name in ("teach", "distill")}
+        return self.reference().model_copy(update=changed)
 
     def memorizing(self) -> RunConfig:
         """Return the settings of the audit's positive control."""

@@ -200,7 +200,7 @@ def _step(
         stage=stage,
         function=f"tckr.stages.{stage}.stage:{function}",
         version=config.version,
-        sensitivity=SENSITIVITY[stage],
+        sensitivity=Sensitivity.PRIVATE if run.name else SENSITIVITY[stage],  # the audit's runs are nobody's release
         config=config,
         seed=run.seed,
         run=run.row,

@@ -16,6 +16,15 @@ SHARED_GENERATOR = "shared generator"
 """Name of the check whether images that all runs share know the target's members."""
 
 
+SEE_THE_IMAGES = ("soft_labels", "student")
+"""Surfaces that learned from the synthetic images, which all runs share below depth `full`."""
+
+PLAIN = "global_threshold"
+"""The attack that needs no reference run."""
+
+State = Literal["leaks", "no measurable leakage", "not measured"]
+
+
 class _Result(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -88,6 +97,8 @@ class SurfaceResult(_Result):
     ece: Measured | None = Field(None, description="Models: expected calibration error on the test split.")
     signal: str = Field("", description="The declared signal; what follows is its, if it says nothing else.")
     attack: str = Field("", description="Scorer of the headline number: the declared one, or what works without references.")
+    state: State = Field("not measured", description="What was found; `no measurable leakage` only with reference runs.")
+    why: str = Field("", description="The findings behind `state`, with their numbers.")
     aop: Measured | None = Field(None, description="CAS / (2 max(AUC, 0.5)) ** lambda with the declared scorer.")
     strongest: Strongest | None = None
     auc: dict[str, Measured] = Field(default_factory=dict, description="Target's AUC by scorer; n = records.")
@@ -188,8 +199,8 @@ class Package(_Result):
 
     name: str
     exposes: list[str] = Field(description="Surfaces that whoever holds it can attack.")
-    state: Literal["leaks", "no measurable leakage", "not measured"]
-    reason: str = Field(description="The surface that decides, with its number.")
+    state: State
+    reason: str = Field(description="The surfaces that decide, with their numbers.")
 
 
 class AuditResult(_Result):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tckr.metrics.estimate import Estimate, NotMeasurable
-from tckr.metrics.results import AuditResult, CopiesResult
+from tckr.metrics.results import AuditResult, CopiesResult, OneRunBound, Package
 from tckr.stages.audit.config import AuditConfig
 from tckr.stages.audit.controls import (
     null,
@@ -30,7 +30,9 @@ def failed(result: AuditResult) -> set[tuple[str, str]]:
 
 def test_sound_audit_is_valid_and_whole() -> None:
     result = judge(AuditConfig(), evidence())
-    assert (result.measured, result.valid, result.verdict) == (True, True, "audit valid")
+    assert (result.measured, result.valid) == (True, True)
+    alone = "attacked without references, so neither measured nor checked: captions, adapter, images"
+    assert result.verdict == f"audit valid; {alone}"
     teacher, student = result.surfaces["teacher"], result.surfaces["student"]
     for surface in (teacher, student):
         assert set(surface.auc) == set(surface.tpr) == set(surface.roc) == set(surface.leave_one_out) == set(SCORERS)
@@ -60,23 +62,26 @@ def test_null_model_that_saw_the_members_makes_the_audit_invalid() -> None:
     result = judge(AuditConfig(), evidence(null_shift=1.0))
     assert failed(result) == {("null", "teacher")}
     assert (result.measured, result.valid) == (True, False)
-    assert result.verdict == "audit invalid: null (teacher)"
+    assert result.verdict.startswith("audit invalid: null (teacher);")
+    assert {surface.state for surface in result.surfaces.values()} == {"not measured"}
+    assert {package.state for package in result.packages} == {"not measured"}
     assert result.surfaces["teacher"].auc
 
 
 def test_shared_generator_that_leaks_leaves_the_student_unmeasured_and_the_audit_valid() -> None:
     result = judge(AuditConfig(), evidence(1, generator_leak=2.0, records=1200))
     assert (result.valid, result.generator_leaks) == (True, True)
-    check = next(c for c in result.controls if c.name == "shared generator" and c.measure == "lira_offline_fixed_variance")
-    assert isinstance(check.found, Estimate)
-    assert check.found.high < 0.5
+    checks = [c for c in result.controls if c.name == "shared generator" and c.measure == "lira_offline_fixed_variance"]
+    assert any(isinstance(check.found, Estimate) and check.found.high < 0.5 for check in checks)
+    assert not any(check.decides for check in checks)
+    assert {package.state for package in result.packages if "images" in package.exposes} == {"leaks"}
     for surface in ("student", "soft_labels"):  # both learned from the images
         found = result.surfaces[surface]
         assert set(found.auc) == {found.attack} == {"global_threshold"}
         assert isinstance(found.aop, NotMeasurable)
         assert "shared generator" in found.aop.reason
     assert isinstance(result.differences.auc, NotMeasurable)
-    assert not judge(AuditConfig(), evidence(records=1200)).generator_leaks
+    assert not judge(AuditConfig(), evidence(1, records=1200)).generator_leaks
 
 
 def test_attack_without_power_fails_the_planted_control(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,13 +239,14 @@ def test_full_depth_attacks_every_surface_with_references_and_holds_all_of_them_
     assert list(result.surfaces) == list(SURFACES)
     assert all(set(surface.auc) == set(SCORERS) for surface in result.surfaces.values())
     assert {check.surface for check in result.controls if check.name == "null" and check.decides} == set(SURFACES)
-    assert {check.surface for check in result.controls if check.name == "positive" and check.decides} == set(SURFACES)
+    positive_surfaces = {check.surface for check in result.controls if check.name == "positive" and check.decides}
+    assert positive_surfaces == set(SURFACES) - {"captions"}  # whose control has the target's own captions
     assert set(result.surfaces["images"].other_signals) == {"images_pixels"}
     assert set(result.surfaces["student"].other_signals) == {"student_indirect"}
     assert not result.declared.generator_shared
 
 
-@pytest.mark.parametrize("signal", ["captions", "adapter", "images", "soft_labels", "teacher", "student"])
+@pytest.mark.parametrize("signal", ["adapter", "images", "soft_labels", "teacher", "student"])
 def test_a_memorizer_that_one_surface_hides_makes_a_full_audit_invalid(signal: str) -> None:
     world = evidence(depth="full", records=1200)
     hidden = {**world.controls["positive"], signal: world.controls["null"][signal]}
@@ -268,13 +274,44 @@ def test_images_that_know_their_members_show_in_a_student_that_knows_nothing_els
     assert any(not check.passed and not check.decides for check in plain)
 
 
+def packages_of(world: Evidence, depth: str, **found: CopiesResult) -> dict[str, Package]:
+    return {package.name: package for package in judge(AuditConfig(depth=depth), world, **found).packages}
+
+
 def test_a_package_leaks_when_anything_in_it_does_and_says_what() -> None:
-    found = {package.name: package for package in judge(AuditConfig(), evidence(records=1200)).packages}
+    found = packages_of(evidence(depth="full", records=1200), "full")
     assert found["Teacher"].state == "leaks"
     assert found["Teacher"].reason.startswith("teacher: AUC 0.")
-    quiet = {package.name: package for package in judge(AuditConfig(), evidence(shift=0.0, records=1200)).packages}
+    quiet = packages_of(evidence(1, shift=0.0, records=1200, depth="full"), "full")
     assert quiet["Student"].state == "no measurable leakage"
     assert quiet["images, soft labels and prompts"].exposes == ["images", "soft_labels", "captions"]
+
+
+def test_finding_nothing_without_references_is_not_called_no_leakage() -> None:
+    found = packages_of(evidence(1, shift=0.0, records=1200), "distill")
+    assert found["Student"].state == "no measurable leakage"
+    assert found["synthetic images"].state == "not measured"
+    assert "attacked without references only, AUC 0." in found["synthetic images"].reason
+
+
+def test_a_few_records_that_the_model_gives_away_make_it_leak_though_the_auc_says_nothing() -> None:
+    world = evidence(1, shift=0.0, records=3000, depth="full")
+    exposed = np.random.default_rng(0).random(3000) < 0.012
+    student = world.signals["student"] + 50.0 * exposed * world.members
+    result = judge(AuditConfig(depth="full"), replace(world, signals={**world.signals, "student": student}))
+    surface = result.surfaces["student"]
+    assert isinstance(surface.headline, Estimate)
+    assert surface.headline.low < 0.5
+    assert surface.state == "leaks"
+    assert surface.why.startswith("epsilon at least ")
+
+
+def test_canaries_that_prove_something_make_their_surface_leak() -> None:
+    bound = OneRunBound(value=1.5, confidence=0.95, delta=1e-5, num_canaries=50, guesses=10, correct=10, method="m")
+    world = evidence(1, shift=0.0, records=1200, depth="full")
+    found = judge(AuditConfig(depth="full"), world, canaries={"adapter": {"natural": bound}}).surfaces
+    assert (found["adapter"].state, found["adapter"].why) == ("leaks", "epsilon at least 1.50 by canaries")
+    assert found["student"].state == "no measurable leakage"
 
 
 def test_copies_make_the_images_leak_even_where_the_attack_finds_nothing() -> None:
@@ -284,9 +321,8 @@ def test_copies_make_the_images_leak_even_where_the_attack_finds_nothing() -> No
             excess=excess, near_member=none, near_holdout=none, closer=none, threshold=1.0, quantile=0.05,
             num_synthetic=100, num_members=50, num_holdout=50,
         )  # fmt: skip
-        return {
-            each.name: each.state for each in judge(AuditConfig(), evidence(1, shift=0.0, records=1200), copies).packages
-        }
+        found = packages_of(evidence(1, shift=0.0, records=1200, depth="full"), "full", copies=copies)
+        return {name: package.state for name, package in found.items()}
 
     found = states(Estimate(0.2, 0.1, 0.3, 100, "made up"))
     assert (found["synthetic images"], found["adapter"], found["Student"]) == ("leaks", "leaks", "no measurable leakage")

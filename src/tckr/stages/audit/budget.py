@@ -120,5 +120,5 @@ def smallest_rate(num_others: int) -> float:
 
 
 def numbers_to_compare(configured: int) -> list[int]:
-    """Return the numbers of reference runs of a plan, the configured one among them."""
-    return sorted({*REFERENCE_RUNS, configured})
+    """Return the numbers of reference runs of a plan, the configured one among them where it has an interval over runs."""
+    return sorted({*REFERENCE_RUNS, *([configured] if configured else [])})

@@ -6,6 +6,7 @@ Shape suffixes: R runs (row 0 = target, 1.. = reference runs), N pool records.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -15,8 +16,10 @@ from tckr.metrics.one_run import largest_bound, one_run_epsilon
 from tckr.metrics.results import OneRunBound
 from tckr.stages.audit.scorers import reference_statistics
 
-CanaryBounds = dict[str, dict[str, OneRunBound | NotMeasurable]]
+CanaryBounds = Mapping[str, dict[str, OneRunBound | NotMeasurable]]
 """Surface -> kind of canary -> bound."""
+
+NO_CANARIES: CanaryBounds = MappingProxyType({})
 
 
 def canary_bounds(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tckr.metrics.results import SEE_THE_IMAGES
 from tckr.stages.audit.canaries import CanaryBounds, canary_bounds, canary_scores
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS, AuditConfig
 from tckr.stages.audit.evidence import MODELS, SURFACES, Evidence, Predictions
@@ -85,11 +86,12 @@ def canary_findings(
 ) -> CanaryBounds:
     """Return what the canaries of the target prove about its Teacher, Student and adapter."""
     runs = runs_of(answers)
+    shared = SEE_THE_IMAGES if config.shares_generator else ()  # their references saw the target's images
     scores = {
         surface: canary_scores(signals, membership[: len(signals)], canaries)
         for surface in CANARY_SURFACES
         if SURFACES[surface][0] in answers[runs[0]]
-        for signals in [stack(answers, runs, SURFACES[surface][0])]
+        for signals in [stack(answers, runs, SURFACES[surface][0])[: 1 if surface in shared else None]]
     }
     return canary_bounds(scores, membership[0], canaries, config.confidence, config.delta)
 

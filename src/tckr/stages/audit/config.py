@@ -74,6 +74,11 @@ class AuditConfig(SignalConfig):
     delta: float = Field(1e-5, ge=0, lt=1, description="Delta of the epsilon lower bound; below 1 / number of members.")
     aop_lambda: float = Field(2.0, ge=0, description="Exponent of AOP: how heavily leakage weighs (2 as published).")
 
+    @property
+    def shares_generator(self) -> bool:
+        """Return whether the reference runs drew on the target's own generator."""
+        return self.depth != "full"
+
     def signals(self) -> SignalConfig:
         """Return the part that decides what runs are asked: changing the rest asks no run again."""
         return SignalConfig(**{name: getattr(self, name) for name in SignalConfig.model_fields})

@@ -12,7 +12,7 @@ from tckr.metrics.accuracy import accuracy
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.membership import auc
 from tckr.metrics.proportions import critical_value
-from tckr.metrics.results import SHARED_GENERATOR, Control
+from tckr.metrics.results import SEE_THE_IMAGES, SHARED_GENERATOR, Control
 from tckr.stages.audit.config import AuditConfig
 from tckr.stages.audit.evidence import Evidence
 from tckr.stages.audit.scorers import SCORERS
@@ -22,9 +22,6 @@ FAMILY_ERROR = 0.05
 
 PARITY_ERROR = 0.04
 """Chance that a sound audit fails one of its parity checks, all signals together (Bonferroni)."""
-
-SEE_THE_IMAGES = ("soft_labels", "student")
-"""Surfaces that learned from the synthetic images, which all runs share below depth `full`."""
 
 NO_SPREAD = 1e-9
 """Below this, runs do not differ; planted members are then moved by so little that only the exact order tells them."""
@@ -45,7 +42,7 @@ PLANTED_EFFECT = 1.0
 """How far planted members are moved, in standard deviations of one record's signal between runs."""
 
 PLANTED_IDEAL = float(norm.cdf(PLANTED_EFFECT / 2**0.5))
-"""AUC of an attack that knows each record's mean and variance: P(member above non-member), 0.760."""
+"""AUC of an attack that knows each record's mean, if all vary alike: P(member above non-member), 0.760."""
 
 PLANTED_BAR = 0.5 + 0.5 * (PLANTED_IDEAL - 0.5)
 """The lower end of the AUC interval must be above half of the way from guessing to the ideal, 0.630."""
@@ -82,32 +79,20 @@ class NullCheck:
 def planned_nulls(config: AuditConfig, evidence: Evidence) -> list[NullCheck]:
     """Return the null checks, which depend on what was measured and never on what was found.
 
-    With a shared generator, two more ways of asking a model that knows nothing tell whether the generator knows members:
-    what the null Student learned from its images (no references), and the null Teacher beside Students that all saw them.
+    The null control of a shared generator's Student learned from the target's images: what it shows, the images told it. The
+    null Teacher knows nothing at all; beside Students that all saw those images it looks unusually unsure of their members.
     """
     asked = evidence.controls.get("null", {})
-    shared = shares_generator(config)
     found = []
     for signal in evidence.signals:
-        for scorer, attack in SCORERS.items():
-            needs_references = attack.needs_references
-            if signal in asked and (evidence.has_references(signal) or not needs_references):
-                through_images = shared and evidence.surface_of(signal) in SEE_THE_IMAGES and not needs_references
-                found.append(NullCheck(signal, scorer, signal, finding=through_images))
-            if (
-                shared
-                and signal == "student"
-                and needs_references
-                and evidence.has_references(signal)
-                and "teacher" in asked
-            ):
-                found.append(NullCheck(signal, scorer, "teacher", finding=True))
+        through_images = config.shares_generator and evidence.surface_of(signal) in SEE_THE_IMAGES
+        scorers = [name for name, each in SCORERS.items() if evidence.has_references(signal) or not each.needs_references]
+        if signal in asked:
+            found += [NullCheck(signal, scorer, signal, finding=through_images) for scorer in scorers]
+        if through_images and signal == "student" and evidence.has_references(signal) and "teacher" in asked:
+            with_references = [scorer for scorer in scorers if SCORERS[scorer].needs_references]
+            found += [NullCheck(signal, scorer, "teacher", finding=True) for scorer in with_references]
     return found
-
-
-def shares_generator(config: AuditConfig) -> bool:
-    """Return whether the reference runs drew on the target's own generator."""
-    return config.depth != "full"
 
 
 def null_confidence(num_checks: int) -> float:
@@ -145,13 +130,13 @@ def positive(config: AuditConfig, evidence: Evidence, signal: str, scorer: str) 
     """Attack a run that was made to memorize the target's members: the attack must see it.
 
     Below depth `full` only the Teacher can memorize, for the images are the target's; so it decides on that surface alone.
-    A memorizer is surer of every image than models that were held back from memorizing, so its signals are first put on
-    their scale.
+    Captions have no memorizer beside the target's own, which may well tell nothing: there it is shown. A memorizer is surer
+    of every image than models that were held back from memorizing, so its signals are first put on their scale.
     """
     surface = evidence.surface_of(signal)
     signals = on_reference_scale(evidence.controls["positive"][signal], evidence.signals[signal][1:])
     found = attack_control(evidence, signal, scorer, signals, config.confidence)
-    decides_here = surface == "teacher" or not shares_generator(config)
+    decides_here = surface == "teacher" or (not config.shares_generator and surface != "captions")
     return Control(
         name="positive",
         surface=surface,
@@ -188,7 +173,7 @@ def planted(config: AuditConfig, evidence: Evidence, signal: str) -> Control:
         measure=config.scorer,
         passed=isinstance(found, Estimate) and found.low > PLANTED_BAR,
         decides=True,
-        expected=f"lower end of the AUC interval above {PLANTED_BAR:.2f}; a perfect attack reaches {PLANTED_IDEAL:.2f}",
+        expected=f"lower end of the AUC interval above {PLANTED_BAR:.2f}; {PLANTED_IDEAL:.2f} where all records vary alike",
         found=found,
     )
 
@@ -218,7 +203,7 @@ def _compare(config: AuditConfig, evidence: Evidence, signal: str) -> list[Compa
     records that are neither the run's nor the target's members.
     """
     surface, members = evidence.surface_of(signal), evidence.members_of(signal)
-    through_images = shares_generator(config) and surface in SEE_THE_IMAGES
+    through_images = config.shares_generator and surface in SEE_THE_IMAGES
     unseen = ~members[0] if through_images else np.ones_like(members[0])
     outside = [~row & unseen for row in members]
     found = [

@@ -1,12 +1,13 @@
-"""What a user may want to release, what each exposes, and the worst that the audit found of it. Knows no attack."""
+"""What was found about each surface, and about what a user may want to release together. Knows no attack."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from tckr.metrics.estimate import Estimate
-from tckr.metrics.results import CopiesResult, Package, SurfaceResult
+from tckr.metrics.results import CopiesResult, OneRunBound, Package, SurfaceResult
+from tckr.stages.audit.canaries import CanaryBounds
 
 PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -19,28 +20,78 @@ PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 
+TELLING_IMAGES = "who learned from the images and nothing else tells their members (check: shared generator)"
 
-def packages(surfaces: Mapping[str, SurfaceResult], copies: CopiesResult | None) -> list[Package]:
-    """Return every package with the state of its most exposed surface.
 
-    A surface leaks when the interval of its headline AUC lies above 0.5, images also when that of the excess of near-copies
-    lies above 0. Nothing is called private: an interval that contains 0.5 means that this attack measured nothing.
+def stated(
+    surfaces: Mapping[str, SurfaceResult],
+    *,
+    copies: CopiesResult | None,
+    canaries: CanaryBounds,
+    images_tell: bool,
+    valid: bool,
+) -> dict[str, SurfaceResult]:
+    """Return the surfaces with their states; nothing is stated when the audit is invalid.
+
+    A surface leaks when the interval of its headline AUC lies above 0.5, when its epsilon bound or that of its canaries
+    is above 0, and the images also when there are more near-copies of members than of others or when what learned from
+    them tells (`images_tell`). Nothing is called private; without reference runs finding nothing says nothing.
     """
+    found = {}
+    for name, surface in surfaces.items():
+        leaks = [*leaks_of(surface), *canary_leaks(canaries.get(name, {}).values())]
+        if name == "images":
+            leaks += [*copy_leaks(copies), *([TELLING_IMAGES] if images_tell else [])]
+        found[name] = surface.model_copy(update=_state(surface, leaks) if valid else {"why": "audit invalid"})
+    return found
+
+
+def leaks_of(surface: SurfaceResult) -> list[str]:
+    """Return what the declared attack shows."""
+    auc, bound = surface.headline, surface.epsilon_lower_bound
+    found = [f"AUC {exact(auc)}"] if isinstance(auc, Estimate) and auc.low > 0.5 else []
+    return found + ([f"epsilon at least {bound.value:.2f}"] if bound and bound.value > 0 else [])
+
+
+def canary_leaks(bounds: Iterable[object]) -> list[str]:
+    """Return what the canaries prove."""
+    values = [bound.value for bound in bounds if isinstance(bound, OneRunBound) and bound.value > 0]
+    return [f"epsilon at least {max(values):.2f} by canaries"] if values else []
+
+
+def copy_leaks(copies: CopiesResult | None) -> list[str]:
+    """Return the excess of near-copies of members, if there is one."""
     excess = copies.excess if copies else None
-    copied = f"images: excess of near-copies {excess}" if isinstance(excess, Estimate) and excess.low > 0 else ""
-    return [package(name, exposes, surfaces, copied if "images" in exposes else "") for name, exposes in PACKAGES.items()]
+    return [f"excess of near-copies {exact(excess)}"] if isinstance(excess, Estimate) and excess.low > 0 else []
 
 
-def package(name: str, exposes: tuple[str, ...], surfaces: Mapping[str, SurfaceResult], copied: str) -> Package:
-    """Return one package; leakage anywhere decides, then a gap in what was measured. `copied` says so of its images."""
-    found = {surface: surfaces[surface].headline if surface in surfaces else None for surface in exposes}
-    leaking = {surface: auc for surface, auc in found.items() if isinstance(auc, Estimate) and auc.low > 0.5}
-    gaps = [surface for surface, auc in found.items() if not isinstance(auc, Estimate)]
-    if leaking or copied:
-        worst = max(leaking, key=lambda surface: leaking[surface].value, default="")
-        reasons = ([f"{worst}: AUC {leaking[worst]}"] if worst else []) + ([copied] if copied else [])
-        return Package(name=name, exposes=list(exposes), state="leaks", reason="; ".join(reasons))
-    if gaps:
-        return Package(name=name, exposes=list(exposes), state="not measured", reason=f"not measured: {', '.join(gaps)}")
-    reason = "; ".join(f"{surface}: AUC {auc}" for surface, auc in found.items())
+def exact(number: Estimate) -> str:
+    """Return a number with as many decimals as its state depends on."""
+    return f"{number.value:.3f} [{number.low:.3f}, {number.high:.3f}]"
+
+
+def _state(surface: SurfaceResult, leaks: list[str]) -> dict[str, str]:
+    auc = surface.headline
+    if leaks:
+        return {"state": "leaks", "why": "; ".join(leaks)}
+    if not isinstance(auc, Estimate):
+        return {"state": "not measured", "why": "no attack"}
+    if not surface.leave_one_out:
+        return {"state": "not measured", "why": f"attacked without references only, AUC {exact(auc)}"}
+    return {"state": "no measurable leakage", "why": f"AUC {exact(auc)}"}
+
+
+def packages(surfaces: Mapping[str, SurfaceResult]) -> list[Package]:
+    """Return every package with the worst state of what it exposes: leakage anywhere decides, then a gap."""
+    return [_package(name, exposes, surfaces) for name, exposes in PACKAGES.items()]
+
+
+def _package(name: str, exposes: tuple[str, ...], surfaces: Mapping[str, SurfaceResult]) -> Package:
+    found = {surface: surfaces[surface] for surface in exposes if surface in surfaces}
+    for state in ("leaks", "not measured"):
+        deciding = [f"{surface}: {result.why}" for surface, result in found.items() if result.state == state]
+        missing = [f"{surface}: not measured" for surface in exposes if surface not in found and state == "not measured"]
+        if deciding or missing:
+            return Package(name=name, exposes=list(exposes), state=state, reason="; ".join(deciding + missing))
+    reason = "; ".join(f"{surface}: {result.why}" for surface, result in found.items())
     return Package(name=name, exposes=list(exposes), state="no measurable leakage", reason=reason)

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from tckr.data.images import ImageSet, load_images
 from tckr.data.shards import read_columns
@@ -147,9 +148,9 @@ def ask_images(asked: Asked) -> Answers:
         np.asarray(images).reshape(len(images), -1) for images in (asked.records.images, asked.synthetic.images)
     )
     by_features, _ = nearest(asked.features_ND, asked.features_SD)
-    by_pixels, _ = nearest(flat_N.astype(np.float32) / 255, flat_S.astype(np.float32) / 255)
+    by_pixels, _ = nearest(flat_N, flat_S)
     asked.advance(len(flat_N))
-    return {"images": -by_features, "images_pixels": -by_pixels}
+    return {"images": -by_features, "images_pixels": -by_pixels / 255}
 
 
 def ask_captions(asked: Asked) -> Answers:
@@ -163,7 +164,7 @@ def ask_captions(asked: Asked) -> Answers:
 def ask_adapter(asked: Asked) -> Answers:
     """Return minus the denoising loss of every record, averaged over fixed noise and noise levels, equal for all runs."""
     adapter = read_adapter(asked.folders["adapter"])
-    generator = load_generator(adapter.model, asked.device, revision=adapter.revision)
+    generator = load_generator(adapter.model, asked.device, torch.float32, adapter.revision)  # losses differ by little
     if adapter.steps:
         generator.load_lora(asked.folders["adapter"])
     losses = denoising_losses(

@@ -18,7 +18,7 @@ from tckr.metrics.results import CopiesResult
 from tckr.models.classifiers import class_columns, load_classifier, predict_logits
 from tckr.models.classifiers.features import predict_features
 from tckr.stages.audit.answers import read_answers, write_answers
-from tckr.stages.audit.collection import assemble, canary_findings, relative_to_base
+from tckr.stages.audit.collection import assemble, canary_findings, relative_to_base, runs_of
 from tckr.stages.audit.config import AuditConfig, SignalConfig
 from tckr.stages.audit.evidence import MODELS, Evidence, Predictions
 from tckr.stages.audit.questions import QUESTIONS, Answers, Asked
@@ -61,12 +61,12 @@ def run(config: AuditConfig, context: StepContext) -> None:
     """Fill the artifact. It is whole even when the verdict is `audit invalid`: `valid` in audit.json says so."""
     data = context.inputs["data"]
     runs = {name.removeprefix(RUN): read_answers(path) for name, path in context.inputs.items() if name.startswith(RUN)}
-    membership, canaries = np.array(read_membership(data)), read_canaries(data)
     answers = relative_to_base(runs)
+    membership, canaries = np.array(read_membership(data)[: max(1, len(runs_of(answers)))]), read_canaries(data)
     evidence = collect(config, context, answers, membership, canaries)
     found = copies(config, context, membership[0], canaries == 0) if evidence.signals else None
     bounds = canary_findings(config, answers, membership, canaries) if canaries.any() else {}
-    result = judge(config, evidence, found).model_copy(update={"canaries": bounds})
+    result = judge(config, evidence, found, bounds)
     write_scores(context.out / "scores.parquet", config, evidence)
     text = result.model_dump_json(indent=1) + "\n"
     write_whole(context.out / "audit.json", lambda path: path.write_text(text, encoding="utf-8"))

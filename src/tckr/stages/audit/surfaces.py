@@ -10,16 +10,13 @@ from tckr.metrics.accuracy import accuracy, accuracy_by_class, confusion
 from tckr.metrics.calibration import expected_calibration_error
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.membership import auc, auc_by_class, balanced_accuracy, epsilon_lower_bound
-from tckr.metrics.results import Strongest, SurfaceResult
+from tckr.metrics.results import PLAIN, Strongest, SurfaceResult
 from tckr.metrics.tradeoff import accuracy_over_privacy
 from tckr.stages.audit.analyses import ANALYSES
 from tckr.stages.audit.config import AuditConfig
 from tckr.stages.audit.evidence import Evidence
 from tckr.stages.audit.scorers import SCORERS, Scorer
 from tckr.stages.audit.thresholds import fix_thresholds
-
-PLAIN = "global_threshold"
-"""The attack that needs no reference run."""
 
 
 def surface_result(config: AuditConfig, evidence: Evidence, surface: str) -> SurfaceResult:

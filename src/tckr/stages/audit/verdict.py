@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from tckr.metrics.accuracy import accuracy_difference
 from tckr.metrics.estimate import Measured, NotMeasurable
 from tckr.metrics.membership import auc_difference
-from tckr.metrics.results import SHARED_GENERATOR, AuditResult, Control, CopiesResult, Declared, Differences
+from tckr.metrics.results import SEE_THE_IMAGES, SHARED_GENERATOR, AuditResult, Control, CopiesResult, Declared, Differences
+from tckr.stages.audit.canaries import NO_CANARIES, CanaryBounds
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS, AuditConfig
-from tckr.stages.audit.controls import SEE_THE_IMAGES, controls
-from tckr.stages.audit.evidence import MODELS, SURFACES, Evidence
-from tckr.stages.audit.packages import packages
+from tckr.stages.audit.controls import controls
+from tckr.stages.audit.evidence import MODELS, Evidence
+from tckr.stages.audit.packages import packages, stated
 from tckr.stages.audit.scorers import SCORERS
 from tckr.stages.audit.surfaces import surface_result, usable_scorers
 from tckr.stages.audit.views import num_queries
@@ -31,29 +32,40 @@ def why_not_measured(num_reference_runs: int, num_non_members: int) -> str:
     return ""
 
 
-def judge(config: AuditConfig, evidence: Evidence, copies: CopiesResult | None = None) -> AuditResult:
-    """Return the whole result, canaries apart. Membership is judged when `evidence.signals` has some."""
+def judge(
+    config: AuditConfig,
+    evidence: Evidence,
+    copies: CopiesResult | None = None,
+    canaries: CanaryBounds = NO_CANARIES,
+) -> AuditResult:
+    """Return the whole result. Membership is judged when `evidence.signals` has some."""
     num_reference_runs = len(evidence.members) - 1
     reason = why_not_measured(num_reference_runs, int((~evidence.members[0]).sum()))
     assert bool(reason) != bool(evidence.signals), "signals are collected exactly when membership can be measured"
     checks = [] if reason else controls(config, evidence)
     failed = _places(check for check in checks if check.decides and not check.passed)
+    alone = [name for name in evidence.measured_surfaces if not evidence.has_references(evidence.signals_of(name)[0])]
     unmeasured = _places(check for check in checks if isinstance(check.found, NotMeasurable) and not check.decides)
-    if any(check.name == SHARED_GENERATOR and not check.passed for check in checks):
-        seen = [signal for surface in SEE_THE_IMAGES for signal in evidence.signals_of(surface)]
+    images_tell = any(check.name == SHARED_GENERATOR and not check.passed for check in checks)
+    if images_tell:
+        told = [surface for surface in evidence.measured_surfaces if surface in SEE_THE_IMAGES]
+        seen = [signal for surface in told for signal in evidence.signals_of(surface)]
         evidence = evidence.without_references(seen, GENERATOR_LEAKS)
     surfaces = {surface: surface_result(config, evidence, surface) for surface in evidence.measured_surfaces or MODELS}
+    valid = not reason and not failed
+    surfaces = stated(surfaces, copies=copies, canaries=canaries, images_tell=images_tell, valid=valid)
     return AuditResult(
         measured=not reason,
         reason=reason,
-        valid=not reason and not failed,
-        verdict=f"not measured: {reason}" if reason else _verdict(failed, unmeasured, missing_controls(evidence)),
+        valid=valid,
+        verdict=f"not measured: {reason}" if reason else _verdict(failed, unmeasured, missing_controls(evidence), alone),
         declared=_declared(config, evidence),
         surfaces=surfaces,
         differences=differences(config, evidence) if evidence.test else None,
         controls=checks,
-        packages=packages(surfaces, copies) if evidence.surfaces is SURFACES and not reason else [],
+        packages=packages(surfaces) if evidence.test and not reason else [],
         copies=copies,
+        canaries=dict(canaries),
     )
 
 
@@ -74,8 +86,10 @@ def missing_controls(evidence: Evidence) -> list[str]:
     return found
 
 
-def _verdict(failed: list[str], unmeasured: list[str], missing: list[str]) -> str:
+def _verdict(failed: list[str], unmeasured: list[str], missing: list[str], alone: list[str]) -> str:
     verdict = f"audit invalid: {', '.join(failed)}" if failed else "audit valid"
+    if alone:
+        verdict += f"; attacked without references, so neither measured nor checked: {', '.join(alone)}"
     if missing:
         verdict += f"; not given, so not checked: {', '.join(missing)}"
     return verdict + (f"; not measurable with so few reference runs: {', '.join(unmeasured)}" if unmeasured else "")

@@ -40,4 +40,8 @@ class DistillConfig(StageConfig, TrainingConfig):
 
     def attacker(self) -> DistillConfig:
         """Return the settings of an attacker's own student: he has the released images and soft labels, but no Teacher."""
-        return DistillConfig.model_validate(dict(self) | ({"labels": "soft"} if self.labels == "online" else {}))
+        return DistillConfig.model_validate(dict(self) | {"labels": "soft"})
+
+    def null_control(self) -> DistillConfig:
+        """Return the settings for the audit's null control, whose few images leave none to select on."""
+        return DistillConfig.model_validate(dict(self) | {"selection": "last", "patience": None})
