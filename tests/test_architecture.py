@@ -90,13 +90,27 @@ def test_controls_learn_from_nobody_and_from_the_target_by_heart():
     assert found["adapt.positive"].config == found["adapt"].config.memorizing()
 
 
-def test_an_attackers_student_sees_what_is_released_and_nothing_else():
-    found = steps(distill={"labels": "online"}, audit={"num_reference_runs": 2, "depth": "full"})
+@pytest.mark.parametrize("labels", ["soft", "hard", "online"])
+def test_an_attackers_student_learns_the_released_soft_labels_and_nothing_else(labels):
+    found = steps(distill={"labels": labels}, audit={"num_reference_runs": 2, "depth": "full"})
     assert {name: source.name for name, source in found["distill.attacker.1"].inputs.items()} == {
         "synthetic": "generate.1",
         "labels": "label.1",
     }
     assert found["distill.attacker.1"].config.labels == "soft"
+
+
+def test_an_unadapted_pipeline_has_a_memorizer_all_the_same():
+    found = steps(adapt={"steps": 0}, audit={"num_reference_runs": 2, "depth": "full"})
+    assert (found["adapt.1"].config.steps, found["adapt.positive"].config.steps) == (0, 1500)
+    by_epochs = steps(adapt={"steps": None, "epochs": 3}, audit={"num_reference_runs": 2, "depth": "full"})
+    assert by_epochs["adapt.positive"].config.epochs == 15
+
+
+def test_nothing_that_is_made_for_the_audit_is_ever_called_releasable():
+    found = steps(audit={"num_reference_runs": 2, "depth": "full"})
+    assert {step.sensitivity for name, step in found.items() if "." in name} == {Sensitivity.PRIVATE}
+    assert found["generate"].sensitivity is Sensitivity.RELEASABLE
 
 
 def test_more_reference_runs_or_another_attack_change_no_run_that_was_made_or_asked():
