@@ -88,6 +88,7 @@ def test_controls_learn_from_nobody_and_from_the_target_by_heart():
     assert {step.stage for step in positive} == {"adapt", "generate", "teach", "label", "distill", "audit"}
     assert {step.run for step in positive} == {0}
     assert found["adapt.positive"].config == found["adapt"].config.memorizing()
+    assert found["generate.positive"].function.endswith(":replay")
 
 
 @pytest.mark.parametrize("labels", ["soft", "hard", "online"])

@@ -98,16 +98,24 @@ def _audit(config: RunConfig, data: Step, target: Recycled) -> tuple[Step, list[
     common = {"data": data, "captions": _captions_of_all(config, data), "features": never_saw}
     asked = {"signals.base": _ask_base(config, common), "signals.0": _ask(_target(config, "0"), target, common, "full")}
     for run in [*references, null, positive] if references else []:
-        known = _shared_with(target, config.audit.depth, memorizing=run is positive)
+        known = _shared_with(target, config.audit.depth)
+        if run is positive and not known:
+            known = {"captions": target.captions, "synthetic": _replay(run, data, target)}
         asked[f"signals.{run.name}"] = _ask(run, recycle(run, data, known), common, config.audit.depth)
     return _step("audit", config.audit, _target(config), {**judged, "features": never_saw, **asked}), list(asked.values())
 
 
-def _shared_with(target: Recycled, depth: str, *, memorizing: bool) -> Mapping[str, Step]:
-    """Return what another run takes from the target; who memorizes its members has its captions at any depth."""
+def _shared_with(target: Recycled, depth: str) -> Mapping[str, Step]:
+    """Return what another run takes from the target."""
     if depth == "full":
-        return {"captions": target.captions} if memorizing else NOTHING
+        return NOTHING
     return {"captions": target.captions, "adapter": target.adapter, "synthetic": target.synthetic}
+
+
+def _replay(run: Run, data: Step, target: Recycled) -> Step:
+    """Return the step of a generator that memorized the target's members: it draws the very images it was shown."""
+    inputs = {"data": data, "captions": target.captions, "adapter": target.adapter}
+    return _step("generate", run.config.generate, run, inputs, function="replay")
 
 
 def _ask_base(config: RunConfig, common: Mapping[str, Step]) -> Step:

@@ -158,3 +158,15 @@ def test_the_same_redrawn_images_are_the_same_settings_and_negative_ones_are_ref
     assert GenerateConfig().redraw == []
     with pytest.raises(ValidationError, match="greater than or equal to 0"):
         GenerateConfig(redraw=[-1])
+
+
+def test_the_planted_memorizer_draws_every_member_once_and_nobody_else(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    data = write_private_set(tmp_path / "data")
+    context = make_context(tmp_path / "replayed", inputs | {"data": data})
+    stage.replay(CONFIG, context)
+    found = load_images(context.out / "data", None, id_column="index")
+    pool = load_images(data / "pool", None)
+    assert np.array_equal(found.images, pool.images[:9])  # records 0 to 8 are the members of run 0
+    assert found.labels.tolist() == [record % 3 for record in range(9)]
+    assert read_columns(context.out / "data", ["prompt"])["prompt"][4] == "beta: mark 4"
+    assert len(list_shards(context.out / "data")) == 3
