@@ -114,9 +114,7 @@ def measure_copies(
         **_shares(synthetic, inside, outside, threshold, confidence),
         threshold=threshold,
         quantile=quantile,
-        flagged=[
-            _flag(synthetic, inside, outside, row) for row in _by_suspicion(synthetic, inside, outside, flagged)
-        ],
+        flagged=[_flag(synthetic, inside, outside, row) for row in _by_suspicion(synthetic, inside, outside, flagged)],
         num_flagged=int(flagged.sum()),
         num_mirrored=int(_suspicious(outside, inside, threshold).sum()),
         **sizes,

@@ -7,10 +7,11 @@ import pytest
 from tckr.metrics.estimate import Estimate, NotMeasurable
 from tckr.metrics.results import CopiesResult
 from tckr.stages.report.checks import PURPOSES, control_groups, purposes, result_of
-from tckr.stages.report.copies import copies_summary, flagged_indices, redraw_command, without_record_numbers
-from tckr.stages.report.leakage import canary_rows, exposure_of, package_rows, surface_rows
+from tckr.stages.report.copies import copies_summary, redraw_command, redrawn_sentence, shareable_audit
+from tckr.stages.report.leakage import canary_rows, package_rows, surface_rows
 from tckr.stages.report.wording import verdict_of
-from tests.stages.report.sample import CANARIES, REPEATED, Sample
+from tests.stages.report.sample import Sample
+from tests.stages.report.sample_audit import CANARIES, REPEATED
 
 
 def audit_of(**changes):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from tests.stages.report.conftest import SMALL, make_report
-from tests.stages.report.sample import DECLARED, Sample
+from tests.stages.report.sample import Sample
+from tests.stages.report.sample_audit import DECLARED
 
 
 def numbers_in(value):

@@ -10,7 +10,8 @@ from tckr.stages.report.coverage import coverage_of, covers_of, scorer_name
 from tckr.stages.report.glossary import GLOSSARY
 from tckr.stages.report.numbers import difference_number, duration, measured_number, megabytes, percent
 from tckr.stages.report.wording import verdict_of
-from tests.stages.report.sample import DECLARED, Sample
+from tests.stages.report.sample import Sample
+from tests.stages.report.sample_audit import DECLARED
 
 
 def audit_with(**changes):

@@ -101,7 +101,9 @@ def with_names(text: str) -> str:
 def coverage_of(audit: AuditResult) -> list[str]:
     """Return what the privacy numbers cover and what they do not."""
     if not audit.measured and audit.canaries:
-        return ["Canaries alone: membership was not measured, so nothing but their bounds says anything of a release surface."]
+        return [
+            "Canaries alone: membership was not measured, so nothing but their bounds says anything of a release surface."
+        ]
     if not audit.measured:
         return ["Nothing: membership was not measured, so no release surface has a privacy number."]
     return COVERAGE[audit.declared.depth]

@@ -6,7 +6,16 @@ from tckr.metrics.estimate import Estimate, NotMeasurable
 from tckr.metrics.results import PLAIN, AuditResult, OneRunBound, Package, Strongest, SurfaceResult
 from tckr.stages.report.contents import CanaryRow, Number, PackageRow, SurfaceRow
 from tckr.stages.report.copies import NOT_LOOKED_FOR, copies_headline
-from tckr.stages.report.coverage import ASKED, IMAGES, SURFACES, covers_of, scorer_name, signal_name, surface_name, with_names
+from tckr.stages.report.coverage import (
+    ASKED,
+    IMAGES,
+    SURFACES,
+    covers_of,
+    scorer_name,
+    signal_name,
+    surface_name,
+    with_names,
+)
 from tckr.stages.report.numbers import at_least, bound_number, measured_number, percent, plain
 
 ABSENT = Number(text="\N{EN DASH}", reason="membership was not measured")

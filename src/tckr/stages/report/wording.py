@@ -32,7 +32,9 @@ def verdict_of(audit: AuditResult, redrawn: str = "") -> Verdict:
     judged, *rest = audit.verdict.split("; ")
     unchecked = [_stop(_capital(with_names(text))) for text in rest]
     if state == "invalid":
-        return Verdict(state=state, headline=_capital(with_names(judged)), sentences=[*_invalid_sentences(audit), *unchecked])
+        return Verdict(
+            state=state, headline=_capital(with_names(judged)), sentences=[*_invalid_sentences(audit), *unchecked]
+        )
     if state == "not measured":
         reason = audit.reason or "the audit gave no reason"
         sentences = [
