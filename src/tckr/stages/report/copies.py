@@ -58,8 +58,8 @@ def redrawn_sentence(redrawn: Sequence[int]) -> str:
     count = len(set(redrawn))
     drawn = "1 image was" if count == 1 else f"{count:,} images were"
     return (
-        f"{drawn} drawn anew after an earlier audit, so the images were chosen with knowledge of the members: excess and AUC "
-        "of the images are too low, and the adapter still draws the copies."
+        f"{drawn} drawn anew after an earlier audit, so the images were chosen with knowledge of the members: excess and "
+        "AUC of the images are too low, and the adapter still draws the copies."
     )
 
 

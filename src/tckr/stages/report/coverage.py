@@ -45,8 +45,8 @@ COVERAGE = {
         "Covered: the Teacher. Each reference run retrained the Teacher with another draw of members, so the "
         "Teacher's number is a full attack.",
         "Not measured: captions, adapter, synthetic images, soft labels and Student. No reference run repeated them at "
-        "this depth, so only a global threshold attacks them and no control checks it: what it finds is a leak, what it does "
-        "not find says nothing. Depth distill attacks soft labels and Student with references, depth full all of them.",
+        "this depth, so only a global threshold attacks them and no control checks it: what it finds is a leak, what it "
+        "does not find says nothing. Depth distill attacks soft labels and Student with references, depth full all of them.",
         STRONGER,
     ],
     "distill": [

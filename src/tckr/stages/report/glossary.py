@@ -59,8 +59,8 @@ GLOSSARY = {
     ),
     "Attack without references": (
         "A threshold on the signal alone, for a surface that no reference run repeated. A record that is easy for any model "
-        "looks like a member to it. It is weak and no control checks it: what it finds is a leak, but a surface where it finds "
-        "nothing counts as not measured."
+        "looks like a member to it. It is weak and no control checks it: what it finds is a leak, but a surface where it "
+        "finds nothing counts as not measured."
     ),
     "No measurable leakage": (
         "Reference runs repeated the surface, and neither the interval of the attack's AUC nor an epsilon bound, nor copies "
@@ -75,7 +75,8 @@ GLOSSARY = {
     "Excess of near-copies": (
         "Share of the synthetic images that are near-copies of a member, less the share that are as near to a record that "
         "the generator never saw. Images of one kind resemble one another, so near-copies alone prove nothing; their excess "
-        "does. Zero does not mean that no single image is a copy: look at the flagged ones. Once images were redrawn it is too low."
+        "does. Zero does not mean that no single image is a copy: look at the flagged ones. Once images were "
+        "redrawn it is too low."
     ),
     "Closer to members": (
         "Share of the synthetic images whose nearest real record is a member, among equally many members and hold-out "

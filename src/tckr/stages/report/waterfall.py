@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from tckr.stages.report.axes import Axis, tick_label
 from tckr.metrics.results import State
+from tckr.stages.report.axes import Axis, tick_label
 from tckr.stages.report.contents import Number, SurfaceRow
 from tckr.stages.report.svg import WIDTH, element, picture
 
