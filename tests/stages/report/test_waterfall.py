@@ -103,7 +103,8 @@ def test_the_description_tells_every_surface_without_eyes():
     rows = [row(number(0.65, 0.6, 0.7)), row(NONE, key="adapter", state="not measured")]
     description = re.search(r"<desc>(.*?)</desc>", waterfall_chart(rows)).group(1)
     assert description == (
-        "images: 0.650 [0.600, 0.700], LiRA online, with reference runs: leaks (its reason); adapter: not attacked (no attack was run)"
+        "images: 0.650 [0.600, 0.700], LiRA online, with reference runs: leaks (its reason); "
+        "adapter: not attacked (no attack was run)"
     )
 
 

@@ -54,8 +54,8 @@ def test_the_verdict_names_every_surface_that_leaks_and_every_silent_one():
     assert verdict_of(audit_with()).sentences[-5:] == [
         "Of everything that could be released, adapter, soft labels, Teacher and Student measurably leak membership.",
         "Not measured: captions and images; that nothing was found there says nothing.",
-        "Canaries: no epsilon below 2.38 can hold (Teacher, mislabelled canaries; the largest bound of several, chosen after "
-        "the fact).",
+        "Canaries: no epsilon below 2.38 can hold (Teacher, mislabelled canaries; the largest bound of several, chosen "
+        "after the fact).",
         "Copies: no measurable excess of near-copies of members, +0.40 % [\u22120.50 %, +1.30 %].",
         "Attacked without references, so neither measured nor checked: captions, adapter, images.",
     ]

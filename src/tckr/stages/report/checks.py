@@ -12,7 +12,7 @@ from tckr.stages.report.coverage import SURFACES, surface_name
 PURPOSES = {
     "null": "A model that saw none of the records is attacked. If members are found in it, the attack invents them.",
     SHARED_GENERATOR: "What saw no record itself, but learned from the target's images or stands beside Students that did, "
-    "is attacked. Away from 0.5 the images tell their members, and no reference run fits the Student: a finding, not a fault.",
+    "is attacked. Away from 0.5 the images tell their members, and no reference run fits the Student: a finding, no fault.",
     "positive": "A model made to learn the members by heart is attacked. If they are not found, the attack is blind.",
     "planted": "Made-up members get a leak of known size. If the declared attack finds less than half of what a perfect one "
     "would where all records vary alike, its silence means nothing.",
