@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tckr.metrics.results import AuditResult
-from tckr.stages.report.leakage import surface_rows
+from tckr.metrics.results import PLAIN, AuditResult
+from tckr.stages.report.leakage import canary_rows, surface_rows
 
 if TYPE_CHECKING:
     from tckr.running import RunResult
@@ -22,6 +22,8 @@ def print_summary(result: RunResult, console: Console) -> None:
         console.print(_table(audit))
         if audit.measured:
             console.print(waterfall(audit))
+        if audit.canaries:
+            console.print(canaries(audit))
         console.print(f"Privacy: {audit.verdict}", style="green" if audit.valid else "yellow", soft_wrap=True, markup=False)
     for name, path in _places(result).items():
         console.print(f"{name:<14} {path}", soft_wrap=True, markup=False)
@@ -49,7 +51,7 @@ def _table(audit: AuditResult) -> Table:
     if audit.measured:
         limit = " (Student: through labels; generator shared)" if declared.generator_shared else ""
         table.add_row(f"membership AUC{limit}", *(str(surface.auc.get(declared.scorer, "-")) for surface in surfaces))
-        table.add_row("AUC without references", *(str(surface.auc.get("global_threshold", "-")) for surface in surfaces))
+        table.add_row("AUC without references", *(str(surface.auc.get(PLAIN, "-")) for surface in surfaces))
         table.add_row(f"AOP{limit}", *(str(surface.aop) for surface in surfaces))
     return table
 
@@ -61,7 +63,7 @@ def waterfall(audit: AuditResult) -> Table:
     table = Table(
         title="Leakage by release surface" + ("" if audit.valid else ": audit invalid, do not use"),
         title_justify="left",
-        caption="* without reference runs: a weak attack, so a lower bound" if weak else None,
+        caption="* without reference runs: weak and unchecked, so finding nothing says nothing" if weak else None,
         caption_justify="left",
         style="" if audit.valid else "dim",
         row_styles=[] if audit.valid else ["dim"],
@@ -71,6 +73,23 @@ def waterfall(audit: AuditResult) -> Table:
     for row in rows:
         attack = row.attack + ("*" if row.attack and not row.has_references else "")
         table.add_row(*(escape(cell) for cell in (row.name, attack, row.auc.text, row.state)))
+    return table
+
+
+def canaries(audit: AuditResult) -> Table:
+    """Return what the canaries of one run prove about epsilon; needs no reference run."""
+    rows = canary_rows(audit)
+    table = Table(
+        title="Canaries: no epsilon below the bound can hold",
+        title_justify="left",
+        caption="\n".join(dict.fromkeys(f"{row.surface}: {row.conditions}" for row in rows if row.conditions)),
+        caption_justify="left",
+    )
+    for heading in ("surface", "kind", "epsilon at least", "guesses right"):
+        table.add_column(heading)
+    for row in rows:
+        bound = row.bound.text if row.bound.value is None else f"{row.bound.value:.2f}"
+        table.add_row(*(escape(cell) for cell in (row.surface, row.kind, bound, row.guessed or row.bound.reason)))
     return table
 
 

@@ -47,7 +47,6 @@ from tckr.metrics.proportions import bonett_price, wilson
 from tckr.metrics.results import CopiesResult, FlaggedImage
 
 NEAR_QUANTILE = 0.05
-MAX_FLAGGED = 100
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,6 @@ def measure_copies(
     *,
     confidence: float,
     quantile: float = NEAR_QUANTILE,
-    max_flagged: int = MAX_FLAGGED,
 ) -> CopiesResult:
     """Compare the nearness of synthetic images to members with that to hold-out records; see the module's text.
 
@@ -98,7 +96,6 @@ def measure_copies(
         holdout: records of the same source that it never saw.
         confidence: level of the intervals.
         quantile: share of the real records that have another one within the threshold.
-        max_flagged: longest list of flagged images.
     """
     sizes = {"num_synthetic": len(synthetic), "num_members": len(members), "num_holdout": len(holdout)}
     if len(synthetic) == 0 or min(len(members), len(holdout)) < 2:
@@ -117,10 +114,7 @@ def measure_copies(
         **_shares(synthetic, inside, outside, threshold, confidence),
         threshold=threshold,
         quantile=quantile,
-        flagged=[
-            _flag(synthetic, inside, outside, row)
-            for row in _by_suspicion(synthetic, inside, outside, flagged)[:max_flagged]
-        ],
+        flagged=[_flag(synthetic, inside, outside, row) for row in _by_suspicion(synthetic, inside, outside, flagged)],
         num_flagged=int(flagged.sum()),
         num_mirrored=int(_suspicious(outside, inside, threshold).sum()),
         **sizes,

@@ -184,9 +184,9 @@ class CopiesResult(_Result):
     flagged: list[FlaggedImage] = Field(
         default_factory=list,
         description="Images near a member and closer to it than to any hold-out record (all records count here, whatever "
-        "the set sizes): most suspicious first, by the ratio of the two distances. Cut at a declared length.",
+        "the set sizes): most suspicious first, by the ratio of the two distances.",
     )
-    num_flagged: int = Field(0, description="How many images are flagged; the list may stop before.")
+    num_flagged: int = Field(0, description="How many images are flagged; a report that may be shared has no list.")
     num_mirrored: int = Field(
         0,
         description="How many would be flagged with members and hold-out exchanged: what chance alone flags when both sets "

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tckr.metrics.estimate import Estimate, NotMeasurable
+from tckr.metrics.estimate import NotMeasurable
 from tckr.metrics.results import CopiesResult
 from tckr.stages.report.checks import PURPOSES, control_groups, purposes, result_of
-from tckr.stages.report.copies import copies_summary, flagged_indices, redraw_command, without_record_numbers
-from tckr.stages.report.leakage import canary_rows, exposure_of, package_rows, surface_rows
+from tckr.stages.report.copies import copies_summary, redraw_command, redrawn_sentence, shareable_audit
+from tckr.stages.report.leakage import canary_rows, package_rows, surface_rows
 from tckr.stages.report.wording import verdict_of
-from tests.stages.report.sample import CANARIES, REPEATED, Sample
+from tests.stages.report.sample import Sample
+from tests.stages.report.sample_audit import CANARIES, REPEATED
 
 
 def audit_of(**changes):
@@ -21,18 +22,18 @@ def rows_of(audit):
     return {row.key: row for row in surface_rows(audit)}
 
 
-@pytest.mark.parametrize(
-    ("auc", "state"),
-    [
-        (Estimate(0.55, 0.501, 0.6, 9, ""), "leaks"),
-        (Estimate(0.55, 0.5, 0.6, 9, ""), "no measurable leakage"),
-        (Estimate(0.4, 0.3, 0.45, 9, ""), "no measurable leakage"),
-        (NotMeasurable("few", 2), "not measured"),
-        (None, "not measured"),
-    ],
-)
-def test_only_an_interval_above_guessing_is_called_leakage(auc, state):
-    assert exposure_of(auc) == state
+def test_states_and_their_reasons_are_the_audits_own_whatever_the_interval_is():
+    audit = audit_of()
+    changed = {
+        name: surface.model_copy(update={"state": state, "why": f"because {name}"})
+        for (name, surface), state in zip(
+            audit.surfaces.items(), 2 * ["no measurable leakage", "not measured", "leaks"], strict=True
+        )
+    }
+    rows = rows_of(audit.model_copy(update={"surfaces": changed}))
+    assert {key: (row.state, row.why) for key, row in rows.items()} == {
+        name: (surface.state, f"because {name}") for name, surface in changed.items()
+    }
 
 
 @pytest.mark.parametrize("depth", ["teacher", "distill", "full"])
@@ -80,31 +81,24 @@ def test_a_leaking_generator_takes_the_references_from_what_learned_of_it():
     assert row.covers.startswith("No reference fits: the shared generator knows")
 
 
-def test_packages_repeat_the_audits_state_and_name_weak_attacks():
-    rows = {row.name: row for row in package_rows(audit_of())}
+def test_packages_repeat_the_audits_state_and_reason():
+    rows = {row.name: row for row in package_rows(audit_of(canaries=False))}
     assert rows["Student"].state == "leaks"
-    assert rows["Student"].reason == "Student: AUC 0.57 [0.54, 0.60]"
+    assert rows["Student"].reason == "Student: AUC 0.567 [0.537, 0.597]; epsilon at least 0.07"
     assert rows["Student"].exposes == {"student": "leaks"}
-    assert rows["synthetic images"].state == "no measurable leakage"
-    assert rows["synthetic images"].weak == ["images"]
+    assert rows["synthetic images"].state == "not measured"
+    assert rows["synthetic images"].reason == "images: attacked without references only, AUC 0.510 [0.480, 0.540]"
     assert rows["images, soft labels and prompts"].exposes == {
-        "images": "no measurable leakage",
+        "images": "not measured",
         "soft_labels": "leaks",
-        "captions": "no measurable leakage",
+        "captions": "not measured",
     }
-    assert all(not row.weak for row in package_rows(audit_of(depth="full")))
 
 
-def test_copies_are_told_beside_every_package_that_has_the_images():
-    copied = {row.name: row.also for row in package_rows(audit_of(copy_excess=0.02))}
-    note = "More near-copies of members than of records that the generator never saw"
-    assert {name for name, also in copied.items() if also == note} == {
-        "synthetic images",
-        "images and soft labels",
-        "images, soft labels and prompts",
-        "adapter",
-    }
-    assert not any(row.also for row in package_rows(audit_of(copy_excess=0.004)))
+def test_an_excess_of_copies_is_in_the_reason_of_every_package_that_has_the_images():
+    copied = {row.name for row in package_rows(audit_of(copy_excess=0.02)) if "excess of near-copies 0.020" in row.reason}
+    assert copied == {"synthetic images", "images and soft labels", "images, soft labels and prompts", "adapter"}
+    assert not any(row.also for row in package_rows(audit_of()))
     unknown = package_rows(audit_of().model_copy(update={"copies": None}))
     assert [row.also for row in unknown if row.name == "synthetic images"] == ["near-copies of members were not looked for"]
 
@@ -121,6 +115,8 @@ def test_canaries_come_in_the_order_of_the_surfaces_with_their_conditions():
     assert rows[0].bound.text == "\u2265 2.38"
     assert rows[0].guessed == "239 of 250 guesses right, 250 canaries"
     assert rows[0].conditions == "95 % confidence, delta 1e-5"
+    assert rows[2].conditions.endswith("; the Student's own signal only, for all runs share the generator")
+    assert not any("own signal" in row.conditions for row in canary_rows(audit_of(depth="full")))
     assert rows[1].bound.value is None
     assert rows[1].bound.reason.startswith("5 canaries")
 
@@ -155,11 +151,11 @@ def test_redrawing_keeps_what_was_redrawn_before():
 
 def test_copies_are_told_with_their_numbers():
     audit = audit_of()
-    summary = copies_summary(audit, [7], include_private=True)
+    summary = copies_summary(audit, [], include_private=True)
     assert summary.headline == "No measurable excess of near-copies of members"
     assert (summary.excess.value, summary.excess.text) == (0.004, "+0.40 % [\u22120.50 %, +1.30 %]")
     assert summary.closer.text == "51.2 % [47.2 %, 55.2 %]"
-    assert (summary.num_flagged, summary.num_mirrored, summary.num_redrawn) == (14, 11, 1)
+    assert (summary.num_flagged, summary.num_mirrored) == (3, 2)
     assert "within 7.12" in summary.nearness
     assert "5 % of the 1,294 real records" in summary.nearness
     assert [(row.synthetic, row.member, row.member_distance.value) for row in summary.flagged] == [
@@ -169,14 +165,23 @@ def test_copies_are_told_with_their_numbers():
     ]
 
 
-def test_record_numbers_stay_out_of_what_may_be_shared():
+def test_what_may_be_shared_of_copies_is_counts_and_shares():
     audit = audit_of()
-    summary = copies_summary(audit, [], include_private=False)
-    assert all(row.member is None and row.holdout is None for row in summary.flagged)
-    assert flagged_indices(audit) == [2, 3, 1]
-    shared = without_record_numbers(audit)
-    assert shared.copies.flagged == []
-    assert shared.copies.num_flagged == 14
+    summary = copies_summary(audit, [7], include_private=False)
+    assert (summary.flagged, summary.command) == ([], "")
+    assert "7.12" not in summary.nearness
+    assert (summary.num_flagged, summary.num_mirrored, summary.excess.value) == (3, 2, 0.004)
+    shared = shareable_audit(audit).copies
+    assert (shared.flagged, shared.threshold) == ([], None)
+    assert (shared.num_flagged, shared.num_mirrored, shared.excess) == (3, 2, audit.copies.excess)
+
+
+def test_redrawn_images_are_counted_once_and_said_to_be_chosen():
+    assert redrawn_sentence([]) == ""
+    assert redrawn_sentence([2]).startswith("1 image was drawn anew")
+    sentence = redrawn_sentence([2, 7, 2])
+    assert sentence.startswith("2 images were drawn anew")
+    assert "excess and AUC of the images are too low, and the adapter still draws the copies" in sentence
 
 
 def test_copies_that_cannot_be_measured_say_why():

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 
+from tckr.stages.report.collect import collect
+from tckr.stages.report.config import ReportConfig
+from tckr.stages.report.page import render
 from tests.stages.report.conftest import SMALL, make_report
-from tests.stages.report.sample import DECLARED, Sample
+from tests.stages.report.sample import Sample
+from tests.stages.report.sample_audit import DECLARED
 
 
 def numbers_in(value):
@@ -102,9 +106,9 @@ def test_images_charts_and_tables_speak_without_eyes(report):
 
 def test_a_failed_control_greys_the_numbers_and_leads_the_page(invalid_report, report):
     assert invalid_report.data["verdict"]["state"] == "invalid"
-    assert invalid_report.data["verdict"]["headline"] == "Audit invalid: null (teacher)"
+    assert invalid_report.data["verdict"]["headline"] == "Audit invalid: null (Teacher)"
     assert "found: 0.57 [0.54, 0.60]" in " ".join(invalid_report.data["verdict"]["sentences"])
-    assert invalid_report.html.index("Audit invalid: null (teacher)") < invalid_report.html.index("Teacher against Student")
+    assert invalid_report.html.index("Audit invalid: null (Teacher)") < invalid_report.html.index("Teacher against Student")
     assert '<table class="headline stack greyed">' in invalid_report.html
     for chapter in ("leakage", "release", "audit"):
         assert f'<section id="{chapter}" class=" greyed"' in invalid_report.html
@@ -133,17 +137,18 @@ def test_missing_parts_are_said_not_drawn(bare_report, report):
 
 
 def test_at_depth_teacher_the_student_has_no_declared_number(tmp_path):
-    made = make_report(tmp_path, Sample(**SMALL, depth="teacher"))
+    made = make_report(tmp_path, Sample(**SMALL, depth="teacher", canaries=False))
     auc = next(row for row in made.data["headline"] if row["key"] == "auc")
     assert auc["student"]["value"] is None
     assert auc["student"]["reason"] == "no reference runs of this surface at depth teacher; use audit.depth=distill"
     assert auc["difference"]["text"] == "not measurable"
     assert auc["change"] == "unknown"
-    assert "Weakly covered:" in made.html
+    assert "<b>Not measured:</b> captions, adapter, synthetic images, soft labels and Student." in made.html
     assert "Attacks on the Student" in made.html
     student = row_of(made.html, "surface", "student")
     assert "global threshold, without references" in student
     assert "0.530 [0.500, 0.560]" in student
+    assert "not measured" in student
 
 
 def test_the_strongest_attack_is_labelled_and_apart_from_the_declared_one(report):
@@ -174,7 +179,8 @@ def test_the_waterfall_prints_every_surface_of_report_json_in_the_order_in_which
         assert row["strongest"]["value"] == found["strongest"]["auc"]["value"]
         assert row["tpr"]["value"] == found["tpr"][found["attack"]]["0.01"]["value"]
         text = row_of(report.html, "surface", row["key"])
-        for part in ("name", "attack", "state", "strongest_by", "covers"):
+        assert (row["state"], row["why"]) == (found["state"], found["why"])
+        for part in ("name", "attack", "state", "why", "strongest_by", "covers"):
             assert row[part] in text, (row["key"], part)
         for number in ("auc", "strongest", "tpr", "epsilon"):
             assert row[number]["text"] in text, (row["key"], number)
@@ -201,6 +207,38 @@ def test_canaries_are_shown_only_where_there_are_some(report, tmp_path):
     assert "even right guesses throughout would refute nothing" in report.html
     without = make_report(tmp_path, Sample(**SMALL, canaries=False))
     assert 'id="canaries"' not in without.html
+
+
+def test_canaries_without_reference_runs_are_shown_though_membership_was_not_measured(tmp_path):
+    made = make_report(tmp_path, Sample(**SMALL, measured=False))
+    assert '<data value="2.375"' in made.html
+    assert "own signal only, for there are no reference runs" in made.html
+    assert "Canaries: no epsilon below 2.38 can hold" in " ".join(made.data["verdict"]["sentences"])
+    assert 'class="waterfall' not in made.html
+
+
+def test_redrawn_images_are_told_at_copies_at_the_images_and_at_every_package_with_images(tmp_path, report):
+    made = make_report(tmp_path, Sample(**SMALL, redrawn=[4, 9]))
+    sentence = "2 images were drawn anew after an earlier audit"
+    assert sentence in row_of(made.html, "surface", "images")
+    exposing = [
+        package["name"] for package in made.data["packages"] if sentence in row_of(made.html, "package", package["name"])
+    ]
+    assert exposing == [package["name"] for package in made.data["packages"] if "images" in package["exposes"]]
+    assert "adapter" in exposing
+    assert sentence in made.html.partition('<h3 id="copies">')[2]
+    assert any(sentence in told for told in made.data["verdict"]["sentences"])
+    assert "drawn anew after an earlier audit" not in report.html
+
+
+def test_a_long_list_of_flagged_images_is_cut_on_the_page_alone(tmp_path):
+    contents = collect(Sample(**SMALL).write(tmp_path), ReportConfig(include_private=True))
+    flagged = [row.model_copy(update={"synthetic": number}) for number, row in enumerate(contents.copies.flagged * 40)]
+    many = contents.model_copy(update={"copies": contents.copies.model_copy(update={"flagged": flagged})})
+    table = re.search(r'<table class="flagged">.*?</table>', render(many, []), re.DOTALL).group(0)
+    assert re.findall(r'<th scope="row">(\d+)</th>', table) == [str(number) for number in range(100)]
+    assert "And 20 more, listed in" in render(many, [])
+    assert "more, listed in" not in render(contents, [])
 
 
 def test_controls_that_failed_are_open_and_first(invalid_report, report):

@@ -104,8 +104,12 @@ def test_galleries_show_the_first_images_of_each_class_by_index(tmp_path):
     inputs = sample.write(tmp_path)
     shown = galleries(inputs, sample.class_names, ReportConfig(gallery_images_per_class=2))
     assert [[picture.alt for picture in gallery.synthetic] for gallery in shown] == [
-        ["synthetic a, number 0", "synthetic a, number 2"],
-        ["synthetic b, number 1", "synthetic b, number 3"],
+        ["synthetic a, 1", "synthetic a, 2"],
+        ["synthetic b, 1", "synthetic b, 2"],
+    ], "no index: a gap would tell which image is flagged"
+    first = images_by_number(inputs["synthetic"] / "data", "index", range(4))
+    assert [picture.uri for gallery in shown for picture in gallery.synthetic] == [
+        data_uri(first[index])[0] for index in (0, 2, 1, 3)
     ]
     assert all(picture.pixelated and not picture.words for gallery in shown for picture in gallery.synthetic)
     assert not any(gallery.real for gallery in shown)
@@ -134,32 +138,50 @@ def test_flagged_images_stand_between_their_neighbours_when_asked_for(private_re
     assert re.findall(r'<data value="([^"]+)"', listed) == ["1.2", "9.5", "2.25", "8.125", "6.5", "7.75"]
 
 
-def test_in_a_shareable_report_flagged_images_are_indices_and_distances(report):
-    assert "likenesses" not in re.sub(r"<style>.*?</style>", "", report.html, flags=re.DOTALL)
-    assert "tckr report RUN_FOLDER report.include_private=true" in report.html
-    table = re.search(r'<table class="flagged">.*?</table>', report.html, re.DOTALL).group(0)
+def test_a_private_report_lists_every_flagged_image_with_its_neighbours_and_how_to_redraw_it(private_report):
+    table = re.search(r'<table class="flagged">.*?</table>', private_report.html, re.DOTALL).group(0)
     assert re.findall(r'<th scope="row">(\d+)</th>', table) == [str(index) for index in FLAGGED]
     assert re.findall(r'<data value="([^"]+)"', table) == ["1.2", "9.5", "2.25", "8.125", "6.5", "7.75"]
-    assert html.unescape(re.search(r'<pre class="command"><code>(.*?)</code>', report.html).group(1)) == (
+    assert [row["member"] for row in private_report.data["copies"]["flagged"]] == FLAGGED
+    assert html.unescape(re.search(r'<pre class="command"><code>(.*?)</code>', private_report.html).group(1)) == (
         "tckr run RUN_FOLDER 'generate.redraw=[1,2,3]'"
     )
 
 
-def test_record_numbers_of_members_are_in_no_report_that_may_be_shared(report, private_report):
-    assert report.data["audit"]["copies"]["flagged"] == []
-    assert {row["member"] for row in report.data["copies"]["flagged"]} == {None}
-    assert [row["member"] for row in private_report.data["copies"]["flagged"]] == FLAGGED
-    assert "Nearest member" in private_report.html
-    assert "Nearest member" not in report.html
+def test_a_shareable_report_does_not_say_which_images_are_flagged_or_how_near_they_are(report):
+    page = re.sub(r"<style>.*?</style>", "", report.html, flags=re.DOTALL)
+    for word in ("likenesses", 'class="flagged"', 'class="command"', "Nearest member", "generate.redraw", "index 0", "7.12"):
+        assert word not in page, word
+    assert "tckr report RUN_FOLDER report.include_private=true" in page
+    assert "<b>3</b> of 647 images are flagged" in page
+    assert "<b>2</b>; as many are chance" in page
+    assert report.data["audit"]["copies"]["flagged"] == report.data["copies"]["flagged"] == []
+    assert report.data["copies"]["command"] == ""
+    assert report.data["copies"]["num_flagged"] == 3
+
+
+def test_which_images_were_redrawn_is_said_in_a_private_report_alone(tmp_path):
+    sample = Sample(**SMALL, redrawn=[13, 17])
+    private = make_report(tmp_path / "private", sample, include_private=True)
+    shared = make_report(tmp_path / "shared", sample)
+    assert private.data["settings"]["generate"]["redraw"] == [13, 17]
+    assert "[13, 17]" in private.html
+    told = [shared.data["settings"]["generate"]["redraw"]]
+    told += [stage["config"]["redraw"] for stage in shared.data["stages"] if stage["stage"] == "generate"]
+    assert told == ["2 in all, not shown"] * 2
+    assert "13, 17" not in shared.html
 
 
 def test_images_that_leak_or_copy_are_not_shown_in_a_shareable_report(tmp_path):
     leaking = make_report(tmp_path / "leaking", Sample(**SMALL, image_leak=1.0))
     assert not leaking.elements.named("img")
-    assert "No images are shown: the audit found that they tell members from others." in leaking.html
+    assert "No images are shown: the audit found that they leak: AUC 0.598 [0.568, 0.628]." in leaking.html
     copying = make_report(tmp_path / "copying", Sample(**SMALL, copy_excess=0.02))
     assert not copying.elements.named("img")
-    assert "No images are shown: more of them are near-copies of members than chance has it." in copying.html
+    assert "No images are shown: the audit found that they leak: excess of near-copies 0.020 [0.011, 0.029]." in copying.html
+    telling = make_report(tmp_path / "telling", Sample(**SMALL, images_tell=True))
+    assert not telling.elements.named("img")
+    assert "leak: who learned from the images and nothing else tells their members" in telling.html
 
 
 def test_images_by_number_reads_exactly_those(tmp_path):

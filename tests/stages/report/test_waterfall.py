@@ -25,6 +25,7 @@ def row(auc, strongest=NONE, *, key="images", has_references=True, state="leaks"
         attack="LiRA online" if auc.value is not None else "",
         has_references=has_references,
         state=state,
+        why="its reason",
         auc=auc,
         strongest=strongest,
         strongest_by="RMIA online",
@@ -69,6 +70,10 @@ def test_no_bar_is_drawn_where_nothing_was_measured_above_guessing():
     assert "whisker other" in svg
 
 
+def test_no_bar_is_drawn_backwards_where_something_else_than_this_attack_shows_the_leak():
+    assert "leak other" not in waterfall_chart([row(number(0.49, 0.46, 0.52), state="leaks")])
+
+
 def test_an_attack_without_references_is_hollow_and_says_so():
     svg = waterfall_chart([row(number(0.65, 0.6, 0.7), has_references=False), row(number(0.6, 0.55, 0.65), key="teacher")])
     assert svg.count('class="dot other hollow"') == 1
@@ -98,7 +103,8 @@ def test_the_description_tells_every_surface_without_eyes():
     rows = [row(number(0.65, 0.6, 0.7)), row(NONE, key="adapter", state="not measured")]
     description = re.search(r"<desc>(.*?)</desc>", waterfall_chart(rows)).group(1)
     assert description == (
-        "images: 0.650 [0.600, 0.700], LiRA online, with reference runs: leaks; adapter: not attacked (no attack was run)"
+        "images: 0.650 [0.600, 0.700], LiRA online, with reference runs: leaks (its reason); "
+        "adapter: not attacked (no attack was run)"
     )
 
 

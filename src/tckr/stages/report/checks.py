@@ -11,11 +11,11 @@ from tckr.stages.report.coverage import SURFACES, surface_name
 
 PURPOSES = {
     "null": "A model that saw none of the records is attacked. If members are found in it, the attack invents them.",
-    SHARED_GENERATOR: "The same model is attacked beside Students that learned from the target's own images. Below 0.5 the "
-    "generator knows the target's members, and no reference run fits the Student.",
+    SHARED_GENERATOR: "What saw no record itself, but learned from the target's images or stands beside Students that did, "
+    "is attacked. Away from 0.5 the images tell their members, and no reference run fits the Student: a finding, no fault.",
     "positive": "A model made to learn the members by heart is attacked. If they are not found, the attack is blind.",
     "planted": "Made-up members get a leak of known size. If the declared attack finds less than half of what a perfect one "
-    "would, its silence means nothing.",
+    "would where all records vary alike, its silence means nothing.",
     "parity": "The target is compared with the reference runs on records it never saw. If it is unlike them, they say "
     "nothing about it.",
 }

@@ -10,14 +10,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from tckr.data.card import DataCard
-from tckr.metrics.results import AuditResult
+from tckr.metrics.results import AuditResult, State
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
 
-State = Literal["valid", "invalid", "not measured"]
+Validity = Literal["valid", "invalid", "not measured"]
 Direction = Literal["higher", "lower"]
 Change = Literal["better", "worse", "none", "unknown"]
-Exposure = Literal["leaks", "no measurable leakage", "not measured"]
 
 
 class _Part(BaseModel):
@@ -62,7 +61,7 @@ class Comparison(_Part):
 class Verdict(_Part):
     """The first thing a reader sees."""
 
-    state: State
+    state: Validity
     headline: str
     sentences: list[str]
 
@@ -88,7 +87,7 @@ class SurfaceRow(_Part):
         asked: what the attacker looks at.
         attack: scorer behind `auc` and `tpr`, in words; empty when nothing was measured.
         has_references: whether that attack knew what runs without the record say; otherwise it is weak.
-        state: what `auc` means: its interval above 0.5, or not, or there is none.
+        state, why: what the audit found, and the findings behind it.
         strongest: highest AUC of all signals and scorers, by `strongest_by`, chosen after seeing the truth.
         tpr: at a false positive rate of 1 %, in percent.
         covers: what the number covers at this depth.
@@ -99,7 +98,8 @@ class SurfaceRow(_Part):
     asked: str
     attack: str
     has_references: bool
-    state: Exposure
+    state: State
+    why: str
     auc: Number
     strongest: Number
     strongest_by: str
@@ -113,15 +113,13 @@ class PackageRow(_Part):
 
     Attributes:
         exposes: key of each surface that its holder can attack -> state of that surface.
-        weak: names of those that were only attacked without references.
         also: what else to know before releasing it.
     """
 
     name: str
-    exposes: dict[str, Exposure]
-    state: Exposure
+    exposes: dict[str, State]
+    state: State
     reason: str
-    weak: list[str]
     also: str
 
 
@@ -136,25 +134,24 @@ class CanaryRow(_Part):
 
 
 class FlaggedRow(_Part):
-    """A synthetic image that looks like a copy of a member, with its nearest records; their numbers only where private."""
+    """A synthetic image that looks like a copy of a member, with its nearest records."""
 
     synthetic: int
-    member: int | None
+    member: int
     member_distance: Number
-    holdout: int | None
+    holdout: int
     holdout_distance: Number
 
 
 class CopiesSummary(_Part):
-    """Near-copies of members among the synthetic images.
+    """Near-copies of members among the synthetic images; which ones, and how near, only in a report that is private.
 
     Attributes:
         closer: share of the images that are closer to a member than to any hold-out record; a half is chance.
         nearness: what counts as near.
-        num_flagged: of which `flagged` lists the most suspicious.
+        flagged: most suspicious first; empty in a report that may be shared.
         num_mirrored: how many would be flagged with members and hold-out exchanged.
-        num_redrawn: how many images were drawn anew already, after an earlier audit.
-        command: has the listed images drawn anew.
+        command: has the flagged images drawn anew; empty without a list.
     """
 
     headline: str
@@ -166,7 +163,6 @@ class CopiesSummary(_Part):
     flagged: list[FlaggedRow]
     num_flagged: int
     num_mirrored: int
-    num_redrawn: int
     command: str
 
 
@@ -201,7 +197,11 @@ class StageRecord(_Part):
 
 
 class Contents(_Part):
-    """The whole of `report.json`."""
+    """The whole of `report.json`.
+
+    Attributes:
+        redrawn: what it means for the numbers of the images that some were drawn anew; empty when none was.
+    """
 
     schema_version: str = SCHEMA_VERSION
     title: str
@@ -214,6 +214,7 @@ class Contents(_Part):
     coverage: list[str]
     packages: list[PackageRow]
     copies: CopiesSummary | None
+    redrawn: str
     canaries: list[CanaryRow]
     classes: list[ClassRow]
     data: DataCard

@@ -10,7 +10,10 @@ from tckr.stages.report.contents import CopiesSummary, FlaggedRow, Number
 from tckr.stages.report.numbers import measured_number, percent, signed_percent
 
 MAX_PICTURES = 12
-"""Flagged images shown with their neighbours; the table and `report.json` have all that the audit listed."""
+"""Flagged images shown with their neighbours."""
+
+MAX_ROWS = 100
+"""Flagged images in the table; `report.json` and the command have all of them."""
 
 NOT_LOOKED_FOR = "near-copies of members were not looked for"
 
@@ -21,7 +24,8 @@ def copies_summary(audit: AuditResult, redrawn: Sequence[int], include_private: 
     Args:
         audit: its result.
         redrawn: indices that were drawn anew already (`generate.redraw`); one index may stand there several times.
-        include_private: keep the record numbers, which name training records.
+        include_private: say which images are flagged and how near they are: a released image on that list is a training
+            record for whoever holds the set.
     """
     copies = audit.copies
     if copies is None:
@@ -32,25 +36,31 @@ def copies_summary(audit: AuditResult, redrawn: Sequence[int], include_private: 
         closer=measured_number(copies.closer, percent),
         near_member=measured_number(copies.near_member, percent),
         near_holdout=measured_number(copies.near_holdout, percent),
-        nearness=_nearness(copies),
-        flagged=[_flagged_row(flagged, include_private) for flagged in copies.flagged],
+        nearness=_nearness(copies, include_private),
+        flagged=[_flagged_row(flagged) for flagged in copies.flagged] if include_private else [],
         num_flagged=copies.num_flagged,
         num_mirrored=copies.num_mirrored,
-        num_redrawn=len(redrawn),
-        command=redraw_command(copies, redrawn),
+        command=redraw_command(copies, redrawn) if include_private else "",
     )
 
 
-def without_record_numbers(audit: AuditResult) -> AuditResult:
-    """Return the audit without the list of flagged images, which names training records."""
+def shareable_audit(audit: AuditResult) -> AuditResult:
+    """Return the audit with counts and shares of copies alone: no list of flagged images, no distance."""
     if audit.copies is None:
         return audit
-    return audit.model_copy(update={"copies": audit.copies.model_copy(update={"flagged": []})})
+    return audit.model_copy(update={"copies": audit.copies.model_copy(update={"flagged": [], "threshold": None})})
 
 
-def flagged_indices(audit: AuditResult) -> list[int]:
-    """Return the indices of the flagged synthetic images, most suspicious first."""
-    return [flagged.synthetic for flagged in audit.copies.flagged] if audit.copies else []
+def redrawn_sentence(redrawn: Sequence[int]) -> str:
+    """Return what `generate.redraw` does to the numbers of the images; empty when nothing was drawn anew."""
+    if not redrawn:
+        return ""
+    count = len(set(redrawn))
+    drawn = "1 image was" if count == 1 else f"{count:,} images were"
+    return (
+        f"{drawn} drawn anew after an earlier audit, so the images were chosen with knowledge of the members: excess and "
+        "AUC of the images are too low, and the adapter still draws the copies."
+    )
 
 
 def copies_headline(copies: CopiesResult) -> str:
@@ -63,7 +73,7 @@ def copies_headline(copies: CopiesResult) -> str:
 
 
 def redraw_command(copies: CopiesResult, redrawn: Sequence[int]) -> str:
-    """Return the command that has the listed images drawn anew; empty when there are none.
+    """Return the command that has the flagged images drawn anew; empty when there are none.
 
     What was redrawn stays in the list, or the copies of last time would come back.
     """
@@ -73,22 +83,23 @@ def redraw_command(copies: CopiesResult, redrawn: Sequence[int]) -> str:
     return f"tckr run RUN_FOLDER 'generate.redraw=[{','.join(map(str, indices))}]'"
 
 
-def _nearness(copies: CopiesResult) -> str:
+def _nearness(copies: CopiesResult, include_private: bool) -> str:
     if copies.threshold is None:
         return ""
     records = copies.num_members + copies.num_holdout
+    within = f"within {copies.threshold:.3g}" if include_private else "within one distance"
     return (
-        f"Near means within {copies.threshold:.3g} in the features of a model that saw neither set: "
+        f"Near means {within} in the features of a model that saw neither set: "
         f"{100 * copies.quantile:g} % of the {records:,} real records have another one as near."
     )
 
 
-def _flagged_row(flagged: FlaggedImage, include_private: bool) -> FlaggedRow:
+def _flagged_row(flagged: FlaggedImage) -> FlaggedRow:
     return FlaggedRow(
         synthetic=flagged.synthetic,
-        member=flagged.member if include_private else None,
+        member=flagged.member,
         member_distance=_distance(flagged.member_distance),
-        holdout=flagged.holdout if include_private else None,
+        holdout=flagged.holdout,
         holdout_distance=_distance(flagged.holdout_distance),
     )
 

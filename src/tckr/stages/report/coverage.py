@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 
-from tckr.metrics.results import AuditResult
-
-PLAIN = "global_threshold"
-"""The attack that needs no reference run."""
+from tckr.metrics.results import PLAIN, SEE_THE_IMAGES, AuditResult
 
 SURFACES = ("captions", "adapter", "images", "soft_labels", "teacher", "student")
 """Everything a run could release, in the order in which it is made."""
 
-THROUGH_LABELS = ("soft_labels", "student")
-"""Surfaces that learn of members through the images and through the labels; below depth `full` all runs share the images."""
+IMAGES = "images"
+"""The surface that near-copies are looked for on."""
 
 ATTACKS = {"lira": "LiRA", "rmia": "RMIA", "bavaria": "BaVarIA"}
 
@@ -47,9 +44,9 @@ COVERAGE = {
     "teacher": [
         "Covered: the Teacher. Each reference run retrained the Teacher with another draw of members, so the "
         "Teacher's number is a full attack.",
-        "Weakly covered: captions, adapter, synthetic images, soft labels and Student. No reference run repeated them at "
-        "this depth, so only a global threshold attacks them; their numbers are a lower bound from a weak attacker. Depth "
-        "distill attacks soft labels and Student with references, depth full all of them.",
+        "Not measured: captions, adapter, synthetic images, soft labels and Student. No reference run repeated them at "
+        "this depth, so only a global threshold attacks them and no control checks it: what it finds is a leak, what it "
+        "does not find says nothing. Depth distill attacks soft labels and Student with references, depth full all of them.",
         STRONGER,
     ],
     "distill": [
@@ -59,8 +56,9 @@ COVERAGE = {
         "What the generator learned about a member and passes on through the images does not show in the attacks with "
         "references, nor in AOP: references with the same images take it for a property of the record. The attack without "
         "references does not take it away, but is weak.",
-        "Weakly covered: captions, adapter and synthetic images themselves. Only a global threshold attacks them here; "
-        "their numbers are a lower bound from a weak attacker. Depth full attacks them with references.",
+        "Not measured: captions, adapter and synthetic images themselves. Only a global threshold attacks them here and no "
+        "control checks it: what it finds is a leak, what it does not find says nothing. Depth full attacks them with "
+        "references.",
         STRONGER,
     ],
     "full": [
@@ -91,17 +89,21 @@ def scorer_name(scorer: str) -> str:
 
 
 def readable(text: str) -> str:
-    """Return a text of the audit without identifiers: `soft_labels: AUC ...` as `soft labels: AUC ...`."""
+    """Return an identifier in words: `my_model` as `my model`."""
     return text.replace("_", " ")
 
 
 def with_names(text: str) -> str:
-    """Return a text of the audit with every surface under its name: `student: AUC ...` as `Student: AUC ...`."""
+    """Return a text of the audit with every surface under its name: `soft_labels: AUC ...` as `soft labels: AUC ...`."""
     return re.sub(rf"\b({'|'.join(SURFACES)})\b", lambda found: surface_name(found[0]), text)
 
 
 def coverage_of(audit: AuditResult) -> list[str]:
     """Return what the privacy numbers cover and what they do not."""
+    if not audit.measured and audit.canaries:
+        return [
+            "Canaries alone: membership was not measured, so nothing but their bounds says anything of a release surface."
+        ]
     if not audit.measured:
         return ["Nothing: membership was not measured, so no release surface has a privacy number."]
     return COVERAGE[audit.declared.depth]
@@ -116,14 +118,14 @@ def covers_of(audit: AuditResult, surface: str) -> str:
         return "As far as the given tables go."
     if found.attack == PLAIN:
         return _without_references(audit, surface)
-    if depth == "distill" and surface in THROUGH_LABELS:
+    if audit.declared.generator_shared and surface in SEE_THE_IMAGES:
         return "Through the soft labels only: all runs share the generator."
     return "All of it: each reference run made its own."
 
 
 def _without_references(audit: AuditResult, surface: str) -> str:
-    if audit.generator_leaks and surface in THROUGH_LABELS:
-        return "No reference fits: the shared generator knows the target's members. A weak attack, so a lower bound."
-    if audit.declared.scorer == PLAIN:
+    if audit.generator_leaks and surface in SEE_THE_IMAGES:
+        return "No reference fits: the shared generator knows the target's members. A weak attack, unchecked."
+    if audit.surfaces[surface].leave_one_out:
         return "The declared attack uses no reference run: weak, so a lower bound."
-    return f"No reference run repeated this at depth {audit.declared.depth}: a weak attack, so a lower bound."
+    return f"No reference run repeated this at depth {audit.declared.depth}: a weak attack, unchecked."

@@ -30,7 +30,7 @@ def shown_likenesses(folders: Mapping[str, Path], contents: Contents, config: Re
     """Return the first `MAX_PICTURES` flagged images; none in a report that may be shared, for a copy is a private image."""
     rows = contents.copies.flagged[:MAX_PICTURES] if contents.copies and config.include_private else []
     synthetic = images_by_number(folders["synthetic"] / "data", "index", [row.synthetic for row in rows])
-    records = [number for row in rows for number in (row.member, row.holdout) if number is not None]
+    records = [number for row in rows for number in (row.member, row.holdout)]
     real = images_by_number(folders["data"] / "pool", "record", records)
     return [_likeness(row, synthetic, real) for row in rows]
 
@@ -50,8 +50,6 @@ def images_by_number(folder: Path, column: str, numbers: Collection[int]) -> dic
 
 
 def _likeness(row: FlaggedRow, synthetic: Mapping[int, bytes], real: Mapping[int, bytes]) -> Likeness:
-    assert row.member is not None, "a private report knows the records"
-    assert row.holdout is not None, "a private report knows the records"
     return Likeness(
         row=row,
         synthetic=picture_of(synthetic[row.synthetic], f"synthetic image {row.synthetic}"),

@@ -15,8 +15,10 @@ from PIL import Image
 
 from tckr.data.card import read_members
 from tckr.data.shards import list_shards, read_columns
+from tckr.metrics.results import AuditResult
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.contents import Contents
+from tckr.stages.report.coverage import IMAGES
 
 MAX_SIDE_PX = 96
 """Larger images are shown smaller: a report must open anywhere."""
@@ -64,7 +66,8 @@ def shown_galleries(folders: Mapping[str, Path], contents: Contents, config: Rep
         return galleries(folders, contents.data.class_names, config)
     if why_withheld(contents):
         return []
-    flagged = [row.synthetic for row in contents.copies.flagged] if contents.copies else []
+    copies = AuditResult.read(folders["audit"]).copies  # what is shared does not say which images are flagged
+    flagged = [image.synthetic for image in copies.flagged] if copies else []
     return galleries(folders, contents.data.class_names, config, left_out=flagged)
 
 
@@ -72,10 +75,8 @@ def why_withheld(contents: Contents) -> str:
     """Return why synthetic images do not belong in a report that may be shared, or an empty string."""
     if contents.verdict.state != "valid":
         return "without a valid audit they are to be treated as private"
-    if any(row.key == "images" and row.state == "leaks" for row in contents.surfaces):
-        return "the audit found that they tell members from others"
-    copied = contents.copies is not None and (contents.copies.excess.low or 0) > 0
-    return "more of them are near-copies of members than chance has it" if copied else ""
+    leaks = [row.why for row in contents.surfaces if row.key == IMAGES and row.state == "leaks"]
+    return f"the audit found that they leak: {leaks[0]}" if leaks else ""
 
 
 def galleries(
@@ -93,7 +94,10 @@ def galleries(
     return [
         ClassGallery(
             name=class_names[label],
-            synthetic=[_synthetic(row, class_names[label], config.include_private) for row in synthetic[label]],
+            synthetic=[
+                _synthetic(row, class_names[label], place, config.include_private)
+                for place, row in enumerate(synthetic[label], 1)
+            ],
             real=[_real(row, class_names[label]) for row in real.get(label, [])],
         )
         for label in labels
@@ -136,9 +140,10 @@ def _real_images(folders: Mapping[str, Path], labels: range, most: int) -> Rows:
     return {label: [row | {"caption": captions.get(row["record"], "")} for row in found] for label, found in rows.items()}
 
 
-def _synthetic(row: Mapping[str, Any], class_name: str, include_private: bool) -> Picture:
-    words = row["prompt"] if include_private else ""
-    return picture_of(row["image"]["bytes"], f"synthetic {class_name}, number {row['index']}", words)
+def _synthetic(row: Mapping[str, Any], class_name: str, place: int, include_private: bool) -> Picture:
+    if include_private:
+        return picture_of(row["image"]["bytes"], f"synthetic {class_name}, index {row['index']}", row["prompt"])
+    return picture_of(row["image"]["bytes"], f"synthetic {class_name}, {place}")  # a gap in the indices would tell copies
 
 
 def _real(row: Mapping[str, Any], class_name: str) -> Picture:

@@ -59,20 +59,24 @@ GLOSSARY = {
     ),
     "Attack without references": (
         "A threshold on the signal alone, for a surface that no reference run repeated. A record that is easy for any model "
-        "looks like a member to it. It is weak: what it does not find, a better attack may."
+        "looks like a member to it. It is weak and no control checks it: what it finds is a leak, but a surface where it "
+        "finds nothing counts as not measured."
     ),
     "No measurable leakage": (
-        "The interval of the attack's AUC does not lie above 0.5. It is a measurement of these attacks with these records; "
+        "Reference runs repeated the surface, and neither the interval of the attack's AUC nor an epsilon bound, nor copies "
+        "among the images, shows a leak. It is a measurement of these attacks with these records; "
         "it is no guarantee, and it does not say that another attack or another training run would find as little."
     ),
     "Control": (
         "An attack whose right answer is known, run with the same code and the same reference runs as the real ones. It "
-        "shows that the audit can find leakage and invents none; it does not make the attack stronger than it is."
+        "shows that the audit can find leakage and invents none, on surfaces that reference runs repeated; it does not make "
+        "the attack stronger than it is, and an attack without references has none."
     ),
     "Excess of near-copies": (
         "Share of the synthetic images that are near-copies of a member, less the share that are as near to a record that "
         "the generator never saw. Images of one kind resemble one another, so near-copies alone prove nothing; their excess "
-        "does. Zero does not mean that no single image is a copy: look at the flagged ones."
+        "does. Zero does not mean that no single image is a copy: look at the flagged ones. Once images were "
+        "redrawn it is too low."
     ),
     "Closer to members": (
         "Share of the synthetic images whose nearest real record is a member, among equally many members and hold-out "

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
-from tckr.metrics.results import AuditResult, OneRunBound, Package, Strongest, SurfaceResult
-from tckr.stages.report.contents import CanaryRow, Exposure, Number, PackageRow, SurfaceRow
+from tckr.metrics.estimate import Estimate, NotMeasurable
+from tckr.metrics.results import PLAIN, AuditResult, OneRunBound, Package, Strongest, SurfaceResult
+from tckr.stages.report.contents import CanaryRow, Number, PackageRow, SurfaceRow
 from tckr.stages.report.copies import NOT_LOOKED_FOR, copies_headline
-from tckr.stages.report.coverage import ASKED, PLAIN, SURFACES, covers_of, scorer_name, signal_name, surface_name, with_names
+from tckr.stages.report.coverage import (
+    ASKED,
+    IMAGES,
+    SURFACES,
+    covers_of,
+    scorer_name,
+    signal_name,
+    surface_name,
+    with_names,
+)
 from tckr.stages.report.numbers import at_least, bound_number, measured_number, percent, plain
-
-IMAGES = "images"
-"""The surface that near-copies are looked for on."""
 
 ABSENT = Number(text="\N{EN DASH}", reason="membership was not measured")
 
@@ -19,13 +25,6 @@ def surface_rows(audit: AuditResult) -> list[SurfaceRow]:
     """Return every surface in the order in which it is made, attacked or not; of given tables their own."""
     names = SURFACES if audit.declared.depth else tuple(audit.surfaces)
     return [_surface_row(audit, name, audit.surfaces.get(name)) for name in names]
-
-
-def exposure_of(auc: Measured | None) -> Exposure:
-    """Return what an AUC says: leakage only when its whole interval lies above guessing."""
-    if not isinstance(auc, Estimate):
-        return "not measured"
-    return "leaks" if auc.low > 0.5 else "no measurable leakage"
 
 
 def package_rows(audit: AuditResult) -> list[PackageRow]:
@@ -37,7 +36,9 @@ def canary_rows(audit: AuditResult) -> list[CanaryRow]:
     """Return one row per surface and kind of canary, surfaces in the order in which they are made."""
     order = [*SURFACES, *(name for name in audit.canaries if name not in SURFACES)]
     return [
-        _canary_row(surface, kind, bound) for surface in order for kind, bound in audit.canaries.get(surface, {}).items()
+        _canary_row(audit, surface, kind, bound)
+        for surface in order
+        for kind, bound in audit.canaries.get(surface, {}).items()
     ]
 
 
@@ -66,7 +67,8 @@ def _surface_row(audit: AuditResult, key: str, surface: SurfaceResult | None) ->
         asked=ASKED.get(key, ""),
         attack=scorer_name(found.attack) if measured else "",
         has_references=measured and found.attack != PLAIN,
-        state=exposure_of(found.headline),
+        state=found.state,
+        why=found.why,
         auc=measured_number(found.headline, absent="not attacked") if measured else _not_attacked(audit),
         strongest=measured_number(strongest.auc) if strongest else ABSENT,
         strongest_by=strongest_name(strongest, found.signal) if strongest else "",
@@ -83,26 +85,23 @@ def _not_attacked(audit: AuditResult) -> Number:
 
 def _package_row(audit: AuditResult, package: Package) -> PackageRow:
     found = {name: audit.surfaces.get(name) for name in package.exposes}
-    weak = [surface_name(name) for name, surface in found.items() if surface and surface.auc and surface.attack == PLAIN]
     return PackageRow(
         name=package.name,
-        exposes={name: exposure_of(surface.headline if surface else None) for name, surface in found.items()},
+        exposes={name: surface.state if surface else "not measured" for name, surface in found.items()},
         state=package.state,
         reason=with_names(package.reason),
-        weak=weak,
         also=_copies_note(audit) if IMAGES in package.exposes else "",
     )
 
 
 def _copies_note(audit: AuditResult) -> str:
-    """Return what copies add to what a holder of the images learns."""
+    """Return that nobody knows of copies; an excess of them is a finding of the images, so in the reason already."""
     if audit.copies is None:
         return NOT_LOOKED_FOR
-    excess = audit.copies.excess
-    return copies_headline(audit.copies) if not isinstance(excess, Estimate) or excess.low > 0 else ""
+    return "" if isinstance(audit.copies.excess, Estimate) else f"copies: {copies_headline(audit.copies)}"
 
 
-def _canary_row(surface: str, kind: str, bound: OneRunBound | NotMeasurable) -> CanaryRow:
+def _canary_row(audit: AuditResult, surface: str, kind: str, bound: OneRunBound | NotMeasurable) -> CanaryRow:
     if isinstance(bound, NotMeasurable):
         number = Number(text="not measurable", reason=bound.reason, n=bound.n)
         return CanaryRow(surface=surface_name(surface), kind=kind, bound=number, guessed="", conditions="")
@@ -114,5 +113,13 @@ def _canary_row(surface: str, kind: str, bound: OneRunBound | NotMeasurable) -> 
         kind=kind,
         bound=number,
         guessed=f"{bound.correct:,} of {bound.guesses:,} guesses right, {bound.num_canaries:,} canaries",
-        conditions=f"{100 * bound.confidence:g} % confidence, delta {plain(bound.delta)}",
+        conditions=f"{100 * bound.confidence:g} % confidence, delta {plain(bound.delta)}{_own_signal(audit, surface)}",
     )
+
+
+def _own_signal(audit: AuditResult, surface: str) -> str:
+    """Return that a surface's canaries were not compared with what reference runs say of them, where that is so."""
+    if audit.declared.num_reference_runs == 0:
+        return "; own signal only, for there are no reference runs"
+    shared = audit.declared.generator_shared and surface != "teacher"
+    return f"; the {surface_name(surface)}'s own signal only, for all runs share the generator" if shared else ""

@@ -16,7 +16,7 @@ from tckr.metrics.results import SurfaceResult
 from tckr.stages.report.axes import round_above
 from tckr.stages.report.checks import control_groups, purposes, result_of
 from tckr.stages.report.contents import Comparison, Contents, Number, Training
-from tckr.stages.report.copies import MAX_PICTURES
+from tckr.stages.report.copies import MAX_PICTURES, MAX_ROWS
 from tckr.stages.report.coverage import SURFACES, scorer_name, signal_name, surface_name
 from tckr.stages.report.figures import Series, bar, history_chart, interval_strip, roc_chart, smoothed
 from tckr.stages.report.flagged import Likeness
@@ -42,6 +42,7 @@ def render(contents: Contents, galleries: Sequence[ClassGallery], likenesses: Se
             withheld=why_withheld(contents),
             likenesses=likenesses,
             max_pictures=MAX_PICTURES,
+            max_rows=MAX_ROWS,
             control_groups=control_groups(contents.audit),
             purposes=purposes(contents.audit.controls),
             css=Markup(_css()),

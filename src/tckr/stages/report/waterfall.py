@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from tckr.metrics.results import State
 from tckr.stages.report.axes import Axis, tick_label
-from tckr.stages.report.contents import Exposure, Number, SurfaceRow
+from tckr.stages.report.contents import Number, SurfaceRow
 from tckr.stages.report.svg import WIDTH, element, picture
 
 TOP, ROW_HEIGHT, EDGE = 18, 42, 8
@@ -21,7 +22,7 @@ def waterfall_chart(rows: Sequence[SurfaceRow]) -> Markup:
     """Return the surfaces under one another: name, attack and number above, the interval on the common axis below.
 
     A filled dot is an attack with reference runs; a hollow dot with a dashed interval one without, which is weak. A bar from
-    guessing to the number marks leakage. The diamond is the strongest attack found.
+    guessing to the number marks a surface that leaks. The diamond is the strongest attack found.
     """
     axis = waterfall_axis([row.auc for row in rows] + [row.strongest for row in rows])
     bottom = TOP + ROW_HEIGHT * len(rows)
@@ -46,7 +47,7 @@ def waterfall_axis(numbers: Sequence[Number]) -> Axis:
     return Axis(low=low, high=high, start=EDGE, end=WIDTH - EDGE)
 
 
-def state_mark(state: Exposure) -> Markup:
+def state_mark(state: State) -> Markup:
     """Return a state as a shape: filled triangle, open circle, dashed square. None says `safe`, for nothing here does."""
     shape = {
         "leaks": element("path", d="M8 1.8L15 14.2L1 14.2Z", class_="solid"),
@@ -56,7 +57,7 @@ def state_mark(state: Exposure) -> Markup:
     return picture(16, 16, state, shape, class_=f"mark {state_class(state)}")
 
 
-def state_class(state: Exposure) -> str:
+def state_class(state: State) -> str:
     """Return a state's CSS class."""
     return {"leaks": "leaks", "no measurable leakage": "nothing", "not measured": "unknown"}[state]
 
@@ -89,7 +90,8 @@ def _marks(axis: Axis, y: float, row: SurfaceRow) -> list[Markup]:
     hollow = "" if row.has_references else " hollow"
     whisker = element("line", x1=axis(low), x2=axis(high), y1=y, y2=y, class_=f"whisker {colour}{hollow}")
     dot = element("circle", cx=end, cy=y, r=DOT, class_=f"dot {colour}{hollow}")
-    return [*([bar] if row.state == "leaks" else []), whisker, *_strongest(axis, y, row), dot]
+    leaks = row.state == "leaks" and end > start  # canaries or copies may tell what this attack does not
+    return [*([bar] if leaks else []), whisker, *_strongest(axis, y, row), dot]
 
 
 def _strongest(axis: Axis, y: float, row: SurfaceRow) -> list[Markup]:
@@ -118,7 +120,7 @@ def _legend(y: float) -> list[Markup]:
         element("circle", cx=EDGE + 5, cy=middle, r=DOT, class_="dot ink"),
         element("text", "with reference runs", x=EDGE + 15, y=y, class_="minor"),
         element("circle", cx=141, cy=middle, r=DOT, class_="dot ink hollow"),
-        element("text", "without: weak, a lower bound", x=151, y=y, class_="minor"),
+        element("text", "without: weak, unchecked", x=151, y=y, class_="minor"),
         element("path", d=_diamond(318, middle), class_="diamond"),
         element("text", "strongest found", x=328, y=y, class_="minor"),
     ]
@@ -129,4 +131,4 @@ def _in_words(row: SurfaceRow) -> str:
         return f"{row.name}: {row.auc.text} ({row.auc.reason})"
     references = "with reference runs" if row.has_references else NO_REFERENCES
     strongest = f"; strongest found {row.strongest.text}, {row.strongest_by}" if row.strongest.value is not None else ""
-    return f"{row.name}: {row.auc.text}, {row.attack}, {references}: {row.state}{strongest}"
+    return f"{row.name}: {row.auc.text}, {row.attack}, {references}: {row.state} ({row.why}){strongest}"

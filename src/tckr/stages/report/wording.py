@@ -3,40 +3,50 @@
 from __future__ import annotations
 
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
-from tckr.metrics.results import AuditResult, Declared, Differences
-from tckr.stages.report.contents import ClassRow, State, SurfaceRow, Verdict
+from tckr.metrics.results import PLAIN, AuditResult, Declared, Differences, SurfaceResult
+from tckr.stages.report.contents import ClassRow, SurfaceRow, Validity, Verdict
 from tckr.stages.report.copies import copies_headline
-from tckr.stages.report.coverage import readable, scorer_name, surface_name
-from tckr.stages.report.leakage import surface_rows
+from tckr.stages.report.coverage import scorer_name, surface_name, with_names
+from tckr.stages.report.leakage import canary_rows, surface_rows
 from tckr.stages.report.numbers import NO_DIFFERENCE, fraction, measured_number, signed, signed_percent
 
 MAX_FAILED = 5
 """Failed controls told at the top of the page; all of them stand in the audit's chapter."""
 
 
-def state_of(audit: AuditResult) -> State:
+def validity_of(audit: AuditResult) -> Validity:
     """Return which of the three cases an audit is."""
     if not audit.measured:
         return "not measured"
     return "valid" if audit.valid else "invalid"
 
 
-def verdict_of(audit: AuditResult) -> Verdict:
-    """Return the verdict in plain words. A failed control comes before every number."""
-    state = state_of(audit)
+def verdict_of(audit: AuditResult, redrawn: str = "") -> Verdict:
+    """Return the verdict in plain words. A failed control comes before every number.
+
+    Args:
+        audit: its result.
+        redrawn: what redrawn images do to the numbers, empty where none was redrawn.
+    """
+    state = validity_of(audit)
+    judged, *rest = audit.verdict.split("; ")
+    unchecked = [_stop(_capital(with_names(text))) for text in rest]
     if state == "invalid":
-        return Verdict(state=state, headline=_capital(readable(audit.verdict)), sentences=_invalid_sentences(audit))
+        return Verdict(
+            state=state, headline=_capital(with_names(judged)), sentences=[*_invalid_sentences(audit), *unchecked]
+        )
     if state == "not measured":
         reason = audit.reason or "the audit gave no reason"
         sentences = [
             _accuracy_sentence(audit),
             f"Privacy was not measured: {_stop(reason)} Nothing here says that it is good.",
+            *_canary_sentences(audit),
         ]
         return Verdict(state=state, headline="Accuracy measured, privacy not measured", sentences=sentences)
-    unchecked = [_stop(_capital(readable(text))) for text in audit.verdict.split("; ")[1:]]
     headline = _capital(f"{_leakage_phrase(audit)}, {_accuracy_phrase(audit)}")
-    leakage = [*_leakage_sentences(audit), *_surface_sentences(surface_rows(audit)), *_copies_sentences(audit)]
-    return Verdict(state=state, headline=headline, sentences=[_accuracy_sentence(audit), *leakage, *unchecked])
+    leakage = [*_leakage_sentences(audit), *_surface_sentences(surface_rows(audit)), *_canary_sentences(audit)]
+    images = [*_copies_sentences(audit), *([f"Redrawn: {redrawn}"] if redrawn else [])]
+    return Verdict(state=state, headline=headline, sentences=[_accuracy_sentence(audit), *leakage, *images, *unchecked])
 
 
 def origin_of(declared: Declared, measured: bool) -> str:
@@ -126,47 +136,55 @@ def _leakage_sentences(audit: AuditResult) -> list[str]:
         f"Privacy: {scorer_name(scorer)}, the attack declared in advance, finds training records of the Teacher with AUC "
         f"{_value(teacher)} and of the Student with {_value(student)}: {difference}. 0.5 is guessing."
     ]
-    return sentences + _shared(audit) + _limit(student)
+    return sentences + _shared(audit) + _limit(audit.surfaces["student"])
 
 
 def _shared(audit: AuditResult) -> list[str]:
     if not audit.declared.generator_shared:
         return []
-    plain = audit.surfaces["student"].auc.get("global_threshold")
+    plain = audit.surfaces["student"].auc.get(PLAIN)
     return [
         "The Student's number counts leakage through the soft labels only, for the reference runs share the generator. "
         f"Without references, a global threshold finds the Student's training records with AUC {plain}."
     ]
 
 
-def _limit(auc: Measured) -> list[str]:
-    if not isinstance(auc, Estimate):
-        return []
-    if auc.covers(0.5):
+def _limit(student: SurfaceResult) -> list[str]:
+    if student.state == "leaks":
+        return [f"The Student still leaks: {_stop(student.why)}"]
+    if student.state == "no measurable leakage":
         return [
-            "The Student's interval contains 0.5: this attack cannot tell its members from others. A stronger one might; "
-            "this is a measurement, not a proof."
+            f"No leakage of the Student was measured ({student.why}): this attack cannot tell its members from others. A "
+            "stronger one might; this is a measurement, not a proof."
         ]
-    if auc.low > 0.5:
-        return ["The Student still leaks: its interval lies above 0.5."]
     return []
 
 
 def _surface_sentences(rows: list[SurfaceRow]) -> list[str]:
-    """Return which surfaces leak and which showed nothing, so that nobody reads two numbers and forgets four surfaces."""
-    found = {state: [row.name for row in rows if row.state == state] for state in ("leaks", "no measurable leakage")}
-    leaking, silent = found.values()
+    """Return what was found on which surfaces, so that nobody reads two numbers and forgets four surfaces."""
+    states = ("leaks", "no measurable leakage", "not measured")
+    leaking, silent, unmeasured = ([row.name for row in rows if row.state == state] for state in states)
     sentences = (
         [f"Of everything that could be released, {_listed(leaking)} measurably {_verb(leaking)} membership."]
         if leaking
         else []
     )
     if silent:
-        weak = [row.name for row in rows if row.state == "no measurable leakage" and not row.has_references]
-        all_weak = ", where only weak attacks were possible" if len(weak) == len(silent) else ""
-        rest = all_weak or (f", with a weak attack on {_listed(weak)}" if weak else "")
-        sentences.append(f"No leakage was measured on {_listed(silent)}{rest}: a measurement, no guarantee.")
+        sentences.append(f"No leakage was measured on {_listed(silent)}: a measurement, no guarantee.")
+    if unmeasured:
+        sentences.append(f"Not measured: {_listed(unmeasured)}; that nothing was found there says nothing.")
     return sentences
+
+
+def _canary_sentences(audit: AuditResult) -> list[str]:
+    """Return the largest bound that canaries prove, if they prove one."""
+    largest = max(canary_rows(audit), key=lambda row: row.bound.value or 0, default=None)
+    if largest is None or not largest.bound.value:
+        return []
+    return [
+        f"Canaries: no epsilon below {largest.bound.value:.2f} can hold ({largest.surface}, {largest.kind} canaries; "
+        "the largest bound of several, chosen after the fact)."
+    ]
 
 
 def _copies_sentences(audit: AuditResult) -> list[str]:
