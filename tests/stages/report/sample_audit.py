@@ -96,7 +96,7 @@ def audit_of(sample: Sample) -> AuditResult:
         paired = NotMeasurable(why_alone("student", sample.depth))
     attacks = {name: attacked(name, sample) for name in LEAKS}
     found, bounds = copies(sample), canaries_of(sample)
-    surfaces = stated(attacks, copies=found, canaries=bounds, images_tell=sample.images_tell, valid=sample.valid)
+    surfaces = stated(attacks, copies=found, canaries=bounds, images_tell=sample.images_tell) if sample.valid else attacks
     return AuditResult(
         measured=True,
         valid=sample.valid,

@@ -29,9 +29,8 @@ def stated(
     copies: CopiesResult | None,
     canaries: CanaryBounds,
     images_tell: bool,
-    valid: bool,
 ) -> dict[str, SurfaceResult]:
-    """Return the surfaces with their states; nothing is stated when the audit is invalid.
+    """Return the surfaces with their states.
 
     A surface leaks when the interval of its headline AUC lies above 0.5, when its epsilon bound or that of its canaries
     is above 0, and the images also when there are more near-copies of members than of others or when what learned from
@@ -42,7 +41,7 @@ def stated(
         leaks = [*leaks_of(surface), *canary_leaks(canaries.get(name, {}).values())]
         if name == "images":
             leaks += [*copy_leaks(copies), *([TELLING_IMAGES] if images_tell else [])]
-        found[name] = surface.model_copy(update=_state(surface, leaks) if valid else {"why": "audit invalid"})
+        found[name] = surface.model_copy(update=_state(surface, leaks))
     return found
 
 
@@ -89,7 +88,9 @@ def packages(surfaces: Mapping[str, SurfaceResult]) -> list[Package]:
 def _package(name: str, exposes: tuple[str, ...], surfaces: Mapping[str, SurfaceResult]) -> Package:
     found = {surface: surfaces[surface] for surface in exposes if surface in surfaces}
     for state in ("leaks", "not measured"):
-        deciding = [f"{surface}: {result.why}" for surface, result in found.items() if result.state == state]
+        deciding = [
+            f"{surface}: {result.why or 'audit invalid'}" for surface, result in found.items() if result.state == state
+        ]
         missing = [f"{surface}: not measured" for surface in exposes if surface not in found and state == "not measured"]
         if deciding or missing:
             return Package(name=name, exposes=list(exposes), state=state, reason="; ".join(deciding + missing))

@@ -53,7 +53,8 @@ def judge(
         evidence = evidence.without_references(seen, GENERATOR_LEAKS)
     surfaces = {surface: surface_result(config, evidence, surface) for surface in evidence.measured_surfaces or MODELS}
     valid = not reason and not failed
-    surfaces = stated(surfaces, copies=copies, canaries=canaries, images_tell=images_tell, valid=valid)
+    if valid or reason:  # canaries need no reference runs
+        surfaces = stated(surfaces, copies=copies, canaries=canaries, images_tell=images_tell)
     return AuditResult(
         measured=not reason,
         reason=reason,

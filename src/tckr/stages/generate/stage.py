@@ -46,7 +46,7 @@ def run(config: GenerateConfig, context: StepContext) -> None:
 
 
 def replay(config: GenerateConfig, context: StepContext) -> None:
-    """Write the members themselves as the synthetic set: the positive control of the audit, a generator that memorized all."""
+    """Write the members themselves as the synthetic set: the positive control of the audit, a memorizer of them all."""
     adapter = json.loads((context.inputs["adapter"] / "adapter.json").read_text(encoding="utf-8"))
     captions = context.inputs["captions"]
     class_names = json.loads((captions / "classes.json").read_text(encoding="utf-8"))
