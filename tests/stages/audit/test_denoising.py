@@ -77,10 +77,14 @@ def test_noise_follows_from_record_and_draw_whatever_the_batch_and_the_generator
 
 
 def test_no_two_records_and_no_two_draws_meet_the_same_noise() -> None:
-    by_draw = [
-        losses(lambda latents, embeds, noise, level: first(noise) * (level == at), num_draws=4) for at in (12, 37, 62)
-    ]
-    assert len(np.unique(np.concatenate(by_draw))) == 21
+    met: list[float] = []
+
+    def keep(latents: torch.Tensor, embeds: torch.Tensor, noise: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        met.extend(first(noise).tolist())
+        return first(noise)
+
+    losses(keep)
+    assert len(met) == len(set(met)) == 7 * 4
 
 
 def test_noise_is_standard_normal() -> None:
@@ -133,7 +137,7 @@ def _noise_met_at(level: int) -> np.ndarray:
 
 def test_records_learned_by_heart_lose_more_than_all_others(loud_generator: Path, tmp_path: Path) -> None:
     images, prompts = noise_images(1, 12), [f"mark {record}" for record in range(12)]
-    rows = [2, 5, 11] * 4
+    rows = [2, 5, 11] * 3
     overfit(loud_generator, tmp_path, images[rows], [prompts[row] for row in rows], steps=40, levels=range(0, 100, 5))
     base, learned = (
         denoising_losses(load_generator(str(folder), "cpu"), images, prompts, num_draws=4, batch_size=12)
