@@ -11,6 +11,7 @@ import torch
 from scipy.special import softmax
 from transformers import ResNetConfig, ResNetForImageClassification
 
+from tckr.data.card import CANARIES_NAME, MEMBERSHIP_NAME, DataCard, write_card
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
 from tckr.data.transforms import to_device
@@ -26,6 +27,20 @@ SHUFFLED_NAMES = ["gamma", "alpha", "beta"]
 def noise_images(seed: int, count: int, size: int = 16) -> np.ndarray:
     """Return uint8 [count, size, size, 3] that have nothing in common: who knows one of them has memorized it."""
     return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+
+
+def write_pool(folder: Path, images: np.ndarray, labels: np.ndarray, members: np.ndarray) -> Path:
+    """Write what asking reads of a `prepare` artifact, the pool in no order; `members` is bool [R, N]."""
+    order = np.random.default_rng(0).permutation(len(images))
+    columns = {"image": [encode_png(images[row]) for row in order], "label": labels[order], "record": order}
+    write_shard(folder / "pool" / "part-00000.parquet", columns, CLASS_NAMES)
+    np.save(folder / MEMBERSHIP_NAME, members)
+    np.save(folder / CANARIES_NAME, np.zeros(len(images), dtype=np.int8))
+    content = {"name": "noise", "source": "tests", "class_names": CLASS_NAMES, "image_size": images.shape[1], "counts": {}}
+    sizes = {"num_pool": len(images), "num_validation": 0, "num_test": 0, "num_members": int(members[0].sum())}
+    rest = {"rejected": {}, "normalised": {}, "duplicates": 0, "test_sha256": "", "audit_holdout": 0.5, "sizes": {}}
+    write_card(folder, DataCard.model_validate(content | sizes | rest))
+    return folder
 
 
 def write_classifier(folder: Path, seed: int, learned: tuple[np.ndarray, np.ndarray] | None = None, steps: int = 40) -> Path:
