@@ -78,7 +78,9 @@ def relative_to_base(answers: Mapping[str, Answers]) -> dict[str, Answers]:
 
 def runs_of(answers: Mapping[str, Answers]) -> list[str]:
     """Return the names of the target and its reference runs, the target first."""
-    return [str(run) for run in range(len(answers)) if str(run) in answers]
+    found = sorted(int(run) for run in answers if run.isdigit())
+    assert found == list(range(len(found))), f"runs {found}: a gap would pair answers with another run's members"
+    return [str(run) for run in found]
 
 
 def canary_findings(

@@ -43,7 +43,7 @@ class Asked:
         device: torch device name.
         batch_size: records per forward pass.
         cache: folder for decoded images.
-        advance: told of finished records.
+        advance: told of finished looks: a record is looked at as often as `Question.looks` says.
     """
 
     folders: Mapping[str, Path]
@@ -99,7 +99,7 @@ def ask_model(asked: Asked, name: str) -> tuple[np.ndarray, np.ndarray]:
         shift=settings.shift,
         flip=settings.flip,
         batch_size=asked.batch_size,
-        advance=asked.advance,
+        advance=lambda records: asked.advance(records * _views(settings)),
     )
 
 
