@@ -17,8 +17,9 @@ The ways, all with the same data, order, augmentation draws, schedule and valida
 First every way trains two steps in float64 and must come to the plain loop's weights. (In float32 two orders of the same sum
 suffice to move a small weight by a per cent within an epoch, because AdamW divides small gradients by their own size.)
 
-Each round then times every way once, beginning with another one. What other processes use of the cores meanwhile is measured,
-and two ways are compared only in rounds where both were left alone; the medians of these ratios are printed.
+Each round then times every way once, beginning with another one, and measures what other processes use of the cores.
+Printed are medians over the rounds in which the ways compared were left alone; in brackets, how many these are, and with
+(0) the median over all rounds, which says little: threads of one process that wait for one another suffer most from company.
 """
 
 from __future__ import annotations
@@ -161,22 +162,25 @@ def summarize(rounds: Sequence[dict[str, Timing]], task: Task, num_models: int) 
     """Print the median ratios and what share of the machine's measured peak each way reaches."""
     peak, flops = matmul_peak(task), training_flops(task)
     print(f"\npeak of a matrix product in {task.precision}: {peak / 1e12:.3g} TFLOP/s; one model: {flops / 1e12:.3g} TFLOP")
-    print(f"{'way':10s} {'models/h':>9s} {'to plain':>9s} {'to fit':>9s} {'of peak':>8s}")
+    print(f"{'way':10s} {'models/h':>12s} {'to plain':>10s} {'to fit':>10s} {'of peak':>8s}")
     for name in rounds[0]:
-        alone = [timings[name].seconds for timings in rounds if timings[name].others <= UNDISTURBED]
-        if not alone:
-            print(f"{name:10s} never undisturbed")
-            continue
-        seconds = statistics.median(alone) / num_models
-        ratios = [_ratio(rounds, name, baseline) for baseline in ("plain", "fit")]
-        print(f"{name:10s} {3600 / seconds:9.0f} {ratios[0]:>9s} {ratios[1]:>9s} {flops / seconds / peak:8.1%}")
+        chosen, count = undisturbed(rounds, name)
+        seconds = statistics.median(timings[name].seconds for timings in chosen) / num_models
+        ratios = [ratio(rounds, name, baseline) if baseline in rounds[0] else "-" for baseline in ("plain", "fit")]
+        speed = f"{3600 / seconds:.0f} ({count})"
+        print(f"{name:10s} {speed:>12s} {ratios[0]:>10s} {ratios[1]:>10s} {flops / seconds / peak:8.1%}")
 
 
-def _ratio(rounds: Sequence[dict[str, Timing]], name: str, baseline: str) -> str:
-    """Return the median over undisturbed rounds of the baseline's seconds over those of `name`, and their number."""
-    pairs = [(timings[baseline], timings[name]) for timings in rounds if baseline in timings]
-    ratios = [one.seconds / other.seconds for one, other in pairs if max(one.others, other.others) <= UNDISTURBED]
-    return f"{statistics.median(ratios):.2f} ({len(ratios)})" if ratios else "-"
+def ratio(rounds: Sequence[dict[str, Timing]], name: str, baseline: str) -> str:
+    """Return how many times as fast as `baseline` a way is, and in how many undisturbed rounds that was found."""
+    chosen, count = undisturbed(rounds, name, baseline)
+    return f"{statistics.median(timings[baseline].seconds / timings[name].seconds for timings in chosen):.2f} ({count})"
+
+
+def undisturbed(rounds: Sequence[dict[str, Timing]], *names: str) -> tuple[Sequence[dict[str, Timing]], int]:
+    """Return the rounds in which the named ways were left alone and their number; all rounds and 0 where there is none."""
+    alone = [timings for timings in rounds if max(timings[name].others for name in names) <= UNDISTURBED]
+    return alone or rounds, len(alone)
 
 
 def main() -> None:
