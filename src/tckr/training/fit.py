@@ -68,8 +68,8 @@ def fit(
         device: torch device name.
         scratch: folder of the checkpoint, which also finds it again.
         on_epoch: told of every epoch finished in this call.
-        checkpoint_seconds: least time between checkpoints; where an epoch of the embedded classifier takes 0.3 s, writing
-            one after each of them costs 5 % of the training.
+        checkpoint_seconds: least time between checkpoints; writing one takes 12 ms where an epoch of the embedded
+            classifier takes 300.
 
     Raises:
         UserError: the loss is no longer a number.
