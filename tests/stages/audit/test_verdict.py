@@ -303,7 +303,19 @@ def test_a_few_records_that_the_model_gives_away_make_it_leak_though_the_auc_say
     assert isinstance(surface.headline, Estimate)
     assert surface.headline.low < 0.5
     assert surface.state == "leaks"
-    assert surface.why.startswith("epsilon at least ")
+    assert "epsilon at least " in surface.why
+
+
+def test_runs_that_leak_together_make_a_surface_leak_that_this_run_alone_would_not() -> None:
+    world = evidence(1, shift=0.0, records=1200, depth="full", num_references=16)
+    student = world.signals["student"] + 0.3 * world.members * (np.arange(17) > 0)[:, None]  # all runs but the target leak
+    surface = judge(AuditConfig(depth="full"), replace(world, signals={**world.signals, "student": student})).surfaces[
+        "student"
+    ]
+    assert isinstance(surface.headline, Estimate)
+    assert surface.headline.covers(0.5)
+    assert surface.state == "leaks"
+    assert surface.why.startswith("mean AUC of all runs 0.5")
 
 
 def test_canaries_that_prove_something_make_their_surface_leak() -> None:

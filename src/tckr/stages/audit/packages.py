@@ -32,9 +32,9 @@ def stated(
 ) -> dict[str, SurfaceResult]:
     """Return the surfaces with their states.
 
-    A surface leaks when the interval of its headline AUC lies above 0.5, when its epsilon bound or that of its canaries
-    is above 0, and the images also when there are more near-copies of members than of others or when what learned from
-    them tells (`images_tell`). Nothing is called private; without reference runs finding nothing says nothing.
+    A surface leaks when the interval of its headline AUC lies above 0.5, or that of the mean over all runs (what training
+    like this leaks, whatever this one did), or when its epsilon bound or that of its canaries is above 0; the images also
+    when there are more near-copies of members than of others, or when what learned from them tells (`images_tell`). Nothing is called private; without reference runs finding nothing says nothing.
     """
     found = {}
     for name, surface in surfaces.items():
@@ -48,7 +48,9 @@ def stated(
 def leaks_of(surface: SurfaceResult) -> list[str]:
     """Return what the declared attack shows."""
     auc, bound = surface.headline, surface.epsilon_lower_bound
+    runs = surface.leave_one_out[surface.attack].mean if surface.attack in surface.leave_one_out else None
     found = [f"AUC {exact(auc)}"] if isinstance(auc, Estimate) and auc.low > 0.5 else []
+    found += [f"mean AUC of all runs {exact(runs)}"] if isinstance(runs, Estimate) and runs.low > 0.5 else []
     return found + ([f"epsilon at least {bound.value:.2f}"] if bound and bound.value > 0 else [])
 
 

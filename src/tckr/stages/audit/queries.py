@@ -9,7 +9,7 @@ import numpy as np
 from tckr.data.images import ImageSet
 from tckr.models.classifiers import Classifier, class_columns, predict_logits
 from tckr.stages.audit.signals import Signal
-from tckr.stages.audit.views import num_queries, views
+from tckr.stages.audit.views import views
 
 
 def record_answers(
@@ -35,5 +35,5 @@ def record_answers(
         ]
         signals[rows] = np.mean([signal(each, labels) for each in logits], axis=0)
         correct[rows] = logits[0].argmax(axis=1) == labels
-        advance(len(labels) * num_queries(shift, flip))
+        advance(len(labels))
     return signals, correct
