@@ -84,9 +84,9 @@ def test_a_second_run_computes_nothing(finished):
     assert sorted(recorder.reused) == sorted(first.computed)
 
 
-def test_the_synthetic_set_opens_as_a_hugging_face_data_set(finished):
+def test_the_synthetic_set_opens_as_a_hugging_face_data_set(finished, tmp_path):
     _, result, _ = finished
-    opened = datasets.load_dataset(str(result.artifacts["generate"]), split="train")
+    opened = datasets.load_dataset(str(result.artifacts["generate"]), split="train", cache_dir=str(tmp_path))
     card = json.loads((result.artifacts["prepare"] / "card.json").read_text())
     assert len(opened) == card["num_members"]
     assert opened.features["label"].names == card["class_names"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -113,6 +114,32 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
     kill_in(leaves[0], tmp_path, leaves, workers=2)
     with FileLock(beside(leaves[0], tmp_path, ".lock"), timeout=20):  # a worker still alive would hold it for a minute
         assert not Store(tmp_path / "store").has(leaves[0])
+
+
+def _run_as_group(folder: Path, steps: Sequence[Step]) -> None:
+    os.setpgid(0, 0)
+    runner(folder, workers=2).run(steps)
+
+
+def test_ctrl_c_ends_the_workers_at_once_and_none_begins_another_step(tmp_path):
+    """A terminal sends SIGINT to the whole process group."""
+    config = FakeConfig(mode="die", journal=str(tmp_path / "journal.txt"))
+    leaves = [step(f"leaf.{run}", config, stage="leaf", run=run) for run in range(6)]
+    process = multiprocessing.get_context("spawn").Process(target=_run_as_group, args=(tmp_path, leaves))
+    process.start()
+    deadline = time.monotonic() + 60
+    while not all((beside(leaf, tmp_path, ".scratch") / "tried").exists() for leaf in leaves[:2]):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    process.join(10)
+    ended = not process.is_alive()
+    process.kill()
+    assert ended
+    for leaf in leaves[:2]:
+        with FileLock(beside(leaf, tmp_path, ".lock"), timeout=5):  # a worker still alive would hold it for a minute
+            assert beside(leaf, tmp_path, ".partial").exists()
+    assert journal(tmp_path) == 2
 
 
 def test_a_worker_that_dies_is_a_message_with_both_causes():

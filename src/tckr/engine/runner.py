@@ -11,7 +11,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -68,7 +68,7 @@ class Runner:
     def run(self, steps: Sequence[Step]) -> None:
         """Run `steps`, which are ordered so that inputs come first; what is whole is not computed again."""
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        with closing(LocalExecutor(self.execution.threads_for)) as executor:
+        with LocalExecutor(self.execution.threads_for) as executor:
             for group in neighbours(steps):
                 missing = [step for step in group if not self.store.has(step)]
                 for step in group:

@@ -120,6 +120,17 @@ def test_opens_as_a_hugging_face_data_set(tmp_path: Path, inputs: dict[str, Path
     assert np.array_equal(np.asarray(loaded[4]["image"]), drawn.images[4])
 
 
+def test_two_runs_opened_with_one_cache_give_each_its_own_images(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    """Both are opened as users do, through runs/<name>/artifacts/generate, a link into the store."""
+    for seed, name in enumerate(("a", "b")):
+        drawn = generate(tmp_path / name, inputs, seed=seed)
+        link = tmp_path / "runs" / name / "artifacts" / "generate"
+        link.parent.mkdir(parents=True)
+        link.symlink_to(tmp_path / name / "out", target_is_directory=True)
+        loaded = datasets.load_dataset(str(link), split="train", cache_dir=str(tmp_path / "cache"))
+        assert all(np.array_equal(np.asarray(row["image"]), drawn.images[row["index"]]) for row in loaded), name
+
+
 def test_adapter_changes_the_images(tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path) -> None:
     base = generate(tmp_path / "base", inputs)
     data = write_private_set(tmp_path / "data")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,23 @@ def test_datasets_opens_the_shards_with_images_and_class_names(digits: Path, tmp
     opened = datasets.load_dataset("parquet", data_dir=str(digits / "pool"), split="train", cache_dir=str(tmp_path))
     assert opened.features["label"].names == read_card(digits).class_names
     assert opened[0]["image"].size == (16, 16)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # datasets leaves the metadata file open
+def test_a_label_edited_in_place_is_seen_and_no_picture_reaches_the_shared_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "shared"))
+    monkeypatch.setattr(datasets.config, "DOWNLOADED_DATASETS_PATH", tmp_path / "shared" / "downloads")
+    root = write_classes(tmp_path / "data", {".": 12})
+    for word in ("dog", "emu"):
+        rows = [f"{number:03d}.png,{'cat' if number % 2 else word}\n" for number in range(12)]
+        (root / "metadata.csv").write_text("file_name,label\n" + "".join(rows))
+        folder = prepared(tmp_path / word, root, min_images_per_class=4)
+        assert read_card(folder).class_names == ["cat", word]
+    gc.collect()  # close it here, not in another test
+    assert not (tmp_path / "shared").exists()
+    assert (tmp_path / "emu" / "scratch" / "datasets").is_dir()
 
 
 def test_renamed_and_touched_files_give_the_same_splits(folder: Path, tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def run(config: PrepareConfig, context: StepContext) -> None:
         train_split=config.hub_split,
         test_split=config.test_split,
         max_file_bytes=max_file_bytes(config.max_pixels),
+        cache=context.scratch / "datasets",
     )
     staging = context.scratch / "staged"
     staged = _stage(source, staging, config, context)
