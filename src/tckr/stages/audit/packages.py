@@ -34,7 +34,8 @@ def stated(
 
     A surface leaks when the interval of its headline AUC lies above 0.5, or that of the mean over all runs (what training
     like this leaks, whatever this one did), or when its epsilon bound or that of its canaries is above 0; the images also
-    when there are more near-copies of members than of others, or when what learned from them tells (`images_tell`). Nothing is called private; without reference runs finding nothing says nothing.
+    when there are more near-copies of members than of others, or when what learned from them tells (`images_tell`).
+    Nothing is called private; without reference runs finding nothing says nothing.
     """
     found = {}
     for name, surface in surfaces.items():
