@@ -193,7 +193,7 @@ def test_a_hub_name_that_cannot_be_loaded_is_the_users_error(monkeypatch: pytest
 
     monkeypatch.setattr(datasets, "load_dataset", refuse)
     with pytest.raises(
-        UserError, match="could not be loaded: Couldn't reach the hub. There is no folder or file owner/name here"
+        UserError, match=r"could not be loaded: Couldn't reach the hub\. There is no folder or file owner/name here"
     ):
         open_source("owner/name", cache=tmp_path)
 
