@@ -117,9 +117,10 @@ def _load(source: str, saved: bool, train_split: str, cache: Path) -> dict[str, 
         loaded = datasets.load_from_disk(str(Path(source).expanduser())) if saved else _load_by_name(source, cache)
     except Exception as error:  # the loaders raise anything, from ConnectionError to ValueError
         reason = " ".join(str(error).split())[:300] or type(error).__name__
+        missing = "" if Path(source).expanduser().exists() else f"There is no folder or file {source} here. "
         raise UserError(
-            f"the data set {source!r} could not be loaded: {reason}. Expected the name of a data set or a folder that "
-            "`datasets` can open. Check the name and the connection, or save it as Parquet."
+            f"the data set {source!r} could not be loaded: {reason}. {missing}Expected owner/name of a data set or a folder "
+            "that `datasets` can open. Check the name and the connection, or save it as Parquet."
         ) from error
     return dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {train_split: loaded}
 

@@ -55,6 +55,10 @@ def _train(
         build_prompt(config.prompt_form, class_names[label], caption, config.descriptions)
         for label, caption in zip(captions["label"], captions["caption"], strict=True)
     ]
+    cut = generator.count_cut(prompts)
+    if cut:  # in numbers alone: the log must not hold captions
+        message = f"{cut} of {len(prompts)} prompts are longer than {generator.num_tokens} tokens and were cut"
+        context.log("warning", message=message)
     with context.track(len(prompts), "images") as advance:
         encoded = encode_set(
             generator,

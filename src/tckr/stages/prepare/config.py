@@ -22,7 +22,7 @@ class PrepareConfig(StageConfig):
         min_length=1,
         description=(
             "`digits` (scikit-learn's handwritten digits), a folder class_name/*.png, a .parquet file or a folder of them, "
-            "or a Hugging Face data set: a name, optionally name@revision, or a local folder."
+            "or a Hugging Face data set: owner/name, optionally @revision, or a local folder."
         ),
     )
     image_column: str = Field("", description="Column of the images in a table; empty = detect.")
