@@ -82,6 +82,8 @@ def load_settings(file: Path | None = None, preset: str = "embedded", overrides:
         UserError: an unreadable file, an unknown setting or preset, or a value outside its range.
     """
     values = _read_yaml(file) if file else {}
+    if file and not values:
+        raise UserError(f"{file} is empty; write what differs from the defaults, at least `prepare: {{source: DIR}}`")
     tree = _read_preset(str(values.pop("preset", preset)))
     if file:
         tree = _merge(tree, {"execution": {"name": run_name(file.stem)}})

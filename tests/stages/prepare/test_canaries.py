@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from tckr.data.card import CANARY_KINDS, read_canaries, read_card, read_members, read_membership
+from tckr.data.card import CANARY_KINDS, MEMBERSHIP_ROWS, read_canaries, read_card, read_members, read_membership
 from tckr.data.images import load_images
 from tckr.data.seeds import derive_seed
 from tckr.errors import UserError
@@ -20,13 +20,12 @@ from tckr.stages.prepare.staging import Staged
 from tests.stages.prepare.pictures import prepared, write_classes
 from tests.stages.prepare.test_splits import split, staged
 
-NUM_RUNS = 60
 NATURAL, MISLABELLED = CANARY_KINDS["natural"], CANARY_KINDS["mislabelled"]
 
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Prepare the digits with 200 canaries and 60 rows."""
+    """Prepare the digits with 200 canaries."""
     folder = tmp_path_factory.mktemp("canaries")
     return prepared(folder, "digits", num_canaries=200)
 
@@ -69,7 +68,7 @@ def test_coins_are_fair_and_independent_over_runs_and_canaries(digits: Path) -> 
     kinds = read_canaries(digits)
     coins = 2.0 * np.array(read_membership(digits))[:, kinds > 0] - 1
     rows, canaries = coins.shape
-    assert (rows, canaries) == (NUM_RUNS, 200)
+    assert (rows, canaries) == (MEMBERSHIP_ROWS, 200)
     assert abs(coins.mean()) < 4 / np.sqrt(coins.size)
     for kind in (NATURAL, MISLABELLED):
         assert abs(coins[:, kinds[kinds > 0] == kind].mean()) < 4 / np.sqrt(coins.size / 2)

@@ -76,6 +76,17 @@ def test_datasets_opens_the_shards_with_images_and_class_names(digits: Path, tmp
     assert opened[0]["image"].size == (16, 16)
 
 
+def test_refused_files_are_one_warning_with_reasons_and_place(folder: Path, tmp_path: Path) -> None:
+    for step, broken in (("clean", 0), ("dirty", 3)):
+        for number in range(broken):
+            (folder / "cat" / f"broken{number}.png").write_bytes(b"")
+        recorder = Recorder()
+        run(PrepareConfig(source=str(folder), image_size=8), make_context(tmp_path / step, {}, recorder=recorder))
+        warnings = [event["message"] for event in recorder.events if event["event"] == "warning"]
+        place = Path("runs") / "run" / "artifacts" / "prepare"
+        assert warnings == ([f"3 files refused (3 x zero_bytes); see rejected.csv in {place}"] if broken else [])
+
+
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # datasets leaves the metadata file open
 def test_a_label_edited_in_place_is_seen_and_no_picture_reaches_the_shared_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -85,7 +85,8 @@ class Sample:
                 "revision": None,
             },
             "synthetic": {"cardinality": 1.0, "steps": 20, "guidance_scale": 2.0, "redraw": self.redrawn},
-            "student": {"labels": "soft", "epochs": 40, "learning_rate": 1e-3, "flip": False},
+            "teacher": {"model": "embedded:teacher", "epochs": 40, "selection": "best"},
+            "student": {"labels": "soft", "selection": "last", "epochs": 40, "learning_rate": 1e-3, "flip": False},
         }
         return configs.get(name, {"model": f"embedded:{name}", "epochs": 40})
 

@@ -69,6 +69,18 @@ def test_the_headline_says_where_its_numbers_come_from(report):
     assert report.data["origin"] in report.html
 
 
+def test_the_training_chapters_say_what_each_was_watched_on_and_which_epoch_was_kept(report):
+    """The sample stores epoch 34, counted from 0, of a Student whose last epoch is kept by rule."""
+    teach, distill = (
+        re.search(f'<section id="{name}">.*?</section>', report.html, re.DOTALL)[0] for name in ("teach", "distill")
+    )
+    assert "Accuracy on the validation split" in teach
+    assert "validation" not in distill
+    assert "Agreement with the Teacher&#39;s label on held-out synthetic images, none of them real" in distill
+    assert "<dt>Epoch kept (best)</dt><dd>35</dd>" in teach
+    assert "<dt>Epoch kept (last)</dt><dd>35</dd>" in distill
+
+
 def test_a_difference_whose_interval_contains_zero_is_never_a_gain(report):
     accuracy, auc, *others = report.data["headline"]
     assert accuracy["difference"]["text"].startswith("no measurable difference [")

@@ -51,6 +51,10 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     screened = screen(staged, source.class_names, config.min_images_per_class)
     write_rejections(context.out, screened.rejections)
     _require_enough(config, source, screened, context.out / REJECTED_NAME)
+    if screened.rejections:
+        listed = context.execution.folder / "artifacts" / "prepare"
+        refused = f"{len(screened.rejections)} files refused ({_refused(screened)})"
+        context.log("warning", message=f"{refused}; see {REJECTED_NAME} in {listed}")
     splits = split_records(
         screened.records,
         seed=context.seed,
@@ -92,15 +96,18 @@ def _require_enough(config: PrepareConfig, source: Source, screened: Screened, r
         return
     sizes = sorted(screened.class_sizes.items(), key=lambda item: -item[1])[:EXAMPLES]
     largest = ", ".join(f"{name!r} ({size})" for name, size in sizes) or "none"
-    reasons = Counter(rejection.reason for rejection in screened.rejections).most_common(EXAMPLES)
-    refused = ", ".join(f"{count} x {reason}" for reason, count in reasons) or "nothing"
     example = next((f" (such as {line.file}: {line.reason} {line.detail})" for line in screened.rejections), "")
     raise UserError(
         f"{config.source} has {len(screened.class_names)} usable classes; prepare needs {config.min_classes} classes with "
         f"at least {config.min_images_per_class} usable images each. Largest classes: {largest}. "
-        f"Refused: {refused}{example}. "
+        f"Refused: {_refused(screened)}{example}. "
         f"Add images, lower prepare.min_images_per_class, or repair the files listed in {rejected}."
     )
+
+
+def _refused(screened: Screened) -> str:
+    reasons = Counter(rejection.reason for rejection in screened.rejections).most_common(EXAMPLES)
+    return ", ".join(f"{count} x {reason}" for reason, count in reasons) or "nothing"
 
 
 def _card(

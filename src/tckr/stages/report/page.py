@@ -67,7 +67,8 @@ def charts(contents: Contents) -> dict[str, Markup]:
     for name, training in (("teacher", contents.teacher), ("student", contents.student)):
         title = name.capitalize()
         drawn[f"{name}_loss"] = _loss_chart(f"{title}: training loss", training.history, "epoch", name)
-        drawn[f"{name}_accuracy"] = _accuracy_chart(f"{title}: validation accuracy", training, name)
+        watched = "validation accuracy" if name == "teacher" else "agreement on held-out synthetic images"
+        drawn[f"{name}_accuracy"] = _accuracy_chart(title, watched, training, name)
     for name, surface in audit.surfaces.items():
         drawn[f"{name}_roc"] = _roc(name, surface, audit.declared.num_non_members)
     return {name: chart for name, chart in drawn.items() if chart}
@@ -113,17 +114,21 @@ def _loss_chart(title: str, history: Sequence[dict[str, Any]], unit: str, class_
     return history_chart(title, [*noisy, Series(name="loss", points=mean, class_=f"bold {class_}")], (unit, "loss"))
 
 
-def _accuracy_chart(title: str, training: Training, class_: str) -> Markup:
+def _accuracy_chart(title: str, watched: str, training: Training, class_: str) -> Markup:
     points = _points(training.history, "epoch", "validation_accuracy")
     if not points:
         return Markup("")
-    series = [Series(name="validation accuracy", points=points, class_=f"bold {class_}")]
-    best = training.metrics.get("best_epoch")
-    return history_chart(title, series, ("epoch", "accuracy"), marked_x=best, top=1.0)
+    series = [Series(name=watched, points=points, class_=f"bold {class_}")]
+    kept = training.metrics.get("best_epoch")
+    marked_x = None if kept is None else kept + 1  # epochs are stored from 0 and shown from 1
+    return history_chart(f"{title}: {watched}", series, ("epoch", "accuracy"), marked_x=marked_x, top=1.0)
 
 
 def _points(history: Sequence[dict[str, Any]], x: str, y: str) -> list[tuple[float, float]]:
-    return [(float(entry[x]), float(entry[y])) for entry in history if entry.get(x) is not None and entry.get(y) is not None]
+    """Return the points of a history; its steps count from 1, its epochs from 0 and are shown from 1."""
+    first = 1 if x == "epoch" else 0
+    known = (entry for entry in history if entry.get(x) is not None and entry.get(y) is not None)
+    return [(float(entry[x] + first), float(entry[y])) for entry in known]
 
 
 def _plain_percent(value: float) -> str:
