@@ -4,8 +4,8 @@
 
 A finished run is attacked for a membership drawn anew, which its training knew nothing of, so the truth is AUC 0.5 for every
 signal and scorer. The runs take turns, references are the true ones, the draw has the target's number of members in every
-class. Printed: of how many simulated targets the 95 % interval covers 0.5, in hundreds; exit status 1 when any average is
-below 93 of 100.
+class. Printed: of how many simulated targets the 95 % interval covers 0.5, in hundreds; exit status 1 when one is below 93
+of 100 (with few targets, below what a sound interval misses once in 10,000 times).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import binom
 
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.membership import auc
@@ -72,8 +73,9 @@ def main() -> int:
                 share = float(covered(evidence, signal, scorer, rows).mean())
                 worst = min(worst, share)
                 print(f"| {signal} | {scorer} | {100 * share:.1f} |", flush=True)
-    print(f"\nlowest: {100 * worst:.1f} of 100")
-    return 0 if worst >= ENOUGH else 1
+    bar = min(ENOUGH, float(binom.ppf(1e-4, arguments.targets, CONFIDENCE)) / arguments.targets)
+    print(f"\nlowest: {100 * worst:.1f} of 100; expected at least {100 * bar:.1f}")
+    return 0 if worst >= bar else 1
 
 
 if __name__ == "__main__":

@@ -59,6 +59,10 @@ def _config(overrides: Sequence[str]) -> AuditConfig:
 def _refuse_other(folder: Path, file: Path, evidence: Evidence) -> None:
     """Raise when writing to `folder` would change an artifact, the table itself or the results of another table."""
     table = folder / TABLE_NAME
+    if folder.is_file():
+        raise UserError(f"{folder} is a file; expected a folder for the results; give another --output")
+    if (folder / "config.yaml").exists():
+        raise UserError(f"{folder} is the folder of a run; give another --output")
     if (folder / MANIFEST).exists() or (table.exists() and table.samefile(file)):
         raise UserError(f"{folder} holds the table itself, or an artifact of a run; give another --output")
     if table.exists() and not _says(table, evidence):

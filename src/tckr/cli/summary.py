@@ -22,6 +22,8 @@ def print_summary(result: RunResult, console: Console) -> None:
         console.print(_table(audit))
         if audit.measured:
             console.print(waterfall(audit))
+            for name, why in hidden_leaks(audit):
+                console.print(f"{name} leaks: {why}", soft_wrap=True, markup=False)
         if audit.canaries:
             console.print(canaries(audit))
         console.print(f"Privacy: {audit.verdict}", style="green" if audit.valid else "yellow", soft_wrap=True, markup=False)
@@ -74,6 +76,12 @@ def waterfall(audit: AuditResult) -> Table:
         attack = row.attack + ("*" if row.attack and not row.has_references else "")
         table.add_row(*(escape(cell) for cell in (row.name, attack, row.auc.text, row.state)))
     return table
+
+
+def hidden_leaks(audit: AuditResult) -> list[tuple[str, str]]:
+    """Return name and reason of the surfaces that leak though the interval of their AUC contains 0.5."""
+    leaking = [row for row in surface_rows(audit) if row.state == "leaks"]
+    return [(row.name, row.why) for row in leaking if row.auc.low is not None and row.auc.low <= 0.5]
 
 
 def canaries(audit: AuditResult) -> Table:

@@ -317,3 +317,9 @@ def test_files_that_are_not_what_they_are_called_are_refused(tmp_path: Path) -> 
         read_given(tmp_path / "nowhere.npz")
     with pytest.raises(UserError, match=r"expected a file ending in \.parquet or \.npz"):
         read_given(tmp_path / "array.npy")
+
+
+def test_answers_that_are_all_equal_are_refused(tmp_path: Path) -> None:
+    members, values = small_world()
+    with pytest.raises(UserError, match=r"every value of model is 0\.0; expected answers that differ"):
+        read_given(save(tmp_path, members=members, signals=np.zeros_like(values)))

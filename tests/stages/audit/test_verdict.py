@@ -339,3 +339,12 @@ def test_copies_make_the_images_leak_even_where_the_attack_finds_nothing() -> No
     found = states(Estimate(0.2, 0.1, 0.3, 100, "made up"))
     assert (found["synthetic images"], found["adapter"], found["Student"]) == ("leaks", "leaks", "no measurable leakage")
     assert states(Estimate(0.0, -0.1, 0.1, 100, "made up"))["synthetic images"] == "no measurable leakage"
+
+
+def test_the_verdict_names_the_surfaces_where_even_a_memorizer_does_not_show() -> None:
+    world = evidence(1, records=1200)
+    hidden = {**world.controls["positive"], "student": world.controls["null"]["student"]}
+    result = judge(AuditConfig(), replace(world, controls={**world.controls, "positive": hidden}))
+    assert result.valid
+    assert "does not show there, so a leak could be missed: student" in result.verdict
+    assert "could be missed" not in judge(AuditConfig(), world).verdict

@@ -6,6 +6,7 @@ import pytest
 
 from tckr.metrics.estimate import NotMeasurable
 from tckr.metrics.results import CopiesResult
+from tckr.stages.audit.packages import PACKAGES
 from tckr.stages.report.checks import PURPOSES, control_groups, purposes, result_of
 from tckr.stages.report.copies import copies_summary, redraw_command, redrawn_sentence, shareable_audit
 from tckr.stages.report.leakage import canary_rows, package_rows, surface_rows
@@ -97,7 +98,8 @@ def test_packages_repeat_the_audits_state_and_reason():
 
 def test_an_excess_of_copies_is_in_the_reason_of_every_package_that_has_the_images():
     copied = {row.name for row in package_rows(audit_of(copy_excess=0.02)) if "excess of near-copies 0.020" in row.reason}
-    assert copied == {"synthetic images", "images and soft labels", "images, soft labels and prompts", "adapter"}
+    assert copied == {name for name, exposes in PACKAGES.items() if "images" in exposes}
+    assert len(copied) == 5
     assert not any(row.also for row in package_rows(audit_of()))
     unknown = package_rows(audit_of().model_copy(update={"copies": None}))
     assert [row.also for row in unknown if row.name == "synthetic images"] == ["near-copies of members were not looked for"]

@@ -52,6 +52,8 @@ class SignalConfig(StageConfig):
 class AuditConfig(SignalConfig):
     """How deep the reference runs go, which attack counts, and how sure the intervals are."""
 
+    version: ClassVar[int] = 3
+
     depth: Depth = Field(
         "distill",
         description="What every reference run repeats: `teacher` the Teacher only; `distill` also soft labels and Student, "

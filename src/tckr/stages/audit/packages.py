@@ -14,6 +14,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Student": ("student",),
         "synthetic images": ("images",),
         "images and soft labels": ("images", "soft_labels"),
+        "images, soft labels and Student": ("images", "soft_labels", "student"),
         "images, soft labels and prompts": ("images", "soft_labels", "captions"),
         "adapter": ("adapter", "images"),  # whoever has the adapter draws as many images as he likes
         "Teacher": ("teacher",),
@@ -35,7 +36,8 @@ def stated(
     A surface leaks when the interval of its headline AUC lies above 0.5, or that of the mean over all runs (what training
     like this leaks, whatever this one did), or when its epsilon bound or that of its canaries is above 0; the images also
     when there are more near-copies of members than of others, or when what learned from them tells (`images_tell`).
-    Nothing is called private; without reference runs finding nothing says nothing.
+    Each criterion holds at its own level, not all of them together: a sound surface may be said to leak more often than
+    one interval is wrong. Nothing is called private; without reference runs finding nothing says nothing.
     """
     found = {}
     for name, surface in surfaces.items():

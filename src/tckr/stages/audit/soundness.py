@@ -34,6 +34,11 @@ def require_sound(evidence: Evidence) -> None:
     """
     for name, values_RN in evidence.signals.items():
         _require_finite(name, values_RN, "run")
+        if np.ptp(values_RN) == 0:
+            raise UserError(
+                f"every value of {name} is {values_RN.flat[0]}; expected answers that differ between records, which an "
+                "attack could read; check how they were computed"
+            )
     for control, signals in evidence.controls.items():
         for name, values_N in signals.items():
             _require_finite(name, values_N[None], f"the {control} control, row")

@@ -10,7 +10,7 @@ from tckr.metrics.membership import auc_difference
 from tckr.metrics.results import SEE_THE_IMAGES, SHARED_GENERATOR, AuditResult, Control, CopiesResult, Declared, Differences
 from tckr.stages.audit.canaries import NO_CANARIES, CanaryBounds
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS, AuditConfig
-from tckr.stages.audit.controls import controls
+from tckr.stages.audit.controls import POSITIVE_SCORER, controls
 from tckr.stages.audit.evidence import MODELS, Evidence
 from tckr.stages.audit.packages import packages, stated
 from tckr.stages.audit.scorers import SCORERS
@@ -45,6 +45,7 @@ def judge(
     checks = [] if reason else controls(config, evidence)
     failed = _places(check for check in checks if check.decides and not check.passed)
     alone = [name for name in evidence.measured_surfaces if not evidence.has_references(evidence.signals_of(name)[0])]
+    unseen = unseen_memorizers(evidence, checks)
     unmeasured = _places(check for check in checks if isinstance(check.found, NotMeasurable) and not check.decides)
     images_tell = any(check.name == SHARED_GENERATOR and not check.passed for check in checks)
     if images_tell:
@@ -59,7 +60,9 @@ def judge(
         measured=not reason,
         reason=reason,
         valid=valid,
-        verdict=f"not measured: {reason}" if reason else _verdict(failed, unmeasured, missing_controls(evidence), alone),
+        verdict=f"not measured: {reason}"
+        if reason
+        else _verdict(failed, unmeasured, missing_controls(evidence), alone, unseen),
         declared=_declared(config, evidence),
         surfaces=surfaces,
         differences=differences(config, evidence) if evidence.test else None,
@@ -87,8 +90,17 @@ def missing_controls(evidence: Evidence) -> list[str]:
     return found
 
 
-def _verdict(failed: list[str], unmeasured: list[str], missing: list[str], alone: list[str]) -> str:
+def unseen_memorizers(evidence: Evidence, checks: Iterable[Control]) -> list[str]:
+    """Return the surfaces on which a memorizer was attacked for information and not found: a leak could be missed there."""
+    declared = [evidence.signals_of(surface)[0] for surface in evidence.measured_surfaces]
+    shown = [check for check in checks if check.name == "positive" and not check.decides and not check.passed]
+    return [check.surface for check in shown if check.signal in declared and check.measure == POSITIVE_SCORER]
+
+
+def _verdict(failed: list[str], unmeasured: list[str], missing: list[str], alone: list[str], unseen: list[str]) -> str:
     verdict = f"audit invalid: {', '.join(failed)}" if failed else "audit valid"
+    if unseen:
+        verdict += f"; a memorizing Teacher does not show there, so a leak could be missed: {', '.join(unseen)}"
     if alone:
         verdict += f"; attacked without references, so neither measured nor checked: {', '.join(alone)}"
     if missing:
