@@ -346,5 +346,5 @@ def test_the_verdict_names_the_surfaces_where_even_a_memorizer_does_not_show() -
     hidden = {**world.controls["positive"], "student": world.controls["null"]["student"]}
     result = judge(AuditConfig(), replace(world, controls={**world.controls, "positive": hidden}))
     assert result.valid
-    assert "does not show there, so a leak could be missed: student" in result.verdict
+    assert "does not show in student, where a leak could be missed" in result.verdict
     assert "could be missed" not in judge(AuditConfig(), world).verdict

@@ -100,7 +100,7 @@ def unseen_memorizers(evidence: Evidence, checks: Iterable[Control]) -> list[str
 def _verdict(failed: list[str], unmeasured: list[str], missing: list[str], alone: list[str], unseen: list[str]) -> str:
     verdict = f"audit invalid: {', '.join(failed)}" if failed else "audit valid"
     if unseen:
-        verdict += f"; a memorizing Teacher does not show there, so a leak could be missed: {', '.join(unseen)}"
+        verdict += f"; a memorizing Teacher does not show in {', '.join(unseen)}, where a leak could be missed"
     if alone:
         verdict += f"; attacked without references, so neither measured nor checked: {', '.join(alone)}"
     if missing:
