@@ -29,7 +29,7 @@ VARIANTS = {
 
 def accuracies(seed: int, settings: list[str], output: Path) -> tuple[float, float]:
     """Return the accuracy of Teacher and Student on the locked test split."""
-    common = [f"seed={seed}", "prepare.num_reference_runs=0", f"execution.output={json.dumps(str(output))}"]
+    common = [f"seed={seed}", "audit.num_reference_runs=0", f"execution.output={json.dumps(str(output))}"]
     result = run(load_settings(preset="demo", overrides=[*common, *settings]), until="audit")
     surfaces = json.loads((result.artifacts["audit"] / "audit.json").read_text())["surfaces"]
     return surfaces["teacher"]["cas"]["value"], surfaces["student"]["cas"]["value"]

@@ -13,9 +13,9 @@ import pytest
 
 import tckr
 from tckr.config import RunConfig
+from tckr.data.card import VALIDATION_RUN
 from tckr.engine.step import Sensitivity
-from tckr.pipeline import MIN_REFERENCE_RUNS, STAGES, pipeline
-from tckr.stages.audit import verdict
+from tckr.pipeline import STAGES, pipeline
 
 HEAVY = ("torch", "diffusers", "transformers", "peft", "kornia", "datasets", "numpy", "PIL", "sklearn", "scipy")
 
@@ -47,21 +47,88 @@ def test_the_map_has_the_nine_stages_in_their_order():
     assert order == list(STAGES)
 
 
-def test_a_reference_run_repeats_what_its_depth_says_on_its_own_row():
-    distill = steps(prepare={"num_reference_runs": 3})
-    assert {step.run for step in distill.values() if step.stage == "teach"} == {0, 1, 2, 3}
-    assert {step.run for step in distill.values() if step.stage == "distill"} == {0, 1, 2, 3}
-    assert [step.run for step in distill.values() if step.stage == "generate"] == [0]
-    assert distill["teach.2"].config == distill["teach"].config
-    assert distill["teach.2"].seed != distill["teach"].seed
-    teacher = steps(prepare={"num_reference_runs": 3}, audit={"depth": "teacher"})
-    assert [step.run for step in teacher.values() if step.stage == "distill"] == [0]
+def rows_of(found, stage):
+    """Return the rows of the membership matrix that `stage` is run on, the audit's own steps (below 0) apart."""
+    return {step.run for step in found.values() if step.stage == stage and step.run >= 0}
+
+
+@pytest.mark.parametrize(
+    ("depth", "repeated"),
+    [
+        ("teacher", {"teach", "audit"}),
+        ("distill", {"teach", "label", "distill", "audit"}),
+        ("full", {"caption", "adapt", "generate", "teach", "label", "distill", "audit"}),
+    ],
+)
+def test_a_reference_run_repeats_what_its_depth_says_on_its_own_row(depth, repeated):
+    found = steps(audit={"num_reference_runs": 3, "depth": depth})
+    for stage in STAGES:
+        assert rows_of(found, stage) == ({0, 1, 2, 3} if stage in repeated else {0}), stage
+    for stage in repeated - {"audit"}:
+        assert found[f"{stage}.2"].config == found[stage].config
+        assert found[f"{stage}.2"].seed != found[stage].seed
+
+
+@pytest.mark.parametrize("depth", ["teacher", "distill", "full"])
+def test_a_run_is_asked_exactly_about_what_was_made_anew_for_it(depth):
+    found = steps(audit={"num_reference_runs": 2, "depth": depth})
+    own = {name for name, source in found["signals.2"].inputs.items() if source.run == 2}
+    expected = {"teacher": {"teacher"}, "distill": {"teacher", "student", "attacker"}}
+    assert own == expected.get(depth, {"teacher", "student", "attacker", "synthetic", "adapter"})
+    assert ("adapter" in found["signals.2"].inputs) == (depth == "full")  # a shared adapter would be asked in vain
+    assert {"teacher", "student", "attacker", "synthetic", "adapter"} <= set(found["signals.0"].inputs)
+
+
+def test_controls_learn_from_nobody_and_from_the_target_by_heart():
+    found = steps(audit={"num_reference_runs": 2, "depth": "full"})
+    null = [step for name, step in found.items() if name.endswith(".null")]
+    assert {step.stage for step in null} == {"caption", "adapt", "generate", "teach", "label", "distill", "audit"}
+    assert {step.run for step in null} == {VALIDATION_RUN}
+    positive = [step for name, step in found.items() if name.endswith(".positive")]
+    assert {step.stage for step in positive} == {"adapt", "generate", "teach", "label", "distill", "audit"}
+    assert {step.run for step in positive} == {0}
+    assert found["adapt.positive"].config == found["adapt"].config.memorizing()
+    assert found["generate.positive"].function.endswith(":replay")
+
+
+@pytest.mark.parametrize("labels", ["soft", "hard", "online"])
+def test_an_attackers_student_learns_the_released_soft_labels_and_nothing_else(labels):
+    found = steps(distill={"labels": labels}, audit={"num_reference_runs": 2, "depth": "full"})
+    assert {name: source.name for name, source in found["distill.attacker.1"].inputs.items()} == {
+        "synthetic": "generate.1",
+        "labels": "label.1",
+    }
+    assert found["distill.attacker.1"].config.labels == "soft"
+
+
+def test_an_unadapted_pipeline_has_a_memorizer_all_the_same():
+    found = steps(adapt={"steps": 0}, audit={"num_reference_runs": 2, "depth": "full"})
+    assert (found["adapt.1"].config.steps, found["adapt.positive"].config.steps) == (0, 1500)
+    by_epochs = steps(adapt={"steps": None, "epochs": 3}, audit={"num_reference_runs": 2, "depth": "full"})
+    assert by_epochs["adapt.positive"].config.epochs == 15
+
+
+def test_nothing_that_is_made_for_the_audit_is_ever_called_releasable():
+    found = steps(audit={"num_reference_runs": 2, "depth": "full"})
+    assert {step.sensitivity for name, step in found.items() if "." in name} == {Sensitivity.PRIVATE}
+    assert found["generate"].sensitivity is Sensitivity.RELEASABLE
+
+
+def test_more_reference_runs_or_another_attack_change_no_run_that_was_made_or_asked():
+    few = steps(audit={"num_reference_runs": 2, "depth": "full"})
+    many = steps(audit={"num_reference_runs": 5, "depth": "full", "scorer": "lira_online", "confidence": 0.9})
+    changed = {name for name in few if few[name].fingerprint != many[name].fingerprint}
+    assert changed == {"audit", "report"}
 
 
 def test_no_reference_run_or_control_is_trained_that_the_audit_cannot_use():
-    assert MIN_REFERENCE_RUNS == verdict.MIN_REFERENCE_RUNS
-    assert set(steps(prepare={"num_reference_runs": 1})) == set(STAGES)
+    assert set(steps(audit={"num_reference_runs": 1})) == set(STAGES)
     assert set(steps(prepare={"audit_holdout": 0})) == set(STAGES)
+
+
+def test_canaries_are_asked_about_even_without_reference_runs():
+    found = steps(prepare={"num_canaries": 100}, audit={"num_reference_runs": 0})
+    assert {name for name in found if name.startswith("signals")} == {"signals.0", "signals.base"}
 
 
 def test_every_step_travels_to_a_worker_process_as_what_it_is():
@@ -82,7 +149,7 @@ def test_changing_a_late_setting_leaves_earlier_fingerprints_alone():
     assert {one[name].stage for name in changed} == {"distill", "audit", "report"}
 
 
-@pytest.mark.parametrize("command", [["--help"], ["run", "--help"], ["status", "--help"]])
+@pytest.mark.parametrize("command", [["--help"], ["run", "--help"], ["audit", "--help"], ["status", "--help"]])
 def test_help_imports_nothing_heavy(command):
     code = f"""
 import sys

@@ -17,7 +17,7 @@ from tckr.running import run
 
 CLASSES = {"Rote Kreise": (200, 30, 30), "blue/squares": (30, 30, 200), "árbol verde": (20, 140, 40)}
 TINY = [
-    "prepare.num_reference_runs=2",
+    "audit.num_reference_runs=2",
     "adapt.steps=2",
     "adapt.batch_size=8",
     "generate.steps=2",
@@ -84,9 +84,9 @@ def test_a_second_run_computes_nothing(finished):
     assert sorted(recorder.reused) == sorted(first.computed)
 
 
-def test_the_synthetic_set_opens_as_a_hugging_face_data_set(finished):
+def test_the_synthetic_set_opens_as_a_hugging_face_data_set(finished, tmp_path):
     _, result, _ = finished
-    opened = datasets.load_dataset(str(result.artifacts["generate"]), split="train")
+    opened = datasets.load_dataset(str(result.artifacts["generate"]), split="train", cache_dir=str(tmp_path))
     card = json.loads((result.artifacts["prepare"] / "card.json").read_text())
     assert len(opened) == card["num_members"]
     assert opened.features["label"].names == card["class_names"]
@@ -111,7 +111,7 @@ def test_a_changed_setting_recomputes_that_stage_and_what_follows(finished):
         ]
     )
     run(changed, observer=recorder)
-    assert {name.split(".")[0] for name in recorder.computed} == {"distill", "audit", "report"}
+    assert {name.split(".")[0] for name in recorder.computed} == {"distill", "signals", "audit", "report"}
 
 
 def test_no_pickle_is_written(finished):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tckr import running
+from tckr.cli.settings import settings_from
 from tckr.config import load_settings, run_name
 from tckr.errors import UserError
 from tests.engine.fakes import FakeConfig, step
@@ -87,3 +88,16 @@ def test_a_run_without_a_name_is_called_after_its_config_file(tmp_path):
 def test_numbers_without_an_end_are_refused(value):
     with pytest.raises(UserError, match=r"generate\.cardinality"):
         load_settings(overrides=[f"generate.cardinality={value}"])
+
+
+def test_an_empty_config_is_an_error_and_no_run_on_the_digits(tmp_path):
+    (tmp_path / "mine.yaml").write_text("# prepare: ...\n")
+    with pytest.raises(UserError, match="is empty"):
+        load_settings(tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize("data", [".", "../birds", "./beaks/.."])
+def test_a_run_is_named_after_the_folder_that_dots_stand_for(data, tmp_path, monkeypatch):
+    (tmp_path / "birds" / "beaks").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "birds")
+    assert settings_from(None, data, "embedded", None, None).execution.name == "birds"

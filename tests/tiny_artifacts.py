@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tckr.data.card import MEMBERSHIP_NAME, DataCard, write_card
+from tckr.data.card import CANARIES_NAME, MEMBERSHIP_NAME, DataCard, write_card
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
 from tckr.engine.execution import ExecutionConfig
@@ -77,6 +77,7 @@ def write_private_set(folder: Path, image_size: int = 16) -> Path:
     for run, records in MEMBERS.items():
         membership[run, records] = True
     np.save(folder / MEMBERSHIP_NAME, membership)
+    np.save(folder / CANARIES_NAME, np.zeros(NUM_POOL, dtype=np.int8))
     write_card(folder, _card(image_size))
     return folder
 
@@ -106,6 +107,5 @@ def _card(image_size: int) -> DataCard:
         duplicates=0,
         test_sha256="",
         audit_holdout=0.4,
-        num_reference_runs=len(MEMBERS) - 1,
         sizes={"min": image_size, "median": image_size, "max": image_size},
     )

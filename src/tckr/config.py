@@ -50,6 +50,20 @@ class RunConfig(BaseModel):
     audit: AuditConfig = Field(default_factory=AuditConfig)
     report: ReportConfig = Field(default_factory=ReportConfig)
 
+    def reference(self) -> RunConfig:
+        """Return the settings of the audit's reference runs; which images to draw anew is about the target's alone."""
+        return self.model_copy(update={"generate": self.generate.model_copy(update={"redraw": []})})
+
+    def null_control(self) -> RunConfig:
+        """Return the settings of the audit's null control."""
+        changed = {name: getattr(self, name).null_control() for name in ("teach", "distill")}
+        return self.reference().model_copy(update=changed)
+
+    def memorizing(self) -> RunConfig:
+        """Return the settings of the audit's positive control."""
+        changed = {name: getattr(self, name).memorizing() for name in ("adapt", "teach", "distill")}
+        return self.reference().model_copy(update=changed)
+
 
 class Settings(RunConfig):
     """A whole configuration file: what and where."""
@@ -68,6 +82,8 @@ def load_settings(file: Path | None = None, preset: str = "embedded", overrides:
         UserError: an unreadable file, an unknown setting or preset, or a value outside its range.
     """
     values = _read_yaml(file) if file else {}
+    if file and not values:
+        raise UserError(f"{file} is empty; write what differs from the defaults, at least `prepare: {{source: DIR}}`")
     tree = _read_preset(str(values.pop("preset", preset)))
     if file:
         tree = _merge(tree, {"execution": {"name": run_name(file.stem)}})

@@ -3,7 +3,7 @@
     prepare -> caption -> adapt -> generate -+
           \\-> teach -------------------------+-> label -> distill -> audit -> report
 
-A reference run is `recycle` with another row of the membership matrix; how much of it is repeated is the audit's depth.
+A reference run is `recycle` on another row of the membership matrix; how much of it is repeated is the audit's depth.
 `distill` has no input from `prepare`: the Student never sees a private image.
 """
 
@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from tckr.config import RunConfig
+from tckr.data.card import EVERY_RECORD, VALIDATION_RUN
 from tckr.data.seeds import derive_seed
 from tckr.data.sources import source_digest
 from tckr.engine.step import Sensitivity, Step
 from tckr.errors import UserError
 from tckr.models.digest import checkpoint_digest
+from tckr.stages.audit.config import MIN_REFERENCE_RUNS
 from tckr.stages.config_base import StageConfig
 from tckr.stages.prepare.config import PrepareConfig
 
@@ -34,8 +36,6 @@ SENSITIVITY = {
     "report": Sensitivity.SHAREABLE,
 }
 STAGES = tuple(SENSITIVITY)
-MIN_REFERENCE_RUNS = 2
-"""With fewer the audit measures no membership, so none is trained."""
 NOTHING: Mapping[str, Step] = MappingProxyType({})
 
 
@@ -51,43 +51,138 @@ class Recycled:
     student: Step
 
 
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Whose records a run trains on, with which settings and from which seed; `name` ends the names of its steps."""
+
+    config: RunConfig
+    row: int
+    seed: int
+    name: str = ""
+
+
 def pipeline(config: RunConfig) -> list[Step]:
     """Return all steps of a run, inputs before what reads them."""
-    data = _step("prepare", config.prepare, config.seed)
-    target = recycle(config, data, run=0)
-    references = [recycle(config, data, run=run, generator_of=target) for run in _reference_rows(config)]
-    null = _control("null", config.teach.null_control(), config.seed, data)
-    positive = _control("positive", config.teach.memorizing(), config.seed, data)
-    audited = [target, *references]
-    students = audited if config.audit.depth != "teacher" else [target]
-    scored = {f"teacher.{run}": recycled.teacher for run, recycled in enumerate(audited)}
-    scored |= {f"student.{run}": recycled.student for run, recycled in enumerate(students)}
-    controls = {"control.null": null, "control.positive": positive} if references else {}
-    audit = _step("audit", config.audit, config.seed, inputs={"data": data, **scored, **controls})
-    report = _step("report", config.report, config.seed, inputs={"data": data, **vars(target), "audit": audit})
-    retrained = [recycled.teacher for recycled in references] + list(controls.values())
-    labelled = [recycled.labels for recycled in students[1:]]
-    distilled = [recycled.student for recycled in students[1:]]
-    return [data, *vars(target).values(), *retrained, *labelled, *distilled, audit, report]
+    data = _step("prepare", config.prepare, Run(config=config, row=0, seed=config.seed))
+    target = recycle(_target(config), data)
+    judged, audits = _audit(config, data, target)
+    report = _step("report", config.report, _target(config), {"data": data, **vars(target), "audit": judged})
+    return [data, *vars(target).values(), *_by_stage(audits, known=[data, *vars(target).values()]), judged, report]
 
 
-def recycle(config: RunConfig, data: Step, *, run: int, generator_of: Recycled | None = None) -> Recycled:
-    """Return the steps of one run on row `run` of the membership matrix.
-
-    With `generator_of`, that run's captions, adapter and synthetic images are shared (audit depths `teacher` and `distill`).
-    """
-    seed = derive_seed(config.seed, "run", run) if run else config.seed
-    if generator_of:
-        captions, adapter, synthetic = generator_of.captions, generator_of.adapter, generator_of.synthetic
-    else:
-        captions = _step("caption", config.caption, seed, run, {"data": data})
-        adapter = _step("adapt", config.adapt, seed, run, {"data": data, "captions": captions})
-        synthetic = _step("generate", config.generate, seed, run, {"captions": captions, "adapter": adapter})
-    teacher = _step("teach", config.teach, seed, run, {"data": data})
-    labels = _step("label", config.label, seed, run, {"synthetic": synthetic, "teacher": teacher})
+def recycle(run: Run, data: Step, known: Mapping[str, Step] = NOTHING) -> Recycled:
+    """Return the steps of one run; those in `known` are taken from another run (the audit's depth)."""
+    config = run.config
+    captions = known.get("captions") or _step("caption", config.caption, run, {"data": data})
+    adapter = known.get("adapter") or _step("adapt", config.adapt, run, {"data": data, "captions": captions})
+    drawn_from = {"captions": captions, "adapter": adapter}
+    synthetic = known.get("synthetic") or _step("generate", config.generate, run, drawn_from)
+    teacher = _step("teach", config.teach, run, {"data": data})
+    labels = _step("label", config.label, run, {"synthetic": synthetic, "teacher": teacher})
     online = {"teacher": teacher} if config.distill.labels == "online" else {}
-    student = _step("distill", config.distill, seed, run, {"synthetic": synthetic, "labels": labels, **online})
+    student = _step("distill", config.distill, run, {"synthetic": synthetic, "labels": labels, **online})
     return Recycled(captions=captions, adapter=adapter, synthetic=synthetic, teacher=teacher, labels=labels, student=student)
+
+
+def _audit(config: RunConfig, data: Step, target: Recycled) -> tuple[Step, list[Step]]:
+    """Return the step that judges, and the steps that ask the runs it compares about every record.
+
+    A reference run is `recycle` on another row of the membership matrix; the controls are `recycle` too.
+    """
+    judged = {"data": data, "teacher": target.teacher, "student": target.student, "synthetic": target.synthetic}
+    references = _reference_runs(config)
+    if not references and not config.prepare.num_canaries:
+        return _step("audit", config.audit, _target(config), judged), []
+    null, positive = _controls(config)
+    never_saw = _step("teach", null.config.teach, null, {"data": data})
+    common = {"data": data, "captions": _captions_of_all(config, data), "features": never_saw}
+    asked = {"signals.base": _ask_base(config, common), "signals.0": _ask(_target(config, "0"), target, common, "full")}
+    for run in [*references, null, positive] if references else []:
+        known = _shared_with(target, config.audit.depth)
+        if run is positive and not known:
+            known = {"captions": target.captions, "synthetic": _replay(run, data, target)}
+        asked[f"signals.{run.name}"] = _ask(run, recycle(run, data, known), common, config.audit.depth)
+    return _step("audit", config.audit, _target(config), {**judged, "features": never_saw, **asked}), list(asked.values())
+
+
+def _shared_with(target: Recycled, depth: str) -> Mapping[str, Step]:
+    """Return what another run takes from the target."""
+    if depth == "full":
+        return NOTHING
+    return {"captions": target.captions, "adapter": target.adapter, "synthetic": target.synthetic}
+
+
+def _replay(run: Run, data: Step, target: Recycled) -> Step:
+    """Return the step of a generator that memorized the target's members: it draws the very images it was shown."""
+    inputs = {"data": data, "captions": target.captions, "adapter": target.adapter}
+    return _step("generate", run.config.generate, run, inputs, function="replay")
+
+
+def _ask_base(config: RunConfig, common: Mapping[str, Step]) -> Step:
+    """Return the step that asks the generator as it was before anything private was learned."""
+    base = Run(config=config, row=EVERY_RECORD, seed=config.seed, name="base")
+    seen = {"data": common["data"], "captions": common["captions"]}
+    return _ask_step(base, {**seen, "adapter": _step("adapt", config.adapt.unadapted(), base, seen)})
+
+
+def _ask(run: Run, recycled: Recycled, common: Mapping[str, Step], depth: str) -> Step:
+    """Return the step that asks a run about every record: all that was made anew for it at this depth."""
+    inputs = {**common, "teacher": recycled.teacher}
+    if depth != "teacher":
+        attacking = Run(config=run.config, row=run.row, seed=derive_seed(run.seed, "attacker"), name=f"attacker.{run.name}")
+        released = {"synthetic": recycled.synthetic, "labels": recycled.labels}
+        attacker = _step("distill", run.config.distill.attacker(), attacking, released)
+        inputs |= {"synthetic": recycled.synthetic, "student": recycled.student, "attacker": attacker}
+    if depth == "full":
+        inputs |= {"adapter": recycled.adapter}
+    return _ask_step(run, inputs)
+
+
+def _ask_step(run: Run, inputs: Mapping[str, Step]) -> Step:
+    signals = run.config.audit.signals()
+    return _step("audit", signals, run, inputs, name=f"signals.{run.name}", function="ask")
+
+
+def _captions_of_all(config: RunConfig, data: Step) -> Step:
+    """Return the captions that an attacker who holds a record would give it."""
+    everyone = Run(config=config, row=EVERY_RECORD, seed=config.seed, name="all")
+    return _step("caption", config.caption, everyone, {"data": data})
+
+
+def _target(config: RunConfig, name: str = "") -> Run:
+    return Run(config=config, row=0, seed=config.seed, name=name)
+
+
+def _reference_runs(config: RunConfig) -> list[Run]:
+    if config.prepare.audit_holdout == 0 or config.audit.num_reference_runs < MIN_REFERENCE_RUNS:
+        return []
+    rows = range(1, config.audit.num_reference_runs + 1)
+    config = config.reference()
+    return [Run(config=config, row=row, seed=derive_seed(config.seed, "run", row), name=str(row)) for row in rows]
+
+
+def _controls(config: RunConfig) -> tuple[Run, Run]:
+    """Return a run that saw no record of the pool, and one that learns the target's members by heart."""
+    null, positive = (derive_seed(config.seed, "control", name) for name in ("null", "positive"))
+    return (
+        Run(config=config.null_control(), row=VALIDATION_RUN, seed=null, name="null"),
+        Run(config=config.memorizing(), row=0, seed=positive, name="positive"),
+    )
+
+
+def _by_stage(wanted: Sequence[Step], known: Sequence[Step]) -> list[Step]:
+    """Return `wanted` and all they need but `known`, stage by stage: the runner works on one stage's steps side by side."""
+    found: dict[str, Step] = {}
+
+    def visit(step: Step) -> None:
+        for source in step.inputs.values():
+            visit(source)
+        found.setdefault(step.name, step)
+
+    for step in wanted:
+        visit(step)
+    there = {step.name for step in known}
+    return sorted((step for step in found.values() if step.name not in there), key=lambda step: STAGES.index(step.stage))
 
 
 def needed_for(steps: Sequence[Step], stage: str) -> list[Step]:
@@ -98,35 +193,25 @@ def needed_for(steps: Sequence[Step], stage: str) -> list[Step]:
     """
     if stage not in STAGES:
         raise UserError(f"unknown stage {stage!r}; expected one of {', '.join(STAGES)}")
-    wanted = next(step for step in steps if step.stage == stage and step.run == 0)
-    needed = {wanted.name}
+    needed = {stage}
     for step in reversed(steps):
         if step.name in needed:
             needed |= {source.name for source in step.inputs.values()}
     return [step for step in steps if step.name in needed]
 
 
-def _reference_rows(config: RunConfig) -> range:
-    measured = config.prepare.audit_holdout > 0 and config.prepare.num_reference_runs >= MIN_REFERENCE_RUNS
-    return range(1, config.prepare.num_reference_runs + 1) if measured else range(0)
-
-
-def _control(name: str, config: StageConfig, root_seed: int, data: Step) -> Step:
-    return _step("teach", config, derive_seed(root_seed, "control", name), inputs={"data": data}, name=f"teach.{name}")
-
-
 def _step(
-    stage: str, config: StageConfig, seed: int, run: int = 0, inputs: Mapping[str, Step] = NOTHING, *, name: str = ""
+    stage: str, config: StageConfig, run: Run, inputs: Mapping[str, Step] = NOTHING, *, name: str = "", function: str = "run"
 ) -> Step:
     return Step(
-        name=name or (f"{stage}.{run}" if run else stage),
+        name=name or (f"{stage}.{run.name}" if run.name else stage),
         stage=stage,
-        function=f"tckr.stages.{stage}.stage:run",
+        function=f"tckr.stages.{stage}.stage:{function}",
         version=config.version,
-        sensitivity=SENSITIVITY[stage],
+        sensitivity=Sensitivity.PRIVATE if run.name else SENSITIVITY[stage],  # the audit's runs are nobody's release
         config=config,
-        seed=seed,
-        run=run,
+        seed=run.seed,
+        run=run.row,
         inputs=dict(inputs),  # a step travels to another process; a read-only mapping cannot
         reads=_reads(config),
     )

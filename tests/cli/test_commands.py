@@ -52,9 +52,9 @@ def test_a_problem_the_user_can_fix_is_one_message_with_status_2(monkeypatch, ca
 
 def test_a_dry_run_lists_the_steps_and_writes_nothing(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
-    status, out, _ = call(monkeypatch, capsys, "demo", "--dry-run", "prepare.num_reference_runs=2")
+    status, out, _ = call(monkeypatch, capsys, "demo", "--dry-run", "audit.num_reference_runs=2")
     assert status == 0
-    assert "0 of 17 steps are whole" in out
+    assert "0 of 34 steps are whole" in out
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from rich.console import Console
 
-from tckr.cli.summary import _table
+from tckr.cli.summary import _table, print_summary, waterfall
+from tckr.running import RunResult
 from tests.stages.report.sample import Sample
 
 
@@ -26,3 +30,58 @@ def test_unmeasured_audit_prints_accuracy_alone() -> None:
     text = printed(Sample(measured=False))
     assert "accuracy (CAS)" in text
     assert "AUC" not in text
+
+
+def printed_waterfall(sample: Sample) -> list[str]:
+    console = Console(width=100, record=True, quiet=False, file=None)
+    with console.capture() as captured:
+        console.print(waterfall(sample.audit()))
+    return captured.get().splitlines()
+
+
+def test_the_waterfall_prints_every_surface_with_attack_interval_and_state_below_100_columns() -> None:
+    lines = printed_waterfall(Sample())
+    rows = [[cell.strip() for cell in line.strip("\u2502").split("\u2502")] for line in lines if line.startswith("\u2502")]
+    assert rows == [
+        ["captions", "global threshold*", "0.505 [0.475, 0.535]", "not measured"],
+        ["adapter", "global threshold*", "0.569 [0.539, 0.599]", "leaks"],
+        ["images", "global threshold*", "0.510 [0.480, 0.540]", "not measured"],
+        ["soft labels", "LiRA online, fixed variance", "0.556 [0.526, 0.586]", "leaks"],
+        ["Teacher", "LiRA online, fixed variance", "0.714 [0.684, 0.744]", "leaks"],
+        ["Student", "LiRA online, fixed variance", "0.567 [0.537, 0.597]", "leaks"],
+    ]
+    assert lines[-1].strip() == "* without reference runs: weak and unchecked, so finding nothing says nothing"
+    assert max(map(len, lines)) < 100
+
+
+def test_with_references_everywhere_no_star_is_explained() -> None:
+    assert "*" not in "".join(printed_waterfall(Sample(depth="full")))
+
+
+def test_an_invalid_audit_says_so_above_the_waterfall() -> None:
+    assert printed_waterfall(Sample(valid=False))[0].strip() == "Leakage by release surface: audit invalid, do not use"
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_canary_bounds_are_printed_with_and_without_measured_membership(tmp_path: Path, measured: bool) -> None:
+    sample = Sample(measured=measured)
+    folder = sample.write(tmp_path)["audit"]
+    lines = summary_lines(RunResult(folder=tmp_path, artifacts={"audit": folder}))
+    rows = [[cell.strip() for cell in line.strip("\u2502").split("\u2502")] for line in lines if "mislabelled" in line]
+    assert rows == [
+        ["Teacher", "mislabelled", "2.38", "239 of 250 guesses right, 250 canaries"],
+        ["Student", "mislabelled", "0.44", "91 of 124 guesses right, 250 canaries"],
+    ]
+    assert any("own signal only" in line for line in lines)
+
+
+def test_without_canaries_no_bound_is_printed(tmp_path: Path) -> None:
+    folder = Sample(canaries=False).write(tmp_path)["audit"]
+    assert "Canaries" not in "".join(summary_lines(RunResult(folder=tmp_path, artifacts={"audit": folder})))
+
+
+def summary_lines(result: RunResult) -> list[str]:
+    console = Console(width=120, record=True, quiet=False, file=None)
+    with console.capture() as captured:
+        print_summary(result, console)
+    return captured.get().splitlines()

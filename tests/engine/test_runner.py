@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -115,9 +116,35 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
         assert not Store(tmp_path / "store").has(leaves[0])
 
 
+def _run_as_group(folder: Path, steps: Sequence[Step]) -> None:
+    os.setpgid(0, 0)
+    runner(folder, workers=2).run(steps)
+
+
+def test_ctrl_c_ends_the_workers_at_once_and_none_begins_another_step(tmp_path):
+    """A terminal sends SIGINT to the whole process group."""
+    config = FakeConfig(mode="die", journal=str(tmp_path / "journal.txt"))
+    leaves = [step(f"leaf.{run}", config, stage="leaf", run=run) for run in range(6)]
+    process = multiprocessing.get_context("spawn").Process(target=_run_as_group, args=(tmp_path, leaves))
+    process.start()
+    deadline = time.monotonic() + 60
+    while not all((beside(leaf, tmp_path, ".scratch") / "tried").exists() for leaf in leaves[:2]):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    process.join(10)
+    ended = not process.is_alive()
+    process.kill()
+    assert ended
+    for leaf in leaves[:2]:
+        with FileLock(beside(leaf, tmp_path, ".lock"), timeout=5):  # a worker still alive would hold it for a minute
+            assert beside(leaf, tmp_path, ".partial").exists()
+    assert journal(tmp_path) == 2
+
+
 def test_a_worker_that_dies_is_a_message_with_both_causes():
     with pytest.raises(UserError, match=r"(?s)memory.*__main__"):
-        list(LocalExecutor(1).map(os._exit, [1, 1], 2))
+        list(LocalExecutor(lambda num_workers: 1).map(os._exit, [1, 1], 2))
 
 
 def test_scratch_left_by_a_kill_right_after_the_commit_is_dropped(tmp_path):
@@ -158,6 +185,23 @@ def test_independent_steps_give_the_same_result_in_processes_as_one_by_one(tmp_p
         runner(folder, workers).run(fan(folder))
         sums.append((Store(folder / "store").folder(fan(folder)[-1]) / "sum.txt").read_text())
     assert sums == ["7", "7"]
+
+
+def test_workers_serve_one_group_after_another_and_make_room_for_a_step_alone(tmp_path):
+    def fan(stage: str, source: Step):
+        config = FakeConfig(journal=str(tmp_path / f"{stage}.txt"))
+        return [step(f"{stage}.{run}", config, stage=stage, run=run, source=source) for run in range(2)]
+
+    source = step("source")
+    early, late = fan("early", source), fan("late", source)
+    alone = step("alone", before=late[0])
+    last = fan("last", alone)
+    runner(tmp_path, workers=2).run([source, *early, *late, alone, *last])
+    processes = {}
+    for stage in ("early", "late", "last"):
+        processes[stage] = {line.split("pid=")[1] for line in (tmp_path / f"{stage}.txt").read_text().splitlines()}
+    assert len(processes["early"] | processes["late"]) <= 2
+    assert not processes["late"] & processes["last"]
 
 
 def test_an_error_in_a_worker_process_reaches_the_caller(tmp_path):

@@ -117,6 +117,19 @@ def test_tpr_of_gaussian_scores_has_its_closed_form() -> None:
         assert estimate(tpr_at_fpr(scores, truth, rate, 0.95)).value == pytest.approx(norm.sf(norm.isf(rate) - 1), abs=0.01)
 
 
+@pytest.mark.parametrize("rate", [0.1, 0.01])
+def test_tpr_interval_covers_the_share_of_members_above_its_threshold(rate: float) -> None:
+    """Given the non-members, which fix the threshold; what their sampling adds is said in `method`, not in the interval."""
+    others = np.random.default_rng(1).normal(size=300)
+    threshold = np.sort(others)[::-1][int(rate * 300)]
+
+    def draw(generator: np.random.Generator) -> Measured:
+        scores = np.concatenate([generator.normal(1.0, 1, 200), others])
+        return tpr_at_fpr(scores, np.arange(500) < 200, rate, 0.95)
+
+    assert coverage(draw, float(norm.sf(threshold - 1.0))) >= at_least()
+
+
 def test_tpr_is_counted_by_hand() -> None:
     others, members = np.arange(10.0), np.array([8.5, 9.0, 9.5, 20.0, -1.0])
     found = estimate(tpr_at_fpr(np.append(members, others), np.arange(15) < 5, 0.1, 0.95))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from tckr.models.digest import checkpoint_digest
 
 
@@ -10,6 +13,12 @@ def test_a_changed_file_changes_the_digest_of_a_local_checkpoint(tmp_path):
     before = checkpoint_digest(str(tmp_path))
     assert checkpoint_digest(str(tmp_path)) == before
     (tmp_path / "model.safetensors").write_bytes(b"other weights")
+    assert checkpoint_digest(str(tmp_path)) != before
+
+
+def test_a_file_name_that_is_not_utf_8_is_part_of_the_digest(tmp_path):
+    before = checkpoint_digest(str(tmp_path))
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.txt")).write_bytes(b"")
     assert checkpoint_digest(str(tmp_path)) != before
 
 

@@ -85,6 +85,5 @@ def _card(num_pool: int, num_validation: int) -> DataCard:
         duplicates=0,
         test_sha256="",
         audit_holdout=0.5,
-        num_reference_runs=1,
         sizes={"min": SIZE, "median": SIZE, "max": SIZE},
     )

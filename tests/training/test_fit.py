@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from tckr.errors import UserError
 from tckr.models.classifiers import build_classifier
 from tckr.training.batches import TrainingData
-from tckr.training.checkpoint import read_state
+from tckr.training.checkpoint import BEST, read_state
 from tckr.training.config import AugmentConfig
 from tckr.training.fit import fit, measure_accuracy
 from tckr.training.losses import CrossEntropy
@@ -36,12 +37,25 @@ class KilledAt:
         return CrossEntropy()(logits, targets, images)
 
 
-def train(folder, config=FAST, *, loss=None, seed=5, data=None, validation="own"):
+def train(
+    folder, config=FAST, *, loss=None, seed=5, data=None, validation="own", checkpoint_seconds=0.0, on_epoch=lambda _: None
+):
     folder.mkdir(exist_ok=True)
     model = build_classifier("embedded:resnet", 3, COLOURS, seed=1)
     data = data or colour_data(40)
     validation = colour_data(12, seed=1) if validation == "own" else validation
-    result = fit(model, data, validation, loss or CrossEntropy(), config, seed=seed, device="cpu", scratch=folder)
+    result = fit(
+        model,
+        data,
+        validation,
+        loss or CrossEntropy(),
+        config,
+        seed=seed,
+        device="cpu",
+        scratch=folder,
+        on_epoch=on_epoch,
+        checkpoint_seconds=checkpoint_seconds,
+    )
     return model, result
 
 
@@ -64,17 +78,49 @@ def test_training_learns(tmp_path):
     assert result.num_train == 40
 
 
+def assert_same_end(one, other):
+    assert one[1].history == other[1].history
+    assert one[1].best_epoch == other[1].best_epoch
+    assert_equal_weights(weights(one[0]), weights(other[0]))
+
+
 # 3 batches an epoch: call 2 dies in the first epoch, 5 in the second, 12 in the last one
 @pytest.mark.parametrize("call", [2, 5, 12])
-def test_a_killed_training_ends_with_the_same_bits(tmp_path, call):
-    model, result = train(tmp_path / "whole")
+@pytest.mark.parametrize("checkpoint_seconds", [0.0, 1000.0])
+def test_a_killed_training_ends_with_the_same_bits(tmp_path, call, checkpoint_seconds):
+    whole = train(tmp_path / "whole", checkpoint_seconds=checkpoint_seconds)
     with pytest.raises(KilledError):
-        train(tmp_path / "killed", loss=KilledAt(call))
-    assert len(read_state(tmp_path / "killed").history) == (call - 1) // 3
-    resumed, resumed_result = train(tmp_path / "killed")
-    assert resumed_result.history == result.history
-    assert resumed_result.best_epoch == result.best_epoch
-    assert_equal_weights(weights(resumed), weights(model))
+        train(tmp_path / "killed", loss=KilledAt(call), checkpoint_seconds=checkpoint_seconds)
+    assert len(read_state(tmp_path / "killed").history) == (0 if checkpoint_seconds else (call - 1) // 3)
+    assert_same_end(train(tmp_path / "killed"), whole)
+
+
+def test_a_training_killed_again_and_again_ends_with_the_same_bits(tmp_path):
+    whole = train(tmp_path / "whole")
+    for _ in range(3):
+        with pytest.raises(KilledError):
+            train(tmp_path / "killed", loss=KilledAt(5))
+    assert len(read_state(tmp_path / "killed").history) == 3
+    assert_same_end(train(tmp_path / "killed"), whole)
+
+
+def test_kept_weights_of_an_epoch_that_the_checkpoint_does_not_know_change_nothing(tmp_path):
+    whole = train(tmp_path / "whole")
+    with pytest.raises(KilledError):
+        train(tmp_path / "killed", loss=KilledAt(5))
+    shutil.copy(tmp_path / "whole" / BEST, tmp_path / "killed")  # as a kill between the two files leaves them
+    assert_same_end(train(tmp_path / "killed"), whole)
+
+
+@pytest.mark.parametrize(("checkpoint_seconds", "written"), [(0.0, [1, 2, 3, 4]), (1000.0, [0, 0, 0, 4])])
+def test_checkpoints_are_no_more_frequent_than_asked_for_and_the_last_epoch_has_one(tmp_path, checkpoint_seconds, written):
+    seen = []
+
+    def look(record):
+        seen.append(len(read_state(tmp_path).history))
+
+    train(tmp_path, checkpoint_seconds=checkpoint_seconds, on_epoch=look)
+    assert seen == written
 
 
 def test_a_finished_training_is_not_trained_again(tmp_path):

@@ -57,12 +57,18 @@ def settings_from(
     if data is not None:
         overrides = [f"prepare.source={_quoted(data)}", *overrides]
     if (name or (config is None and data)) and "execution.name" not in chosen:
-        overrides = [f"execution.name={_quoted(name or run_name(Path(data or '').name))}", *overrides]
+        overrides = [f"execution.name={_quoted(name or run_name(_last_name(data or '')))}", *overrides]
     if output is not None:
         overrides = [f"execution.output={_quoted(str(output))}", *overrides]
     if config is not None and config.is_dir():
         config, overrides = config / "config.yaml", [*_place(config), *overrides]
     return load_settings(config, preset, overrides)
+
+
+def _last_name(data: str) -> str:
+    """Return the last name of a path or hub name; `.` and `..` have the name of the folder they stand for."""
+    name = Path(data).name
+    return Path(data).resolve().name if name in ("", "..") else name
 
 
 def _split(arguments: list[str]) -> tuple[Path | None, list[str]]:

@@ -18,7 +18,6 @@ STAGE_HELP = {
     "teach": "Train the Teacher on the members.",
     "label": "Let the Teacher label the synthetic images softly.",
     "distill": "Train the Student on the synthetic images and soft labels alone.",
-    "audit": "Attack Teacher and Student for membership, with controls. Exit status 3 when a control fails.",
 }
 
 
@@ -37,10 +36,6 @@ def _command(stage: str) -> Callable[..., None]:
         output: Output = None,
         dry_run: DryRun = False,
     ) -> None:
-        result = execute(settings_from(arguments, data, preset, name, output), stage, dry_run)
-        if result and stage == "audit":
-            from tckr.cli.summary import audit_is_valid
-
-            raise typer.Exit(0 if audit_is_valid(result) else 3)
+        execute(settings_from(arguments, data, preset, name, output), stage, dry_run)
 
     return command

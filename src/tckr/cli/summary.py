@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from tckr.metrics.results import AuditResult
+from tckr.metrics.results import PLAIN, AuditResult
+from tckr.stages.report.leakage import canary_rows, surface_rows
 
 if TYPE_CHECKING:
     from tckr.running import RunResult
@@ -18,6 +20,12 @@ def print_summary(result: RunResult, console: Console) -> None:
     if "audit" in result.artifacts:
         audit = AuditResult.read(result.artifacts["audit"])
         console.print(_table(audit))
+        if audit.measured:
+            console.print(waterfall(audit))
+            for name, why in hidden_leaks(audit):
+                console.print(f"{name} leaks: {why}", soft_wrap=True, markup=False)
+        if audit.canaries:
+            console.print(canaries(audit))
         console.print(f"Privacy: {audit.verdict}", style="green" if audit.valid else "yellow", soft_wrap=True, markup=False)
     for name, path in _places(result).items():
         console.print(f"{name:<14} {path}", soft_wrap=True, markup=False)
@@ -45,8 +53,51 @@ def _table(audit: AuditResult) -> Table:
     if audit.measured:
         limit = " (Student: through labels; generator shared)" if declared.generator_shared else ""
         table.add_row(f"membership AUC{limit}", *(str(surface.auc.get(declared.scorer, "-")) for surface in surfaces))
-        table.add_row("AUC without references", *(str(surface.auc.get("global_threshold", "-")) for surface in surfaces))
+        table.add_row("AUC without references", *(str(surface.auc.get(PLAIN, "-")) for surface in surfaces))
         table.add_row(f"AOP{limit}", *(str(surface.aop) for surface in surfaces))
+    return table
+
+
+def waterfall(audit: AuditResult) -> Table:
+    """Return every release surface with the attack on it, its AUC and what that means; narrower than 100 columns."""
+    rows = surface_rows(audit)
+    weak = any(row.attack and not row.has_references for row in rows)
+    table = Table(
+        title="Leakage by release surface" + ("" if audit.valid else ": audit invalid, do not use"),
+        title_justify="left",
+        caption="* without reference runs: weak and unchecked, so finding nothing says nothing" if weak else None,
+        caption_justify="left",
+        style="" if audit.valid else "dim",
+        row_styles=[] if audit.valid else ["dim"],
+    )
+    for heading in ("surface", "attack", "AUC (0.5 = guessing)", "state"):
+        table.add_column(heading)
+    for row in rows:
+        attack = row.attack + ("*" if row.attack and not row.has_references else "")
+        table.add_row(*(escape(cell) for cell in (row.name, attack, row.auc.text, row.state)))
+    return table
+
+
+def hidden_leaks(audit: AuditResult) -> list[tuple[str, str]]:
+    """Return name and reason of the surfaces that leak though the interval of their AUC contains 0.5."""
+    leaking = [row for row in surface_rows(audit) if row.state == "leaks"]
+    return [(row.name, row.why) for row in leaking if row.auc.low is not None and row.auc.low <= 0.5]
+
+
+def canaries(audit: AuditResult) -> Table:
+    """Return what the canaries of one run prove about epsilon; needs no reference run."""
+    rows = canary_rows(audit)
+    table = Table(
+        title="Canaries: no epsilon below the bound can hold",
+        title_justify="left",
+        caption="\n".join(dict.fromkeys(f"{row.surface}: {row.conditions}" for row in rows if row.conditions)),
+        caption_justify="left",
+    )
+    for heading in ("surface", "kind", "epsilon at least", "guesses right"):
+        table.add_column(heading)
+    for row in rows:
+        bound = row.bound.text if row.bound.value is None else f"{row.bound.value:.2f}"
+        table.add_row(*(escape(cell) for cell in (row.surface, row.kind, bound, row.guessed or row.bound.reason)))
     return table
 
 

@@ -1,4 +1,4 @@
-"""The data card that `prepare` writes, and the membership matrix beside it."""
+"""The data card that `prepare` writes, and the membership matrix and the canaries beside it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,26 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from tckr.data.shards import write_whole
+from tckr.data.shards import read_columns, write_whole
 
 if TYPE_CHECKING:
     import numpy as np
 
 CARD_NAME = "card.json"
 MEMBERSHIP_NAME = "membership.npy"
+MEMBERSHIP_ROWS = 257
+"""The target and up to 256 reference runs. All rows are drawn before anything trains, whether a run uses them or not: so a
+later choice of how many runs to make cannot touch the draw, and changes no artifact."""
+
+CANARIES_NAME = "canaries.npy"
+CANARY_KINDS = {"natural": 1, "mislabelled": 2}
+"""Kind of canary -> its code in canaries.npy; 0 is an ordinary record."""
+
+VALIDATION_RUN = -1
+"""The run of the audit's null control: it trains on the validation split, so on no record that is attacked."""
+
+EVERY_RECORD = -2
+"""Not a run of the pipeline: an attacker who holds a record can put it into words, so the audit captions all of them."""
 
 
 class DataCard(BaseModel):
@@ -29,13 +42,14 @@ class DataCard(BaseModel):
         num_pool: records that can be members (columns of the membership matrix).
         num_validation: records for model selection, in no row of the matrix.
         num_test: locked test records.
-        num_members: records in every row of the matrix.
+        num_members: records that the target run trains on (row 0 of the matrix). Without canaries every row has as many;
+            with canaries, whose membership is a coin each, the other rows differ from it by a few.
         rejected: reason -> number of files (`tckr.data.rejections.REASONS`); the files are in rejected.csv.
         normalised: rule -> number of kept images or of classes (`tckr.data.rejections.RULES`).
         duplicates: rejected because the same pixels were there before, with the same label.
         test_sha256: lock of the test split (`tckr.data.lock.split_digest`).
         audit_holdout: fraction of the pool that a run does not train on.
-        num_reference_runs: rows of the matrix beside the target's.
+        canaries: kind -> number of pool records (`CANARY_KINDS`); `counts` counts a mislabelled one under its wrong label.
         sizes: shorter side of the kept source images in px: `{"min", "median", "max"}`.
     """
 
@@ -56,7 +70,7 @@ class DataCard(BaseModel):
     duplicates: int
     test_sha256: str
     audit_holdout: float
-    num_reference_runs: int
+    canaries: dict[str, int] = {}
     sizes: dict[str, float]
 
 
@@ -72,7 +86,7 @@ def write_card(folder: Path, card: DataCard) -> None:
 
 
 def read_membership(folder: Path) -> np.ndarray:
-    """Return M, bool [R + 1, N], as a read-only memory map: `M[run, record]` says whether the run trains on the record."""
+    """Return M, bool [MEMBERSHIP_ROWS, N], as a read-only memory map: `M[run, record]` says whether the run trains on it."""
     import numpy as np
 
     membership = np.load(folder / MEMBERSHIP_NAME, mmap_mode="r", allow_pickle=False)
@@ -81,9 +95,30 @@ def read_membership(folder: Path) -> np.ndarray:
 
 
 def read_members(folder: Path, run: int) -> np.ndarray:
-    """Return the record numbers (int64, ascending) that run `run` trains on; run 0 is the target."""
+    """Return the record numbers (int64, ascending) that run `run` trains on.
+
+    Run 0 is the target, 1..R are reference runs; `VALIDATION_RUN` and `EVERY_RECORD` are the audit's own.
+    """
     import numpy as np
 
+    if run == VALIDATION_RUN:
+        return np.sort(read_columns(folder / split_of(run), ["record"])["record"].astype(np.int64))
     membership = read_membership(folder)
+    if run == EVERY_RECORD:
+        return np.arange(membership.shape[1], dtype=np.int64)
     assert 0 <= run < len(membership), f"run {run} of {len(membership)}"
     return np.flatnonzero(membership[run]).astype(np.int64)
+
+
+def split_of(run: int) -> str:
+    """Return the folder of the split that holds the records of `run`."""
+    return "validation" if run == VALIDATION_RUN else "pool"
+
+
+def read_canaries(folder: Path) -> np.ndarray:
+    """Return int8 [N]: the kind of canary (`CANARY_KINDS`) that each pool record is, 0 for ordinary records."""
+    import numpy as np
+
+    kinds = np.load(folder / CANARIES_NAME, allow_pickle=False)
+    assert kinds.dtype == np.int8, kinds.dtype
+    return kinds

@@ -20,6 +20,10 @@ def derive_seed(*parts: int | str) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def image_seed(root_seed: int, class_name: str, index: int) -> int:
-    """Return the seed of synthetic image `index` of a class: the same in every batch, process and order."""
-    return derive_seed(root_seed, "image", class_name, index)
+def image_seed(root_seed: int, class_name: str, index: int, attempt: int = 0) -> int:
+    """Return the seed of synthetic image `index` of a class: the same in every batch, process and order.
+
+    Attempts 1, 2, ... are for an image that is drawn again.
+    """
+    again = (attempt,) if attempt else ()
+    return derive_seed(root_seed, "image", class_name, index, *again)

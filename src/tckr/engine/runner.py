@@ -68,24 +68,25 @@ class Runner:
     def run(self, steps: Sequence[Step]) -> None:
         """Run `steps`, which are ordered so that inputs come first; what is whole is not computed again."""
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        for group in neighbours(steps):
-            missing = [step for step in group if not self.store.has(step)]
-            for step in group:
-                if step not in missing:
-                    self.store.drop_scratch(step)
-                    self.observer.finished(step, self.store.manifest(step), True)
-            if missing:
-                self.observer.started(missing)
-                self._run_group(missing, self.execution.num_workers(len(group)))
+        with LocalExecutor(self.execution.threads_for) as executor:
+            for group in neighbours(steps):
+                missing = [step for step in group if not self.store.has(step)]
+                for step in group:
+                    if step not in missing:
+                        self.store.drop_scratch(step)
+                        self.observer.finished(step, self.store.manifest(step), True)
+                if missing:
+                    self.observer.started(missing)
+                    self._run_group(missing, self.execution.num_workers(len(group)), executor)
 
-    def _run_group(self, steps: Sequence[Step], num_workers: int) -> None:
+    def _run_group(self, steps: Sequence[Step], num_workers: int, executor: LocalExecutor) -> None:
         """Run independent steps; `num_workers` depends on the whole group, not on what is missing, so resuming keeps it."""
         if num_workers == 1:
+            executor.close()  # a step that runs alone has the memory and the device to itself
             limit_threads(self.execution.threads_for(1))
             for step in steps:
                 self._finish(step, run_step(step, self.store, self.execution, self.log_file, self.observer))
             return
-        executor = LocalExecutor(self.execution.threads_for(num_workers))
         job = partial(_run_and_return, store=self.store, execution=self.execution, log_file=self.log_file)
         with self.observer.track(len(steps), "runs") as advance:
             for step, manifest in executor.map(job, steps, num_workers):

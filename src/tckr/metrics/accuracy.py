@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
-from tckr.metrics.proportions import critical_value, wilson
+from tckr.metrics.proportions import bonett_price, wilson
 
 
 def accuracy(correct: np.ndarray, confidence: float) -> Measured:
@@ -34,17 +34,10 @@ def confusion(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> 
 
 
 def accuracy_difference(correct: np.ndarray, baseline_correct: np.ndarray, confidence: float) -> Measured:
-    """Return accuracy minus baseline accuracy of two models on the same images.
-
-    The adjusted Wald interval of Bonett and Price (2012): one image is added to each kind of disagreement, so that two
-    models that never disagree still get an interval of positive width.
-    """
+    """Return accuracy minus baseline accuracy of two models on the same images, with the Bonett-Price interval."""
     n = len(correct)
     if n == 0:
         return NotMeasurable("no images")
     gained, lost = int((correct & ~baseline_correct).sum()), int((~correct & baseline_correct).sum())
-    more, less = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
-    half = critical_value(confidence) * ((more + less - (more - less) ** 2) / (n + 2)) ** 0.5
-    value = (gained - lost) / n
-    low, high = max(-1.0, more - less - half), min(1.0, more - less + half)
-    return Estimate(value, min(value, low), max(value, high), n, "Bonett-Price interval, paired over images")
+    low, high = bonett_price(gained, lost, n, confidence)
+    return Estimate((gained - lost) / n, low, high, n, "Bonett-Price interval, paired over images")

@@ -18,8 +18,11 @@ def clopper_pearson(successes: float, trials: float, confidence: float) -> tuple
     return float(low), float(high)
 
 
-def wilson(successes: int, trials: int, confidence: float) -> tuple[float, float]:
-    """Return the score interval (Wilson, 1927): coverage is `confidence` on average over true proportions."""
+def wilson(successes: float, trials: float, confidence: float) -> tuple[float, float]:
+    """Return the score interval (Wilson, 1927): coverage is `confidence` on average over true proportions.
+
+    Averaged or effective counts may be fractions.
+    """
     if trials == 0:
         return 0.0, 1.0
     z = critical_value(confidence)
@@ -27,6 +30,24 @@ def wilson(successes: int, trials: int, confidence: float) -> tuple[float, float
     centre = shrink * (found + z * z / (2 * trials))
     half = shrink * z * (found * (1 - found) / trials + z * z / (4 * trials * trials)) ** 0.5
     return min(found, max(0.0, centre - half)), max(found, min(1.0, centre + half))
+
+
+def bonett_price(gained: float, lost: float, trials: float, confidence: float) -> tuple[float, float]:
+    """Return the interval of (gained - lost) / trials, the difference of two proportions of the same trials.
+
+    The adjusted Wald interval of Bonett and Price (2012): one trial is added to each kind of disagreement, so that there is
+    a positive width without any. Effective counts may be fractions.
+
+    Args:
+        gained: trials that succeeded the first way only.
+        lost: trials that succeeded the second way only.
+        trials: all of them, at least 1.
+        confidence: level of the interval.
+    """
+    more, less = (gained + 1) / (trials + 2), (lost + 1) / (trials + 2)
+    half = critical_value(confidence) * ((more + less - (more - less) ** 2) / (trials + 2)) ** 0.5
+    value = (gained - lost) / trials
+    return min(value, max(-1.0, more - less - half)), max(value, min(1.0, more - less + half))
 
 
 def critical_value(confidence: float) -> float:

@@ -6,10 +6,23 @@ Every number is an `Estimate` {value, low, high, n, method} or a `NotMeasurable`
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tckr.metrics.estimate import Measured
+from tckr.metrics.estimate import Measured, NotMeasurable
+
+SHARED_GENERATOR = "shared generator"
+"""Name of the check whether images that all runs share know the target's members."""
+
+
+SEE_THE_IMAGES = ("soft_labels", "student")
+"""Surfaces that learned from the synthetic images, which all runs share below depth `full`."""
+
+PLAIN = "global_threshold"
+"""The attack that needs no reference run."""
+
+State = Literal["leaks", "no measurable leakage", "not measured"]
 
 
 class _Result(BaseModel):
@@ -20,12 +33,12 @@ class Declared(_Result):
     """What was fixed before anything was trained, and the sizes behind every number."""
 
     scorer: str = Field(description="Attack whose AUC goes into AOP.")
-    depth: str = Field(description="What a reference run repeats: `teacher` or `distill`.")
+    depth: str = Field(description="What a reference run repeats: `teacher`, `distill` or `full`; empty for given tables.")
     num_reference_runs: int
-    num_members: int = Field(description="Pool records the target was trained on.")
-    num_non_members: int = Field(description="Pool records the target never saw.")
+    num_members: int = Field(description="Pool records the target was trained on, canaries apart.")
+    num_non_members: int = Field(description="Pool records the target never saw, canaries apart.")
     num_test: int = Field(description="Images of the locked test split behind CAS.")
-    num_queries: int = Field(description="Views of a record averaged into its signal.")
+    num_queries: int = Field(description="Views of a record averaged into a classifier's signal.")
     confidence: float = Field(description="Level of every interval, e.g. 0.95.")
     delta: float = Field(description="Delta of the epsilon lower bound.")
     aop_lambda: float = Field(description="Exponent of AOP.")
@@ -45,8 +58,9 @@ class LeaveOneOut(_Result):
 
 
 class Strongest(_Result):
-    """The scorer with the highest AUC: chosen on the evaluation labels, therefore optimistic about the attacker."""
+    """The signal and scorer with the highest AUC: chosen on the evaluation labels, so it flatters the attacker."""
 
+    signal: str
     scorer: str
     auc: Measured
     aop: Measured
@@ -68,25 +82,40 @@ class EpsilonBound(_Result):
 
 
 class SurfaceResult(_Result):
-    """One release surface: what the target's model is worth, and what it tells about its training records.
+    """One release surface: what it is worth, and what it tells about the target's training records.
 
-    Membership fields (from `aop` on) are None or empty when `AuditResult.measured` is false. Dictionaries by scorer have
-    fewer keys for the Student at depth `teacher` or when the shared generator leaks (the global threshold alone).
+    Membership fields (from `signal` on) are None or empty when membership was not measured. A surface that no reference run
+    repeated is attacked without references: its dictionaries by scorer have the global threshold alone.
     """
 
-    cas: Measured = Field(description="Accuracy on the locked test split.")
-    per_class: dict[str, Measured] = Field(description="Accuracy by class name.")
-    confusion: list[list[int]] = Field(description="Counts [true class][predicted class] on the test split.")
-    ece: Measured = Field(description="Expected calibration error on the test split.")
+    cas: Measured = Field(
+        description="Accuracy on the locked test split; of captions, adapter, images and soft labels, which are no "
+        "classifiers, that of the Student trained on what they give."
+    )
+    per_class: dict[str, Measured] = Field(default_factory=dict, description="Models: accuracy by class name.")
+    confusion: list[list[int]] = Field(default_factory=list, description="Models: counts [true class][predicted class].")
+    ece: Measured | None = Field(None, description="Models: expected calibration error on the test split.")
+    signal: str = Field("", description="The declared signal; what follows is its, if it says nothing else.")
+    attack: str = Field("", description="Scorer of the headline number: the declared one, or what works without references.")
+    state: State = Field("not measured", description="What was found; `no measurable leakage` only with reference runs.")
+    why: str = Field("", description="The findings behind `state`, with their numbers.")
     aop: Measured | None = Field(None, description="CAS / (2 max(AUC, 0.5)) ** lambda with the declared scorer.")
     strongest: Strongest | None = None
     auc: dict[str, Measured] = Field(default_factory=dict, description="Target's AUC by scorer; n = records.")
+    other_signals: dict[str, dict[str, Measured]] = Field(
+        default_factory=dict, description="Target's AUC by signal that is not the declared one, then by scorer."
+    )
     leave_one_out: dict[str, LeaveOneOut] = Field(default_factory=dict, description="By scorer.")
     tpr: dict[str, dict[str, Measured]] = Field(default_factory=dict, description='By scorer, then "0.1", "0.01", "0.001".')
     balanced_accuracy: Measured | None = Field(None, description="Declared scorer, threshold fixed on the reference runs.")
     epsilon_lower_bound: EpsilonBound | None = Field(None, description="Declared scorer.")
     auc_by_class: dict[str, Measured] = Field(default_factory=dict, description="Declared scorer, by class name.")
     roc: dict[str, list[tuple[float, float]]] = Field(default_factory=dict, description="By scorer: at most 400 (FPR, TPR).")
+
+    @property
+    def headline(self) -> Measured | None:
+        """Return the AUC of `attack`."""
+        return self.auc.get(self.attack)
 
 
 class Differences(_Result):
@@ -100,12 +129,78 @@ class Control(_Result):
     """One check of the audit itself."""
 
     name: str = Field(description="null, shared generator, positive, planted or parity.")
-    surface: str = Field(description="teacher or student: whose reference runs were used.")
-    measure: str = Field(description="Scorer behind the AUC; for parity `accuracy` or `confidence`.")
+    surface: str = Field(description="Whose reference runs were used.")
+    signal: str = Field(description="What the runs were asked.")
+    measure: str = Field(description="Scorer behind the AUC; for parity `accuracy` or `mean`.")
     passed: bool
     decides: bool = Field(description="Whether failing makes the audit invalid; the others are shown for information.")
     expected: str = Field(description="In words and numbers.")
     found: Measured
+
+
+class OneRunBound(_Result):
+    """Lower bound on epsilon from guessing the coins of the canaries of one run (`tckr.metrics.one_run`)."""
+
+    value: float = Field(ge=0, description="0 when the guesses show nothing.")
+    confidence: float = Field(description="Of this bound alone, not of the largest of several.")
+    delta: float
+    num_canaries: int = Field(description="Records put in or left out by a fair coin each.")
+    guesses: int = Field(description="Canaries guessed for this value; abstained from the rest. Best of a declared few.")
+    correct: int = Field(description="Right guesses among them.")
+    method: str
+
+
+class FlaggedImage(_Result):
+    """A synthetic image that looks like a copy of a member. Private: it names training records."""
+
+    synthetic: int = Field(description="`index` of the synthetic image.")
+    member: int = Field(description="`record` of the nearest member.")
+    member_distance: float
+    holdout: int = Field(description="`record` of the nearest hold-out record.")
+    holdout_distance: float
+
+
+class CopiesResult(_Result):
+    """How often synthetic images come too near to training records, against records the generator never saw.
+
+    All numbers belong to one feature space. Defined in `tckr.metrics.copies`.
+    """
+
+    excess: Measured = Field(
+        description="Share of synthetic images near a member less the share near a hold-out record, at equal set sizes. "
+        "0 = the generator comes no nearer to its training images than to others; 1 = every image is a copy."
+    )
+    near_member: Measured = Field(description="Share of synthetic images near a member, at equal set sizes.")
+    near_holdout: Measured = Field(description="Share of synthetic images near a hold-out record, at equal set sizes.")
+    closer: Measured = Field(
+        description="Share of synthetic images closer to a member than to any hold-out record, at equal set sizes; a tie "
+        "counts half. 0.5 = no memorization found."
+    )
+    threshold: float | None = Field(description="Distance up to which an image is near a record; None if not measurable.")
+    quantile: float = Field(description="Share of the real records that have another real record within the threshold.")
+    num_synthetic: int
+    num_members: int
+    num_holdout: int
+    flagged: list[FlaggedImage] = Field(
+        default_factory=list,
+        description="Images near a member and closer to it than to any hold-out record (all records count here, whatever "
+        "the set sizes): most suspicious first, by the ratio of the two distances.",
+    )
+    num_flagged: int = Field(0, description="How many images are flagged; a report that may be shared has no list.")
+    num_mirrored: int = Field(
+        0,
+        description="How many would be flagged with members and hold-out exchanged: what chance alone flags when both sets "
+        "have the same size.",
+    )
+
+
+class Package(_Result):
+    """Things that are usually released together, and what the audit says of all that they expose."""
+
+    name: str
+    exposes: list[str] = Field(description="Surfaces that whoever holds it can attack.")
+    state: State
+    reason: str = Field(description="The surfaces that decide, with their numbers.")
 
 
 class AuditResult(_Result):
@@ -122,14 +217,22 @@ class AuditResult(_Result):
         description="`audit valid`, `audit invalid: <controls>` or `not measured: <reason>`; then what could not be checked."
     )
     declared: Declared
-    surfaces: dict[str, SurfaceResult] = Field(description="Keys `teacher` and `student`.")
-    differences: Differences
+    surfaces: dict[str, SurfaceResult] = Field(
+        description="Keys `captions`, `adapter`, `images`, `soft_labels`, `teacher`, `student`; the last two alone when "
+        "membership was not measured; for given tables their own names."
+    )
+    differences: Differences | None = Field(None, description="None for given tables.")
     controls: list[Control] = Field(default_factory=list)
+    packages: list[Package] = Field(default_factory=list, description="What may be released together, and what it exposes.")
+    copies: CopiesResult | None = Field(None, description="Near-copies of members among the images.")
+    canaries: dict[str, dict[str, OneRunBound | NotMeasurable]] = Field(
+        default_factory=dict, description="Surface -> kind of canary -> what one run proves; empty without canaries."
+    )
 
     @property
     def generator_leaks(self) -> bool:
         """Return whether the shared generator was found to know the target's members, so that no reference fits."""
-        return any(control.name == "shared generator" and not control.passed for control in self.controls)
+        return any(control.name == SHARED_GENERATOR and not control.passed for control in self.controls)
 
     @classmethod
     def read(cls, folder: Path) -> AuditResult:

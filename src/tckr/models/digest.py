@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from tckr.models.embedded import FOLDERS, resolve
@@ -19,7 +20,7 @@ def checkpoint_digest(name: str) -> str:
         return name
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(path.relative_to(folder).as_posix().encode())
+        digest.update(os.fsencode(path.relative_to(folder).as_posix()))  # a name may hold any bytes
         digest.update(path.read_bytes() if name in FOLDERS else _stamp(path))
     return digest.hexdigest()
 

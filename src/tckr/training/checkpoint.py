@@ -1,11 +1,12 @@
 """State of a training between epochs: one safetensors file, replaced whole, with the history as JSON in its header.
 
-No random state is stored, because an epoch's draws follow from (seed, epoch).
+A second file holds the weights of the kept epoch. No random state is stored: an epoch's draws follow from (seed, epoch).
 """
 
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -61,9 +62,44 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def save_best(folder: Path, model: nn.Module) -> None:
-    """Replace the kept weights in `folder` by the present ones."""
-    write_whole(folder / BEST, lambda path: save_file(_contiguous(model.state_dict()), path))
+@dataclass
+class Writer:
+    """Write the state now and then, and with it the kept weights, which wait in memory until then.
+
+    When it writes depends on the clock; what a training ends with does not, because a repeated epoch repeats its bits.
+
+    Attributes:
+        folder: of the two files.
+        seconds_between: least time between two checkpoints.
+        kept: weights that are to be kept and not yet on disk.
+        written_at: time of the last checkpoint, of `time.monotonic`.
+    """
+
+    folder: Path
+    seconds_between: float
+    kept: dict[str, Tensor] | None = None
+    written_at: float = field(default_factory=time.monotonic)
+
+    def keep(self, model: nn.Module) -> None:
+        """Take the present weights for the best so far."""
+        self.kept = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+    def is_due(self) -> bool:
+        """Return whether the last checkpoint is old enough for another."""
+        return time.monotonic() - self.written_at >= self.seconds_between
+
+    def write(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
+        """Replace the kept weights, if there are better ones, and then the checkpoint.
+
+        After a kill between the two the kept weights are of an epoch that the checkpoint does not know; the training
+        comes to it again before it ends.
+        """
+        if self.kept is not None:
+            kept = _contiguous(self.kept)
+            write_whole(self.folder / BEST, lambda path: save_file(kept, path))
+            self.kept = None
+        save_checkpoint(self.folder, model, optimizer, state)
+        self.written_at = time.monotonic()
 
 
 def load_best(folder: Path, model: nn.Module) -> None:

@@ -51,11 +51,12 @@ def fit(
     device: str,
     scratch: Path,
     on_epoch: Callable[[EpochRecord], None] = lambda record: None,
+    checkpoint_seconds: float = 2.0,
 ) -> FitResult:
     """Train `model` in place with AdamW and leave it with the weights of the selected epoch.
 
-    A training that was killed continues after its last whole epoch and ends with the same bits as one that was not
-    (one machine, equal threads).
+    A training that was killed continues after the epoch of its last checkpoint and ends with the same bits as one that was
+    not (one machine, equal threads).
 
     Args:
         model: moved to `device`.
@@ -67,6 +68,8 @@ def fit(
         device: torch device name.
         scratch: folder of the checkpoint, which also finds it again.
         on_epoch: told of every epoch finished in this call.
+        checkpoint_seconds: least time between checkpoints; writing one takes 12 ms where an epoch of the embedded
+            classifier takes 300.
 
     Raises:
         UserError: the loss is no longer a number.
@@ -79,6 +82,7 @@ def fit(
     state = checkpoint.read_state(scratch)
     if state.history:
         checkpoint.load_checkpoint(scratch, model, optimizer)
+    writer = checkpoint.Writer(scratch, checkpoint_seconds)
     while not is_finished(state.history, config):
         started = time.perf_counter()
         epoch = len(state.history)
@@ -88,8 +92,9 @@ def fit(
         state.history.append(EpochRecord(epoch=epoch, loss=mean_loss, validation_accuracy=accuracy, learning_rate=rate))
         state.seconds += time.perf_counter() - started
         if kept_epoch(state.history, config.selection) == epoch:
-            checkpoint.save_best(scratch, model)  # before the checkpoint: a kill between the two repeats the epoch
-        checkpoint.save_checkpoint(scratch, model, optimizer, state)
+            writer.keep(model)
+        if writer.is_due() or is_finished(state.history, config):
+            writer.write(model, optimizer, state)
         on_epoch(state.history[-1])
     checkpoint.load_best(scratch, model)
     model.eval()
@@ -122,7 +127,7 @@ def train_epoch(
             images_BCHW, targets_BK = mixup(images_BCHW, targets_BK, config.augment.mixup_alpha)
         images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
         batch_loss = loss(model(images_BCHW), targets_BK, images_BCHW)
-        update(model, optimizer, batch_loss, rate, config.gradient_clip)
+        update(optimizer, batch_loss, rate, config.gradient_clip)
         total += batch_loss.detach() * len(images_BCHW)
     mean_loss = float(total) / len(data)
     if not math.isfinite(mean_loss):
@@ -133,11 +138,11 @@ def train_epoch(
     return mean_loss, rate
 
 
-def update(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, gradient_clip: float) -> None:
-    """Take one step of the optimizer at `rate` down the clipped gradient of `loss`."""
+def update(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, gradient_clip: float) -> None:
+    """Take one step of the optimizer at `rate` down the gradient of `loss`, clipped over all parameters together."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), gradient_clip)
+    nn.utils.clip_grad_norm_([parameter for group in optimizer.param_groups for parameter in group["params"]], gradient_clip)
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.step()

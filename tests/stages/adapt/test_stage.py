@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from pathlib import Path
 
@@ -12,11 +13,12 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
+from tckr.data.shards import read_columns, write_shard
 from tckr.errors import UserError
 from tckr.stages.adapt import stage
 from tckr.stages.adapt.config import AdaptConfig
-from tests.tiny_artifacts import MEMBERS, make_context, write_captions, write_private_set
-from tests.tiny_models import ARRAY_WARNING
+from tests.tiny_artifacts import MEMBERS, Recorder, make_context, write_captions, write_private_set
+from tests.tiny_models import ARRAY_WARNING, PROMPT_TOKENS
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
 
@@ -99,6 +101,26 @@ def test_prompts_have_the_configured_form(
     assert seen["prompts"] == ["alpha: first", "beta: second", "gamma: third"] * 3
     with pytest.raises(UserError, match=r"missing: \['alpha', 'beta', 'gamma'\]"):
         stage.run(AdaptConfig(prompt_form="n: d"), make_context(tmp_path, inputs))
+
+
+def test_prompts_that_are_cut_are_counted_once_and_never_printed(
+    tmp_path: Path,
+    inputs: dict[str, Path],
+    tiny_generator: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for library in ("diffusers", "transformers"):
+        monkeypatch.setattr(logging.getLogger(library), "propagate", True)  # to caplog
+    captions = read_columns(inputs["captions"], ["record", "label", "caption"])
+    texts = [f"{caption} " + "thin " * (40 if row < 2 else 1) for row, caption in enumerate(captions["caption"])]
+    write_shard(inputs["captions"] / "captions.parquet", captions | {"caption": texts})
+    recorder = Recorder()
+    context = make_context(tmp_path, inputs, recorder=recorder)
+    stage.run(AdaptConfig(model=str(tiny_generator), rank=2, steps=1, batch_size=2), context)
+    warnings = [event["message"] for event in recorder.events if event["event"] == "warning"]
+    assert warnings == [f"2 of 9 prompts are longer than {PROMPT_TOKENS} tokens and were cut"]
+    assert caplog.records == []
 
 
 def test_missing_model_is_a_user_error(tmp_path: Path, inputs: dict[str, Path]) -> None:

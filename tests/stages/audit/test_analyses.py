@@ -9,7 +9,7 @@ from tckr.stages.audit.analyses import leave_one_out, mean_over_runs, target_run
 from tckr.stages.audit.scorers import SCORERS
 from tckr.stages.audit.thresholds import fix_thresholds
 from tests.metrics.coverage import at_least, at_most, coverage
-from tests.stages.audit.test_scorers import world
+from tests.stages.audit.worlds import world
 
 SCORER = SCORERS["lira_offline_fixed_variance"]
 

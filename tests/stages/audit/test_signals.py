@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tckr.stages.audit.queries import num_queries, views
 from tckr.stages.audit.signals import logit_confidence
+from tckr.stages.audit.views import num_queries, views
 
 
 def test_signal_is_the_logit_of_the_labels_probability() -> None:

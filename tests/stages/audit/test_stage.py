@@ -9,21 +9,22 @@ import pytest
 import torch
 from transformers import ResNetConfig, ResNetForImageClassification
 
-from tckr.data.card import MEMBERSHIP_NAME, DataCard, write_card
+from tckr.data.card import CANARIES_NAME, MEMBERSHIP_NAME, DataCard, write_card
 from tckr.data.images import encode_png
 from tckr.data.lock import split_digest
 from tckr.data.shards import write_shard
 from tckr.data.transforms import to_device
 from tckr.errors import UserError
 from tckr.metrics.estimate import Estimate
-from tckr.metrics.results import AuditResult
+from tckr.metrics.results import AuditResult, OneRunBound
 from tckr.models.classifiers import Classifier, ClassifierSpec
-from tckr.stages.audit import stage
-from tckr.stages.audit.config import AuditConfig
+from tckr.stages.audit import questions, stage
+from tckr.stages.audit.answers import read_answers
+from tckr.stages.audit.config import AuditConfig, SignalConfig
 from tests.tiny_artifacts import CLASS_NAMES, Recorder, make_context
 
 NUM_POOL, NUM_TEST, NUM_RUNS = 60, 12, 3
-SCORER = "lira_offline_fixed_variance"
+SCORER = AuditConfig().scorer
 
 
 def write_split(folder: Path, images: np.ndarray, labels: np.ndarray, order: np.ndarray) -> None:
@@ -34,8 +35,8 @@ def write_split(folder: Path, images: np.ndarray, labels: np.ndarray, order: np.
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Return the inputs of an audit: noise images, so that whoever knows a label has memorized it.
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return a data set of noise images, so that whoever knows a label has memorized it, and models by role and run.
 
     Teachers and the positive control are trained until they know their members; Students and the null control are untrained.
     """
@@ -46,14 +47,40 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     write_split(folder / "data" / "test", images, labels, np.arange(NUM_POOL, NUM_POOL + NUM_TEST))
     members = np.argsort(generator.random((NUM_RUNS, NUM_POOL)), axis=1) < NUM_POOL // 2
     np.save(folder / "data" / MEMBERSHIP_NAME, members)
+    np.save(folder / "data" / CANARIES_NAME, np.zeros(NUM_POOL, dtype=np.int8))
     write_card(folder / "data", card(split_digest(folder / "data" / "test")))
-    rows = {f"teacher.{run}": members[run] for run in range(NUM_RUNS)} | {"control.positive": members[0]}
-    rows |= {f"student.{run}": None for run in range(NUM_RUNS)} | {"control.null": None}
-    inputs = {"data": folder / "data"}
+    rows = {f"teacher.{run}": members[run] for run in range(NUM_RUNS)} | {"teacher.positive": members[0]}
+    rows |= {f"student.{run}": None for run in (*range(NUM_RUNS), "positive", "null")} | {"teacher.null": None}
+    found = {"data": folder / "data"}
     for seed, (name, chosen) in enumerate(rows.items()):
-        inputs[name] = folder / name
+        found[name] = folder / name
         save_classifier(folder / name / "model", images, labels, chosen, seed)
-    return inputs
+    drawn = {"image": [encode_png(image) for image in images[:9]], "label": labels[:9], "index": np.arange(9)}
+    write_shard(folder / "synthetic" / "data" / "train-00000-of-00001.parquet", drawn, CLASS_NAMES)
+    return found | {"synthetic": folder / "synthetic"}
+
+
+def asked(models: dict[str, Path], run: int | str, folder: Path, **settings: Any) -> Path:
+    """Ask one run's Teacher and Student; return the artifact."""
+    inputs = {"data": models["data"], "teacher": models[f"teacher.{run}"]}
+    if f"student.{run}" in models:
+        inputs["student"] = models[f"student.{run}"]
+    stage.ask(SignalConfig(**settings), make_context(folder, inputs, batch_size=32))
+    return folder / "out"
+
+
+def inputs_of(models: dict[str, Path], folder: Path, **settings: Any) -> dict[str, Path]:
+    """Return the inputs of the judging step, all runs asked."""
+    inputs = {name: models[name] for name in ("data", "synthetic")}
+    inputs |= {"teacher": models["teacher.0"], "student": models["student.0"], "features": models["teacher.null"]}
+    runs = (*range(NUM_RUNS), "null", "positive")
+    return inputs | {f"signals.{run}": asked(models, run, folder / str(run), **settings) for run in runs}
+
+
+@pytest.fixture(scope="module")
+def world(models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return the inputs of the judging step with one view per record."""
+    return inputs_of(models, tmp_path_factory.mktemp("asked"), shift=0)
 
 
 def save_classifier(folder: Path, images: np.ndarray, labels: np.ndarray, chosen: np.ndarray | None, seed: int) -> None:
@@ -77,7 +104,7 @@ def card(digest: str, **changes: Any) -> DataCard:
     content = {
         "name": "noise", "source": "tests", "class_names": CLASS_NAMES, "image_size": 8, "counts": {}, "num_pool": NUM_POOL,
         "num_validation": 0, "num_test": NUM_TEST, "num_members": NUM_POOL // 2, "rejected": {}, "normalised": {},
-        "duplicates": 0, "test_sha256": digest, "audit_holdout": 0.5, "num_reference_runs": NUM_RUNS - 1, "sizes": {},
+        "duplicates": 0, "test_sha256": digest, "audit_holdout": 0.5, "sizes": {},
     }  # fmt: skip
     return DataCard.model_validate(content | changes)
 
@@ -95,6 +122,7 @@ def value(measured: object) -> float:
 def test_memorizing_teachers_are_found_and_untrained_students_are_not(world: dict[str, Path], tmp_path: Path) -> None:
     result = audit(tmp_path, world)
     assert result.measured
+    assert set(result.surfaces) == {"teacher", "student"}
     found = result.surfaces["teacher"].auc[SCORER]
     assert isinstance(found, Estimate)
     assert found.low > 0.5
@@ -107,11 +135,11 @@ def test_memorizing_teachers_are_found_and_untrained_students_are_not(world: dic
     assert (result.declared.num_members, result.declared.num_test, result.declared.num_queries) == (30, 12, 5)
 
 
-def test_score_table_has_a_row_per_surface_run_and_record(world: dict[str, Path], tmp_path: Path) -> None:
-    result = audit(tmp_path, world, shift=0)
+def test_score_table_has_a_row_per_signal_run_and_record(world: dict[str, Path], tmp_path: Path) -> None:
+    result = audit(tmp_path, world)
     table = pq.read_table(tmp_path / "out" / "scores.parquet").to_pydict()
-    assert len(table["record"]) == (2 * NUM_RUNS + 2) * NUM_POOL
-    assert set(table["surface"]) == {"teacher", "student", "control.null", "control.positive"}
+    assert len(table["record"]) == 2 * (NUM_RUNS + 2) * NUM_POOL
+    assert set(zip(table["surface"], table["signal"], strict=True)) == {("teacher", "teacher"), ("student", "student")}
     target = [i for i, (s, r) in enumerate(zip(table["surface"], table["run"], strict=True)) if (s, r) == ("teacher", 0)]
     members = np.load(world["data"] / MEMBERSHIP_NAME)
     assert [table["member"][i] for i in target] == members[0].tolist()
@@ -119,41 +147,41 @@ def test_score_table_has_a_row_per_surface_run_and_record(world: dict[str, Path]
     scores = np.array([table["score"][i] for i in target])
     auc = (scores[members[0]][:, None] > scores[~members[0]]).mean()
     assert value(result.surfaces["teacher"].auc[SCORER]) == pytest.approx(auc)
-    assert {score for score, run in zip(table["score"], table["run"], strict=True) if run > 0} == {None}
+    assert {score for score, run in zip(table["score"], table["run"], strict=True) if run != 0} == {None}
 
 
-def test_killed_audit_goes_on_and_ends_the_same(
-    world: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_killed_asking_goes_on_and_ends_the_same(
+    models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = audit(tmp_path / "whole", world, shift=0)
+    whole = read_answers(asked(models, 0, tmp_path / "whole", shift=0))
     loaded: list[str] = []
+    original = questions.load_classifier
 
     def load_until_killed(folder: Path) -> Any:
-        loaded.append(folder.parent.name)
-        if len(loaded) == 6:
+        if loaded == ["teacher.0"]:
             raise KeyboardInterrupt
+        loaded.append(folder.parent.name)
         return original(folder)
 
-    original = stage.load_classifier
-    monkeypatch.setattr(stage, "load_classifier", load_until_killed)
+    monkeypatch.setattr(questions, "load_classifier", load_until_killed)
     with pytest.raises(KeyboardInterrupt):
-        audit(tmp_path / "killed", world, shift=0)
-    first = loaded[:5]
-    loaded.clear()
-    loaded.extend([""] * 10)  # past the kill
-    assert audit(tmp_path / "killed", world, shift=0) == whole
-    resumed = loaded[10:]
-    assert not set(first) & set(resumed[:3])  # then the two targets answer the test split
-    assert resumed[3:] == ["teacher.0", "student.0"]
+        asked(models, 0, tmp_path / "killed", shift=0)
+    loaded[:] = ["after the kill"]
+    resumed = read_answers(asked(models, 0, tmp_path / "killed", shift=0))
+    assert loaded == ["after the kill", "student.0"]
+    assert resumed.keys() == whole.keys()
+    assert all((resumed[name] == whole[name]).all() for name in whole)
 
 
-def test_batch_size_changes_nothing_that_is_reported(world: dict[str, Path], tmp_path: Path) -> None:
-    results = []
+def test_batch_size_changes_nothing_that_is_reported(models: dict[str, Path], tmp_path: Path) -> None:
+    found = []
     for batch_size in (25, 60):
-        context = make_context(tmp_path / str(batch_size), world, batch_size=batch_size)
-        found = stage.collect(AuditConfig(shift=0), context)
-        results.append(found.pool["teacher"].signals)
-    assert results[0] == pytest.approx(results[1], abs=1e-4)
+        context = make_context(
+            tmp_path / str(batch_size), {"data": models["data"], "teacher": models["teacher.0"]}, batch_size=batch_size
+        )
+        stage.ask(SignalConfig(shift=0), context)
+        found.append(read_answers(context.out)["teacher"])
+    assert found[0] == pytest.approx(found[1], abs=1e-4)
 
 
 def test_changed_test_split_stops_the_audit(world: dict[str, Path], tmp_path: Path) -> None:
@@ -169,7 +197,7 @@ def test_changed_test_split_stops_the_audit(world: dict[str, Path], tmp_path: Pa
 
 def test_without_reference_runs_only_accuracy_is_reported(world: dict[str, Path], tmp_path: Path) -> None:
     recorder = Recorder()
-    inputs = {name: world[name] for name in ("data", "teacher.0", "student.0")}
+    inputs = {name: world[name] for name in ("data", "teacher", "student", "synthetic")}
     stage.run(AuditConfig(), make_context(tmp_path, inputs, batch_size=32, recorder=recorder))
     result = AuditResult.read(tmp_path / "out")
     assert not result.measured
@@ -178,8 +206,31 @@ def test_without_reference_runs_only_accuracy_is_reported(world: dict[str, Path]
     assert [event["message"] for event in recorder.events if event["event"] == "warning"] == [result.verdict]
 
 
-def test_depth_teacher_needs_no_reference_students(world: dict[str, Path], tmp_path: Path) -> None:
-    inputs = {name: path for name, path in world.items() if name not in {f"student.{run}" for run in range(1, NUM_RUNS)}}
-    result = audit(tmp_path, inputs, depth="teacher", shift=0)
-    assert set(result.surfaces["student"].auc) == {"global_threshold"}
-    assert SCORER in result.surfaces["teacher"].auc
+def test_copies_of_members_are_found_by_a_model_that_saw_none(world: dict[str, Path], tmp_path: Path) -> None:
+    """The nine synthetic images are the first nine records themselves."""
+    copies = audit(tmp_path, world).copies
+    assert copies is not None
+    members = np.load(world["data"] / MEMBERSHIP_NAME)[0]
+    assert {flag.member for flag in copies.flagged} == set(np.flatnonzero(members[:9]))
+    assert all(flag.member_distance == pytest.approx(0, abs=1e-5) for flag in copies.flagged)
+
+
+def test_canaries_are_judged_apart_from_the_other_records(
+    models: dict[str, Path], world: dict[str, Path], tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for source in models["data"].iterdir():
+        (data / source.name).symlink_to(source)
+    (data / CANARIES_NAME).unlink()
+    kinds = np.repeat(np.array([1, 0, 2], dtype=np.int8), NUM_POOL // 3)
+    np.save(data / CANARIES_NAME, kinds)
+    result = audit(tmp_path / "audit", world | {"data": data})
+    assert result.declared.num_members + result.declared.num_non_members == NUM_POOL // 3
+    scored = pq.read_table(tmp_path / "audit" / "out" / "scores.parquet", columns=["record"]).column("record").to_numpy()
+    assert set(scored) == set(range(NUM_POOL // 3, 2 * NUM_POOL // 3))
+    assert set(result.canaries) == {"teacher", "student"}
+    found = result.canaries["teacher"]["natural"]
+    assert isinstance(found, OneRunBound)
+    assert found.value > 0  # the Teacher knows its members by heart
+    assert not audit(tmp_path / "plain", world).canaries

@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 
 from tckr.metrics.estimate import Estimate, NotMeasurable
-from tckr.metrics.results import AuditResult
+from tckr.metrics.results import AuditResult, CopiesResult, OneRunBound, Package
 from tckr.stages.audit.config import AuditConfig
 from tckr.stages.audit.controls import (
     null,
     null_confidence,
     on_reference_scale,
     parity,
+    planned_nulls,
     planted,
     positive,
     prediction_interval,
 )
-from tckr.stages.audit.evidence import Evidence, RecordAnswers
+from tckr.stages.audit.evidence import SURFACES, Evidence
 from tckr.stages.audit.scorers import SCORERS, Scorer
 from tckr.stages.audit.verdict import judge
 from tests.stages.audit.worlds import evidence
@@ -29,11 +30,14 @@ def failed(result: AuditResult) -> set[tuple[str, str]]:
 
 def test_sound_audit_is_valid_and_whole() -> None:
     result = judge(AuditConfig(), evidence())
-    assert (result.measured, result.valid, result.verdict) == (True, True, "audit valid")
+    assert (result.measured, result.valid) == (True, True)
+    alone = "attacked without references, so neither measured nor checked: captions, adapter, images"
+    assert result.verdict == f"audit valid; {alone}"
     teacher, student = result.surfaces["teacher"], result.surfaces["student"]
     for surface in (teacher, student):
         assert set(surface.auc) == set(surface.tpr) == set(surface.roc) == set(surface.leave_one_out) == set(SCORERS)
         assert set(surface.auc_by_class) == set(surface.per_class) == set("abcd")
+        assert surface.attack == AuditConfig().scorer
         assert np.sum(surface.confusion) == 200
         assert isinstance(surface.balanced_accuracy, Estimate)
         assert surface.epsilon_lower_bound is not None
@@ -50,7 +54,7 @@ def test_sound_audit_is_valid_and_whole() -> None:
 def test_strongest_says_that_it_was_chosen_on_the_labels() -> None:
     found = judge(AuditConfig(), evidence()).surfaces["teacher"]
     assert found.strongest is not None
-    assert found.strongest.note == "strongest of 5, chosen on the evaluation labels"
+    assert found.strongest.note == f"strongest of {len(SCORERS)}, chosen on the evaluation labels"
     assert found.strongest.auc == max(found.auc.values(), key=lambda each: each.value)  # type: ignore[union-attr]
 
 
@@ -58,23 +62,26 @@ def test_null_model_that_saw_the_members_makes_the_audit_invalid() -> None:
     result = judge(AuditConfig(), evidence(null_shift=1.0))
     assert failed(result) == {("null", "teacher")}
     assert (result.measured, result.valid) == (True, False)
-    assert result.verdict == "audit invalid: null (teacher)"
+    assert result.verdict.startswith("audit invalid: null (teacher);")
+    assert {surface.state for surface in result.surfaces.values()} == {"not measured"}
+    assert {package.state for package in result.packages} == {"not measured"}
     assert result.surfaces["teacher"].auc
 
 
 def test_shared_generator_that_leaks_leaves_the_student_unmeasured_and_the_audit_valid() -> None:
-    result = judge(AuditConfig(), evidence(generator_leak=2.0, records=1200))
+    result = judge(AuditConfig(), evidence(1, generator_leak=2.0, records=1200))
     assert (result.valid, result.generator_leaks) == (True, True)
-    check = next(c for c in result.controls if c.name == "shared generator" and c.measure == "lira_offline_fixed_variance")
-    assert isinstance(check.found, Estimate)
-    assert check.found.high < 0.5
-    assert {check.surface for check in result.controls if check.name == "null"} == {"teacher"}
-    student = result.surfaces["student"]
-    assert set(student.auc) == {"global_threshold"}
-    assert isinstance(student.aop, NotMeasurable)
-    assert "shared generator" in student.aop.reason
+    checks = [c for c in result.controls if c.name == "shared generator" and c.measure == "lira_offline_fixed_variance"]
+    assert any(isinstance(check.found, Estimate) and check.found.high < 0.5 for check in checks)
+    assert not any(check.decides for check in checks)
+    assert {package.state for package in result.packages if "images" in package.exposes} == {"leaks"}
+    for surface in ("student", "soft_labels"):  # both learned from the images
+        found = result.surfaces[surface]
+        assert set(found.auc) == {found.attack} == {"global_threshold"}
+        assert isinstance(found.aop, NotMeasurable)
+        assert "shared generator" in found.aop.reason
     assert isinstance(result.differences.auc, NotMeasurable)
-    assert not judge(AuditConfig(), evidence(records=1200)).generator_leaks
+    assert not judge(AuditConfig(), evidence(1, records=1200)).generator_leaks
 
 
 def test_attack_without_power_fails_the_planted_control(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,10 +95,11 @@ def test_two_references_are_too_few_for_per_record_variances_and_for_parity() ->
     world = evidence(records=1200, num_references=2)
     assert not planted(AuditConfig(scorer="lira_online"), world, "teacher").passed
     assert planted(AuditConfig(), world, "teacher").passed
-    checks = parity(AuditConfig(), world, "teacher")
+    checks = parity(AuditConfig(), world)
+    assert checks
     assert all(isinstance(check.found, NotMeasurable) and not check.decides for check in checks)
     verdict = judge(AuditConfig(), world).verdict
-    assert verdict.endswith("; not measurable with so few reference runs: parity (teacher), parity (student)")
+    assert "; not measurable with so few reference runs: parity (" in verdict
 
 
 def test_pure_memorizer_scores_nearly_one() -> None:
@@ -106,8 +114,7 @@ def test_memorizer_that_the_attack_cannot_see_makes_the_audit_invalid() -> None:
 
 def test_memorizer_is_found_although_it_is_far_surer_of_everything_than_the_references() -> None:
     found = evidence(positive_shift=1.5, records=1200)
-    memorizer = found.controls["positive"].signals
-    overconfident = RecordAnswers(8 * memorizer + 30, found.controls["positive"].correct)
+    overconfident = {signal: 8 * values + 30 for signal, values in found.controls["positive"].items()}
     stretched = replace(found, controls={**found.controls, "positive": overconfident})
     check = positive(AuditConfig(), stretched, "teacher", "lira_offline_fixed_variance")
     assert check.passed
@@ -131,12 +138,14 @@ def test_membership_rows_that_determine_each_other_make_the_audit_invalid() -> N
     generator = np.random.default_rng(0)
     members = np.argsort(generator.random(sound.members.T.shape), axis=1).T < 4
     signals = generator.normal(size=members.shape) + 2 * members
-    constant = RecordAnswers(np.zeros(members.shape[1]), sound.controls["null"].correct)
+    constant = {"teacher": np.zeros(members.shape[1])}
     broken = replace(
         sound,
         members=members,
-        pool={name: RecordAnswers(signals, answers.correct) for name, answers in sound.pool.items()},
+        signals={"teacher": signals},
+        correct={},
         controls={"null": constant, "positive": constant},
+        test={},
     )
     assert ("null", "teacher") in failed(judge(AuditConfig(), broken))
 
@@ -144,7 +153,7 @@ def test_membership_rows_that_determine_each_other_make_the_audit_invalid() -> N
 def test_references_that_leak_nothing_do_not_spoil_the_positive_control() -> None:
     """An online attack learns from private reference runs that there is nothing to find; that is no fault of the audit."""
     config = AuditConfig(scorer="lira_online_fixed_variance")
-    result = judge(config, evidence(shift=0.0))
+    result = judge(config, evidence(1, shift=0.0, records=1200))
     assert result.valid
     shown = {(check.surface, check.measure): check.passed for check in result.controls if check.name == "positive"}
     assert shown[("teacher", "lira_offline_fixed_variance")]
@@ -154,8 +163,8 @@ def test_references_that_leak_nothing_do_not_spoil_the_positive_control() -> Non
 def test_true_nulls_pass_together_in_95_of_100() -> None:
     def passes(seed: int) -> bool:
         found = evidence(seed, records=200)
-        confidence = null_confidence(num_surfaces=2)
-        return all(null(found, surface, scorer, confidence).passed for surface in found.pool for scorer in SCORERS)
+        checks = planned_nulls(AuditConfig(), found)
+        return all(null(found, check, null_confidence(len(checks))).passed for check in checks)
 
     assert sum(passes(seed) for seed in range(100)) >= 88
 
@@ -165,18 +174,18 @@ def test_parity_covers_one_more_run_of_the_same_kind() -> None:
     inside = 0
     for _ in range(1000):
         *runs, target = generator.normal(0.9, 0.01, size=9)
-        low, high = prediction_interval([(mean, 1e-9) for mean in runs])
+        low, high = prediction_interval([(mean, 1e-9) for mean in runs], 0.99)
         inside += low <= target <= high
     assert 978 <= inside <= 998
 
 
 def test_parity_does_not_condemn_by_luck_of_equal_references() -> None:
-    low, high = prediction_interval([(1.0, 0.01**2)] * 8)
+    low, high = prediction_interval([(1.0, 0.01**2)] * 8, 0.99)
     assert low < 0.99 < high
 
 
 def without_membership(found: Evidence, rows: int) -> Evidence:
-    return replace(found, members=found.members[:rows], pool={}, controls={})
+    return replace(found, members=found.members[:rows], signals={}, correct={}, controls={})
 
 
 @pytest.mark.parametrize("rows", [1, 2])
@@ -187,6 +196,7 @@ def test_too_few_reference_runs_give_accuracy_and_no_membership_number(rows: int
     student = result.surfaces["student"]
     assert isinstance(student.cas, Estimate)
     assert (student.aop, student.auc, student.roc, student.balanced_accuracy) == (None, {}, {}, None)
+    assert result.differences is not None
     assert result.differences.auc is None
     assert isinstance(result.differences.cas, Estimate)
 
@@ -199,10 +209,11 @@ def test_no_hold_out_gives_no_membership_number() -> None:
 
 
 def test_depth_teacher_leaves_the_student_to_the_global_threshold() -> None:
-    result = judge(AuditConfig(depth="teacher"), evidence(student_references=False))
+    result = judge(AuditConfig(depth="teacher"), evidence(depth="teacher"))
     student = result.surfaces["student"]
     assert set(student.auc) == {"global_threshold"}
     assert isinstance(student.aop, NotMeasurable)
+    assert result.differences is not None
     assert isinstance(result.differences.auc, NotMeasurable)
     assert {check.surface for check in result.controls} == {"teacher"}
     assert result.valid
@@ -220,3 +231,120 @@ def test_three_non_members_are_reported_as_what_they_are() -> None:
     assert auc.high - auc.low > 0.5
     assert all(isinstance(each, NotMeasurable) for each in tpr.values())
     assert result.declared.num_non_members == 3
+
+
+def test_full_depth_attacks_every_surface_with_references_and_holds_all_of_them_to_the_controls() -> None:
+    result = judge(AuditConfig(depth="full"), evidence(depth="full", records=1200))
+    assert result.valid, result.verdict
+    assert list(result.surfaces) == list(SURFACES)
+    assert all(set(surface.auc) == set(SCORERS) for surface in result.surfaces.values())
+    assert {check.surface for check in result.controls if check.name == "null" and check.decides} == set(SURFACES)
+    positive_surfaces = {check.surface for check in result.controls if check.name == "positive" and check.decides}
+    assert positive_surfaces == set(SURFACES) - {"captions"}  # whose control has the target's own captions
+    assert set(result.surfaces["images"].other_signals) == {"images_pixels"}
+    assert set(result.surfaces["student"].other_signals) == {"student_indirect"}
+    assert not result.declared.generator_shared
+
+
+@pytest.mark.parametrize("signal", ["adapter", "images", "soft_labels", "teacher", "student"])
+def test_a_memorizer_that_one_surface_hides_makes_a_full_audit_invalid(signal: str) -> None:
+    world = evidence(depth="full", records=1200)
+    hidden = {**world.controls["positive"], signal: world.controls["null"][signal]}
+    result = judge(AuditConfig(depth="full"), replace(world, controls={**world.controls, "positive": hidden}))
+    assert failed(result) == {("positive", world.surface_of(signal))}
+
+
+def test_surfaces_without_references_have_the_plain_attack_and_no_accuracy_over_privacy() -> None:
+    found = judge(AuditConfig(), evidence()).surfaces["images"]
+    assert (found.attack, set(found.auc)) == ("global_threshold", {"global_threshold"})
+    assert isinstance(found.aop, NotMeasurable)
+    assert isinstance(found.headline, Estimate)
+    assert found.per_class == {}
+    assert found.ece is None
+
+
+def test_images_that_know_their_members_show_in_a_student_that_knows_nothing_else() -> None:
+    """Below depth full the null Student learned from the target's images; without references nothing cancels that."""
+    world = evidence(records=1200)
+    knowing = world.controls["null"]["student"] + 3.0 * world.members[0]
+    told = replace(world, controls={**world.controls, "null": {**world.controls["null"], "student": knowing}})
+    result = judge(AuditConfig(), told)
+    assert result.generator_leaks
+    plain = [c for c in result.controls if c.name == "shared generator" and c.measure == "global_threshold"]
+    assert any(not check.passed and not check.decides for check in plain)
+
+
+def packages_of(world: Evidence, depth: str, **found: CopiesResult) -> dict[str, Package]:
+    return {package.name: package for package in judge(AuditConfig(depth=depth), world, **found).packages}
+
+
+def test_a_package_leaks_when_anything_in_it_does_and_says_what() -> None:
+    found = packages_of(evidence(depth="full", records=1200), "full")
+    assert found["Teacher"].state == "leaks"
+    assert found["Teacher"].reason.startswith("teacher: AUC 0.")
+    quiet = packages_of(evidence(1, shift=0.0, records=1200, depth="full"), "full")
+    assert quiet["Student"].state == "no measurable leakage"
+    assert quiet["images, soft labels and prompts"].exposes == ["images", "soft_labels", "captions"]
+
+
+def test_finding_nothing_without_references_is_not_called_no_leakage() -> None:
+    found = packages_of(evidence(1, shift=0.0, records=1200), "distill")
+    assert found["Student"].state == "no measurable leakage"
+    assert found["synthetic images"].state == "not measured"
+    assert "attacked without references only, AUC 0." in found["synthetic images"].reason
+
+
+def test_a_few_records_that_the_model_gives_away_make_it_leak_though_the_auc_says_nothing() -> None:
+    world = evidence(1, shift=0.0, records=3000, depth="full")
+    exposed = np.random.default_rng(0).random(3000) < 0.012
+    student = world.signals["student"] + 50.0 * exposed * world.members
+    result = judge(AuditConfig(depth="full"), replace(world, signals={**world.signals, "student": student}))
+    surface = result.surfaces["student"]
+    assert isinstance(surface.headline, Estimate)
+    assert surface.headline.low < 0.5
+    assert surface.state == "leaks"
+    assert "epsilon at least " in surface.why
+
+
+def test_runs_that_leak_together_make_a_surface_leak_that_this_run_alone_would_not() -> None:
+    world = evidence(1, shift=0.0, records=1200, depth="full", num_references=16)
+    student = world.signals["student"] + 0.3 * world.members * (np.arange(17) > 0)[:, None]  # all runs but the target leak
+    surface = judge(AuditConfig(depth="full"), replace(world, signals={**world.signals, "student": student})).surfaces[
+        "student"
+    ]
+    assert isinstance(surface.headline, Estimate)
+    assert surface.headline.covers(0.5)
+    assert surface.state == "leaks"
+    assert surface.why.startswith("mean AUC of all runs 0.5")
+
+
+def test_canaries_that_prove_something_make_their_surface_leak() -> None:
+    bound = OneRunBound(value=1.5, confidence=0.95, delta=1e-5, num_canaries=50, guesses=10, correct=10, method="m")
+    world = evidence(1, shift=0.0, records=1200, depth="full")
+    found = judge(AuditConfig(depth="full"), world, canaries={"adapter": {"natural": bound}}).surfaces
+    assert (found["adapter"].state, found["adapter"].why) == ("leaks", "epsilon at least 1.50 by canaries")
+    assert found["student"].state == "no measurable leakage"
+
+
+def test_copies_make_the_images_leak_even_where_the_attack_finds_nothing() -> None:
+    def states(excess: Estimate) -> dict[str, str]:
+        none = NotMeasurable("not asked")
+        copies = CopiesResult(
+            excess=excess, near_member=none, near_holdout=none, closer=none, threshold=1.0, quantile=0.05,
+            num_synthetic=100, num_members=50, num_holdout=50,
+        )  # fmt: skip
+        found = packages_of(evidence(1, shift=0.0, records=1200, depth="full"), "full", copies=copies)
+        return {name: package.state for name, package in found.items()}
+
+    found = states(Estimate(0.2, 0.1, 0.3, 100, "made up"))
+    assert (found["synthetic images"], found["adapter"], found["Student"]) == ("leaks", "leaks", "no measurable leakage")
+    assert states(Estimate(0.0, -0.1, 0.1, 100, "made up"))["synthetic images"] == "no measurable leakage"
+
+
+def test_the_verdict_names_the_surfaces_where_even_a_memorizer_does_not_show() -> None:
+    world = evidence(1, records=1200)
+    hidden = {**world.controls["positive"], "student": world.controls["null"]["student"]}
+    result = judge(AuditConfig(), replace(world, controls={**world.controls, "positive": hidden}))
+    assert result.valid
+    assert "does not show in student, where a leak could be missed" in result.verdict
+    assert "could be missed" not in judge(AuditConfig(), world).verdict

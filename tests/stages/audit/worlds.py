@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from tckr.stages.audit.evidence import Evidence, Predictions, RecordAnswers
+from tckr.stages.audit.evidence import MODELS, SURFACES, Evidence, Predictions
 
 CLASS_NAMES = ["a", "b", "c", "d"]
+REPEATED_AT = {
+    "teacher": ("teacher",),
+    "distill": ("soft_labels", "teacher", "student", "student_indirect"),
+    "full": tuple(signal for signals in SURFACES.values() for signal in signals),
+}
 
 
 def membership(generator: np.random.Generator, rows: int, records: int) -> np.ndarray:
@@ -20,6 +25,13 @@ def signals(generator: np.random.Generator, members: np.ndarray, shift: float, r
     return levels + generator.normal(size=members.shape) + shift * members
 
 
+def world(seed: int = 0, rows: int = 9, records: int = 300, shift: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return signals and membership, both [rows, records]; every run leaks `shift`."""
+    generator = np.random.default_rng(seed)
+    members = membership(generator, rows, records)
+    return signals(generator, members, shift), members
+
+
 def evidence(
     seed: int = 0,
     *,
@@ -30,37 +42,39 @@ def evidence(
     positive_shift: float = 6.0,
     target_offset: float = 0.0,
     generator_leak: float = 0.0,
-    student_references: bool = True,
+    depth: str = "distill",
 ) -> Evidence:
-    """Return the evidence of a world in which Teacher leaks `shift`, Student half of it, and controls what is asked.
+    """Return the evidence of a world in which the Teacher leaks `shift`, all else half of it, and controls what is asked.
 
-    `generator_leak`: what every Student is surer of the target's members, whoever its own members are.
+    `generator_leak`: what all that learned from the target's images is surer of its members, the null control included.
     """
     generator = np.random.default_rng(seed)
     members = membership(generator, num_references + 1, records)
-    levels = 3 * generator.normal(size=records)
+    levels = {signal: 3 * generator.normal(size=records) + 5 for signals_ in SURFACES.values() for signal in signals_}
 
-    def answers(rows: np.ndarray, amount: float, offset: float = 0.0, known: float | np.ndarray = 0.0) -> RecordAnswers:
-        found = levels + generator.normal(size=rows.shape) + amount * rows + 5 + known
-        found[..., 0, :] += offset
-        return RecordAnswers(found, found > 0)
+    def answers(signal: str, rows: np.ndarray, amount: float) -> np.ndarray:
+        known = generator_leak if signal in ("student", "student_indirect", "soft_labels") else 0.0
+        return levels[signal] + generator.normal(size=rows.shape) + amount * rows + known * members[0]
 
-    def control(amount: float) -> RecordAnswers:
-        found = answers(members[:1], amount)
-        return RecordAnswers(found.signals[0], found.correct[0])
-
+    found = {}
+    for signal in levels:
+        repeated = signal in REPEATED_AT[depth]
+        found[signal] = answers(signal, members if repeated else members[:1], shift if signal == "teacher" else shift / 2)
+    found["teacher"][0] += target_offset
     test_labels = generator.integers(4, size=200)
     wrong = generator.random(200) < 0.1
     predictions = Predictions((test_labels + wrong) % 4, generator.uniform(0.7, 1, 200))
+    asked = REPEATED_AT[depth]
     return Evidence(
         class_names=CLASS_NAMES,
         labels=generator.integers(4, size=records),
         members=members,
-        test_labels=test_labels,
-        test={"teacher": predictions, "student": predictions},
-        pool={
-            "teacher": answers(members, shift, target_offset),
-            "student": answers(members if student_references else members[:1], shift / 2, known=generator_leak * members[0]),
+        signals=found,
+        correct={model: found[model] > 0 for model in MODELS},
+        controls={
+            "null": {signal: answers(signal, members[0], null_shift * (signal == "teacher")) for signal in asked},
+            "positive": {signal: answers(signal, members[0], positive_shift) for signal in asked},
         },
-        controls={"null": control(null_shift), "positive": control(positive_shift)},
+        test_labels=test_labels,
+        test=dict.fromkeys(MODELS, predictions),
     )

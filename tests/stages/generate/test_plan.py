@@ -19,7 +19,7 @@ CAPTIONS = ["a0", "a1", "a2", "b0", "c0", "c1"]
 
 def plan(cardinality: float = 1.0, **changes: object) -> Plan:
     data = {"class_names": ["a", "b", "c"], "labels": LABELS, "captions": CAPTIONS}
-    settings = data | {"prompt_form": "c", "descriptions": {}, "root_seed": 4}
+    settings = data | {"prompt_form": "c", "descriptions": {}, "root_seed": 4, "redraw": []}
     return make_plan(cardinality=cardinality, **(settings | changes))  # type: ignore[arg-type]
 
 
@@ -80,3 +80,23 @@ def test_order_of_captions_follows_the_seed() -> None:
 def test_class_without_captions_is_a_user_error() -> None:
     with pytest.raises(UserError, match="'d'"):
         plan(class_names=["a", "b", "c", "d"])
+
+
+def test_a_redrawn_image_keeps_everything_but_its_seed_and_every_other_image_is_untouched() -> None:
+    before, after = plan(2), plan(2, redraw=[7, 2])
+    for index in range(12):
+        old, new = before.image(index), after.image(index)
+        assert (old.index, old.label, old.prompt) == (new.index, new.label, new.prompt)
+        assert (old.seed != new.seed) == (index in {2, 7}), index
+
+
+def test_an_index_given_again_is_drawn_from_yet_another_seed() -> None:
+    seeds = [plan(redraw=[4] * times).image(4).seed for times in range(4)]
+    assert len(set(seeds)) == 4
+    assert seeds == [image_seed(4, "b", 4, attempt) for attempt in range(4)]
+
+
+def test_redrawing_an_image_that_is_not_in_the_set_is_a_user_error() -> None:
+    assert plan(redraw=[5]).num_images == 6
+    with pytest.raises(UserError, match=r"names image 6; the set has 6 images, 0 to 5"):
+        plan(redraw=[1, 6])

@@ -9,6 +9,7 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from tckr.data.images import ImageSet, load_images
 from tckr.data.shards import list_shards, read_columns
@@ -119,6 +120,17 @@ def test_opens_as_a_hugging_face_data_set(tmp_path: Path, inputs: dict[str, Path
     assert np.array_equal(np.asarray(loaded[4]["image"]), drawn.images[4])
 
 
+def test_two_runs_opened_with_one_cache_give_each_its_own_images(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    """Both are opened as users do, through runs/<name>/artifacts/generate, a link into the store."""
+    for seed, name in enumerate(("a", "b")):
+        drawn = generate(tmp_path / name, inputs, seed=seed)
+        link = tmp_path / "runs" / name / "artifacts" / "generate"
+        link.parent.mkdir(parents=True)
+        link.symlink_to(tmp_path / name / "out", target_is_directory=True)
+        loaded = datasets.load_dataset(str(link), split="train", cache_dir=str(tmp_path / "cache"))
+        assert all(np.array_equal(np.asarray(row["image"]), drawn.images[row["index"]]) for row in loaded), name
+
+
 def test_adapter_changes_the_images(tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path) -> None:
     base = generate(tmp_path / "base", inputs)
     data = write_private_set(tmp_path / "data")
@@ -142,3 +154,30 @@ def test_unfitting_image_size_is_a_user_error(tmp_path: Path, inputs: dict[str, 
 
 def test_seeds_of_another_run_draw_other_images(tmp_path: Path, inputs: dict[str, Path]) -> None:
     assert grey_levels_apart(generate(tmp_path / "a", inputs, seed=0), generate(tmp_path / "b", inputs, seed=1)) > 5
+
+
+def test_redrawing_changes_those_images_and_no_bit_of_the_others(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    before = generate(tmp_path / "before", inputs)
+    after = generate(tmp_path / "after", inputs, CONFIG.model_copy(update={"redraw": [1, 9]}))
+    changed = np.flatnonzero((before.images != after.images).any(axis=(1, 2, 3)))
+    assert changed.tolist() == [1, 9]
+    assert after.ids.tolist() == before.ids.tolist()
+
+
+def test_the_same_redrawn_images_are_the_same_settings_and_negative_ones_are_refused() -> None:
+    assert GenerateConfig(redraw=[9, 1]) == GenerateConfig(redraw=[1, 9])
+    assert GenerateConfig().redraw == []
+    with pytest.raises(ValidationError, match="greater than or equal to 0"):
+        GenerateConfig(redraw=[-1])
+
+
+def test_the_planted_memorizer_draws_every_member_once_and_nobody_else(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    data = write_private_set(tmp_path / "data")
+    context = make_context(tmp_path / "replayed", inputs | {"data": data})
+    stage.replay(CONFIG, context)
+    found = load_images(context.out / "data", None, id_column="index")
+    pool = load_images(data / "pool", None)
+    assert np.array_equal(found.images, pool.images[:9])  # records 0 to 8 are the members of run 0
+    assert found.labels.tolist() == [record % 3 for record in range(9)]
+    assert read_columns(context.out / "data", ["prompt"])["prompt"][4] == "beta: mark 4"
+    assert len(list_shards(context.out / "data")) == 3

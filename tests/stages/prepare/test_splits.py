@@ -79,7 +79,8 @@ def test_the_smallest_class_keeps_a_member_and_a_non_member(fraction: float) -> 
 
 
 def rows(labels: np.ndarray, holdout: float, count: int, seed: int = 0) -> np.ndarray:
-    return np.stack(list(membership_rows(labels, audit_holdout=holdout, num_rows=count, seed=seed)))
+    none = np.zeros(len(labels), dtype=bool)
+    return np.stack(list(membership_rows(labels, none, audit_holdout=holdout, num_rows=count, seed=seed)))
 
 
 LABELS = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [500, 300, 7]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import datasets
 import numpy as np
 import pytest
 
-from tckr.data.card import read_card, read_members, read_membership
+from tckr.data.card import MEMBERSHIP_ROWS, read_card, read_members, read_membership
 from tckr.data.images import load_images
 from tckr.data.lock import check_test_split, split_digest
 from tckr.data.shards import read_columns, write_shard
@@ -29,7 +30,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prepared(tmp_path_factory.mktemp("digits"), "digits", image_size=16, num_reference_runs=3)
+    return prepared(tmp_path_factory.mktemp("digits"), "digits", image_size=16)
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_records_are_numbered_through_the_splits(digits: Path) -> None:
 
 def test_the_matrix_has_a_column_per_pool_record_and_rows_of_equal_size(digits: Path) -> None:
     card, matrix = read_card(digits), read_membership(digits)
-    assert matrix.shape == (4, card.num_pool)
+    assert matrix.shape == (MEMBERSHIP_ROWS, card.num_pool)
     assert set(matrix.sum(axis=1)) == {card.num_members}
     assert (read_members(digits, 2) == np.flatnonzero(matrix[2])).all()
 
@@ -73,6 +74,34 @@ def test_datasets_opens_the_shards_with_images_and_class_names(digits: Path, tmp
     opened = datasets.load_dataset("parquet", data_dir=str(digits / "pool"), split="train", cache_dir=str(tmp_path))
     assert opened.features["label"].names == read_card(digits).class_names
     assert opened[0]["image"].size == (16, 16)
+
+
+def test_refused_files_are_one_warning_with_reasons_and_place(folder: Path, tmp_path: Path) -> None:
+    for step, broken in (("clean", 0), ("dirty", 3)):
+        for number in range(broken):
+            (folder / "cat" / f"broken{number}.png").write_bytes(b"")
+        recorder = Recorder()
+        run(PrepareConfig(source=str(folder), image_size=8), make_context(tmp_path / step, {}, recorder=recorder))
+        warnings = [event["message"] for event in recorder.events if event["event"] == "warning"]
+        place = Path("runs") / "run" / "artifacts" / "prepare"
+        assert warnings == ([f"3 files refused (3 x zero_bytes); see rejected.csv in {place}"] if broken else [])
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # datasets leaves the metadata file open
+def test_a_label_edited_in_place_is_seen_and_no_picture_reaches_the_shared_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "shared"))
+    monkeypatch.setattr(datasets.config, "DOWNLOADED_DATASETS_PATH", tmp_path / "shared" / "downloads")
+    root = write_classes(tmp_path / "data", {".": 12})
+    for word in ("dog", "emu"):
+        rows = [f"{number:03d}.png,{'cat' if number % 2 else word}\n" for number in range(12)]
+        (root / "metadata.csv").write_text("file_name,label\n" + "".join(rows))
+        folder = prepared(tmp_path / word, root, min_images_per_class=4)
+        assert read_card(folder).class_names == ["cat", word]
+    gc.collect()  # close it here, not in another test
+    assert not (tmp_path / "shared").exists()
+    assert (tmp_path / "emu" / "scratch" / "datasets").is_dir()
 
 
 def test_renamed_and_touched_files_give_the_same_splits(folder: Path, tmp_path: Path) -> None:

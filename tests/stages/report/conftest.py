@@ -85,4 +85,6 @@ def invalid_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 @pytest.fixture(scope="session")
 def bare_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     small = SMALL | {"adapter_steps": 0}
-    return make_report(tmp_path_factory.mktemp("bare"), Sample(**small, measured=False), gallery_images_per_class=0)
+    return make_report(
+        tmp_path_factory.mktemp("bare"), Sample(**small, measured=False, canaries=False), gallery_images_per_class=0
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -14,26 +13,9 @@ from PIL import Image, ImageDraw
 from tckr.data.card import MEMBERSHIP_NAME, DataCard, write_card
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
-from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
-from tckr.metrics.results import (
-    AuditResult,
-    Control,
-    Declared,
-    Differences,
-    EpsilonBound,
-    LeaveOneOut,
-    Strongest,
-    SurfaceResult,
-)
+from tckr.metrics.results import AuditResult
+from tests.stages.report.sample_audit import LEAKS, audit_of
 
-DECLARED = "lira_online_fixed_variance"
-SEPARATION = {
-    "global_threshold": 0.35,
-    "lira_online": 0.7,
-    DECLARED: 0.8,
-    "lira_offline": 0.62,
-    "lira_offline_fixed_variance": 0.68,
-}
 STAGES = {
     "data": ("prepare", "private", 4.1, 310),
     "captions": ("caption", "private", 41.7, 1150),
@@ -58,6 +40,11 @@ class Sample:
     measured: bool = True
     valid: bool = True
     depth: str = "distill"
+    copy_excess: float = 0.004
+    redrawn: list[int] = field(default_factory=list)
+    canaries: bool = True
+    image_leak: float = LEAKS["images"]
+    images_tell: bool = False
     num_non_members: int = 647
     source: str = "/home/ann/patients/digits"
 
@@ -85,101 +72,7 @@ class Sample:
 
     def audit(self) -> AuditResult:
         """Return the audit of a Student that leaks less than its Teacher."""
-        if not self.measured:
-            return self._unmeasured()
-        teacher = surface(0.992, 1.0, self)
-        student = surface(0.978, 0.3, self)
-        if self.depth == "teacher":
-            student = student.model_copy(update=only_global(student))
-        return AuditResult(
-            measured=True,
-            valid=self.valid,
-            verdict="audit valid" if self.valid else "audit invalid: null (teacher)",
-            declared=self._declared(),
-            surfaces={"teacher": teacher, "student": student},
-            differences=Differences(
-                cas=Estimate(-0.014, -0.031, 0.003, 360, "paired bootstrap"),
-                auc=Estimate(-0.131, -0.162, -0.1, 1294, "paired DeLong over records") if self.depth == "distill" else None,
-            ),
-            controls=self._controls(),
-        )
-
-    def _unmeasured(self) -> AuditResult:
-        bare = {
-            "aop",
-            "strongest",
-            "auc",
-            "leave_one_out",
-            "tpr",
-            "balanced_accuracy",
-            "epsilon_lower_bound",
-            "auc_by_class",
-            "roc",
-        }
-        surfaces = {
-            name: SurfaceResult(**surface(cas, 0, self).model_dump(exclude=bare))
-            for name, cas in (("teacher", 0.992), ("student", 0.978))
-        }
-        reason = "prepare.audit_holdout is 0, so there are no non-members"
-        return AuditResult(
-            measured=False,
-            reason=reason,
-            valid=False,
-            verdict=f"not measured: {reason}",
-            declared=self._declared(),
-            surfaces=surfaces,
-            differences=Differences(cas=Estimate(-0.014, -0.026, -0.002, 360, "paired bootstrap")),
-        )
-
-    def _declared(self) -> Declared:
-        return Declared(
-            scorer=DECLARED,
-            depth=self.depth,
-            num_reference_runs=8,
-            num_members=647,
-            num_non_members=self.num_non_members,
-            num_test=360,
-            num_queries=5,
-            confidence=0.95,
-            delta=1e-5,
-            aop_lambda=2,
-        )
-
-    def _controls(self) -> list[Control]:
-        null = Estimate(0.508, 0.476, 0.54, 1294, "DeLong") if self.valid else Estimate(0.566, 0.535, 0.597, 1294, "DeLong")
-        rows = [
-            ("null", "teacher", DECLARED, self.valid, True, "the interval contains 0.5", null),
-            (
-                "positive",
-                "teacher",
-                DECLARED,
-                True,
-                True,
-                "AUC at least 0.75",
-                Estimate(0.941, 0.928, 0.952, 1294, "DeLong"),
-            ),
-            ("planted", "student", DECLARED, True, True, "AUC at least 0.9", Estimate(0.972, 0.963, 0.979, 1294, "DeLong")),
-            (
-                "parity",
-                "teacher",
-                "accuracy",
-                True,
-                True,
-                "within 0.978 to 1.000",
-                Estimate(0.992, 0.992, 0.992, 360, "point"),
-            ),
-            (
-                "parity",
-                "student",
-                "confidence",
-                False,
-                False,
-                "within 0.911 to 0.934",
-                Estimate(0.941, 0.941, 0.941, 360, "point"),
-            ),
-        ]
-        keys = ("name", "surface", "measure", "passed", "decides", "expected", "found")
-        return [Control(**dict(zip(keys, row, strict=True))) for row in rows]
+        return audit_of(self)
 
     def _config(self, name: str) -> dict[str, Any]:
         configs: dict[str, dict[str, Any]] = {
@@ -191,8 +84,9 @@ class Sample:
                 "descriptions": {},
                 "revision": None,
             },
-            "synthetic": {"cardinality": 1.0, "steps": 20, "guidance_scale": 2.0, "shard_size": 256},
-            "student": {"labels": "soft", "epochs": 40, "learning_rate": 1e-3, "flip": False},
+            "synthetic": {"cardinality": 1.0, "steps": 20, "guidance_scale": 2.0, "redraw": self.redrawn},
+            "teacher": {"model": "embedded:teacher", "epochs": 40, "selection": "best"},
+            "student": {"labels": "soft", "selection": "last", "epochs": 40, "learning_rate": 1e-3, "flip": False},
         }
         return configs.get(name, {"model": f"embedded:{name}", "epochs": 40})
 
@@ -226,7 +120,6 @@ class Sample:
             duplicates=12,
             test_sha256="5f2c" * 16,
             audit_holdout=0.5,
-            num_reference_runs=8,
             sizes={"min": 8, "median": 8, "max": 8},
         )
 
@@ -256,81 +149,6 @@ class Sample:
     def _write_labels(self, folder: Path) -> None:
         counts = {name: {"n": 64, "agree": 64 - 3 * (number % 7)} for number, name in enumerate(self.class_names)}
         (folder / "agreement.json").write_text(json.dumps(counts))
-
-
-def surface(cas: float, leak: float, sample: Sample) -> SurfaceResult:
-    """Return what the audit says of a model; the attacks' normal scores are `leak` times SEPARATION apart."""
-    separation = {scorer: leak * distance for scorer, distance in SEPARATION.items()}
-    auc = {scorer: around(NormalDist().cdf(distance / 2**0.5), 0.03, 1294) for scorer, distance in separation.items()}
-    names = sample.class_names
-    return SurfaceResult(
-        cas=around(cas, 0.009, 360),
-        per_class={name: around(cas - 0.01 * (number % 4), 0.05, 36) for number, name in enumerate(names)},
-        confusion=[[36 if row == column else 0 for column in range(len(names))] for row in range(len(names))],
-        ece=around(0.021, 0.008, 360),
-        aop=around(cas / (2 * auc[DECLARED].value) ** 2, 0.05, 1294),
-        strongest=Strongest(
-            scorer=DECLARED,
-            auc=auc[DECLARED],
-            aop=around(0.6, 0.05, 1294),
-            note="strongest of 5, chosen on the evaluation labels",
-        ),
-        auc=auc,
-        leave_one_out={
-            scorer: LeaveOneOut(mean=around(estimate.value - 0.004, 0.012, 9), spread=0.011, runs=[estimate.value] * 9)
-            for scorer, estimate in auc.items()
-        },
-        tpr={scorer: rates(distance, sample.num_non_members) for scorer, distance in separation.items()},
-        balanced_accuracy=around(0.5 + leak * 0.13, 0.03, 1294),
-        epsilon_lower_bound=EpsilonBound(
-            value=0.9 * leak,
-            confidence=0.95,
-            delta=1e-5,
-            threshold=1.2,
-            true_positives=int(40 * leak) + 4,
-            false_positives=4,
-            num_members=647,
-            num_non_members=sample.num_non_members,
-            method="Clopper-Pearson at a threshold fixed in advance",
-        ),
-        auc_by_class={
-            name: around(auc[DECLARED].value + 0.02 * (number % 3 - 1), 0.09, 129) for number, name in enumerate(names)
-        },
-        roc={scorer: roc(distance, sample.num_non_members) for scorer, distance in separation.items()},
-    )
-
-
-def only_global(student: SurfaceResult) -> dict[str, Any]:
-    """Return the changes at depth `teacher`: no reference Students, hence the global threshold alone."""
-    kept = {name: {"global_threshold": getattr(student, name)["global_threshold"]} for name in ("auc", "tpr", "roc")}
-    none = {"aop": None, "strongest": None, "balanced_accuracy": None, "epsilon_lower_bound": None}
-    return kept | none | {"leave_one_out": {}, "auc_by_class": {}}
-
-
-def around(value: float, half: float, n: int) -> Estimate:
-    """Return an estimate between 0 and 1."""
-    return Estimate(value, max(0.0, value - half), min(1.0, value + half), n, "95 % interval")
-
-
-def rates(separation: float, num_non_members: int) -> dict[str, Measured]:
-    """Return the TPR at three FPRs; not measurable with fewer than 1 / FPR non-members."""
-    found: dict[str, Measured] = {}
-    for fpr in ("0.1", "0.01", "0.001"):
-        tpr = NormalDist().cdf(NormalDist().inv_cdf(float(fpr)) + separation)
-        few = num_non_members < 1 / float(fpr)
-        found[fpr] = (
-            NotMeasurable(f"{num_non_members} non-members, needs {1 / float(fpr):.0f}", num_non_members)
-            if few
-            else around(tpr, 0.02, 647)
-        )
-    return found
-
-
-def roc(separation: float, num_non_members: int) -> list[tuple[float, float]]:
-    """Return the ROC curve of normal scores, in steps of one false alarm."""
-    normal = NormalDist()
-    inner = [count / num_non_members for count in range(1, num_non_members, max(1, num_non_members // 300))]
-    return [(0.0, 0.0), *[(fpr, normal.cdf(normal.inv_cdf(fpr) + separation)) for fpr in inner], (1.0, 1.0)]
 
 
 def glyph(text: str, size: int, rng: np.random.Generator, *, private: bool) -> np.ndarray:

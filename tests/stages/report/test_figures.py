@@ -8,7 +8,7 @@ import pytest
 
 from tckr.stages.report.axes import Axis, decade_below, round_above, spanning, tick_label
 from tckr.stages.report.contents import Number
-from tckr.stages.report.figures import Series, bar, history_chart, interval_strip, roc_chart, smoothed, surface_chart
+from tckr.stages.report.figures import Series, bar, history_chart, interval_strip, roc_chart, smoothed
 from tckr.stages.report.svg import BOTTOM, LEFT, RIGHT, TOP, WIDTH, element
 
 NUMBER = Number(text="0.600 [0.550, 0.650]", value=0.6, low=0.55, high=0.65, n=100)
@@ -89,12 +89,6 @@ def test_an_interval_lies_where_its_numbers_are():
     assert (start, end) == pytest.approx((6 + 138 * 0.25, 6 + 138 * 0.75))
     assert "whisker student" not in svg
     assert "student not measurable" in svg
-
-
-def test_a_surface_nobody_attacked_says_so():
-    svg = surface_chart([("images", Number(text="not attacked", reason="no attack was run")), ("student", NUMBER)])
-    assert ">not attacked<" in svg
-    assert svg.count("<circle") == 1
 
 
 def test_a_single_epoch_is_drawn_as_a_dot():

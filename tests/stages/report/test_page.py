@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 
+from tckr.stages.report.collect import collect
+from tckr.stages.report.config import ReportConfig
+from tckr.stages.report.page import render
 from tests.stages.report.conftest import SMALL, make_report
-from tests.stages.report.sample import DECLARED, Sample
+from tests.stages.report.sample import Sample
+from tests.stages.report.sample_audit import DECLARED
 
 
 def numbers_in(value):
@@ -14,6 +18,12 @@ def numbers_in(value):
     if isinstance(value, list):
         return set().union(*map(numbers_in, value)) if value else set()
     return {float(value)} if isinstance(value, int | float) else set()
+
+
+def row_of(html, kind, name):
+    """Return the text of one row of the waterfall (`surface`) or of the packages (`package`)."""
+    row = re.search(rf'<tr data-{kind}="{re.escape(name)}">(.*?)</tr>', html, re.DOTALL).group(1)
+    return re.sub(r"<title>.*?</title>|<[^>]+>", "", row)
 
 
 def test_the_page_needs_nothing_from_outside(report, private_report):
@@ -59,6 +69,18 @@ def test_the_headline_says_where_its_numbers_come_from(report):
     assert report.data["origin"] in report.html
 
 
+def test_the_training_chapters_say_what_each_was_watched_on_and_which_epoch_was_kept(report):
+    """The sample stores epoch 34, counted from 0, of a Student whose last epoch is kept by rule."""
+    teach, distill = (
+        re.search(f'<section id="{name}">.*?</section>', report.html, re.DOTALL)[0] for name in ("teach", "distill")
+    )
+    assert "Accuracy on the validation split" in teach
+    assert "validation" not in distill
+    assert "Agreement with the Teacher&#39;s label on held-out synthetic images, none of them real" in distill
+    assert "<dt>Epoch kept (best)</dt><dd>35</dd>" in teach
+    assert "<dt>Epoch kept (last)</dt><dd>35</dd>" in distill
+
+
 def test_a_difference_whose_interval_contains_zero_is_never_a_gain(report):
     accuracy, auc, *others = report.data["headline"]
     assert accuracy["difference"]["text"].startswith("no measurable difference [")
@@ -96,11 +118,12 @@ def test_images_charts_and_tables_speak_without_eyes(report):
 
 def test_a_failed_control_greys_the_numbers_and_leads_the_page(invalid_report, report):
     assert invalid_report.data["verdict"]["state"] == "invalid"
-    assert invalid_report.data["verdict"]["headline"] == "Audit invalid: null (teacher)"
+    assert invalid_report.data["verdict"]["headline"] == "Audit invalid: null (Teacher)"
     assert "found: 0.57 [0.54, 0.60]" in " ".join(invalid_report.data["verdict"]["sentences"])
-    assert invalid_report.html.index("Audit invalid: null (teacher)") < invalid_report.html.index("Teacher against Student")
-    assert '<table class="headline greyed">' in invalid_report.html
-    assert '<section id="audit" class=" greyed">' in invalid_report.html
+    assert invalid_report.html.index("Audit invalid: null (Teacher)") < invalid_report.html.index("Teacher against Student")
+    assert '<table class="headline stack greyed">' in invalid_report.html
+    for chapter in ("leakage", "release", "audit"):
+        assert f'<section id="{chapter}" class=" greyed"' in invalid_report.html
     assert "No images are shown: without a valid audit" in invalid_report.html
     assert not invalid_report.elements.named("img")
     assert "greyed" not in re.sub(r"<style>.*?</style>", "", report.html, flags=re.DOTALL)
@@ -111,6 +134,10 @@ def test_without_a_measured_audit_no_membership_number_appears(bare_report):
     assert "prepare.audit_holdout is 0" in bare_report.html
     assert re.findall(r'<tr data-key="([^"]+)"', bare_report.html) == ["accuracy"]
     assert "ROC" not in re.sub(r"<style>.*?</style>", "", bare_report.html, flags=re.DOTALL)
+    assert "waterfall" not in re.sub(r"<style>.*?</style>", "", bare_report.html, flags=re.DOTALL)
+    assert "nothing here says that anything may be released" in bare_report.html
+    assert bare_report.data["packages"] == bare_report.data["canaries"] == []
+    assert bare_report.data["copies"] is None
 
 
 def test_missing_parts_are_said_not_drawn(bare_report, report):
@@ -122,13 +149,18 @@ def test_missing_parts_are_said_not_drawn(bare_report, report):
 
 
 def test_at_depth_teacher_the_student_has_no_declared_number(tmp_path):
-    made = make_report(tmp_path, Sample(**SMALL, depth="teacher"))
+    made = make_report(tmp_path, Sample(**SMALL, depth="teacher", canaries=False))
     auc = next(row for row in made.data["headline"] if row["key"] == "auc")
     assert auc["student"]["value"] is None
-    assert auc["student"]["reason"] == "no reference runs for this model at depth teacher"
-    assert auc["difference"] is None
-    assert "Weakly covered:" in made.html
+    assert auc["student"]["reason"] == "no reference runs of this surface at depth teacher; use audit.depth=distill"
+    assert auc["difference"]["text"] == "not measurable"
+    assert auc["change"] == "unknown"
+    assert "<b>Not measured:</b> captions, adapter, synthetic images, soft labels and Student." in made.html
     assert "Attacks on the Student" in made.html
+    student = row_of(made.html, "surface", "student")
+    assert "global threshold, without references" in student
+    assert "0.530 [0.500, 0.560]" in student
+    assert "not measured" in student
 
 
 def test_the_strongest_attack_is_labelled_and_apart_from_the_declared_one(report):
@@ -138,11 +170,105 @@ def test_the_strongest_attack_is_labelled_and_apart_from_the_declared_one(report
 
 
 def test_every_chapter_is_there_in_the_order_of_the_pipeline(report):
-    verbs = ["headline", "prepare", "caption", "adapt", "generate", "teach", "label", "distill", "audit", "report"]
-    assert re.findall(r'<section id="(\w+)"', report.html) == verbs
-    assert [link["href"] for link in report.elements.named("a")][1:11] == [f"#{verb}" for verb in verbs]
+    verbs = ["prepare", "caption", "adapt", "generate", "teach", "label", "distill", "audit", "report"]
+    chapters = ["headline", "leakage", "release", *verbs]
+    assert re.findall(r'<section id="(\w+)"', report.html) == chapters
+    assert [link["href"] for link in report.elements.named("a")][1:13] == [f"#{chapter}" for chapter in chapters]
 
 
 def test_the_same_artifacts_give_the_same_report(tmp_path, report):
     again = make_report(tmp_path, Sample(**SMALL))
     assert again.html == report.html
+
+
+def test_the_waterfall_prints_every_surface_of_report_json_in_the_order_in_which_it_is_made(report):
+    keys = ["captions", "adapter", "images", "soft_labels", "teacher", "student"]
+    assert [row["key"] for row in report.data["surfaces"]] == keys
+    assert re.findall(r'<tr data-surface="(\w+)"', report.html) == keys
+    for row in report.data["surfaces"]:
+        found = report.data["audit"]["surfaces"][row["key"]]
+        assert row["auc"]["value"] == found["auc"][found["attack"]]["value"]
+        assert row["strongest"]["value"] == found["strongest"]["auc"]["value"]
+        assert row["tpr"]["value"] == found["tpr"][found["attack"]]["0.01"]["value"]
+        text = row_of(report.html, "surface", row["key"])
+        assert (row["state"], row["why"]) == (found["state"], found["why"])
+        for part in ("name", "attack", "state", "why", "strongest_by", "covers"):
+            assert row[part] in text, (row["key"], part)
+        for number in ("auc", "strongest", "tpr", "epsilon"):
+            assert row[number]["text"] in text, (row["key"], number)
+
+
+def test_the_packages_show_what_they_expose_and_why_in_the_audits_own_words(report):
+    packages = report.data["audit"]["packages"]
+    assert re.findall(r'<tr data-package="([^"]+)"', report.html) == [package["name"] for package in packages]
+    for package in packages:
+        text = row_of(report.html, "package", package["name"])
+        assert package["state"] in text
+        assert package["reason"].partition("AUC")[2].partition(";")[0] in text
+        row = re.search(rf'<tr data-package="{package["name"]}">(.*?)</tr>', report.html, re.DOTALL).group(1)
+        cells = re.findall(r'<td class="surface">(.*?)</td>', row, re.DOTALL)
+        marked = [key for key, cell in zip(report.data["audit"]["surfaces"], cells, strict=True) if "<svg" in cell]
+        assert sorted(marked) == sorted(package["exposes"])
+    assert "is a measurement and no guarantee" in report.html
+
+
+def test_canaries_are_shown_only_where_there_are_some(report, tmp_path):
+    assert "239 of 250 guesses right, 250 canaries" in report.html
+    assert "95 % confidence, delta 1e-5" in report.html
+    assert '<data value="2.375"' in report.html
+    assert "even right guesses throughout would refute nothing" in report.html
+    without = make_report(tmp_path, Sample(**SMALL, canaries=False))
+    assert 'id="canaries"' not in without.html
+
+
+def test_canaries_without_reference_runs_are_shown_though_membership_was_not_measured(tmp_path):
+    made = make_report(tmp_path, Sample(**SMALL, measured=False))
+    assert '<data value="2.375"' in made.html
+    assert "own signal only, for there are no reference runs" in made.html
+    assert "Canaries: no epsilon below 2.38 can hold" in " ".join(made.data["verdict"]["sentences"])
+    assert 'class="waterfall' not in made.html
+
+
+def test_redrawn_images_are_told_at_copies_at_the_images_and_at_every_package_with_images(tmp_path, report):
+    made = make_report(tmp_path, Sample(**SMALL, redrawn=[4, 9]))
+    sentence = "2 images were drawn anew after an earlier audit"
+    assert sentence in row_of(made.html, "surface", "images")
+    exposing = [
+        package["name"] for package in made.data["packages"] if sentence in row_of(made.html, "package", package["name"])
+    ]
+    assert exposing == [package["name"] for package in made.data["packages"] if "images" in package["exposes"]]
+    assert "adapter" in exposing
+    assert sentence in made.html.partition('<h3 id="copies">')[2]
+    assert any(sentence in told for told in made.data["verdict"]["sentences"])
+    assert "drawn anew after an earlier audit" not in report.html
+
+
+def test_a_long_list_of_flagged_images_is_cut_on_the_page_alone(tmp_path):
+    contents = collect(Sample(**SMALL).write(tmp_path), ReportConfig(include_private=True))
+    flagged = [row.model_copy(update={"synthetic": number}) for number, row in enumerate(contents.copies.flagged * 40)]
+    many = contents.model_copy(update={"copies": contents.copies.model_copy(update={"flagged": flagged})})
+    table = re.search(r'<table class="flagged">.*?</table>', render(many, []), re.DOTALL).group(0)
+    assert re.findall(r'<th scope="row">(\d+)</th>', table) == [str(number) for number in range(100)]
+    assert "And 20 more, listed in" in render(many, [])
+    assert "more, listed in" not in render(contents, [])
+
+
+def test_controls_that_failed_are_open_and_first(invalid_report, report):
+    groups = re.findall(r'<details class="group"( open)?><summary>(.*?)</summary>', invalid_report.html)
+    assert [bool(is_open) for is_open, _ in groups[:3]] == [True, False, False]
+    assert re.sub(r"<[^>]+>", "", groups[0][1]) == "Teacher: 1 failed, 3 of 4 passed"
+    assert '<details class="group" open><summary>Teacher' not in report.html
+    for purpose in ("If members are found in it, the attack invents them.", "its silence means nothing"):
+        assert purpose in report.html
+
+
+def test_other_ways_of_asking_stand_beside_the_declared_one(report):
+    signals = report.data["audit"]["surfaces"]["student"]["other_signals"]["student_indirect"]
+    table = re.search(
+        r"<table class=\"attacks others\">\s*<thead><tr><th scope=\"col\">Attack, indirect queries.*?</table>",
+        report.html,
+        re.DOTALL,
+    )
+    assert [float(value) for value in re.findall(r'<data value="([^"]+)"', table.group(0))] == [
+        auc["value"] for auc in signals.values()
+    ]

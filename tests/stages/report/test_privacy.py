@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import re
 
 import numpy as np
@@ -10,10 +11,17 @@ import pytest
 
 from tckr.data.images import decode_image, load_images
 from tckr.stages.report.config import ReportConfig
+from tckr.stages.report.flagged import images_by_number
 from tckr.stages.report.gallery import MAX_SIDE_PX, data_uri, galleries
 from tckr.stages.report.privacy import without_folders
 from tests.stages.report.conftest import SMALL, make_report
 from tests.stages.report.sample import SECRET_CAPTION, Sample
+
+FLAGGED = [2, 3, 1]
+"""Synthetic images that the sample's audit flags, most suspicious first."""
+
+HOLDOUT_NEIGHBOURS = [11, 12, 10]
+"""Their nearest hold-out records."""
 
 
 def pixels_of(report):
@@ -27,11 +35,17 @@ def pool_of(report):
     return {image.tobytes() for image in pool.images[members]}, {image.tobytes() for image in pool.images[~members]}
 
 
+def flagged_pixels(report):
+    encoded = images_by_number(report.inputs["synthetic"] / "data", "index", FLAGGED)
+    return {decode_image(image).tobytes() for image in encoded.values()}
+
+
 def test_no_private_pixel_word_or_path_appears_unless_asked_for(report):
     members, others = pool_of(report)
     shown = pixels_of(report)
-    assert len(shown) == 18
+    assert len(shown) == 15, "18 without the three that are flagged as near-copies"
     assert not shown & (members | others)
+    assert not shown & flagged_pixels(report)
     for text in (report.html, str(report.data)):
         assert SECRET_CAPTION not in text
         assert "/home/ann" not in text
@@ -43,7 +57,10 @@ def test_when_asked_for_members_appear_with_their_captions_under_a_banner(privat
     members, others = pool_of(private_report)
     shown = pixels_of(private_report)
     assert members <= shown
-    assert not shown & others, "hold-out images were never captioned and are not shown"
+    neighbours = images_by_number(private_report.inputs["data"] / "pool", "record", HOLDOUT_NEIGHBOURS)
+    allowed = {decode_image(image).tobytes() for image in neighbours.values()}
+    assert shown & others == allowed, "of the hold-out images, which were never captioned, only neighbours of flagged ones"
+    assert flagged_pixels(private_report) <= shown
     assert SECRET_CAPTION in private_report.html
     assert "<b>Contains private images.</b>" in private_report.html
     assert private_report.html.index("Contains private images") < private_report.html.index("Audit valid")
@@ -87,8 +104,12 @@ def test_galleries_show_the_first_images_of_each_class_by_index(tmp_path):
     inputs = sample.write(tmp_path)
     shown = galleries(inputs, sample.class_names, ReportConfig(gallery_images_per_class=2))
     assert [[picture.alt for picture in gallery.synthetic] for gallery in shown] == [
-        ["synthetic a, number 0", "synthetic a, number 2"],
-        ["synthetic b, number 1", "synthetic b, number 3"],
+        ["synthetic a, 1", "synthetic a, 2"],
+        ["synthetic b, 1", "synthetic b, 2"],
+    ], "no index: a gap would tell which image is flagged"
+    first = images_by_number(inputs["synthetic"] / "data", "index", range(4))
+    assert [picture.uri for gallery in shown for picture in gallery.synthetic] == [
+        data_uri(first[index])[0] for index in (0, 2, 1, 3)
     ]
     assert all(picture.pixelated and not picture.words for gallery in shown for picture in gallery.synthetic)
     assert not any(gallery.real for gallery in shown)
@@ -101,3 +122,72 @@ def test_large_images_are_shrunk_and_not_shown_as_squares():
     image = decode_image(base64.b64decode(uri.partition(",")[2]))
     assert image.shape == (MAX_SIDE_PX, MAX_SIDE_PX * 2 // 3, 3)
     assert not pixelated
+
+
+def test_flagged_images_stand_between_their_neighbours_when_asked_for(private_report):
+    listed = re.search(r'<ol class="likenesses".*?</ol>', private_report.html, re.DOTALL).group(0)
+    shown = [decode_image(base64.b64decode(text)).tobytes() for text in re.findall(r"base64,([^\"]+)", listed)]
+    synthetic = images_by_number(private_report.inputs["synthetic"] / "data", "index", FLAGGED)
+    real = images_by_number(private_report.inputs["data"] / "pool", "record", [*FLAGGED, *HOLDOUT_NEIGHBOURS])
+    wanted = [
+        encoded
+        for index, holdout in zip(FLAGGED, HOLDOUT_NEIGHBOURS, strict=True)
+        for encoded in (synthetic[index], real[index], real[holdout])
+    ]
+    assert shown == [decode_image(encoded).tobytes() for encoded in wanted]
+    assert re.findall(r'<data value="([^"]+)"', listed) == ["1.2", "9.5", "2.25", "8.125", "6.5", "7.75"]
+
+
+def test_a_private_report_lists_every_flagged_image_with_its_neighbours_and_how_to_redraw_it(private_report):
+    table = re.search(r'<table class="flagged">.*?</table>', private_report.html, re.DOTALL).group(0)
+    assert re.findall(r'<th scope="row">(\d+)</th>', table) == [str(index) for index in FLAGGED]
+    assert re.findall(r'<data value="([^"]+)"', table) == ["1.2", "9.5", "2.25", "8.125", "6.5", "7.75"]
+    assert [row["member"] for row in private_report.data["copies"]["flagged"]] == FLAGGED
+    assert html.unescape(re.search(r'<pre class="command"><code>(.*?)</code>', private_report.html).group(1)) == (
+        "tckr run RUN_FOLDER 'generate.redraw=[1,2,3]'"
+    )
+
+
+def test_a_shareable_report_does_not_say_which_images_are_flagged_or_how_near_they_are(report):
+    page = re.sub(r"<style>.*?</style>", "", report.html, flags=re.DOTALL)
+    for word in ("likenesses", 'class="flagged"', 'class="command"', "Nearest member", "generate.redraw", "index 0", "7.12"):
+        assert word not in page, word
+    assert "tckr report RUN_FOLDER report.include_private=true" in page
+    assert "<b>3</b> of 647 images are flagged" in page
+    assert "<b>2</b>; as many are chance" in page
+    assert report.data["audit"]["copies"]["flagged"] == report.data["copies"]["flagged"] == []
+    assert report.data["copies"]["command"] == ""
+    assert report.data["copies"]["num_flagged"] == 3
+
+
+def test_which_images_were_redrawn_is_said_in_a_private_report_alone(tmp_path):
+    sample = Sample(**SMALL, redrawn=[13, 17])
+    private = make_report(tmp_path / "private", sample, include_private=True)
+    shared = make_report(tmp_path / "shared", sample)
+    assert private.data["settings"]["generate"]["redraw"] == [13, 17]
+    assert "[13, 17]" in private.html
+    told = [shared.data["settings"]["generate"]["redraw"]]
+    told += [stage["config"]["redraw"] for stage in shared.data["stages"] if stage["stage"] == "generate"]
+    assert told == ["2 in all, not shown"] * 2
+    assert "13, 17" not in shared.html
+
+
+def test_images_that_leak_or_copy_are_not_shown_in_a_shareable_report(tmp_path):
+    leaking = make_report(tmp_path / "leaking", Sample(**SMALL, image_leak=1.0))
+    assert not leaking.elements.named("img")
+    assert "No images are shown: the audit found that they leak: AUC 0.598 [0.568, 0.628]." in leaking.html
+    copying = make_report(tmp_path / "copying", Sample(**SMALL, copy_excess=0.02))
+    assert not copying.elements.named("img")
+    assert "No images are shown: the audit found that they leak: excess of near-copies 0.020 [0.011, 0.029]." in copying.html
+    telling = make_report(tmp_path / "telling", Sample(**SMALL, images_tell=True))
+    assert not telling.elements.named("img")
+    assert "leak: who learned from the images and nothing else tells their members" in telling.html
+
+
+def test_images_by_number_reads_exactly_those(tmp_path):
+    inputs = Sample(**SMALL).write(tmp_path)
+    pool = load_images(inputs["data"] / "pool", None)
+    found = images_by_number(inputs["data"] / "pool", "record", [4, 0])
+    assert sorted(found) == [0, 4]
+    assert all((decode_image(encoded) == pool.images[record]).all() for record, encoded in found.items())
+    assert images_by_number(inputs["data"] / "pool", "record", []) == {}

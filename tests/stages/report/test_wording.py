@@ -6,9 +6,12 @@ import pytest
 
 from tckr.metrics.estimate import Estimate, NotMeasurable
 from tckr.metrics.results import Differences
+from tckr.stages.report.coverage import coverage_of, covers_of, scorer_name
+from tckr.stages.report.glossary import GLOSSARY
 from tckr.stages.report.numbers import difference_number, duration, measured_number, megabytes, percent
-from tckr.stages.report.wording import GLOSSARY, scorer_name, verdict_of
-from tests.stages.report.sample import DECLARED, Sample
+from tckr.stages.report.wording import verdict_of
+from tests.stages.report.sample import Sample
+from tests.stages.report.sample_audit import DECLARED
 
 
 def audit_with(**changes):
@@ -37,10 +40,70 @@ def test_the_headline_follows_the_intervals(cas, auc, headline):
 
 def test_an_interval_around_guessing_is_no_proof_of_safety():
     audit = audit_with()
-    student = audit.surfaces["student"].model_copy(update={"auc": {DECLARED: Estimate(0.51, 0.48, 0.54, 100, "")}})
+    update = {"auc": {DECLARED: Estimate(0.51, 0.48, 0.54, 100, "")}, "state": "no measurable leakage", "why": "AUC 0.510"}
+    student = audit.surfaces["student"].model_copy(update=update)
     safe = audit.model_copy(update={"surfaces": audit.surfaces | {"student": student}})
-    assert verdict_of(safe).sentences[-1].endswith("this is a measurement, not a proof.")
-    assert verdict_of(audit).sentences[-1] == "The Student still leaks: its interval lies above 0.5."
+    proof = "this is a measurement, not a proof."
+    assert any(sentence.endswith(proof) for sentence in verdict_of(safe).sentences)
+    assert not any(sentence.endswith(proof) for sentence in verdict_of(audit).sentences)
+    leaks = "AUC 0.567 [0.537, 0.597]; epsilon at least 0.07; epsilon at least 0.44 by canaries"
+    assert f"The Student still leaks: {leaks}." in verdict_of(audit).sentences
+
+
+def test_the_verdict_names_every_surface_that_leaks_and_every_silent_one():
+    assert verdict_of(audit_with()).sentences[-5:] == [
+        "Of everything that could be released, adapter, soft labels, Teacher and Student measurably leak membership.",
+        "Not measured: captions and images; that nothing was found there says nothing.",
+        "Canaries: no epsilon below 2.38 can hold (Teacher, mislabelled canaries; the largest bound of several, chosen "
+        "after the fact).",
+        "Copies: no measurable excess of near-copies of members, +0.40 % [\u22120.50 %, +1.30 %].",
+        "Attacked without references, so neither measured nor checked: captions, adapter, images.",
+    ]
+
+
+def test_only_surfaces_with_references_are_called_silent():
+    sentences = verdict_of(Sample(class_names=["a", "b"], depth="full").audit()).sentences
+    assert "No leakage was measured on captions and images: a measurement, no guarantee." in sentences
+    assert not any("measured: " in sentence for sentence in sentences), "every attack at depth full has references"
+    assert not any("No leakage was measured" in sentence for sentence in verdict_of(audit_with()).sentences)
+
+
+@pytest.mark.parametrize(("depth", "gaps"), [("teacher", True), ("distill", True), ("full", False)])
+def test_only_a_shared_generator_limits_leakage_to_the_labels(depth, gaps):
+    audit = Sample(class_names=["a", "b"], depth=depth).audit()
+    verdict = verdict_of(audit)
+    limited = any("through the soft labels only" in sentence for sentence in verdict.sentences)
+    assert limited == (depth == "distill")
+    assert ("through labels" in verdict.headline) == (depth == "distill")
+    assert any(line.startswith(("Shared", "Not measured")) for line in coverage_of(audit)) == gaps
+
+
+@pytest.mark.parametrize(
+    ("depth", "surface", "covers"),
+    [
+        ("teacher", "teacher", "All of it: each reference run made its own."),
+        ("teacher", "student", "No reference run repeated this at depth teacher: a weak attack, unchecked."),
+        ("distill", "images", "No reference run repeated this at depth distill: a weak attack, unchecked."),
+        ("distill", "soft_labels", "Through the soft labels only: all runs share the generator."),
+        ("full", "student", "All of it: each reference run made its own."),
+        ("full", "captions", "All of it: each reference run made its own."),
+    ],
+)
+def test_each_surface_says_what_its_number_covers_at_this_depth(depth, surface, covers):
+    assert covers_of(Sample(class_names=["a", "b"], depth=depth).audit(), surface) == covers
+
+
+def test_a_surface_nobody_attacked_is_not_covered():
+    assert covers_of(Sample(class_names=["a", "b"], measured=False).audit(), "images") == "Nobody attacked this here."
+
+
+def test_many_failed_controls_are_counted_at_the_top_not_listed():
+    failed = [control.model_copy(update={"passed": False, "decides": True}) for control in audit_with().controls]
+    audit = audit_with(valid=False, verdict="audit invalid: null (soft_labels)", controls=failed)
+    verdict = verdict_of(audit)
+    assert verdict.headline == "Audit invalid: null (soft labels)"
+    assert verdict.sentences[-1] == f"{len(failed) - 5} more failed, listed below."
+    assert len(verdict.sentences) == 7
 
 
 def test_an_invalid_audit_says_nothing_about_leakage():

@@ -11,7 +11,8 @@ from typing import Protocol
 
 from tckr.errors import UserError
 
-HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?")
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+"""With its owner: a single word is a mistyped folder more often than one of the few old names of the hub."""
 HUB_FILES = ("dataset_dict.json", "state.json")
 LOADER_FILES = ("*.arrow", "*.tar", "metadata.csv", "metadata.jsonl", "train.csv", "train.jsonl", "train.json")
 
@@ -27,7 +28,7 @@ class SourceKind(StrEnum):
 
 
 def source_kind(source: str) -> SourceKind:
-    """Return how `source` is read: the word `digits`, an existing path, or else a Hugging Face name.
+    """Return how `source` is read: the word `digits`, an existing path, or else a Hugging Face name `owner/name`.
 
     Raises:
         UserError: it is neither an existing path nor the form `owner/name`.
@@ -41,7 +42,7 @@ def source_kind(source: str) -> SourceKind:
         return SourceKind.HUB
     raise UserError(
         f"prepare.source {source!r} is no file or folder here; expected `digits`, a folder class_name/*.png, "
-        "a Parquet file or folder, or a Hugging Face name such as uoft-cs/cifar10. Check the path."
+        "a Parquet file or folder, or a Hugging Face name owner/name such as uoft-cs/cifar10. Check the path."
     )
 
 

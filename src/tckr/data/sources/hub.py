@@ -36,17 +36,18 @@ class HubSource:
         train_split: str,
         test_split: str,
         max_file_bytes: int,
+        cache: Path,
     ) -> None:
-        """Download or open the data set; `saved` says that it was written by `save_to_disk`.
+        """Download or open the data set; `saved` says that it was written by `save_to_disk`, the rest as in `open_source`.
 
         Raises:
             UserError: it cannot be loaded, or lacks the split or the columns.
         """
         self.name = Path(source.partition("@")[0]).name
         self._max_file_bytes = max_file_bytes
-        roots = (Path(source).expanduser(), Path(datasets.config.HF_DATASETS_CACHE), Path(HF_HUB_CACHE))
+        splits = _load(source, saved, train_split, cache)
+        roots = (Path(source).expanduser(), Path(datasets.config.HF_DATASETS_CACHE), Path(HF_HUB_CACHE), cache)
         self._roots = [root.resolve() for root in roots if root.exists()]
-        splits = _load(source, saved, train_split)
         if train_split not in splits:
             raise UserError(
                 f"{source} has the splits {', '.join(splits)}; prepare.hub_split={train_split} is none of them. "
@@ -111,21 +112,26 @@ class HubSource:
         return [str(value) for value in ordered], {value: index for index, value in enumerate(ordered)}
 
 
-def _load(source: str, saved: bool, train_split: str) -> dict[str, datasets.Dataset]:
+def _load(source: str, saved: bool, train_split: str, cache: Path) -> dict[str, datasets.Dataset]:
     try:
-        if saved:
-            loaded = datasets.load_from_disk(str(Path(source).expanduser()))
-        else:
-            path = Path(source).expanduser()
-            name, _, revision = (str(path), "", "") if path.exists() else source.partition("@")
-            loaded = datasets.load_dataset(name, revision=revision or None)
+        loaded = datasets.load_from_disk(str(Path(source).expanduser())) if saved else _load_by_name(source, cache)
     except Exception as error:  # the loaders raise anything, from ConnectionError to ValueError
         reason = " ".join(str(error).split())[:300] or type(error).__name__
+        missing = "" if Path(source).expanduser().exists() else f"There is no folder or file {source} here. "
         raise UserError(
-            f"the data set {source!r} could not be loaded: {reason}. Expected the name of a data set or a folder that "
-            "`datasets` can open. Check the name and the connection, or save it as Parquet."
+            f"the data set {source!r} could not be loaded: {reason}. {missing}Expected owner/name of a data set or a folder "
+            "that `datasets` can open. Check the name and the connection, or save it as Parquet."
         ) from error
     return dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {train_split: loaded}
+
+
+def _load_by_name(source: str, cache: Path) -> Any:
+    """Load a folder through `cache`: the cache of `datasets` would keep private images, and labels edited since."""
+    path = Path(source).expanduser()
+    if path.exists():
+        return datasets.load_dataset(str(path), cache_dir=str(cache))
+    name, _, revision = source.partition("@")
+    return datasets.load_dataset(name, revision=revision or None)
 
 
 def _kinds(features: datasets.Features) -> dict[str, str]:

@@ -16,6 +16,7 @@ def open_source(
     train_split: str = "train",
     test_split: str = "test",
     max_file_bytes: int = 512 * 2**20,
+    cache: Path,
 ) -> Source:
     """Return the source that `source` names.
 
@@ -26,6 +27,7 @@ def open_source(
         train_split: split of a Hugging Face data set that becomes pool, validation and (without test split) test.
         test_split: split that becomes the locked test split where the source has it; empty = never.
         max_file_bytes: larger files are refused unread.
+        cache: folder for what `datasets` copies of a folder it loads; what comes from the hub goes to its own cache.
 
     Raises:
         UserError: it does not exist, or has no such column or split.
@@ -54,4 +56,5 @@ def open_source(
         train_split=train_split,
         test_split=test_split,
         max_file_bytes=max_file_bytes,
+        cache=cache,
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from multiprocessing.connection import wait
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Self
 
 from tckr.engine.executors import Item, Result
 from tckr.errors import UserError
@@ -19,11 +22,29 @@ image size, then give the same command again; it continues. Or a Python script c
 `if __name__ == "__main__":`, which the workers, importing that script, would run again: put the call below that line."""
 
 
-@dataclass(frozen=True)
 class LocalExecutor:
-    """Processes started afresh (spawn): nothing of the parent's libraries or devices is shared."""
+    """Processes started afresh (spawn): nothing of the parent's libraries or devices is shared.
 
-    threads_per_worker: int
+    They stay for the next map of as many workers, because each needs seconds to load the libraries, until `close`.
+    Leaving its `with` block closes it; leaving it by Ctrl-C ends the workers at once.
+    """
+
+    def __init__(self, threads_for: Callable[[int], int]) -> None:
+        """Take the rule that gives the CPU threads of each of so many workers."""
+        self._threads_for = threads_for
+        self._pool: ProcessPoolExecutor | None = None
+        self._num_workers = 0
+        self._lifeline: tuple[Connection, Connection] | None = None
+
+    def __enter__(self) -> Self:
+        """Start nothing yet."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """End the workers: after the items in flight, or at once when it is no error that ends the block (Ctrl-C)."""
+        if self._lifeline is not None and kind is not None and not issubclass(kind, Exception):
+            self._lifeline[1].close()
+        self.close()
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item], num_workers: int) -> Iterator[Result]:
         """Yield results as they finish; `function` and items must be picklable.
@@ -31,28 +52,58 @@ class LocalExecutor:
         Raises:
             UserError: a worker process died.
         """
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(num_workers, context, _start_worker, (self.threads_per_worker,)) as pool:
-            try:
-                for future in as_completed([pool.submit(function, item) for item in items]):
-                    yield future.result()
-            except BrokenProcessPool:
-                raise UserError(WORKER_DIED) from None
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        pool = self._pool_of(num_workers)
+        try:
+            with _interrupts_held():  # the first items start the processes
+                futures = [pool.submit(function, item) for item in items]
+            for future in as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool:
+            self.close()
+            raise UserError(WORKER_DIED) from None
+
+    def close(self) -> None:
+        """End the workers after the items in flight; what waits is dropped."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+        for end in self._lifeline or ():
+            end.close()
+        self._lifeline = None
+
+    def _pool_of(self, num_workers: int) -> ProcessPoolExecutor:
+        if self._pool is None or num_workers != self._num_workers:
+            self.close()
+            context = multiprocessing.get_context("spawn")
+            self._num_workers = num_workers
+            self._lifeline = context.Pipe(duplex=False)
+            given = self._threads_for(num_workers), self._lifeline[0]
+            self._pool = ProcessPoolExecutor(num_workers, context, _start_worker, given)
+        return self._pool
 
 
-def _start_worker(threads: int) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back while processes start. They inherit that for life: a terminal sends it to them too, and a worker
+    that caught it would begin its next item.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_worker(threads: int, lifeline: Connection) -> None:
+    threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
     limit_threads(threads)
 
 
-def _end_with_parent() -> None:
-    """End this process at once when its parent is gone, even by SIGKILL: nobody would collect its result."""
+def _end_with_parent(lifeline: Connection) -> None:
+    """End this process at once when its parent cuts the lifeline or is gone, even by SIGKILL: nobody wants its result."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "this is a worker"
-    wait([parent.sentinel])
+    wait([parent.sentinel, lifeline])
     os._exit(1)
 
 

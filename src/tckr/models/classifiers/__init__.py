@@ -2,6 +2,7 @@
 
 from tckr.models.classifiers.build import EMBEDDED, build_classifier, load_classifier
 from tckr.models.classifiers.classifier import Classifier, class_columns
+from tckr.models.classifiers.features import predict_features
 from tckr.models.classifiers.predict import predict_logits
 from tckr.models.classifiers.preprocessing import ClassifierSpec
 
@@ -12,5 +13,6 @@ __all__ = [
     "build_classifier",
     "class_columns",
     "load_classifier",
+    "predict_features",
     "predict_logits",
 ]

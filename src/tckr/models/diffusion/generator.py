@@ -20,9 +20,14 @@ class Generator(Protocol):
 
     size_multiple: int  # both image sides must be multiples of this, px
     num_timesteps: int  # noise levels of the training process: timesteps are 0 .. num_timesteps - 1
+    num_tokens: int  # L, with those for start and end of a prompt
 
     def encode_prompts(self, prompts: Sequence[str]) -> torch.Tensor:
-        """Return text embeddings [B, L, D]; longer prompts are cut at L tokens."""
+        """Return text embeddings [B, L, D]; longer prompts are cut at L tokens, without a word."""
+        ...
+
+    def count_cut(self, prompts: Sequence[str]) -> int:
+        """Return how many of `prompts` are longer than L tokens."""
         ...
 
     def encode_images(self, images: torch.Tensor) -> torch.Tensor:

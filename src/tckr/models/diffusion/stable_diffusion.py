@@ -32,12 +32,20 @@ class StableDiffusionGenerator:
         # Sampling schedulers cannot add noise at arbitrary timesteps; the training process has the same noise levels.
         self.process = DDPMScheduler.from_config(pipeline.scheduler.config)
         self.size_multiple = math.lcm(PIPELINE_MULTIPLE, pipeline.vae_scale_factor)
+        self.num_tokens: int = pipeline.tokenizer.model_max_length
         self.num_timesteps: int = self.process.config.num_train_timesteps
 
     @torch.inference_mode()
     def encode_prompts(self, prompts: Sequence[str]) -> torch.Tensor:
         """Return text embeddings [B, L, D], each prompt padded or cut to the tokenizer's L tokens."""
-        return self.pipeline.encode_prompt(list(prompts), self.pipeline.device, 1, do_classifier_free_guidance=False)[0]
+        with quiet_libraries():  # diffusers prints what it cuts off, and that is private
+            return self.pipeline.encode_prompt(list(prompts), self.pipeline.device, 1, do_classifier_free_guidance=False)[0]
+
+    def count_cut(self, prompts: Sequence[str]) -> int:
+        """Return how many of `prompts` have more tokens, with those for start and end, than `encode_prompts` keeps."""
+        with quiet_libraries():
+            ids = self.pipeline.tokenizer(list(prompts), truncation=False)["input_ids"]
+        return sum(len(tokens) > self.num_tokens for tokens in ids)
 
     @torch.inference_mode()
     def encode_images(self, images: torch.Tensor) -> torch.Tensor:

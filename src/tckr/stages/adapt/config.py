@@ -10,6 +10,13 @@ from pydantic import Field, model_validator
 from tckr.models.diffusion.prompts import PromptForm
 from tckr.stages.config_base import StageConfig
 
+MEMORIZING_RANK = 64
+MEMORIZING_LENGTH = 5
+"""Times as long as the adapter itself."""
+
+UNADAPTED_STEPS = 300
+"""What counts as the length of an adapter that the settings leave out."""
+
 
 class AdaptConfig(StageConfig):
     """How the generator learns the private set. Model and prompt form are set here only; `generate` follows the adapter."""
@@ -67,3 +74,22 @@ class AdaptConfig(StageConfig):
             return self.steps
         assert self.epochs is not None
         return math.ceil(self.epochs * num_members / (self.batch_size * self.gradient_accumulation))
+
+    def memorizing(self) -> AdaptConfig:
+        """Return the settings of the audit's positive control: room and time enough to learn the images by heart.
+
+        An unadapted pipeline (0 steps) has one that is adapted: without a memorizer there is no control.
+        """
+        steps = None if self.steps is None else MEMORIZING_LENGTH * (self.steps or UNADAPTED_STEPS)
+        length = {"steps": steps, "epochs": self.epochs and MEMORIZING_LENGTH * self.epochs}
+        free = {
+            "rank": max(MEMORIZING_RANK, self.rank),
+            "caption_dropout": 0.0,
+            "weight_decay": 0.0,
+            "horizontal_flip": False,
+        }
+        return AdaptConfig.model_validate(dict(self) | length | free)
+
+    def unadapted(self) -> AdaptConfig:
+        """Return the settings that leave the base model as it is."""
+        return AdaptConfig.model_validate(dict(self) | {"steps": 0, "epochs": None})

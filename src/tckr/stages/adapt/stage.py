@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tckr.data.card import read_card, read_members
+from tckr.data.card import read_card, read_members, split_of
 from tckr.data.images import load_images
 from tckr.data.shards import read_columns, write_whole
 from tckr.engine.step import StepContext
@@ -50,16 +50,20 @@ def _train(
     """Encode the members, train and save the adapter; return the loss of every step."""
     device = context.execution.torch_device()
     generator = load_generator(config.model, device, torch.float32, config.revision)
-    pool = load_images(context.inputs["data"] / "pool", context.scratch)
+    images = load_images(context.inputs["data"] / split_of(context.run), context.scratch)
     prompts = [
         build_prompt(config.prompt_form, class_names[label], caption, config.descriptions)
         for label, caption in zip(captions["label"], captions["caption"], strict=True)
     ]
+    cut = generator.count_cut(prompts)
+    if cut:  # in numbers alone: the log must not hold captions
+        message = f"{cut} of {len(prompts)} prompts are longer than {generator.num_tokens} tokens and were cut"
+        context.log("warning", message=message)
     with context.track(len(prompts), "images") as advance:
         encoded = encode_set(
             generator,
-            pool.images,
-            pool.rows_of(captions["record"]),
+            images.images,
+            images.rows_of(captions["record"]),
             prompts,
             flip=config.horizontal_flip,
             batch_size=context.execution.inference_batch_size,

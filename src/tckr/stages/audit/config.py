@@ -2,38 +2,85 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from tckr.data.card import MEMBERSHIP_ROWS
 from tckr.stages.config_base import StageConfig
 
+MIN_REFERENCE_RUNS = 2
+"""With fewer, membership is not measured: one fixes a threshold on the other, and a spread needs two."""
+
+Depth = Literal["teacher", "distill", "full"]
 ScorerName = Literal[
     "global_threshold",
     "lira_online",
     "lira_online_fixed_variance",
     "lira_offline",
     "lira_offline_fixed_variance",
+    "rmia_online",
+    "rmia_offline",
+    "bavaria_online",
+    "bavaria_offline",
 ]
 
 
-class AuditConfig(StageConfig):
-    """How deep the reference runs go, which attack counts, and how sure the intervals are."""
+class SignalConfig(StageConfig):
+    """What every run is asked about every record. A run's answers do not depend on the attack that will read them."""
 
-    depth: Literal["teacher", "distill"] = Field(
-        "distill",
-        description="What every reference run repeats: `teacher` retrains the Teacher only (the Student then has none), "
-        "`distill` Teacher, soft labels and Student; the generator is shared by both.",
-    )
-    scorer: ScorerName = Field(
-        "lira_offline_fixed_variance",
-        description="The attack whose AUC goes into AOP. The default found most with 2 to 8 reference runs of small "
-        "networks (docs/audit.md); online attacks must estimate twice as many means and catch up at about 16.",
-    )
+    version: ClassVar[int] = 2
+
     shift: int = Field(
         1, ge=0, le=64, description="px: a record is also scored moved up, down, left and right by this much; 0 = not moved."
     )
     flip: bool = Field(False, description="Also score mirrored views; only where training mirrors images too.")
+    loss_draws: int = Field(
+        8,
+        ge=1,
+        le=1000,
+        description="Noise levels (evenly spaced) at which an adapter's denoising loss of a record is taken.",
+    )
+    num_neighbours: int = Field(
+        5,
+        ge=1,
+        le=1000,
+        description="Synthetic images nearest to a record that the Student is asked about (indirect query).",
+    )
+
+
+class AuditConfig(SignalConfig):
+    """How deep the reference runs go, which attack counts, and how sure the intervals are."""
+
+    version: ClassVar[int] = 3
+
+    depth: Depth = Field(
+        "distill",
+        description="What every reference run repeats: `teacher` the Teacher only; `distill` also soft labels and Student, "
+        "with the target's generator; `full` everything, captions and adapter included. Surfaces that are not repeated are "
+        "attacked without references.",
+    )
+    num_reference_runs: int = Field(
+        8,
+        ge=0,
+        le=MEMBERSHIP_ROWS - 1,
+        description="Reference runs: more make the attacks stronger and the interval over runs narrower "
+        "(`tckr audit --plan` says what they cost). Below 2 membership is not measured.",
+    )
+    scorer: ScorerName = Field(
+        "bavaria_online",
+        description="The attack whose AUC goes into AOP. The default needs few reference runs, takes signals of any scale, "
+        "and finds planted members where others lack the power (docs/audit.md has the comparison).",
+    )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of every interval.")
     delta: float = Field(1e-5, ge=0, lt=1, description="Delta of the epsilon lower bound; below 1 / number of members.")
     aop_lambda: float = Field(2.0, ge=0, description="Exponent of AOP: how heavily leakage weighs (2 as published).")
+
+    @property
+    def shares_generator(self) -> bool:
+        """Return whether the reference runs drew on the target's own generator."""
+        return self.depth != "full"
+
+    def signals(self) -> SignalConfig:
+        """Return the part that decides what runs are asked: changing the rest asks no run again."""
+        return SignalConfig(**{name: getattr(self, name) for name in SignalConfig.model_fields})

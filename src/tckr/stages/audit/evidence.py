@@ -1,19 +1,31 @@
-"""The arrays an audit is made of. They may come from our models or from anyone's.
+"""The arrays an audit is made of. They may come from our runs or from anyone's tables.
 
 Shape suffixes: R runs (row 0 = target, 1.. = reference runs), N pool records, T test images, K classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 from scipy.special import softmax
 
-SURFACES = ("teacher", "student")
+SURFACES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "captions": ("captions",),
+        "adapter": ("adapter",),
+        "images": ("images", "images_pixels"),
+        "soft_labels": ("soft_labels",),
+        "teacher": ("teacher",),
+        "student": ("student", "student_indirect"),
+    }
+)
+"""Everything a run could release, in the order of its making, and the signals that attack it, the declared one first."""
 
-NO_REFERENCES = "no reference runs of this surface at depth `teacher`; use audit.depth=distill"
+MODELS = ("teacher", "student")
+"""Surfaces that answer the locked test split."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +42,6 @@ class Predictions:
         return cls(probabilities.argmax(axis=1), probabilities.max(axis=1))
 
 
-@dataclass(frozen=True)
-class RecordAnswers:
-    """What models say about the pool: signals float64 [..., N], and whether each prediction was right, bool [..., N]."""
-
-    signals: np.ndarray
-    correct: np.ndarray
-
-
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """Everything that is judged.
@@ -46,32 +50,56 @@ class Evidence:
         class_names: index = label.
         labels: int64 [N], of the pool.
         members: the membership matrix, bool [R, N], row 0 the target's.
+        records: ids [N] by which the score table names the records, int64 or str; None = 0 to N - 1.
+        surfaces: surface -> its signals, the declared one first; those without signals were not measured.
+        signals: signal -> float64 [R, N], higher = rather a member; one row where no run repeated what it looks at.
+        correct: model -> bool [R, N], whether its prediction of the record was right; for parity.
+        controls: `null` and `positive` -> signal -> float64 [N].
         test_labels: int64 [T].
-        test: by surface.
-        pool: by surface, [R, N]; one row where a surface has no reference runs; empty when membership is not measured.
-        controls: `null` and `positive`, [N].
-        why_no_references: what to say of a surface that has one row.
+        test: model -> its predictions on the test split; empty for tables that came from elsewhere.
+        why_no_references: signal -> what to say where there is one row.
     """
 
-    class_names: list[str]
+    class_names: Sequence[str]
     labels: np.ndarray
     members: np.ndarray
-    test_labels: np.ndarray
-    test: Mapping[str, Predictions]
-    pool: Mapping[str, RecordAnswers] = field(default_factory=dict)
-    controls: Mapping[str, RecordAnswers] = field(default_factory=dict)
-    why_no_references: str = NO_REFERENCES
+    records: np.ndarray | None = None
+    surfaces: Mapping[str, Sequence[str]] = field(default_factory=lambda: SURFACES)
+    signals: Mapping[str, np.ndarray] = field(default_factory=dict)
+    correct: Mapping[str, np.ndarray] = field(default_factory=dict)
+    controls: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    test_labels: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    test: Mapping[str, Predictions] = field(default_factory=dict)
+    why_no_references: Mapping[str, str] = field(default_factory=dict)
 
-    def has_references(self, surface: str) -> bool:
-        """Return whether `surface` can be attacked with reference runs."""
-        return len(self.pool[surface].signals) > 1
+    @property
+    def measured_surfaces(self) -> list[str]:
+        """Return the surfaces whose declared signal is there."""
+        return [name for name, signals in self.surfaces.items() if signals[0] in self.signals]
 
-    def members_of(self, surface: str) -> np.ndarray:
-        """Return the rows of the membership matrix that `surface` has signals for."""
-        return self.members[: len(self.pool[surface].signals)]
+    def surface_of(self, signal: str) -> str:
+        """Return the surface that `signal` attacks."""
+        return next(name for name, signals in self.surfaces.items() if signal in signals)
 
-    def without_references(self, surface: str, reason: str) -> Evidence:
-        """Return the same evidence with the target as the only run of `surface`."""
-        answers = self.pool[surface]
-        alone = RecordAnswers(answers.signals[:1], answers.correct[:1])
-        return replace(self, pool={**self.pool, surface: alone}, why_no_references=reason)
+    def signals_of(self, surface: str) -> list[str]:
+        """Return the signals that attack `surface` and were measured, the declared one first."""
+        return [signal for signal in self.surfaces[surface] if signal in self.signals]
+
+    def has_references(self, signal: str) -> bool:
+        """Return whether `signal` was measured on reference runs too."""
+        return len(self.signals[signal]) > 1
+
+    def members_of(self, signal: str) -> np.ndarray:
+        """Return the rows of the membership matrix that `signal` has values for."""
+        return self.members[: len(self.signals[signal])]
+
+    def why_alone(self, signal: str) -> str:
+        """Return why `signal` has no reference runs."""
+        return self.why_no_references.get(signal, "no reference run repeated this")
+
+    def without_references(self, signals: Iterable[str], reason: str) -> Evidence:
+        """Return the same evidence with the target as the only run of `signals`."""
+        chosen = list(signals)
+        alone = {signal: self.signals[signal][:1] for signal in chosen}
+        reasons = dict.fromkeys(chosen, reason)
+        return replace(self, signals={**self.signals, **alone}, why_no_references={**self.why_no_references, **reasons})

@@ -1,32 +1,15 @@
-"""The views of a record that a model is asked about, and the answers averaged into its signal."""
+"""A model's answers to the views of a record, averaged into its signal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
 from tckr.data.images import ImageSet
 from tckr.models.classifiers import Classifier, class_columns, predict_logits
-from tckr.stages.audit.evidence import RecordAnswers
 from tckr.stages.audit.signals import Signal
-
-
-def num_queries(shift: int, flip: bool) -> int:
-    """Return how many views of each record are scored."""
-    return (5 if shift else 1) * (2 if flip else 1)
-
-
-def views(images: np.ndarray, shift: int, flip: bool) -> Iterator[np.ndarray]:
-    """Yield uint8 [B, H, W, 3]: the images, then moved by `shift` px four ways (edges repeated); each also mirrored."""
-    height, width = images.shape[1:3]
-    padded = np.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
-    corners = [(shift, shift), (0, shift), (2 * shift, shift), (shift, 0), (shift, 2 * shift)] if shift else [(0, 0)]
-    for top, left in corners:
-        view = padded[:, top : top + height, left : left + width]
-        yield view
-        if flip:
-            yield view[:, :, ::-1]
+from tckr.stages.audit.views import views
 
 
 def record_answers(
@@ -39,8 +22,8 @@ def record_answers(
     flip: bool,
     batch_size: int,
     advance: Callable[[int], None],
-) -> RecordAnswers:
-    """Return the signal of every record averaged over its views, and whether the unmoved one was classified rightly."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return every record's signal averaged over its views, float64 [N], and whether the unmoved one was right, bool [N]."""
     columns = class_columns(classifier.class_names, class_names)
     signals, correct = np.empty(len(records)), np.empty(len(records), dtype=bool)
     for start in range(0, len(records), batch_size):
@@ -53,4 +36,4 @@ def record_answers(
         signals[rows] = np.mean([signal(each, labels) for each in logits], axis=0)
         correct[rows] = logits[0].argmax(axis=1) == labels
         advance(len(labels))
-    return RecordAnswers(signals, correct)
+    return signals, correct

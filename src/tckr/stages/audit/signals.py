@@ -24,6 +24,3 @@ def logit_confidence(logits_NK: np.ndarray, labels_N: np.ndarray) -> np.ndarray:
     of_label = logits[rows, labels_N]
     logits[rows, labels_N] = -np.inf
     return of_label - logsumexp(logits, axis=1)
-
-
-SIGNALS: dict[str, Signal] = {"logit_confidence": logit_confidence}

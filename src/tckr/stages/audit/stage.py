@@ -1,32 +1,72 @@
-"""Ask every model about every record, judge the answers, write `audit.json` and `scores.parquet`."""
+"""Two steps: `ask` one run about every record; `run` judges the answers of all runs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from tckr.data.card import DataCard, read_card, read_membership
+from tckr.data.card import read_canaries, read_card, read_membership
 from tckr.data.images import ImageSet, load_images
 from tckr.data.lock import check_test_split
 from tckr.data.shards import write_whole
 from tckr.engine.step import StepContext
-from tckr.models.classifiers import Classifier, class_columns, load_classifier, predict_logits
-from tckr.stages.audit.config import AuditConfig
-from tckr.stages.audit.evidence import SURFACES, Evidence, Predictions, RecordAnswers
-from tckr.stages.audit.queries import record_answers
-from tckr.stages.audit.signals import SIGNALS
+from tckr.metrics.copies import FeatureSet, measure_copies
+from tckr.metrics.results import CopiesResult
+from tckr.models.classifiers import class_columns, load_classifier, predict_logits
+from tckr.models.classifiers.features import predict_features
+from tckr.stages.audit.answers import read_answers, write_answers
+from tckr.stages.audit.collection import assemble, canary_findings, relative_to_base, runs_of
+from tckr.stages.audit.config import AuditConfig, SignalConfig
+from tckr.stages.audit.evidence import MODELS, Evidence, Predictions
+from tckr.stages.audit.questions import QUESTIONS, Answers, Asked
 from tckr.stages.audit.tables import write_scores
-from tckr.stages.audit.verdict import judge, why_not_measured
+from tckr.stages.audit.verdict import judge
 
-CONTROLS = ("null", "positive")
+RUN = "signals."
+"""Begins the name of an input that holds the answers of a run."""
+
+
+def ask(config: SignalConfig, context: StepContext) -> None:
+    """Ask one run every question that its own artifacts can answer; finished questions are kept in scratch."""
+    data = context.inputs["data"]
+    records = _in_order(load_images(data / "pool", context.scratch))
+    chosen = {name: question for name, question in QUESTIONS.items() if set(question.needs) <= set(context.inputs)}
+    done = {name: context.scratch / f"{name}.npz" for name in chosen}
+    looks = {name: question.looks(config) * len(records) for name, question in chosen.items()}
+    finished = sum(looks[name] for name, path in done.items() if path.exists())
+    with context.track(sum(looks.values()), "looks", finished) as advance:
+        asked = Asked(
+            folders=context.inputs,
+            records=records,
+            class_names=read_card(data).class_names,
+            settings=config,
+            device=context.execution.torch_device(),
+            batch_size=context.execution.inference_batch_size,
+            cache=context.scratch,
+            advance=advance,
+        )
+        for name, question in chosen.items():
+            if not done[name].exists():
+                write_whole(done[name], partial(_save, question.ask(asked)))
+    answers: Answers = {}
+    for path in done.values():
+        answers |= _load(path)
+    write_answers(context.out, answers)
 
 
 def run(config: AuditConfig, context: StepContext) -> None:
     """Fill the artifact. It is whole even when the verdict is `audit invalid`: `valid` in audit.json says so."""
-    evidence = collect(config, context)
-    result = judge(config, evidence)
+    data = context.inputs["data"]
+    runs = {name.removeprefix(RUN): read_answers(path) for name, path in context.inputs.items() if name.startswith(RUN)}
+    answers = relative_to_base(runs)
+    membership, canaries = np.array(read_membership(data)[: max(1, len(runs_of(answers)))]), read_canaries(data)
+    evidence = collect(config, context, answers, membership, canaries)
+    found = copies(config, context, membership[0], canaries == 0) if evidence.signals else None
+    bounds = canary_findings(config, answers, membership, canaries) if canaries.any() else {}
+    result = judge(config, evidence, found, bounds)
     write_scores(context.out / "scores.parquet", config, evidence)
     text = result.model_dump_json(indent=1) + "\n"
     write_whole(context.out / "audit.json", lambda path: path.write_text(text, encoding="utf-8"))
@@ -34,89 +74,63 @@ def run(config: AuditConfig, context: StepContext) -> None:
         context.log("warning", message=result.verdict)
 
 
-def collect(config: AuditConfig, context: StepContext) -> Evidence:
-    """Return the answers of all models. This is the only place that opens the locked test split.
+def collect(
+    config: AuditConfig, context: StepContext, answers: Mapping[str, Answers], membership: np.ndarray, canaries: np.ndarray
+) -> Evidence:
+    """Return the evidence about all records but canaries. This is the only place that opens the locked test split.
 
     Raises:
         UserError: the test split is not the one that `prepare` locked.
     """
     data = context.inputs["data"]
-    card, membership = read_card(data), np.array(read_membership(data))
     check_test_split(data)
     test = load_images(data / "test", context.scratch)
-    pool = load_images(data / "pool", context.scratch)
-    labels = np.empty(len(pool), dtype=np.int64)
-    labels[pool.ids] = pool.labels
-    members = membership[: len(_runs(context, "teacher"))]
-    measured = not why_not_measured(len(members) - 1, int((~members[0]).sum()))
-    answers = pool_answers(config, context, card, pool) if measured else {}
-    return Evidence(
-        class_names=card.class_names,
-        labels=labels,
-        members=members,
+    return assemble(
+        config,
+        answers,
+        class_names=read_card(data).class_names,
+        labels=_in_order(load_images(data / "pool", context.scratch)).labels,
+        membership=membership,
+        canaries=canaries,
         test_labels=test.labels,
-        test={surface: predictions_on_test(context, card, f"{surface}.0", test) for surface in SURFACES},
-        pool={surface: _stack(answers, _runs(context, surface)) for surface in SURFACES if measured},
-        controls={name: answers[f"control.{name}"] for name in CONTROLS if measured},
+        test={name: predictions_on_test(context, name, test) for name in MODELS},
     )
 
 
-def pool_answers(config: AuditConfig, context: StepContext, card: DataCard, pool: ImageSet) -> dict[str, RecordAnswers]:
-    """Return the answers of every input model about the pool, in order of record; finished models are kept in scratch."""
-    models = [name for name in context.inputs if name != "data"]
-    done = {name: context.scratch / f"{name}.npy" for name in models}
-    finished = sum(path.exists() for path in done.values()) * len(pool)
-    with context.track(len(models) * len(pool), "records", finished) as advance:
-        for name, path in done.items():
-            if not path.exists():
-                answers = record_answers(
-                    _load_model(context, name),
-                    pool,
-                    card.class_names,
-                    SIGNALS["logit_confidence"],
-                    shift=config.shift,
-                    flip=config.flip,
-                    batch_size=context.execution.inference_batch_size,
-                    advance=advance,
-                )
-                write_whole(path, partial(_save, in_order_of_record(answers, pool.ids)))
-    return {name: RecordAnswers(*_load(path)) for name, path in done.items()}
+def copies(config: AuditConfig, context: StepContext, members: np.ndarray, ordinary: np.ndarray) -> CopiesResult:
+    """Return how often the target's synthetic images are near-copies, as seen by a model that saw none of the records."""
+    features = load_classifier(context.inputs["features"] / "model").to(context.execution.torch_device())
+
+    def seen(images: ImageSet) -> FeatureSet:
+        batch_size = context.execution.inference_batch_size
+        return FeatureSet(predict_features(features, images.images, batch_size=batch_size), images.ids)
+
+    synthetic = seen(load_images(context.inputs["synthetic"] / "data", context.scratch, id_column="index"))
+    pool = seen(_in_order(load_images(context.inputs["data"] / "pool", context.scratch)))
+    inside, outside = (FeatureSet(pool.vectors[rows], pool.ids[rows]) for rows in (members & ordinary, ~members & ordinary))
+    return measure_copies(synthetic, inside, outside, confidence=config.confidence)
 
 
-def in_order_of_record(answers: RecordAnswers, ids: np.ndarray) -> np.ndarray:
-    """Return signals and correctness as float64 [2, N], column = record, of answers in the order of `ids`."""
-    found = np.empty((2, len(ids)))
-    found[0, ids], found[1, ids] = answers.signals, answers.correct
-    return found
-
-
-def predictions_on_test(context: StepContext, card: DataCard, name: str, test: ImageSet) -> Predictions:
+def predictions_on_test(context: StepContext, name: str, test: ImageSet) -> Predictions:
     """Return what a target model says about the locked test split."""
-    classifier = _load_model(context, name)
-    logits = predict_logits(classifier, test.images, batch_size=context.execution.inference_batch_size)
-    return Predictions.from_logits(logits[:, class_columns(classifier.class_names, card.class_names)])
+    classifier = load_classifier(context.inputs[name] / "model").to(context.execution.torch_device())
+    columns = class_columns(classifier.class_names, read_card(context.inputs["data"]).class_names)
+    return Predictions.from_logits(
+        predict_logits(classifier, test.images, batch_size=context.execution.inference_batch_size)[:, columns]
+    )
 
 
-def _load_model(context: StepContext, name: str) -> Classifier:
-    return load_classifier(context.inputs[name] / "model").to(context.execution.torch_device())
+def _in_order(pool: ImageSet) -> ImageSet:
+    """Return the pool in order of record number."""
+    order = np.arange(len(pool))
+    return pool if np.array_equal(pool.ids, order) else pool.select(order)
 
 
-def _runs(context: StepContext, surface: str) -> list[str]:
-    """Return the names of this surface's inputs, run 0 first."""
-    found = [name for name in context.inputs if name.startswith(f"{surface}.")]
-    return [f"{surface}.{run}" for run in range(len(found))]
-
-
-def _stack(answers: dict[str, RecordAnswers], names: list[str]) -> RecordAnswers:
-    chosen = [answers[name] for name in names]
-    return RecordAnswers(np.stack([each.signals for each in chosen]), np.stack([each.correct for each in chosen]))
-
-
-def _save(array: np.ndarray, path: Path) -> None:
+def _save(answers: Answers, path: Path) -> None:
     with path.open("wb") as file:  # a file object: numpy would add another suffix to a name
-        np.save(file, array, allow_pickle=False)
+        np.savez(file, allow_pickle=False, **answers)
 
 
-def _load(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    signals, correct = np.load(path, allow_pickle=False)
-    return signals, correct.astype(bool)
+def _load(path: Path) -> Answers:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}

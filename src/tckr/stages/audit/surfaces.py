@@ -1,4 +1,4 @@
-"""Findings about one surface: accuracy on the test split, and membership by every scorer and analysis."""
+"""Findings about one surface: accuracy on the test split, and membership by every signal, scorer and analysis."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from tckr.metrics.accuracy import accuracy, accuracy_by_class, confusion
 from tckr.metrics.calibration import expected_calibration_error
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
-from tckr.metrics.membership import auc_by_class, balanced_accuracy, epsilon_lower_bound
-from tckr.metrics.results import Strongest, SurfaceResult
+from tckr.metrics.membership import auc, auc_by_class, balanced_accuracy, epsilon_lower_bound
+from tckr.metrics.results import PLAIN, Strongest, SurfaceResult
 from tckr.metrics.tradeoff import accuracy_over_privacy
 from tckr.stages.audit.analyses import ANALYSES
 from tckr.stages.audit.config import AuditConfig
@@ -22,50 +22,67 @@ from tckr.stages.audit.thresholds import fix_thresholds
 def surface_result(config: AuditConfig, evidence: Evidence, surface: str) -> SurfaceResult:
     """Return everything reported about `surface`; membership only where there are signals."""
     found = accuracy_findings(config, evidence, surface)
-    if surface in evidence.pool:
-        found |= membership_findings(config, evidence, surface)
-        found |= declared_findings(config, evidence, surface)
-        found["aop"] = accuracy_over_privacy(
-            found["cas"], found["auc"].get(config.scorer, _missing(evidence)), config.aop_lambda
-        )
-        found["strongest"] = strongest(found["cas"], found["auc"], config.aop_lambda)
+    if surface in evidence.measured_surfaces:
+        declared, *others = evidence.signals_of(surface)
+        found |= membership_findings(config, evidence, declared)
+        found |= declared_findings(config, evidence, declared)
+        found["signal"] = declared
+        found["attack"] = config.scorer if config.scorer in found["auc"] else PLAIN
+        found["other_signals"] = {signal: aucs(config, evidence, signal) for signal in others}
+        declared_auc = found["auc"].get(config.scorer, NotMeasurable(evidence.why_alone(declared)))
+        found["aop"] = accuracy_over_privacy(found["cas"], declared_auc, config.aop_lambda)
+        every = {declared: found["auc"], **found["other_signals"]}
+        found["strongest"] = strongest(found["cas"], every, config.aop_lambda)
     return SurfaceResult(**found)
 
 
 def accuracy_findings(config: AuditConfig, evidence: Evidence, surface: str) -> dict[str, Any]:
-    """Return CAS, its parts and its calibration on the locked test split."""
-    answers, labels, names = evidence.test[surface], evidence.test_labels, evidence.class_names
+    """Return CAS on the locked test split, and of a model its parts and its calibration."""
+    model = surface if surface in evidence.test else "student"
+    if model not in evidence.test:
+        return {"cas": NotMeasurable("no answers on a test split were given")}
+    answers, labels, names = evidence.test[model], evidence.test_labels, evidence.class_names
     correct = answers.classes == labels
+    cas = accuracy(correct, config.confidence)
+    if model != surface:
+        return {"cas": cas}
     return {
-        "cas": accuracy(correct, config.confidence),
+        "cas": cas,
         "per_class": accuracy_by_class(labels, answers.classes, names, config.confidence),
         "confusion": confusion(labels, answers.classes, len(names)).tolist(),
         "ece": expected_calibration_error(answers.confidences, correct, config.confidence),
     }
 
 
-def membership_findings(config: AuditConfig, evidence: Evidence, surface: str) -> dict[str, Any]:
-    """Return `{field: {scorer: finding}}` of every analysis with every scorer that this surface allows."""
-    signals, members = evidence.pool[surface].signals, evidence.members_of(surface)
+def membership_findings(config: AuditConfig, evidence: Evidence, signal: str) -> dict[str, Any]:
+    """Return `{field: {scorer: finding}}` of every analysis with every scorer that this signal allows."""
+    signals, members = evidence.signals[signal], evidence.members_of(signal)
     found: dict[str, Any] = {"auc": {}}
-    for name, scorer in usable_scorers(evidence, surface).items():
+    for name, scorer in usable_scorers(evidence, signal).items():
         for analyse in ANALYSES.values():
             for finding, value in analyse(scorer, signals, members, config.confidence).items():
                 found.setdefault(finding, {})[name] = value
     return found
 
 
-def usable_scorers(evidence: Evidence, surface: str) -> dict[str, Scorer]:
+def aucs(config: AuditConfig, evidence: Evidence, signal: str) -> dict[str, Measured]:
+    """Return the target's AUC by scorer."""
+    signals, members = evidence.signals[signal], evidence.members_of(signal)
+    scorers = usable_scorers(evidence, signal).items()
+    return {name: auc(scorer.score(signals, members, 0), members[0], config.confidence) for name, scorer in scorers}
+
+
+def usable_scorers(evidence: Evidence, signal: str) -> dict[str, Scorer]:
     """Return the scorers that do without reference runs, or all where there are some."""
-    has_references = evidence.has_references(surface)
+    has_references = evidence.has_references(signal)
     return {name: scorer for name, scorer in SCORERS.items() if has_references or not scorer.needs_references}
 
 
-def declared_findings(config: AuditConfig, evidence: Evidence, surface: str) -> dict[str, Any]:
+def declared_findings(config: AuditConfig, evidence: Evidence, signal: str) -> dict[str, Any]:
     """Return what is reported for the declared scorer alone; thresholds come from the reference runs."""
-    if not evidence.has_references(surface):
-        return {"balanced_accuracy": _missing(evidence)}
-    scorer, signals, members = SCORERS[config.scorer], evidence.pool[surface].signals, evidence.members_of(surface)
+    if not evidence.has_references(signal):
+        return {"balanced_accuracy": NotMeasurable(evidence.why_alone(signal))}
+    scorer, signals, members = SCORERS[config.scorer], evidence.signals[signal], evidence.members_of(signal)
     scores, truth = scorer.score(signals, members, 0), members[0]
     thresholds = fix_thresholds(scorer, signals, members, config.confidence, config.delta)
     bound = epsilon_lower_bound(scores, truth, thresholds.epsilon, config.confidence, config.delta)
@@ -76,16 +93,19 @@ def declared_findings(config: AuditConfig, evidence: Evidence, surface: str) -> 
     }
 
 
-def strongest(cas: Measured, by_scorer: dict[str, Measured], exponent: float) -> Strongest:
-    """Return the scorer with the highest AUC, labelled as what it is: a choice made after seeing the truth."""
-    name = max(by_scorer, key=lambda scorer: _value(by_scorer[scorer]))
-    note = f"strongest of {len(by_scorer)}, chosen on the evaluation labels"
-    return Strongest(scorer=name, auc=by_scorer[name], aop=accuracy_over_privacy(cas, by_scorer[name], exponent), note=note)
+def strongest(cas: Measured, by_signal: dict[str, dict[str, Measured]], exponent: float) -> Strongest:
+    """Return the signal and scorer with the highest AUC, labelled as what it is: a choice made after seeing the truth."""
+    every = {(signal, scorer): auc for signal, aucs in by_signal.items() for scorer, auc in aucs.items()}
+    signal, scorer = max(every, key=lambda pair: _value(every[pair]))
+    found = every[signal, scorer]
+    return Strongest(
+        signal=signal,
+        scorer=scorer,
+        auc=found,
+        aop=accuracy_over_privacy(cas, found, exponent),
+        note=f"strongest of {len(every)}, chosen on the evaluation labels",
+    )
 
 
 def _value(measured: Measured) -> float:
     return measured.value if isinstance(measured, Estimate) else -np.inf
-
-
-def _missing(evidence: Evidence) -> NotMeasurable:
-    return NotMeasurable(evidence.why_no_references)

@@ -7,16 +7,15 @@ from collections.abc import Iterable
 from tckr.metrics.accuracy import accuracy_difference
 from tckr.metrics.estimate import Measured, NotMeasurable
 from tckr.metrics.membership import auc_difference
-from tckr.metrics.results import AuditResult, Control, Declared, Differences
-from tckr.stages.audit.config import AuditConfig
-from tckr.stages.audit.controls import SHARED_GENERATOR, controls
-from tckr.stages.audit.evidence import SURFACES, Evidence
-from tckr.stages.audit.queries import num_queries
+from tckr.metrics.results import SEE_THE_IMAGES, SHARED_GENERATOR, AuditResult, Control, CopiesResult, Declared, Differences
+from tckr.stages.audit.canaries import NO_CANARIES, CanaryBounds
+from tckr.stages.audit.config import MIN_REFERENCE_RUNS, AuditConfig
+from tckr.stages.audit.controls import POSITIVE_SCORER, controls
+from tckr.stages.audit.evidence import MODELS, Evidence
+from tckr.stages.audit.packages import packages, stated
 from tckr.stages.audit.scorers import SCORERS
 from tckr.stages.audit.surfaces import surface_result, usable_scorers
-
-MIN_REFERENCE_RUNS = 2
-"""One fixes a threshold on the other, and a spread needs two."""
+from tckr.stages.audit.views import num_queries
 
 GENERATOR_LEAKS = (
     "the shared generator carries information about the target's members, which reference Students take for a property of "
@@ -29,29 +28,48 @@ def why_not_measured(num_reference_runs: int, num_non_members: int) -> str:
     if num_non_members == 0:
         return "the target trained on the whole pool; set prepare.audit_holdout above 0 to keep records it never sees"
     if num_reference_runs < MIN_REFERENCE_RUNS:
-        return f"{num_reference_runs} reference runs; at least {MIN_REFERENCE_RUNS} are needed (prepare.num_reference_runs)"
+        return f"{num_reference_runs} reference runs; at least {MIN_REFERENCE_RUNS} are needed (audit.num_reference_runs)"
     return ""
 
 
-def judge(config: AuditConfig, evidence: Evidence) -> AuditResult:
-    """Return the whole result. Membership is judged when `evidence.pool` has signals."""
+def judge(
+    config: AuditConfig,
+    evidence: Evidence,
+    copies: CopiesResult | None = None,
+    canaries: CanaryBounds = NO_CANARIES,
+) -> AuditResult:
+    """Return the whole result. Membership is judged when `evidence.signals` has some."""
     num_reference_runs = len(evidence.members) - 1
     reason = why_not_measured(num_reference_runs, int((~evidence.members[0]).sum()))
-    assert bool(reason) != bool(evidence.pool), "signals are collected exactly when membership can be measured"
+    assert bool(reason) != bool(evidence.signals), "signals are collected exactly when membership can be measured"
     checks = [] if reason else controls(config, evidence)
     failed = _places(check for check in checks if check.decides and not check.passed)
+    alone = [name for name in evidence.measured_surfaces if not evidence.has_references(evidence.signals_of(name)[0])]
+    unseen = unseen_memorizers(evidence, checks)
     unmeasured = _places(check for check in checks if isinstance(check.found, NotMeasurable) and not check.decides)
-    if any(check.name == SHARED_GENERATOR and not check.passed for check in checks):
-        evidence = evidence.without_references("student", GENERATOR_LEAKS)
+    images_tell = any(check.name == SHARED_GENERATOR and not check.passed for check in checks)
+    if images_tell:
+        told = [surface for surface in evidence.measured_surfaces if surface in SEE_THE_IMAGES]
+        seen = [signal for surface in told for signal in evidence.signals_of(surface)]
+        evidence = evidence.without_references(seen, GENERATOR_LEAKS)
+    surfaces = {surface: surface_result(config, evidence, surface) for surface in evidence.measured_surfaces or MODELS}
+    valid = not reason and not failed
+    if valid or reason:  # canaries need no reference runs
+        surfaces = stated(surfaces, copies=copies, canaries=canaries, images_tell=images_tell)
     return AuditResult(
         measured=not reason,
         reason=reason,
-        valid=not reason and not failed,
-        verdict=f"not measured: {reason}" if reason else _verdict(failed, unmeasured),
+        valid=valid,
+        verdict=f"not measured: {reason}"
+        if reason
+        else _verdict(failed, unmeasured, missing_controls(evidence), alone, unseen),
         declared=_declared(config, evidence),
-        surfaces={surface: surface_result(config, evidence, surface) for surface in SURFACES},
-        differences=differences(config, evidence),
+        surfaces=surfaces,
+        differences=differences(config, evidence) if evidence.test else None,
         controls=checks,
+        packages=packages(surfaces) if evidence.test and not reason else [],
+        copies=copies,
+        canaries=dict(canaries),
     )
 
 
@@ -59,23 +77,50 @@ def _places(checks: Iterable[Control]) -> list[str]:
     return list(dict.fromkeys(f"{check.name} ({check.surface})" for check in checks))
 
 
-def _verdict(failed: list[str], unmeasured: list[str]) -> str:
+def missing_controls(evidence: Evidence) -> list[str]:
+    """Return the control runs that the evidence does not have, with the surfaces where only some lack it."""
+    declared = {surface: evidence.signals_of(surface)[0] for surface in evidence.measured_surfaces}
+    referenced = {surface: signal for surface, signal in declared.items() if evidence.has_references(signal)}
+    found = []
+    for control in ("null", "positive"):
+        asked = evidence.controls.get(control, {})
+        lacking = [surface for surface, signal in referenced.items() if signal not in asked]
+        if lacking:
+            found.append(f"{control} control" + (f" ({', '.join(lacking)})" if len(lacking) < len(referenced) else ""))
+    return found
+
+
+def unseen_memorizers(evidence: Evidence, checks: Iterable[Control]) -> list[str]:
+    """Return the surfaces on which a memorizer was attacked for information and not found: a leak could be missed there."""
+    declared = [evidence.signals_of(surface)[0] for surface in evidence.measured_surfaces]
+    shown = [check for check in checks if check.name == "positive" and not check.decides and not check.passed]
+    return [check.surface for check in shown if check.signal in declared and check.measure == POSITIVE_SCORER]
+
+
+def _verdict(failed: list[str], unmeasured: list[str], missing: list[str], alone: list[str], unseen: list[str]) -> str:
     verdict = f"audit invalid: {', '.join(failed)}" if failed else "audit valid"
+    if unseen:
+        verdict += f"; a memorizing Teacher does not show in {', '.join(unseen)}, where a leak could be missed"
+    if alone:
+        verdict += f"; attacked without references, so neither measured nor checked: {', '.join(alone)}"
+    if missing:
+        verdict += f"; not given, so not checked: {', '.join(missing)}"
     return verdict + (f"; not measurable with so few reference runs: {', '.join(unmeasured)}" if unmeasured else "")
 
 
 def differences(config: AuditConfig, evidence: Evidence) -> Differences:
     """Return Student minus Teacher, paired over test images and over records."""
-    teacher, student = (evidence.test[surface].classes == evidence.test_labels for surface in SURFACES)
-    auc = _auc_difference(config, evidence) if evidence.pool else None
+    teacher, student = (evidence.test[model].classes == evidence.test_labels for model in MODELS)
+    auc = _auc_difference(config, evidence) if evidence.signals else None
     return Differences(cas=accuracy_difference(student, teacher, config.confidence), auc=auc)
 
 
 def _auc_difference(config: AuditConfig, evidence: Evidence) -> Measured:
-    if any(config.scorer not in usable_scorers(evidence, surface) for surface in SURFACES):
-        return NotMeasurable(evidence.why_no_references)
+    for model in MODELS:
+        if config.scorer not in usable_scorers(evidence, model):
+            return NotMeasurable(evidence.why_alone(model))
     score = SCORERS[config.scorer].score
-    teacher, student = (score(evidence.pool[each].signals, evidence.members_of(each), 0) for each in SURFACES)
+    teacher, student = (score(evidence.signals[model], evidence.members_of(model), 0) for model in MODELS)
     return auc_difference(student, teacher, evidence.members[0], config.confidence)
 
 

@@ -1,4 +1,4 @@
-"""Read the pool's members, caption them, write captions.parquet and classes.json."""
+"""Read the records of a run, caption them, write captions.parquet and classes.json."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tckr.data.card import read_card, read_members
+from tckr.data.card import read_card, read_members, split_of
 from tckr.data.images import load_images
 from tckr.data.shards import list_shards, read_columns, write_shard, write_whole
 from tckr.engine.step import StepContext
@@ -20,7 +20,7 @@ PART_BATCHES = 16  # batches whose captions a kill may lose
 
 
 def run(config: CaptionConfig, context: StepContext) -> None:
-    """Caption the members of row `context.run`; hold-out records are never shown to the captioner."""
+    """Caption the members of `context.run`; the captions of a pipeline never come from its hold-out records."""
     data, parts = context.inputs["data"], context.scratch / "parts"
     class_names = read_card(data).class_names
     members = read_members(data, context.run)
@@ -49,7 +49,7 @@ def _caption_parts(
 ) -> None:
     """Caption `pending` (int64 [n], records) and write a part after every `PART_BATCHES` batches."""
     captioner = load_captioner(config.model, context.execution.torch_device(), revision=config.revision)
-    pool = load_images(context.inputs["data"] / "pool", context.scratch)
+    pool = load_images(context.inputs["data"] / split_of(context.run), context.scratch)
     batch_size = context.execution.inference_batch_size
     for start in range(0, len(pending), PART_BATCHES * batch_size):
         records = pending[start : start + PART_BATCHES * batch_size]

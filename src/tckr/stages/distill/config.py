@@ -33,3 +33,15 @@ class DistillConfig(StageConfig, TrainingConfig):
         lt=1,
         description="Share of the synthetic images held out to watch (or select) the epoch; no real image is used.",
     )
+
+    def memorizing(self) -> DistillConfig:
+        """Return the settings of the audit's positive control: a Student that learns its images by heart."""
+        return DistillConfig.model_validate(dict(self) | self.memorizing_changes() | {"labels": "soft"})
+
+    def attacker(self) -> DistillConfig:
+        """Return the settings of an attacker's own student: he has the released images and soft labels, but no Teacher."""
+        return DistillConfig.model_validate(dict(self) | {"labels": "soft"})
+
+    def null_control(self) -> DistillConfig:
+        """Return the settings for the audit's null control, whose few images leave none to select on."""
+        return DistillConfig.model_validate(dict(self) | {"selection": "last", "patience": None})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ class Plan:
 
     Attributes:
         captions: per class, the member captions in an order drawn from the root seed.
+        attempts: index -> how many times the image is drawn again, each time with other noise; absent = not at all.
     """
 
     num_images: int
@@ -36,13 +38,15 @@ class Plan:
     prompt_form: PromptForm
     descriptions: Mapping[str, str]
     root_seed: int
+    attempts: Mapping[int, int]
 
     def image(self, index: int) -> PlannedImage:
         """Return image `index` of the set."""
         turn, label = divmod(index, len(self.class_names))
         name, captions = self.class_names[label], self.captions[label]
         prompt = build_prompt(self.prompt_form, name, captions[turn % len(captions)], self.descriptions)
-        return PlannedImage(index=index, label=label, prompt=prompt, seed=image_seed(self.root_seed, name, index))
+        seed = image_seed(self.root_seed, name, index, self.attempts.get(index, 0))
+        return PlannedImage(index=index, label=label, prompt=prompt, seed=seed)
 
     def shards(self, shard_size: int) -> Iterator[tuple[str, range]]:
         """Yield the file name of each shard and the indices in it."""
@@ -61,13 +65,15 @@ def make_plan(
     prompt_form: PromptForm,
     descriptions: Mapping[str, str],
     root_seed: int,
+    redraw: Sequence[int],
 ) -> Plan:
     """Return the plan for a private set with these labels (int64 [N]) and captions (N).
 
-    The set has round(cardinality x N) images, but at least one per class.
+    The set has round(cardinality x N) images, but at least one per class. An index that stands k times in `redraw` gets its
+    k-th other noise.
 
     Raises:
-        UserError: a class has no caption to draw from.
+        UserError: a class has no caption to draw from, or an index of `redraw` is not in the set.
     """
     by_class: list[list[str]] = [[] for _ in class_names]
     for label, caption in zip(labels, captions, strict=True):
@@ -78,13 +84,21 @@ def make_plan(
             f"{len(empty)} classes have no member image, first {empty[0]!r}; every class needs at least one caption; "
             "add images, or raise prepare.min_images_per_class to drop small classes"
         )
+    num_images = max(len(class_names), round(cardinality * len(labels)))
+    outside = [index for index in redraw if index >= num_images]
+    if outside:
+        raise UserError(
+            f"generate.redraw names image {outside[0]}; the set has {num_images} images, 0 to {num_images - 1}; take the "
+            "indices from the audit of this set, or leave generate.redraw empty"
+        )
     return Plan(
-        num_images=max(len(class_names), round(cardinality * len(labels))),
+        num_images=num_images,
         class_names=class_names,
         captions=[_shuffled(texts, root_seed, name) for name, texts in zip(class_names, by_class, strict=True)],
         prompt_form=prompt_form,
         descriptions=descriptions,
         root_seed=root_seed,
+        attempts=Counter(redraw),
     )
 
 

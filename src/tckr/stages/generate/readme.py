@@ -1,13 +1,12 @@
-"""The data card that makes the folder a Hugging Face data set."""
+"""The data card of the folder, which `datasets` opens by its layout `data/train-*.parquet`.
+
+It names no `configs:`: with them `datasets` keys its cache by the folder's last name and these equal lines, and would give
+one run's images for every other run's.
+"""
 
 from __future__ import annotations
 
 TEMPLATE = """---
-configs:
-- config_name: default
-  data_files:
-  - split: train
-    path: data/train-*.parquet
 task_categories:
 - image-classification
 tags:

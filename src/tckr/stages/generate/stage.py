@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tckr.data.images import load_images
 from tckr.data.shards import read_columns, write_shard, write_whole
 from tckr.engine.step import StepContext
 from tckr.models.diffusion.generator import Generator, check_image_size
@@ -14,6 +15,7 @@ from tckr.stages.generate.config import GenerateConfig
 from tckr.stages.generate.draw import draw_shard
 from tckr.stages.generate.plan import Plan, make_plan
 from tckr.stages.generate.readme import data_card
+from tckr.stages.generate.replay import replayed_shards
 
 
 def run(config: GenerateConfig, context: StepContext) -> None:
@@ -43,6 +45,23 @@ def run(config: GenerateConfig, context: StepContext) -> None:
     context.log("generated", **facts)
 
 
+def replay(config: GenerateConfig, context: StepContext) -> None:
+    """Write the members themselves as the synthetic set: the positive control of the audit, a memorizer of them all."""
+    adapter = json.loads((context.inputs["adapter"] / "adapter.json").read_text(encoding="utf-8"))
+    captions = context.inputs["captions"]
+    class_names = json.loads((captions / "classes.json").read_text(encoding="utf-8"))
+    shards = replayed_shards(
+        load_images(context.inputs["data"] / "pool", context.scratch),
+        read_columns(captions, ["record", "label", "caption"]),
+        class_names,
+        prompt_form=adapter["prompt_form"],
+        descriptions=adapter["descriptions"],
+        shard_size=config.shard_size,
+    )
+    for name, columns in shards:
+        write_shard(context.out / "data" / name, columns, class_names=class_names)
+
+
 def _plan(config: GenerateConfig, context: StepContext, adapter: dict[str, Any]) -> Plan:
     captions = context.inputs["captions"]
     columns = read_columns(captions, ["label", "caption"])
@@ -54,6 +73,7 @@ def _plan(config: GenerateConfig, context: StepContext, adapter: dict[str, Any])
         prompt_form=adapter["prompt_form"],
         descriptions=adapter["descriptions"],
         root_seed=context.seed,
+        redraw=config.redraw,
     )
 
 

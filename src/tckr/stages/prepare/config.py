@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from tckr.stages.config_base import StageConfig
@@ -13,12 +15,14 @@ PILLOW_PIXEL_LIMIT = 89_478_485
 class PrepareConfig(StageConfig):
     """What to read and how to split it."""
 
+    version: ClassVar[int] = 2
+
     source: str = Field(
         "digits",
         min_length=1,
         description=(
             "`digits` (scikit-learn's handwritten digits), a folder class_name/*.png, a .parquet file or a folder of them, "
-            "or a Hugging Face data set: a name, optionally name@revision, or a local folder."
+            "or a Hugging Face data set: owner/name, optionally @revision, or a local folder."
         ),
     )
     image_column: str = Field("", description="Column of the images in a table; empty = detect.")
@@ -48,7 +52,16 @@ class PrepareConfig(StageConfig):
             "and have no audit."
         ),
     )
-    num_reference_runs: int = Field(8, ge=0, le=4096, description="Rows of the membership matrix beside the target's.")
+    num_canaries: int = Field(
+        0,
+        ge=0,
+        multiple_of=2,
+        description=(
+            "Pool records whose membership is a fair coin of their own in every run, for the one-run audit: half of them "
+            "keep their label, half get a wrong one, which costs accuracy. 0 = none; at 95 % confidence 100 can show an "
+            "epsilon of 2.5 at most, 1,000 one of 4.8."
+        ),
+    )
     min_images_per_class: int = Field(
         8, ge=4, description=("Smaller classes are left out: each needs test, validation, member and non-member images.")
     )

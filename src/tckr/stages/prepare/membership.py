@@ -1,4 +1,4 @@
-"""Draw the membership matrix before anything trains. Pure arithmetic on labels and a seed."""
+"""Draw the membership matrix before anything trains. Pure arithmetic on labels, canaries and a seed."""
 
 from __future__ import annotations
 
@@ -25,20 +25,28 @@ def members_per_class(labels: np.ndarray, audit_holdout: float) -> np.ndarray:
     return np.clip(wanted, np.minimum(1, sizes), np.maximum(sizes - 1, np.minimum(1, sizes)))
 
 
-def membership_rows(labels: np.ndarray, *, audit_holdout: float, num_rows: int, seed: int) -> Iterator[np.ndarray]:
+def membership_rows(
+    labels: np.ndarray, canaries: np.ndarray, *, audit_holdout: float, num_rows: int, seed: int
+) -> Iterator[np.ndarray]:
     """Yield the rows of M, bool [N] each: row 0 is the target run, the others are reference runs.
 
     Each row is drawn on its own, with its own seed, uniformly among the sets with `members_per_class` members per class;
-    so every run has the same training-set size, and each record is a member of a run with probability about
+    so without canaries every run has the same training-set size, and each record is a member of a run with probability about
     p = 1 - audit_holdout. Rows are NOT balanced against one another (each record in exactly p of the runs, as some
     audits do): then rows 1..R would determine row 0, and an attack could read the truth off the design. Two rows agree
     on a record with probability p^2 + (1 - p)^2, as independent draws do.
+
+    A canary (True in `canaries`, bool [N]) is a member by a fair coin of its own in every row, whatever the holdout: the
+    one-run audit needs independent coins (Steinke et al. 2023), which a fixed number of members per class does not give.
+    The other records are drawn among themselves, so what a canary's coin shows depends on nothing but that canary.
     """
-    sizes = members_per_class(labels, audit_holdout)
-    records_by_class = [np.flatnonzero(labels == label) for label in range(len(sizes))]
+    sizes = members_per_class(labels[~canaries], audit_holdout)
+    records_by_class = [np.flatnonzero((labels == label) & ~canaries) for label in range(len(sizes))]
     for row in range(num_rows):
         generator = np.random.default_rng(derive_seed(seed, "membership", row))
         members = np.zeros(len(labels), dtype=np.bool_)
         for records, size in zip(records_by_class, sizes, strict=True):
             members[generator.permutation(records)[:size]] = True
+        coins = np.random.default_rng(derive_seed(seed, "canary membership", row))
+        members[canaries] = coins.integers(2, size=int(canaries.sum())) == 1
         yield members

@@ -1,33 +1,41 @@
-"""`prepare`: read the source once, refuse or normalise, split, draw the membership matrix, write the card."""
+"""`prepare`: read the source once, refuse or normalise, split, draw canaries and the membership matrix, write the card."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from tckr.data.card import DataCard, write_card
+from tckr.data.card import CANARY_KINDS, MEMBERSHIP_ROWS, DataCard, read_members, write_card
 from tckr.data.sources.opening import open_source
 from tckr.data.sources.record import Source
 from tckr.engine.step import StepContext
 from tckr.errors import UserError
+from tckr.stages.prepare.canaries import draw_canaries
 from tckr.stages.prepare.config import PrepareConfig
-from tckr.stages.prepare.membership import members_per_class
 from tckr.stages.prepare.normalise import max_file_bytes
 from tckr.stages.prepare.screening import Screened, screen
 from tckr.stages.prepare.splitting import Splits, split_records
 from tckr.stages.prepare.staging import Staged, stage_records
-from tckr.stages.prepare.writing import REJECTED_NAME, lock_digest, write_membership, write_rejections, write_splits
+from tckr.stages.prepare.writing import (
+    REJECTED_NAME,
+    lock_digest,
+    write_canaries,
+    write_membership,
+    write_rejections,
+    write_splits,
+)
 
 EXAMPLES = 3
 
 
 def run(config: PrepareConfig, context: StepContext) -> None:
-    """Fill `context.out` with pool, validation, test, membership.npy, rejected.csv and card.json.
+    """Fill `context.out` with pool, validation, test, membership.npy, canaries.npy, rejected.csv and card.json.
 
     Raises:
-        UserError: the source cannot be read, or too few classes remain.
+        UserError: the source cannot be read, too few classes remain, or the pool is too small for the canaries.
     """
     source = open_source(
         config.source,
@@ -36,25 +44,37 @@ def run(config: PrepareConfig, context: StepContext) -> None:
         train_split=config.hub_split,
         test_split=config.test_split,
         max_file_bytes=max_file_bytes(config.max_pixels),
+        cache=context.scratch / "datasets",
     )
     staging = context.scratch / "staged"
     staged = _stage(source, staging, config, context)
     screened = screen(staged, source.class_names, config.min_images_per_class)
     write_rejections(context.out, screened.rejections)
     _require_enough(config, source, screened, context.out / REJECTED_NAME)
+    if screened.rejections:
+        listed = context.execution.folder / "artifacts" / "prepare"
+        refused = f"{len(screened.rejections)} files refused ({_refused(screened)})"
+        context.log("warning", message=f"{refused}; see {REJECTED_NAME} in {listed}")
     splits = split_records(
         screened.records,
         seed=context.seed,
         test_fraction=config.test_fraction,
         validation_fraction=config.validation_fraction,
     )
+    pool, kinds = draw_canaries(
+        splits.pool, num_canaries=config.num_canaries, num_classes=len(screened.class_names), seed=context.seed
+    )
+    splits = replace(splits, pool=pool)
     write_splits(context.out, splits, staging, screened.class_names)
-    labels = np.array([record.label for record in splits.pool], dtype=np.int64)
-    num_rows = 1 + config.num_reference_runs
-    write_membership(context.out, labels, audit_holdout=config.audit_holdout, num_rows=num_rows, seed=context.seed)
-    card = _card(config, source.name, screened, splits, labels)
+    write_canaries(context.out, kinds)
+    labels = np.array([record.label for record in pool], dtype=np.int64)
+    write_membership(
+        context.out, labels, kinds, audit_holdout=config.audit_holdout, num_rows=MEMBERSHIP_ROWS, seed=context.seed
+    )
+    card = _card(config, source.name, screened, splits, kinds, num_members=len(read_members(context.out, 0)))
     write_card(context.out, card)
     sizes = {"pool": card.num_pool, "validation": card.num_validation, "test": card.num_test, "members": card.num_members}
+    sizes["canaries"] = sum(card.canaries.values())
     context.log("prepared", **sizes, classes=len(card.class_names), rejected=card.rejected, normalised=card.normalised)
 
 
@@ -76,18 +96,23 @@ def _require_enough(config: PrepareConfig, source: Source, screened: Screened, r
         return
     sizes = sorted(screened.class_sizes.items(), key=lambda item: -item[1])[:EXAMPLES]
     largest = ", ".join(f"{name!r} ({size})" for name, size in sizes) or "none"
-    reasons = Counter(rejection.reason for rejection in screened.rejections).most_common(EXAMPLES)
-    refused = ", ".join(f"{count} x {reason}" for reason, count in reasons) or "nothing"
     example = next((f" (such as {line.file}: {line.reason} {line.detail})" for line in screened.rejections), "")
     raise UserError(
         f"{config.source} has {len(screened.class_names)} usable classes; prepare needs {config.min_classes} classes with "
         f"at least {config.min_images_per_class} usable images each. Largest classes: {largest}. "
-        f"Refused: {refused}{example}. "
+        f"Refused: {_refused(screened)}{example}. "
         f"Add images, lower prepare.min_images_per_class, or repair the files listed in {rejected}."
     )
 
 
-def _card(config: PrepareConfig, name: str, screened: Screened, splits: Splits, labels: np.ndarray) -> DataCard:
+def _refused(screened: Screened) -> str:
+    reasons = Counter(rejection.reason for rejection in screened.rejections).most_common(EXAMPLES)
+    return ", ".join(f"{count} x {reason}" for reason, count in reasons) or "nothing"
+
+
+def _card(
+    config: PrepareConfig, name: str, screened: Screened, splits: Splits, kinds: np.ndarray, *, num_members: int
+) -> DataCard:
     rejected = Counter(rejection.reason for rejection in screened.rejections)
     rules = Counter(rule for record in screened.records for rule in record.rules)
     rules["class_name"] = len(screened.renamed)
@@ -102,12 +127,12 @@ def _card(config: PrepareConfig, name: str, screened: Screened, splits: Splits, 
         num_pool=len(splits.pool),
         num_validation=len(splits.validation),
         num_test=len(splits.test),
-        num_members=int(members_per_class(labels, config.audit_holdout).sum()),
+        num_members=num_members,
         rejected=dict(sorted(rejected.items())),
         normalised={rule: count for rule, count in sorted(rules.items()) if count},
         duplicates=rejected["duplicate"],
         test_sha256=lock_digest(splits),
         audit_holdout=config.audit_holdout,
-        num_reference_runs=config.num_reference_runs,
+        canaries={kind: int((kinds == code).sum()) for kind, code in CANARY_KINDS.items()},
         sizes={"min": min(sides), "median": float(np.median(sides)), "max": max(sides)},
     )

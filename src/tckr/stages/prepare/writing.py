@@ -1,4 +1,4 @@
-"""Write the artifact of `prepare`: shards, membership matrix, rejected.csv. Every file is whole or absent."""
+"""Write the artifact of `prepare`: shards, membership matrix, canaries, rejected.csv. Every file is whole or absent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tckr.data.card import MEMBERSHIP_NAME
+from tckr.data.card import CANARIES_NAME, MEMBERSHIP_NAME
 from tckr.data.lock import record_line
 from tckr.data.rejections import Rejection
 from tckr.data.shards import write_shard, write_whole
@@ -49,16 +49,29 @@ def lock_digest(splits: Splits) -> str:
     return digest.hexdigest()
 
 
-def write_membership(out: Path, labels: np.ndarray, *, audit_holdout: float, num_rows: int, seed: int) -> None:
-    """Write membership.npy, bool [num_rows, len(labels)], one row in memory at a time."""
+def write_membership(
+    out: Path, labels: np.ndarray, kinds: np.ndarray, *, audit_holdout: float, num_rows: int, seed: int
+) -> None:
+    """Write membership.npy, bool [num_rows, len(labels)], one row in memory at a time; `kinds` as in `write_canaries`."""
 
     def fill(partial: Path) -> None:
+        rows = membership_rows(labels, kinds > 0, audit_holdout=audit_holdout, num_rows=num_rows, seed=seed)
         matrix = np.lib.format.open_memmap(partial, mode="w+", dtype=np.bool_, shape=(num_rows, len(labels)))
-        for row, members in enumerate(membership_rows(labels, audit_holdout=audit_holdout, num_rows=num_rows, seed=seed)):
+        for row, members in enumerate(rows):
             matrix[row] = members
         matrix.flush()
 
     write_whole(out / MEMBERSHIP_NAME, fill)
+
+
+def write_canaries(out: Path, kinds: np.ndarray) -> None:
+    """Write canaries.npy, int8 [num_pool]: the kind of every pool record (`tckr.data.card.CANARY_KINDS`), 0 = no canary."""
+
+    def fill(partial: Path) -> None:
+        with partial.open("wb") as file:  # a file object: numpy would add another suffix to a name
+            np.save(file, kinds, allow_pickle=False)
+
+    write_whole(out / CANARIES_NAME, fill)
 
 
 def write_rejections(out: Path, rejections: Sequence[Rejection]) -> None:

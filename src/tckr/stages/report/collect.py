@@ -14,9 +14,13 @@ from tckr.data.shards import read_columns
 from tckr.metrics.results import AuditResult
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.contents import CaptionSummary, Contents, StageRecord, Training
-from tckr.stages.report.measures import agreement_number, class_rows, headline_rows, surface_rows
-from tckr.stages.report.privacy import PRIVATE_NAME, is_public, without_folders
-from tckr.stages.report.wording import GLOSSARY, coverage_of, low_agreement_of, origin_of, verdict_of
+from tckr.stages.report.copies import copies_summary, redrawn_sentence, shareable_audit
+from tckr.stages.report.coverage import coverage_of
+from tckr.stages.report.glossary import GLOSSARY
+from tckr.stages.report.leakage import canary_rows, package_rows, surface_rows
+from tckr.stages.report.measures import agreement_number, class_rows, headline_rows
+from tckr.stages.report.privacy import PRIVATE_NAME, is_public, shareable
+from tckr.stages.report.wording import low_agreement_of, origin_of, verdict_of
 
 Folders = Mapping[str, Path]
 
@@ -34,16 +38,21 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
     num_synthetic = count_synthetic(folders["synthetic"], card)
     classes = class_rows(audit, card, agreement, num_synthetic)
     stages = [stage_record(folders[name], config) for name in ORDER]
+    redrawn = read_json(folders["synthetic"] / "manifest.json", {})["config"].get("redraw", [])
     settings = {stage.stage: stage.config for stage in stages} | {"report": config.model_dump(mode="json")}
     return Contents(
         title=config.title or card.name,
         created=max(stage.created for stage in stages),
         contains_private=config.include_private,
-        verdict=verdict_of(audit),
+        verdict=verdict_of(audit, redrawn_sentence(redrawn)),
         origin=origin_of(audit.declared, audit.measured),
         headline=headline_rows(audit),
         surfaces=surface_rows(audit),
         coverage=coverage_of(audit),
+        packages=package_rows(audit),
+        copies=copies_summary(audit, redrawn, config.include_private),
+        redrawn=redrawn_sentence(redrawn),
+        canaries=canary_rows(audit),
         classes=classes,
         data=card,
         captions=caption_summary(folders["captions"]),
@@ -57,7 +66,7 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
         libraries=read_json(folders["audit"] / "manifest.json", {}).get("libraries", {}),
         settings=settings,
         glossary=GLOSSARY,
-        audit=audit,
+        audit=audit if config.include_private else shareable_audit(audit),
     )
 
 
@@ -71,7 +80,7 @@ def shown_card(card: DataCard, config: ReportConfig) -> DataCard:
 def stage_record(folder: Path, config: ReportConfig) -> StageRecord:
     """Return what the engine's manifest says about one artifact."""
     manifest = read_json(folder / "manifest.json", {})
-    settings = manifest["config"] if config.include_private else without_folders(manifest["config"])
+    settings = manifest["config"] if config.include_private else shareable(manifest["config"])
     return StageRecord(
         **{name: manifest[name] for name in RECORDED},
         size_mb=sum(manifest["files"].values()) / 1e6,

@@ -16,8 +16,8 @@ class ReportConfig(StageConfig):
     include_private: bool = Field(
         False,
         description="Show private images, captions, prompts, the source's name and paths. Off, because then the report may "
-        "be shared: synthetic images appear only after a valid audit, which does not yet look for near-copies of private "
-        "images. Turn it on for public data or for your own eyes.",
+        "be shared: synthetic images appear only after a valid audit that found no leakage through them, without those "
+        "flagged as near-copies of private images. Turn it on for public data or for your own eyes.",
     )
     gallery_images_per_class: int = Field(
         8, ge=0, le=64, description="Images of each class in the galleries, the first by index, not selected; 0 shows none."

@@ -10,11 +10,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from tckr.data.card import DataCard
-from tckr.metrics.results import AuditResult
+from tckr.metrics.results import AuditResult, State
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "3"
 
-State = Literal["valid", "invalid", "not measured"]
+Validity = Literal["valid", "invalid", "not measured"]
 Direction = Literal["higher", "lower"]
 Change = Literal["better", "worse", "none", "unknown"]
 
@@ -61,7 +61,7 @@ class Comparison(_Part):
 class Verdict(_Part):
     """The first thing a reader sees."""
 
-    state: State
+    state: Validity
     headline: str
     sentences: list[str]
 
@@ -80,10 +80,90 @@ class ClassRow(_Part):
 
 
 class SurfaceRow(_Part):
-    """One thing that could be released, and the declared attack's AUC against it or why there is none."""
+    """One thing that could be released, and what the attacks found there.
+
+    Attributes:
+        key: as in `audit.json`, e.g. `soft_labels`.
+        asked: what the attacker looks at.
+        attack: scorer behind `auc` and `tpr`, in words; empty when nothing was measured.
+        has_references: whether that attack knew what runs without the record say; otherwise it is weak.
+        state, why: what the audit found, and the findings behind it.
+        strongest: highest AUC of all signals and scorers, by `strongest_by`, chosen after seeing the truth.
+        tpr: at a false positive rate of 1 %, in percent.
+        covers: what the number covers at this depth.
+    """
+
+    key: str
+    name: str
+    asked: str
+    attack: str
+    has_references: bool
+    state: State
+    why: str
+    auc: Number
+    strongest: Number
+    strongest_by: str
+    tpr: Number
+    epsilon: Number
+    covers: str
+
+
+class PackageRow(_Part):
+    """Things that are usually released together.
+
+    Attributes:
+        exposes: key of each surface that its holder can attack -> state of that surface.
+        also: what else to know before releasing it.
+    """
 
     name: str
-    auc: Number
+    exposes: dict[str, State]
+    state: State
+    reason: str
+    also: str
+
+
+class CanaryRow(_Part):
+    """What guessing the canaries of one kind from one surface proves about epsilon."""
+
+    surface: str
+    kind: str
+    bound: Number
+    guessed: str
+    conditions: str
+
+
+class FlaggedRow(_Part):
+    """A synthetic image that looks like a copy of a member, with its nearest records."""
+
+    synthetic: int
+    member: int
+    member_distance: Number
+    holdout: int
+    holdout_distance: Number
+
+
+class CopiesSummary(_Part):
+    """Near-copies of members among the synthetic images; which ones, and how near, only in a report that is private.
+
+    Attributes:
+        closer: share of the images that are closer to a member than to any hold-out record; a half is chance.
+        nearness: what counts as near.
+        flagged: most suspicious first; empty in a report that may be shared.
+        num_mirrored: how many would be flagged with members and hold-out exchanged.
+        command: has the flagged images drawn anew; empty without a list.
+    """
+
+    headline: str
+    excess: Number
+    closer: Number
+    near_member: Number
+    near_holdout: Number
+    nearness: str
+    flagged: list[FlaggedRow]
+    num_flagged: int
+    num_mirrored: int
+    command: str
 
 
 class CaptionSummary(_Part):
@@ -117,7 +197,11 @@ class StageRecord(_Part):
 
 
 class Contents(_Part):
-    """The whole of `report.json`."""
+    """The whole of `report.json`.
+
+    Attributes:
+        redrawn: what it means for the numbers of the images that some were drawn anew; empty when none was.
+    """
 
     schema_version: str = SCHEMA_VERSION
     title: str
@@ -128,6 +212,10 @@ class Contents(_Part):
     headline: list[Comparison]
     surfaces: list[SurfaceRow]
     coverage: list[str]
+    packages: list[PackageRow]
+    copies: CopiesSummary | None
+    redrawn: str
+    canaries: list[CanaryRow]
     classes: list[ClassRow]
     data: DataCard
     captions: CaptionSummary

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from tckr.stages.report.axes import Axis, decade_below, spanning, tick_label
+from tckr.stages.report.axes import Axis, decade_below, spanning
 from tckr.stages.report.contents import Number
+from tckr.stages.report.coverage import surface_name
 from tckr.stages.report.svg import HEIGHT, WIDTH, element, picture, plot_frame
 
 Curve = Sequence[tuple[float, float]]
@@ -53,27 +54,8 @@ def interval_strip(
     return picture(STRIP_WIDTH, tall, f"{title}; scale {low:g} to {high:g}", *base, *marks, *drawn, *labels, class_="strip")
 
 
-def surface_chart(rows: Sequence[tuple[str, Number]]) -> Markup:
-    """Return the leakage of every release surface on one AUC axis; what nobody attacked says so."""
-    measured = [value for _, number in rows for value in (number.low, number.high) if value is not None]
-    low, high = min([0.5, *measured]) - 0.02, min(1.02, max([0.7, *measured]) + 0.03)
-    row_height, top = 26, 8
-    bottom = top + row_height * len(rows)
-    axis = Axis(low=low, high=high, start=92, end=WIDTH - 14)
-    grid = [_upright(axis(tick), top, bottom, "grid") for tick in axis.ticks()]
-    ticks = [element("text", tick_label(tick), x=axis(tick), y=bottom + 15, class_="tick middle") for tick in axis.ticks()]
-    chance = _upright(axis(0.5), top, bottom)
-    named = [_surface(axis, top + row_height * (row + 0.5), name, number) for row, (name, number) in enumerate(rows)]
-    middle = (axis.start + axis.end) / 2
-    axis_name = element(
-        "text", "membership AUC, declared attack (0.5 = guessing)", x=middle, y=bottom + 32, class_="axis middle"
-    )
-    title = "Leakage by release surface: " + "; ".join(f"{name} {number.text}" for name, number in rows)
-    return picture(WIDTH, bottom + 38, title, *grid, *ticks, chance, *named, axis_name)
-
-
 def roc_chart(surface: str, curves: Mapping[str, Curve], declared: str, num_non_members: int) -> Markup:
-    """Return ROC curves with both axes logarithmic, the declared scorer bold and the diagonal of guessing dashed.
+    """Return ROC curves with both axes logarithmic, the `declared` scorer bold and the diagonal of guessing dashed.
 
     Left of 1 / (number of non-members) one false alarm is already too many: shaded, nothing can be measured there.
     """
@@ -86,8 +68,9 @@ def roc_chart(surface: str, curves: Mapping[str, Curve], declared: str, num_non_
     diagonal = frame.line([(low, low), (1.0, 1.0)], "diagonal", "guessing: TPR = FPR")
     seen = {name: [point for point in points if point[0] >= finest * (1 - 1e-9)] for name, points in curves.items()}
     thin = [frame.line(points, "thin", name) for name, points in seen.items() if name != declared and points]
-    bold = [frame.line(seen[declared], f"bold {surface}", f"{declared} (declared)")] if seen.get(declared) else []
-    title = f"ROC curves of {len(curves)} scorers against the {surface.capitalize()}, log axes"
+    colour = surface if surface in ("teacher", "student") else "other"
+    bold = [frame.line(seen[declared], f"bold {colour}", f"{declared} (headline)")] if seen.get(declared) else []
+    title = f"ROC curves of {len(curves)} scorers against {surface_name(surface)}, log axes"
     return picture(WIDTH, ROC_HEIGHT, title, shade, *frame.draw(), diagonal, *thin, *bold)
 
 
@@ -141,12 +124,3 @@ def _interval(axis: Axis, y: float, surface: str, number: Number) -> Markup:
     whisker = element("line", x1=axis(low), x2=axis(high), y1=y, y2=y, class_=f"whisker {surface}")
     dot = element("circle", cx=axis(number.value), cy=y, r=3.6, class_=f"dot {surface}")
     return element("g", element("title", f"{surface} {number.text}"), whisker, dot)
-
-
-def _surface(axis: Axis, y: float, name: str, number: Number) -> Markup:
-    label = element("text", name, x=axis.start - 10, y=y + 3.5, class_="label end")
-    if number.value is None:
-        note = element("text", number.text, x=axis(0.5) + 10, y=y + 3.5)
-        return element("g", element("title", number.reason or number.text), label, note)
-    kind = name if name in ("teacher", "student") else "other"
-    return element("g", label, _interval(axis, y, kind, number))

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,8 +15,10 @@ from PIL import Image
 
 from tckr.data.card import read_members
 from tckr.data.shards import list_shards, read_columns
+from tckr.metrics.results import AuditResult
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.contents import Contents
+from tckr.stages.report.coverage import IMAGES
 
 MAX_SIDE_PX = 96
 """Larger images are shown smaller: a report must open anywhere."""
@@ -30,6 +32,13 @@ PIXELATED_SIDE_PX = 64
 
 Rows = dict[int, list[dict[str, Any]]]
 """Rows of a shard by label."""
+
+
+class Chosen(NamedTuple):
+    """Values of a column: these, or with `invert` all others."""
+
+    values: Sequence[int] | np.ndarray
+    invert: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,31 +61,53 @@ class ClassGallery:
 
 
 def shown_galleries(folders: Mapping[str, Path], contents: Contents, config: ReportConfig) -> list[ClassGallery]:
-    """Return the galleries; none in a report that may be shared while the audit is not valid."""
-    may_show = config.include_private or contents.verdict.state == "valid"
-    return galleries(folders, contents.data.class_names, config) if may_show else []
+    """Return the galleries. In a report that may be shared: none with a reason to withhold them, no flagged near-copy."""
+    if config.include_private:
+        return galleries(folders, contents.data.class_names, config)
+    if why_withheld(contents):
+        return []
+    copies = AuditResult.read(folders["audit"]).copies  # what is shared does not say which images are flagged
+    flagged = [image.synthetic for image in copies.flagged] if copies else []
+    return galleries(folders, contents.data.class_names, config, left_out=flagged)
 
 
-def galleries(folders: Mapping[str, Path], class_names: Sequence[str], config: ReportConfig) -> list[ClassGallery]:
-    """Return the first images of each class; real ones and all words only with `config.include_private`."""
+def why_withheld(contents: Contents) -> str:
+    """Return why synthetic images do not belong in a report that may be shared, or an empty string."""
+    if contents.verdict.state != "valid":
+        return "without a valid audit they are to be treated as private"
+    leaks = [row.why for row in contents.surfaces if row.key == IMAGES and row.state == "leaks"]
+    return f"the audit found that they leak: {leaks[0]}" if leaks else ""
+
+
+def galleries(
+    folders: Mapping[str, Path], class_names: Sequence[str], config: ReportConfig, left_out: Sequence[int] = ()
+) -> list[ClassGallery]:
+    """Return the first images of each class; real ones and all words only with `config.include_private`.
+
+    `left_out` holds indices of synthetic images that are not shown.
+    """
     most = config.gallery_images_per_class
     labels = range(min(len(class_names), MAX_IMAGES // most)) if most else range(0)
-    synthetic = first_images(folders["synthetic"] / "data", labels, most, ["index", "prompt"])
+    shown = Chosen(left_out, invert=True) if left_out else None
+    synthetic = first_images(folders["synthetic"] / "data", labels, most, ["index", "prompt"], shown)
     real = _real_images(folders, labels, most) if config.include_private else {}
     return [
         ClassGallery(
             name=class_names[label],
-            synthetic=[_synthetic(row, class_names[label], config.include_private) for row in synthetic[label]],
+            synthetic=[
+                _synthetic(row, class_names[label], place, config.include_private)
+                for place, row in enumerate(synthetic[label], 1)
+            ],
             real=[_real(row, class_names[label]) for row in real.get(label, [])],
         )
         for label in labels
     ]
 
 
-def first_images(folder: Path, labels: range, most: int, columns: Sequence[str], allowed: np.ndarray | None = None) -> Rows:
+def first_images(folder: Path, labels: range, most: int, columns: Sequence[str], chosen: Chosen | None = None) -> Rows:
     """Return, per label, the first `most` rows of the shards: encoded `image` and `columns`.
 
-    `allowed` restricts to these values of the first column. Row groups without a wanted row are not read.
+    `chosen` restricts the values of the first column. Row groups without a wanted row are not read.
     """
     found: Rows = {label: [] for label in labels}
     for shard in list_shards(folder):
@@ -87,8 +118,8 @@ def first_images(folder: Path, labels: range, most: int, columns: Sequence[str],
                 keys = file.read_row_group(group, columns=["label", columns[0]])
                 open_labels = [label for label, rows in found.items() if len(rows) < most]
                 wanted = np.isin(keys.column("label"), open_labels)
-                if allowed is not None:
-                    wanted &= np.isin(keys.column(columns[0]), allowed)
+                if chosen is not None:
+                    wanted &= np.isin(keys.column(columns[0]), chosen.values, invert=chosen.invert)
                 if wanted.any():
                     table = file.read_row_group(group, columns=["image", "label", *columns])
                     _add(found, table.take(np.flatnonzero(wanted)).to_pylist(), most)
@@ -103,21 +134,26 @@ def _add(found: Rows, rows: list[dict[str, Any]], most: int) -> None:
 
 def _real_images(folders: Mapping[str, Path], labels: range, most: int) -> Rows:
     """Return member images of the pool with their captions: only members were captioned and learned."""
-    rows = first_images(folders["data"] / "pool", labels, most, ["record"], read_members(folders["data"], 0))
+    rows = first_images(folders["data"] / "pool", labels, most, ["record"], Chosen(read_members(folders["data"], 0)))
     columns = read_columns(folders["captions"], ["record", "caption"])
     captions = dict(zip(columns["record"].tolist(), columns["caption"], strict=True))
     return {label: [row | {"caption": captions.get(row["record"], "")} for row in found] for label, found in rows.items()}
 
 
-def _synthetic(row: Mapping[str, Any], class_name: str, include_private: bool) -> Picture:
-    uri, pixelated = data_uri(row["image"]["bytes"])
-    words = row["prompt"] if include_private else ""
-    return Picture(uri=uri, pixelated=pixelated, words=words, alt=f"synthetic {class_name}, number {row['index']}")
+def _synthetic(row: Mapping[str, Any], class_name: str, place: int, include_private: bool) -> Picture:
+    if include_private:
+        return picture_of(row["image"]["bytes"], f"synthetic {class_name}, index {row['index']}", row["prompt"])
+    return picture_of(row["image"]["bytes"], f"synthetic {class_name}, {place}")  # a gap in the indices would tell copies
 
 
 def _real(row: Mapping[str, Any], class_name: str) -> Picture:
-    uri, pixelated = data_uri(row["image"]["bytes"])
-    return Picture(uri=uri, pixelated=pixelated, words=row["caption"], alt=f"real {class_name}, record {row['record']}")
+    return picture_of(row["image"]["bytes"], f"real {class_name}, record {row['record']}", row["caption"])
+
+
+def picture_of(encoded: bytes, alt: str, words: str = "") -> Picture:
+    """Return an encoded image as it goes into the page."""
+    uri, pixelated = data_uri(encoded)
+    return Picture(uri=uri, pixelated=pixelated, words=words, alt=alt)
 
 
 def data_uri(encoded: bytes) -> tuple[str, bool]:

@@ -1,4 +1,4 @@
-"""From the audit's result to the rows of the report: Teacher beside Student, class by class, surface by surface."""
+"""From the audit's result to the rows of the report: Teacher beside Student, class by class."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from typing import NamedTuple
 
 from tckr.data.card import DataCard
 from tckr.metrics.estimate import Estimate, Measured
-from tckr.metrics.results import AuditResult, SurfaceResult
-from tckr.stages.report.contents import Change, ClassRow, Comparison, Direction, Number, SurfaceRow
+from tckr.metrics.results import PLAIN, AuditResult, SurfaceResult
+from tckr.stages.report.contents import Change, ClassRow, Comparison, Direction, Number
+from tckr.stages.report.coverage import scorer_name
+from tckr.stages.report.leakage import absent_reason
 from tckr.stages.report.numbers import bound_number, difference_number, fraction, measured_number, percent, plain
-from tckr.stages.report.wording import scorer_name
-
-SURFACES = ("captions", "adapter", "images", "soft labels", "teacher", "student")
-"""Everything a run could release, in the order in which it is made."""
-
-PLAIN = "global_threshold"
-"""The attack that needs no reference run."""
+from tckr.stages.report.wording import differences_of
 
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -49,48 +45,48 @@ def accuracy_row(audit: AuditResult) -> Comparison:
     """Return CAS with its paired difference; the only row that needs no attack."""
     wording = Wording("accuracy", "Accuracy on real test images", "CAS", "higher")
     row = _row(audit, wording, lambda surface: measured_number(surface.cas))
-    return _with_difference(row, audit.differences.cas).model_copy(update={"membership": False})
+    return _with_difference(row, differences_of(audit).cas).model_copy(update={"membership": False})
 
 
 def auc_row(audit: AuditResult) -> Comparison:
     """Return the AUC of the declared attack with its paired difference."""
-    scorer, absent = audit.declared.scorer, _absent(audit)
+    scorer = audit.declared.scorer
     wording = Wording("auc", "Membership attack", f"AUC of {scorer_name(scorer)}, 0.5 is guessing", "lower")
-    row = _row(audit, wording, lambda surface: measured_number(surface.auc.get(scorer), absent=absent))
-    return _with_difference(row, audit.differences.auc)
+    row = _row(
+        audit, wording, lambda surface: measured_number(surface.auc.get(scorer), absent=absent_reason(audit, surface))
+    )
+    return _with_difference(row, differences_of(audit).auc)
 
 
 def plain_auc_row(audit: AuditResult) -> Comparison:
     """Return the AUC of the attack without reference runs, which a shared generator cannot hide from."""
     wording = Wording("auc_plain", "Attack without references", f"AUC of {scorer_name(PLAIN)}, 0.5 is guessing", "lower")
-    absent = _absent(audit)
-    return _row(audit, wording, lambda surface: measured_number(surface.auc.get(PLAIN), absent=absent))
+    return _row(audit, wording, lambda surface: measured_number(surface.auc.get(PLAIN), absent=absent_reason(audit)))
 
 
 def tpr_row(audit: AuditResult, fpr: str) -> Comparison:
     """Return the declared attack's TPR at one FPR, in percent."""
-    scorer, absent = audit.declared.scorer, _absent(audit)
+    scorer = audit.declared.scorer
     wording = Wording(f"tpr_at_{fpr}", f"Members found at {FPRS[fpr]} false alarms", f"TPR at FPR {FPRS[fpr]}", "lower")
-    return _row(audit, wording, lambda surface: measured_number(surface.tpr.get(scorer, {}).get(fpr), percent, absent))
+    return _row(
+        audit,
+        wording,
+        lambda surface: measured_number(surface.tpr.get(scorer, {}).get(fpr), percent, absent_reason(audit, surface)),
+    )
 
 
 def aop_row(audit: AuditResult) -> Comparison:
     """Return AOP with the declared attack."""
-    wording, absent = Wording("aop", "Accuracy over privacy", "AOP", "higher"), _absent(audit)
-    return _row(audit, wording, lambda surface: measured_number(surface.aop, absent=absent))
+    wording = Wording("aop", "Accuracy over privacy", "AOP", "higher")
+    return _row(audit, wording, lambda surface: measured_number(surface.aop, absent=absent_reason(audit)))
 
 
 def epsilon_row(audit: AuditResult) -> Comparison:
     """Return the lower bound on epsilon with its conditions."""
-    declared, absent = audit.declared, _absent(audit)
+    declared = audit.declared
     conditions = f"{100 * declared.confidence:g} % confidence, delta {plain(declared.delta)}"
     wording = Wording("epsilon", "Epsilon lower bound", conditions, "lower")
-    return _row(audit, wording, lambda surface: bound_number(surface.epsilon_lower_bound, absent))
-
-
-def surface_rows(audit: AuditResult) -> list[SurfaceRow]:
-    """Return the declared attack's AUC for everything that could be released, attacked or not."""
-    return [SurfaceRow(name=name, auc=_surface_auc(audit, audit.surfaces.get(name))) for name in SURFACES]
+    return _row(audit, wording, lambda surface: bound_number(surface.epsilon_lower_bound, absent_reason(audit, surface)))
 
 
 def class_rows(
@@ -124,8 +120,8 @@ def _class_row(audit: AuditResult, name: str, *, num_test: int, num_synthetic: i
         num_test=num_test,
         teacher_accuracy=measured_number(teacher.per_class.get(name)),
         student_accuracy=measured_number(student.per_class.get(name)),
-        teacher_auc=measured_number(teacher.auc_by_class.get(name), absent=_absent(audit)),
-        student_auc=measured_number(student.auc_by_class.get(name), absent=_absent(audit)),
+        teacher_auc=measured_number(teacher.auc_by_class.get(name), absent=absent_reason(audit, teacher)),
+        student_auc=measured_number(student.auc_by_class.get(name), absent=absent_reason(audit, student)),
         agreement=agreement,
         num_synthetic=num_synthetic,
     )
@@ -148,18 +144,3 @@ def _change(row: Comparison, difference: Measured | None) -> Change:
     if difference.covers(0.0):
         return "none"
     return "better" if (difference.value > 0) == (row.better == "higher") else "worse"
-
-
-def _surface_auc(audit: AuditResult, surface: SurfaceResult | None) -> Number:
-    if surface is None:
-        return Number(text="not attacked", reason="no attack on this surface was run")
-    auc = surface.auc.get(audit.declared.scorer)
-    return measured_number(auc) if auc else Number(text="not attacked this way", reason=_absent(audit))
-
-
-def _absent(audit: AuditResult) -> str:
-    if not audit.measured:
-        return "membership was not measured"
-    if audit.generator_leaks:
-        return "the shared generator knows the target's members; the Student needs depth full"
-    return f"no reference runs for this model at depth {audit.declared.depth}"

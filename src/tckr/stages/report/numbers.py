@@ -33,6 +33,11 @@ def signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
 
 
+def signed_percent(value: float) -> str:
+    """Return a difference of shares as percent with its sign."""
+    return f"{100 * value:+.2f} %".replace("-", "\N{MINUS SIGN}")
+
+
 def measured_number(measured: Measured | None, form: Form = fraction, absent: str = "not measured") -> Number:
     """Return the number of a measurement; without one, its reason or `absent`."""
     if measured is None:
@@ -49,12 +54,17 @@ def measured_number(measured: Measured | None, form: Form = fraction, absent: st
     )
 
 
+def at_least(value: float) -> str:
+    """Return a lower bound, `\u2265 0.90`."""
+    return f"\N{GREATER-THAN OR EQUAL TO} {value:.2f}"
+
+
 def bound_number(bound: EpsilonBound | None, absent: str = "not measured") -> Number:
     """Return a one-sided bound as a number without an upper end."""
     if bound is None:
         return Number(text="\N{EN DASH}", reason=absent)
     return Number(
-        text=f"\N{GREATER-THAN OR EQUAL TO} {bound.value:.2f}",
+        text=at_least(bound.value),
         value=bound.value,
         low=bound.value,
         n=bound.num_members + bound.num_non_members,

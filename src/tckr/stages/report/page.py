@@ -14,18 +14,23 @@ from markupsafe import Markup
 from tckr.data.rejections import REASONS, RULES
 from tckr.metrics.results import SurfaceResult
 from tckr.stages.report.axes import round_above
+from tckr.stages.report.checks import control_groups, purposes, result_of
 from tckr.stages.report.contents import Comparison, Contents, Number, Training
-from tckr.stages.report.figures import Series, bar, history_chart, interval_strip, roc_chart, smoothed, surface_chart
-from tckr.stages.report.gallery import ClassGallery
+from tckr.stages.report.copies import MAX_PICTURES, MAX_ROWS
+from tckr.stages.report.coverage import SURFACES, scorer_name, signal_name, surface_name
+from tckr.stages.report.figures import Series, bar, history_chart, interval_strip, roc_chart, smoothed
+from tckr.stages.report.flagged import Likeness
+from tckr.stages.report.gallery import ClassGallery, why_withheld
+from tckr.stages.report.leakage import strongest_name
 from tckr.stages.report.measures import FPRS
 from tckr.stages.report.numbers import difference_number, duration, fraction, measured_number, megabytes, percent, plain
-from tckr.stages.report.wording import scorer_name
+from tckr.stages.report.waterfall import state_class, state_mark, waterfall_chart
 
 PREVIEW_CLASSES = 30
 """Longer per-class tables are folded."""
 
 
-def render(contents: Contents, galleries: Sequence[ClassGallery]) -> str:
+def render(contents: Contents, galleries: Sequence[ClassGallery], likenesses: Sequence[Likeness] = ()) -> str:
     """Return the report as HTML text."""
     return (
         _environment()
@@ -34,6 +39,12 @@ def render(contents: Contents, galleries: Sequence[ClassGallery]) -> str:
             report=contents,
             audit=contents.audit,
             galleries=galleries,
+            withheld=why_withheld(contents),
+            likenesses=likenesses,
+            max_pictures=MAX_PICTURES,
+            max_rows=MAX_ROWS,
+            control_groups=control_groups(contents.audit),
+            purposes=purposes(contents.audit.controls),
             css=Markup(_css()),
             charts=charts(contents),
             total_seconds=sum(stage.seconds for stage in contents.stages),
@@ -41,6 +52,7 @@ def render(contents: Contents, galleries: Sequence[ClassGallery]) -> str:
             rules=RULES,
             fprs=FPRS,
             preview_classes=PREVIEW_CLASSES,
+            surfaces={name: surface_name(name) for name in SURFACES},
         )
     )
 
@@ -49,14 +61,16 @@ def charts(contents: Contents) -> dict[str, Markup]:
     """Return the charts for which there is data, by name."""
     audit = contents.audit
     drawn = {
-        "surfaces": surface_chart([(row.name, row.auc) for row in contents.surfaces]),
+        "waterfall": waterfall_chart(contents.surfaces),
         "adapter_loss": _loss_chart("Adapter: denoising loss", contents.adaptation, "step", "other"),
     }
     for name, training in (("teacher", contents.teacher), ("student", contents.student)):
         title = name.capitalize()
         drawn[f"{name}_loss"] = _loss_chart(f"{title}: training loss", training.history, "epoch", name)
-        drawn[f"{name}_accuracy"] = _accuracy_chart(f"{title}: validation accuracy", training, name)
-        drawn[f"{name}_roc"] = _roc(name, audit.surfaces[name], audit.declared.scorer, audit.declared.num_non_members)
+        watched = "validation accuracy" if name == "teacher" else "agreement on held-out synthetic images"
+        drawn[f"{name}_accuracy"] = _accuracy_chart(title, watched, training, name)
+    for name, surface in audit.surfaces.items():
+        drawn[f"{name}_roc"] = _roc(name, surface, audit.declared.num_non_members)
     return {name: chart for name, chart in drawn.items() if chart}
 
 
@@ -85,9 +99,9 @@ def class_strip(teacher: Number, student: Number) -> Markup:
     return interval_strip([("teacher", teacher), ("student", student)], 0.0, 1.0, 0.5)
 
 
-def _roc(name: str, surface: SurfaceResult, declared: str, num_non_members: int) -> Markup:
+def _roc(name: str, surface: SurfaceResult, num_non_members: int) -> Markup:
     curves = {scorer_name(scorer): points for scorer, points in surface.roc.items()}
-    return roc_chart(name, curves, scorer_name(declared), num_non_members) if curves else Markup("")
+    return roc_chart(name, curves, scorer_name(surface.attack), num_non_members) if curves else Markup("")
 
 
 def _loss_chart(title: str, history: Sequence[dict[str, Any]], unit: str, class_: str) -> Markup:
@@ -100,17 +114,21 @@ def _loss_chart(title: str, history: Sequence[dict[str, Any]], unit: str, class_
     return history_chart(title, [*noisy, Series(name="loss", points=mean, class_=f"bold {class_}")], (unit, "loss"))
 
 
-def _accuracy_chart(title: str, training: Training, class_: str) -> Markup:
+def _accuracy_chart(title: str, watched: str, training: Training, class_: str) -> Markup:
     points = _points(training.history, "epoch", "validation_accuracy")
     if not points:
         return Markup("")
-    series = [Series(name="validation accuracy", points=points, class_=f"bold {class_}")]
-    best = training.metrics.get("best_epoch")
-    return history_chart(title, series, ("epoch", "accuracy"), marked_x=best, top=1.0)
+    series = [Series(name=watched, points=points, class_=f"bold {class_}")]
+    kept = training.metrics.get("best_epoch")
+    marked_x = None if kept is None else kept + 1  # epochs are stored from 0 and shown from 1
+    return history_chart(f"{title}: {watched}", series, ("epoch", "accuracy"), marked_x=marked_x, top=1.0)
 
 
 def _points(history: Sequence[dict[str, Any]], x: str, y: str) -> list[tuple[float, float]]:
-    return [(float(entry[x]), float(entry[y])) for entry in history if entry.get(x) is not None and entry.get(y) is not None]
+    """Return the points of a history; its steps count from 1, its epochs from 0 and are shown from 1."""
+    first = 1 if x == "epoch" else 0
+    known = (entry for entry in history if entry.get(x) is not None and entry.get(y) is not None)
+    return [(float(entry[x] + first), float(entry[y])) for entry in known]
 
 
 def _plain_percent(value: float) -> str:
@@ -135,10 +153,15 @@ def _environment() -> Environment:
         "megabytes": megabytes,
         "plain": plain,
         "scorer": scorer_name,
+        "signal": signal_name,
+        "surface": surface_name,
+        "state_mark": state_mark,
+        "state_class": state_class,
+        "result": result_of,
         "strip": strip,
         "bar": bar,
     }
-    environment.globals |= {"class_strip": class_strip}
+    environment.globals |= {"class_strip": class_strip, "strongest_name": strongest_name}
     return environment
 
 

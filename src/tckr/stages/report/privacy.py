@@ -1,4 +1,4 @@
-"""What must not be in a report that may be shared: folders of the owner's machine, which name people and projects."""
+"""What must not be in a report that may be shared: folders, which name people and projects, and which images were copies."""
 
 from __future__ import annotations
 
@@ -14,6 +14,17 @@ PRIVATE_NAME = "private image set"
 
 FOLDER = re.compile(r"^(/|~|\.|[A-Za-z]:[\\/]|\\\\)|[/\\].*[/\\]")
 """Absolute, relative to home or here, or more than one separator: `owner/name` of a hub is none."""
+
+
+REDRAW = "redraw"
+"""Setting of `generate` that lists images flagged as copies of members."""
+
+
+def shareable(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a stage without folders and without the list of redrawn images, of which the length stays."""
+    shown: dict[str, Any] = without_folders(settings)
+    redrawn = shown.get(REDRAW)
+    return shown | {REDRAW: f"{len(redrawn):,} in all, not shown"} if redrawn else shown
 
 
 def without_folders(value: Any) -> Any:

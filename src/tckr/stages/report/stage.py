@@ -6,6 +6,7 @@ from tckr.data.shards import write_whole
 from tckr.engine.step import StepContext
 from tckr.stages.report.collect import collect
 from tckr.stages.report.config import ReportConfig
+from tckr.stages.report.flagged import shown_likenesses
 from tckr.stages.report.gallery import shown_galleries
 from tckr.stages.report.page import render
 
@@ -13,7 +14,8 @@ from tckr.stages.report.page import render
 def run(config: ReportConfig, context: StepContext) -> None:
     """Write the report twice: for people and, with the same numbers, for programs."""
     contents = collect(context.inputs, config)
-    page = render(contents, shown_galleries(context.inputs, contents, config))
+    likenesses = shown_likenesses(context.inputs, contents, config)
+    page = render(contents, shown_galleries(context.inputs, contents, config), likenesses)
     data = contents.model_dump_json(indent=1) + "\n"
     write_whole(context.out / "report.html", lambda partial: partial.write_text(page, encoding="utf-8"))
     write_whole(context.out / "report.json", lambda partial: partial.write_text(data, encoding="utf-8"))

@@ -21,10 +21,13 @@ def element(name: str, *children: str | Markup, **attributes: object) -> Markup:
     return Markup(f"<{name}{written}>{inside}</{name}>")
 
 
-def picture(width: float, height: float, title: str, *children: Markup, class_: str = "chart") -> Markup:
-    """Return an `<svg>` that scales to its place and has an accessible name."""
+def picture(
+    width: float, height: float, title: str, *children: Markup, class_: str = "chart", description: str = ""
+) -> Markup:
+    """Return an `<svg>` that scales to its place and has an accessible name and, where one says more, a description."""
     box = f"0 0 {width:g} {height:g}"
-    return element("svg", element("title", title), *children, class_=class_, viewBox=box, role="img", aria_label=title)
+    words = [element("title", title), *([element("desc", description)] if description else [])]
+    return element("svg", *words, *children, class_=class_, viewBox=box, role="img", aria_label=title)
 
 
 def path(points: list[tuple[float, float]]) -> str:

@@ -1,103 +1,52 @@
-"""The sentences of the report: what a verdict means, what the numbers cover, what each measure does not say."""
+"""The sentences of the report: what a verdict means and where its numbers come from."""
 
 from __future__ import annotations
 
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
-from tckr.metrics.results import AuditResult, Declared
-from tckr.stages.report.contents import ClassRow, State, Verdict
-from tckr.stages.report.numbers import NO_DIFFERENCE, fraction, signed
+from tckr.metrics.results import PLAIN, AuditResult, Declared, Differences, SurfaceResult
+from tckr.stages.report.contents import ClassRow, SurfaceRow, Validity, Verdict
+from tckr.stages.report.copies import copies_headline
+from tckr.stages.report.coverage import scorer_name, surface_name, with_names
+from tckr.stages.report.leakage import canary_rows, surface_rows
+from tckr.stages.report.numbers import NO_DIFFERENCE, fraction, measured_number, signed, signed_percent
 
-ATTACKS = {"lira": "LiRA", "rmia": "RMIA", "bavaria": "BaVarIA"}
-
-COVERAGE = {
-    "teacher": [
-        "Covered: the Teacher. Each reference run retrained the Teacher with another draw of members, so the "
-        "Teacher's number is a full attack.",
-        "Weakly covered: the Student. There are no reference Students at this depth, so only a global threshold "
-        "attacks it; its numbers are a lower bound from a weak attacker. Depth distill attacks it fully.",
-        "Not covered: captions, adapter, synthetic images and soft labels. Nobody attacked them here.",
-    ],
-    "distill": [
-        "Covered: Teacher and Student. Each reference run retrained the Teacher, relabelled the synthetic images and "
-        "retrained the Student, with another draw of members.",
-        "Shared, therefore not covered: the generator. All runs use the same captions, adapter and synthetic images. "
-        "What the generator learned about a member and passes on through the images does not show in the attacks with "
-        "references, nor in AOP: references with the same images take it for a property of the record. The attack without "
-        "references does not take it away, but is weak.",
-        "Not covered: releasing captions, adapter, synthetic images or soft labels themselves. Nobody attacked them here.",
-    ],
-}
-
-GLOSSARY = {
-    "CAS": (
-        "Classification accuracy score: accuracy of a classifier on the locked real test split. For the Student, "
-        "which trained on synthetic images alone, it says how much of the task those images carry. It does not say "
-        "that the images look right, nor how the classifier behaves on other data."
-    ),
-    "Membership AUC": (
-        "Probability that the attack ranks a random training record above a random record that the model never saw; "
-        "0.5 is guessing, 1 is certainty. It is an average over records: it does not say that the most exposed person "
-        "is safe."
-    ),
-    "TPR at low FPR": (
-        "Share of the training records that the attack names when it may be wrong about so few of the others (0.1 to "
-        "10 %). It shows the few records that stand out; it does not say which ones, and with few non-members it "
-        "cannot be measured at all."
-    ),
-    "AOP": (
-        "Accuracy over privacy: CAS / (2 max(AUC, 0.5))^lambda with the declared attack. It ranks models that pay "
-        "accuracy for privacy; it is not a probability, and it does not mean that a high value is private."
-    ),
-    "Epsilon lower bound": (
-        "At the stated confidence and delta, no (epsilon, delta) guarantee below this value can hold for the model. "
-        "It is a floor found by one attack: 0 does not prove differential privacy, and nothing here is a guarantee."
-    ),
-    "ECE": (
-        "Expected calibration error: mean gap between stated confidence and accuracy. It does not say that any one "
-        "prediction is right."
-    ),
-    "Declared attack": (
-        "The scorer fixed before anything was trained; its AUC goes into AOP. It is not the strongest found "
-        "afterwards, which is printed apart because choosing it on the same records favours the attacker."
-    ),
-    "Reference run": (
-        "The same pipeline with another random draw of training records. It shows the attack what members and "
-        "non-members look like; it is not a copy of the target's training set."
-    ),
-}
+MAX_FAILED = 5
+"""Failed controls told at the top of the page; all of them stand in the audit's chapter."""
 
 
-def scorer_name(scorer: str) -> str:
-    """Return a scorer's identifier as a reader knows it: `lira_online_fixed_variance` as `LiRA online, fixed variance`."""
-    first, *rest = scorer.removesuffix("_fixed_variance").split("_")
-    suffix = ", fixed variance" if scorer.endswith("_fixed_variance") else ""
-    return " ".join([ATTACKS.get(first, first), *rest]) + suffix
-
-
-def state_of(audit: AuditResult) -> State:
+def validity_of(audit: AuditResult) -> Validity:
     """Return which of the three cases an audit is."""
     if not audit.measured:
         return "not measured"
     return "valid" if audit.valid else "invalid"
 
 
-def verdict_of(audit: AuditResult) -> Verdict:
-    """Return the verdict in plain words. A failed control comes before every number."""
-    state = state_of(audit)
+def verdict_of(audit: AuditResult, redrawn: str = "") -> Verdict:
+    """Return the verdict in plain words. A failed control comes before every number.
+
+    Args:
+        audit: its result.
+        redrawn: what redrawn images do to the numbers, empty where none was redrawn.
+    """
+    state = validity_of(audit)
+    judged, *rest = audit.verdict.split("; ")
+    unchecked = [_stop(_capital(with_names(text))) for text in rest]
     if state == "invalid":
-        return Verdict(state=state, headline=_capital(audit.verdict), sentences=_invalid_sentences(audit))
+        return Verdict(
+            state=state, headline=_capital(with_names(judged)), sentences=[*_invalid_sentences(audit), *unchecked]
+        )
     if state == "not measured":
         reason = audit.reason or "the audit gave no reason"
         sentences = [
             _accuracy_sentence(audit),
             f"Privacy was not measured: {_stop(reason)} Nothing here says that it is good.",
+            *_canary_sentences(audit),
         ]
         return Verdict(state=state, headline="Accuracy measured, privacy not measured", sentences=sentences)
-    unchecked = [_stop(_capital(text)) for text in audit.verdict.split("; ")[1:]]
     headline = _capital(f"{_leakage_phrase(audit)}, {_accuracy_phrase(audit)}")
-    return Verdict(
-        state=state, headline=headline, sentences=[_accuracy_sentence(audit), *_leakage_sentences(audit), *unchecked]
-    )
+    leakage = [*_leakage_sentences(audit), *_surface_sentences(surface_rows(audit)), *_canary_sentences(audit)]
+    images = [*_copies_sentences(audit), *([f"Redrawn: {redrawn}"] if redrawn else [])]
+    return Verdict(state=state, headline=headline, sentences=[_accuracy_sentence(audit), *leakage, *images, *unchecked])
 
 
 def origin_of(declared: Declared, measured: bool) -> str:
@@ -118,37 +67,35 @@ def low_agreement_of(classes: list[ClassRow]) -> list[str]:
     return [row.name for row in classes if row.agreement.value is not None and row.agreement.value < 0.5]
 
 
-def coverage_of(audit: AuditResult) -> list[str]:
-    """Return what the privacy numbers cover and what they do not."""
-    if not audit.measured:
-        return ["Nothing: membership was not measured, so no release surface has a privacy number."]
-    depth = audit.declared.depth
-    return COVERAGE.get(
-        depth, [f"Depth {depth}: every step that depends on the members was repeated for each reference run."]
-    )
-
-
 def _invalid_sentences(audit: AuditResult) -> list[str]:
     failed = [control for control in audit.controls if control.decides and not control.passed]
     found = [
-        f"Control {control.name} ({control.surface}), expected: {_stop(control.expected, ';')} found: {control.found}."
-        for control in failed
+        f"Control {control.name} ({surface_name(control.surface)}, {scorer_name(control.measure)}), expected: "
+        f"{_stop(control.expected, ';')} found: {control.found}."
+        for control in failed[:MAX_FAILED]
     ]
+    rest = [f"{len(failed) - MAX_FAILED} more failed, listed below."] if len(failed) > MAX_FAILED else []
     return [
         "The audit failed its own check, so its numbers mean nothing. They are greyed out below; do not quote them.",
         *found,
+        *rest,
     ]
 
 
+def differences_of(audit: AuditResult) -> Differences:
+    """Return Student minus Teacher; audits of given tables have none."""
+    return audit.differences or Differences(cas=NotMeasurable("no Teacher and Student in the given tables"))
+
+
 def _accuracy_phrase(audit: AuditResult) -> str:
-    difference = audit.differences.cas
+    difference = differences_of(audit).cas
     if not isinstance(difference, Estimate) or difference.covers(0.0):
         return "no measurable difference in accuracy"
     return f"{'lower' if difference.value < 0 else 'higher'} accuracy"
 
 
 def _leakage_phrase(audit: AuditResult) -> str:
-    difference = audit.differences.auc
+    difference = differences_of(audit).auc
     if not isinstance(difference, Estimate):
         return "membership leakage not compared"
     if difference.covers(0.0):
@@ -163,7 +110,7 @@ def _channel(audit: AuditResult) -> str:
 
 def _accuracy_sentence(audit: AuditResult) -> str:
     teacher, student = audit.surfaces["teacher"], audit.surfaces["student"]
-    difference = _in_words(audit.differences.cas, "lower", "higher")
+    difference = _in_words(differences_of(audit).cas, "lower", "higher")
     return (
         f"Accuracy: the Student, which never saw a private image, reaches {_value(student.cas)}, the Teacher "
         f"{_value(teacher.cas)}: {difference}."
@@ -184,35 +131,77 @@ def _leakage_sentences(audit: AuditResult) -> list[str]:
             f"Privacy: {scorer_name(scorer)} finds the Teacher's training records with AUC {_value(teacher)}; "
             f"the Student was not attacked this way at depth {audit.declared.depth}."
         ]
-    difference = _in_words(audit.differences.auc, "less", "more")
+    difference = _in_words(differences_of(audit).auc, "less", "more")
     sentences = [
         f"Privacy: {scorer_name(scorer)}, the attack declared in advance, finds training records of the Teacher with AUC "
         f"{_value(teacher)} and of the Student with {_value(student)}: {difference}. 0.5 is guessing."
     ]
-    return sentences + _shared(audit) + _limit(student)
+    return sentences + _shared(audit) + _limit(audit.surfaces["student"])
 
 
 def _shared(audit: AuditResult) -> list[str]:
     if not audit.declared.generator_shared:
         return []
-    plain = audit.surfaces["student"].auc.get("global_threshold")
+    plain = audit.surfaces["student"].auc.get(PLAIN)
     return [
         "The Student's number counts leakage through the soft labels only, for the reference runs share the generator. "
         f"Without references, a global threshold finds the Student's training records with AUC {plain}."
     ]
 
 
-def _limit(auc: Measured) -> list[str]:
-    if not isinstance(auc, Estimate):
-        return []
-    if auc.covers(0.5):
+def _limit(student: SurfaceResult) -> list[str]:
+    if student.state == "leaks":
+        return [f"The Student still leaks: {_stop(student.why)}"]
+    if student.state == "no measurable leakage":
         return [
-            "The Student's interval contains 0.5: this attack cannot tell its members from others. A stronger one might; "
-            "this is a measurement, not a proof."
+            f"No leakage of the Student was measured ({student.why}): this attack cannot tell its members from others. A "
+            "stronger one might; this is a measurement, not a proof."
         ]
-    if auc.low > 0.5:
-        return ["The Student still leaks: its interval lies above 0.5."]
     return []
+
+
+def _surface_sentences(rows: list[SurfaceRow]) -> list[str]:
+    """Return what was found on which surfaces, so that nobody reads two numbers and forgets four surfaces."""
+    states = ("leaks", "no measurable leakage", "not measured")
+    leaking, silent, unmeasured = ([row.name for row in rows if row.state == state] for state in states)
+    sentences = (
+        [f"Of everything that could be released, {_listed(leaking)} measurably {_verb(leaking)} membership."]
+        if leaking
+        else []
+    )
+    if silent:
+        sentences.append(f"No leakage was measured on {_listed(silent)}: a measurement, no guarantee.")
+    if unmeasured:
+        sentences.append(f"Not measured: {_listed(unmeasured)}; that nothing was found there says nothing.")
+    return sentences
+
+
+def _canary_sentences(audit: AuditResult) -> list[str]:
+    """Return the largest bound that canaries prove, if they prove one."""
+    largest = max(canary_rows(audit), key=lambda row: row.bound.value or 0, default=None)
+    if largest is None or not largest.bound.value:
+        return []
+    return [
+        f"Canaries: no epsilon below {largest.bound.value:.2f} can hold ({largest.surface}, {largest.kind} canaries; "
+        "the largest bound of several, chosen after the fact)."
+    ]
+
+
+def _copies_sentences(audit: AuditResult) -> list[str]:
+    if audit.copies is None:
+        return []
+    headline, excess = copies_headline(audit.copies), audit.copies.excess
+    interval = f", {measured_number(excess, signed_percent).text}" if isinstance(excess, Estimate) else ""
+    return [f"Copies: {headline[:1].lower() + headline[1:]}{interval}."]
+
+
+def _listed(names: list[str]) -> str:
+    """Return `a`, `a and b`, `a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _verb(names: list[str]) -> str:
+    return "leak" if len(names) > 1 or names[0].endswith("s") else "leaks"
 
 
 def _in_words(difference: Measured | None, less: str, more: str) -> str:

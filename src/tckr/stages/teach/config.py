@@ -1,16 +1,11 @@
-"""Settings of `teach`, and the two controls of the audit that are made from them. Imports no torch."""
+"""Settings of `teach`, and those of the audit's two control models. Imports no torch."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
-
-from pydantic import Field
+from typing import ClassVar
 
 from tckr.stages.config_base import StageConfig
-from tckr.training.config import AugmentConfig, TrainingConfig
-
-MEMORIZING_EPOCHS = 100
-"""Enough for the embedded classifier to fit every member to the last digit; about 30 s of one thread for 650 images."""
+from tckr.training.config import TrainingConfig
 
 
 class TeachConfig(StageConfig, TrainingConfig):
@@ -20,22 +15,8 @@ class TeachConfig(StageConfig, TrainingConfig):
 
     def memorizing(self) -> TeachConfig:
         """Return the audit's positive control: the same model without anything that hinders learning records by heart."""
-        changes = {
-            "epochs": max(MEMORIZING_EPOCHS, 2 * self.epochs),
-            "weight_decay": 0.0,
-            "label_smoothing": 0.0,
-            "augment": AugmentConfig.none(),
-            "selection": "last",
-            "patience": None,
-        }
-        return TeachConfig.model_validate(dict(self) | changes)
+        return TeachConfig.model_validate(dict(self) | self.memorizing_changes())
 
-    def null_control(self) -> NullTeachConfig:
-        """Return the audit's null control: the same training on records that are members of no run."""
-        return NullTeachConfig.model_validate(dict(self) | {"selection": "last", "patience": None})
-
-
-class NullTeachConfig(TeachConfig):
-    """Settings of the null control, which no user can choose: a Teacher must have learned its run's members."""
-
-    train_on: Literal["validation"] = Field("validation", description="Records to learn; none is left to select on.")
+    def null_control(self) -> TeachConfig:
+        """Return the settings of the audit's null control: it learns the validation split, so none is left to select on."""
+        return TeachConfig.model_validate(dict(self) | {"selection": "last", "patience": None})

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tckr.data.card import read_members
+from tckr.data.card import VALIDATION_RUN, read_members, split_of
 from tckr.data.images import ImageSet, load_images
 from tckr.errors import UserError
-from tckr.stages.teach.config import NullTeachConfig, TeachConfig
+from tckr.stages.teach.config import TeachConfig
 from tckr.training.batches import TrainingData
 
 
@@ -19,14 +19,12 @@ def read_records(data: Path, cache: Path, config: TeachConfig, run: int) -> tupl
     Args:
         data: a `prepare` artifact.
         cache: folder for decoded images.
-        config: its type and `selection` decide.
-        run: row of the membership matrix.
+        config: `selection` and `patience` decide whether some are needed.
+        run: row of the membership matrix; the null control learns the validation split and selects on nothing.
     """
-    if isinstance(config, NullTeachConfig):
-        return labelled(load_images(data / "validation", cache)), None
-    pool = load_images(data / "pool", cache)
-    members = labelled(pool, pool.rows_of(read_members(data, run)))
-    if any((data / "validation").glob("*.parquet")):
+    images = load_images(data / split_of(run), cache)
+    members = labelled(images, images.rows_of(read_members(data, run)))
+    if run != VALIDATION_RUN and any((data / "validation").glob("*.parquet")):
         validation = labelled(load_images(data / "validation", cache))
         if len(validation):
             return members, validation

@@ -1,0 +1,144 @@
+"""`tckr audit --scores`: audit a table of scores and membership that came from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from tckr.config import load_settings, run_name
+from tckr.data.shards import write_whole
+from tckr.engine.store import MANIFEST
+from tckr.errors import UserError
+from tckr.metrics.estimate import Estimate, Measured
+from tckr.metrics.results import AuditResult, SurfaceResult
+from tckr.stages.audit.config import AuditConfig
+from tckr.stages.audit.evidence import Evidence
+from tckr.stages.audit.given import as_judged, judge_given, read_given
+from tckr.stages.audit.tables import write_scores
+
+SETTINGS = ("audit.scorer", "audit.confidence", "audit.delta")
+TABLE_NAME = "scores.parquet"
+NOTES = (
+    "mean of runs: AUC with every run in turn as the target; epsilon bound: at least this; strongest: of all attacks, "
+    "chosen after the fact on the very records it is measured on."
+)
+SIDE_BY_SIDE = 3
+"""Surfaces in one printed table; more do not fit into 80 columns."""
+
+
+def audit_table(file: Path, overrides: Sequence[str], output: Path | None) -> AuditResult:
+    """Judge the table in `file`, write audit.json and the table with the attack's scores to `output`, print the findings.
+
+    Raises:
+        UserError: a table that cannot be audited, a setting that says nothing about a table, or a folder with other results.
+    """
+    config = _config(overrides)
+    folder = output or Path("runs") / f"audit-{run_name(file.stem)}"
+    evidence, depth = read_given(file)
+    _refuse_other(folder, file, evidence)
+    result = judge_given(config, evidence, depth)
+    write_scores(folder / TABLE_NAME, as_judged(config, depth), evidence, depth=depth)
+    text = result.model_dump_json(indent=1) + "\n"
+    write_whole(folder / "audit.json", lambda path: path.write_text(text, encoding="utf-8"))
+    _print(result, folder, Console(highlight=False))
+    return result
+
+
+def _config(overrides: Sequence[str]) -> AuditConfig:
+    for text in overrides:
+        if text.partition("=")[0] not in SETTINGS:
+            raise UserError(f"found {text!r} with --scores; expected {', '.join(f'{name}=...' for name in SETTINGS)}")
+    return load_settings(overrides=overrides).audit
+
+
+def _refuse_other(folder: Path, file: Path, evidence: Evidence) -> None:
+    """Raise when writing to `folder` would change an artifact, the table itself or the results of another table."""
+    table = folder / TABLE_NAME
+    if folder.is_file():
+        raise UserError(f"{folder} is a file; expected a folder for the results; give another --output")
+    if (folder / "config.yaml").exists():
+        raise UserError(f"{folder} is the folder of a run; give another --output")
+    if (folder / MANIFEST).exists() or (table.exists() and table.samefile(file)):
+        raise UserError(f"{folder} holds the table itself, or an artifact of a run; give another --output")
+    if table.exists() and not _says(table, evidence):
+        raise UserError(f"{folder} holds the audit of another table; give another --output, or remove that folder")
+
+
+def _says(table: Path, evidence: Evidence) -> bool:
+    try:
+        other, _ = read_given(table)
+    except UserError:
+        return False
+    return np.array_equal(other.members, evidence.members) and _equal(other.signals, evidence.signals)
+
+
+def _equal(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> bool:
+    return set(first) == set(second) and all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def _print(result: AuditResult, folder: Path, console: Console) -> None:
+    console.print(_origin(result), soft_wrap=True)
+    for table in _tables(result):
+        console.print(table)
+    console.print(NOTES, soft_wrap=True)
+    if result.declared.generator_shared:
+        console.print("soft_labels, student: leakage through the labels alone; all runs share the generator", soft_wrap=True)
+    for control in result.controls:
+        if control.decides and not control.passed:
+            where = f"{control.name} ({control.surface}, {control.measure})"
+            console.print(f"{where}: found {control.found}; expected {control.expected}", markup=False, soft_wrap=True)
+    console.print(f"Privacy: {result.verdict}", style="green" if result.valid else "yellow", soft_wrap=True, markup=False)
+    console.print(f"results        {folder}", soft_wrap=True, markup=False)
+
+
+def _origin(result: AuditResult) -> str:
+    declared = result.declared
+    depth = f", depth {declared.depth}" if declared.depth else ""
+    return (
+        f"{declared.num_members} members and {declared.num_non_members} non-members of the target; "
+        f"{declared.num_reference_runs} reference runs{depth}"
+    )
+
+
+def _tables(result: AuditResult) -> Iterator[Table]:
+    names = list(result.surfaces)
+    for start in range(0, len(names), SIDE_BY_SIDE):
+        chosen = names[start : start + SIDE_BY_SIDE]
+        table = Table("surface", *(Column(escape(name), overflow="fold") for name in chosen))
+        columns = [_findings(result.surfaces[name], result.declared.confidence) for name in chosen]
+        for row in columns[0]:
+            table.add_row(row, *(escape(column[row]) for column in columns))
+        yield table
+
+
+def _findings(surface: SurfaceResult, confidence: float) -> dict[str, str]:
+    """Return what is printed of a surface, row by row."""
+    rates, alone = surface.tpr[surface.attack], surface.leave_one_out.get(surface.attack)
+    bound, strongest = surface.epsilon_lower_bound, surface.strongest
+    assert strongest is not None
+    return {
+        "attack": surface.attack,
+        f"AUC [{confidence:.0%}]": _short(surface.headline),
+        "TPR, 1% FPR": _percent(rates["0.01"]),
+        "TPR, 0.1% FPR": _percent(rates["0.001"]),
+        "mean of runs": _short(alone.mean if alone else None),
+        "epsilon bound": f"{bound.value:.2f}" if bound else "-",
+        "strongest": strongest.scorer if strongest.signal == surface.signal else f"{strongest.signal}, {strongest.scorer}",
+        "its AUC": _short(strongest.auc),
+    }
+
+
+def _short(measured: Measured | None) -> str:
+    """Return the number with its interval; why one is missing stands in audit.json."""
+    return str(measured) if isinstance(measured, Estimate) else "-" if measured is None else "not measurable"
+
+
+def _percent(measured: Measured) -> str:
+    if not isinstance(measured, Estimate):
+        return _short(measured)
+    return f"{100 * measured.value:.1f} % [{100 * measured.low:.1f}, {100 * measured.high:.1f}]"

@@ -1,0 +1,49 @@
+"""What a classifier sees in an image: the numbers that its last layer turns into logits."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor, nn
+
+from tckr.errors import UserError
+from tckr.models.classifiers.classifier import Classifier
+from tckr.models.classifiers.predict import predict_logits
+
+
+def predict_features(classifier: Classifier, images: np.ndarray, *, batch_size: int) -> np.ndarray:
+    """Return float32 features [N, D] in evaluation mode, computed where the classifier is.
+
+    They are the input of the last linear layer that gives one number per class, flattened.
+
+    Args:
+        classifier: left in evaluation mode.
+        images: uint8 [N, H, W, 3]; may be a memory map.
+        batch_size: images per forward pass.
+
+    Raises:
+        UserError: the network has no such layer.
+    """
+    batches: list[np.ndarray] = []
+
+    def keep(_layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        batches.append(inputs[0].flatten(1).float().cpu().numpy())
+
+    hook = last_layer(classifier).register_forward_pre_hook(keep)
+    try:
+        predict_logits(classifier, images, batch_size=batch_size)
+    finally:
+        hook.remove()
+    return np.concatenate(batches)
+
+
+def last_layer(classifier: Classifier) -> nn.Linear:
+    """Return the last linear layer with as many outputs as classes; raise UserError when there is none."""
+    num_classes = len(classifier.class_names)
+    layers = [layer for layer in classifier.network.modules() if isinstance(layer, nn.Linear)]
+    layers = [layer for layer in layers if layer.out_features == num_classes]
+    if not layers:
+        raise UserError(
+            f"the classifier ({type(classifier.network).__name__}) has no linear layer with {num_classes} outputs, one per "
+            "class, so there are no features before it; choose another model"
+        )
+    return layers[-1]

@@ -1,0 +1,70 @@
+"""Epsilon lower bounds from the canaries that `prepare` planted: by surface and kind. Pure; knows no model.
+
+Shape suffixes: R runs (row 0 = target, 1.. = reference runs), N pool records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from tckr.data.card import CANARY_KINDS
+from tckr.metrics.estimate import NotMeasurable
+from tckr.metrics.one_run import largest_bound, one_run_epsilon
+from tckr.metrics.results import OneRunBound
+from tckr.stages.audit.scorers import reference_statistics
+
+CanaryBounds = Mapping[str, dict[str, OneRunBound | NotMeasurable]]
+"""Surface -> kind of canary -> bound."""
+
+NO_CANARIES: CanaryBounds = MappingProxyType({})
+
+
+def canary_bounds(
+    scores_by_surface: Mapping[str, np.ndarray], coins: np.ndarray, kinds: np.ndarray, confidence: float, delta: float
+) -> CanaryBounds:
+    """Return the epsilon refuted on every surface by natural and by mislabelled canaries.
+
+    Each bound holds alone at `confidence`; the largest of them does not, because it was chosen on the coins. A natural
+    canary is a record like any other; a mislabelled one leaves a clearer trace, nearer to the worst case that epsilon is
+    about. Both bound the same epsilon.
+
+    Args:
+        scores_by_surface: float64 [N] each, higher = rather in, such as `canary_scores`; only canaries are looked at.
+        coins: bool [N], row 0 of the membership matrix.
+        kinds: int8 [N], `tckr.data.card.read_canaries`.
+        confidence: of each bound, e.g. 0.95.
+        delta: of the (epsilon, delta) guarantee in question.
+    """
+    chosen = {kind: kinds == code for kind, code in CANARY_KINDS.items()}
+    return {
+        surface: {kind: _bound(scores[mask], coins[mask], confidence, delta) for kind, mask in chosen.items()}
+        for surface, scores in scores_by_surface.items()
+    }
+
+
+def _bound(scores: np.ndarray, coins: np.ndarray, confidence: float, delta: float) -> OneRunBound | NotMeasurable:
+    if largest_bound(len(coins), confidence=confidence, delta=delta) == 0:
+        reason = f"{len(coins)} canaries: even right guesses throughout would refute nothing; raise prepare.num_canaries"
+        return NotMeasurable(reason, len(coins))
+    return one_run_epsilon(scores, coins, confidence=confidence, delta=delta)
+
+
+def canary_scores(signals_RN: np.ndarray, members_RN: np.ndarray, kinds_N: np.ndarray) -> np.ndarray:
+    """Return float64 [N]: a canary's signal in the target run minus its mean in reference runs that left it out.
+
+    So a canary that every model is sure of does not count as in. Without reference runs it is the signal alone; a canary
+    that no reference run left out is compared with what they say of it, moved by the mean effect of being in among canaries
+    of its kind. Ordinary records get NaN. Row 0 of `members_RN` is not read: reference runs have coins of their own, which
+    say nothing about the target's, so the bound stays valid. Where reference runs share something with the target (Students
+    the synthetic images), the bound is about that and the surface released together.
+    """
+    scores = np.full(signals_RN.shape[1], np.nan)
+    for code in CANARY_KINDS.values():
+        mask = kinds_N == code
+        signals, members = signals_RN[:, mask], members_RN[:, mask]
+        usual = reference_statistics(signals, members, attacked=0)[1].mean if len(signals) > 1 and mask.any() else 0.0
+        scores[mask] = signals[0] - usual
+    return scores

@@ -1,0 +1,111 @@
+"""Put the answers of all runs together into evidence. Pure: knows names of runs and signals, no paths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tckr.metrics.results import SEE_THE_IMAGES
+from tckr.stages.audit.canaries import CanaryBounds, canary_bounds, canary_scores
+from tckr.stages.audit.config import MIN_REFERENCE_RUNS, AuditConfig
+from tckr.stages.audit.evidence import MODELS, SURFACES, Evidence, Predictions
+from tckr.stages.audit.questions import Answers
+
+CONTROLS = ("null", "positive")
+BASE = "base"
+"""The unadapted generator: what it makes of a record, an attacker knows without us."""
+
+CANARY_SURFACES = ("adapter", "teacher", "student")
+
+
+def assemble(
+    config: AuditConfig,
+    answers: Mapping[str, Answers],
+    *,
+    class_names: Sequence[str],
+    labels: np.ndarray,
+    membership: np.ndarray,
+    canaries: np.ndarray,
+    test_labels: np.ndarray,
+    test: Mapping[str, Predictions],
+) -> Evidence:
+    """Return the evidence about the records that are no canaries.
+
+    Args:
+        config: its depth says why a signal has no reference runs.
+        answers: run name (`0` target, `1`.., `null`, `positive`, `base`) -> signal -> [N]; empty when nothing was measured.
+        class_names: index = label.
+        labels: int64 [N].
+        membership: bool [R, N].
+        canaries: int8 [N], 0 = ordinary record.
+        test_labels: int64 [T].
+        test: model -> predictions on the test split.
+    """
+    ordinary = canaries == 0
+    runs = runs_of(answers)
+    if len(runs) <= MIN_REFERENCE_RUNS:
+        runs = []  # a target without references is asked for its canaries only
+    measured = [signal for signals in SURFACES.values() for signal in signals if runs and signal in answers[runs[0]]]
+    signals = {signal: stack(answers, runs, signal)[:, ordinary] for signal in measured}
+    return Evidence(
+        class_names=class_names,
+        labels=labels[ordinary],
+        records=np.flatnonzero(ordinary),
+        members=membership[: max(1, len(runs))][:, ordinary],
+        signals=signals,
+        correct={model: stack(answers, runs, f"{model}_correct")[:, ordinary] for model in MODELS if model in signals},
+        controls={
+            name: {signal: answers[name][signal][ordinary] for signal in measured if signal in answers[name]}
+            for name in CONTROLS
+            if name in answers
+        },
+        test_labels=test_labels,
+        test=test,
+        why_no_references={signal: why_alone(config, signal) for signal, found in signals.items() if len(found) == 1},
+    )
+
+
+def relative_to_base(answers: Mapping[str, Answers]) -> dict[str, Answers]:
+    """Return the answers with the adapter's loss taken relative to that of the base model at the same noise."""
+    base = answers.get(BASE, {})
+    return {
+        run: {name: values - base[name] if name in base else values for name, values in columns.items()}
+        for run, columns in answers.items()
+        if run != BASE
+    }
+
+
+def runs_of(answers: Mapping[str, Answers]) -> list[str]:
+    """Return the names of the target and its reference runs, the target first."""
+    found = sorted(int(run) for run in answers if run.isdigit())
+    assert found == list(range(len(found))), f"runs {found}: a gap would pair answers with another run's members"
+    return [str(run) for run in found]
+
+
+def canary_findings(
+    config: AuditConfig, answers: Mapping[str, Answers], membership: np.ndarray, canaries: np.ndarray
+) -> CanaryBounds:
+    """Return what the canaries of the target prove about its Teacher, Student and adapter."""
+    runs = runs_of(answers)
+    shared = SEE_THE_IMAGES if config.shares_generator else ()  # their references saw the target's images
+    scores = {
+        surface: canary_scores(signals, membership[: len(signals)], canaries)
+        for surface in CANARY_SURFACES
+        if SURFACES[surface][0] in answers[runs[0]]
+        for signals in [stack(answers, runs, SURFACES[surface][0])[: 1 if surface in shared else None]]
+    }
+    return canary_bounds(scores, membership[0], canaries, config.confidence, config.delta)
+
+
+def stack(answers: Mapping[str, Answers], runs: Sequence[str], signal: str) -> np.ndarray:
+    """Return [R, N] of the runs that have the signal: the target alone, or all of them."""
+    found = [answers[run][signal] for run in runs if signal in answers[run]]
+    assert len(found) in (1, len(runs)), f"{signal}: {len(found)} of {len(runs)} runs"
+    return np.stack(found)
+
+
+def why_alone(config: AuditConfig, signal: str) -> str:
+    """Return why only the target has `signal` at the configured depth."""
+    needed = "full" if signal in ("captions", "adapter", "images", "images_pixels") else "distill"
+    return f"no reference runs of this surface at depth {config.depth}; use audit.depth={needed}"

@@ -1,0 +1,54 @@
+"""The denoising loss of records under a generator: low where it has learned a record by heart (Carlini et al. 2023)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from tckr.data.seeds import derive_seed
+from tckr.models.diffusion.generator import Generator
+
+
+@torch.inference_mode()
+def denoising_losses(
+    generator: Generator,
+    images: np.ndarray,
+    prompts: Sequence[str],
+    *,
+    num_draws: int,
+    batch_size: int,
+    advance: Callable[[int], None] = lambda amount: None,
+) -> np.ndarray:
+    """Return float64 [N], the mean over `num_draws` noise levels of the squared denoising error of each record.
+
+    Levels are the middles of equal stretches of the noise schedule. The noise of a record follows from its place and the
+    draw alone, so that two generators meet the same noise and their difference is theirs.
+
+    Args:
+        generator: left as it is.
+        images: uint8 [N, H, W, 3].
+        prompts: N texts.
+        num_draws: levels, each with its own noise.
+        batch_size: records per forward pass.
+        advance: told of finished (record, draw) pairs.
+    """
+    total = np.zeros(len(prompts))
+    levels = [int((draw + 0.5) / num_draws * generator.num_timesteps) for draw in range(num_draws)]
+    for start in range(0, len(prompts), batch_size):
+        rows = range(start, min(start + batch_size, len(prompts)))
+        pixels = torch.from_numpy(np.array(images[rows.start : rows.stop])).permute(0, 3, 1, 2).float() / 255
+        latents = generator.encode_images(pixels).chunk(2, dim=1)[0]  # the means: no noise of the autoencoder
+        embeds = generator.encode_prompts(prompts[rows.start : rows.stop])
+        for draw, level in enumerate(levels):
+            noise = torch.stack([_noise(row, draw, latents.shape[1:]) for row in rows]).to(latents)
+            timesteps = torch.full((len(rows),), level, device=latents.device)
+            losses = generator.training_loss(latents, embeds, noise, timesteps)
+            total[rows.start : rows.stop] += losses.double().cpu().numpy()
+            advance(len(rows))
+    return total / num_draws
+
+
+def _noise(row: int, draw: int, shape: torch.Size) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(derive_seed("audit", "noise", row, draw)))

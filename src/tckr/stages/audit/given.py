@@ -1,0 +1,51 @@
+"""Tables of scores that came from anywhere: read them, and judge what they say. Knows no pipeline and no model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tckr.errors import UserError
+from tckr.metrics.results import AuditResult
+from tckr.stages.audit.config import AuditConfig
+from tckr.stages.audit.evidence import Evidence
+from tckr.stages.audit.given_arrays import read_arrays
+from tckr.stages.audit.given_rows import read_rows
+from tckr.stages.audit.soundness import require_sound
+from tckr.stages.audit.verdict import judge
+
+READERS: dict[str, Callable[[Path], tuple[Evidence, str]]] = {".parquet": read_rows, ".npz": read_arrays}
+"""Ending of the file's name -> function that returns its evidence and the depth of its runs (empty = not known)."""
+
+
+def read_given(file: Path) -> tuple[Evidence, str]:
+    """Return what a table says, with the depth of its reference runs, empty where the table does not name it.
+
+    Raises:
+        UserError: no such file, an unknown form, or a table that cannot be audited; the message names the file.
+    """
+    if file.suffix.lower() not in READERS:
+        raise UserError(f"{file} is no table of scores that can be read; expected a file ending in {' or '.join(READERS)}")
+    if not file.is_file():
+        raise UserError(f"no file at {file}; give a table of scores and membership (docs/audit.md, Your own tables)")
+    try:
+        evidence, depth = READERS[file.suffix.lower()](file)
+        require_sound(evidence)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None
+    return evidence, depth
+
+
+def judge_given(config: AuditConfig, evidence: Evidence, depth: str) -> AuditResult:
+    """Return the whole result for the scorer, confidence and delta of `config`.
+
+    Where the depth is not known, every reference run counts as having repeated all that the table covers.
+    """
+    result = judge(as_judged(config, depth), evidence)
+    declared = result.declared.model_copy(update={"depth": depth, "num_queries": 0})
+    return result.model_copy(update={"declared": declared})
+
+
+def as_judged(config: AuditConfig, depth: str) -> AuditConfig:
+    """Return the settings with the depth that the reference runs of a table count as having."""
+    return config.model_copy(update={"depth": depth or "full"})

@@ -1,0 +1,131 @@
+"""What a reader must know of a surface: its name, what the attacker looks at, and what its number covers at each depth."""
+
+from __future__ import annotations
+
+import re
+
+from tckr.metrics.results import PLAIN, SEE_THE_IMAGES, AuditResult
+
+SURFACES = ("captions", "adapter", "images", "soft_labels", "teacher", "student")
+"""Everything a run could release, in the order in which it is made."""
+
+IMAGES = "images"
+"""The surface that near-copies are looked for on."""
+
+ATTACKS = {"lira": "LiRA", "rmia": "RMIA", "bavaria": "BaVarIA"}
+
+ASKED = {
+    "captions": "How often a record's own prompt is among the released prompts.",
+    "adapter": "How much better the adapter denoises a record than the model it started from.",
+    "images": "How near the nearest synthetic image is to a record.",
+    "soft_labels": "What a model trained by the attacker on the released images and soft labels says of a record.",
+    "teacher": "How sure the Teacher is of a record's label.",
+    "student": "How sure the Student is of a record's label.",
+}
+"""Surface -> what the attacker looks at (the declared signal)."""
+
+SIGNALS = {
+    "images": "nearest in features",
+    "images_pixels": "nearest in pixels",
+    "soft_labels": "attacker's own student",
+    "adapter": "denoising loss",
+    "captions": "prompts found again",
+    "teacher": "direct queries",
+    "student": "direct queries",
+    "student_indirect": "indirect queries",
+}
+
+STRONGER = (
+    "Not covered: attacks stronger than these, groups of related records (one patient), and what several releases of the "
+    "same data tell together."
+)
+
+COVERAGE = {
+    "teacher": [
+        "Covered: the Teacher. Each reference run retrained the Teacher with another draw of members, so the "
+        "Teacher's number is a full attack.",
+        "Not measured: captions, adapter, synthetic images, soft labels and Student. No reference run repeated them at "
+        "this depth, so only a global threshold attacks them and no control checks it: what it finds is a leak, what it "
+        "does not find says nothing. Depth distill attacks soft labels and Student with references, depth full all of them.",
+        STRONGER,
+    ],
+    "distill": [
+        "Covered: the Teacher whole, soft labels and Student through the labels. Each reference run retrained the Teacher, "
+        "relabelled the synthetic images and retrained the Student, with another draw of members.",
+        "Shared, therefore not covered: the generator. All runs use the same captions, adapter and synthetic images. "
+        "What the generator learned about a member and passes on through the images does not show in the attacks with "
+        "references, nor in AOP: references with the same images take it for a property of the record. The attack without "
+        "references does not take it away, but is weak.",
+        "Not measured: captions, adapter and synthetic images themselves. Only a global threshold attacks them here and no "
+        "control checks it: what it finds is a leak, what it does not find says nothing. Depth full attacks them with "
+        "references.",
+        STRONGER,
+    ],
+    "full": [
+        "Covered: every surface. Each reference run made captions, adapter, synthetic images, Teacher, soft labels and "
+        "Student anew from another draw of members; nothing is shared, so a number counts every way from a record to that "
+        "surface.",
+        STRONGER,
+    ],
+    "": ["Covered: what the given score tables hold, for the records in them."],
+}
+
+
+def surface_name(surface: str) -> str:
+    """Return the name of a surface as a reader knows it: `soft labels`, `Student`."""
+    return surface.capitalize() if surface in ("teacher", "student") else readable(surface)
+
+
+def signal_name(signal: str) -> str:
+    """Return in words how a surface was asked."""
+    return SIGNALS.get(signal, readable(signal))
+
+
+def scorer_name(scorer: str) -> str:
+    """Return a scorer's identifier as a reader knows it: `lira_online_fixed_variance` as `LiRA online, fixed variance`."""
+    first, *rest = scorer.removesuffix("_fixed_variance").split("_")
+    suffix = ", fixed variance" if scorer.endswith("_fixed_variance") else ""
+    return " ".join([ATTACKS.get(first, first), *rest]) + suffix
+
+
+def readable(text: str) -> str:
+    """Return an identifier in words: `my_model` as `my model`."""
+    return text.replace("_", " ")
+
+
+def with_names(text: str) -> str:
+    """Return a text of the audit with every surface under its name: `soft_labels: AUC ...` as `soft labels: AUC ...`."""
+    return re.sub(rf"\b({'|'.join(SURFACES)})\b", lambda found: surface_name(found[0]), text)
+
+
+def coverage_of(audit: AuditResult) -> list[str]:
+    """Return what the privacy numbers cover and what they do not."""
+    if not audit.measured and audit.canaries:
+        return [
+            "Canaries alone: membership was not measured, so nothing but their bounds says anything of a release surface."
+        ]
+    if not audit.measured:
+        return ["Nothing: membership was not measured, so no release surface has a privacy number."]
+    return COVERAGE[audit.declared.depth]
+
+
+def covers_of(audit: AuditResult, surface: str) -> str:
+    """Return what the number of one surface covers at this depth; the attack behind it decides."""
+    found, depth = audit.surfaces.get(surface), audit.declared.depth
+    if found is None or not found.auc:
+        return "Nobody attacked this here."
+    if not depth:
+        return "As far as the given tables go."
+    if found.attack == PLAIN:
+        return _without_references(audit, surface)
+    if audit.declared.generator_shared and surface in SEE_THE_IMAGES:
+        return "Through the soft labels only: all runs share the generator."
+    return "All of it: each reference run made its own."
+
+
+def _without_references(audit: AuditResult, surface: str) -> str:
+    if audit.generator_leaks and surface in SEE_THE_IMAGES:
+        return "No reference fits: the shared generator knows the target's members. A weak attack, unchecked."
+    if audit.surfaces[surface].leave_one_out:
+        return "The declared attack uses no reference run: weak, so a lower bound."
+    return f"No reference run repeated this at depth {audit.declared.depth}: a weak attack, unchecked."

@@ -1,0 +1,58 @@
+"""Flagged synthetic images beside their nearest member and nearest hold-out record. Opened only in a private report."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from tckr.data.shards import list_shards
+from tckr.stages.report.config import ReportConfig
+from tckr.stages.report.contents import Contents, FlaggedRow
+from tckr.stages.report.copies import MAX_PICTURES
+from tckr.stages.report.gallery import Picture, picture_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Likeness:
+    """One flagged image with its neighbours, and their distances in `row`."""
+
+    row: FlaggedRow
+    synthetic: Picture
+    member: Picture
+    holdout: Picture
+
+
+def shown_likenesses(folders: Mapping[str, Path], contents: Contents, config: ReportConfig) -> list[Likeness]:
+    """Return the first `MAX_PICTURES` flagged images; none in a report that may be shared, for a copy is a private image."""
+    rows = contents.copies.flagged[:MAX_PICTURES] if contents.copies and config.include_private else []
+    synthetic = images_by_number(folders["synthetic"] / "data", "index", [row.synthetic for row in rows])
+    records = [number for row in rows for number in (row.member, row.holdout)]
+    real = images_by_number(folders["data"] / "pool", "record", records)
+    return [_likeness(row, synthetic, real) for row in rows]
+
+
+def images_by_number(folder: Path, column: str, numbers: Collection[int]) -> dict[int, bytes]:
+    """Return the encoded images whose `column` is in `numbers`. Row groups without one are not read."""
+    found: dict[int, bytes] = {}
+    for shard in list_shards(folder) if numbers else []:
+        with pq.ParquetFile(shard) as file:
+            for group in range(file.num_row_groups):
+                wanted = np.isin(file.read_row_group(group, columns=[column]).column(column), list(numbers))
+                if wanted.any():
+                    table = file.read_row_group(group, columns=["image", column])
+                    rows = table.take(np.flatnonzero(wanted)).to_pylist()
+                    found |= {row[column]: row["image"]["bytes"] for row in rows}
+    return found
+
+
+def _likeness(row: FlaggedRow, synthetic: Mapping[int, bytes], real: Mapping[int, bytes]) -> Likeness:
+    return Likeness(
+        row=row,
+        synthetic=picture_of(synthetic[row.synthetic], f"synthetic image {row.synthetic}"),
+        member=picture_of(real[row.member], f"nearest member, record {row.member}"),
+        holdout=picture_of(real[row.holdout], f"nearest hold-out record, record {row.holdout}"),
+    )

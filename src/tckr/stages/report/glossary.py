@@ -1,0 +1,91 @@
+"""What every number of the report means, and what it does not mean."""
+
+from __future__ import annotations
+
+GLOSSARY = {
+    "CAS": (
+        "Classification accuracy score: accuracy of a classifier on the locked real test split. For the Student, "
+        "which trained on synthetic images alone, it says how much of the task those images carry. It does not say "
+        "that the images look right, nor how the classifier behaves on other data."
+    ),
+    "Release surface": (
+        "Something that could leave the house: captions, adapter, synthetic images, soft labels, Teacher, Student. Each is "
+        "attacked on its own with what its holder can see. The numbers do not add up: a package of several surfaces is at "
+        "least as exposed as its worst, and an attack that joins them is not measured."
+    ),
+    "Membership AUC": (
+        "Probability that the attack ranks a random training record above a random record that the model never saw; "
+        "0.5 is guessing, 1 is certainty. It is an average over records: it does not say that the most exposed person "
+        "is safe."
+    ),
+    "TPR at low FPR": (
+        "Share of the training records that the attack names when it may be wrong about so few of the others (0.1 to "
+        "10 %). It shows the few records that stand out; it does not say which ones, and with few non-members it "
+        "cannot be measured at all."
+    ),
+    "AOP": (
+        "Accuracy over privacy: CAS / (2 max(AUC, 0.5))^lambda with the declared attack. It ranks models that pay "
+        "accuracy for privacy; it is not a probability, and it does not mean that a high value is private."
+    ),
+    "Epsilon lower bound": (
+        "At the stated confidence and delta, no (epsilon, delta) guarantee below this value can hold for the model. "
+        "It is a floor found by one attack: 0 does not prove differential privacy, and nothing here is a guarantee."
+    ),
+    "ECE": (
+        "Expected calibration error: mean gap between stated confidence and accuracy. It does not say that any one "
+        "prediction is right."
+    ),
+    "Declared attack": (
+        "The scorer fixed before anything was trained; its AUC goes into AOP. It is not the strongest found "
+        "afterwards, which is printed apart because choosing it on the same records favours the attacker."
+    ),
+    "Strongest found": (
+        "The highest AUC of all signals and scorers on a surface. It was chosen after seeing the truth, so it overstates "
+        "that one attack a little; it does not say that no stronger attack exists."
+    ),
+    "Indirect queries": (
+        "The Student is asked about the synthetic images nearest to a record instead of the record, because a Teacher's "
+        "memory of a record can travel in its labels of similar images. It does not need the record to resemble any one "
+        "image closely."
+    ),
+    "Reference run": (
+        "The same pipeline with another random draw of training records. It shows the attack what members and "
+        "non-members look like; it is not a copy of the target's training set."
+    ),
+    "Depth": (
+        "How much of the pipeline a reference run repeats: the Teacher; Teacher, soft labels and Student; or everything "
+        "from the captions on (full). What is not repeated is shared by all runs, so what it knows of the target's records "
+        "cannot be told from what every run knows."
+    ),
+    "Attack without references": (
+        "A threshold on the signal alone, for a surface that no reference run repeated. A record that is easy for any model "
+        "looks like a member to it. It is weak and no control checks it: what it finds is a leak, but a surface where it "
+        "finds nothing counts as not measured."
+    ),
+    "No measurable leakage": (
+        "Reference runs repeated the surface, and neither the interval of the attack's AUC nor an epsilon bound, nor copies "
+        "among the images, shows a leak. It is a measurement of these attacks with these records; "
+        "it is no guarantee, and it does not say that another attack or another training run would find as little."
+    ),
+    "Control": (
+        "An attack whose right answer is known, run with the same code and the same reference runs as the real ones. It "
+        "shows that the audit can find leakage and invents none, on surfaces that reference runs repeated; it does not make "
+        "the attack stronger than it is, and an attack without references has none."
+    ),
+    "Excess of near-copies": (
+        "Share of the synthetic images that are near-copies of a member, less the share that are as near to a record that "
+        "the generator never saw. Images of one kind resemble one another, so near-copies alone prove nothing; their excess "
+        "does. Zero does not mean that no single image is a copy: look at the flagged ones. Once images were "
+        "redrawn it is too low."
+    ),
+    "Closer to members": (
+        "Share of the synthetic images whose nearest real record is a member, among equally many members and hold-out "
+        "records; one half is what chance gives. It sees a general pull towards the members, and does not say that any "
+        "one image is a copy."
+    ),
+    "Canary bound": (
+        "Canaries are records put in or left out by a fair coin each. Who guesses more coins right from what was released "
+        "than an (epsilon, delta) guarantee allows has refuted that guarantee, from one training run. It is a floor: 0 "
+        "proves nothing, and the largest of several bounds does not hold at the confidence of each."
+    ),
+}

@@ -1,0 +1,101 @@
+"""A run is asked what its own artifacts can answer, no more and no less, and the file names every answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tckr.stages.audit import stage
+from tckr.stages.audit.answers import read_answers, write_answers
+from tckr.stages.audit.config import SignalConfig
+from tckr.stages.audit.questions import Answers
+from tests.stages.audit.artifacts import (
+    noise_images,
+    write_adapter,
+    write_all_captions,
+    write_classifier,
+    write_pool,
+    write_synthetic,
+)
+from tests.tiny_artifacts import make_context
+from tests.tiny_models import ARRAY_WARNING
+
+pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
+NUM = 7
+LABELS = np.arange(NUM) % 3
+TEACHER = {"teacher", "teacher_correct"}
+DISTILL = TEACHER | {"student", "student_correct", "student_indirect", "soft_labels"}
+FULL = DISTILL | {"captions", "adapter", "images", "images_pixels"}
+COMMON = ("data", "captions", "features")
+
+
+@pytest.fixture(scope="module")
+def artifacts(tiny_generator: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("artifacts")
+    found = {
+        role: write_classifier(folder / role, i) for i, role in enumerate(("teacher", "student", "attacker", "features"))
+    }
+    return found | {
+        "data": write_pool(folder / "data", noise_images(0, NUM), LABELS, np.ones((1, NUM), dtype=bool)),
+        "captions": write_all_captions(folder / "captions", [f"mark {record}" for record in range(NUM)]),
+        "synthetic": write_synthetic(folder / "synthetic", noise_images(1, NUM), LABELS, ["beta: mark 1"] * NUM),
+        "adapter": write_adapter(folder / "adapter", tiny_generator),
+    }
+
+
+def asked(artifacts: dict[str, Path], names: tuple[str, ...], folder: Path) -> Answers:
+    context = make_context(folder, {name: artifacts[name] for name in names})
+    stage.ask(SignalConfig(loss_draws=1, shift=0), context)
+    return read_answers(context.out)
+
+
+@pytest.fixture(scope="module")
+def whole(artifacts: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Answers:
+    return asked(artifacts, tuple(artifacts), tmp_path_factory.mktemp("whole"))
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ((*COMMON, "teacher"), TEACHER),
+        ((*COMMON, "teacher", "synthetic", "student", "attacker"), DISTILL),
+        (("data", "captions", "adapter"), {"adapter"}),  # the base model
+        (("data", "synthetic", "student"), {"student", "student_correct"}),
+    ],
+)
+def test_a_run_answers_the_questions_that_its_own_artifacts_allow_and_the_same_as_ever(
+    artifacts: dict[str, Path], whole: Answers, tmp_path: Path, own: tuple[str, ...], expected: set[str]
+) -> None:
+    found = asked(artifacts, own, tmp_path)
+    assert set(found) == expected
+    for name, values in found.items():
+        assert np.array_equal(values, whole[name]), name
+
+
+def test_a_whole_run_answers_every_question_about_every_record(whole: Answers) -> None:
+    assert set(whole) == FULL
+    for name, values in whole.items():
+        assert (values.shape, values.dtype) == ((NUM,), bool if name.endswith("_correct") else np.float64), name
+    assert whole["captions"].tolist() == np.log1p([0, 7, 0, 0, 0, 0, 0]).tolist()
+    signals = [values for name, values in whole.items() if not name.endswith("_correct")]
+    assert len(np.unique(signals, axis=0)) == len(signals)  # each from a model of its own
+
+
+def test_answers_come_back_by_name_and_in_order_of_record(tmp_path: Path) -> None:
+    answers = {
+        "teacher": np.array([0.1, -1e300, 3.0]),
+        "adapter": np.arange(3.0),
+        "teacher_correct": np.array([True, False, True]),
+    }
+    write_answers(tmp_path, answers)
+    found = read_answers(tmp_path)
+    assert {name: values.tolist() for name, values in found.items()} == {k: v.tolist() for k, v in answers.items()}
+    path = next(tmp_path.iterdir())
+    table = pq.read_table(path)
+    assert table.column("record").to_pylist() == [0, 1, 2]
+    pq.write_table(table.take([1, 0, 2]), path)
+    with pytest.raises(AssertionError):
+        read_answers(tmp_path)

@@ -1,0 +1,313 @@
+"""What the audit of the sample run says, with plausible numbers; its states are those that the audit itself would state."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
+from tckr.metrics.results import (
+    PLAIN,
+    AuditResult,
+    Control,
+    CopiesResult,
+    Declared,
+    Differences,
+    EpsilonBound,
+    FlaggedImage,
+    LeaveOneOut,
+    OneRunBound,
+    Strongest,
+    SurfaceResult,
+)
+from tckr.stages.audit.packages import packages, stated
+
+if TYPE_CHECKING:
+    from tests.stages.report.sample import Sample
+
+DECLARED = "lira_online_fixed_variance"
+SEPARATION = {
+    PLAIN: 0.35,
+    "lira_online": 0.7,
+    DECLARED: 0.8,
+    "lira_offline": 0.62,
+    "lira_offline_fixed_variance": 0.68,
+}
+LEAKS = {"captions": 0.05, "adapter": 0.7, "images": 0.1, "soft_labels": 0.25, "teacher": 1.0, "student": 0.3}
+"""Surface -> how far its attacks' normal scores are apart, in units of SEPARATION."""
+
+OTHERS = {"images": {"images_pixels": 0.6}, "student": {"student_indirect": 1.3}}
+"""Surface -> further signals and how far they are apart, in units of the declared one."""
+
+REPEATED = {
+    "captions": ("full",),
+    "adapter": ("full",),
+    "images": ("full",),
+    "soft_labels": ("distill", "full"),
+    "teacher": ("teacher", "distill", "full"),
+    "student": ("distill", "full"),
+}
+"""Surface -> the depths at which reference runs repeat it."""
+
+CANARIES: dict[str, dict[str, OneRunBound | NotMeasurable]] = {
+    "student": {
+        "natural": NotMeasurable("5 canaries: even right guesses throughout would refute nothing", 5),
+        "mislabelled": OneRunBound(
+            value=0.4375,
+            confidence=0.95,
+            delta=1e-5,
+            num_canaries=250,
+            guesses=124,
+            correct=91,
+            method="Steinke et al. 2023",
+        ),
+    },
+    "teacher": {
+        "mislabelled": OneRunBound(
+            value=2.375,
+            confidence=0.95,
+            delta=1e-5,
+            num_canaries=250,
+            guesses=250,
+            correct=239,
+            method="Steinke et al. 2023",
+        )
+    },
+}
+
+
+def audit_of(sample: Sample) -> AuditResult:
+    """Return the audit of a Student that leaks less than its Teacher."""
+    differences = Differences(cas=Estimate(-0.014, -0.031, 0.003, 360, "paired bootstrap"))
+    if not sample.measured:
+        reason = "prepare.audit_holdout is 0, so there are no non-members"
+        return AuditResult(
+            measured=False,
+            reason=reason,
+            valid=False,
+            verdict=f"not measured: {reason}",
+            declared=declared_of(sample),
+            surfaces={name: classifier(cas, sample) for name, cas in (("teacher", 0.992), ("student", 0.978))},
+            differences=differences,
+            canaries=canaries_of(sample),
+        )
+    paired: Measured = Estimate(-0.131, -0.162, -0.1, 1294, "paired DeLong over records")
+    if sample.depth == "teacher":
+        paired = NotMeasurable(why_alone("student", sample.depth))
+    attacks = {name: attacked(name, sample) for name in LEAKS}
+    found, bounds = copies(sample), canaries_of(sample)
+    surfaces = stated(attacks, copies=found, canaries=bounds, images_tell=sample.images_tell) if sample.valid else attacks
+    return AuditResult(
+        measured=True,
+        valid=sample.valid,
+        verdict=("audit valid" if sample.valid else "audit invalid: null (teacher)") + alone(sample),
+        declared=declared_of(sample),
+        surfaces=surfaces,
+        differences=differences.model_copy(update={"auc": paired}),
+        controls=controls(sample),
+        packages=packages(surfaces),
+        copies=found,
+        canaries=bounds,
+    )
+
+
+def alone(sample: Sample) -> str:
+    """Return the verdict's words on the surfaces that no reference run repeats."""
+    names = [name for name, depths in REPEATED.items() if sample.depth not in depths]
+    return f"; attacked without references, so neither measured nor checked: {', '.join(names)}" if names else ""
+
+
+def canaries_of(sample: Sample) -> dict[str, dict[str, OneRunBound | NotMeasurable]]:
+    """Return the bounds from canaries, which need no reference run."""
+    return CANARIES if sample.canaries else {}
+
+
+def declared_of(sample: Sample) -> Declared:
+    """Return what was fixed before anything was trained."""
+    return Declared(
+        scorer=DECLARED,
+        depth=sample.depth,
+        num_reference_runs=8 if sample.measured else 0,
+        num_members=647,
+        num_non_members=sample.num_non_members,
+        num_test=360,
+        num_queries=5,
+        confidence=0.95,
+        delta=1e-5,
+        aop_lambda=2,
+    )
+
+
+def classifier(cas: float, sample: Sample) -> SurfaceResult:
+    """Return what the audit says of a classifier that nobody attacked."""
+    names = sample.class_names
+    return SurfaceResult(
+        cas=around(cas, 0.009, 360),
+        per_class={name: around(cas - 0.01 * (number % 4), 0.05, 36) for number, name in enumerate(names)},
+        confusion=[[36 if row == column else 0 for column in range(len(names))] for row in range(len(names))],
+        ece=around(0.021, 0.008, 360),
+    )
+
+
+def attacked(name: str, sample: Sample) -> SurfaceResult:
+    """Return a surface with its attacks; without references where the depth repeats nothing of it."""
+    leak = sample.image_leak if name == "images" else LEAKS[name]
+    cas = 0.992 if name == "teacher" else 0.978
+    bare = classifier(cas, sample) if name in ("teacher", "student") else SurfaceResult(cas=around(cas, 0.009, 360))
+    has_references = sample.depth in REPEATED[name]
+    scorers = SEPARATION if has_references else {PLAIN: SEPARATION[PLAIN]}
+    separation = {scorer: leak * distance for scorer, distance in scorers.items()}
+    auc = aucs(separation)
+    others = {
+        signal: aucs({scorer: share * distance for scorer, distance in separation.items()})
+        for signal, share in OTHERS.get(name, {}).items()
+    }
+    found = {
+        "signal": name,
+        "attack": DECLARED if has_references else PLAIN,
+        "aop": NotMeasurable(why_alone(name, sample.depth)),
+        "strongest": strongest(cas, {name: auc} | others),
+        "auc": auc,
+        "other_signals": others,
+        "tpr": {scorer: rates(distance, sample.num_non_members) for scorer, distance in separation.items()},
+        "balanced_accuracy": NotMeasurable("no reference runs"),
+        "roc": {scorer: roc(distance, sample.num_non_members) for scorer, distance in separation.items()},
+    }
+    return bare.model_copy(update=found | (with_references(cas, leak, auc, sample) if has_references else {}))
+
+
+def why_alone(name: str, depth: str) -> str:
+    """Return what the audit says of a surface that no reference run repeats."""
+    return f"no reference runs of this surface at depth {depth}; use audit.depth={REPEATED[name][0]}"
+
+
+def aucs(separation: dict[str, float]) -> dict[str, Measured]:
+    """Return the AUC of normal scores so far apart."""
+    return {scorer: around(NormalDist().cdf(distance / 2**0.5), 0.03, 1294) for scorer, distance in separation.items()}
+
+
+def strongest(cas: float, by_signal: dict[str, dict[str, Any]]) -> Strongest:
+    """Return the highest of all."""
+    every = {(signal, scorer): auc for signal, found in by_signal.items() for scorer, auc in found.items()}
+    signal, scorer = max(every, key=lambda pair: every[pair].value)
+    auc = every[signal, scorer]
+    note = f"strongest of {len(every)}, chosen on the evaluation labels"
+    return Strongest(signal=signal, scorer=scorer, auc=auc, aop=around(cas / (2 * auc.value) ** 2, 0.05, 1294), note=note)
+
+
+def with_references(cas: float, leak: float, auc: dict[str, Any], sample: Sample) -> dict[str, Any]:
+    """Return what only reference runs can give."""
+    return {
+        "aop": around(cas / (2 * auc[DECLARED].value) ** 2, 0.05, 1294),
+        "leave_one_out": {
+            scorer: LeaveOneOut(mean=around(estimate.value - 0.004, 0.2, 9), spread=0.011, runs=[estimate.value] * 9)
+            for scorer, estimate in auc.items()
+        },
+        "balanced_accuracy": around(0.5 + leak * 0.13, 0.03, 1294),
+        "epsilon_lower_bound": EpsilonBound(
+            value=max(0.0, 0.9 * leak - 0.2),
+            confidence=0.95,
+            delta=1e-5,
+            threshold=1.2,
+            true_positives=int(40 * leak) + 4,
+            false_positives=4,
+            num_members=647,
+            num_non_members=sample.num_non_members,
+            method="Clopper-Pearson at a threshold fixed in advance",
+        ),
+        "auc_by_class": {
+            name: around(auc[DECLARED].value + 0.02 * (number % 3 - 1), 0.09, 129)
+            for number, name in enumerate(sample.class_names)
+        },
+    }
+
+
+def controls(sample: Sample) -> list[Control]:
+    """Return some of each kind: a null that fails in an invalid audit, and two for information that do not hold."""
+
+    def delong(value: float, half: float) -> Estimate:
+        return Estimate(value, value - half, value + half, 1294, "DeLong")
+
+    null = delong(0.508, 0.032) if sample.valid else delong(0.566, 0.03)
+    level = "AUC interval covers 0.5 at 99.38% (all null checks together: 95%)"
+    above = "lower end of the AUC interval above 0.5"
+    rows: list[tuple[Any, ...]] = [
+        ("null", "teacher", "teacher", PLAIN, True, True, level, delong(0.497, 0.033)),
+        ("null", "teacher", "teacher", DECLARED, sample.valid, True, level, null),
+        ("shared generator", "student", "student_indirect", PLAIN, True, False, level, delong(0.511, 0.034)),
+        ("shared generator", "student", "student", DECLARED, not sample.images_tell, False, level, delong(0.489, 0.034)),
+        ("positive", "teacher", "teacher", DECLARED, True, True, above, delong(0.941, 0.012)),
+        ("positive", "soft_labels", "soft_labels", DECLARED, False, False, above, delong(0.512, 0.031)),
+        (
+            "planted",
+            "student",
+            "student",
+            DECLARED,
+            True,
+            True,
+            "lower end of the AUC interval above 0.63; 0.76 where all records vary alike",
+            delong(0.742, 0.027),
+        ),
+        ("parity", "teacher", "teacher", "accuracy", True, True, "0.978 to 1", Estimate(0.992, 0.992, 0.992, 360, "point")),
+        (
+            "parity",
+            "student",
+            "student",
+            "mean",
+            False,
+            False,
+            "at least 4 reference runs",
+            NotMeasurable("2 reference runs", 2),
+        ),
+    ]
+    keys = ("name", "surface", "signal", "measure", "passed", "decides", "expected", "found")
+    return [Control(**dict(zip(keys, row, strict=True))) for row in rows]
+
+
+def copies(sample: Sample) -> CopiesResult:
+    """Return three flagged images, the first two as near as copies are."""
+    half = len(sample.labels) // 2
+    places = [(2, 1.2, 9.5), (3, 2.25, 8.125), (1, 6.5, 7.75)]
+    return CopiesResult(
+        excess=Estimate(sample.copy_excess, sample.copy_excess - 0.009, sample.copy_excess + 0.009, 647, "Bonett-Price"),
+        near_member=around(0.031 + sample.copy_excess, 0.012, 647),
+        near_holdout=around(0.031, 0.011, 647),
+        closer=around(0.512, 0.04, 647),
+        threshold=7.125,
+        quantile=0.05,
+        num_synthetic=647,
+        num_members=647,
+        num_holdout=647,
+        flagged=[
+            FlaggedImage(synthetic=index, member=index, member_distance=near, holdout=half + index, holdout_distance=far)
+            for index, near, far in places
+        ],
+        num_flagged=len(places),
+        num_mirrored=2,
+    )
+
+
+def around(value: float, half: float, n: int) -> Estimate:
+    """Return an estimate between 0 and 1."""
+    return Estimate(value, max(0.0, value - half), min(1.0, value + half), n, "95 % interval")
+
+
+def rates(separation: float, num_non_members: int) -> dict[str, Measured]:
+    """Return the TPR at three FPRs; not measurable with fewer than 1 / FPR non-members."""
+    found: dict[str, Measured] = {}
+    for fpr in ("0.1", "0.01", "0.001"):
+        tpr = NormalDist().cdf(NormalDist().inv_cdf(float(fpr)) + separation)
+        few = num_non_members < 1 / float(fpr)
+        found[fpr] = (
+            NotMeasurable(f"{num_non_members} non-members, needs {1 / float(fpr):.0f}", num_non_members)
+            if few
+            else around(tpr, 0.02, 647)
+        )
+    return found
+
+
+def roc(separation: float, num_non_members: int) -> list[tuple[float, float]]:
+    """Return the ROC curve of normal scores, in steps of one false alarm."""
+    normal = NormalDist()
+    inner = [count / num_non_members for count in range(1, num_non_members, max(1, num_non_members // 300))]
+    return [(0.0, 0.0), *[(fpr, normal.cdf(normal.inv_cdf(fpr) + separation)) for fpr in inner], (1.0, 1.0)]
