@@ -12,7 +12,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from tckr.errors import UserError
-from tckr.models.diffusion.generator import Generator, check_image_size
+from tckr.models.diffusion.generator import Generator, Sampling, check_image_size
 from tckr.models.diffusion.load import load_generator
 from tests.tiny_models import ARRAY_WARNING, IMAGE_SIZE
 
@@ -23,8 +23,9 @@ PROMPTS = ["alpha: thin", "beta: round", "gamma"]
 
 
 def draw(generator: Generator, rows: slice = slice(None), guidance_scale: float = 2.0, steps: int = 3) -> np.ndarray:
-    embeds, negative = generator.encode_prompts(PROMPTS[rows]), generator.encode_prompts([""])
-    return generator.sample(embeds, negative, seeds=SEEDS[rows], steps=steps, guidance_scale=guidance_scale, size=IMAGE_SIZE)
+    told, negative = generator.encode_prompts(PROMPTS[rows]), generator.encode_prompts([""])
+    sampling = Sampling(steps=steps, guidance_scale=guidance_scale, size=IMAGE_SIZE)
+    return generator.decode(generator.denoise(told, negative, seeds=SEEDS[rows], sampling=sampling))
 
 
 def grey_levels_apart(first: np.ndarray, second: np.ndarray) -> int:
@@ -69,10 +70,10 @@ def test_sampling_leaves_torchs_global_generator_alone(tiny_stochastic_generator
 
 def test_guidance_off_ignores_the_empty_prompt(tiny_generator: Path) -> None:
     generator = load_generator(str(tiny_generator), "cpu")
-    embeds = generator.encode_prompts(PROMPTS)
-    settings = {"seeds": SEEDS, "steps": 2, "guidance_scale": 1.0, "size": IMAGE_SIZE}
-    zeros = generator.sample(embeds, torch.zeros_like(embeds[:1]), **settings)  # type: ignore[arg-type]
-    assert np.array_equal(zeros, generator.sample(embeds, torch.ones_like(embeds[:1]), **settings))  # type: ignore[arg-type]
+    told, sampling = generator.encode_prompts(PROMPTS), Sampling(steps=2, guidance_scale=1.0, size=IMAGE_SIZE)
+    zeros, ones = ({name: fill(rows[:1]) for name, rows in told.items()} for fill in (torch.zeros_like, torch.ones_like))
+    drawn = [generator.denoise(told, negative, seeds=SEEDS, sampling=sampling) for negative in (zeros, ones)]
+    assert torch.equal(*drawn)
 
 
 @pytest.mark.parametrize("prediction", ["tiny_generator", "tiny_v_generator"])
@@ -89,11 +90,11 @@ def test_perfect_denoiser_has_no_loss(prediction: str, request: pytest.FixtureRe
         return (perfect,)
 
     generator.pipeline = SimpleNamespace(unet=denoise)
-    loss = generator.training_loss(latents, torch.zeros(2, 1, 1), noise, timesteps)
+    loss = generator.training_loss(latents, {"prompt_embeds": torch.zeros(2, 1, 1)}, noise, timesteps)
     assert loss.shape == (2,)
     torch.testing.assert_close(loss, torch.zeros(2), atol=1e-10, rtol=0)
     perfect = perfect + torch.tensor([1.0, 3.0]).reshape(2, 1, 1, 1)
-    loss = generator.training_loss(latents, torch.zeros(2, 1, 1), noise, timesteps)
+    loss = generator.training_loss(latents, {"prompt_embeds": torch.zeros(2, 1, 1)}, noise, timesteps)
     torch.testing.assert_close(loss, torch.tensor([1.0, 9.0]))
 
 

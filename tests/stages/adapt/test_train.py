@@ -97,13 +97,14 @@ def test_encodings_are_the_generators(tiny_generator: Path, tmp_path: Path) -> N
     encoded = encode(generator, tmp_path, flip=True)
     assert encoded.moments.shape == (2, 5, 8, 8, 8)
     assert encoded.latent_shape == (4, 8, 8)
-    assert encoded.embeds.shape[0] == 4
+    assert encoded.conditioning["prompt_embeds"].shape[0] == 4
     assert encoded.prompt_of.tolist() == [1, 0, 1, 2, 0]
     images = np.random.default_rng(0).integers(0, 256, (7, 16, 16, 3), dtype=np.uint8)
     sixth = torch.from_numpy(images[6:7].copy()).permute(0, 3, 1, 2) / 255
     for view, image in enumerate((sixth, sixth.flip(-1))):
         np.testing.assert_allclose(encoded.moments[view, 0], generator.encode_images(image)[0], atol=2e-3)
-    np.testing.assert_allclose(encoded.embeds[[1, 3]], generator.encode_prompts(["b", ""]), atol=2e-3)
+    expected = generator.encode_prompts(["b", ""])["prompt_embeds"]
+    np.testing.assert_allclose(encoded.conditioning["prompt_embeds"][[1, 3]], expected, atol=2e-3)
 
 
 def test_encodings_are_made_once(tiny_generator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,17 +119,17 @@ def test_training_tensors_sample_the_posterior_and_drop_prompts() -> None:
     moments = np.full((2, 3, 2, 1, 1), 0.5, dtype=np.float16)
     moments[:, :, 0, 0, 0] = [[0, 1, 2], [10, 11, 12]]
     embeds = np.arange(3, dtype=np.float16).reshape(3, 1, 1)
-    encoded = EncodedSet(moments=moments, embeds=embeds, prompt_of=np.array([1, 0, 1]))
+    encoded = EncodedSet(moments=moments, conditioning={"prompt_embeds": embeds}, prompt_of=np.array([1, 0, 1]))
     draws = draw_step(
         0, 0, num_images=3, num_drawn=6, latent_shape=(1, 1, 1), num_timesteps=9, flip=True, caption_dropout=0.5
     )
-    latents, embedded, noise, timesteps = train.training_tensors(encoded, draws, "cpu")
+    latents, told, noise, timesteps = train.training_tensors(encoded, draws, "cpu")
     expected = 10 * draws.mirrored + draws.rows + 0.5 * draws.posterior_noise.flatten().numpy()
     np.testing.assert_allclose(latents.flatten(), expected, rtol=1e-6)
     assert draws.unprompted.any()
     assert not draws.unprompted.all()
     prompts = np.where(draws.unprompted, 2, np.array([1, 0, 1])[draws.rows])
-    assert embedded.flatten().tolist() == prompts.tolist()
+    assert told["prompt_embeds"].flatten().tolist() == prompts.tolist()
     assert torch.equal(noise, draws.noise)
     assert torch.equal(timesteps, draws.timesteps)
 

@@ -95,14 +95,14 @@ def overfit(
     assert isinstance(generator, StableDiffusionGenerator)
     with torch.no_grad():
         means = generator.encode_images(to_device(images, "cpu")).chunk(2, dim=1)[0].clone()
-        embeds = generator.encode_prompts(prompts).clone()
+        told = {name: rows.clone() for name, rows in generator.encode_prompts(prompts).items()}
     unet = generator.pipeline.unet.requires_grad_(True)
     optimizer, draws = torch.optim.Adam(unet.parameters(), 1e-2), torch.Generator().manual_seed(0)
     for _ in range(steps):
         noise = torch.randn(means.shape, generator=draws)
         timesteps = torch.tensor(levels)[torch.randint(len(levels), (len(images),), generator=draws)]
         optimizer.zero_grad()
-        generator.training_loss(means, embeds, noise, timesteps).mean().backward()
+        generator.training_loss(means, told, noise, timesteps).mean().backward()
         optimizer.step()
     generator.pipeline.save_pretrained(folder, safe_serialization=True)
     return folder

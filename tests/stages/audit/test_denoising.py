@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tckr.data.transforms import to_device
+from tckr.models.diffusion.generator import Conditioning
 from tckr.models.diffusion.load import load_generator
 from tckr.stages.audit.denoising import denoising_losses
 from tests.stages.audit.artifacts import noise_images, overfit
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
 IMAGES = noise_images(0, 7)
 PROMPTS = ["a", "bb", "ccc", "dddd", "e" * 5, "f" * 6, "g" * 7]
 
-Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+Loss = Callable[[torch.Tensor, Conditioning, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class Plain:
@@ -31,8 +32,8 @@ class Plain:
         self.training_loss = loss
         self.side = side
 
-    def encode_prompts(self, prompts: Sequence[str]) -> torch.Tensor:
-        return torch.tensor([float(len(prompt)) for prompt in prompts]).view(-1, 1, 1)
+    def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
+        return {"length": torch.tensor([float(len(prompt)) for prompt in prompts])}
 
     def encode_images(self, images: torch.Tensor) -> torch.Tensor:
         means = images[:, :, : self.side, : self.side]
@@ -51,7 +52,7 @@ def first(noise: torch.Tensor) -> torch.Tensor:
 def test_levels_are_the_middles_of_equal_stretches_and_the_loss_is_their_mean() -> None:
     met: list[int] = []
 
-    def squared_level(latents: torch.Tensor, embeds: torch.Tensor, noise: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+    def squared_level(latents: torch.Tensor, told: Conditioning, noise: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
         met.extend(level.tolist())
         return level.float().square()
 
@@ -64,22 +65,22 @@ def test_levels_are_the_middles_of_equal_stretches_and_the_loss_is_their_mean() 
 
 def test_each_record_is_denoised_from_the_mean_of_its_own_latents_under_its_own_prompt() -> None:
     expected = IMAGES[:, :2, :2].mean(axis=(1, 2, 3)) / 255 + 10 * np.arange(1, 8)
-    found = losses(lambda latents, embeds, noise, level: latents.mean(dim=(1, 2, 3)) + 10 * embeds[:, 0, 0])
+    found = losses(lambda latents, told, noise, level: latents.mean(dim=(1, 2, 3)) + 10 * told["length"])
     assert found == pytest.approx(expected, rel=1e-6)
 
 
 def test_noise_follows_from_record_and_draw_whatever_the_batch_and_the_generator() -> None:
-    found = [losses(lambda latents, embeds, noise, level: first(noise), batch_size=size) for size in (1, 3, 7, 20)]
+    found = [losses(lambda latents, told, noise, level: first(noise), batch_size=size) for size in (1, 3, 7, 20)]
     assert all(np.array_equal(found[0], other) for other in found[1:])
-    shifted = losses(lambda latents, embeds, noise, level: first(noise) + level + embeds[:, 0, 0])
+    shifted = losses(lambda latents, told, noise, level: first(noise) + level + told["length"])
     assert shifted - found[0] == pytest.approx(np.mean([12, 37, 62, 87]) + np.arange(1, 8), abs=1e-5)
-    assert np.array_equal(losses(lambda latents, embeds, noise, level: first(noise), count=4), found[0][:4])
+    assert np.array_equal(losses(lambda latents, told, noise, level: first(noise), count=4), found[0][:4])
 
 
 def test_no_two_records_and_no_two_draws_meet_the_same_noise() -> None:
     met: list[float] = []
 
-    def keep(latents: torch.Tensor, embeds: torch.Tensor, noise: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+    def keep(latents: torch.Tensor, told: Conditioning, noise: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
         met.extend(first(noise).tolist())
         return first(noise)
 
@@ -89,7 +90,7 @@ def test_no_two_records_and_no_two_draws_meet_the_same_noise() -> None:
 
 def test_noise_is_standard_normal() -> None:
     def mean(power: int) -> float:
-        return losses(lambda latents, embeds, noise, level: (noise**power).mean(dim=(1, 2, 3)), side=16, num_draws=8).mean()
+        return losses(lambda latents, told, noise, level: (noise**power).mean(dim=(1, 2, 3)), side=16, num_draws=8).mean()
 
     numbers = 7 * 8 * 3 * 16 * 16
     assert mean(1) == pytest.approx(0, abs=4 / numbers**0.5)
@@ -98,7 +99,7 @@ def test_noise_is_standard_normal() -> None:
 
 def test_progress_counts_every_record_at_every_level() -> None:
     told: list[int] = []
-    generator = Plain(lambda latents, embeds, noise, level: first(noise))
+    generator = Plain(lambda latents, told, noise, level: first(noise))
     denoising_losses(generator, IMAGES, PROMPTS, num_draws=5, batch_size=3, advance=told.append)  # type: ignore[arg-type]
     assert sum(told) == 7 * 5
 
@@ -108,10 +109,10 @@ def test_loss_of_a_real_generator_is_its_training_loss_and_no_matter_of_batches(
     expected = np.zeros(7)
     with torch.no_grad():
         means = generator.encode_images(to_device(IMAGES, "cpu"))[:, :4]
-        embeds = generator.encode_prompts(PROMPTS)
+        told = generator.encode_prompts(PROMPTS)
         for level in (25, 75):
             noise = torch.from_numpy(_noise_met_at(level))
-            expected += generator.training_loss(means, embeds, noise, torch.full((7,), level)).numpy() / 2
+            expected += generator.training_loss(means, told, noise, torch.full((7,), level)).numpy() / 2
     for size in (1, 3, 7):
         found = denoising_losses(generator, IMAGES, PROMPTS, num_draws=2, batch_size=size)
         assert found == pytest.approx(expected, abs=1e-5)
@@ -126,7 +127,7 @@ def _noise_met_at(level: int) -> np.ndarray:
         def encode_images(self, images: torch.Tensor) -> torch.Tensor:
             return torch.zeros(len(images), 8, 8, 8)
 
-    def keep(latents: torch.Tensor, embeds: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+    def keep(latents: torch.Tensor, told: Conditioning, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
         if int(timesteps[0]) == level:
             met.append(noise.numpy())
         return first(noise)

@@ -1,11 +1,12 @@
 """What adapt and generate need from a text-to-image model; knows no library.
 
-Shapes: B images, 3 x H x W pixels, L tokens of width D, latents C x h x w.
+Shapes: B images, 3 x H x W pixels, latents C x h x w.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -14,16 +15,34 @@ import torch
 
 from tckr.errors import UserError
 
+Conditioning = dict[str, torch.Tensor]
+"""What a denoiser is told of B prompts: named tensors of B rows each (text embeddings, pooled embeddings, masks)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How images are drawn.
+
+    Attributes:
+        steps: evaluations of the denoiser per image.
+        guidance_scale: classifier-free guidance (Ho and Salimans 2022); at most 1 is off.
+        size: of the square images, px.
+    """
+
+    steps: int
+    guidance_scale: float
+    size: int
+
 
 class Generator(Protocol):
     """Draw images from text; learn from images through a LoRA adapter."""
 
     size_multiple: int  # both image sides must be multiples of this, px
     num_timesteps: int  # noise levels of the training process: timesteps are 0 .. num_timesteps - 1
-    num_tokens: int  # L, with those for start and end of a prompt
+    num_tokens: int  # L, the longest prompt, with the tokens for its start and end
 
-    def encode_prompts(self, prompts: Sequence[str]) -> torch.Tensor:
-        """Return text embeddings [B, L, D]; longer prompts are cut at L tokens, without a word."""
+    def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
+        """Return what the denoiser is told of B prompts; longer prompts are cut at L tokens, without a word."""
         ...
 
     def count_cut(self, prompts: Sequence[str]) -> int:
@@ -35,25 +54,22 @@ class Generator(Protocol):
         ...
 
     def training_loss(
-        self, latents: torch.Tensor, prompt_embeds: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor
+        self, latents: torch.Tensor, conditioning: Conditioning, noise: torch.Tensor, timesteps: torch.Tensor
     ) -> torch.Tensor:
         """Return the denoising error [B], the mean over C x h x w, at int64 `timesteps` [B]."""
         ...
 
-    def sample(
-        self,
-        prompt_embeds: torch.Tensor,
-        negative_embeds: torch.Tensor,
-        *,
-        seeds: Sequence[int],
-        steps: int,
-        guidance_scale: float,
-        size: int,
-    ) -> np.ndarray:
-        """Return uint8 [B, size, size, 3]; image i depends on its own prompt and seed only.
+    def denoise(
+        self, conditioning: Conditioning, negative: Conditioning, *, seeds: Sequence[int], sampling: Sampling
+    ) -> torch.Tensor:
+        """Return latents [B, C, h, w] for `decode`; latent i depends on its own prompt and seed only.
 
-        `negative_embeds` [1, L, D] is the empty prompt; it is not evaluated when `guidance_scale` is at most 1.
+        `negative` (one row) is the empty prompt; it is not evaluated when guidance is off.
         """
+        ...
+
+    def decode(self, latents: torch.Tensor) -> np.ndarray:
+        """Return uint8 [B, H, W, 3] of latents from `denoise`."""
         ...
 
     def add_lora(self, rank: int, seed: int) -> dict[str, torch.nn.Parameter]:
@@ -78,3 +94,8 @@ def check_image_size(generator: Generator, size: int) -> None:
             f"images are {size} px; this generator needs a multiple of {multiple} px; "
             f"set prepare.image_size={' or '.join(map(str, fitting))}"
         )
+
+
+def take_rows(conditioning: Conditioning, rows: Sequence[int]) -> Conditioning:
+    """Return the conditioning of `rows`, in their order; a row may be taken several times."""
+    return {name: tensor[list(rows)] for name, tensor in conditioning.items()}

@@ -15,6 +15,7 @@ from diffusers.utils import convert_state_dict_to_diffusers
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 
+from tckr.models.diffusion.generator import Conditioning, Sampling
 from tckr.models.quiet import quiet_libraries
 
 ATTENTION_PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0")
@@ -36,10 +37,12 @@ class StableDiffusionGenerator:
         self.num_timesteps: int = self.process.config.num_train_timesteps
 
     @torch.inference_mode()
-    def encode_prompts(self, prompts: Sequence[str]) -> torch.Tensor:
+    def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
         """Return text embeddings [B, L, D], each prompt padded or cut to the tokenizer's L tokens."""
         with quiet_libraries():  # diffusers prints what it cuts off, and that is private
-            return self.pipeline.encode_prompt(list(prompts), self.pipeline.device, 1, do_classifier_free_guidance=False)[0]
+            pipeline = self.pipeline
+            embeds, _ = pipeline.encode_prompt(list(prompts), pipeline.device, 1, do_classifier_free_guidance=False)
+        return {"prompt_embeds": embeds}
 
     def count_cut(self, prompts: Sequence[str]) -> int:
         """Return how many of `prompts` have more tokens, with those for start and end, than `encode_prompts` keeps."""
@@ -55,7 +58,7 @@ class StableDiffusionGenerator:
         return torch.cat([posterior.mean, posterior.std], dim=1) * vae.config.scaling_factor
 
     def training_loss(
-        self, latents: torch.Tensor, prompt_embeds: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor
+        self, latents: torch.Tensor, conditioning: Conditioning, noise: torch.Tensor, timesteps: torch.Tensor
     ) -> torch.Tensor:
         """Return mean squared error [B] between the UNet's output and its target.
 
@@ -63,38 +66,39 @@ class StableDiffusionGenerator:
         scheduler says `v_prediction`.
         """
         noisy = self.process.add_noise(latents, noise, timesteps)
-        output = self.pipeline.unet(noisy, timesteps, encoder_hidden_states=prompt_embeds, return_dict=False)[0]
+        embeds = conditioning["prompt_embeds"]
+        output = self.pipeline.unet(noisy, timesteps, encoder_hidden_states=embeds, return_dict=False)[0]
         target = noise
         if self.process.config.prediction_type == "v_prediction":
             target = self.process.get_velocity(latents, noise, timesteps)
         return (output.float() - target.float()).square().mean(dim=(1, 2, 3))
 
     @torch.inference_mode()
-    def sample(
-        self,
-        prompt_embeds: torch.Tensor,
-        negative_embeds: torch.Tensor,
-        *,
-        seeds: Sequence[int],
-        steps: int,
-        guidance_scale: float,
-        size: int,
-    ) -> np.ndarray:
-        """Return uint8 [B, size, size, 3] from the pipeline's own sampling loop and scheduler."""
+    def denoise(
+        self, conditioning: Conditioning, negative: Conditioning, *, seeds: Sequence[int], sampling: Sampling
+    ) -> torch.Tensor:
+        """Return latents [B, C, h, w] from the pipeline's own sampling loop and scheduler."""
         # On the CPU and one generator per image: the same noise on every device, in every batch. Schedulers that draw noise
         # at each step go on with the same generators.
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        images = self.pipeline(
-            prompt_embeds=prompt_embeds,
-            negative_prompt_embeds=negative_embeds.expand_as(prompt_embeds),
-            height=size,
-            width=size,
-            num_inference_steps=steps,
-            guidance_scale=guidance_scale,
+        embeds = conditioning["prompt_embeds"]
+        return self.pipeline(
+            prompt_embeds=embeds,
+            negative_prompt_embeds=negative["prompt_embeds"].expand_as(embeds),
+            height=sampling.size,
+            width=sampling.size,
+            num_inference_steps=sampling.steps,
+            guidance_scale=sampling.guidance_scale,
             generator=generators,
-            output_type="np",
+            output_type="latent",
         ).images
-        return np.rint(images * 255).astype(np.uint8)
+
+    @torch.inference_mode()
+    def decode(self, latents: torch.Tensor) -> np.ndarray:
+        """Return uint8 [B, H, W, 3] from the autoencoder."""
+        vae = self.pipeline.vae
+        images = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]
+        return np.rint(self.pipeline.image_processor.postprocess(images, output_type="np") * 255).astype(np.uint8)
 
     def add_lora(self, rank: int, seed: int) -> dict[str, torch.nn.Parameter]:
         """Insert LoRA (Hu et al. 2022) of scale 1 into the UNet's attention projections; B starts at zero."""

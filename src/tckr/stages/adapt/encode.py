@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.lib.format import open_memmap
 
-from tckr.data.shards import write_whole
-from tckr.models.diffusion.generator import Generator, check_image_size
+from tckr.models.diffusion.generator import Conditioning, Generator, check_image_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +23,12 @@ class EncodedSet:
 
     Attributes:
         moments: float16 [F, N, 2C, h, w], C means then C standard deviations; F = 2 with mirrored images, else 1.
-        embeds: float16 [P + 1, L, D], one per distinct prompt; the last is the empty prompt.
-        prompt_of: int64 [N], row of each image's prompt in `embeds`.
+        conditioning: per name, float16 [P + 1, ...], a row per distinct prompt; the last is the empty prompt.
+        prompt_of: int64 [N], row of each image's prompt in `conditioning`.
     """
 
     moments: np.ndarray
-    embeds: np.ndarray
+    conditioning: dict[str, np.ndarray]
     prompt_of: np.ndarray
 
     @property
@@ -57,41 +58,53 @@ def encode_set(
     distinct = sorted(set(prompts))
     place = {prompt: i for i, prompt in enumerate(distinct)}
 
-    def encode_images(start: int) -> torch.Tensor:
+    def encode_images(start: int) -> dict[str, torch.Tensor]:
         batch = torch.from_numpy(images[rows[start : start + batch_size]]).permute(0, 3, 1, 2).float() / 255
-        return torch.stack([generator.encode_images(view) for view in ([batch, batch.flip(-1)] if flip else [batch])])
+        views = [batch, batch.flip(-1)] if flip else [batch]
+        return {"moments": torch.stack([generator.encode_images(view) for view in views], dim=1)}
 
-    def encode_prompts(start: int) -> torch.Tensor:
-        return generator.encode_prompts([*distinct, ""][start : start + batch_size])[None]
+    def encode_prompts(start: int) -> Conditioning:
+        return generator.encode_prompts([*distinct, ""][start : start + batch_size])
 
-    moments = _encode_into(cache / "moments.npy", encode_images, len(rows), batch_size, advance)
-    embeds = _encode_into(cache / "embeds.npy", encode_prompts, len(distinct) + 1, batch_size)
-    return EncodedSet(moments=moments, embeds=embeds[0], prompt_of=np.array([place[prompt] for prompt in prompts]))
+    moments = _encode_into(cache / "latents", encode_images, len(rows), batch_size, advance)["moments"]
+    conditioning = _encode_into(cache / "prompts", encode_prompts, len(distinct) + 1, batch_size)
+    return EncodedSet(
+        moments=moments.swapaxes(0, 1), conditioning=conditioning, prompt_of=np.array([place[prompt] for prompt in prompts])
+    )
 
 
 def _encode_into(
-    path: Path,
-    encode: Callable[[int], torch.Tensor],
+    folder: Path,
+    encode: Callable[[int], Mapping[str, torch.Tensor]],
     count: int,
     batch_size: int,
     advance: Callable[[int], None] = lambda amount: None,
-) -> np.ndarray:
-    """Fill [F, count, ...] at `path` with `encode(start)` for every batch, unless it is there; return it memory-mapped."""
+) -> dict[str, np.ndarray]:
+    """Fill `folder`/NAME.npy, [count, ...] each, with `encode(start)` for every batch, unless it is there.
 
-    def fill(partial: Path) -> None:
-        mapped: np.memmap | None = None
-        for start in range(0, count, batch_size):
-            encoded = encode(start).to("cpu", torch.float16).numpy()
-            if mapped is None:
-                shape = (len(encoded), count, *encoded.shape[2:])
-                mapped = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
-            mapped[:, start : start + batch_size] = encoded
-            advance(encoded.shape[1])
-        assert mapped is not None, "nothing to encode"
-        mapped.flush()
-
-    if path.exists():
+    Returns:
+        The arrays by name, memory-mapped.
+    """
+    if folder.exists():
         advance(count)
-    else:
-        write_whole(path, fill)
-    return np.load(path, mmap_mode="r")
+        return _mapped(folder)
+    partial = folder.with_name(f".{folder.name}.filling")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    files: dict[str, np.memmap] = {}
+    for start in range(0, count, batch_size):
+        encoded = {name: tensor.to("cpu", torch.float16).numpy() for name, tensor in encode(start).items()}
+        for name, values in encoded.items():
+            if name not in files:
+                shape = (count, *values.shape[1:])
+                files[name] = open_memmap(partial / f"{name}.npy", mode="w+", dtype=np.float16, shape=shape)
+            files[name][start : start + len(values)] = values
+        advance(min(batch_size, count - start))
+    for file in files.values():
+        file.flush()
+    partial.rename(folder)
+    return _mapped(folder)
+
+
+def _mapped(folder: Path) -> dict[str, np.ndarray]:
+    return {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from tckr.data.seeds import derive_seed
 from tckr.data.shards import write_whole
-from tckr.models.diffusion.generator import Generator
+from tckr.models.diffusion.generator import Conditioning, Generator
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.draws import Draws, draw_step
 from tckr.stages.adapt.encode import EncodedSet
@@ -81,19 +81,15 @@ def accumulate_gradients(generator: Generator, encoded: EncodedSet, draws: Draws
 
 def training_tensors(
     encoded: EncodedSet, draws: Draws, device: str
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return latents [B, C, h, w], prompt embeddings [B, L, D], noise [B, C, h, w] and timesteps [B] on `device`."""
+) -> tuple[torch.Tensor, Conditioning, torch.Tensor, torch.Tensor]:
+    """Return latents [B, C, h, w], conditioning, noise [B, C, h, w] and timesteps [B] on `device`."""
     moments = torch.from_numpy(encoded.moments[draws.mirrored.astype(int), draws.rows]).float()
     mean, deviation = moments.chunk(2, dim=1)
-    prompts = np.where(draws.unprompted, len(encoded.embeds) - 1, encoded.prompt_of[draws.rows])
-    tensors = (
-        mean + deviation * draws.posterior_noise,
-        torch.from_numpy(encoded.embeds[prompts]).float(),
-        draws.noise,
-        draws.timesteps,
-    )
-    latents, embeds, noise, timesteps = (tensor.to(device) for tensor in tensors)
-    return latents, embeds, noise, timesteps
+    last = next(iter(encoded.conditioning.values())).shape[0] - 1
+    prompts = np.where(draws.unprompted, last, encoded.prompt_of[draws.rows])
+    conditioning = {name: torch.from_numpy(rows[prompts]).float().to(device) for name, rows in encoded.conditioning.items()}
+    latents = (mean + deviation * draws.posterior_noise).to(device)
+    return latents, conditioning, draws.noise.to(device), draws.timesteps.to(device)
 
 
 def learning_rate_factor(schedule: str, step: int, num_steps: int) -> float:

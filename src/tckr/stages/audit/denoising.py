@@ -40,11 +40,11 @@ def denoising_losses(
         rows = range(start, min(start + batch_size, len(prompts)))
         pixels = torch.from_numpy(np.array(images[rows.start : rows.stop])).permute(0, 3, 1, 2).float() / 255
         latents = generator.encode_images(pixels).chunk(2, dim=1)[0]  # the means: no noise of the autoencoder
-        embeds = generator.encode_prompts(prompts[rows.start : rows.stop])
+        conditioning = generator.encode_prompts(prompts[rows.start : rows.stop])
         for draw, level in enumerate(levels):
             noise = torch.stack([_noise(row, draw, latents.shape[1:]) for row in rows]).to(latents)
             timesteps = torch.full((len(rows),), level, device=latents.device)
-            losses = generator.training_loss(latents, embeds, noise, timesteps)
+            losses = generator.training_loss(latents, conditioning, noise, timesteps)
             total[rows.start : rows.stop] += losses.double().cpu().numpy()
             advance(len(rows))
     return total / num_draws

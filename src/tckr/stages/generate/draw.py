@@ -7,10 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-import torch
 
 from tckr.data.images import encode_png
-from tckr.models.diffusion.generator import Generator
+from tckr.models.diffusion.generator import Conditioning, Generator, Sampling, take_rows
 from tckr.stages.generate.plan import PlannedImage
 
 
@@ -18,9 +17,7 @@ def draw_shard(
     generator: Generator,
     planned: Sequence[PlannedImage],
     *,
-    steps: int,
-    guidance_scale: float,
-    size: int,
+    sampling: Sampling,
     batch_size: int,
     advance: Callable[[int], None] = lambda amount: None,
 ) -> dict[str, Any]:
@@ -33,14 +30,9 @@ def draw_shard(
     with ThreadPoolExecutor(1) as pool:
         for start in range(0, len(planned), batch_size):
             batch = planned[start : start + batch_size]
-            images = generator.sample(
-                embed_distinct(generator, [image.prompt for image in batch]),
-                negative,
-                seeds=[image.seed for image in batch],
-                steps=steps,
-                guidance_scale=guidance_scale,
-                size=size,
-            )
+            conditioning = embed_distinct(generator, [image.prompt for image in batch])
+            latents = generator.denoise(conditioning, negative, seeds=[image.seed for image in batch], sampling=sampling)
+            images = generator.decode(latents)
             encoded.append(pool.submit(lambda images: [encode_png(image) for image in images], images))
             advance(len(batch))
     return {
@@ -52,11 +44,11 @@ def draw_shard(
     }
 
 
-def embed_distinct(generator: Generator, prompts: Sequence[str]) -> torch.Tensor:
-    """Return the embeddings [B, L, D] of `prompts`, encoding each distinct prompt once.
+def embed_distinct(generator: Generator, prompts: Sequence[str]) -> Conditioning:
+    """Return the conditioning of `prompts`, encoding each distinct prompt once.
 
     Nothing is kept between batches: the text encoder is a small part of the time, and what an image is does not depend on
     what was drawn before it.
     """
     distinct = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
-    return generator.encode_prompts(list(distinct))[[distinct[prompt] for prompt in prompts]]
+    return take_rows(generator.encode_prompts(list(distinct)), [distinct[prompt] for prompt in prompts])

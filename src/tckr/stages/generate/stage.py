@@ -9,7 +9,7 @@ from typing import Any
 from tckr.data.images import load_images
 from tckr.data.shards import read_columns, write_shard, write_whole
 from tckr.engine.step import StepContext
-from tckr.models.diffusion.generator import Generator, check_image_size
+from tckr.models.diffusion.generator import Generator, Sampling, check_image_size
 from tckr.models.diffusion.load import load_generator
 from tckr.stages.generate.config import GenerateConfig
 from tckr.stages.generate.draw import draw_shard
@@ -27,14 +27,13 @@ def run(config: GenerateConfig, context: StepContext) -> None:
     if missing:
         done = plan.num_images - sum(len(indices) for _, indices in missing)
         generator = _load(context, adapter)
+        sampling = Sampling(steps=config.steps, guidance_scale=config.guidance_scale, size=adapter["image_size"])
         with context.track(plan.num_images, "images", done) as advance:
             for path, indices in missing:
                 columns = draw_shard(
                     generator,
                     [plan.image(index) for index in indices],
-                    steps=config.steps,
-                    guidance_scale=config.guidance_scale,
-                    size=adapter["image_size"],
+                    sampling=sampling,
                     batch_size=context.execution.inference_batch_size,
                     advance=advance,
                 )
