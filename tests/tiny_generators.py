@@ -42,8 +42,8 @@ CHARACTERS = [chr(code) for code in range(33, 127)]
 WIDTH = 16
 CLIP_WORDS = 2 * len(CHARACTERS) + 2
 HEADS = {"attention_head_dim": 8, "num_attention_heads": 2}
-LOUD = 4.0
-"""Weights of the denoiser are multiplied with this: freshly drawn ones hardly hear the prompt."""
+LOUD = 2.0
+"""Matrices of the denoiser are multiplied with this: freshly drawn ones hardly hear the prompt."""
 
 
 def build_family(name: str, folder: Path, seed: int = 0) -> Path:
@@ -53,6 +53,9 @@ def build_family(name: str, folder: Path, seed: int = 0) -> Path:
         torch.manual_seed(seed)
         pipeline = BUILDERS[name](folder)
     if pipeline is not None:
+        denoiser = pipeline.components.get("unet") or pipeline.transformer
+        for weight in denoiser.parameters():
+            weight.data.mul_(LOUD if weight.ndim > 1 else 1)
         pipeline.save_pretrained(folder, safe_serialization=True)
     return folder
 

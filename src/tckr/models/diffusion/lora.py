@@ -6,12 +6,14 @@ Knows no architecture. diffusers passes over keys that it cannot place; here eve
 from __future__ import annotations
 
 from collections.abc import Sequence
+from logging import CRITICAL
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers.training_utils import cast_training_params
 from diffusers.utils import convert_state_dict_to_diffusers
+from diffusers.utils import logging as diffusers_logging
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
@@ -51,18 +53,20 @@ def merge_lora(pipeline: Any, part: str, path: Path) -> None:
     source = _readable(file, part)
     try:
         with quiet_libraries():  # diffusers remarks that the text encoder has no adapter
-            expected = _count(type(pipeline).lora_state_dict(source, use_safetensors=True)[0])
+            diffusers_logging.set_verbosity(CRITICAL)  # it prints what it raises
+            expected = _extent(type(pipeline).lora_state_dict(source, use_safetensors=True, return_lora_metadata=True)[0])
             pipeline.load_lora_weights(source, use_safetensors=True)
     except (ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         pipeline.unload_lora_weights()
-        reason = next(line.strip() for line in f"{error}\nno reason given".splitlines() if line.strip())
-        raise UserError(f"adapter {file} does not fit this generator: {reason[:200]} {WHERE}") from error
+        reason = " ".join(str(error).split())[:250]
+        raise UserError(f"adapter {file} does not fit this generator: {reason} ... {WHERE}") from error
     adapted = {name: _adapter(module) for name, module in pipeline.components.items() if isinstance(module, torch.nn.Module)}
-    found = sum(map(_count, adapted.values()))
-    if found != expected or not found:
+    found = _extent({f"{part}.{name}": weight for part, weights in adapted.items() for name, weight in weights.items()})
+    if found != expected:  # in number, or in size: diffusers fills up what is too small for a layer of Flux
         pipeline.unload_lora_weights()
         raise UserError(
-            f"adapter {file} has {expected} LoRA weights, {found} of which fit layers of this generator. {WHERE}"
+            f"adapter {file} has {expected[0]} LoRA matrices of {expected[1]:,} numbers in all; the layers of this generator "
+            f"take {found[0]} of {found[1]:,}. {WHERE}"
         )
     pipeline.fuse_lora(components=[name for name, weights in adapted.items() if weights])
     pipeline.unload_lora_weights()
@@ -105,8 +109,10 @@ def _readable(file: Path, part: str) -> str | dict[str, torch.Tensor]:
     return str(file)
 
 
-def _count(weights: dict[str, torch.Tensor]) -> int:
-    return sum("lora" in name and not name.endswith("alpha") for name in weights)
+def _extent(weights: dict[str, torch.Tensor]) -> tuple[int, int]:
+    """Return how many LoRA matrices there are, and how many numbers they hold."""
+    sizes = [weight.numel() for name, weight in weights.items() if "lora" in name and not name.endswith("alpha")]
+    return len(sizes), sum(sizes)
 
 
 def _adapter(module: Any) -> dict[str, torch.Tensor]:
