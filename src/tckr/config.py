@@ -162,6 +162,8 @@ def _parse_override(text: str) -> dict[str, Any]:
         parsed = yaml.safe_load(value)
     except yaml.YAMLError:
         raise UserError(f"the value of {text!r} is not YAML; put quotes around special characters") from None
+    if isinstance(parsed, dict) and not value.lstrip().startswith("{"):
+        parsed = value  # `adapt.prompt_form=n: c` means the text, though YAML takes it for a mapping
     for part in reversed(key.strip().split(".")):
         parsed = {part: parsed}
     return parsed
