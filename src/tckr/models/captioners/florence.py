@@ -30,8 +30,8 @@ class FlorenceCaptioner:
         task = prompt or TASKS[0]
         if task not in TASKS:
             raise UserError(
-                f"found caption.prompt {prompt!r}; Florence-2 knows the tasks {', '.join(TASKS)}; name one of them, or leave "
-                f"caption.prompt empty for {TASKS[0]}"
+                f"found caption.prompt {prompt!r}; Florence-2 knows the tasks {', '.join(TASKS)}; name one of them, or "
+                f"leave caption.prompt empty for {TASKS[0]}"
             )
         inputs = self.processor(images=list(images), text=[task] * len(images), return_tensors="pt")
         tokens = generate_tokens(self.model, inputs, max_new_tokens)

@@ -101,8 +101,8 @@ def _refuse_incomplete(name: str, missing: set[str]) -> None:
     if missing:
         raise UserError(
             f"captioner {name!r} lacks {len(missing)} weights of its class, first {min(missing)}, which would stay random. "
-            "Expected a checkpoint that transformers has written; for Florence-2 that is florence-community/Florence-2-base, "
-            "not the one that brings its own code. Set caption.model to it, or download it again"
+            "Expected a checkpoint that transformers has written (of Florence-2: florence-community/Florence-2-base, not "
+            "the one that brings its own code). Set caption.model to it, or download it again"
         )
 
 
@@ -119,16 +119,16 @@ def _refuse_speechless(name: str, captioner: ChatCaptioner) -> None:
 
 def _unsupported(name: str, model_type: str) -> str:
     return (
-        f"captioner {name!r} is of type {model_type!r}, which is not supported; expected one of {', '.join(FAMILIES)}, or an "
-        "image-text-to-text model of transformers whose processor has a chat template; set caption.model to such a checkpoint"
+        f"captioner {name!r} is of type {model_type!r}, which is not supported; expected one of {', '.join(FAMILIES)}, or "
+        "an image-text-to-text model of transformers whose processor has a chat template; set caption.model to such a one"
     )
 
 
 def _unreadable(name: str, error: Exception) -> str:
     return (
-        f"captioner {name!r} could not be loaded: {_first_line(error)} Expected a transformers image-to-text checkpoint with "
-        "safetensors weights, in a folder or on the hub. Check the name and the connection, download it beforehand with "
-        "`hf download`, or set caption.model=embedded:captioner"
+        f"captioner {name!r} could not be loaded: {_first_line(error)} Expected a transformers image-to-text checkpoint "
+        "with safetensors weights, in a folder or on the hub. Check the name and the connection, download it beforehand "
+        "with `hf download`, or set caption.model=embedded:captioner"
     )
 
 

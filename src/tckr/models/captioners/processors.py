@@ -4,30 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
-from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
+from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer, ProcessorMixin
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
-from transformers.video_processing_utils import VideoProcessorMixin
 
-
-class ImagesOnly(VideoProcessorMixin):
-    """Stand where a processor wants a video processor: those need torchvision, and images never reach them."""
-
-    model_input_names = ()
-
-    def __init__(self) -> None:
-        """Hold nothing."""
+VIDEO = "video_processor"
 
 
 def load_processor(source: str, config: Any, revision: str | None) -> Any:
-    """Return the processor of the checkpoint `source` (folder or hub id), whose model has the transformers `config`."""
+    """Return the processor of the checkpoint `source` (folder or hub id), whose model has the transformers `config`.
+
+    Video processors need torchvision and images never reach them, so a processor that wants one is given None.
+    """
     access = {"revision": revision, "trust_remote_code": False}
     family = PROCESSOR_MAPPING.get(type(config), None)
-    if family is None or "video_processor" not in family.get_attributes():
+    if family is None or VIDEO not in family.get_attributes():
         return AutoProcessor.from_pretrained(source, backend="pil", **access)
     parts = {
         "tokenizer": AutoTokenizer.from_pretrained(source, **access),
         "image_processor": AutoImageProcessor.from_pretrained(source, backend="pil", **access),
-        "video_processor": ImagesOnly(),
+        VIDEO: None,
     }
     settings, _ = family.get_processor_dict(source, revision=revision)
-    return family.from_args_and_dict([parts[name] for name in family.get_attributes()], settings)
+    return images_only(family).from_args_and_dict([parts[name] for name in family.get_attributes()], settings)
+
+
+def images_only(family: type[ProcessorMixin]) -> type[ProcessorMixin]:
+    """Return the class of processors `family` with None allowed for its video processor."""
+
+    class ImagesOnly(family):  # type: ignore[valid-type, misc]
+        def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
+            if argument_name != VIDEO:
+                super().check_argument_for_proper_class(argument_name, argument)
+
+    return ImagesOnly
