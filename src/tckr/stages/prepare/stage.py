@@ -33,7 +33,7 @@ EXAMPLES = 3
 
 
 def run(config: PrepareConfig, context: StepContext) -> None:
-    """Fill `context.out` with pool, validation, test, their rows in the source, membership, canaries, rejected.csv, card.json.
+    """Fill `context.out` with pool, validation, test, source rows, membership, canaries, rejected.csv and card.json.
 
     Raises:
         UserError: the source cannot be read, too few classes remain, or the pool is too small for the canaries.
