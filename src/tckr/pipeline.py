@@ -16,11 +16,12 @@ from types import MappingProxyType
 from tckr.config import RunConfig
 from tckr.data.card import EVERY_RECORD, VALIDATION_RUN
 from tckr.data.seeds import derive_seed
-from tckr.data.sources import source_digest
+from tckr.data.sources import file_digest, source_digest
 from tckr.engine.step import Sensitivity, Step
 from tckr.errors import UserError
 from tckr.models.digest import checkpoint_digest
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS
+from tckr.stages.caption.config import CaptionConfig
 from tckr.stages.config_base import StageConfig
 from tckr.stages.prepare.config import PrepareConfig
 
@@ -221,5 +222,7 @@ def _reads(config: StageConfig) -> dict[str, str]:
     """Return the digest of what a stage reads from outside the store."""
     if isinstance(config, PrepareConfig):
         return {"source": source_digest(config)}
+    if isinstance(config, CaptionConfig) and config.file:
+        return {"captions": file_digest(config.file)}
     model = getattr(config, "model", None)
     return {"model": checkpoint_digest(model)} if model else {}
