@@ -77,14 +77,15 @@ def run(config: AuditConfig, context: StepContext) -> None:
 def collect(
     config: AuditConfig, context: StepContext, answers: Mapping[str, Answers], membership: np.ndarray, canaries: np.ndarray
 ) -> Evidence:
-    """Return the evidence about all records but canaries. This is the only place that opens the locked test split.
+    """Return the evidence about all records but canaries. This is the only place that reads the locked test split.
 
     Raises:
         UserError: the test split is not the one that `prepare` locked.
     """
     data = context.inputs["data"]
-    check_test_split(data)
-    test = load_images(data / "test", context.scratch)
+    sealed = context.opened["data"] / "test"
+    check_test_split(sealed, data)
+    test = load_images(sealed, context.scratch)
     return assemble(
         config,
         answers,
