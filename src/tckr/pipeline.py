@@ -237,5 +237,5 @@ def _reads(config: StageConfig) -> dict[str, str]:
     """Return the digest of what a stage reads from outside the store."""
     if isinstance(config, PrepareConfig):
         return {"source": source_digest(config)}
-    model = getattr(config, "model", None)
-    return {"model": checkpoint_digest(model)} if model else {}
+    models = {name: getattr(config, name, None) for name in ("model", "fidelity_model")}
+    return {name: checkpoint_digest(model) for name, model in models.items() if model}
