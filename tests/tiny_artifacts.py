@@ -46,6 +46,7 @@ def make_context(
     run: int = 0,
     batch_size: int = 4,
     recorder: Recorder | None = None,
+    opened: dict[str, Path] | None = None,
 ) -> StepContext:
     """Return a context that fills `folder/out`; called again it finds there what a killed step wrote."""
     recorder = recorder or Recorder()
@@ -60,6 +61,7 @@ def make_context(
         execution=ExecutionConfig(device="cpu", inference_batch_size=batch_size),
         track=recorder.track,
         log=recorder.log,
+        opened=opened or {},
     )
 
 

@@ -4,7 +4,8 @@
           \\-> teach -------------------------+-> label -> distill -> audit -> report
 
 A reference run is `recycle` on another row of the membership matrix; how much of it is repeated is the audit's depth.
-`distill` has no input from `prepare`: the Student never sees a private image.
+`distill` has no input from `prepare`: the Student never sees a private image. The test split is sealed by the engine as
+soon as `prepare` is whole; `audit`, which judges last, is the only step that gets to open it.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Run:
 
 def pipeline(config: RunConfig) -> list[Step]:
     """Return all steps of a run, inputs before what reads them."""
-    data = _step("prepare", config.prepare, Run(config=config, row=0, seed=config.seed))
+    data = _step("prepare", config.prepare, Run(config=config, row=0, seed=config.seed), seals=("test",))
     target = recycle(_target(config), data)
     judged, audits = _audit(config, data, target)
     report = _step("report", config.report, _target(config), {"data": data, **vars(target), "audit": judged})
@@ -93,7 +94,7 @@ def _audit(config: RunConfig, data: Step, target: Recycled) -> tuple[Step, list[
     judged = {"data": data, "teacher": target.teacher, "student": target.student, "synthetic": target.synthetic}
     references = _reference_runs(config)
     if not references and not config.prepare.num_canaries:
-        return _step("audit", config.audit, _target(config), judged), []
+        return _judging(config, judged), []
     null, positive = _controls(config)
     never_saw = _step("teach", null.config.teach, null, {"data": data})
     common = {"data": data, "captions": _captions_of_all(config, data), "features": never_saw}
@@ -103,7 +104,12 @@ def _audit(config: RunConfig, data: Step, target: Recycled) -> tuple[Step, list[
         if run is positive and not known:
             known = {"captions": target.captions, "synthetic": _replay(run, data, target)}
         asked[f"signals.{run.name}"] = _ask(run, recycle(run, data, known), common, config.audit.depth)
-    return _step("audit", config.audit, _target(config), {**judged, "features": never_saw, **asked}), list(asked.values())
+    return _judging(config, {**judged, "features": never_saw, **asked}), list(asked.values())
+
+
+def _judging(config: RunConfig, inputs: Mapping[str, Step]) -> Step:
+    """Return the final evaluation: the only step that may open the test split, and only the report comes after it."""
+    return _step("audit", config.audit, _target(config), inputs, opens=("data",))
 
 
 def _shared_with(target: Recycled, depth: str) -> Mapping[str, Step]:
@@ -202,7 +208,15 @@ def needed_for(steps: Sequence[Step], stage: str) -> list[Step]:
 
 
 def _step(
-    stage: str, config: StageConfig, run: Run, inputs: Mapping[str, Step] = NOTHING, *, name: str = "", function: str = "run"
+    stage: str,
+    config: StageConfig,
+    run: Run,
+    inputs: Mapping[str, Step] = NOTHING,
+    *,
+    name: str = "",
+    function: str = "run",
+    seals: tuple[str, ...] = (),
+    opens: tuple[str, ...] = (),
 ) -> Step:
     return Step(
         name=name or (f"{stage}.{run.name}" if run.name else stage),
@@ -215,6 +229,8 @@ def _step(
         run=run.row,
         inputs=dict(inputs),  # a step travels to another process; a read-only mapping cannot
         reads=_reads(config),
+        seals=seals,
+        opens=opens,
     )
 
 
@@ -224,5 +240,5 @@ def _reads(config: StageConfig) -> dict[str, str]:
         return {"source": source_digest(config)}
     if isinstance(config, CaptionConfig) and config.file:
         return {"captions": file_digest(config.file)}
-    model = getattr(config, "model", None)
-    return {"model": checkpoint_digest(model)} if model else {}
+    models = {name: getattr(config, name, None) for name in ("model", "fidelity_model")}
+    return {name: checkpoint_digest(model) for name, model in models.items() if model}

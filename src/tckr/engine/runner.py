@@ -73,7 +73,7 @@ class Runner:
                 missing = [step for step in group if not self.store.has(step)]
                 for step in group:
                     if step not in missing:
-                        self.store.drop_scratch(step)
+                        self.store.drop_remains(step)
                         self.observer.finished(step, self.store.manifest(step), True)
                 if missing:
                     self.observer.started(missing)
@@ -121,17 +121,22 @@ def run_step(step: Step, store: Store, execution: ExecutionConfig, log_file: Pat
     with store.filling(step, _computed_on(execution)) as draft:
         if draft is not None:
             write("started", fingerprint=step.fingerprint, resumed=any(draft.out.iterdir()) or any(draft.scratch.iterdir()))
-            context = StepContext(
-                inputs={name: store.folder(source) for name, source in step.inputs.items()},
-                out=draft.out,
-                scratch=draft.scratch,
-                seed=step.seed,
-                run=step.run,
-                execution=execution,
-                track=observer.track,
-                log=write,
-            )
-            load_function(step.function)(step.config, context)
+            with store.opened(step) as opened:
+                for name in opened:
+                    source = step.inputs[name]
+                    write(f"opened {', '.join(source.seals)}", sealed_by=source.name, times=store.num_openings(source))
+                context = StepContext(
+                    inputs={name: store.folder(source) for name, source in step.inputs.items()},
+                    opened=opened,
+                    out=draft.out,
+                    scratch=draft.scratch,
+                    seed=step.seed,
+                    run=step.run,
+                    execution=execution,
+                    track=observer.track,
+                    log=write,
+                )
+                load_function(step.function)(step.config, context)
     manifest = store.manifest(step)
     write("whole", seconds=manifest["seconds"], peak_memory_mb=manifest["peak_memory_mb"])
     return manifest

@@ -31,6 +31,9 @@ class Step:
     `function` is the import path `package.module:name` of the stage function, so that a step travels to another process as
     plain data. `run` is the row of the membership matrix (0 = target), `seed` the step's root seed, `reads` the digest of
     everything the step reads from outside the store (the data source, a checkpoint).
+
+    `seals` names subfolders of the artifact that no step can read but those that name it in `opens`, which names inputs.
+    Neither enters the fingerprint: both say where things lie, not what they are.
     """
 
     name: str
@@ -43,6 +46,12 @@ class Step:
     run: int = 0
     inputs: Mapping[str, Step] = field(default_factory=dict)
     reads: Mapping[str, str] = field(default_factory=dict)
+    seals: tuple[str, ...] = ()
+    opens: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Hold that only inputs are opened, and only those with something sealed."""
+        assert all(self.inputs[name].seals for name in self.opens), self.opens
 
     @cached_property
     def fingerprint(self) -> str:
@@ -81,7 +90,8 @@ class StepContext:
     """Everything a stage function gets beside its config.
 
     Attributes:
-        inputs: folder of the finished artifact of each declared input.
+        inputs: folder of the finished artifact of each declared input, without what it sealed.
+        opened: folder that holds what was sealed of each input that the step opens; readable while the step runs.
         out: folder to fill. A killed step finds in it what it wrote before; on return it is committed whole.
         scratch: folder for checkpoints and caches; survives a kill, deleted on commit.
         seed: root seed of this step; differs between reference runs.
@@ -99,3 +109,4 @@ class StepContext:
     execution: ExecutionConfig
     track: Tracker
     log: Log
+    opened: Mapping[str, Path] = field(default_factory=dict)

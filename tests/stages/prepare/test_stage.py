@@ -62,13 +62,13 @@ def test_the_matrix_has_a_column_per_pool_record_and_rows_of_equal_size(digits: 
 
 def test_the_test_split_is_locked(digits: Path, tmp_path: Path) -> None:
     assert split_digest(digits / "test") == read_card(digits).test_sha256
-    check_test_split(digits)
+    check_test_split(digits / "test", digits)
     (tmp_path / "card.json").write_bytes((digits / "card.json").read_bytes())
     images = load_images(digits / "test", None)
     columns = {"image": [png(0)] * len(images), "label": images.labels, "record": images.ids}
     write_shard(tmp_path / "test" / "part-00000.parquet", columns)
     with pytest.raises(UserError, match="was changed afterwards"):
-        check_test_split(tmp_path)
+        check_test_split(tmp_path / "test", tmp_path)
 
 
 def test_datasets_opens_the_shards_with_images_and_class_names(digits: Path, tmp_path: Path) -> None:

@@ -10,15 +10,18 @@ from tckr.models.classifiers.classifier import Classifier
 from tckr.models.classifiers.predict import predict_logits
 
 
-def predict_features(classifier: Classifier, images: np.ndarray, *, batch_size: int) -> np.ndarray:
+def predict_features(
+    classifier: Classifier, images: np.ndarray, *, batch_size: int, rows: np.ndarray | None = None
+) -> np.ndarray:
     """Return float32 features [N, D] in evaluation mode, computed where the classifier is.
 
     They are the input of the last linear layer that gives one number per class, flattened.
 
     Args:
         classifier: left in evaluation mode.
-        images: uint8 [N, H, W, 3]; may be a memory map.
+        images: uint8 [M, H, W, 3]; may be a memory map.
         batch_size: images per forward pass.
+        rows: int64 [N], which images, in this order; None takes all.
 
     Raises:
         UserError: the network has no such layer.
@@ -30,7 +33,7 @@ def predict_features(classifier: Classifier, images: np.ndarray, *, batch_size: 
 
     hook = last_layer(classifier).register_forward_pre_hook(keep)
     try:
-        predict_logits(classifier, images, batch_size=batch_size)
+        predict_logits(classifier, images, batch_size=batch_size, rows=rows)
     finally:
         hook.remove()
     return np.concatenate(batches)

@@ -35,6 +35,8 @@ EXAMPLES = 3
 def run(config: PrepareConfig, context: StepContext) -> None:
     """Fill `context.out` with pool, validation, test, source rows, membership, canaries, rejected.csv and card.json.
 
+    The engine takes `test` away and seals it.
+
     Raises:
         UserError: the source cannot be read, too few classes remain, or the pool is too small for the canaries.
     """
