@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from tckr.cli import audit, demo, doctor, estimate, report, run, stage, status, sweep
+from tckr.cli import audit, demo, doctor, estimate, report, reproduce, run, stage, status, sweep
 from tckr.errors import UserError
 
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
@@ -24,6 +24,7 @@ app.command("demo")(demo.demo)
 app.command("estimate")(estimate.estimate)
 app.command("doctor")(doctor.doctor)
 app.command("sweep")(sweep.sweep)
+app.command("reproduce")(reproduce.reproduce)
 app.command("status")(status.status)
 stage.register(app)
 app.command("audit", rich_help_panel=stage.PANEL)(audit.audit)

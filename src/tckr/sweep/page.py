@@ -19,8 +19,8 @@ Cells = Sequence[Sequence[str]]
 """A table: its first row holds the headings."""
 
 NOTE = (
-    "Intervals: 95 %, over seeds where there are several, else over images or records of the one run. Time: seconds of a run "
-    "as if it had been alone, without its audit. Knee: {rule}; test accuracy takes no part in the choice."
+    "Intervals: 95 %, over seeds where there are several, else over images or records of the one run. Time: seconds of a "
+    "run as if it had been alone, without its audit. Knee: {rule}; test accuracy takes no part in the choice."
 )
 
 
