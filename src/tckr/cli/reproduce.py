@@ -10,7 +10,7 @@ import typer
 
 from tckr.cli.run import DryRun
 from tckr.cli.settings import Output
-from tckr.cli.sweep import finish, show_or_run
+from tckr.cli.sweep import compute, finish
 from tckr.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,14 +39,15 @@ def reproduce(
     Prints our figures beside the published ones and draws them (results.md, results.html). The digits need nothing but this
     package; they have no published figures. A second call computes nothing; after a crash the same command continues.
     """
+    from tckr.engine.runner import Silent
     from tckr.reproduction.benchmarks import benchmark
     from tckr.reproduction.pages import write_results
     from tckr.reproduction.reproducing import check_data, plan_experiments, reproduced
 
     experiments = plan_experiments(benchmark(name), _settings(overrides or [], data, output))
     if not dry_run:
-        check_data(experiments, _observer())
-    results = {kind: show_or_run(plan, dry_run) for kind, plan in experiments.sweeps.items()}
+        check_data(experiments, Silent())
+    results = {kind: compute(plan, dry_run) for kind, plan in experiments.sweeps.items()}
     done = {kind: result for kind, result in results.items() if result is not None}
     if done:
         found = reproduced(experiments, done)

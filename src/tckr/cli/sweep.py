@@ -52,11 +52,15 @@ def sweep(
     if not over and section is None:
         raise UserError("nothing to sweep over; give --over generate.cardinality=0.1,1,10, or a list `sweep` in CONFIG")
     grids = [parse_over(over)] if over else read_grids(section, str(config))
-    finish(show_or_run(plan_sweep(settings, grids), dry_run))
+    plan = plan_sweep(settings, grids)
+    result = compute(plan, dry_run)
+    if result is not None:
+        _print_result(result, plan)
+        finish(result)
 
 
-def show_or_run(plan: SweepPlan, dry_run: bool) -> SweepResult | None:
-    """Print the plan, or compute it and print what was found."""
+def compute(plan: SweepPlan, dry_run: bool) -> SweepResult | None:
+    """Print the plan, or compute it and return what was found; say which variants failed."""
     from rich.console import Console
     from rich.markup import escape
 
@@ -70,13 +74,14 @@ def show_or_run(plan: SweepPlan, dry_run: bool) -> SweepResult | None:
     from tckr.sweep.sweeping import run_sweep
 
     result = run_sweep(plan, SweepConsole(console, len(plan.variants)))
-    _print_result(result, plan, console)
+    for name, why in result.failures.items():
+        console.print(f"failed: {name}: {why}", soft_wrap=True, markup=False, style="red")
     return result
 
 
-def finish(result: SweepResult | None) -> None:
+def finish(result: SweepResult) -> None:
     """End with exit status 2 when a variant failed."""
-    if result is not None and result.failures:
+    if result.failures:
         raise typer.Exit(FAILED)
 
 
@@ -97,19 +102,20 @@ def _print_plan(plan: SweepPlan, console: Console) -> None:
     console.print(f"{whole} of {len(plan.steps)} steps are whole; {alone} without sharing.")
 
 
-def _print_result(result: SweepResult, plan: SweepPlan, console: Console) -> None:
+def _print_result(result: SweepResult, plan: SweepPlan) -> None:
+    from rich.console import Console
+
     from tckr.cli.sweep_console import print_cells
     from tckr.sweep.frontier import frontiers
     from tckr.sweep.page import frontier_cells, gap_sentence, variant_cells
 
+    console = Console(highlight=False)
     swept = list(dict.fromkeys(name for grid in plan.grids for name in grid))
     print_cells(variant_cells(result.rows, swept), console)
     for found in frontiers(result.rows, swept):
         print_cells(frontier_cells(found), console)
         for sentence in (found.sentence, gap_sentence(found)):
             console.print(sentence, soft_wrap=True, markup=False)
-    for name, why in result.failures.items():
-        console.print(f"failed: {name}: {why}", soft_wrap=True, markup=False, style="red")
     for label, path in _places(result.folder).items():
         console.print(f"{label:<14} {path}", soft_wrap=True, markup=False)
 

@@ -22,7 +22,7 @@ NAMES = {"cas": "CAS, %", "auc": "attack AUC", "aop": "AOP"}
 FRACTION_NAMES = {0.02: "1/50", 0.05: "1/20", 0.1: "1/10", 1.0: "1"}
 ORIGIN = (
     "Published figures: arXiv 2504.04582. They are not measured as ours: their epoch was chosen on the test set, and their "
-    "AUC is the best of 12 attacks by shadow models that never passed through the pipeline (docs/audit.md says what ours is)."
+    "AUC is the best of 12 attacks by shadow models that never passed through the pipeline (ours: docs/audit.md)."
 )
 
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tckr.config import load_settings
+from tckr.config import Settings, changed, load_settings
 from tckr.data.card import read_card
-from tckr.engine.runner import Runner
+from tckr.engine.runner import Observer, Runner
 from tckr.engine.store import Store
 from tckr.errors import UserError
 from tckr.reproduction import published
@@ -22,7 +22,7 @@ from tckr.reproduction.comparison import compare_ablation, compare_results
 from tckr.reproduction.pages import Reproduced
 from tckr.sweep.frontier import CARDINALITY, frontier
 from tckr.sweep.grid import Grid
-from tckr.sweep.sweeping import SweepObserver, SweepPlan, SweepResult, plan_sweep
+from tckr.sweep.sweeping import SweepPlan, SweepResult, plan_sweep
 
 DESCRIBED = "n: d"
 
@@ -49,15 +49,19 @@ def plan_experiments(benchmark: Benchmark, overrides: Sequence[str]) -> Experime
     """
     base = load_settings(benchmark.file, overrides=[*overrides, "execution.name=reproduce"])
     ablation, left_out = _described(benchmark.ablation_grids, has_descriptions=bool(base.adapt.descriptions))
-    grids = {"cardinality": benchmark.cardinality_grids, **({"ablation": ablation} if ablation else {})}
-    sweeps = {}
-    for name, chosen in grids.items():
-        execution = base.execution.model_copy(update={"name": f"reproduce-{benchmark.name}-{name}"})
-        sweeps[name] = plan_sweep(base.model_copy(update={"execution": execution}), chosen)
+    sweeps = {"cardinality": _plan("cardinality", benchmark, base, benchmark.cardinality_grids)}
+    if ablation:
+        fixed = {"generate.cardinality": benchmark.ablation_cardinality, "audit.num_reference_runs": 0}
+        sweeps["ablation"] = _plan("ablation", benchmark, changed(base, fixed), ablation)
     return Experiments(benchmark=benchmark, sweeps=sweeps, left_out=left_out)
 
 
-def check_data(experiments: Experiments, observer: SweepObserver) -> None:
+def _plan(name: str, benchmark: Benchmark, base: Settings, grids: Sequence[Grid]) -> SweepPlan:
+    execution = base.execution.model_copy(update={"name": f"reproduce-{benchmark.name}-{name}"})
+    return plan_sweep(base.model_copy(update={"execution": execution}), grids)
+
+
+def check_data(experiments: Experiments, observer: Observer) -> None:
     """Read the data set and check that its classes are those of the benchmark, before anything is trained.
 
     Raises:

@@ -41,9 +41,10 @@ def frontier_cells(frontier: Frontier) -> Cells:
 
 
 def variant_cells(rows: Sequence[Row], swept: Sequence[str]) -> Cells:
-    """Return the main columns of every variant; the Parquet file has all."""
+    """Return the main columns of every variant, without settings that all share; the Parquet file has all."""
     labels = short_names(swept)
-    heading = [*(labels[name] for name in swept), "Teacher", "Student", "Student, validation", "AUC", "AOP", "time", "added"]
+    swept = [name for name in swept if len({repr(row[name]) for row in rows}) > 1]
+    heading = [*(labels[name] for name in swept), "Teacher", "Student", "validation", "AUC", "AOP", "time", "added"]
     return [heading, *(_variant_row(row, swept) for row in rows)]
 
 
