@@ -8,6 +8,7 @@ split takes no part in the choice; test accuracy, AUC and AOP are printed beside
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -143,7 +144,7 @@ def standard_error(rows: Sequence[Row]) -> float:
     values = [row["student_validation_accuracy"] for row in rows]
     mean, images = sum(values) / len(values), sum(row["num_validation"] for row in rows)
     over_images = math.sqrt(mean * (1 - mean) / images)
-    over_seeds = stats.tstd(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+    over_seeds = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
     return max(over_images, float(over_seeds))
 
 
@@ -158,7 +159,7 @@ def over_runs(rows: Sequence[Row], name: str) -> Estimate:
 def mean_over(values: Sequence[float]) -> Estimate:
     """Return the mean of at least two values with its t-interval."""
     mean = sum(values) / len(values)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * stats.tstd(values) / math.sqrt(len(values)))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values)))
     return Estimate(mean, mean - half, mean + half, len(values), "t-interval over seeds")
 
 
