@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from tckr.cli import audit, captions, demo, doctor, estimate, report, run, stage, status
+from tckr.cli import audit, captions, demo, doctor, estimate, report, reproduce, run, stage, status, sweep
 from tckr.errors import UserError
 
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
@@ -23,6 +23,8 @@ app.command("run")(run.run)
 app.command("demo")(demo.demo)
 app.command("estimate")(estimate.estimate)
 app.command("doctor")(doctor.doctor)
+app.command("sweep")(sweep.sweep)
+app.command("reproduce")(reproduce.reproduce)
 app.command("status")(status.status)
 app.command("captions")(captions.captions)
 stage.register(app)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -30,7 +30,9 @@ class Step:
 
     `function` is the import path `package.module:name` of the stage function, so that a step travels to another process as
     plain data. `run` is the row of the membership matrix (0 = target), `seed` the step's root seed, `reads` the digest of
-    everything the step reads from outside the store (the data source, a checkpoint).
+    everything the step reads from outside the store (the data source, a checkpoint). `donors` are steps whose artifacts hold
+    a part of this one's, made in the same way: the stage may copy it from those that are whole. They change how fast an
+    artifact is made and not what it is, so they are no part of the fingerprint.
 
     `seals` names subfolders of the artifact that no step can read but those that name it in `opens`, which names inputs.
     Neither enters the fingerprint: both say where things lie, not what they are.
@@ -46,6 +48,7 @@ class Step:
     run: int = 0
     inputs: Mapping[str, Step] = field(default_factory=dict)
     reads: Mapping[str, str] = field(default_factory=dict)
+    donors: Sequence[Step] = ()
     seals: tuple[str, ...] = ()
     opens: tuple[str, ...] = ()
 
@@ -99,6 +102,7 @@ class StepContext:
         execution: where to compute; never changes what is computed.
         track: opens a progress bar.
         log: writes one line of the run's log.
+        donors: folders of whole artifacts that hold a part of this one's content; may be empty.
     """
 
     inputs: Mapping[str, Path]
@@ -110,3 +114,4 @@ class StepContext:
     track: Tracker
     log: Log
     opened: Mapping[str, Path] = field(default_factory=dict)
+    donors: Sequence[Path] = ()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from tckr.stages.config_base import StageConfig
 from tckr.training.config import TrainingConfig
+
+MEMORIZING_LENGTH = 2
+"""Times as many steps as the Student itself, where its length is set in steps."""
 
 
 class DistillConfig(StageConfig, TrainingConfig):
@@ -16,6 +20,12 @@ class DistillConfig(StageConfig, TrainingConfig):
     version: ClassVar[int] = 1
 
     epochs: int = Field(60, ge=1, description="Passes over the synthetic images.")
+    steps: int | None = Field(
+        None,
+        ge=1,
+        description="Optimizer steps instead of epochs, to the nearest whole epoch: sets of any size then cost the same. "
+        "null: epochs counts.",
+    )
     selection: Literal["best", "last"] = Field(
         "last",
         description="Epoch that is kept. A held-out tenth of a small synthetic set, with labels that are not all right, "
@@ -34,9 +44,17 @@ class DistillConfig(StageConfig, TrainingConfig):
         description="Share of the synthetic images held out to watch (or select) the epoch; no real image is used.",
     )
 
+    def resolved(self, num_images: int) -> DistillConfig:
+        """Return the settings with the epochs that `steps`, if set, means for `num_images` images to learn."""
+        if self.steps is None:
+            return self
+        steps_per_epoch = math.ceil(num_images / self.batch_size)
+        return self.model_copy(update={"epochs": max(1, round(self.steps / steps_per_epoch)), "steps": None})
+
     def memorizing(self) -> DistillConfig:
         """Return the settings of the audit's positive control: a Student that learns its images by heart."""
-        return DistillConfig.model_validate(dict(self) | self.memorizing_changes() | {"labels": "soft"})
+        length = {"steps": self.steps and MEMORIZING_LENGTH * self.steps}
+        return DistillConfig.model_validate(dict(self) | self.memorizing_changes() | length | {"labels": "soft"})
 
     def attacker(self) -> DistillConfig:
         """Return the settings of an attacker's own student: he has the released images and soft labels, but no Teacher."""

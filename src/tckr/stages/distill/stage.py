@@ -23,6 +23,7 @@ def run(config: DistillConfig, context: StepContext) -> None:
     """Train the Student on inputs `synthetic` and `labels` (and `teacher` when config.labels is "online")."""
     class_names = read_class_names(context.inputs["synthetic"] / "data")
     data, validation = _read_data(config, context, class_names)
+    config = config.resolved(len(data))
     initialisation = derive_seed(context.seed, "initialise")
     model = build_classifier(config.model, len(class_names), class_names, initialisation, config.revision)
     finished = len(read_state(context.scratch).history)

@@ -12,6 +12,7 @@ from tckr.engine.step import StepContext
 from tckr.models.diffusion.generator import Generator, Sampling, check_image_size
 from tckr.models.diffusion.load import load_generator
 from tckr.stages.generate.config import GenerateConfig
+from tckr.stages.generate.donors import copy_shards
 from tckr.stages.generate.draw import draw_shard
 from tckr.stages.generate.plan import Plan, make_plan
 from tckr.stages.generate.readme import data_card
@@ -23,6 +24,7 @@ def run(config: GenerateConfig, context: StepContext) -> None:
     adapter = json.loads((context.inputs["adapter"] / "adapter.json").read_text(encoding="utf-8"))
     plan = _plan(config, context, adapter)
     data = context.out / "data"
+    copied = copy_shards(context.donors, plan, config.shard_size, context.out)
     missing = [(data / name, indices) for name, indices in plan.shards(config.shard_size) if not (data / name).exists()]
     if missing:
         done = plan.num_images - sum(len(indices) for _, indices in missing)
@@ -41,7 +43,7 @@ def run(config: GenerateConfig, context: StepContext) -> None:
     facts = {"num_images": plan.num_images, "num_classes": len(plan.class_names), "image_size": adapter["image_size"]}
     _write(context.out / "plan.json", json.dumps({**facts, "shard_size": config.shard_size}, indent=1))
     _write(context.out / "README.md", data_card(**facts))
-    context.log("generated", **facts)
+    context.log("generated", **facts, copied=copied)
 
 
 def replay(config: GenerateConfig, context: StepContext) -> None:

@@ -15,6 +15,7 @@ from tckr.data.sources.record import Source
 from tckr.engine.step import StepContext
 from tckr.errors import UserError
 from tckr.stages.prepare.canaries import draw_canaries
+from tckr.stages.prepare.class_names import renamed
 from tckr.stages.prepare.config import PrepareConfig
 from tckr.stages.prepare.normalise import max_file_bytes
 from tckr.stages.prepare.screening import Screened, screen
@@ -51,7 +52,7 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     )
     staging = context.scratch / "staged"
     staged = _stage(source, staging, config, context)
-    screened = screen(staged, source.class_names, config.min_images_per_class)
+    screened = screen(staged, renamed(source.class_names, config.class_names), config.min_images_per_class)
     write_rejections(context.out, screened.rejections)
     _require_enough(config, source, screened, context.out / REJECTED_NAME)
     if screened.rejections:
