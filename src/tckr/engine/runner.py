@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from tckr.engine.execution import ExecutionConfig
 from tckr.engine.executors.local import LocalExecutor, limit_threads
-from tckr.engine.step import Step, StepContext
+from tckr.engine.step import Step, StepContext, Workers
 from tckr.engine.store import Store
 
 
@@ -82,10 +82,11 @@ class Runner:
     def _run_group(self, steps: Sequence[Step], num_workers: int, executor: LocalExecutor) -> None:
         """Run independent steps; `num_workers` depends on the whole group, not on what is missing, so resuming keeps it."""
         if num_workers == 1:
-            executor.close()  # a step that runs alone has the memory and the device to itself
             limit_threads(self.execution.threads_for(1))
             for step in steps:
-                self._finish(step, run_step(step, self.store, self.execution, self.log_file, self.observer))
+                executor.close()  # a step that runs alone has the memory and the device to itself
+                alone = run_step(step, self.store, self.execution, self.log_file, self.observer, workers=executor.map)
+                self._finish(step, alone)
             return
         job = partial(_run_and_return, store=self.store, execution=self.execution, log_file=self.log_file)
         with self.observer.track(len(steps), "runs") as advance:
@@ -115,8 +116,16 @@ def _depends(step: Step, group: Sequence[Step]) -> bool:
     return any(member.name in names for member in group)
 
 
-def run_step(step: Step, store: Store, execution: ExecutionConfig, log_file: Path, observer: Observer) -> dict[str, Any]:
-    """Fill and commit one artifact; return its manifest."""
+def run_step(
+    step: Step,
+    store: Store,
+    execution: ExecutionConfig,
+    log_file: Path,
+    observer: Observer,
+    *,
+    workers: Workers | None = None,
+) -> dict[str, Any]:
+    """Fill and commit one artifact; return its manifest. A step that runs beside others gets no `workers` of its own."""
     write = partial(append_log, log_file, step.name, observer)
     with store.filling(step, _computed_on(execution)) as draft:
         if draft is not None:
@@ -130,6 +139,7 @@ def run_step(step: Step, store: Store, execution: ExecutionConfig, log_file: Pat
                 execution=execution,
                 track=observer.track,
                 log=write,
+                workers=workers,
             )
             load_function(step.function)(step.config, context)
     manifest = store.manifest(step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -68,6 +68,14 @@ class Tracker(Protocol):
         ...
 
 
+class Workers(Protocol):
+    """Map a pure function over independent items in processes of their own."""
+
+    def __call__(self, function: Callable[[Any], Any], items: Iterable[Any], num_workers: int) -> Iterator[Any]:
+        """Yield results as they finish, in any order; function, items and results must be picklable."""
+        ...
+
+
 class Log(Protocol):
     """Write one event with its fields."""
 
@@ -89,6 +97,7 @@ class StepContext:
         execution: where to compute; never changes what is computed.
         track: opens a progress bar.
         log: writes one line of the run's log.
+        workers: maps over processes of this machine; None where the step shares the machine with others of its stage.
     """
 
     inputs: Mapping[str, Path]
@@ -99,3 +108,4 @@ class StepContext:
     execution: ExecutionConfig
     track: Tracker
     log: Log
+    workers: Workers | None = None
