@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -80,6 +80,14 @@ class Tracker(Protocol):
         ...
 
 
+class Workers(Protocol):
+    """Map a pure function over independent items in processes of their own."""
+
+    def __call__(self, function: Callable[[Any], Any], items: Iterable[Any], num_workers: int) -> Iterator[Any]:
+        """Yield results as they finish, in any order; function, items and results must be picklable."""
+        ...
+
+
 class Log(Protocol):
     """Write one event with its fields."""
 
@@ -103,6 +111,7 @@ class StepContext:
         track: opens a progress bar.
         log: writes one line of the run's log.
         donors: folders of whole artifacts that hold a part of this one's content; may be empty.
+        workers: maps over processes of this machine; None where the step shares the machine with others of its stage.
     """
 
     inputs: Mapping[str, Path]
@@ -115,3 +124,4 @@ class StepContext:
     log: Log
     opened: Mapping[str, Path] = field(default_factory=dict)
     donors: Sequence[Path] = ()
+    workers: Workers | None = None

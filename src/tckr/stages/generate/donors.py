@@ -29,7 +29,7 @@ def copy_shards(donors: Sequence[Path], plan: Plan, shard_size: int, out: Path) 
     """
     copied = 0
     sources: set[Path] = set()
-    for shard, (name, indices) in enumerate(plan.shards(shard_size)):
+    for shard, (name, indices) in enumerate(plan.shards(shard_size) if donors else ()):  # a large plan starts at once
         path = out / "data" / name
         for donor in donors:
             rows = None if path.exists() else _rows(donor, shard, plan, indices)
