@@ -11,8 +11,8 @@ import pytest
 
 from tckr.data.images import ImageSet
 from tckr.models.classifiers import load_classifier, predict_features, predict_logits
+from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import load_generator
-from tckr.models.diffusion.stable_diffusion import StableDiffusionGenerator
 from tckr.stages.audit.collection import relative_to_base
 from tckr.stages.audit.config import SignalConfig
 from tckr.stages.audit.denoising import denoising_losses
@@ -186,7 +186,7 @@ def adapters(tiny_generator: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """Return captions, the base model, and an adapter whose weights are set by hand."""
     folder = tmp_path_factory.mktemp("adapters")
     generator = load_generator(str(tiny_generator), "cpu")
-    assert isinstance(generator, StableDiffusionGenerator)
+    assert isinstance(generator, LatentDiffusion)
     for name, weight in generator.add_lora(2, seed=0).items():
         weight.data.fill_(0.2 if "lora_B" in name else 0.1)
     changed = write_adapter(folder / "changed", tiny_generator, steps=1)
