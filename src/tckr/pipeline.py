@@ -19,7 +19,7 @@ from tckr.data.seeds import derive_seed
 from tckr.data.sources import source_digest
 from tckr.engine.step import Sensitivity, Step
 from tckr.errors import UserError
-from tckr.models.digest import checkpoint_digest
+from tckr.models.digest import adapter_digest, checkpoint_digest
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS
 from tckr.stages.config_base import StageConfig
 from tckr.stages.prepare.config import PrepareConfig
@@ -221,5 +221,6 @@ def _reads(config: StageConfig) -> dict[str, str]:
     """Return the digest of what a stage reads from outside the store."""
     if isinstance(config, PrepareConfig):
         return {"source": source_digest(config)}
-    model = getattr(config, "model", None)
-    return {"model": checkpoint_digest(model)} if model else {}
+    model, lora = getattr(config, "model", None), getattr(config, "lora", None)
+    digests = {"model": checkpoint_digest(model)} if model else {}
+    return digests | ({"lora": adapter_digest(lora)} if lora else {})

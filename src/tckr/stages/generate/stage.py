@@ -80,7 +80,7 @@ def _load(context: StepContext, adapter: dict[str, Any]) -> Generator:
     """Return the generator that the adapter was trained on, with the adapter merged (none after 0 steps)."""
     generator = load_generator(adapter["model"], context.execution.torch_device(), revision=adapter["revision"])
     check_image_size(generator, adapter["image_size"])
-    if adapter["steps"]:
+    if adapter["steps"] != 0:
         generator.load_lora(context.inputs["adapter"])
     return generator
 
