@@ -20,7 +20,7 @@ from tckr.data.seeds import derive_seed
 from tckr.data.sources import file_digest, source_digest
 from tckr.engine.step import Sensitivity, Step
 from tckr.errors import UserError
-from tckr.models.digest import checkpoint_digest
+from tckr.models.digest import adapter_digest, checkpoint_digest
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS
 from tckr.stages.caption.config import CaptionConfig
 from tckr.stages.config_base import StageConfig
@@ -38,6 +38,9 @@ SENSITIVITY = {
     "report": Sensitivity.SHAREABLE,
 }
 STAGES = tuple(SENSITIVITY)
+READS = {"model": checkpoint_digest, "fidelity_model": checkpoint_digest, "lora": adapter_digest}
+"""Settings that name files outside the store, and how what they hold is told apart."""
+
 NOTHING: Mapping[str, Step] = MappingProxyType({})
 
 
@@ -240,5 +243,4 @@ def _reads(config: StageConfig) -> dict[str, str]:
         return {"source": source_digest(config)}
     if isinstance(config, CaptionConfig) and config.file:
         return {"captions": file_digest(config.file)}
-    models = {name: getattr(config, name, None) for name in ("model", "fidelity_model")}
-    return {name: checkpoint_digest(model) for name, model in models.items() if model}
+    return {name: digest(value) for name, digest in READS.items() if (value := getattr(config, name, None))}

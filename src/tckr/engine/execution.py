@@ -29,6 +29,10 @@ class ExecutionConfig(BaseModel):
         0, ge=0, description="Processes for independent steps (reference runs); 0 = one per CPU core, one in all on a GPU."
     )
     threads: int = Field(0, ge=0, description="CPU threads of one process; 0 = all cores shared among the processes.")
+    compile: bool = Field(
+        False,
+        description="torch.compile the generator's denoiser: minutes at the start, faster steps after; needs a C++ compiler.",
+    )
 
     @property
     def folder(self) -> Path:

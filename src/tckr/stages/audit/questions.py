@@ -165,7 +165,7 @@ def ask_adapter(asked: Asked) -> Answers:
     """Return minus the denoising loss of every record, averaged over fixed noise and noise levels, equal for all runs."""
     adapter = read_adapter(asked.folders["adapter"])
     generator = load_generator(adapter.model, asked.device, torch.float32, adapter.revision)  # losses differ by little
-    if adapter.steps:
+    if adapter.steps != 0:
         generator.load_lora(asked.folders["adapter"])
     losses = denoising_losses(
         generator,

@@ -108,7 +108,7 @@ def _recipe(config: GenerateConfig, context: StepContext, adapter: dict[str, Any
     return Recipe(
         model=adapter["model"],
         revision=adapter["revision"],
-        adapter=context.inputs["adapter"] if adapter["steps"] else None,
+        adapter=context.inputs["adapter"] if adapter["steps"] != 0 else None,
         device=context.execution.torch_device(),
         sampling=Sampling(steps=config.steps, guidance_scale=config.guidance_scale, size=adapter["image_size"]),
     )
