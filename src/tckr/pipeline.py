@@ -23,6 +23,7 @@ from tckr.models.digest import checkpoint_digest
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS
 from tckr.stages.config_base import StageConfig
 from tckr.stages.prepare.config import PrepareConfig
+from tckr.stages.teach.config import TeachConfig
 
 SENSITIVITY = {
     "prepare": Sensitivity.PRIVATE,
@@ -221,5 +222,7 @@ def _reads(config: StageConfig) -> dict[str, str]:
     """Return the digest of what a stage reads from outside the store."""
     if isinstance(config, PrepareConfig):
         return {"source": source_digest(config)}
-    model = getattr(config, "model", None)
-    return {"model": checkpoint_digest(model)} if model else {}
+    models = {"model": getattr(config, "model", None)}
+    if isinstance(config, TeachConfig):
+        models |= {f"model.{number}": name for number, name in enumerate(config.other_models, start=2)}
+    return {key: checkpoint_digest(name) for key, name in models.items() if name}
