@@ -43,7 +43,9 @@ def main() -> None:
     parser.add_argument("--top-k", type=int, nargs="+", default=[1, 5, 10, 50])
     arguments = parser.parse_args()
     whole = draw(arguments.images, arguments.classes)
-    print("| `label.top_k` | bytes per label | mass of the k | mean total variation from the whole label |\n|---|---|---|---|")
+    print(
+        "| `label.top_k` | bytes per label | mass of the k | mean total variation from the whole label |\n|---|---|---|---|"
+    )
     print(f"| null (all {arguments.classes}) | {size({'soft_label': whole}, arguments.images):.0f} | 1 | 0 |")
     for k in arguments.top_k:
         values, classes = take_top(whole, k)
