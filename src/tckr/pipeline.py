@@ -10,7 +10,7 @@ soon as `prepare` is whole; `audit`, which judges last, is the only step that ge
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -25,6 +25,7 @@ from tckr.stages.audit.config import MIN_REFERENCE_RUNS
 from tckr.stages.caption.config import CaptionConfig
 from tckr.stages.config_base import StageConfig
 from tckr.stages.prepare.config import PrepareConfig
+from tckr.stages.teach.config import TeachConfig
 
 SENSITIVITY = {
     "prepare": Sensitivity.PRIVATE,
@@ -243,4 +244,10 @@ def _reads(config: StageConfig) -> dict[str, str]:
         return {"source": source_digest(config)}
     if isinstance(config, CaptionConfig) and config.file:
         return {"captions": file_digest(config.file)}
-    return {name: digest(value) for name, digest in READS.items() if (value := getattr(config, name, None))}
+    digests = {f"model.{number}": checkpoint_digest(name) for number, name in _numbered(config)}
+    return digests | {name: digest(value) for name, digest in READS.items() if (value := getattr(config, name, None))}
+
+
+def _numbered(config: StageConfig) -> Iterable[tuple[int, str]]:
+    """Return the Teachers of an ensemble beside the first, which is `model`."""
+    return enumerate(config.other_models, start=2) if isinstance(config, TeachConfig) else ()

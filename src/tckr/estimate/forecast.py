@@ -40,7 +40,7 @@ def work_of(config: RunConfig, num_members: int, cardinality: float, probe_membe
         "caption": {"images": num_members},
         "adapt": {"images": adapted, "steps": config.adapt.num_steps(adapted)},
         "generate": {"images": num_drawn},
-        "teach": {"epochs": config.teach.epochs * num_members / probe_members},
+        "teach": {"epochs": config.teach.num_teachers * config.teach.epochs * num_members / probe_members},
         "label": {"images": num_drawn},
         "distill": {"epochs": config.distill.epochs * num_drawn / probe_members},
     }

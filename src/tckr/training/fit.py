@@ -17,7 +17,7 @@ from tckr.data.transforms import Augmentation, make_augmentation, mixup
 from tckr.errors import UserError
 from tckr.models.classifiers import Classifier, predict_logits
 from tckr.training import checkpoint
-from tckr.training.batches import TrainingData
+from tckr.training.batches import Examples, TrainingData
 from tckr.training.config import AugmentConfig, TrainingConfig
 from tckr.training.losses import Loss
 from tckr.training.progress import EpochRecord, is_finished, kept_epoch, learning_rate
@@ -42,7 +42,7 @@ class FitResult:
 
 def fit(
     model: Classifier,
-    data: TrainingData,
+    data: Examples,
     validation: TrainingData | None,
     loss: Loss,
     config: TrainingConfig,
@@ -104,7 +104,7 @@ def fit(
 
 def train_epoch(
     model: Classifier,
-    data: TrainingData,
+    data: Examples,
     loss: Loss,
     optimizer: torch.optim.Optimizer,
     config: TrainingConfig,

@@ -57,7 +57,7 @@ def prepared(tiny_generator: Path, tmp_path: Path) -> Iterator[tuple[object, dic
     parameters = generator.add_lora(2, seed=0)
     for name, parameter in parameters.items():
         torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(len(name)))
-    yield generator, parameters, batch
+    return generator, parameters, batch
 
 
 def gradients(
@@ -119,7 +119,7 @@ def test_activations_are_recomputed_when_single_images_do_not_fit(prepared: tupl
 
 
 def test_recomputed_activations_take_less_memory(prepared: tuple) -> None:
-    generator, parameters, batch = prepared
+    generator, _parameters, batch = prepared
     kept: dict[bool, int] = {}
     for recomputed in (False, True):
         if recomputed:

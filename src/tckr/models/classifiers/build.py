@@ -11,6 +11,7 @@ from transformers import AutoModelForImageClassification, PreTrainedModel
 from tckr.errors import UserError
 from tckr.models.classifiers.classifier import Classifier
 from tckr.models.classifiers.embedded import embedded_resnet
+from tckr.models.classifiers.ensemble import AnyClassifier, Ensemble, member_folders
 from tckr.models.classifiers.preprocessing import ClassifierSpec, read_spec
 from tckr.models.quiet import quiet_libraries
 
@@ -47,8 +48,14 @@ def build_classifier(
     return Classifier(network, read_spec(name, network.config, revision))
 
 
-def load_classifier(folder: Path) -> Classifier:
-    """Return, in evaluation mode, the classifier that `Classifier.save` wrote; its names and input come with it."""
+def load_classifier(folder: Path) -> AnyClassifier:
+    """Return, in evaluation mode, what a training left in `folder`: a classifier, or the ensemble of those in `member-*`."""
+    members = member_folders(folder)
+    return Ensemble([_load(member) for member in members]).eval() if members else _load(folder)
+
+
+def _load(folder: Path) -> Classifier:
+    """Return the classifier that `Classifier.save` wrote; its names and input come with it."""
     with quiet_libraries():
         network = AutoModelForImageClassification.from_pretrained(
             folder, use_safetensors=True, local_files_only=True, dtype=torch.float32

@@ -6,12 +6,12 @@ import numpy as np
 from torch import Tensor, nn
 
 from tckr.errors import UserError
-from tckr.models.classifiers.classifier import Classifier
+from tckr.models.classifiers.ensemble import AnyClassifier
 from tckr.models.classifiers.predict import predict_logits
 
 
 def predict_features(
-    classifier: Classifier, images: np.ndarray, *, batch_size: int, rows: np.ndarray | None = None
+    classifier: AnyClassifier, images: np.ndarray, *, batch_size: int, rows: np.ndarray | None = None
 ) -> np.ndarray:
     """Return float32 features [N, D] in evaluation mode, computed where the classifier is.
 
@@ -39,7 +39,7 @@ def predict_features(
     return np.concatenate(batches)
 
 
-def last_layer(classifier: Classifier) -> nn.Linear:
+def last_layer(classifier: AnyClassifier) -> nn.Linear:
     """Return the last linear layer with as many outputs as classes; raise UserError when there is none."""
     num_classes = len(classifier.class_names)
     layers = [layer for layer in classifier.network.modules() if isinstance(layer, nn.Linear)]
