@@ -69,7 +69,8 @@ def augmix(images_BCHW: Tensor, severity: float, generator: torch.Generator) -> 
     """Return float images [B, 3, H, W] in [0, 1], each blended with its chains; `severity` is 3 in the authors' code."""
     chains = draw_chains(len(images_BCHW), severity, generator)
     shares = (chains.weights * chains.share).to(images_BCHW.device, non_blocking=True)[:, :, None, None, None]
-    pixels = (images_BCHW.contiguous() * 255).round_().repeat(WIDTH, 1, 1, 1)
+    images_BCHW = images_BCHW.contiguous()  # colours apart: a third faster than channels last here
+    pixels = (images_BCHW * 255).round_().repeat(WIDTH, 1, 1, 1)
     for depth in range(DEPTH):
         _apply_colours(pixels, chains, depth)
         _apply_geometry(pixels, chains, depth)

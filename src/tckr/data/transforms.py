@@ -95,7 +95,7 @@ def random_flip(images_BCHW: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def padded_crop(images_BCHW: Tensor, generator: torch.Generator, *, fraction: float) -> Tensor:
-    """Return a crop of the old size at a random whole-pixel place of each image in a black border of `fraction` of a side."""
+    """Return crops of the old size from random whole-pixel places of images in a black border of `fraction` of a side."""
     count, _, height, width = images_BCHW.shape
     top, left = round(fraction * height), round(fraction * width)
     rows = torch.randint(2 * top + 1, (count, 1), generator=generator) + torch.arange(height)

@@ -47,9 +47,14 @@ class TrainingConfig(BaseModel):
     model: str = Field(
         "embedded:resnet",
         min_length=1,
-        description="`embedded:resnet`, or a Hugging Face id or folder of an image classifier in safetensors.",
+        description="`embedded:resnet`, `embedded:resnet18`, or a Hugging Face id or folder of an image classifier in "
+        "safetensors; timm's too, with `pip install tckr[timm]`.",
     )
     revision: str | None = Field(None, description="Commit or branch of a hub model; pin a commit to repeat a run exactly.")
+    pretrained: bool = Field(True, description="Start from the checkpoint's weights; off: only its architecture is taken.")
+    image_size: int | None = Field(
+        None, ge=8, description="Side, px, to which images are scaled for the model; null: what its configuration says."
+    )
     epochs: int = Field(30, ge=1, description="Passes over the training images.")
     batch_size: int = Field(64, ge=1, description="Most images per step; an epoch is cut into nearly equal batches.")
     learning_rate: float = Field(2e-3, gt=0, description="Peak of AdamW's rate; fits a small network trained from nothing.")

@@ -8,13 +8,13 @@ from tckr.data.class_names import read_class_names
 from tckr.data.images import load_images
 from tckr.data.seeds import derive_seed
 from tckr.engine.step import StepContext
-from tckr.models.classifiers import build_classifier, class_columns, load_classifier
+from tckr.models.classifiers import class_columns, load_classifier
 from tckr.stages.distill.config import DistillConfig
 from tckr.stages.distill.targets import align_soft_labels, split_synthetic
 from tckr.training.artifact import MODEL_FOLDER, save_training
 from tckr.training.batches import TrainingData
 from tckr.training.checkpoint import read_state
-from tckr.training.fit import fit
+from tckr.training.fit import fit, new_classifier
 from tckr.training.losses import CrossEntropy, Loss, OnlineDistillation
 from tckr.training.soft_labels import SOFT_LABELS_NAME, read_soft_labels
 
@@ -23,8 +23,7 @@ def run(config: DistillConfig, context: StepContext) -> None:
     """Train the Student on inputs `synthetic` and `labels` (and `teacher` when config.labels is "online")."""
     class_names = read_class_names(context.inputs["synthetic"] / "data")
     data, validation = _read_data(config, context, class_names)
-    initialisation = derive_seed(context.seed, "initialise")
-    model = build_classifier(config.model, len(class_names), class_names, initialisation, config.revision)
+    model = new_classifier(config, class_names, derive_seed(context.seed, "initialise"))
     finished = len(read_state(context.scratch).history)
     with context.track(config.epochs, "epochs", finished) as advance:
         result = fit(
@@ -37,6 +36,7 @@ def run(config: DistillConfig, context: StepContext) -> None:
             device=context.execution.torch_device(),
             scratch=context.scratch,
             on_epoch=lambda record: advance(1),
+            compiled=context.execution.compile,
         )
     save_training(context.out, model, result)
     context.log("trained", epochs=len(result.history), best_epoch=result.best_epoch, num_train=result.num_train)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from tckr.data.card import read_card
 from tckr.data.seeds import derive_seed
 from tckr.engine.step import StepContext
-from tckr.models.classifiers import build_classifier
 from tckr.stages.teach.config import TeachConfig
 from tckr.stages.teach.records import read_records
 from tckr.training.artifact import save_training
 from tckr.training.checkpoint import read_state
-from tckr.training.fit import fit
+from tckr.training.fit import fit, new_classifier
 from tckr.training.losses import CrossEntropy
 
 
@@ -19,8 +18,7 @@ def run(config: TeachConfig, context: StepContext) -> None:
     data = context.inputs["data"]
     class_names = read_card(data).class_names
     members, validation = read_records(data, context.scratch, config, context.run)
-    initialisation = derive_seed(context.seed, "initialise")
-    model = build_classifier(config.model, len(class_names), class_names, initialisation, config.revision)
+    model = new_classifier(config, class_names, derive_seed(context.seed, "initialise"))
     finished = len(read_state(context.scratch).history)
     with context.track(config.epochs, "epochs", finished) as advance:
         result = fit(
@@ -33,6 +31,7 @@ def run(config: TeachConfig, context: StepContext) -> None:
             device=context.execution.torch_device(),
             scratch=context.scratch,
             on_epoch=lambda record: advance(1),
+            compiled=context.execution.compile,
         )
     save_training(context.out, model, result)
     context.log("trained", epochs=len(result.history), best_epoch=result.best_epoch, num_train=result.num_train)
