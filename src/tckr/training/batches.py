@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from tckr.data.seeds import derive_seed
-from tckr.data.transforms import to_device
+from tckr.data.transforms import make_augmentation, mixup, to_device
+from tckr.training.config import AugmentConfig
 
 
 class Examples(Protocol):
@@ -86,6 +87,20 @@ class TrainingData:
         for batch in epoch_batches(len(self), batch_size=batch_size, seed=seed, epoch=epoch):
             targets = target_probabilities(self.targets[batch], num_classes)
             yield to_device(self.images[self.rows[batch]], device), targets.to(device)
+
+
+def augmented(
+    data: Examples, config: AugmentConfig, *, batch_size: int, seed: int, epoch: int, num_classes: int, device: str
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the batches of an epoch as training sees them, channels last in memory; draws follow from (seed, epoch)."""
+    generator = torch.Generator().manual_seed(derive_seed(seed, "epoch", epoch))
+    augmentation = make_augmentation(**config.model_dump(exclude={"mixup_alpha"}))
+    batches = data.batches(batch_size=batch_size, seed=seed, epoch=epoch, num_classes=num_classes, device=device)
+    for images_BCHW, targets_BK in batches:
+        images_BCHW = augmentation(images_BCHW, generator)
+        if config.mixup_alpha and data.has_hard_targets:
+            images_BCHW, targets_BK = mixup(images_BCHW, targets_BK, config.mixup_alpha, generator)
+        yield images_BCHW.contiguous(memory_format=torch.channels_last), targets_BK
 
 
 def epoch_batches(count: int, *, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:

@@ -13,14 +13,14 @@ from tckr.data.images import ImageSet, load_images
 from tckr.data.seeds import derive_seed
 from tckr.data.shards import write_whole
 from tckr.engine.step import StepContext
-from tckr.models.classifiers import build_classifier, class_columns, load_classifier
+from tckr.models.classifiers import class_columns, load_classifier
 from tckr.stages.distill.config import DistillConfig
 from tckr.stages.distill.disowned import leave_out, own_probabilities
 from tckr.stages.distill.targets import SoftTargets, shows_views, soft_targets, split_synthetic
 from tckr.training.artifact import MODEL_FOLDER, save_training
 from tckr.training.checkpoint import read_state
 from tckr.training.config import AugmentConfig
-from tckr.training.fit import fit
+from tckr.training.fit import fit, new_classifier
 from tckr.training.losses import CrossEntropy, Loss, Mixture, OnlineDistillation, StoredDistillation
 from tckr.training.soft_labels import SoftLabels, read_soft_labels
 
@@ -35,8 +35,7 @@ def run(config: DistillConfig, context: StepContext) -> None:
         images, targets, _kept(config, context, images, targets, class_names), config, context.seed
     )
     config = config.resolved(len(data))
-    initialisation = derive_seed(context.seed, "initialise")
-    model = build_classifier(config.model, len(class_names), class_names, initialisation, config.revision)
+    model = new_classifier(config, class_names, derive_seed(context.seed, "initialise"))
     finished = len(read_state(context.scratch).history)
     with context.track(config.epochs, "epochs", finished) as advance:
         result = fit(
@@ -49,6 +48,7 @@ def run(config: DistillConfig, context: StepContext) -> None:
             device=context.execution.torch_device(),
             scratch=context.scratch,
             on_epoch=lambda record: advance(1),
+            compiled=context.execution.compile,
         )
     save_training(context.out, model, result)
     context.log("trained", epochs=len(result.history), best_epoch=result.best_epoch, num_train=result.num_train)

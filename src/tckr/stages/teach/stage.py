@@ -8,14 +8,13 @@ from pathlib import Path
 from tckr.data.card import read_card
 from tckr.data.seeds import derive_seed
 from tckr.engine.step import StepContext
-from tckr.models.classifiers import build_classifier
 from tckr.models.classifiers.ensemble import MEMBER
 from tckr.stages.teach.config import TeachConfig
 from tckr.stages.teach.records import read_records
 from tckr.training.artifact import MODEL_FOLDER, save_training
 from tckr.training.batches import TrainingData
 from tckr.training.checkpoint import read_state
-from tckr.training.fit import fit
+from tckr.training.fit import fit, new_classifier
 from tckr.training.losses import CrossEntropy
 
 
@@ -72,7 +71,8 @@ def _train(
     name = config.models()[member - 1]
     revision = config.revision if name == config.model else None
     seed = member_seed(context.seed, member)
-    model = build_classifier(name, len(class_names), class_names, derive_seed(seed, "initialise"), revision)
+    one = config.model_copy(update={"model": name, "revision": revision})
+    model = new_classifier(one, class_names, derive_seed(seed, "initialise"))
     result = fit(
         model,
         *records,
@@ -82,6 +82,7 @@ def _train(
         device=context.execution.torch_device(),
         scratch=scratch,
         on_epoch=lambda record: advance(1),
+        compiled=context.execution.compile,
     )
     folder = MODEL_FOLDER if config.num_teachers == 1 else f"{MODEL_FOLDER}/{MEMBER}{member}"
     if member == 1:
