@@ -10,9 +10,10 @@ soon as `prepare` is whole; `audit`, which judges last, is the only step that ge
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from tckr.config import RunConfig
 from tckr.data.card import EVERY_RECORD, VALIDATION_RUN
@@ -39,7 +40,11 @@ SENSITIVITY = {
     "report": Sensitivity.SHAREABLE,
 }
 STAGES = tuple(SENSITIVITY)
-READS = {"model": checkpoint_digest, "fidelity_model": checkpoint_digest, "lora": adapter_digest}
+READS: Mapping[str, Callable[[Any], str]] = {
+    "model": checkpoint_digest,
+    "fidelity_model": checkpoint_digest,
+    "lora": adapter_digest,
+}
 """Settings that name files outside the store, and how what they hold is told apart."""
 
 NOTHING: Mapping[str, Step] = MappingProxyType({})

@@ -26,16 +26,13 @@ class ExecutionConfig(BaseModel):
     device: str = Field("auto", description="`auto` takes CUDA when torch sees it, else the CPU; or any torch device name.")
     inference_batch_size: int = Field(64, ge=1, description="Images per forward pass where nothing is trained.")
     compile: bool = Field(
-        False, description="Train through torch.compile. For GPUs; on a CPU it takes 20 s to start and gains nothing."
+        False,
+        description="Train and draw through torch.compile: minutes at the start, faster steps after. For GPUs; needs a compiler.",
     )
     workers: int = Field(
         0, ge=0, description="Processes for independent steps (reference runs); 0 = one per CPU core, one in all on a GPU."
     )
     threads: int = Field(0, ge=0, description="CPU threads of one process; 0 = all cores shared among the processes.")
-    compile: bool = Field(
-        False,
-        description="torch.compile the generator's denoiser: minutes at the start, faster steps after; needs a C++ compiler.",
-    )
 
     @property
     def folder(self) -> Path:
