@@ -33,6 +33,9 @@ PRESETS = {
     "paper": "the published settings: BLIP-2 and Stable Diffusion 2 at 224 px; needs a GPU and a model hub",
 }
 
+SWEEP = "sweep"
+"""Section of a file that lists the grids of a sweep (`tckr.sweep.grid`)."""
+
 
 class RunConfig(BaseModel):
     """Everything that decides what is computed, one section per stage."""
@@ -61,7 +64,7 @@ class RunConfig(BaseModel):
 
     def memorizing(self) -> RunConfig:
         """Return the settings of the audit's positive control."""
-        changed = {name: getattr(self, name).memorizing() for name in ("adapt", "teach", "distill")}
+        changed = {name: getattr(self, name).memorizing() for name in ("adapt", "teach", "label", "distill")}
         return self.reference().model_copy(update=changed)
 
 
@@ -75,8 +78,12 @@ class Settings(RunConfig):
         return RunConfig(**{name: getattr(self, name) for name in RunConfig.model_fields})
 
 
-def load_settings(file: Path | None = None, preset: str = "embedded", overrides: Sequence[str] = ()) -> Settings:
+def load_settings(
+    file: Path | None = None, preset: str = "embedded", overrides: Sequence[str] = (), *, sweep: bool = False
+) -> Settings:
     """Return the settings of a preset, changed by a YAML file (which may name its own `preset`), then by `key=value`s.
+
+    With `sweep` the file may have a section `sweep`, which is read by `load_sweep`.
 
     Raises:
         UserError: an unreadable file, an unknown setting or preset, or a value outside its range.
@@ -84,11 +91,35 @@ def load_settings(file: Path | None = None, preset: str = "embedded", overrides:
     values = _read_yaml(file) if file else {}
     if file and not values:
         raise UserError(f"{file} is empty; write what differs from the defaults, at least `prepare: {{source: DIR}}`")
+    if SWEEP in values and not sweep:
+        raise UserError(f"{file} holds a section `{SWEEP}`; compute it with `tckr sweep {file}`, or remove the section")
+    values.pop(SWEEP, None)
     tree = _read_preset(str(values.pop("preset", preset)))
     if file:
         tree = _merge(tree, {"execution": {"name": run_name(file.stem)}})
     for change in (values, *map(_parse_override, overrides)):
         tree = _merge(tree, change)
+    return _settings(tree)
+
+
+def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    """Return `settings` with `section.setting` names set to other values.
+
+    Raises:
+        UserError: an unknown setting, or a value outside its range.
+    """
+    tree = settings.model_dump()
+    for name, value in changes.items():
+        tree = _merge(tree, _nested(name, value))
+    return _settings(tree)
+
+
+def load_sweep(file: Path) -> Any:
+    """Return the section `sweep` of a YAML file as it was written, None when there is none."""
+    return _read_yaml(file).get(SWEEP)
+
+
+def _settings(tree: Mapping[str, Any]) -> Settings:
     _refuse_unknown(tree)
     try:
         return _with_absolute_source(Settings(**tree))
@@ -119,10 +150,11 @@ def _with_absolute_source(settings: Settings) -> Settings:
     return settings.model_copy(update={"prepare": prepare})
 
 
-def save_settings(settings: Settings, file: Path) -> None:
-    """Write the resolved settings as YAML that `load_settings` reads back to the same value."""
+def save_settings(settings: Settings, file: Path, sweep: Any = None) -> None:
+    """Write the resolved settings, and the section `sweep` if given, as YAML that reads back to the same value."""
+    tree = settings.model_dump(mode="json") | ({SWEEP: sweep} if sweep is not None else {})
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    file.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def setting_names(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
@@ -162,9 +194,15 @@ def _parse_override(text: str) -> dict[str, Any]:
         parsed = yaml.safe_load(value)
     except yaml.YAMLError:
         raise UserError(f"the value of {text!r} is not YAML; put quotes around special characters") from None
-    for part in reversed(key.strip().split(".")):
-        parsed = {part: parsed}
-    return parsed
+    if isinstance(parsed, dict) and not value.lstrip().startswith("{"):
+        parsed = value  # `adapt.prompt_form=n: c` means the text, though YAML takes it for a mapping
+    return _nested(key.strip(), parsed)
+
+
+def _nested(name: str, value: Any) -> dict[str, Any]:
+    """Return {"section": {"setting": value}} for `section.setting`."""
+    first, _, rest = name.partition(".")
+    return {first: _nested(rest, value) if rest else value}
 
 
 def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

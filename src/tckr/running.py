@@ -51,14 +51,23 @@ def run(settings: Settings, until: str = "report", observer: Observer | None = N
     everything = pipeline(settings.run_config())
     steps = needed_for(everything, until)
     folder = settings.execution.folder
-    _refuse_other_run(settings)
-    save_settings(settings, folder / "config.yaml")
     store = Store(settings.execution.store)
-    _publish(folder, everything, store)
+    open_folder(settings, everything)
     runner = Runner(store=store, execution=settings.execution, log_file=folder / "log.jsonl", observer=observer or Silent())
     runner.run(steps)
-    _publish(folder, everything, store)
+    publish(folder, everything, store)
     return RunResult(folder=folder, artifacts={step.name: store.folder(step) for step in steps})
+
+
+def open_folder(settings: Settings, steps: Sequence[Step]) -> None:
+    """Make or take over the run's folder: its config, and links to what of `steps` is whole.
+
+    Raises:
+        UserError: the folder belongs to other data.
+    """
+    _refuse_other_run(settings)
+    save_settings(settings, settings.execution.folder / "config.yaml")
+    publish(settings.execution.folder, steps, Store(settings.execution.store))
 
 
 def _refuse_other_run(settings: Settings) -> None:
@@ -78,7 +87,7 @@ def _refuse_other_run(settings: Settings) -> None:
             )
 
 
-def _publish(folder: Path, steps: Sequence[Step], store: Store) -> None:
+def publish(folder: Path, steps: Sequence[Step], store: Store) -> None:
     """Let the run's folder show exactly what is whole for its settings."""
     whole = {step.name: store.folder(step) for step in steps if store.has(step)}
     _link(folder / "artifacts", whole)

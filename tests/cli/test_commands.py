@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tckr.cli import main
+from tckr.config import load_settings
 
 
 def call(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
@@ -72,7 +73,7 @@ def test_a_run_stops_at_the_named_stage_and_status_shows_it(monkeypatch, capsys,
 
 
 def test_a_saved_config_reads_back_to_the_same_settings(tmp_path):
-    from tckr.config import load_settings, save_settings
+    from tckr.config import save_settings
 
     settings = load_settings(preset="paper", overrides=["seed=3", "execution.name=x"])
     save_settings(settings, tmp_path / "config.yaml")
@@ -141,3 +142,8 @@ def test_an_unknown_option_keeps_its_message_and_status(monkeypatch, capsys):
     status, _, err = call(monkeypatch, capsys, "run", "--nowhere")
     assert status == 2
     assert "No such option" in err
+
+
+def test_a_value_with_a_colon_is_text_unless_it_has_braces():
+    settings = load_settings(overrides=["adapt.prompt_form=n: c", "adapt.descriptions={a: x}"])
+    assert (settings.adapt.prompt_form, settings.adapt.descriptions) == ("n: c", {"a": "x"})

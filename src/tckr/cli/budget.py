@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import get_args
+from functools import partial
+from typing import Any, get_args
 
 import numpy as np
 from rich.console import Console
@@ -53,18 +54,18 @@ def plan_audit(settings: Settings) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurements:
-    """What the target run took, stage by stage.
+    """What the target run takes, stage by stage.
 
     Attributes:
         settings: of the run.
-        store: where its artifacts are.
-        target: stage -> the step of the target run.
+        whole: returns the cost of a step that is whole, None for others.
+        target: stage -> the step of the target run and its cost.
         num_members, num_others: records of the target's audit.
     """
 
     settings: Settings
-    store: Store
-    target: Mapping[str, Step]
+    whole: Callable[[Step], Cost | None]
+    target: Mapping[str, tuple[Step, Cost]]
     num_members: int
     num_others: int
 
@@ -72,36 +73,30 @@ class Measurements:
     def of(cls, settings: Settings) -> Measurements:
         """Read what is known of the target run, which must be whole up to its Student."""
         store = Store(settings.execution.store)
-        target = {step.stage: step for step in plan(settings, "distill")}
-        data = store.folder(target["prepare"])
+        steps = plan(settings, "distill")
+        data = store.folder(steps[0])
         members = np.array(read_membership(data)[0])[read_canaries(data) == 0]
         return cls(
             settings=settings,
-            store=store,
-            target=target,
+            whole=partial(whole_cost, store),
+            target={step.stage: (step, _of_manifest(store.manifest(step))) for step in steps},
             num_members=int(members.sum()),
             num_others=int((~members).sum()),
         )
 
     def cost(self, step: Step) -> Cost:
         """Return what `step` takes: as measured if it is whole, else after the target's step of the same stage."""
-        if self.store.has(step):
-            return self._whole(step)
+        if measured := self.whole(step):
+            return measured
         if step.stage == "audit":
             return self._asking(step)
-        like = self.target[step.stage]
-        factor = self._length(step) / max(1, self._length(like))
-        return after(self._whole(like), factor, same_settings=step.config == like.config)
-
-    def _whole(self, step: Step) -> Cost:
-        manifest = self.store.manifest(step)
-        num_bytes, threads = sum(manifest["files"].values()), manifest["computed_on"]["threads"]
-        return Cost(seconds=manifest["seconds"], num_bytes=num_bytes, threads=threads, measured=True)
+        like, cost = self.target[step.stage]
+        return after(cost, self._length(step) / max(1, self._length(like)), same_settings=step.config == like.config)
 
     def _length(self, step: Step) -> float:
         """Return how long a step works, in a unit of its stage: optimizer steps, epochs, images."""
         if isinstance(step.config, AdaptConfig):
-            return step.config.num_steps(self.num_members)
+            return step.config.num_steps(step.config.num_images(self.num_members))
         if isinstance(step.config, TrainingConfig):
             return step.config.epochs
         return self.num_members + self.num_others * (step.run == EVERY_RECORD)
@@ -116,8 +111,8 @@ class Measurements:
         looks = {name: question.looks(self.settings.audit) * records for name, question in asked.items()}
         features = sum(images for question in asked.values() if "features" in question.needs)
         return asking(
-            self._whole(self.target["label"]),
-            self._whole(self.target["generate"]),
+            self.target["label"][1],
+            self.target["generate"][1],
             images=images,
             passes=generate.steps * (2 if generate.guidance_scale > 1 else 1),
             denoisings=looks.pop("adapter", 0),
@@ -140,6 +135,16 @@ class Measurements:
         """Return what `num_runs` reference runs cost on this machine."""
         workers = self.settings.execution.num_workers(num_runs)
         return bill(steps, num_runs, workers=workers, threads=self.settings.execution.threads_for(workers))
+
+
+def whole_cost(store: Store, step: Step) -> Cost | None:
+    """Return what a step of `store` took, or None where it is not whole."""
+    return _of_manifest(store.manifest(step)) if store.has(step) else None
+
+
+def _of_manifest(manifest: Mapping[str, Any]) -> Cost:
+    num_bytes, threads = sum(manifest["files"].values()), manifest["computed_on"]["threads"]
+    return Cost(seconds=manifest["seconds"], num_bytes=num_bytes, threads=threads, measured=True)
 
 
 def _print(settings: Settings, found: Measurements, console: Console) -> None:
@@ -179,23 +184,24 @@ def _notes(settings: Settings, found: Measurements, steps: Mapping[Depth, Repeat
 
 
 def _cell(cost: Bill, marked: bool) -> str:
-    return f"{_span(cost.fastest, cost.slowest)}{' *' * marked}\n{_size(cost.num_bytes)}"
+    return f"{span(cost.fastest, cost.slowest)}{' *' * marked}\n{size(cost.num_bytes)}"
 
 
-def _span(fastest: float, slowest: float) -> str:
+def span(fastest: float, slowest: float) -> str:
     """Return for example `24 to 49 min`, `64 min to 2.1 h`, or one number where both print the same."""
-    (low, low_unit), (high, high_unit) = _duration(fastest), _duration(slowest)
+    (low, low_unit), (high, high_unit) = duration(fastest), duration(slowest)
     if (low, low_unit) == (high, high_unit):
         return f"{high} {high_unit}"
     return f"{low} to {high} {high_unit}" if low_unit == high_unit else f"{low} {low_unit} to {high} {high_unit}"
 
 
-def _duration(seconds: float) -> tuple[str, str]:
+def duration(seconds: float) -> tuple[str, str]:
     """Return a number of two digits and its unit."""
     units = ((86400, "days"), (3600, "h"), (60, "min"))
     size, unit = next(((size, unit) for size, unit in units if seconds >= 2 * size), (1, "s"))
     return (f"{seconds / size:.1f}" if seconds < 10 * size else f"{seconds / size:.0f}"), unit
 
 
-def _size(num_bytes: float) -> str:
+def size(num_bytes: float) -> str:
+    """Return for example `1.6 GB` or `3.1 MB` (powers of ten)."""
     return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"

@@ -41,6 +41,26 @@ def settings_from(
     Raises:
         UserError: neither or both of CONFIG and --data, or settings that do not hold.
     """
+    return read_arguments(arguments, data, preset, name, output)[0]
+
+
+def read_arguments(
+    arguments: list[str] | None,
+    data: str | None,
+    preset: str,
+    name: str | None,
+    output: Path | None,
+    *,
+    sweep: str = "",
+) -> tuple[Settings, Path | None]:
+    """Return the settings that the shared arguments describe, and the YAML file that they start from, if any.
+
+    `sweep` is the name of the file that the folder of a sweep holds, for the command that may be given one; its file may
+    have a section `sweep`.
+
+    Raises:
+        UserError: neither or both of CONFIG and --data, or settings that do not hold.
+    """
     from tckr.config import load_settings, run_name
 
     config, overrides = _split(arguments or [])
@@ -61,8 +81,8 @@ def settings_from(
     if output is not None:
         overrides = [f"execution.output={_quoted(str(output))}", *overrides]
     if config is not None and config.is_dir():
-        config, overrides = config / "config.yaml", [*_place(config), *overrides]
-    return load_settings(config, preset, overrides)
+        config, overrides = config / (sweep or "config.yaml"), [*_place(config), *overrides]
+    return load_settings(config, preset, overrides, sweep=bool(sweep)), config
 
 
 def _last_name(data: str) -> str:

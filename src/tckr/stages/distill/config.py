@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from tckr.stages.config_base import StageConfig
 from tckr.training.config import TrainingConfig
+
+MEMORIZING_LENGTH = 2
+"""Times as many steps as the Student itself, where its length is set in steps."""
+
+KEEPS_ALL = {"min_teacher_probability": 0.0}
 
 
 class DistillConfig(StageConfig, TrainingConfig):
@@ -16,6 +22,12 @@ class DistillConfig(StageConfig, TrainingConfig):
     version: ClassVar[int] = 1
 
     epochs: int = Field(60, ge=1, description="Passes over the synthetic images.")
+    steps: int | None = Field(
+        None,
+        ge=1,
+        description="Optimizer steps instead of epochs, to the nearest whole epoch: sets of any size then cost the same. "
+        "null: epochs counts.",
+    )
     selection: Literal["best", "last"] = Field(
         "last",
         description="Epoch that is kept. A held-out tenth of a small synthetic set, with labels that are not all right, "
@@ -26,7 +38,26 @@ class DistillConfig(StageConfig, TrainingConfig):
         description="What to learn: the stored soft labels; the class of the prompt; or, as in the paper, the Teacher's "
         "word on each augmented view (then the Teacher is an input too). Label smoothing and MixUp: hard labels only.",
     )
-    temperature: float = Field(1.0, gt=0, description="Of the Teacher's softmax where labels are online; 1 is the paper's.")
+    temperature: float | None = Field(
+        None,
+        gt=0,
+        description="Divides the logits of both Teacher and Student where labels are soft or online (Hinton et al. 2015); "
+        "null: as the labels are stored (label.temperature), or 1 online. Another than the stored one is reached from it.",
+    )
+    hard_weight: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the loss that is about the class of the prompt (with label smoothing), the rest being about "
+        "the soft or online labels.",
+    )
+    min_teacher_probability: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Images whose own class, that of the prompt, is less probable to the Teacher are left out and listed in "
+        "left_out.json; 0 keeps all. From 0.5 on, whatever stays is the Teacher's first choice too.",
+    )
     validation_fraction: float = Field(
         0.1,
         ge=0,
@@ -34,14 +65,22 @@ class DistillConfig(StageConfig, TrainingConfig):
         description="Share of the synthetic images held out to watch (or select) the epoch; no real image is used.",
     )
 
+    def resolved(self, num_images: int) -> DistillConfig:
+        """Return the settings with the epochs that `steps`, if set, means for `num_images` images to learn."""
+        if self.steps is None:
+            return self
+        steps_per_epoch = math.ceil(num_images / self.batch_size)
+        return self.model_copy(update={"epochs": max(1, round(self.steps / steps_per_epoch)), "steps": None})
+
     def memorizing(self) -> DistillConfig:
         """Return the settings of the audit's positive control: a Student that learns its images by heart."""
-        return DistillConfig.model_validate(dict(self) | self.memorizing_changes() | {"labels": "soft"})
+        length = {"steps": self.steps and MEMORIZING_LENGTH * self.steps}
+        return self.attacker().model_copy(update=self.memorizing_changes() | length)
 
     def attacker(self) -> DistillConfig:
         """Return the settings of an attacker's own student: he has the released images and soft labels, but no Teacher."""
-        return DistillConfig.model_validate(dict(self) | {"labels": "soft"})
+        return DistillConfig.model_validate(dict(self) | {"labels": "soft", "hard_weight": 0.0} | KEEPS_ALL)
 
     def null_control(self) -> DistillConfig:
-        """Return the settings for the audit's null control, whose few images leave none to select on."""
-        return DistillConfig.model_validate(dict(self) | {"selection": "last", "patience": None})
+        """Return the settings for the audit's null control: few images, and a weak Teacher."""
+        return DistillConfig.model_validate(dict(self) | {"selection": "last", "patience": None} | KEEPS_ALL)

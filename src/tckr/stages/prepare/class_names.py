@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from tckr.errors import UserError
 
 MAX_CHARACTERS = 100
 REPLACED = dict.fromkeys(map(ord, '/\\:"|?*'), "-") | {ord("<"): " under ", ord(">"): " over "}
@@ -29,6 +32,25 @@ class CleanNames:
 
     names: dict[int, str]
     refused: dict[int, tuple[str, str]]
+
+
+def renamed(names: Sequence[str], changes: Mapping[str, str]) -> list[str]:
+    """Return `names` as `changes` (source's name: name to use) says; each must be one of the old or of the new ones.
+
+    Raises:
+        UserError: a class that `changes` does not know, or two that would get one name.
+    """
+    unknown = [name for name in names if name not in changes and name not in changes.values()] if changes else []
+    if unknown:
+        raise UserError(
+            f"prepare.class_names does not name {len(unknown)} of {len(names)} classes, first {unknown[0]!r}; name every "
+            "class of the source, or leave the setting empty"
+        )
+    found = [changes.get(name, name) for name in names]
+    doubled = [name for name, count in Counter(found).items() if count > 1]
+    if doubled and changes:
+        raise UserError(f"prepare.class_names gives {doubled[0]!r} to several classes; give each a name of its own")
+    return found
 
 
 def clean_name(name: str) -> str:

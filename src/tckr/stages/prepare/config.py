@@ -15,7 +15,7 @@ PILLOW_PIXEL_LIMIT = 89_478_485
 class PrepareConfig(StageConfig):
     """What to read and how to split it."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 4
 
     source: str = Field(
         "digits",
@@ -27,6 +27,13 @@ class PrepareConfig(StageConfig):
     )
     image_column: str = Field("", description="Column of the images in a table; empty = detect.")
     label_column: str = Field("", description="Column of the labels in a table; empty = detect.")
+    class_names: dict[str, str] = Field(
+        default_factory=dict,
+        description=(
+            "The source's name (or number) of every class: the name to use, for sources that name classes by codes; a class "
+            "that has its final name already may be left out. Empty = the source's own names."
+        ),
+    )
     hub_split: str = Field("train", min_length=1, description="Split of a Hugging Face data set to split further.")
     test_split: str = Field(
         "test",

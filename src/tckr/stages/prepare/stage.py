@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from tckr.data.card import CANARY_KINDS, MEMBERSHIP_ROWS, DataCard, read_members, write_card
+from tckr.data.source_rows import write_source_rows
 from tckr.data.sources.opening import open_source
 from tckr.data.sources.record import Source
 from tckr.engine.step import StepContext
 from tckr.errors import UserError
 from tckr.stages.prepare.canaries import draw_canaries
+from tckr.stages.prepare.class_names import renamed
 from tckr.stages.prepare.config import PrepareConfig
 from tckr.stages.prepare.normalise import max_file_bytes
 from tckr.stages.prepare.screening import Screened, screen
-from tckr.stages.prepare.splitting import Splits, split_records
+from tckr.stages.prepare.splitting import Splits, rows_of_source, split_records
 from tckr.stages.prepare.staging import Staged, stage_records
 from tckr.stages.prepare.writing import (
     REJECTED_NAME,
@@ -32,7 +34,9 @@ EXAMPLES = 3
 
 
 def run(config: PrepareConfig, context: StepContext) -> None:
-    """Fill `context.out` with pool, validation, test, membership.npy, canaries.npy, rejected.csv and card.json.
+    """Fill `context.out` with pool, validation, test, source rows, membership, canaries, rejected.csv and card.json.
+
+    The engine takes `test` away and seals it.
 
     Raises:
         UserError: the source cannot be read, too few classes remain, or the pool is too small for the canaries.
@@ -48,7 +52,7 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     )
     staging = context.scratch / "staged"
     staged = _stage(source, staging, config, context)
-    screened = screen(staged, source.class_names, config.min_images_per_class)
+    screened = screen(staged, renamed(source.class_names, config.class_names), config.min_images_per_class)
     write_rejections(context.out, screened.rejections)
     _require_enough(config, source, screened, context.out / REJECTED_NAME)
     if screened.rejections:
@@ -67,6 +71,7 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     splits = replace(splits, pool=pool)
     write_splits(context.out, splits, staging, screened.class_names)
     write_canaries(context.out, kinds)
+    write_source_rows(context.out, rows_of_source(staged, source.class_names, splits))
     labels = np.array([record.label for record in pool], dtype=np.int64)
     write_membership(
         context.out, labels, kinds, audit_holdout=config.audit_holdout, num_rows=MEMBERSHIP_ROWS, seed=context.seed

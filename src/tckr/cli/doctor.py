@@ -1,0 +1,105 @@
+"""`tckr doctor`: what this machine has, what is missing, and which models it can run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from tckr.cli.settings import Output
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+PROBLEM = 2
+
+
+def doctor(output: Output = None) -> None:
+    """Say what this machine can run and what to mend. Exit status 2 when TCKR itself cannot work."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    problems = _software(console)
+    device, memory = _hardware(console, output or Path("runs"))
+    console.print(_models(device, memory))
+    where = "GPU memory with weights in half precision" if device else "memory with weights in float32"
+    console.print(
+        f"needs: about, {where} (`adapt` always float32), for small batches; `tckr estimate` measures it. *: downloaded.",
+        soft_wrap=True,
+    )
+    for problem in problems:
+        console.print(f"[red]problem[/]  {problem}", soft_wrap=True)
+    raise typer.Exit(PROBLEM if problems else 0)
+
+
+def _software(console: Console) -> list[str]:
+    """Print versions; return what keeps TCKR from working."""
+    from tckr import machine
+
+    version, supported = machine.python()
+    problems = [] if supported else [f"Python {version}; TCKR needs 3.11 to 3.13; make a new environment with one of them"]
+    for name, wanted, found, fits in machine.requirements():
+        if not fits:
+            problems.append(f"{name} {found}; TCKR needs {name}{wanted}; pip install '{name}{wanted}'")
+    console.print(f"TCKR {machine.installed('tckr')}, Python {version}, torch {machine.installed('torch')}")
+    for name, purpose in machine.EXTRAS.items():
+        console.print(f"  {name}: {'installed' if machine.has_package(name) else 'not installed'}; for {purpose}")
+    console.print(f"  C++ compiler: {machine.compiler() or 'none'}; for torch.compile on a CPU")
+    address, answers = machine.hub()
+    hint = "" if answers else "; models and data sets come from folders and from the cache of earlier downloads only"
+    console.print(f"  hub {address}: {'answers' if answers else 'no answer'}{hint}", soft_wrap=True)
+    return problems
+
+
+def _hardware(console: Console, output: Path) -> tuple[float, float]:
+    """Print what computes; return the free memory of the first GPU (0 without one) and of the machine in GB."""
+    from tckr import machine
+
+    total, available = machine.memory_gb()
+    folder = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
+    rates = ", ".join(f"{machine.matmul_rate('cpu', kind):,.0f} GFLOP/s in {kind}" for kind in ("float32", "bfloat16"))
+    console.print(
+        f"CPU: {machine.cores()} cores, {available:.0f} of {total:.0f} GB memory available, {rates}", soft_wrap=True
+    )
+    console.print(f"disk: {shutil.disk_usage(folder).free / 1e9:,.0f} GB free in {folder}")
+    devices = machine.gpus()
+    for index, (name, size, free, half) in enumerate(devices):
+        rate = machine.matmul_rate(f"cuda:{index}", half)
+        console.print(f"GPU {index}: {name}, {free:.0f} of {size:.0f} GB free, {rate / 1000:,.0f} TFLOP/s in {half}")
+    if not devices:
+        console.print("GPU: none that torch sees; full-size models run on the CPU in float32, slowly")
+    return (devices[0][2] if devices else 0.0), available
+
+
+def _models(device_gb: float, memory_gb: float) -> Table:
+    """Return a table of public models: what each can do here, and what it needs."""
+    from rich import box
+    from rich.table import Table
+
+    from tckr import machine
+
+    room, width = (device_gb, machine.HALF) if device_gb else (memory_gb, machine.SINGLE)
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("model", no_wrap=True)
+    table.add_column("needs", justify="right")
+    table.add_column("can")
+    table.add_row("the embedded models (ship with TCKR)", "1 GB", "everything")
+    for model in machine.MODELS:
+        needed = machine.memory_needed_gb(model, width)
+        uses = {model.stage: needed}
+        if model.stage == "generate":
+            uses["adapt"] = machine.memory_needed_gb(model, machine.SINGLE)
+        table.add_row(model.name + " *" * machine.cached(model.name), f"{needed:.0f} GB", _able(uses, room))
+    return table
+
+
+def _able(uses: dict[str, float], room: float) -> str:
+    """Return which uses (name -> GB needed) fit into `room` GB."""
+    from tckr import machine
+
+    fits = {name: machine.verdict(needed, room) for name, needed in uses.items()}
+    able = [name + " (tight)" * (state == "tight") for name, state in fits.items() if state != "no"]
+    return ", ".join(able) or "too large"

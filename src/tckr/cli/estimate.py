@@ -1,0 +1,170 @@
+"""`tckr estimate`: what a run will take, measured on a few of its own images before it begins."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tckr.cli.settings import Arguments, Data, Name, Output, Preset, settings_from
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from tckr.config import Settings
+    from tckr.data.card import DataCard
+    from tckr.estimate.forecast import Forecast
+    from tckr.estimate.probe import Probe
+    from tckr.stages.audit.budget import Bill
+
+Seconds = Annotated[
+    float, typer.Option(min=1, help="About how long to measure, in seconds; the smallest probe may take longer.")
+]
+STAGES = ("caption", "adapt", "generate", "teach", "label", "distill")
+
+
+def estimate(
+    arguments: Arguments = None,
+    data: Data = None,
+    preset: Preset = "embedded",
+    name: Name = None,
+    output: Output = None,
+    seconds: Seconds = 120.0,
+) -> None:
+    """Measure every stage on a few of your images; print time, memory and disk at each cardinality before a long run.
+
+    The data is prepared in full, as the run would do anyway; the rest is measured in a temporary folder and deleted.
+    """
+    settings = settings_from(arguments, data, preset, name, output)
+    from rich.console import Console
+
+    from tckr.cli.console import ConsoleObserver
+    from tckr.data.card import read_card
+    from tckr.estimate.probe import probe
+    from tckr.running import run
+
+    console = Console(highlight=False)
+    observer = ConsoleObserver(console)
+    prepared = run(settings, "prepare", observer).artifacts["prepare"]
+    console.print("measuring on a few images, then on more while there is time")
+    with tempfile.TemporaryDirectory(prefix="tckr-estimate-", dir=settings.execution.output) as folder:
+        found = probe(settings, prepared, Path(folder) / "probe", seconds, observer)
+    print_estimate(settings, read_card(prepared), found, console)
+
+
+def print_estimate(settings: Settings, card: DataCard, found: Probe, console: Console) -> None:
+    """Print what was measured, then what a run takes at each cardinality."""
+    from tckr.estimate.forecast import CARDINALITIES, forecast
+
+    console.print(f"measured with {found.num_members} images; the set has {card.num_members} members")
+    console.print(_paces(found))
+    cardinalities = sorted({*CARDINALITIES, settings.generate.cardinality})
+    by_cardinality = {value: forecast(settings.run_config(), card.num_members, value, found) for value in cardinalities}
+    console.print(_costs(settings, card, by_cardinality))
+    console.print(_notes(settings), soft_wrap=True)
+    _warn_of_disk(settings, by_cardinality[settings.generate.cardinality], console)
+
+
+def _paces(found: Probe) -> Table:
+    from rich.table import Table
+
+    from tckr.estimate.forecast import images_per_second
+
+    on_device = any(lap.device_memory_mb for lap in found.laps.values())
+    table = Table("stage", "pace", "start-up", "peak memory", *(["GPU memory"] if on_device else []))
+    for stage in STAGES:
+        lap = found.laps[stage]
+        pace = f"{images_per_second(found, stage):,.3g} images/s"
+        if stage == "adapt" and lap.phase("steps").units:
+            pace += f", {1 / lap.phase('steps').seconds_per_unit:,.3g} steps/s"
+        device = [f"{lap.device_memory_mb:,.0f} MB"] if on_device else []
+        table.add_row(stage, pace, f"{lap.fixed_seconds:.1f} s", f"{lap.peak_memory_mb:,.0f} MB", *device)
+    return table
+
+
+def _costs(settings: Settings, card: DataCard, by_cardinality: Mapping[float, Mapping[str, Forecast]]) -> Table:
+    """Return a table with a column per cardinality and a row per stage, and the sums."""
+    from rich import box
+    from rich.table import Table
+
+    from tckr.cli.budget import duration, size
+    from tckr.estimate.forecast import drawn
+
+    configured = settings.generate.cardinality
+    table = Table(
+        "cardinality", *(f"{value:g}x" + " *" * (value == configured) for value in by_cardinality), box=box.SIMPLE_HEAD
+    )
+    table.add_row("images", *(f"{drawn(card.num_members, value):,d}" for value in by_cardinality))
+    for stage in STAGES:
+        table.add_row(stage, *(" ".join(duration(costs[stage].seconds)) for costs in by_cardinality.values()))
+    whole = [sum(cost.seconds for cost in costs.values()) for costs in by_cardinality.values()]
+    table.add_row("Student, in all", *(" ".join(duration(seconds)) for seconds in whole))
+    if bills := [audit_bill(settings, card, *pair) for pair in by_cardinality.items() if _has_references(settings)]:
+        table.add_row("audit, least", *(" ".join(duration(bill.fastest)) for bill in bills))
+        table.add_row("audit, most", *(" ".join(duration(bill.slowest)) for bill in bills))
+    table.add_row("disk", *(size(disk_needed(costs)) for costs in by_cardinality.values()))
+    return table
+
+
+def disk_needed(costs: Mapping[str, Forecast]) -> float:
+    """Return the most bytes that a run up to the Student holds: all artifacts, and the caches of one stage at a time."""
+    return sum(cost.num_bytes for cost in costs.values()) + max(cost.scratch_bytes for cost in costs.values())
+
+
+def _has_references(settings: Settings) -> bool:
+    from tckr.stages.audit.config import MIN_REFERENCE_RUNS
+
+    return settings.prepare.audit_holdout > 0 and settings.audit.num_reference_runs >= MIN_REFERENCE_RUNS
+
+
+def audit_bill(settings: Settings, card: DataCard, cardinality: float, costs: Mapping[str, Forecast]) -> Bill:
+    """Return how long the reference runs and controls take after a target run of these costs."""
+    from tckr.cli.budget import Measurements
+    from tckr.running import plan
+    from tckr.stages.audit.budget import Cost
+
+    generate = settings.generate.model_copy(update={"cardinality": cardinality})
+    settings = settings.model_copy(update={"generate": generate})
+    threads = settings.execution.threads_for(1)
+    target = {
+        step.stage: (step, Cost(seconds=costs[step.stage].seconds, num_bytes=0, threads=threads, measured=False))
+        for step in plan(settings, "distill")
+        if step.stage in costs
+    }
+    found = Measurements(
+        settings=settings,
+        whole=lambda step: None,
+        target=target,
+        num_members=card.num_members,
+        num_others=card.num_pool - card.num_members,
+    )
+    return found.bill(found.repeated(settings.audit.depth), settings.audit.num_reference_runs)
+
+
+def _notes(settings: Settings) -> str:
+    number = settings.audit.num_reference_runs
+    return (
+        "Estimates, from one short measurement on this machine as busy as it was. Trainings without early stopping; disk at "
+        f"most, without what prepare and the audit keep. audit: {number} reference runs and the controls at depth "
+        f"{settings.audit.depth}, {settings.execution.num_workers(number)} at a time; least, if threads do not help, most, "
+        "if they help in full (`tckr audit --plan` says what other numbers buy). *: as configured."
+    )
+
+
+def _warn_of_disk(settings: Settings, costs: Mapping[str, Forecast], console: Console) -> None:
+    import shutil
+
+    from tckr.cli.budget import size
+
+    needed = disk_needed(costs)
+    free = shutil.disk_usage(settings.execution.output).free
+    if needed > free:
+        console.print(
+            f"[yellow]warning[/]  {settings.execution.output} has {size(free)} free and the run needs about {size(needed)}; "
+            "choose another --output, or a lower generate.cardinality",
+            soft_wrap=True,
+        )

@@ -1,0 +1,89 @@
+"""`tckr reproduce`: the published experiments on one of their data sets, or on the digits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tckr.cli.run import DryRun
+from tckr.cli.settings import Output
+from tckr.cli.sweep import compute, finish
+from tckr.errors import UserError
+
+if TYPE_CHECKING:
+    from tckr.reproduction.pages import Reproduced
+
+
+def reproduce(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="digits, CIFAR10, CIFAR100, Oxford-IIIT-Pet, TinyImageNet, StanfordCars, Food101, STL10, Imagenette, "
+            "Imagewoof or Caltech101.",
+        ),
+    ],
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="A local copy of the data (folder or Parquet) instead of the hub's.", show_default=False),
+    ] = None,
+    output: Output = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Repeat the published experiments: six cardinalities, then prompts, labels and the adapter's share of the images.
+
+    Prints our figures beside the published ones and draws them (results.md, results.html). The digits need nothing but this
+    package; they have no published figures. A second call computes nothing; after a crash the same command continues.
+    """
+    from tckr.engine.runner import Silent
+    from tckr.reproduction.benchmarks import benchmark
+    from tckr.reproduction.pages import write_results
+    from tckr.reproduction.reproducing import check_data, plan_experiments, reproduced
+
+    experiments = plan_experiments(benchmark(name), _settings(overrides or [], data, output))
+    if not dry_run:
+        check_data(experiments, Silent())
+    results = {kind: compute(plan, dry_run) for kind, plan in experiments.sweeps.items()}
+    done = {kind: result for kind, result in results.items() if result is not None}
+    if done:
+        found = reproduced(experiments, done)
+        write_results(experiments.folder, found)
+        _print(found, experiments.folder)
+    for result in done.values():
+        finish(result)
+
+
+def _settings(overrides: list[str], data: str | None, output: Path | None) -> list[str]:
+    if unnamed := [text for text in overrides if "=" not in text]:
+        raise UserError(f"found {unnamed[0]!r} after the name of the benchmark; expected section.setting=value")
+    if any(text.startswith("execution.name=") for text in overrides):
+        raise UserError("execution.name follows from the benchmark; choose another place with --output")
+    chosen = {"prepare.source": data, "execution.output": str(output) if output else None}
+    return [*(f"{key}={json.dumps(value)}" for key, value in chosen.items() if value is not None), *overrides]
+
+
+def _observer():  # type: ignore[no-untyped-def]
+    from rich.console import Console
+
+    from tckr.cli.sweep_console import SweepConsole
+
+    return SweepConsole(Console(highlight=False), 0)
+
+
+def _print(found: Reproduced, folder: Path) -> None:
+    from rich.console import Console
+
+    from tckr.cli.sweep_console import print_cells
+    from tckr.reproduction.pages import ablation_cells, result_cells, sentences
+
+    console = Console(highlight=False)
+    print_cells(result_cells(found), console)
+    if found.ablation:
+        print_cells(ablation_cells(found), console)
+    for text in sentences(found):
+        console.print(text, soft_wrap=True, markup=False)
+    console.print(f"results        {folder / 'results.html'}", soft_wrap=True, markup=False)

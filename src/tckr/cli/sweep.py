@@ -1,0 +1,124 @@
+"""`tckr sweep`: the same run over a grid of settings, one table and one frontier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tckr.cli.run import DryRun
+from tckr.cli.settings import Arguments, Data, Name, Output, Preset, read_arguments
+from tckr.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tckr.sweep.sweeping import SweepPlan, SweepResult
+
+Over = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=V1,V2,...",
+        help="A setting and its values (YAML; quote what holds a comma); given several times: all combinations. Takes the "
+        "place of the section `sweep` of CONFIG.",
+        show_default=False,
+    ),
+]
+FAILED = 2
+
+
+def sweep(
+    arguments: Arguments = None,
+    data: Data = None,
+    over: Over = None,
+    preset: Preset = "embedded",
+    name: Name = None,
+    output: Output = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Run every combination of some settings; what they share is computed once.
+
+    The grids come from --over, or from a list `sweep` in CONFIG (docs/sweeps.md). Results: sweep.parquet, sweep.md and
+    sweep.html in the sweep's folder, and a report per combination. A second call computes nothing; after a crash the same
+    command continues. A combination that fails does not stop the others; the exit status is then 2.
+    """
+    from tckr.config import load_sweep
+    from tckr.sweep.grid import parse_over, read_grids
+    from tckr.sweep.sweeping import CONFIG_NAME, plan_sweep
+
+    settings, config = read_arguments(arguments, data, preset, name, output, sweep=CONFIG_NAME)
+    section = load_sweep(config) if config else None
+    if not over and section is None:
+        raise UserError("nothing to sweep over; give --over generate.cardinality=0.1,1,10, or a list `sweep` in CONFIG")
+    grids = [parse_over(over)] if over else read_grids(section, str(config))
+    plan = plan_sweep(settings, grids)
+    result = compute(plan, dry_run)
+    if result is not None:
+        _print_result(result, plan)
+        finish(result)
+
+
+def compute(plan: SweepPlan, dry_run: bool) -> SweepResult | None:
+    """Print the plan, or compute it and return what was found; say which variants failed."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(highlight=False)
+    places = f"{plan.base.prepare.source} -> {plan.folder}"
+    console.print(f"[bold]tckr[/] {escape(places)}: {len(plan.variants)} variants", soft_wrap=True)
+    if dry_run:
+        _print_plan(plan, console)
+        return None
+    from tckr.cli.sweep_console import SweepConsole
+    from tckr.sweep.sweeping import run_sweep
+
+    result = run_sweep(plan, SweepConsole(console, len(plan.variants)))
+    for name, why in result.failures.items():
+        console.print(f"failed: {name}: {why}", soft_wrap=True, markup=False, style="red")
+    return result
+
+
+def finish(result: SweepResult) -> None:
+    """End with exit status 2 when a variant failed."""
+    if result.failures:
+        raise typer.Exit(FAILED)
+
+
+def _print_plan(plan: SweepPlan, console: Console) -> None:
+    from rich.table import Table
+
+    from tckr.engine.store import Store
+    from tckr.sweep.plan import sharing
+
+    store, users = Store(plan.base.execution.store), sharing(plan.variants)
+    table = Table("stage", "steps", "whole", "shared by several variants")
+    for stage in dict.fromkeys(step.stage for step in plan.steps):
+        steps = [step for step in plan.steps if step.stage == stage]
+        whole, shared = sum(store.has(step) for step in steps), sum(users[step.fingerprint] > 1 for step in steps)
+        table.add_row(stage, str(len(steps)), str(whole), str(shared))
+    console.print(table)
+    whole, alone = sum(store.has(step) for step in plan.steps), sum(len(planned.steps) for planned in plan.variants)
+    console.print(f"{whole} of {len(plan.steps)} steps are whole; {alone} without sharing.")
+
+
+def _print_result(result: SweepResult, plan: SweepPlan) -> None:
+    from rich.console import Console
+
+    from tckr.cli.sweep_console import print_cells
+    from tckr.sweep.frontier import frontiers
+    from tckr.sweep.page import frontier_cells, gap_sentence, variant_cells
+
+    console = Console(highlight=False)
+    swept = list(dict.fromkeys(name for grid in plan.grids for name in grid))
+    print_cells(variant_cells(result.rows, swept), console)
+    for found in frontiers(result.rows, swept):
+        print_cells(frontier_cells(found), console)
+        for sentence in (found.sentence, gap_sentence(found)):
+            console.print(sentence, soft_wrap=True, markup=False)
+    for label, path in _places(result.folder).items():
+        console.print(f"{label:<14} {path}", soft_wrap=True, markup=False)
+
+
+def _places(folder: Path) -> dict[str, Path]:
+    return {"table": folder / "sweep.parquet", "page": folder / "sweep.html"}

@@ -1,0 +1,85 @@
+"""From what a few images took to what all of them will take: arithmetic, straight lines through a fixed cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tckr.config import RunConfig
+from tckr.estimate.probe import Probe
+
+CARDINALITIES = (0.1, 0.2, 1.0, 5.0, 10.0, 20.0)
+"""Those of the paper."""
+
+PER_IMAGE = ("caption", "generate", "label")
+"""Stages whose artifacts grow with the images; those of the others are models of one size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What one stage will take.
+
+    Attributes:
+        seconds: wall-clock.
+        num_bytes: of the artifact.
+        scratch_bytes: of caches and checkpoints while the stage works, deleted after it.
+    """
+
+    seconds: float
+    num_bytes: float
+    scratch_bytes: float
+
+
+def work_of(config: RunConfig, num_members: int, cardinality: float, probe_members: int) -> dict[str, dict[str, float]]:
+    """Return, for each stage up to the Student, how much of each unit of its progress bars lies ahead.
+
+    Epochs are counted in epochs of the probe, which has `probe_members` images; patience may end a training earlier.
+    """
+    num_drawn, adapted = drawn(num_members, cardinality), config.adapt.num_images(num_members)
+    distill = config.distill.resolved(max(1, round(num_drawn * (1 - config.distill.validation_fraction))))
+    return {
+        "caption": {"images": num_members},
+        "adapt": {"images": adapted, "steps": config.adapt.num_steps(adapted)},
+        "generate": {"images": num_drawn},
+        "teach": {"epochs": config.teach.num_teachers * config.teach.epochs * num_members / probe_members},
+        "label": {"images": num_drawn},
+        "distill": {"epochs": distill.epochs * num_drawn / probe_members},
+    }
+
+
+def drawn(num_members: int, cardinality: float) -> int:
+    """Return the number of synthetic images."""
+    return max(1, round(cardinality * num_members))
+
+
+def forecast(config: RunConfig, num_members: int, cardinality: float, found: Probe) -> Mapping[str, Forecast]:
+    """Return what each stage up to the Student will take on the machine of the probe."""
+    images = {"generate", "label", "distill"}
+    return {
+        stage: _forecast(
+            found,
+            stage,
+            units,
+            growth=(drawn(num_members, cardinality) if stage in images else num_members) / found.num_members,
+        )
+        for stage, units in work_of(config, num_members, cardinality, found.num_members).items()
+    }
+
+
+def _forecast(found: Probe, stage: str, units: Mapping[str, float], growth: float) -> Forecast:
+    """Return the cost of `units` of one stage, `growth` times as many images as the probe had."""
+    lap = found.laps[stage]
+    paced = sum(lap.phase(unit).seconds_per_unit * count for unit, count in units.items())
+    return Forecast(
+        seconds=lap.fixed_seconds + paced,
+        num_bytes=lap.num_bytes * (growth if stage in PER_IMAGE else 1),
+        scratch_bytes=lap.scratch_bytes * growth,
+    )
+
+
+def images_per_second(found: Probe, stage: str) -> float:
+    """Return how many images a stage handles per second: for a training those it learns from, for `adapt` those encoded."""
+    unit = {"teach": "epochs", "distill": "epochs"}.get(stage, "images")
+    seconds = found.laps[stage].phase(unit).seconds_per_unit
+    per_unit = found.num_members if unit == "epochs" else 1
+    return per_unit / seconds if seconds else float("inf")

@@ -1,0 +1,112 @@
+"""Run the sweeps of a benchmark and write what was found beside what was published.
+
+runs/reproduce-NAME-cardinality/   the sweep over cardinalities
+runs/reproduce-NAME-ablation/      the sweep over prompts, labels and the adapter's share of the members
+runs/reproduce-NAME/               results.md, results.html, results.parquet, figures
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tckr.config import Settings, changed, load_settings
+from tckr.data.card import read_card
+from tckr.engine.runner import Observer, Runner
+from tckr.engine.store import Store
+from tckr.errors import UserError
+from tckr.reproduction import published
+from tckr.reproduction.benchmarks import Benchmark
+from tckr.reproduction.comparison import compare_ablation, compare_results
+from tckr.reproduction.pages import Reproduced
+from tckr.sweep.frontier import CARDINALITY, frontier
+from tckr.sweep.grid import Grid
+from tckr.sweep.sweeping import SweepPlan, SweepResult, plan_sweep
+
+DESCRIBED = "n: d"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiments:
+    """The sweeps of a benchmark, by name, and what of the published ones is left out."""
+
+    benchmark: Benchmark
+    sweeps: dict[str, SweepPlan]
+    left_out: str
+
+    @property
+    def folder(self) -> Path:
+        """Return where the results lie."""
+        return next(iter(self.sweeps.values())).base.execution.output / f"reproduce-{self.benchmark.name}"
+
+
+def plan_experiments(benchmark: Benchmark, overrides: Sequence[str]) -> Experiments:
+    """Return the sweeps of `benchmark` with some settings changed.
+
+    Raises:
+        UserError: a setting or a source that does not hold.
+    """
+    base = load_settings(benchmark.file, overrides=[*overrides, "execution.name=reproduce"])
+    ablation, left_out = _described(benchmark.ablation_grids, has_descriptions=bool(base.adapt.descriptions))
+    sweeps = {"cardinality": _plan("cardinality", benchmark, base, benchmark.cardinality_grids)}
+    if ablation:
+        fixed = {"generate.cardinality": benchmark.ablation_cardinality, "audit.num_reference_runs": 0}
+        sweeps["ablation"] = _plan("ablation", benchmark, changed(base, fixed), ablation)
+    return Experiments(benchmark=benchmark, sweeps=sweeps, left_out=left_out)
+
+
+def _plan(name: str, benchmark: Benchmark, base: Settings, grids: Sequence[Grid]) -> SweepPlan:
+    execution = base.execution.model_copy(update={"name": f"reproduce-{benchmark.name}-{name}"})
+    return plan_sweep(base.model_copy(update={"execution": execution}), grids)
+
+
+def check_data(experiments: Experiments, observer: Observer) -> None:
+    """Read the data set and check that its classes are those of the benchmark, before anything is trained.
+
+    Raises:
+        UserError: the data cannot be read, or is another set.
+    """
+    benchmark, plan = experiments.benchmark, experiments.sweeps["cardinality"]
+    execution, data = plan.base.execution, plan.variants[0].step("prepare")
+    store = Store(execution.store)
+    try:
+        Runner(store=store, execution=execution, log_file=plan.folder / "log.jsonl", observer=observer).run([data])
+    except UserError as error:
+        local = f"A local copy can be given with `tckr reproduce {benchmark.name} --data PATH`."
+        raise UserError(f"{error} {local}") from None
+    names = read_card(store.folder(data)).class_names
+    absent = [name for name in benchmark.some_classes if name not in {found.lower() for found in names}]
+    if len(names) != benchmark.num_classes or absent:
+        missing = f" and no class {absent[0]!r}" if absent else ""
+        raise UserError(
+            f"{plan.base.prepare.source} has {len(names)} usable classes{missing}, first {names[0]!r}; expected the "
+            f"{benchmark.num_classes} of {benchmark.name}. Check --data; prepare.label_column and prepare.class_names set "
+            "column and names (docs/sweeps.md)"
+        )
+
+
+def reproduced(experiments: Experiments, results: dict[str, SweepResult]) -> Reproduced:
+    """Return the results of the sweeps beside the published figures."""
+    name, rows = experiments.benchmark.name, results["cardinality"].rows
+    whole = [row for row in rows if row["state"] == "whole"]
+    found = frontier(whole, {}) if len({row[CARDINALITY] for row in whole}) > 1 else None
+    ablated = results["ablation"].rows if "ablation" in results else []
+    return Reproduced(
+        benchmark=experiments.benchmark,
+        frontier=found,
+        results=compare_results(found, rows, published.results(name)),
+        ablation=compare_ablation(ablated, published.ablation(name)) if ablated else [],
+        left_out=experiments.left_out,
+    )
+
+
+def _described(grids: Sequence[Grid], *, has_descriptions: bool) -> tuple[list[Grid], str]:
+    """Return the grids that can be run: prompts with class descriptions need those descriptions."""
+    if has_descriptions or not any(DESCRIBED in grid["adapt.prompt_form"] for grid in grids):
+        return list(grids), ""
+    kept = [grid for grid in grids if DESCRIBED not in grid["adapt.prompt_form"]]
+    return kept, (
+        "Left out: the prompts with one description per class (n: d), whose published texts are not known; give your own in "
+        "adapt.descriptions."
+    )

@@ -1,0 +1,76 @@
+"""Copy shards that another synthetic set holds already: a 20x set contains the 10x set. Knows no model.
+
+A copied image is bit for bit what the donor drew. Drawn anew it could differ by one grey level, because the last shard of a
+smaller set is drawn in smaller batches.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tckr.data.shards import ROW_GROUP_RECORDS, list_shards, write_whole
+from tckr.stages.generate.plan import Plan
+
+COPIED_NAME = "copied.json"
+"""`{"images": copied, "of": images of the donors, "seconds": what the donors took}`; absent when nothing was copied."""
+
+
+def copy_shards(donors: Sequence[Path], plan: Plan, shard_size: int, out: Path) -> int:
+    """Copy into `out/data` every missing shard of `plan` that lies whole in a donor; return the number of images copied.
+
+    Rows that are not what the plan asks for (another prompt or seed) are never taken. Both sets must be cut into shards of
+    `shard_size`.
+    """
+    copied = 0
+    sources: set[Path] = set()
+    for shard, (name, indices) in enumerate(plan.shards(shard_size) if donors else ()):  # a large plan starts at once
+        path = out / "data" / name
+        for donor in donors:
+            rows = None if path.exists() else _rows(donor, shard, plan, indices)
+            if rows is not None:
+                write_whole(path, lambda partial, rows=rows: pq.write_table(rows, partial, row_group_size=ROW_GROUP_RECORDS))
+                copied += len(indices)
+                sources.add(donor)
+    if sources:
+        _note(out, copied, sorted(sources))
+    return copied
+
+
+def _rows(donor: Path, shard: int, plan: Plan, indices: range) -> pa.Table | None:
+    """Return the rows `indices` of a donor's shard, or None when it has not all of them as planned."""
+    files = list_shards(donor / "data")
+    if shard >= len(files) or pq.read_metadata(files[shard]).num_rows < len(indices):
+        return None
+    rows = pq.read_table(files[shard]).slice(0, len(indices))
+    planned = [plan.image(index) for index in indices]
+    wanted = {name: [getattr(image, name) for image in planned] for name in ("index", "seed", "prompt", "label")}
+    return rows if all(rows.column(name).to_pylist() == values for name, values in wanted.items()) else None
+
+
+def seconds_alone(folder: Path) -> float:
+    """Return what a whole synthetic set would have taken without donors: its own time and its share of theirs."""
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    copied = _read_note(folder)
+    return manifest["seconds"] + (copied["seconds"] * copied["images"] / copied["of"] if copied else 0.0)
+
+
+def _read_note(folder: Path) -> dict[str, Any]:
+    path = folder / COPIED_NAME
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _note(out: Path, copied: int, donors: Sequence[Path]) -> None:
+    """Say what was copied and what it had cost, added to what an attempt that was killed had copied."""
+    plans = [json.loads((donor / "plan.json").read_text(encoding="utf-8")) for donor in donors]
+    note = {
+        "images": _read_note(out).get("images", 0) + copied,
+        "of": sum(plan["num_images"] for plan in plans),
+        "seconds": sum(seconds_alone(donor) for donor in donors),
+    }
+    write_whole(out / COPIED_NAME, lambda partial: partial.write_text(json.dumps(note, indent=1), encoding="utf-8"))

@@ -1,0 +1,197 @@
+"""What more synthetic images buy and what they cost in privacy, cardinality by cardinality; and where to stop.
+
+The stopping rule is fixed here, before any sweep is run. It is the one-standard-error rule (Breiman et al. 1984): the knee
+is the smallest cardinality whose Student is, on the validation split, within one standard error of the best one. The test
+split takes no part in the choice; test accuracy, AUC and AOP are printed beside it.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from scipy import stats
+
+from tckr.metrics.estimate import Estimate
+from tckr.sweep.table import Row
+
+CARDINALITY = "generate.cardinality"
+SEED = "seed"
+RULE = (
+    "the smallest cardinality whose mean validation accuracy is within one standard error of the best (the larger of the "
+    "standard error over seeds and that over images)"
+)
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One cardinality of a frontier.
+
+    Attributes:
+        cardinality: synthetic images per private one.
+        num_runs: variants behind it, one per seed.
+        validation, accuracy: of the Student, on the validation and on the test split.
+        auc, aop: of the attack on the Student; None where no run was audited.
+        num_audited: runs behind them.
+        seconds: mean time of a run as if it had been alone, without its audit.
+        accuracy_gain, auc_gain: against the cardinality before, paired by seed; None for the first.
+    """
+
+    cardinality: float
+    num_runs: int
+    validation: Estimate
+    accuracy: Estimate
+    auc: Estimate | None
+    aop: Estimate | None
+    num_audited: int
+    seconds: float
+    accuracy_gain: Estimate | None
+    auc_gain: Estimate | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frontier:
+    """All cardinalities of variants that differ in nothing else but the seed.
+
+    Attributes:
+        fixed: the other swept settings and their values.
+        points: by cardinality, ascending; at least two.
+        knee: the cardinality at which the stopping rule stops.
+        best: the cardinality of the best mean validation accuracy.
+        teacher: accuracy of the Teacher on the test split.
+        gap: Student at `best` minus Teacher on the test split, paired by seed.
+    """
+
+    fixed: dict[str, Any]
+    points: Sequence[Point]
+    knee: float
+    best: float
+    teacher: Estimate
+    gap: Estimate
+
+    def at(self, cardinality: float) -> Point:
+        """Return the point of a cardinality."""
+        return next(point for point in self.points if point.cardinality == cardinality)
+
+    @property
+    def sentence(self) -> str:
+        """Return for example `1x is the knee: 5x buys 0.3 points for 0.04 AUC`."""
+        later = [point for point in self.points if point.cardinality > self.knee]
+        if not later:
+            return f"No knee: {self.knee:g}x, the largest, is best on the validation split; more may buy more."
+        after = later[0]
+        points = 100 * after.accuracy_gain.value if after.accuracy_gain else 0.0
+        bought = f"buys {points:.1f} points" if points >= 0.05 else f"loses {-points:.1f} points" if points <= -0.05 else ""
+        price = f" for {after.auc_gain.value:+.2f} AUC" if after.auc_gain else ""
+        return f"{self.knee:g}x is the knee: {after.cardinality:g}x {bought or 'buys nothing'}{price}."
+
+
+def frontiers(rows: Sequence[Row], swept: Sequence[str]) -> list[Frontier]:
+    """Return one frontier per combination of the `swept` settings other than cardinality, seed and the audit's.
+
+    Variants that are not whole are left out; so is a combination with fewer than two cardinalities.
+    """
+    if CARDINALITY not in swept:
+        return []
+    others = [name for name in swept if name not in (CARDINALITY, SEED) and not name.startswith("audit.")]
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if row["state"] == "whole":
+            groups.setdefault(repr([row[name] for name in others]), []).append(row)
+    found = [frontier(group, {name: group[0][name] for name in others}) for group in groups.values()]
+    return [one for one in found if one is not None]
+
+
+def frontier(rows: Sequence[Row], fixed: dict[str, Any]) -> Frontier | None:
+    """Return the frontier of whole variants that differ in cardinality, seed and audit alone."""
+    by_size: dict[float, list[Row]] = {}
+    for row in rows:
+        by_size.setdefault(float(row[CARDINALITY]), []).append(row)
+    sizes = sorted(by_size)
+    if len(sizes) < 2:
+        return None
+    previous = [None, *sizes[:-1]]
+    points = [
+        _point(size, by_size[size], [] if before is None else by_size[before])
+        for size, before in zip(sizes, previous, strict=True)
+    ]
+    best = max(points, key=lambda point: (point.validation.value, -point.cardinality))
+    gaps = [row["student_accuracy"] - row["teacher_accuracy"] for row in by_size[best.cardinality]]
+    only = by_size[best.cardinality][0]
+    return Frontier(
+        fixed=fixed,
+        points=points,
+        knee=knee(points, [by_size[size] for size in sizes]),
+        best=best.cardinality,
+        teacher=over_runs(list({_seed(row): row for row in rows}.values()), "teacher_accuracy"),
+        gap=mean_over(gaps) if len(gaps) > 1 else _estimate(only, "student_minus_teacher", "one run, paired over images"),
+    )
+
+
+def knee(points: Sequence[Point], rows: Sequence[Sequence[Row]]) -> float:
+    """Return the cardinality at which the stopping rule (`RULE`) stops; `rows` are those behind each point."""
+    place = max(range(len(points)), key=lambda index: (points[index].validation.value, -index))
+    bar = points[place].validation.value - standard_error(rows[place])
+    return next(point.cardinality for point in points if point.validation.value >= bar - 1e-12)
+
+
+def standard_error(rows: Sequence[Row]) -> float:
+    """Return the standard error of the mean validation accuracy: the larger of that over seeds and that over images."""
+    values = [row["student_validation_accuracy"] for row in rows]
+    mean, images = sum(values) / len(values), sum(row["num_validation"] for row in rows)
+    over_images = math.sqrt(mean * (1 - mean) / images)
+    over_seeds = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+    return max(over_images, float(over_seeds))
+
+
+def over_runs(rows: Sequence[Row], name: str) -> Estimate:
+    """Return the mean of a column of shares over runs with its t-interval; of a single run its own interval."""
+    if len(rows) == 1:
+        return _estimate(rows[0], name, "one run")
+    mean = mean_over([row[name] for row in rows])
+    return replace(mean, low=max(0.0, mean.low), high=min(1.0, mean.high))
+
+
+def mean_over(values: Sequence[float]) -> Estimate:
+    """Return the mean of at least two values with its t-interval."""
+    mean = sum(values) / len(values)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values)))
+    return Estimate(mean, mean - half, mean + half, len(values), "t-interval over seeds")
+
+
+def _point(size: float, rows: Sequence[Row], before: Sequence[Row]) -> Point:
+    audited = [row for row in rows if row["student_auc"] is not None]
+    return Point(
+        cardinality=size,
+        num_runs=len(rows),
+        validation=over_runs(rows, "student_validation_accuracy"),
+        accuracy=over_runs(rows, "student_accuracy"),
+        auc=over_runs(audited, "student_auc") if audited else None,
+        aop=over_runs(audited, "student_aop") if audited else None,
+        num_audited=len(audited),
+        seconds=sum(row["seconds"] - row["seconds_audit"] - row["seconds_report"] for row in rows) / len(rows),
+        accuracy_gain=_gain(rows, before, lambda row: row["student_accuracy"]),
+        auc_gain=_gain(rows, before, lambda row: row["student_auc"]),
+    )
+
+
+def _gain(rows: Sequence[Row], before: Sequence[Row], value: Callable[[Row], float | None]) -> Estimate | None:
+    """Return the mean difference of runs with equal seeds; without an interval of its own (low = high) for a single pair."""
+    earlier = {_seed(row): value(row) for row in before}
+    pairs = [(value(row), earlier.get(_seed(row))) for row in rows]
+    gains = [after - first for after, first in pairs if after is not None and first is not None]
+    if not gains:
+        return None
+    return mean_over(gains) if len(gains) > 1 else Estimate(gains[0], gains[0], gains[0], 1, "one pair of runs, no interval")
+
+
+def _estimate(row: Row, name: str, method: str) -> Estimate:
+    return Estimate(row[name], row[f"{name}_low"], row[f"{name}_high"], 1, method)
+
+
+def _seed(row: Row) -> Any:
+    return row.get(SEED)

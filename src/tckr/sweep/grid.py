@@ -1,0 +1,136 @@
+"""Read grids of settings and lay out their variants. Knows neither steps nor the store."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from tckr.config import run_name
+from tckr.errors import UserError
+
+Grid = Mapping[str, Sequence[Any]]
+"""Setting -> its values; the grid's variants are the product of all lists."""
+
+FORM = "--over section.setting=value,value,..., e.g. --over generate.cardinality=0.1,1,10 --over seed=0,1,2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One point of a sweep: its folder's name, and the settings in which it differs."""
+
+    name: str
+    changes: Mapping[str, Any]
+
+
+def parse_over(texts: Sequence[str]) -> Grid:
+    """Return the grid of `setting=value,value,...` texts; values are YAML, one with a comma needs quotes.
+
+    Raises:
+        UserError: another form, no value, or a setting given twice.
+    """
+    grid: dict[str, list[Any]] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        name = name.strip()
+        if not equals or not name:
+            raise UserError(f"found --over {text!r}; expected {FORM}")
+        if name in grid:
+            raise UserError(f"found two --over {name}; give its values in one list: --over {name}=value,value,...")
+        grid[name] = _values(text, values.strip())
+    return grid
+
+
+def read_grids(section: Any, origin: str) -> list[Grid]:
+    """Return the grids of a YAML section: a list of mappings from settings to lists of values, or one such mapping.
+
+    A setting with a single value instead of a list is fixed in its grid.
+
+    Raises:
+        UserError: another form, or no grid at all.
+    """
+    grids = [section] if isinstance(section, dict) else section
+    if not isinstance(grids, list) or not grids or not all(isinstance(grid, dict) and grid for grid in grids):
+        raise UserError(
+            f"the section `sweep` of {origin} holds {section!r}; expected grids such as "
+            "`sweep: [{generate.cardinality: [0.1, 1], seed: [0, 1, 2]}]`"
+        )
+    return [{str(name): values if isinstance(values, list) else [values] for name, values in grid.items()} for grid in grids]
+
+
+def lay_out(grids: Sequence[Grid]) -> list[Variant]:
+    """Return the variants of all grids, in their order; one that several grids have appears once.
+
+    Raises:
+        UserError: an empty list, a value given twice, a setting that changes no result, or names that collide.
+    """
+    for grid in grids:
+        for name, values in grid.items():
+            _check(name, values)
+    points = [dict(zip(grid, values, strict=True)) for grid in grids for values in itertools.product(*grid.values())]
+    points = list({_text(sorted(point.items())): point for point in points}.values())
+    labels = short_names([name for point in points for name in point])
+    names = [run_name("_".join(f"{labels[key]}-{_plain(value)}" for key, value in point.items())) for point in points]
+    _refuse_collisions(names, points)
+    return [Variant(name=name, changes=point) for name, point in zip(names, points, strict=True)]
+
+
+def short_names(settings: Sequence[str]) -> dict[str, str]:
+    """Return the last part of each setting's name, or the whole where two settings share it."""
+    last = Counter(name.rsplit(".", 1)[-1] for name in set(settings))
+    return {name: name.rsplit(".", 1)[-1] if last[name.rsplit(".", 1)[-1]] == 1 else name for name in settings}
+
+
+def _values(text: str, values: str) -> list[Any]:
+    """Return the values of a comma-separated list. Without quotes or brackets `n: c` is a text, not a mapping."""
+    if not values:
+        raise UserError(f"found --over {text!r} without a value; expected {FORM}")
+    try:
+        if any(mark in values for mark in "\"'[{"):
+            return list(yaml.safe_load(f"[{values}]"))
+        return [_scalar(part.strip()) for part in values.split(",")]
+    except yaml.YAMLError:
+        raise UserError(f"the values of --over {text!r} are not YAML; put quotes around special characters") from None
+
+
+def _scalar(text: str) -> Any:
+    value = yaml.safe_load(text)
+    return text if isinstance(value, dict) else value
+
+
+def _check(name: str, values: Sequence[Any]) -> None:
+    if name.split(".")[0] == "execution":
+        raise UserError(f"{name} says where to compute and changes no result, so there is nothing to sweep; set it once")
+    if not values:
+        raise UserError(f"the sweep over {name} has an empty list of values; give at least one")
+    doubled = [value for index, value in enumerate(values) if any(_same(value, other) for other in values[:index])]
+    if doubled:
+        raise UserError(f"the sweep over {name} has the value {doubled[0]!r} twice; remove one")
+
+
+def _same(value: Any, other: Any) -> bool:
+    return value == other and isinstance(value, bool) == isinstance(other, bool)
+
+
+def _refuse_collisions(names: Sequence[str], points: Sequence[Mapping[str, Any]]) -> None:
+    seen: dict[str, Mapping[str, Any]] = {}
+    for name, point in zip(names, points, strict=True):
+        other = seen.setdefault(name.lower(), point)  # some file systems do not tell A from a
+        if other is not point:
+            raise UserError(
+                f"the variants {_text(other)} and {_text(point)} would share the folder {name}; sweep over them in two "
+                "sweeps (--name)"
+            )
+
+
+def _plain(value: Any) -> str:
+    return str(value) if isinstance(value, str | int | float) else _text(value)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)

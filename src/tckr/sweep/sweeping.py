@@ -1,0 +1,200 @@
+"""Run a sweep into its folder.
+
+runs/<sweep>/sweep.yaml      base settings and grids; `tckr sweep runs/<sweep>` continues from it
+runs/<sweep>/sweep.parquet   one row per variant, rewritten as variants finish
+runs/<sweep>/sweep.md, .html the table with its pictures
+runs/<sweep>/<variant>/      each variant as a run of its own: config.yaml, artifacts/, report/
+runs/<sweep>/store           link to the store that all runs of the output folder share
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from tckr.config import Settings, absolute_source, save_settings, saved_source
+from tckr.engine.runner import Observer, Runner
+from tckr.engine.step import Step
+from tckr.engine.store import Store
+from tckr.errors import UserError
+from tckr.running import open_folder, publish
+from tckr.sweep.cost import seconds_row
+from tckr.sweep.grid import Grid, lay_out
+from tckr.sweep.page import write_pages
+from tckr.sweep.plan import Planned, merge, plan_variant
+from tckr.sweep.table import Row, measured_row, missing_row, write_table
+
+TABLE_NAME = "sweep.parquet"
+CONFIG_NAME = "sweep.yaml"
+
+
+class SweepObserver(Observer, Protocol):
+    """See what a sweep does."""
+
+    def variant_finished(self, name: str, row: Row) -> None:
+        """A variant is whole."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepResult:
+    """A sweep that ended: its folder, the rows of its table, and why variants failed, by variant."""
+
+    folder: Path
+    rows: Sequence[Row]
+    failures: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepPlan:
+    """All that a sweep will compute, before it does: `steps` are those of all variants, each once."""
+
+    base: Settings
+    grids: Sequence[Grid]
+    variants: Sequence[Planned]
+    steps: Sequence[Step]
+
+    @property
+    def folder(self) -> Path:
+        """Return the sweep's folder."""
+        return self.base.execution.folder
+
+
+def plan_sweep(base: Settings, grids: Sequence[Grid]) -> SweepPlan:
+    """Return the plan of a sweep over `grids`, whose variants all start from `base`.
+
+    Raises:
+        UserError: a grid (`lay_out`) or a setting that does not hold, or a data source that does not exist.
+    """
+    inside = base.execution.model_copy(update={"output": base.execution.folder})  # each variant is a run in there
+    variants = []
+    for variant in lay_out(grids):
+        execution = inside.model_copy(update={"name": variant.name})
+        variants.append(plan_variant(variant, base.model_copy(update={"execution": execution})))
+    steps = merge(variants, side_by_side=base.execution.num_workers(len(variants)) > 1)
+    return SweepPlan(base=base, grids=grids, variants=variants, steps=steps)
+
+
+def run_sweep(plan: SweepPlan, observer: SweepObserver) -> SweepResult:
+    """Compute what is missing of all variants and write the table; a variant that fails does not stop the others.
+
+    A second call computes nothing; a call after a crash or a kill goes on where the first one ended.
+
+    Raises:
+        UserError: the folder belongs to a single run or to other data, or a worker process died.
+    """
+    _open(plan)
+    results = _Results(plan, observer)
+    execution = plan.base.execution
+    store, log_file = Store(execution.store), plan.folder / "log.jsonl"
+    runner = Runner(store=store, execution=execution, log_file=log_file, observer=results, keep_going=True)
+    failed = runner.run(plan.steps)
+    results.note_failures(failed)
+    results.write()
+    return SweepResult(folder=plan.folder, rows=results.rows(), failures=results.failures)
+
+
+def _open(plan: SweepPlan) -> None:
+    """Make or take over the sweep's folder and those of its variants."""
+    folder, source = plan.folder, saved_source(plan.folder / CONFIG_NAME)
+    if (folder / "config.yaml").exists():
+        raise UserError(f"{folder} is the folder of a single run; give the sweep another --name, or remove that folder")
+    if source is not None and source != absolute_source(plan.base.prepare.source):
+        raise UserError(
+            f"{folder} holds a sweep on {source}; found prepare.source {plan.base.prepare.source}; give another --name, or "
+            "remove that folder"
+        )
+    save_settings(plan.base, folder / CONFIG_NAME, [dict(grid) for grid in plan.grids])
+    _link_store(folder / "store")
+    for planned in plan.variants:
+        open_folder(planned.settings, planned.steps)
+
+
+def _link_store(link: Path) -> None:
+    if link.is_symlink():
+        return
+    if link.exists():
+        raise UserError(f"{link} is no link to {link.parent.parent / 'store'}; remove it, or give the sweep another --name")
+    link.symlink_to(Path(os.pardir, "store"), target_is_directory=True)
+
+
+class _Results:
+    """Watch the runner, publish each variant that becomes whole, and keep the table up to date."""
+
+    def __init__(self, plan: SweepPlan, observer: SweepObserver) -> None:
+        self._plan, self._observer = plan, observer
+        self._store = Store(plan.base.execution.store)
+        self._missing = {planned.name: {step.fingerprint for step in planned.steps} for planned in plan.variants}
+        self._rows: dict[str, Row] = {}
+        self.failures: dict[str, str] = {}
+        self.started, self.track, self.warned = observer.started, observer.track, observer.warned
+
+    def finished(self, step: Step, manifest: dict[str, Any], reused: bool) -> None:
+        """Tell the observer, and take up the variants of which this was the last step."""
+        self._observer.finished(step, manifest, reused)
+        for planned in self._plan.variants:
+            missing = self._missing[planned.name]
+            if step.fingerprint in missing:
+                missing.remove(step.fingerprint)
+                if not missing:
+                    self._take(planned)
+                    if not reused:
+                        self.write()
+
+    def note_failures(self, failed: Mapping[str, str]) -> None:
+        """Turn the names of failed steps into those of the variants that need them."""
+        why = {step.fingerprint: failed[step.name] for step in self._plan.steps if step.name in failed}
+        for planned in self._plan.variants:
+            reasons = [why[step.fingerprint] for step in planned.steps if step.fingerprint in why]
+            if reasons:
+                self.failures[planned.name] = reasons[0]
+
+    def rows(self) -> list[Row]:
+        """Return the table, one row per variant in the order of the grids."""
+        rows = []
+        for planned in self._plan.variants:
+            failure = self.failures.get(planned.name)
+            state = {"state": "failed" if failure else "missing", "failure": failure}
+            measured = self._rows.get(planned.name) or state | missing_row()
+            rows.append({"variant": planned.name, **self._swept(planned), **measured})
+        return rows
+
+    def write(self) -> None:
+        """Write the table and the pages."""
+        rows = self.rows()
+        write_table(self._plan.folder / TABLE_NAME, rows)
+        write_pages(self._plan.folder, rows, self._settings())
+
+    def _take(self, planned: Planned) -> None:
+        publish(planned.settings.execution.folder, planned.steps, self._store)
+        artifacts = {step.name: self._store.folder(step) for step in planned.steps}
+        before = self._plan.variants[: self._plan.variants.index(planned)]
+        known = {step.fingerprint for other in before for step in other.steps}
+        row = {
+            "state": "whole",
+            "failure": None,
+            **measured_row(artifacts),
+            **seconds_row(planned.steps, self._store, known),
+        }
+        row["student"] = planned.step("distill").fingerprint
+        row["report"] = str(Path(planned.name, "report", "report.html"))
+        self._rows[planned.name] = row
+        self._observer.variant_finished(planned.name, row)
+
+    def _settings(self) -> list[str]:
+        return list(dict.fromkeys(name for grid in self._plan.grids for name in grid))
+
+    def _swept(self, planned: Planned) -> Row:
+        """Return the value of every swept setting; a grid that leaves one alone has the base's."""
+        return {name: setting(planned.settings, name) for name in self._settings()}
+
+
+def setting(settings: Settings, name: str) -> Any:
+    """Return the value of `section.setting`."""
+    value: Any = functools.reduce(getattr, name.split("."), settings)
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value

@@ -1,0 +1,104 @@
+"""`tckr estimate` and `tckr doctor`: real measurements of a real, tiny run; nothing of it stays."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tckr import machine
+from tckr.config import load_settings
+from tckr.estimate.probe import probe_settings
+from tests.cli.test_commands import call
+
+TINY = ["adapt.batch_size=4", "generate.steps=1", "execution.workers=1", "execution.threads=1"]
+
+
+def test_estimate_measures_every_stage_and_leaves_only_the_prepared_data(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = call(monkeypatch, capsys, "estimate", "--data", "digits", "--seconds", "1", *TINY)
+    assert (status, err) == (0, "")
+    assert re.search(r"measured with \d+ images; the set has 649 members", out)
+    for stage in ("caption", "adapt", "generate", "teach", "label", "distill"):
+        assert re.search(rf"{stage} +│ +[\d.,e+]+ images/s", out), stage
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.strip()}
+    assert rows["cardinality"] == ["0.1x", "0.2x", "1x", "*", "5x", "10x", "20x"]
+    assert rows["images"] == ["65", "130", "649", "3,245", "6,490", "12,980"]
+    seconds = [float(number) * {"s": 1, "min": 60, "h": 3600}[unit] for number, unit in _pairs(rows["generate"])]
+    assert seconds == sorted(seconds)
+    assert seconds[-1] > 5 * seconds[2] > 0  # twenty times the images, beside what is fixed
+    assert [path.name for path in (tmp_path / "runs" / "store").iterdir()] == ["prepare"]
+    assert not list((tmp_path / "runs").glob("tckr-estimate-*"))
+
+
+def _pairs(cells: list[str]) -> list[tuple[str, str]]:
+    return list(zip(cells[::2], cells[1::2], strict=True))
+
+
+def test_estimate_warns_where_the_disk_is_too_small(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})())
+    _, out, _ = call(monkeypatch, capsys, "estimate", "--data", "digits", "--seconds", "1", *TINY)
+    assert re.search(r"warning +runs has 0.0 MB free and the run needs about \d", out)
+
+
+def test_estimate_without_data_says_what_to_give(monkeypatch, capsys):
+    status, _, err = call(monkeypatch, capsys, "estimate")
+    assert status == 2
+    assert "give --data FOLDER" in err
+
+
+def test_a_probe_keeps_the_settings_that_decide_speed_and_shortens_the_rest(tmp_path: Path):
+    overrides = [
+        "adapt.prompt_form=n: d",
+        'adapt.descriptions={"a": "x", "b": "y"}',
+        "adapt.batch_size=5",
+        "adapt.steps=null",
+    ]
+    settings = load_settings(overrides=[*overrides, "adapt.epochs=3", "distill.labels=online", "prepare.image_size=64"])
+    small = probe_settings(settings, tmp_path, ["b"])
+    assert small.adapt.descriptions == {"b": "y"}
+    assert (small.adapt.batch_size, small.adapt.epochs, small.distill.labels, small.prepare.image_size) == (
+        5,
+        None,
+        "online",
+        64,
+    )
+    assert (small.teach.epochs, small.distill.epochs) == (3, 3)
+
+
+def test_a_probe_captions_its_images_where_captions_are_given(tmp_path: Path):
+    given = load_settings(overrides=[f"caption.file={tmp_path / 'captions.txt'}", "caption.model=large", "caption.prompt=x"])
+    caption = probe_settings(given, tmp_path, ["b"]).caption
+    assert (caption.file, caption.model, caption.prompt) == ("", "embedded:captioner", "")
+    assert probe_settings(load_settings(overrides=["caption.model=large"]), tmp_path, ["b"]).caption.model == "large"
+
+
+def test_doctor_says_what_can_run_here(monkeypatch, capsys):
+    monkeypatch.setattr(machine, "hub", lambda: ("https://hub", False))
+    monkeypatch.setattr(machine, "memory_gb", lambda: (32.0, 20.0))
+    monkeypatch.setattr(machine, "gpus", list)
+    status, out, _ = call(monkeypatch, capsys, "doctor")
+    assert status == 0
+    assert re.search(r"\d+ GFLOP/s in float32", out)
+    assert re.search(r"stabilityai/stable-diffusion-2 +7 GB +generate, adapt", out)
+    assert re.search(r"black-forest-labs/FLUX.1-dev +\d+ GB +too large", out)
+    assert "no answer; models and data sets come from folders" in out
+
+
+def test_doctor_names_a_package_that_does_not_fit(monkeypatch, capsys):
+    monkeypatch.setattr(machine, "hub", lambda: ("https://hub", True))
+    monkeypatch.setattr(
+        machine.metadata, "requires", lambda name: ["numpy>=99", "nowhere-to-be-found>=1", "ruff; extra == 'dev'"]
+    )
+    status, out, _ = call(monkeypatch, capsys, "doctor")
+    assert status == 2
+    assert re.search(r"problem +numpy [\d.]+; TCKR needs numpy>=99; pip install 'numpy>=99'", out)
+    assert "nowhere-to-be-found missing" in out
+    assert "ruff" not in out
+
+
+@pytest.mark.parametrize(("needed", "state"), [(7.9, "yes"), (8.1, "tight"), (10.1, "no")])
+def test_memory_verdict(needed, state):
+    assert machine.verdict(needed, 10.0) == state

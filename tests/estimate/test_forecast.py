@@ -1,0 +1,73 @@
+"""Forecasts are straight lines: a fixed cost and a pace, by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from tckr.config import load_settings
+from tckr.estimate.forecast import drawn, forecast, images_per_second
+from tckr.estimate.probe import Probe
+from tckr.estimate.stopwatch import Lap, Phase
+
+STEADY = [(2.0, 10), (3.0, 20)]
+"""Ten units at first, then ten a second: 0.1 s a unit, and 1 s more for the first."""
+
+
+@pytest.fixture
+def found() -> Probe:
+    """Return a probe of 20 members: each phase took 3 s for 20 units and each stage 1 s beside it."""
+    units = {"caption": ["images"], "adapt": ["images", "steps"], "generate": ["images"], "label": ["images"]}
+    units |= {"teach": ["epochs"], "distill": ["epochs"]}
+    laps = {
+        stage: Lap(
+            phases=[Phase(name, STEADY) for name in names],
+            seconds=1 + 3 * len(names),
+            num_bytes=2000,
+            scratch_bytes=100,
+        )
+        for stage, names in units.items()
+    }
+    return Probe(laps=laps, num_members=20)
+
+
+def test_every_stage_by_hand(found):
+    config = load_settings(
+        overrides=["adapt.steps=50", "teach.epochs=15", "teach.num_teachers=2", "distill.epochs=60"]
+    ).run_config()
+    costs = forecast(config, 200, 5.0, found)
+    fixed = 1 + 1  # beside the phase, and in its first advance
+    assert costs["caption"].seconds == pytest.approx(fixed + 200 * 0.1)
+    assert costs["adapt"].seconds == pytest.approx(fixed + 1 + 200 * 0.1 + 50 * 0.1)
+    assert costs["generate"].seconds == pytest.approx(fixed + 1000 * 0.1)
+    assert costs["label"].seconds == pytest.approx(fixed + 1000 * 0.1)
+    assert costs["teach"].seconds == pytest.approx(fixed + 30 * (200 / 20) * 0.1)
+    assert costs["distill"].seconds == pytest.approx(fixed + 60 * (1000 / 20) * 0.1)
+
+
+def test_sets_grow_on_disk_and_models_do_not(found):
+    costs = forecast(load_settings().run_config(), 200, 5.0, found)
+    assert {stage: cost.num_bytes for stage, cost in costs.items()} == {
+        "caption": 20_000,
+        "adapt": 2000,
+        "generate": 100_000,
+        "teach": 2000,
+        "label": 100_000,
+        "distill": 2000,
+    }
+    assert costs["teach"].scratch_bytes == 1000
+    assert costs["distill"].scratch_bytes == 5000
+
+
+def test_paces_of_trainings_count_images(found):
+    assert images_per_second(found, "caption") == pytest.approx(10)
+    assert images_per_second(found, "teach") == pytest.approx(10 * 20)
+
+
+def test_a_longer_probe_is_foreseen(found):
+    fixed = 2 * 5 + 3  # of five stages with one phase, and of adapt with two
+    grown = 4 * 6 * 20 * 0.1 + 20 * 0.1  # six phases that grow, and the steps of adapt, which do not
+    assert found.seconds_of(4) == pytest.approx(fixed + grown)
+
+
+def test_at_least_one_image_is_drawn():
+    assert (drawn(3, 0.1), drawn(649, 0.1), drawn(10, 20)) == (1, 65, 200)

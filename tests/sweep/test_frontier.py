@@ -1,0 +1,89 @@
+"""The knee is chosen on validation accuracy by a rule fixed in advance; gains are paired by seed."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tckr.sweep.frontier import CARDINALITY, frontier, frontiers, mean_over, standard_error
+from tckr.sweep.table import missing_row
+
+
+def row(size: float, seed: int, validation: float, test: float, auc: float | None = None) -> dict:
+    teacher = 0.9
+    measured = {"student_validation_accuracy": validation, "student_accuracy": test, "teacher_accuracy": teacher}
+    measured |= {"student_auc": auc, "student_aop": auc and test, "student_minus_teacher": test - teacher}
+    ends = {f"{name}_{end}": value for name, value in measured.items() for end in ("low", "high")}
+    seconds = {"seconds": 10.0 * size + 5, "seconds_audit": 4.0, "seconds_report": 1.0}
+    place = {CARDINALITY: size, "seed": seed, "state": "whole", "num_validation": 100}
+    return missing_row() | measured | ends | seconds | place
+
+
+def three_sizes(validations, tests, aucs=(None, None, None)):
+    return [
+        row(size, seed, validation, test + seed / 1000, auc)
+        for size, validation, test, auc in zip((0.1, 1, 5), validations, tests, aucs, strict=True)
+        for seed in (0, 1)
+    ]
+
+
+def test_the_knee_is_the_smallest_within_one_standard_error_of_the_best():
+    rows = three_sizes((0.5, 0.88, 0.9), (0.1, 0.1, 0.99))
+    assert standard_error(rows[-2:]) == pytest.approx(math.sqrt(0.9 * 0.1 / 200))  # 0.021
+    assert frontier(rows, {}).knee == 1
+    assert frontier(three_sizes((0.5, 0.87, 0.9), (0.1, 0.1, 0.99)), {}).knee == 5
+
+
+def test_test_accuracy_takes_no_part_in_the_choice():
+    chosen = {frontier(three_sizes((0.5, 0.9, 0.9), tests), {}).knee for tests in ((0.9, 0.1, 0.1), (0.1, 0.1, 0.9))}
+    assert chosen == {1}
+
+
+def test_the_standard_error_is_the_larger_of_that_over_seeds_and_that_over_images():
+    rows = [row(1, 0, 0.5, 0.5), row(1, 1, 0.9, 0.5)]
+    assert standard_error(rows) == pytest.approx(0.2)
+
+
+def test_gains_are_paired_by_seed():
+    rows = [row(1, 0, 0.5, 0.30), row(1, 1, 0.5, 0.70), row(5, 1, 0.5, 0.72), row(5, 0, 0.5, 0.31), row(5, 2, 0.5, 0.0)]
+    gain = frontier(rows, {}).at(5).accuracy_gain
+    assert (gain.value, gain.n) == (pytest.approx(0.015), 2)
+    half = 12.706204736 * 0.005  # t quantile of one degree of freedom times the standard error
+    assert (gain.low, gain.high) == (pytest.approx(0.015 - half), pytest.approx(0.015 + half))
+
+
+def test_the_sentence_says_what_the_next_step_buys_and_costs():
+    found = frontier(three_sizes((0.5, 0.9, 0.9), (0.5, 0.9, 0.903), (0.5, 0.52, 0.56)), {})
+    assert found.sentence == "1x is the knee: 5x buys 0.3 points for +0.04 AUC."
+    loses = frontier(three_sizes((0.5, 0.9, 0.9), (0.5, 0.9, 0.88)), {})
+    assert loses.sentence == "1x is the knee: 5x loses 2.0 points."
+    best_is_last = frontier(three_sizes((0.5, 0.7, 0.9), (0.5, 0.9, 0.88)), {})
+    assert best_is_last.sentence.startswith("No knee: 5x, the largest")
+
+
+def test_seconds_are_without_the_audit():
+    assert frontier(three_sizes((0.5, 0.9, 0.9), (0.5, 0.9, 0.9)), {}).at(1).seconds == pytest.approx(10.0)
+
+
+def test_auc_and_gap_come_from_the_runs_that_have_them():
+    rows = [row(1, 0, 0.9, 0.8, 0.55), row(1, 1, 0.9, 0.9), row(5, 0, 0.5, 0.7, 0.6), row(5, 1, 0.5, 0.7)]
+    found = frontier(rows, {})
+    assert (found.at(1).auc.value, found.at(1).num_audited, found.at(1).num_runs) == (0.55, 1, 2)
+    assert found.at(5).auc_gain.value == pytest.approx(0.05)
+    assert (found.best, found.gap.value, found.gap.n) == (1, pytest.approx(-0.05), 2)
+
+
+def test_there_is_a_frontier_for_each_combination_of_the_other_settings():
+    rows = [{**row(size, 0, 0.9, 0.9), "distill.labels": kind} for size in (1, 5) for kind in ("soft", "hard")]
+    rows.append({**row(20, 0, 0.9, 0.9), "distill.labels": "soft", "state": "failed"})
+    found = frontiers(rows, [CARDINALITY, "distill.labels", "seed", "audit.depth"])
+    assert [one.fixed for one in found] == [{"distill.labels": "soft"}, {"distill.labels": "hard"}]
+    assert [len(one.points) for one in found] == [2, 2]
+    assert frontiers(rows, ["seed"]) == []
+    assert frontiers(rows[:1], [CARDINALITY, "distill.labels"]) == []
+
+
+def test_the_t_interval_is_the_textbook_one():
+    found = mean_over([1.0, 2.0, 3.0])
+    assert (found.value, found.high - found.value) == (2.0, pytest.approx(4.302652730 / math.sqrt(3)))
