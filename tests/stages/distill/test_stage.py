@@ -109,3 +109,18 @@ def test_nothing_to_select_on_is_refused_with_advice():
     config = DistillConfig(validation_fraction=0, selection="last")
     learned, held_out = split_synthetic(image_set, soft_labels_of(labels), config, seed=0)
     assert (len(learned), held_out) == (3, None)
+
+
+def test_a_length_in_steps_becomes_whole_epochs_of_the_set():
+    config = DistillConfig(steps=600, batch_size=64)
+    assert [config.resolved(num_images).epochs for num_images in (58, 582, 11_646, 1_000_000)] == [600, 60, 3, 1]
+    assert config.resolved(582).steps is None
+    assert DistillConfig(epochs=7).resolved(582).epochs == 7
+    assert config.memorizing().resolved(582).epochs == 120
+
+
+def test_a_student_trained_by_steps_is_the_one_trained_by_as_many_epochs(tmp_path, inputs):
+    run(FAST.model_copy(update={"steps": 20}), make_context(tmp_path / "steps", inputs))  # 36 images: 5 steps per epoch
+    run(FAST, make_context(tmp_path / "epochs", inputs))
+    first, second = ((tmp_path / name / "out" / "history.json").read_text() for name in ("steps", "epochs"))
+    assert first == second
