@@ -1,6 +1,7 @@
 """What each part of the method is worth on the digits: Student accuracy with one thing changed at a time.
 
-    python benchmarks/digits_ablation.py --seeds 0 1 2 --output runs/ablation [key=value ...]
+    python benchmarks/digits_ablation.py --of parts --seeds 0 1 2 --output runs/ablation [key=value ...]
+    python benchmarks/digits_ablation.py --of distillation ...
 
 Every variant shares the store, so what two variants have in common is computed once, and a second call only prints. The
 intervals are Student's t over seeds (each seed draws its own split, adapter, images and weights); with 3 seeds they are
@@ -20,10 +21,25 @@ from tckr.config import load_settings
 from tckr.running import run
 
 VARIANTS = {
-    "base: adapted, class name and caption, soft labels": [],
-    "not adapted": ["adapt.steps=0"],
-    "class-name prompts": ["adapt.prompt_form='n'"],
-    "hard labels": ["distill.labels=hard"],
+    "parts": {
+        "base: adapted, class name and caption, soft labels": [],
+        "not adapted": ["adapt.steps=0"],
+        "class-name prompts": ["adapt.prompt_form='n'"],
+        "hard labels": ["distill.labels=hard"],
+    },
+    "distillation": {
+        "base: one stored label per image": [],
+        "online labels": ["distill.labels=online"],
+        "4 views stored": ["label.views=4"],
+        "16 views stored": ["label.views=16"],
+        "temperature 4": ["label.temperature=4"],
+        "temperature 4 from labels stored at 1": ["distill.temperature=4"],
+        "hard weight 0.3": ["distill.hard_weight=0.3"],
+        "hard labels": ["distill.labels=hard"],
+        "top 2 of 10 classes stored": ["label.top_k=2"],
+        "disowned images left out": ["distill.min_teacher_probability=0.5"],
+        "ensemble of 3 Teachers": ["teach.num_teachers=3"],
+    },
 }
 
 
@@ -47,16 +63,18 @@ def interval(values: list[float]) -> str:
 def main() -> None:
     """Run every variant on every seed and print the table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--of", choices=VARIANTS, default="parts", help="which variants")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--output", type=Path, default=Path("runs/ablation"))
     parser.add_argument("settings", nargs="*", help="settings of every variant, e.g. execution.threads=1")
     arguments = parser.parse_args()
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in VARIANTS}
+    variants = VARIANTS[arguments.of]
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in variants}
     for seed in arguments.seeds:
-        for name, changes in VARIANTS.items():
+        for name, changes in variants.items():
             found[name].append(accuracies(seed, [*arguments.settings, *changes], arguments.output))
             print(f"seed {seed}, {name}: Teacher {found[name][-1][0]:.4f}, Student {found[name][-1][1]:.4f}", flush=True)
-    base = found[next(iter(VARIANTS))]
+    base = found[next(iter(variants))]
     print(f"\nTeacher: {interval([teacher for teacher, _ in base])}; seeds {arguments.seeds}\n")
     print("| variant | Student accuracy | base minus variant | each seed |\n|---|---|---|---|")
     for name, pairs in found.items():

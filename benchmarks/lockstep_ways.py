@@ -17,10 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from tckr.data.seeds import derive_seed
 from tckr.data.transforms import to_device
-from tckr.training.batches import TrainingData
-from tckr.training.fit import augmentation_of, measure_accuracy
+from tckr.training.batches import TrainingData, augmented
+from tckr.training.fit import measure_accuracy
 from training_ways import LOSS, NAMES, SIZE, Task, Weights, new_model, on_host
 
 Step = Callable[[Tensor, Tensor, float], None]
@@ -32,21 +31,19 @@ class Drawing:
 
     def __init__(self, task: Task, run: int) -> None:
         self.task, self.run, self.data = task, run, task.members(run)
-        self.augmentation = augmentation_of(task.config.augment)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (images [B, 3, H, W], targets [B, K]) of one epoch, as `fit` meets them."""
-        task, run = self.task, self.run
-        state = torch.Generator().manual_seed(derive_seed(run, "epoch", epoch)).get_state()
-        batches = self.data.batches(
-            batch_size=task.batch_size, seed=run, epoch=epoch, num_classes=len(NAMES), device=task.device
+        task = self.task
+        return augmented(
+            self.data,
+            task.config.augment,
+            batch_size=task.batch_size,
+            seed=self.run,
+            epoch=epoch,
+            num_classes=len(NAMES),
+            device=task.device,
         )
-        for images_BCHW, targets_BK in batches:
-            with torch.random.fork_rng(devices=[]):  # kornia draws on the host
-                torch.set_rng_state(state)
-                images_BCHW = self.augmentation(images_BCHW)
-                state = torch.get_rng_state()
-            yield images_BCHW, targets_BK
 
 
 class Training:

@@ -27,10 +27,10 @@ from transformers.models.resnet.modeling_resnet import ResNetConvLayer
 from tckr.data.seeds import derive_seed
 from tckr.engine.executors.local import LocalExecutor
 from tckr.models.classifiers import Classifier, build_classifier
-from tckr.models.classifiers.embedded import SPEC
-from tckr.training.batches import TrainingData
+from tckr.models.classifiers.embedded import PLAIN as SPEC
+from tckr.training.batches import TrainingData, augmented
 from tckr.training.config import TrainingConfig
-from tckr.training.fit import augmentation_of, fit, measure_accuracy, seeded
+from tckr.training.fit import fit, measure_accuracy, seeded
 from tckr.training.losses import CrossEntropy
 from tckr.training.progress import learning_rate
 
@@ -66,7 +66,8 @@ class Task:
     @property
     def config(self) -> TrainingConfig:
         """Return TCKR's default training of the Teacher, with this task's length; every way does what it says."""
-        return TrainingConfig(epochs=self.epochs, batch_size=self.batch_size, selection="last")
+        precision = "bfloat16" if self.precision == "bfloat16" else "float32"
+        return TrainingConfig(epochs=self.epochs, batch_size=self.batch_size, selection="last", precision=precision)
 
     def __post_init__(self) -> None:
         """Refuse batches of two sizes: a recorded graph has one."""
@@ -143,14 +144,21 @@ def train_plainly(task: Task, runs: Sequence[int]) -> list[Weights]:
 def _train_one_plainly(task: Task, run: int) -> Weights:
     model = new_model(task, run).to(task.device)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=task.config.weight_decay)
-    augmentation, data, validation = augmentation_of(task.config.augment), task.members(run), task.validation()
-    batches = partial(data.batches, batch_size=task.batch_size, seed=run, num_classes=len(NAMES), device=task.device)
+    data, validation = task.members(run), task.validation()
+    batches = partial(
+        augmented,
+        data,
+        task.config.augment,
+        batch_size=task.batch_size,
+        seed=run,
+        num_classes=len(NAMES),
+        device=task.device,
+    )
     for epoch in range(task.epochs):
         model.train()
         with seeded(derive_seed(run, "epoch", epoch), task.device):
             for position, (images_BCHW, targets_BK) in enumerate(batches(epoch=epoch)):
                 optimizer.param_groups[0]["lr"] = task.rate(epoch * task.steps_per_epoch + position)
-                images_BCHW = augmentation(images_BCHW)
                 with task.forward_precision():
                     loss = LOSS(model(images_BCHW), targets_BK, images_BCHW)
                 optimizer.zero_grad()

@@ -101,6 +101,21 @@ def test_an_attackers_student_learns_the_released_soft_labels_and_nothing_else(l
     assert found["distill.attacker.1"].config.labels == "soft"
 
 
+def test_an_ensemble_of_teachers_is_one_step_of_every_run_and_its_checkpoints_are_part_of_what_it_is():
+    audit = {"num_reference_runs": 2, "depth": "full"}
+    one, three = (steps(teach={"num_teachers": count}, audit=audit) for count in (1, 3))
+    assert set(one) == set(three)
+    assert {three[f"teach{run}"].config.num_teachers for run in ("", ".1", ".2", ".null", ".positive")} == {3}
+    mixed = steps(teach={"num_teachers": 2, "other_models": ["embedded:resnet"]})["teach"]
+    assert set(mixed.reads) == {"model", "model.2"}
+
+
+def test_the_positive_control_learns_whole_labels_of_the_very_images():
+    found = steps(label={"views": 4, "top_k": 2}, audit={"num_reference_runs": 2, "depth": "full"})
+    assert (found["label.positive"].config.views, found["label.positive"].config.top_k) == (1, None)
+    assert found["label.1"].config == found["label.null"].config == found["label"].config
+
+
 def test_an_unadapted_pipeline_has_a_memorizer_all_the_same():
     found = steps(adapt={"steps": 0}, audit={"num_reference_runs": 2, "depth": "full"})
     assert (found["adapt.1"].config.steps, found["adapt.positive"].config.steps) == (0, 1500)

@@ -14,7 +14,7 @@ from tckr.data.card import CANARIES_NAME, MEMBERSHIP_NAME, DataCard, write_card
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
 from tckr.engine.execution import ExecutionConfig
-from tckr.engine.step import StepContext
+from tckr.engine.step import StepContext, Workers
 
 CLASS_NAMES = ["alpha", "beta", "gamma"]
 NUM_POOL = 15
@@ -26,11 +26,13 @@ class Recorder:
     """Progress and log of a step, kept for the test to look at."""
 
     advanced: list[int] = field(default_factory=list)
+    done: list[int] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
 
     @contextmanager
     def track(self, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
-        """Keep every advance."""
+        """Keep every advance, and what was done before."""
+        self.done.append(done)
         yield self.advanced.append
 
     def log(self, event: str, **fields: Any) -> None:
@@ -46,6 +48,8 @@ def make_context(
     run: int = 0,
     batch_size: int = 4,
     recorder: Recorder | None = None,
+    opened: dict[str, Path] | None = None,
+    workers: Workers | None = None,
 ) -> StepContext:
     """Return a context that fills `folder/out`; called again it finds there what a killed step wrote."""
     recorder = recorder or Recorder()
@@ -57,9 +61,11 @@ def make_context(
         scratch=folder / "scratch",
         seed=seed,
         run=run,
-        execution=ExecutionConfig(device="cpu", inference_batch_size=batch_size),
+        execution=ExecutionConfig(device="cpu", inference_batch_size=batch_size, workers=2 if workers else 1),
         track=recorder.track,
         log=recorder.log,
+        opened=opened or {},
+        workers=workers,
     )
 
 

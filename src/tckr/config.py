@@ -64,7 +64,7 @@ class RunConfig(BaseModel):
 
     def memorizing(self) -> RunConfig:
         """Return the settings of the audit's positive control."""
-        changed = {name: getattr(self, name).memorizing() for name in ("adapt", "teach", "distill")}
+        changed = {name: getattr(self, name).memorizing() for name in ("adapt", "teach", "label", "distill")}
         return self.reference().model_copy(update=changed)
 
 

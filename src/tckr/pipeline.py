@@ -4,25 +4,29 @@
           \\-> teach -------------------------+-> label -> distill -> audit -> report
 
 A reference run is `recycle` on another row of the membership matrix; how much of it is repeated is the audit's depth.
-`distill` has no input from `prepare`: the Student never sees a private image.
+`distill` has no input from `prepare`: the Student never sees a private image. The test split is sealed by the engine as
+soon as `prepare` is whole; `audit`, which judges last, is the only step that gets to open it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from tckr.config import RunConfig
 from tckr.data.card import EVERY_RECORD, VALIDATION_RUN
 from tckr.data.seeds import derive_seed
-from tckr.data.sources import source_digest
+from tckr.data.sources import file_digest, source_digest
 from tckr.engine.step import Sensitivity, Step
 from tckr.errors import UserError
-from tckr.models.digest import checkpoint_digest
+from tckr.models.digest import adapter_digest, checkpoint_digest
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS
+from tckr.stages.caption.config import CaptionConfig
 from tckr.stages.config_base import StageConfig
 from tckr.stages.prepare.config import PrepareConfig
+from tckr.stages.teach.config import TeachConfig
 
 SENSITIVITY = {
     "prepare": Sensitivity.PRIVATE,
@@ -36,6 +40,13 @@ SENSITIVITY = {
     "report": Sensitivity.SHAREABLE,
 }
 STAGES = tuple(SENSITIVITY)
+READS: Mapping[str, Callable[[Any], str]] = {
+    "model": checkpoint_digest,
+    "fidelity_model": checkpoint_digest,
+    "lora": adapter_digest,
+}
+"""Settings that name files outside the store, and how what they hold is told apart."""
+
 NOTHING: Mapping[str, Step] = MappingProxyType({})
 
 
@@ -63,7 +74,7 @@ class Run:
 
 def pipeline(config: RunConfig) -> list[Step]:
     """Return all steps of a run, inputs before what reads them."""
-    data = _step("prepare", config.prepare, Run(config=config, row=0, seed=config.seed))
+    data = _step("prepare", config.prepare, Run(config=config, row=0, seed=config.seed), seals=("test",))
     target = recycle(_target(config), data)
     judged, audits = _audit(config, data, target)
     report = _step("report", config.report, _target(config), {"data": data, **vars(target), "audit": judged})
@@ -92,7 +103,7 @@ def _audit(config: RunConfig, data: Step, target: Recycled) -> tuple[Step, list[
     judged = {"data": data, "teacher": target.teacher, "student": target.student, "synthetic": target.synthetic}
     references = _reference_runs(config)
     if not references and not config.prepare.num_canaries:
-        return _step("audit", config.audit, _target(config), judged), []
+        return _judging(config, judged), []
     null, positive = _controls(config)
     never_saw = _step("teach", null.config.teach, null, {"data": data})
     common = {"data": data, "captions": _captions_of_all(config, data), "features": never_saw}
@@ -102,7 +113,12 @@ def _audit(config: RunConfig, data: Step, target: Recycled) -> tuple[Step, list[
         if run is positive and not known:
             known = {"captions": target.captions, "synthetic": _replay(run, data, target)}
         asked[f"signals.{run.name}"] = _ask(run, recycle(run, data, known), common, config.audit.depth)
-    return _step("audit", config.audit, _target(config), {**judged, "features": never_saw, **asked}), list(asked.values())
+    return _judging(config, {**judged, "features": never_saw, **asked}), list(asked.values())
+
+
+def _judging(config: RunConfig, inputs: Mapping[str, Step]) -> Step:
+    """Return the final evaluation: the only step that may open the test split, and only the report comes after it."""
+    return _step("audit", config.audit, _target(config), inputs, opens=("data",))
 
 
 def _shared_with(target: Recycled, depth: str) -> Mapping[str, Step]:
@@ -201,7 +217,15 @@ def needed_for(steps: Sequence[Step], stage: str) -> list[Step]:
 
 
 def _step(
-    stage: str, config: StageConfig, run: Run, inputs: Mapping[str, Step] = NOTHING, *, name: str = "", function: str = "run"
+    stage: str,
+    config: StageConfig,
+    run: Run,
+    inputs: Mapping[str, Step] = NOTHING,
+    *,
+    name: str = "",
+    function: str = "run",
+    seals: tuple[str, ...] = (),
+    opens: tuple[str, ...] = (),
 ) -> Step:
     return Step(
         name=name or (f"{stage}.{run.name}" if run.name else stage),
@@ -214,6 +238,8 @@ def _step(
         run=run.row,
         inputs=dict(inputs),  # a step travels to another process; a read-only mapping cannot
         reads=_reads(config),
+        seals=seals,
+        opens=opens,
     )
 
 
@@ -221,5 +247,12 @@ def _reads(config: StageConfig) -> dict[str, str]:
     """Return the digest of what a stage reads from outside the store."""
     if isinstance(config, PrepareConfig):
         return {"source": source_digest(config)}
-    model = getattr(config, "model", None)
-    return {"model": checkpoint_digest(model)} if model else {}
+    if isinstance(config, CaptionConfig) and config.file:
+        return {"captions": file_digest(config.file)}
+    digests = {f"model.{number}": checkpoint_digest(name) for number, name in _numbered(config)}
+    return digests | {name: digest(value) for name, digest in READS.items() if (value := getattr(config, name, None))}
+
+
+def _numbered(config: StageConfig) -> Iterable[tuple[int, str]]:
+    """Return the Teachers of an ensemble beside the first, which is `model`."""
+    return enumerate(config.other_models, start=2) if isinstance(config, TeachConfig) else ()

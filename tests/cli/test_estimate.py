@@ -68,6 +68,13 @@ def test_a_probe_keeps_the_settings_that_decide_speed_and_shortens_the_rest(tmp_
     assert (small.teach.epochs, small.distill.epochs) == (3, 3)
 
 
+def test_a_probe_captions_its_images_where_captions_are_given(tmp_path: Path):
+    given = load_settings(overrides=[f"caption.file={tmp_path / 'captions.txt'}", "caption.model=large", "caption.prompt=x"])
+    caption = probe_settings(given, tmp_path, ["b"]).caption
+    assert (caption.file, caption.model, caption.prompt) == ("", "embedded:captioner", "")
+    assert probe_settings(load_settings(overrides=["caption.model=large"]), tmp_path, ["b"]).caption.model == "large"
+
+
 def test_doctor_says_what_can_run_here(monkeypatch, capsys):
     monkeypatch.setattr(machine, "hub", lambda: ("https://hub", False))
     monkeypatch.setattr(machine, "memory_gb", lambda: (32.0, 20.0))

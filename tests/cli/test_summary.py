@@ -32,6 +32,14 @@ def test_unmeasured_audit_prints_accuracy_alone() -> None:
     assert "AUC" not in text
 
 
+def test_the_paired_comparison_is_one_line(tmp_path: Path) -> None:
+    folder = Sample().write(tmp_path)["audit"]
+    lines = summary_lines(RunResult(folder=tmp_path, artifacts={"audit": folder}))
+    expected = "Student - Teacher: no measurable difference [-0.031, +0.003]; 3 images gained, 8 lost, p = 0.23"
+    assert [line for line in lines if "Student - Teacher" in line] == [expected]
+    assert len(expected) < 100
+
+
 def printed_waterfall(sample: Sample) -> list[str]:
     console = Console(width=100, record=True, quiet=False, file=None)
     with console.capture() as captured:

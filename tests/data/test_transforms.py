@@ -1,18 +1,34 @@
-"""Augmentation changes images as told and nothing when told nothing."""
+"""Augmentation changes images as told and nothing when told nothing; equal draws give equal images."""
 
 import numpy as np
 import pytest
 import torch
+from kornia.augmentation import RandomAffine
 
 from tckr.data.transforms import make_augmentation, mixup, to_device
 
-NOTHING = {"shift": 0.0, "rotation_degrees": 0.0, "scale": 0.0, "flip": False, "jitter": 0.0}
+NOTHING = {
+    "shift": 0.0,
+    "rotation_degrees": 0.0,
+    "scale": 0.0,
+    "flip": False,
+    "crop": 0.0,
+    "augmix_severity": 0.0,
+    "jitter": 0.0,
+}
+EVERYTHING = {
+    "shift": 0.1,
+    "rotation_degrees": 9.0,
+    "scale": 0.1,
+    "flip": True,
+    "crop": 0.1,
+    "augmix_severity": 3.0,
+    "jitter": 0.2,
+}
 
 
 def seeded(function, *arguments):
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return function(*arguments)
+    return function(*arguments, torch.Generator().manual_seed(0))
 
 
 def spot(row, column, size=20):
@@ -32,7 +48,41 @@ def test_pixels_are_scaled_to_one_and_colours_come_first():
 
 def test_nothing_is_the_identity():
     images = torch.rand(4, 3, 8, 8)
-    assert torch.equal(make_augmentation(**NOTHING)(images), images)
+    assert torch.equal(seeded(make_augmentation(**NOTHING), images), images)
+
+
+def test_draws_follow_from_the_generator_alone():
+    images, state = torch.rand(8, 3, 12, 10), torch.get_rng_state()
+    one, same = (seeded(make_augmentation(**EVERYTHING), images) for _ in range(2))
+    other = make_augmentation(**EVERYTHING)(images, torch.Generator().manual_seed(1))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert one.shape == images.shape
+    assert one.min() >= 0
+    assert one.max() <= 1
+
+
+def test_affine_draws_and_pixels_are_those_of_kornia():
+    images = torch.rand(16, 3, 20, 24)
+    ours = seeded(make_augmentation(**NOTHING | {"shift": 0.2, "rotation_degrees": 30.0, "scale": 0.3}), images)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        kornia = RandomAffine(degrees=30.0, translate=(0.2, 0.2), scale=(0.7, 1.3), padding_mode="border", p=1.0)
+        assert torch.equal(ours, kornia(images))
+
+
+def test_a_padded_crop_moves_whole_pixels_as_far_as_the_border_is_wide():
+    images = torch.rand(200, 3, 20, 10) + 0.1
+    cropped = seeded(make_augmentation(**NOTHING | {"crop": 0.1}), images)
+    framed = torch.nn.functional.pad(images, (1, 1, 2, 2))
+    places = [(top, left) for top in range(5) for left in range(3)]
+    found = [
+        {place for place in places if torch.equal(crop, frame[:, place[0] : place[0] + 20, place[1] : place[1] + 10])}
+        for crop, frame in zip(cropped, framed, strict=True)
+    ]
+    assert all(len(matches) == 1 for matches in found)
+    assert set.union(*found) == set(places)
 
 
 def test_shift_moves_every_image_by_its_own_amount_within_the_bound():

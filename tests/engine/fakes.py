@@ -61,3 +61,21 @@ def step(
         run=run,
         inputs=inputs,
     )
+
+
+def hide(config: FakeConfig, context: StepContext) -> None:
+    """Write something for all to see, and a folder that is sealed."""
+    (context.out / "sum.txt").write_text(str(config.value))
+    (context.out / "hidden").mkdir(exist_ok=True)
+    if not (context.out / "hidden" / "secret.txt").exists():
+        _note(config, "hidden")
+        (context.out / "hidden" / "secret.txt").write_text("secret")
+
+
+def look(config: FakeConfig, context: StepContext) -> None:
+    """Copy what was sealed; in mode `die` wait for a kill meanwhile."""
+    text = (context.opened["source"] / "hidden" / "secret.txt").read_text()
+    if config.mode == "die" and not (context.scratch / "tried").exists():
+        (context.scratch / "tried").touch()
+        time.sleep(60)
+    (context.out / "seen.txt").write_text(text)

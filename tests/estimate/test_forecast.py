@@ -31,7 +31,9 @@ def found() -> Probe:
 
 
 def test_every_stage_by_hand(found):
-    config = load_settings(overrides=["adapt.steps=50", "teach.epochs=30", "distill.epochs=60"]).run_config()
+    config = load_settings(
+        overrides=["adapt.steps=50", "teach.epochs=15", "teach.num_teachers=2", "distill.epochs=60"]
+    ).run_config()
     costs = forecast(config, 200, 5.0, found)
     fixed = 1 + 1  # beside the phase, and in its first advance
     assert costs["caption"].seconds == pytest.approx(fixed + 200 * 0.1)

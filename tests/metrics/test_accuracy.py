@@ -4,10 +4,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, binomtest
 
-from tckr.metrics.accuracy import accuracy, accuracy_by_class, accuracy_difference, confusion
-from tckr.metrics.calibration import expected_calibration_error
+from tckr.metrics.accuracy import accuracy, accuracy_by_class, accuracy_difference, confusion, mcnemar, paired_test
+from tckr.metrics.calibration import expected_calibration_error, mean_score, proper_scores
 from tckr.metrics.estimate import Estimate, NotMeasurable
 from tckr.metrics.proportions import clopper_pearson, wilson
 from tests.metrics.coverage import at_least, at_most, coverage
@@ -98,3 +98,45 @@ def test_calibration_error_needs_memory_for_one_sample_only() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10_000_000
+
+
+def test_paired_test_by_hand() -> None:
+    labels = np.array([0] * 6 + [1] * 4)
+    student = np.array([0, 0, 0, 0, 0, 1, 1, 1, 0, 0])
+    teacher = np.array([0, 1, 1, 1, 1, 1, 1, 0, 1, 0])
+    found = paired_test(labels, student, teacher, ["a", "b"], 0.95)
+    assert (found.num_test, found.both_right, found.only_student, found.only_teacher, found.both_wrong) == (10, 2, 5, 1, 2)
+    assert found.p_value == pytest.approx(2 * (1 + 6) / 2**6)  # 1 or fewer heads of 6, either side
+    assert isinstance(found.difference, Estimate)
+    assert found.difference.value == pytest.approx(0.4)
+    assert [getattr(found.by_class[name], "value", None) for name in "ab"] == [pytest.approx(4 / 6), 0.0]
+
+
+def test_mcnemar_is_the_exact_sign_test_of_the_disagreements() -> None:
+    assert mcnemar(0, 0) == mcnemar(3, 3) == 1
+    assert mcnemar(0, 6) == mcnemar(6, 0) == pytest.approx(2 / 64)
+    for gained, lost in [(1, 9), (40, 61), (7, 8)]:
+        assert mcnemar(gained, lost) == pytest.approx(binomtest(gained, gained + lost, 0.5).pvalue)
+
+
+def test_mcnemar_errs_no_more_often_than_it_says() -> None:
+    counts = np.arange(51)
+    rejected = np.array([mcnemar(int(gained), 50 - int(gained)) <= 0.05 for gained in counts])
+    assert 0.01 < binom.pmf(counts, 50, 0.5)[rejected].sum() <= 0.05
+
+
+def test_proper_scores_by_hand() -> None:
+    logits = np.log(np.array([[0.7, 0.2, 0.1], [0.25, 0.25, 0.5]]))
+    brier, losses = proper_scores(logits, np.array([0, 1]))
+    assert brier == pytest.approx([0.09 + 0.04 + 0.01, 0.0625 + 0.5625 + 0.25])
+    assert losses == pytest.approx([-np.log(0.7), -np.log(0.25)])
+    assert proper_scores(np.array([[0.0, 2000.0]]), np.array([0]))[1] == 2000  # no logarithm of zero
+
+
+def test_mean_score_is_the_mean_with_a_t_interval() -> None:
+    found = mean_score(np.array([0.0, 1.0, 2.0]), 0.95)
+    assert isinstance(found, Estimate)
+    assert (found.value, found.low, found.n) == (1, 0, 3)  # 1 -+ 4.303 / sqrt(3), and no score is below 0
+    assert found.high == pytest.approx(1 + 4.302653 / 3**0.5, abs=1e-5)
+    assert coverage(lambda g: mean_score(g.exponential(size=300), 0.95), 1.0) >= at_least(0.93)
+    assert isinstance(mean_score(np.ones(1), 0.95), NotMeasurable)

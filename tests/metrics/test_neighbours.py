@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tckr.metrics import neighbours
-from tckr.metrics.neighbours import count_within, k_nearest, nearest, nearest_other
+from tckr.metrics.neighbours import count_within, k_nearest, nearest, nearest_other, pairs_within
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 WORLDS: dict[str, Draw] = {
@@ -59,13 +59,18 @@ def test_nearest_other_leaves_out_the_record_itself_and_nothing_else(draw: Draw)
 
 
 @WORLD
-def test_count_within_includes_the_radius_and_nothing_beyond_it(draw: Draw) -> None:
+def test_count_within_and_pairs_within_include_the_radius_and_nothing_beyond_it(draw: Draw) -> None:
     queries, bank = two_sets(draw)
     expected = all_distances(queries, bank)
     tenth = np.sort(expected, axis=1)[:, 9]
     for radii in (tenth, np.nextafter(tenth, -np.inf), np.full(len(queries), np.inf), np.full(len(queries), -1.0)):
         for block in BLOCKS:
             assert np.array_equal(count_within(queries, bank, radii, block=block), (expected <= radii[:, None]).sum(axis=1))
+            near = np.zeros(expected.shape, dtype=bool)
+            for rows, columns, distances in pairs_within(queries, bank, radii, block=block):
+                assert np.array_equal(distances, expected[rows, columns])
+                near[rows, columns] = True
+            assert np.array_equal(near, expected <= radii[:, None])
 
 
 def test_of_equally_near_records_the_first_counts_and_a_duplicate_is_at_exactly_zero() -> None:

@@ -38,7 +38,16 @@ class KilledAt:
 
 
 def train(
-    folder, config=FAST, *, loss=None, seed=5, data=None, validation="own", checkpoint_seconds=0.0, on_epoch=lambda _: None
+    folder,
+    config=FAST,
+    *,
+    loss=None,
+    seed=5,
+    data=None,
+    validation="own",
+    checkpoint_seconds=0.0,
+    on_epoch=lambda _: None,
+    compiled=False,
 ):
     folder.mkdir(exist_ok=True)
     model = build_classifier("embedded:resnet", 3, COLOURS, seed=1)
@@ -55,6 +64,7 @@ def train(
         scratch=folder,
         on_epoch=on_epoch,
         checkpoint_seconds=checkpoint_seconds,
+        compiled=compiled,
     )
     return model, result
 
@@ -178,3 +188,24 @@ def test_mixup_blends_hard_labels_only(tmp_path):
 def test_a_loss_that_is_no_number_is_reported_with_advice(tmp_path):
     with pytest.raises(UserError, match=r"diverged.*Lower learning_rate"):
         train(tmp_path / "a", loss=lambda logits, targets, images: logits.sum() * float("nan"))
+
+
+def test_bfloat16_trains_float32_weights_nearly_as_float32_does(tmp_path):
+    config = FAST.model_copy(update={"epochs": 1})
+    exact, _ = train(tmp_path / "a", config)
+    rounded, _ = train(tmp_path / "b", config.model_copy(update={"precision": "bfloat16"}))
+    for name, tensor in weights(exact).items():
+        assert weights(rounded)[name].dtype == tensor.dtype
+    name = "network.classifier.1.weight"
+    difference = (weights(rounded)[name] - weights(exact)[name]).norm() / weights(exact)[name].norm()
+    assert 0 < difference < 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
+def test_a_compiled_training_ends_nearly_alike(tmp_path):
+    config = FAST.model_copy(update={"epochs": 1, "batch_size": 20})
+    model, result = train(tmp_path / "a", config)
+    compiled, compiled_result = train(tmp_path / "b", config, compiled=True)
+    assert compiled_result.history[0].loss == pytest.approx(result.history[0].loss, rel=1e-3)
+    assert weights(compiled).keys() == weights(model).keys()

@@ -3,10 +3,20 @@
 import math
 
 import numpy as np
+import pytest
 import torch
+from torch.nn.functional import cross_entropy, kl_div, one_hot
 
 from tckr.models.classifiers import build_classifier, class_columns
-from tckr.training.losses import CrossEntropy, OnlineDistillation, soft_cross_entropy, soften
+from tckr.training.losses import (
+    CrossEntropy,
+    Mixture,
+    OnlineDistillation,
+    StoredDistillation,
+    at_temperature,
+    soft_cross_entropy,
+    soften,
+)
 from tests.training.colours import COLOURS, draw_colours
 
 
@@ -48,3 +58,50 @@ def test_online_labels_of_unchanged_images_equal_stored_ones_in_the_students_cla
     logits = torch.from_numpy(np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32))
     online = OnlineDistillation(teacher, columns)(logits, torch.zeros(5, 3), images)
     assert torch.allclose(online, CrossEntropy()(logits, stored, images), rtol=1e-5)
+
+
+@pytest.fixture
+def batch():
+    """Return the logits of a Student and a Teacher, and classes."""
+    random = np.random.default_rng(1)
+    student, teacher = (torch.from_numpy(2 * random.normal(size=(6, 4))) for _ in range(2))
+    return student.requires_grad_(), teacher, torch.tensor([0, 1, 2, 3, 0, 1])
+
+
+@pytest.mark.parametrize(("temperature", "weight"), [(1.0, 0.0), (4.0, 0.0), (4.0, 0.3), (2.0, 1.0)])
+def test_soft_and_hard_labels_are_mixed_as_hinton_et_al_do(batch, temperature, weight):
+    student, teacher, labels = batch
+    soft = (teacher / temperature).softmax(dim=1)
+    divergence = kl_div((student / temperature).log_softmax(dim=1), soft, reduction="batchmean") * temperature**2
+    expected = (1 - weight) * divergence + weight * cross_entropy(student, labels, label_smoothing=0.1)
+    loss = Mixture(temperature=temperature, hard_weight=weight, label_smoothing=0.1)(student, soft, one_hot(labels, 4))
+    gradients = [torch.autograd.grad(value, student)[0] for value in (loss, expected)]
+    torch.testing.assert_close(*gradients)  # the losses differ by the entropy of the soft labels
+    entropy = -(soft * soft.log()).sum(dim=1).mean() * temperature**2
+    torch.testing.assert_close(loss, expected + (1 - weight) * entropy)
+
+
+@pytest.mark.parametrize(("given", "wanted"), [(1.0, 4.0), (4.0, 1.0), (2.0, 2.0)])
+def test_stored_labels_are_brought_to_another_temperature(batch, given, wanted):
+    _, teacher, _ = batch
+    torch.testing.assert_close(at_temperature(soften(teacher, given), given, wanted), soften(teacher, wanted))
+
+
+def test_stored_in_float16_a_temperature_is_reached_within_its_rounding_and_an_underflow_stays_zero():
+    teacher = torch.tensor([[0.0, -2.0, -9.0, -20.0]])
+    stored = soften(teacher, 1.0).half().float()
+    found, exact = at_temperature(stored / stored.sum(), 1.0, 4.0), soften(teacher, 4.0)
+    torch.testing.assert_close(found[:, :3], exact[:, :3] / exact[:, :3].sum(), rtol=1e-3, atol=0)
+    assert found[0, 3] == 0 < exact[0, 3]
+
+
+def test_stored_and_online_labels_of_the_same_images_are_learned_alike_at_any_mixture():
+    teacher = build_classifier("embedded:resnet", 3, COLOURS, seed=1).eval()
+    images = torch.from_numpy(draw_colours(5)[0]).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        stored = teacher(images).softmax(dim=1)
+    targets = torch.stack([stored, one_hot(torch.tensor([0, 1, 2, 0, 1]), 3).float()], dim=1)
+    logits = torch.from_numpy(np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32))
+    mixture = Mixture(temperature=3.0, hard_weight=0.4, label_smoothing=0.1)
+    online = OnlineDistillation(teacher, torch.arange(3), mixture)(logits, targets, images)
+    torch.testing.assert_close(online, StoredDistillation(mixture, 1.0)(logits, targets, images), rtol=1e-5, atol=1e-6)

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from tckr.cli import audit, demo, doctor, estimate, report, reproduce, run, stage, status, sweep
+from tckr.cli import audit, captions, demo, doctor, estimate, report, reproduce, run, stage, status, sweep
 from tckr.errors import UserError
 
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
@@ -26,6 +26,7 @@ app.command("doctor")(doctor.doctor)
 app.command("sweep")(sweep.sweep)
 app.command("reproduce")(reproduce.reproduce)
 app.command("status")(status.status)
+app.command("captions")(captions.captions)
 stage.register(app)
 app.command("audit", rich_help_panel=stage.PANEL)(audit.audit)
 app.command("report", rich_help_panel=stage.PANEL)(report.report)

@@ -96,7 +96,7 @@ class Measurements:
     def _length(self, step: Step) -> float:
         """Return how long a step works, in a unit of its stage: optimizer steps, epochs, images."""
         if isinstance(step.config, AdaptConfig):
-            return step.config.num_steps(self.num_members)
+            return step.config.num_steps(step.config.num_images(self.num_members))
         if isinstance(step.config, TrainingConfig):
             return step.config.epochs
         return self.num_members + self.num_others * (step.run == EVERY_RECORD)

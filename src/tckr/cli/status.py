@@ -65,6 +65,8 @@ def print_plan(settings: Settings, until: str = "report") -> None:
     console = Console(highlight=False)
     console.print(table)
     console.print(f"{whole} of {len(steps)} steps are whole.")
+    for step in (step for step in steps if step.seals and store.has(step)):
+        console.print(f"{step.name}: {', '.join(step.seals)} is sealed and was opened {store.num_openings(step)} times.")
 
 
 def is_reference(step: Step) -> bool:

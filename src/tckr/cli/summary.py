@@ -8,8 +8,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tckr.metrics.results import PLAIN, AuditResult
+from tckr.metrics.estimate import describe_difference
+from tckr.metrics.results import PLAIN, AuditResult, PairedTest
 from tckr.stages.report.leakage import canary_rows, surface_rows
+from tckr.stages.report.utility import p_text
 
 if TYPE_CHECKING:
     from tckr.running import RunResult
@@ -20,6 +22,8 @@ def print_summary(result: RunResult, console: Console) -> None:
     if "audit" in result.artifacts:
         audit = AuditResult.read(result.artifacts["audit"])
         console.print(_table(audit))
+        if audit.paired:
+            console.print(paired_line(audit.paired), soft_wrap=True, markup=False)
         if audit.measured:
             console.print(waterfall(audit))
             for name, why in hidden_leaks(audit):
@@ -56,6 +60,14 @@ def _table(audit: AuditResult) -> Table:
         table.add_row("AUC without references", *(str(surface.auc.get(PLAIN, "-")) for surface in surfaces))
         table.add_row(f"AOP{limit}", *(str(surface.aop) for surface in surfaces))
     return table
+
+
+def paired_line(test: PairedTest) -> str:
+    """Return the paired comparison of Student and Teacher in one line."""
+    return (
+        f"Student - Teacher: {describe_difference(test.difference)}; {test.only_student:,} images gained, "
+        f"{test.only_teacher:,} lost, p {p_text(test.p_value)}"
+    )
 
 
 def waterfall(audit: AuditResult) -> Table:

@@ -26,15 +26,15 @@ def split_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def check_test_split(folder: Path) -> None:
-    """Refuse a `prepare` artifact whose test split is not the one that was locked.
+def check_test_split(test: Path, folder: Path) -> None:
+    """Refuse a test split that is not the one which the card of the `prepare` artifact `folder` locked.
 
     Raises:
         UserError: labels, pixels, order or number of the test records changed since `prepare`.
     """
-    found, expected = split_digest(folder / "test"), read_card(folder).test_sha256
+    found, expected = split_digest(test), read_card(folder).test_sha256
     if found != expected:
         raise UserError(
-            f"the test split in {folder / 'test'} has digest {found[:12]}; prepare locked {expected[:12]}. "
-            "It was changed afterwards: delete this artifact and run prepare again."
+            f"the test split in {test} has digest {found[:12]}; prepare locked {expected[:12]}. "
+            f"It was changed afterwards: delete {folder} and run prepare again."
         )

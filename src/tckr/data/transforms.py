@@ -1,19 +1,23 @@
 """Images as tensors, and augmentation of whole batches on their device. Knows neither models nor labels' meaning.
 
-Every function that draws uses torch's global generator, as kornia does: the caller forks and seeds it.
+Every function that draws does so on the host from the generator it is given, so that a GPU draws what a CPU draws.
 Shape suffixes: B batch, C 3 colours, H height, W width, K classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.functional import pad
 
-Augmentation = Callable[[Tensor], Tensor]
-"""Float images [B, 3, H, W] in [0, 1] to the same."""
+from tckr.data.augmix import augmix
+
+Augmentation = Callable[[Tensor, torch.Generator], Tensor]
+"""Float images [B, 3, H, W] in [0, 1] to the same, with draws from a generator of the host."""
 
 
 def to_device(images_BHWC: np.ndarray, device: torch.device | str) -> Tensor:
@@ -23,46 +27,109 @@ def to_device(images_BHWC: np.ndarray, device: torch.device | str) -> Tensor:
     return pixels.permute(0, 3, 1, 2).float().div_(255.0)
 
 
-def make_augmentation(*, shift: float, rotation_degrees: float, scale: float, flip: bool, jitter: float) -> Augmentation:
-    """Return random changes drawn anew for every image.
-
-    Shift, rotation and scale are one bilinear resampling, so an image is blurred once; with border pixels repeated, a shift
-    alone is the paper's padded random crop except that it is not rounded to whole pixels. kornia's cost for it is 7 % of a
-    training step of the embedded classifier on one CPU thread.
+def make_augmentation(
+    *,
+    shift: float,
+    rotation_degrees: float,
+    scale: float,
+    flip: bool,
+    crop: float,
+    augmix_severity: float,
+    jitter: float,
+) -> Augmentation:
+    """Return random changes drawn anew for every image, applied in this order.
 
     Args:
         shift: largest shift along each axis, as a fraction of the side, in [0, 1).
         rotation_degrees: largest rotation, either way.
         scale: largest relative change of size, either way, in [0, 1).
         flip: mirror left and right with probability 0.5.
+        crop: black border around the image of which a crop of the old size is taken, as a fraction of the side, in [0, 1).
+        augmix_severity: of AugMix, in [0, 10]; 0 is off.
         jitter: largest relative change of brightness and of contrast, in [0, 1).
     """
-    from kornia import augmentation  # slow to import, and not needed where nothing is trained
-
-    steps: list[nn.Module] = []
+    steps: list[Augmentation] = []
     if shift or rotation_degrees or scale:
-        steps.append(
-            augmentation.RandomAffine(
-                degrees=rotation_degrees,
-                translate=(shift, shift),
-                scale=(1 - scale, 1 + scale),
-                padding_mode="border",
-                p=1.0,
-            )
-        )
+        steps.append(partial(random_affine, shift=shift, rotation_degrees=rotation_degrees, scale=scale))
     if flip:
-        steps.append(augmentation.RandomHorizontalFlip(p=0.5))
+        steps.append(random_flip)
+    if crop:
+        steps.append(partial(padded_crop, fraction=crop))
+    if augmix_severity:
+        steps.append(partial(_augmix, severity=augmix_severity))
     if jitter:
-        steps.append(augmentation.ColorJiggle(brightness=jitter, contrast=jitter, p=1.0))
-    return nn.Sequential(*steps)
+        steps.append(partial(colour_jitter, largest=jitter))
+    return partial(_apply, steps)
 
 
-def mixup(images_BCHW: Tensor, targets_BK: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+def _apply(steps: list[Augmentation], images_BCHW: Tensor, generator: torch.Generator) -> Tensor:
+    for step in steps:
+        images_BCHW = step(images_BCHW, generator)
+    return images_BCHW
+
+
+def _augmix(images_BCHW: Tensor, generator: torch.Generator, *, severity: float) -> Tensor:
+    return augmix(images_BCHW, severity, generator)
+
+
+def random_affine(
+    images_BCHW: Tensor, generator: torch.Generator, *, shift: float, rotation_degrees: float, scale: float
+) -> Tensor:
+    """Return images turned, scaled and shifted in one bilinear resampling, so that they are blurred once; edges repeated."""
+    from kornia.geometry.transform import get_affine_matrix2d, warp_affine  # slow to import, not needed for inference
+
+    count, (height, width) = len(images_BCHW), images_BCHW.shape[2:]
+    angle = _uniform(count, rotation_degrees, generator)
+    size = _uniform(count, scale, generator, centre=1.0)
+    shifts = torch.stack([_uniform(count, shift, generator) * side for side in (width, height)], dim=1)
+    centre, unsheared = torch.tensor([[width / 2 - 0.5, height / 2 - 0.5]]).expand(count, 2), torch.zeros(count)
+    matrices = get_affine_matrix2d(shifts, centre, size[:, None].repeat(1, 2), angle, unsheared, unsheared)[:, :2]
+    matrices = matrices.to(images_BCHW, non_blocking=True)
+    return warp_affine(images_BCHW, matrices, (height, width), align_corners=False, padding_mode="border")
+
+
+def random_flip(images_BCHW: Tensor, generator: torch.Generator) -> Tensor:
+    """Return images of which about half are mirrored left-right."""
+    mirrored = torch.rand(len(images_BCHW), generator=generator) < 0.5
+    return torch.where(_per_image(mirrored, images_BCHW), images_BCHW.flip(3), images_BCHW)
+
+
+def padded_crop(images_BCHW: Tensor, generator: torch.Generator, *, fraction: float) -> Tensor:
+    """Return crops of the old size from random whole-pixel places of images in a black border of `fraction` of a side."""
+    count, _, height, width = images_BCHW.shape
+    top, left = round(fraction * height), round(fraction * width)
+    rows = torch.randint(2 * top + 1, (count, 1), generator=generator) + torch.arange(height)
+    columns = torch.randint(2 * left + 1, (count, 1), generator=generator) + torch.arange(width)
+    rows, columns = (places.to(images_BCHW.device, non_blocking=True) for places in (rows, columns))
+    padded_BHWC = pad(images_BCHW, (left, left, top, top)).permute(0, 2, 3, 1)
+    image = torch.arange(count, device=images_BCHW.device)[:, None, None]
+    return padded_BHWC[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def colour_jitter(images_BCHW: Tensor, generator: torch.Generator, *, largest: float) -> Tensor:
+    """Return images times a factor, then spread about their mean grey by another one, both in 1 - largest to 1 + largest."""
+    brightness, contrast = (_uniform(len(images_BCHW), largest, generator, centre=1.0) for _ in range(2))
+    bright = (images_BCHW * _per_image(brightness, images_BCHW)).clamp(max=1)
+    grey = bright.mean(dim=(1, 2, 3), keepdim=True)
+    return torch.lerp(grey, bright, _per_image(contrast, images_BCHW)).clamp(0, 1)
+
+
+def mixup(images_BCHW: Tensor, targets_BK: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Return each image and its target blended with another one of the batch by one weight ~ Beta(alpha, alpha).
 
     Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", with one weight per batch as in the authors' code.
     """
-    weight = float(torch.distributions.Beta(alpha, alpha).sample())
-    partner = torch.randperm(len(images_BCHW)).to(images_BCHW.device)
-    images = weight * images_BCHW + (1 - weight) * images_BCHW[partner]
-    return images, weight * targets_BK + (1 - weight) * targets_BK[partner]
+    seed = int(torch.randint(2**62, (), generator=generator))  # torch's own Beta draws from the global generator alone
+    weight = float(np.random.default_rng(seed).beta(alpha, alpha))
+    partner = torch.randperm(len(images_BCHW), generator=generator).to(images_BCHW.device, non_blocking=True)
+    return torch.lerp(images_BCHW[partner], images_BCHW, weight), torch.lerp(targets_BK[partner], targets_BK, weight)
+
+
+def _uniform(count: int, largest: float, generator: torch.Generator, centre: float = 0.0) -> Tensor:
+    """Return float [count], at most `largest` away from `centre`."""
+    low, high = torch.tensor(centre - largest), torch.tensor(centre + largest)
+    return low + torch.rand(count, generator=generator) * (high - low)
+
+
+def _per_image(values_B: Tensor, images_BCHW: Tensor) -> Tensor:
+    return values_B.to(images_BCHW.device, non_blocking=True)[:, None, None, None]

@@ -25,6 +25,10 @@ class ExecutionConfig(BaseModel):
     output: Path = Field(Path("runs"), description="Folder that holds run folders and the artifact store.")
     device: str = Field("auto", description="`auto` takes CUDA when torch sees it, else the CPU; or any torch device name.")
     inference_batch_size: int = Field(64, ge=1, description="Images per forward pass where nothing is trained.")
+    compile: bool = Field(
+        False,
+        description="Train and draw through torch.compile: minutes at the start, faster steps after. For GPUs; needs a compiler.",
+    )
     workers: int = Field(
         0, ge=0, description="Processes for independent steps (reference runs); 0 = one per CPU core, one in all on a GPU."
     )

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from tckr.engine.execution import ExecutionConfig
 from tckr.engine.executors.local import LocalExecutor, limit_threads
-from tckr.engine.step import Step, StepContext
+from tckr.engine.step import Step, StepContext, Workers
 from tckr.engine.store import Store
 from tckr.errors import UserError
 
@@ -84,7 +84,7 @@ class Runner:
                 names = {step.name for step in missing}
                 for step in group:
                     if step.name not in names:
-                        self.store.drop_scratch(step)
+                        self.store.drop_remains(step)
                         self.observer.finished(step, self.store.manifest(step), True)
                 failed |= {step.name: why for step in missing if (why := _why_impossible(step, failed))}
                 possible = [step for step in missing if step.name not in failed]
@@ -96,13 +96,16 @@ class Runner:
     def _run_group(self, steps: Sequence[Step], num_workers: int, executor: LocalExecutor) -> dict[str, str]:
         """Run independent steps; `num_workers` depends on the whole group, not on what is missing, so resuming keeps it."""
         if num_workers == 1:
-            executor.close()  # a step that runs alone has the memory and the device to itself
             limit_threads(self.execution.threads_for(1))
-            outcomes = (_attempt(step, self.store, self.execution, self.log_file, self.observer) for step in steps)
+            outcomes = (self._alone(step, executor) for step in steps)
             return self._finish(outcomes)
         job = partial(_attempt, store=self.store, execution=self.execution, log_file=self.log_file, observer=Silent())
         with self.observer.track(len(steps), "runs") as advance:
             return self._finish(executor.map(job, steps, num_workers), advance)
+
+    def _alone(self, step: Step, executor: LocalExecutor) -> Outcome:
+        executor.close()  # a step that runs alone has the memory and the device to itself
+        return _attempt(step, self.store, self.execution, self.log_file, self.observer, workers=executor.map)
 
     def _finish(self, outcomes: Iterator[Outcome], advance: Callable[[int], None] = lambda amount: None) -> dict[str, str]:
         """Tell of each outcome as it comes; return why the steps that failed did."""
@@ -146,24 +149,38 @@ def _why_impossible(step: Step, failed: Mapping[str, str]) -> str:
     return next((failed[source.name] for source in step.inputs.values() if source.name in failed), "")
 
 
-def run_step(step: Step, store: Store, execution: ExecutionConfig, log_file: Path, observer: Observer) -> dict[str, Any]:
-    """Fill and commit one artifact; return its manifest."""
+def run_step(
+    step: Step,
+    store: Store,
+    execution: ExecutionConfig,
+    log_file: Path,
+    observer: Observer,
+    *,
+    workers: Workers | None = None,
+) -> dict[str, Any]:
+    """Fill and commit one artifact; return its manifest. A step that runs beside others gets no `workers` of its own."""
     write = partial(append_log, log_file, step.name, observer)
     with store.filling(step, _computed_on(execution)) as draft:
         if draft is not None:
             write("started", fingerprint=step.fingerprint, resumed=any(draft.out.iterdir()) or any(draft.scratch.iterdir()))
-            context = StepContext(
-                inputs={name: store.folder(source) for name, source in step.inputs.items()},
-                out=draft.out,
-                scratch=draft.scratch,
-                seed=step.seed,
-                run=step.run,
-                execution=execution,
-                track=observer.track,
-                log=write,
-                donors=[store.folder(donor) for donor in step.donors if store.has(donor)],
-            )
-            load_function(step.function)(step.config, context)
+            with store.opened(step) as opened:
+                for name in opened:
+                    source = step.inputs[name]
+                    write(f"opened {', '.join(source.seals)}", sealed_by=source.name, times=store.num_openings(source))
+                context = StepContext(
+                    inputs={name: store.folder(source) for name, source in step.inputs.items()},
+                    opened=opened,
+                    out=draft.out,
+                    scratch=draft.scratch,
+                    seed=step.seed,
+                    run=step.run,
+                    execution=execution,
+                    track=observer.track,
+                    log=write,
+                    workers=workers,
+                    donors=[store.folder(donor) for donor in step.donors if store.has(donor)],
+                )
+                load_function(step.function)(step.config, context)
     manifest = store.manifest(step)
     write("whole", seconds=manifest["seconds"], peak_memory_mb=manifest["peak_memory_mb"])
     return manifest
@@ -175,9 +192,17 @@ def _computed_on(execution: ExecutionConfig) -> dict[str, Any]:
     return {"device": execution.torch_device(), "threads": torch.get_num_threads(), "machine": platform.machine()}
 
 
-def _attempt(step: Step, store: Store, execution: ExecutionConfig, log_file: Path, observer: Observer) -> Outcome:
+def _attempt(
+    step: Step,
+    store: Store,
+    execution: ExecutionConfig,
+    log_file: Path,
+    observer: Observer,
+    *,
+    workers: Workers | None = None,
+) -> Outcome:
     try:
-        return step, run_step(step, store, execution, log_file, observer)
+        return step, run_step(step, store, execution, log_file, observer, workers=workers)
     except UserError as error:
         return step, error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -33,6 +33,9 @@ class Step:
     everything the step reads from outside the store (the data source, a checkpoint). `donors` are steps whose artifacts hold
     a part of this one's, made in the same way: the stage may copy it from those that are whole. They change how fast an
     artifact is made and not what it is, so they are no part of the fingerprint.
+
+    `seals` names subfolders of the artifact that no step can read but those that name it in `opens`, which names inputs.
+    Neither enters the fingerprint: both say where things lie, not what they are.
     """
 
     name: str
@@ -46,6 +49,12 @@ class Step:
     inputs: Mapping[str, Step] = field(default_factory=dict)
     reads: Mapping[str, str] = field(default_factory=dict)
     donors: Sequence[Step] = ()
+    seals: tuple[str, ...] = ()
+    opens: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Hold that only inputs are opened, and only those with something sealed."""
+        assert all(self.inputs[name].seals for name in self.opens), self.opens
 
     @cached_property
     def fingerprint(self) -> str:
@@ -71,6 +80,14 @@ class Tracker(Protocol):
         ...
 
 
+class Workers(Protocol):
+    """Map a pure function over independent items in processes of their own."""
+
+    def __call__(self, function: Callable[[Any], Any], items: Iterable[Any], num_workers: int) -> Iterator[Any]:
+        """Yield results as they finish, in any order; function, items and results must be picklable."""
+        ...
+
+
 class Log(Protocol):
     """Write one event with its fields."""
 
@@ -84,7 +101,8 @@ class StepContext:
     """Everything a stage function gets beside its config.
 
     Attributes:
-        inputs: folder of the finished artifact of each declared input.
+        inputs: folder of the finished artifact of each declared input, without what it sealed.
+        opened: folder that holds what was sealed of each input that the step opens; readable while the step runs.
         out: folder to fill. A killed step finds in it what it wrote before; on return it is committed whole.
         scratch: folder for checkpoints and caches; survives a kill, deleted on commit.
         seed: root seed of this step; differs between reference runs.
@@ -93,6 +111,7 @@ class StepContext:
         track: opens a progress bar.
         log: writes one line of the run's log.
         donors: folders of whole artifacts that hold a part of this one's content; may be empty.
+        workers: maps over processes of this machine; None where the step shares the machine with others of its stage.
     """
 
     inputs: Mapping[str, Path]
@@ -103,4 +122,6 @@ class StepContext:
     execution: ExecutionConfig
     track: Tracker
     log: Log
+    opened: Mapping[str, Path] = field(default_factory=dict)
     donors: Sequence[Path] = ()
+    workers: Workers | None = None

@@ -4,6 +4,7 @@ store/<stage>/<fingerprint>/            whole: manifest.json was written last, t
 store/<stage>/<fingerprint>.partial/    being filled; kept when the process dies, found again by the next attempt
 store/<stage>/<fingerprint>.scratch/    checkpoints and caches of the attempt; deleted on commit
 store/<stage>/<fingerprint>.lock        held while one process fills the artifact
+store/sealed/<stage>/<fingerprint>/     what the artifact sealed (`tckr.engine.seal`); counts from the artifact's commit
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -20,6 +21,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from tckr.engine import seal
 from tckr.engine.fingerprint import canonical
 from tckr.engine.measure import Usage, measured
 from tckr.engine.step import Step
@@ -49,6 +51,10 @@ class Store:
         """Return where the whole artifact of `step` lies or will lie."""
         return self.root / step.stage / step.fingerprint[:20]
 
+    def sealed_folder(self, step: Step) -> Path:
+        """Return where what `step` seals lies or will lie."""
+        return self.root / "sealed" / step.stage / step.fingerprint[:20]
+
     def has(self, step: Step) -> bool:
         """Return whether the artifact is whole."""
         return (self.folder(step) / MANIFEST).is_file()
@@ -77,12 +83,41 @@ class Store:
             (draft.out / MANIFEST).unlink(missing_ok=True)  # of an attempt killed before the rename
             with measured(draft.scratch / USAGE) as usage:
                 yield draft
-            _write_manifest(draft.out, step, usage, computed_on)
+            files = _sizes(draft.out)
+            sealed = seal.seal(draft.out, self.sealed_folder(step), step.seals)
+            _write_manifest(draft.out, step, usage, {"computed_on": dict(computed_on), "files": files, "sealed": sealed})
             draft.out.rename(final)
             self.drop_scratch(step)
 
+    @contextmanager
+    def opened(self, step: Step) -> Iterator[dict[str, Path]]:
+        """Yield, for every input that `step` opens, the folder of what it sealed, readable until the block ends.
+
+        Raises:
+            UserError: something sealed is not what it was.
+        """
+        with ExitStack() as stack:
+            folders = {}
+            for name in step.opens:
+                source = step.inputs[name]
+                digests = self.manifest(source)["sealed"]
+                sealed = self.sealed_folder(source)
+                folders[name] = stack.enter_context(seal.opened(sealed, digests, self.folder(source)))
+                seal.note_opening(sealed, step.name, step.fingerprint)
+            yield folders
+
+    def num_openings(self, step: Step) -> int:
+        """Return how often what `step` sealed was opened, over all runs that share the store."""
+        return seal.num_openings(self.sealed_folder(step))
+
+    def drop_remains(self, step: Step) -> None:
+        """Delete what a process killed right after the commit of `step` left behind; close what another left open."""
+        self.drop_scratch(step)
+        if step.seals:
+            seal.close(self.sealed_folder(step))
+
     def drop_scratch(self, step: Step) -> None:
-        """Delete what a process killed right after the commit of `step` left behind."""
+        """Delete checkpoints and caches of `step`."""
         shutil.rmtree(_beside(self.folder(step), ".scratch"), ignore_errors=True)
 
 
@@ -103,8 +138,11 @@ def _version(library: str) -> str:
         return "not installed"
 
 
-def _write_manifest(out: Path, step: Step, usage: Usage, computed_on: Mapping[str, Any]) -> None:
-    files = {str(path.relative_to(out)): path.stat().st_size for path in sorted(out.rglob("*")) if path.is_file()}
+def _sizes(out: Path) -> dict[str, int]:
+    return {str(path.relative_to(out)): path.stat().st_size for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def _write_manifest(out: Path, step: Step, usage: Usage, found: Mapping[str, Any]) -> None:
     manifest = {
         "step": step.name,
         "stage": step.stage,
@@ -120,8 +158,7 @@ def _write_manifest(out: Path, step: Step, usage: Usage, computed_on: Mapping[st
         "peak_memory_mb": round(usage.peak_memory_mb),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "libraries": {name: _version(name) for name in LIBRARIES},
-        "computed_on": dict(computed_on),
-        "files": files,
+        **found,
     }
     temporary = out / f".{MANIFEST}.partial"
     temporary.write_text(json.dumps(manifest, indent=1), encoding="utf-8")

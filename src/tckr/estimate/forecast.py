@@ -35,14 +35,15 @@ def work_of(config: RunConfig, num_members: int, cardinality: float, probe_membe
 
     Epochs are counted in epochs of the probe, which has `probe_members` images; patience may end a training earlier.
     """
-    num_drawn = drawn(num_members, cardinality)
+    num_drawn, adapted = drawn(num_members, cardinality), config.adapt.num_images(num_members)
+    distill = config.distill.resolved(max(1, round(num_drawn * (1 - config.distill.validation_fraction))))
     return {
         "caption": {"images": num_members},
-        "adapt": {"images": num_members, "steps": config.adapt.num_steps(num_members)},
+        "adapt": {"images": adapted, "steps": config.adapt.num_steps(adapted)},
         "generate": {"images": num_drawn},
-        "teach": {"epochs": config.teach.epochs * num_members / probe_members},
+        "teach": {"epochs": config.teach.num_teachers * config.teach.epochs * num_members / probe_members},
         "label": {"images": num_drawn},
-        "distill": {"epochs": config.distill.epochs * num_drawn / probe_members},
+        "distill": {"epochs": distill.epochs * num_drawn / probe_members},
     }
 
 

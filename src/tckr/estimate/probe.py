@@ -24,6 +24,15 @@ FIRST_IMAGES, MOST_IMAGES, GROWTH = 16, 1024, 4
 IMAGES_PER_CLASS = 8
 """Enough for test, validation and members of a class."""
 
+CAPTIONED_ANEW: dict[str, Any] = {
+    "file": "",
+    "class_names": {},
+    "model": "embedded:captioner",
+    "revision": None,
+    "prompt": "",
+}
+"""Settings of `caption` where captions are given: those of the whole set do not fit a few images. The fastest model."""
+
 SHORT_STEPS = 6
 """Of `adapt`."""
 
@@ -93,6 +102,7 @@ def probe_settings(settings: Settings, folder: Path, class_names: list[str]) -> 
             "audit_holdout": 0.0,
             "min_images_per_class": 4,
         },
+        "caption": CAPTIONED_ANEW if settings.caption.file else {},
         "adapt": {"descriptions": descriptions, "steps": steps, "epochs": None},
         "generate": {"cardinality": 1.0, "redraw": []},
         "teach": {"epochs": SHORT_EPOCHS, "patience": None},

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.stats import binom
 
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.proportions import bonett_price, wilson
+from tckr.metrics.results import PairedTest
 
 
 def accuracy(correct: np.ndarray, confidence: float) -> Measured:
@@ -41,3 +43,29 @@ def accuracy_difference(correct: np.ndarray, baseline_correct: np.ndarray, confi
     gained, lost = int((correct & ~baseline_correct).sum()), int((~correct & baseline_correct).sum())
     low, high = bonett_price(gained, lost, n, confidence)
     return Estimate((gained - lost) / n, low, high, n, "Bonett-Price interval, paired over images")
+
+
+def paired_test(
+    labels: np.ndarray, student: np.ndarray, teacher: np.ndarray, class_names: Sequence[str], confidence: float
+) -> PairedTest:
+    """Compare the predictions of two models on the same images; `labels` and predictions index `class_names`."""
+    ours, theirs = student == labels, teacher == labels
+    gained, lost = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
+    return PairedTest(
+        num_test=len(labels),
+        both_right=int((ours & theirs).sum()),
+        only_student=gained,
+        only_teacher=lost,
+        both_wrong=int((~ours & ~theirs).sum()),
+        difference=accuracy_difference(ours, theirs, confidence),
+        p_value=mcnemar(gained, lost),
+        by_class={
+            name: accuracy_difference(ours[labels == index], theirs[labels == index], confidence)
+            for index, name in enumerate(class_names)
+        },
+    )
+
+
+def mcnemar(gained: int, lost: int) -> float:
+    """Return the p-value of the exact two-sided McNemar test (1947): disagreements fall either way like a fair coin."""
+    return min(1.0, 2 * float(binom.cdf(min(gained, lost), gained + lost, 0.5)))

@@ -1,8 +1,10 @@
-"""Expected calibration error: how far a model's confidence is from its accuracy."""
+"""Calibration: how far a model's confidence is from its accuracy, and two proper scores of its probabilities."""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import log_softmax
+from scipy.stats import t as student_t
 
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 
@@ -40,3 +42,21 @@ def expected_calibration_error(
 def _bin_error(bins: np.ndarray, gaps: np.ndarray, num_bins: int) -> float:
     """Return the calibration error of one sample."""
     return float(np.abs(np.bincount(bins, weights=gaps, minlength=num_bins)).sum() / len(bins))
+
+
+def proper_scores(logits_NK: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return, per image, Brier score (Brier 1950: squared errors summed over classes, 0 to 2) and log loss in nats."""
+    log_probabilities = log_softmax(logits_NK.astype(np.float64), axis=1)
+    errors = np.exp(log_probabilities)
+    errors[np.arange(len(labels)), labels] -= 1
+    return np.square(errors).sum(axis=1), -log_probabilities[np.arange(len(labels)), labels]
+
+
+def mean_score(scores: np.ndarray, confidence: float) -> Measured:
+    """Return the mean of scores that are not negative, with a t-interval over images."""
+    n = len(scores)
+    if n < 2:
+        return NotMeasurable("an interval over images needs two images", n)
+    value = float(scores.mean())
+    half = float(student_t.ppf((1 + confidence) / 2, n - 1) * scores.std(ddof=1) / n**0.5)
+    return Estimate(value, max(0.0, value - half), value + half, n, "t-interval over images")

@@ -56,6 +56,19 @@ def count_within(queries_QD: np.ndarray, bank_BD: np.ndarray, radii_Q: np.ndarra
     return counts_Q
 
 
+def pairs_within(
+    queries_QD: np.ndarray, bank_BD: np.ndarray, radii_Q: np.ndarray, *, block: int = BLOCK
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield, block by block, query int64 [P], record int64 [P] and distance [P] of the pairs that `count_within` counts."""
+    limits_Q = np.where(radii_Q < 0, -np.inf, radii_Q * radii_Q)
+    for pair in _block_pairs(queries_QD, bank_BD, block):
+        rows, possible_RB, _ = pair.within(limits_Q[pair.queries])
+        places, columns = np.nonzero(possible_RB)
+        distances = pair.measure(rows[places], columns)
+        near = distances <= radii_Q[pair.queries][rows[places]]
+        yield rows[places][near] + pair.queries.start, columns[near] + pair.bank.start, distances[near]
+
+
 def _search(
     queries_QD: np.ndarray, bank_BD: np.ndarray, k: int, block: int, *, leave_out_self: bool
 ) -> tuple[np.ndarray, np.ndarray]:

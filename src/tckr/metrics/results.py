@@ -95,6 +95,8 @@ class SurfaceResult(_Result):
     per_class: dict[str, Measured] = Field(default_factory=dict, description="Models: accuracy by class name.")
     confusion: list[list[int]] = Field(default_factory=list, description="Models: counts [true class][predicted class].")
     ece: Measured | None = Field(None, description="Models: expected calibration error on the test split.")
+    brier: Measured | None = Field(None, description="Models: Brier score on the test split, summed over classes: 0 to 2.")
+    nll: Measured | None = Field(None, description="Models: mean negative log-likelihood of the true class, nats.")
     signal: str = Field("", description="The declared signal; what follows is its, if it says nothing else.")
     attack: str = Field("", description="Scorer of the headline number: the declared one, or what works without references.")
     state: State = Field("not measured", description="What was found; `no measurable leakage` only with reference runs.")
@@ -123,6 +125,40 @@ class Differences(_Result):
 
     cas: Measured
     auc: Measured | None = Field(None, description="Declared scorer, paired.")
+
+
+class PairedTest(_Result):
+    """Student and Teacher on the same test images: who was right where the other was not."""
+
+    num_test: int
+    both_right: int
+    only_student: int
+    only_teacher: int
+    both_wrong: int
+    difference: Measured = Field(description="Accuracy, Student minus Teacher, paired: the same as `differences.cas`.")
+    p_value: float = Field(description="Exact two-sided McNemar test that both are right equally often.")
+    by_class: dict[str, Measured] = Field(description="`difference` on the images of each class.")
+
+
+class FidelityScores(_Result):
+    """How much one set of images looks like the reference set."""
+
+    fid: Measured = Field(description="Frechet distance of Gaussians; 0 = alike. Biased upwards, the more with few images.")
+    kid: Measured = Field(description="Unbiased squared maximum mean discrepancy, cubic kernel; 0 = alike.")
+    precision: Measured = Field(description="Share of the images within reach of a reference image (k = 3).")
+    recall: Measured = Field(description="Share of the reference images within reach of one of the images (k = 3).")
+    density: Measured = Field(description="Reference images in whose reach an image lies, over k = 5; 1 = alike.")
+    coverage: Measured = Field(description="Share of the reference images that have one of the images in reach (k = 5).")
+
+
+class FidelityResult(_Result):
+    """Fidelity of the synthetic images, beside that of real images which neither generator nor Teacher ever saw."""
+
+    features: str = Field(description="Model in whose features everything was measured: `Teacher` or a checkpoint's name.")
+    dimensions: int = Field(description="Numbers per image.")
+    num_images: int = Field(description="Images of every side: members, synthetic, hold-out; drawn at random where larger.")
+    synthetic: FidelityScores = Field(description="Synthetic images against members.")
+    holdout: FidelityScores = Field(description="Hold-out records against members: what a perfect generator would score.")
 
 
 class Control(_Result):
@@ -222,6 +258,8 @@ class AuditResult(_Result):
         "membership was not measured; for given tables their own names."
     )
     differences: Differences | None = Field(None, description="None for given tables.")
+    paired: PairedTest | None = Field(None, description="None for given tables.")
+    fidelity: FidelityResult | None = Field(None, description="None for given tables.")
     controls: list[Control] = Field(default_factory=list)
     packages: list[Package] = Field(default_factory=list, description="What may be released together, and what it exposes.")
     copies: CopiesResult | None = Field(None, description="Near-copies of members among the images.")

@@ -36,6 +36,11 @@ def _digest(folder: Path, content: Callable[[Path], bytes]) -> str:
     return digest.hexdigest()
 
 
+def adapter_digest(path: Path) -> str:
+    """Return what identifies an adapter, a file or a folder, besides its name: it changes when its files do."""
+    return hashlib.sha256(_stamp(path)).hexdigest() if path.is_file() else checkpoint_digest(str(path))
+
+
 def _stamp(path: Path) -> bytes:
     status = path.stat()
     return f"|{status.st_size}|{status.st_mtime_ns}|".encode()

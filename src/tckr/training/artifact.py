@@ -14,9 +14,9 @@ from tckr.training.fit import FitResult
 MODEL_FOLDER = "model"
 
 
-def save_training(folder: Path, model: Classifier, result: FitResult) -> None:
+def save_training(folder: Path, model: Classifier, result: FitResult, model_folder: str = MODEL_FOLDER) -> None:
     """Write the trained model in `save_pretrained` layout, and how its training went."""
-    model.save(folder / MODEL_FOLDER)
+    model.save(folder / model_folder)
     _write_json(folder / "history.json", [asdict(record) for record in result.history])
     metrics = {
         "epochs": len(result.history),

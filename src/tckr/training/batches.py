@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,7 +12,44 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from tckr.data.seeds import derive_seed
-from tckr.data.transforms import to_device
+from tckr.data.transforms import make_augmentation, mixup, to_device
+from tckr.training.config import AugmentConfig
+
+
+class Examples(Protocol):
+    """What a training goes through, epoch by epoch."""
+
+    @property
+    def has_hard_targets(self) -> bool:
+        """Return whether targets are classes, so that MixUp may blend them."""
+        ...
+
+    def __len__(self) -> int:
+        """Return the images per epoch."""
+        ...
+
+    def batches(
+        self, *, batch_size: int, seed: int, epoch: int, num_classes: int, device: str
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (images [B, 3, H, W] in [0, 1], targets for the loss) of one epoch on `device`."""
+        ...
+
+
+class Targets(Protocol):
+    """An array of targets, or what makes its rows when they are asked for."""
+
+    @property
+    def ndim(self) -> int:
+        """Return 1 for classes, more for probabilities."""
+        ...
+
+    def __len__(self) -> int:
+        """Return N."""
+        ...
+
+    def __getitem__(self, rows: Any, /) -> np.ndarray:
+        """Return the targets of `rows`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -21,12 +59,13 @@ class TrainingData:
     Attributes:
         images: uint8 [M, H, W, 3]; may be a memory map.
         rows: int64 [N], the images that are used.
-        targets: of those rows; int64 [N] class indices (hard) or float [N, K] probabilities (soft, float16 suffices).
+        targets: of those rows; int64 [N] class indices (hard), or float [N, K] probabilities (soft, float16 suffices), or
+            [N, 2, K] both.
     """
 
     images: np.ndarray
     rows: np.ndarray
-    targets: np.ndarray
+    targets: Targets
 
     def __post_init__(self) -> None:
         """Check the shapes."""
@@ -50,6 +89,20 @@ class TrainingData:
             yield to_device(self.images[self.rows[batch]], device), targets.to(device)
 
 
+def augmented(
+    data: Examples, config: AugmentConfig, *, batch_size: int, seed: int, epoch: int, num_classes: int, device: str
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the batches of an epoch as training sees them, channels last in memory; draws follow from (seed, epoch)."""
+    generator = torch.Generator().manual_seed(derive_seed(seed, "epoch", epoch))
+    augmentation = make_augmentation(**config.model_dump(exclude={"mixup_alpha"}))
+    batches = data.batches(batch_size=batch_size, seed=seed, epoch=epoch, num_classes=num_classes, device=device)
+    for images_BCHW, targets_BK in batches:
+        images_BCHW = augmentation(images_BCHW, generator)
+        if config.mixup_alpha and data.has_hard_targets:
+            images_BCHW, targets_BK = mixup(images_BCHW, targets_BK, config.mixup_alpha, generator)
+        yield images_BCHW.contiguous(memory_format=torch.channels_last), targets_BK
+
+
 def epoch_batches(count: int, *, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
     """Return the positions 0..count-1 in the order of an epoch, cut into nearly equal batches of at most `batch_size`.
 
@@ -60,9 +113,9 @@ def epoch_batches(count: int, *, batch_size: int, seed: int, epoch: int) -> list
 
 
 def target_probabilities(targets: np.ndarray, num_classes: int) -> Tensor:
-    """Return float32 [B, K] of class indices [B] or probabilities [B, K]; float16 rounding is evened out to a sum of 1."""
+    """Return float32 [B, K] of class indices [B] or probabilities [B, ..., K]; rounding is evened out to a sum of 1."""
     if targets.ndim == 1:
         return one_hot(torch.from_numpy(targets.astype(np.int64)), num_classes).float()
-    assert targets.shape[1] == num_classes, (targets.shape, num_classes)
+    assert targets.shape[-1] == num_classes, (targets.shape, num_classes)
     probabilities = torch.from_numpy(targets.astype(np.float32))
-    return probabilities / probabilities.sum(dim=1, keepdim=True)
+    return probabilities / probabilities.sum(dim=-1, keepdim=True)

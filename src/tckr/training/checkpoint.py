@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from tckr.training.progress import EpochRecord
 
 CHECKPOINT = "checkpoint.safetensors"
 BEST = "best.safetensors"
+
+Modules = Mapping[str, nn.Module]
+"""What is trained, `model`, and where there is one the `average` of its weights."""
 
 
 @dataclass
@@ -40,19 +44,21 @@ def read_state(folder: Path) -> TrainingState:
     return TrainingState([EpochRecord(**record) for record in state["history"]], state["seconds"])
 
 
-def save_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
-    """Replace the checkpoint in `folder` by the present weights, AdamW's moments and `state`."""
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+def save_checkpoint(folder: Path, modules: Modules, optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
+    """Replace the checkpoint in `folder` by the present weights of `modules`, AdamW's moments and `state`."""
+    tensors = {f"{part}.{name}": tensor for part, module in modules.items() for name, tensor in module.state_dict().items()}
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
     metadata = {"state": json.dumps(asdict(state))}
     write_whole(folder / CHECKPOINT, lambda path: save_file(_contiguous(tensors), path, metadata))
 
 
-def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Bring `model` and `optimizer` to the checkpoint in `folder`, bit for bit."""
+def load_checkpoint(folder: Path, modules: Modules, optimizer: torch.optim.Optimizer) -> None:
+    """Bring `modules` and `optimizer` to the checkpoint in `folder`, bit for bit."""
     tensors = load_file(folder / CHECKPOINT)
-    model.load_state_dict({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")})
+    for part, module in modules.items():
+        prefix = f"{part}."
+        module.load_state_dict({name.removeprefix(prefix): tensors[name] for name in tensors if name.startswith(prefix)})
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
@@ -88,7 +94,7 @@ class Writer:
         """Return whether the last checkpoint is old enough for another."""
         return time.monotonic() - self.written_at >= self.seconds_between
 
-    def write(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
+    def write(self, modules: Modules, optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
         """Replace the kept weights, if there are better ones, and then the checkpoint.
 
         After a kill between the two the kept weights are of an epoch that the checkpoint does not know; the training
@@ -98,7 +104,7 @@ class Writer:
             kept = _contiguous(self.kept)
             write_whole(self.folder / BEST, lambda path: save_file(kept, path))
             self.kept = None
-        save_checkpoint(self.folder, model, optimizer, state)
+        save_checkpoint(self.folder, modules, optimizer, state)
         self.written_at = time.monotonic()
 
 

@@ -15,17 +15,28 @@ class AugmentConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    shift: float = Field(default=0.1, ge=0, lt=1, description="Largest shift along each axis, fraction of a side; paper 0.1")
+    shift: float = Field(
+        default=0.1, ge=0, lt=1, description="Largest shift along each axis, fraction of a side; edges repeat."
+    )
     rotation_degrees: float = Field(default=10.0, ge=0, le=180, description="Largest rotation either way, degrees.")
     scale: float = Field(default=0.1, ge=0, lt=1, description="Largest relative change of size either way.")
     flip: bool = Field(default=False, description="Mirror left-right half of the time; off: writing is not symmetric.")
+    crop: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Black border of which a crop of the old size is taken, fraction of a side; paper 0.1",
+    )
+    augmix_severity: float = Field(
+        default=0.0, ge=0, le=10, description="Strength of AugMix's operations, 10 the strongest, 0 = off; its authors: 3."
+    )
     jitter: float = Field(default=0.0, ge=0, lt=1, description="Largest relative change of brightness and contrast.")
     mixup_alpha: float = Field(default=0.0, ge=0, description="Beta parameter of MixUp, 0 = off; for hard labels only.")
 
     @classmethod
     def none(cls) -> AugmentConfig:
         """Return settings that leave images as they are."""
-        return cls(shift=0.0, rotation_degrees=0.0, scale=0.0, flip=False, jitter=0.0, mixup_alpha=0.0)
+        return cls(shift=0.0, rotation_degrees=0.0, scale=0.0)
 
 
 class TrainingConfig(BaseModel):
@@ -36,9 +47,14 @@ class TrainingConfig(BaseModel):
     model: str = Field(
         "embedded:resnet",
         min_length=1,
-        description="`embedded:resnet`, or a Hugging Face id or folder of an image classifier in safetensors.",
+        description="`embedded:resnet`, `embedded:resnet18`, or a Hugging Face id or folder of an image classifier in "
+        "safetensors; timm's too, with `pip install tckr[timm]`.",
     )
     revision: str | None = Field(None, description="Commit or branch of a hub model; pin a commit to repeat a run exactly.")
+    pretrained: bool = Field(True, description="Start from the checkpoint's weights; off: only its architecture is taken.")
+    image_size: int | None = Field(
+        None, ge=8, description="Side, px, to which images are scaled for the model; null: what its configuration says."
+    )
     epochs: int = Field(30, ge=1, description="Passes over the training images.")
     batch_size: int = Field(64, ge=1, description="Most images per step; an epoch is cut into nearly equal batches.")
     learning_rate: float = Field(2e-3, gt=0, description="Peak of AdamW's rate; fits a small network trained from nothing.")
@@ -47,6 +63,17 @@ class TrainingConfig(BaseModel):
     gradient_clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of a hard label spread over all classes; paper: 0.1.")
     augment: AugmentConfig = Field(AugmentConfig(), description="How training images are varied.")
+    ema_decay: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the averaged weights that a step keeps; they are what is kept and measured; 0 = off.",
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="Of forward and backward passes; bfloat16 is faster where the processor has it, and costs digits. "
+        "Weights, their averages and validation stay in float32.",
+    )
     selection: Literal["best", "last"] = Field(
         "best", description="Epoch that is kept: best accuracy on validation images (the later of equals), or the last."
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from tckr.data.seeds import derive_seed
-from tckr.data.transforms import Augmentation, make_augmentation, mixup
 from tckr.errors import UserError
-from tckr.models.classifiers import Classifier, predict_logits
+from tckr.models.classifiers import Classifier, build_classifier, predict_logits
 from tckr.training import checkpoint
-from tckr.training.batches import TrainingData
-from tckr.training.config import AugmentConfig, TrainingConfig
+from tckr.training.averaging import WeightAverage
+from tckr.training.batches import Examples, TrainingData, augmented
+from tckr.training.config import TrainingConfig
 from tckr.training.losses import Loss
+from tckr.training.prefetch import prefetched
 from tckr.training.progress import EpochRecord, is_finished, kept_epoch, learning_rate
 
 
@@ -40,9 +41,22 @@ class FitResult:
     num_train: int
 
 
+def new_classifier(config: TrainingConfig, class_names: Sequence[str], seed: int) -> Classifier:
+    """Return the network that `config` names, for these classes; weights that are drawn follow from `seed`."""
+    return build_classifier(
+        config.model,
+        len(class_names),
+        class_names,
+        seed,
+        config.revision,
+        pretrained=config.pretrained,
+        image_size=config.image_size,
+    )
+
+
 def fit(
     model: Classifier,
-    data: TrainingData,
+    data: Examples,
     validation: TrainingData | None,
     loss: Loss,
     config: TrainingConfig,
@@ -52,6 +66,7 @@ def fit(
     scratch: Path,
     on_epoch: Callable[[EpochRecord], None] = lambda record: None,
     checkpoint_seconds: float = 2.0,
+    compiled: bool = False,
 ) -> FitResult:
     """Train `model` in place with AdamW and leave it with the weights of the selected epoch.
 
@@ -70,6 +85,7 @@ def fit(
         on_epoch: told of every epoch finished in this call.
         checkpoint_seconds: least time between checkpoints; writing one takes 12 ms where an epoch of the embedded
             classifier takes 300.
+        compiled: train through `torch.compile`.
 
     Raises:
         UserError: the loss is no longer a number.
@@ -79,22 +95,29 @@ def fit(
     model.to(device)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # half the time of the plain layout on a CPU
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=config.weight_decay, fused=True)
+    average = WeightAverage(model, config.ema_decay) if config.ema_decay else None
+    if compiled:
+        model.compile(options={"fallback_random": True})  # dropout draws as without it
+    modules = {"model": model} | ({"average": average.model} if average else {})
+    kept = average.model if average else model
     state = checkpoint.read_state(scratch)
     if state.history:
-        checkpoint.load_checkpoint(scratch, model, optimizer)
+        checkpoint.load_checkpoint(scratch, modules, optimizer)
     writer = checkpoint.Writer(scratch, checkpoint_seconds)
     while not is_finished(state.history, config):
         started = time.perf_counter()
         epoch = len(state.history)
         with seeded(derive_seed(seed, "epoch", epoch), device):
-            mean_loss, rate = train_epoch(model, data, loss, optimizer, config, epoch=epoch, seed=seed, device=device)
-        accuracy = None if validation is None else measure_accuracy(model, validation, config.batch_size)
+            mean_loss, rate = train_epoch(
+                model, data, loss, optimizer, config, epoch=epoch, seed=seed, device=device, average=average
+            )
+        accuracy = None if validation is None else measure_accuracy(kept, validation, config.batch_size)
         state.history.append(EpochRecord(epoch=epoch, loss=mean_loss, validation_accuracy=accuracy, learning_rate=rate))
         state.seconds += time.perf_counter() - started
         if kept_epoch(state.history, config.selection) == epoch:
-            writer.keep(model)
+            writer.keep(kept)
         if writer.is_due() or is_finished(state.history, config):
-            writer.write(model, optimizer, state)
+            writer.write(modules, optimizer, state)
         on_epoch(state.history[-1])
     checkpoint.load_best(scratch, model)
     model.eval()
@@ -104,7 +127,7 @@ def fit(
 
 def train_epoch(
     model: Classifier,
-    data: TrainingData,
+    data: Examples,
     loss: Loss,
     optimizer: torch.optim.Optimizer,
     config: TrainingConfig,
@@ -112,23 +135,25 @@ def train_epoch(
     epoch: int,
     seed: int,
     device: str,
+    average: WeightAverage | None = None,
 ) -> tuple[float, float]:
-    """Return the mean loss and the last learning rate of one pass; draws come from torch's global generator."""
+    """Return the mean loss and the last learning rate of one pass; dropout draws from torch's global generator."""
     model.train()
-    augmentation = augmentation_of(config.augment)
     num_classes = len(model.class_names)
     steps_per_epoch = -(-len(data) // config.batch_size)
     total, rate = torch.zeros((), device=device), 0.0
-    batches = data.batches(batch_size=config.batch_size, seed=seed, epoch=epoch, num_classes=num_classes, device=device)
-    for position, (images_BCHW, targets_BK) in enumerate(batches):
-        rate = learning_rate(epoch * steps_per_epoch + position, config.epochs * steps_per_epoch, config)
-        images_BCHW = augmentation(images_BCHW)
-        if config.augment.mixup_alpha and data.has_hard_targets:
-            images_BCHW, targets_BK = mixup(images_BCHW, targets_BK, config.augment.mixup_alpha)
-        images_BCHW = images_BCHW.contiguous(memory_format=torch.channels_last)
-        batch_loss = loss(model(images_BCHW), targets_BK, images_BCHW)
-        update(optimizer, batch_loss, rate, config.gradient_clip)
-        total += batch_loss.detach() * len(images_BCHW)
+    batches = augmented(
+        data, config.augment, batch_size=config.batch_size, seed=seed, epoch=epoch, num_classes=num_classes, device=device
+    )
+    with closing(prefetched(batches)) as ready:
+        for step, (images_BCHW, targets_BK) in enumerate(ready, start=epoch * steps_per_epoch):
+            rate = learning_rate(step, config.epochs * steps_per_epoch, config)
+            with forward_precision(config.precision, device):
+                batch_loss = loss(model(images_BCHW), targets_BK, images_BCHW)
+            update(optimizer, batch_loss, rate, config.gradient_clip)
+            if average:
+                average.update(model, step)
+            total += batch_loss.detach() * len(images_BCHW)
     mean_loss = float(total) / len(data)
     if not math.isfinite(mean_loss):
         raise UserError(
@@ -136,6 +161,11 @@ def train_epoch(
             f"(now {config.learning_rate:g}) or gradient_clip (now {config.gradient_clip:g})."
         )
     return mean_loss, rate
+
+
+def forward_precision(precision: str, device: str) -> torch.autocast:
+    """Return the context of a forward pass: matrix products and convolutions in bfloat16, sums and losses in float32."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def update(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, gradient_clip: float) -> None:
@@ -154,20 +184,9 @@ def measure_accuracy(model: Classifier, data: TrainingData, batch_size: int) -> 
     return float((logits.argmax(axis=1) == data.targets).mean())
 
 
-def augmentation_of(config: AugmentConfig) -> Augmentation:
-    """Return what `config` says of images; MixUp is not among it, because it changes targets too."""
-    return make_augmentation(
-        shift=config.shift,
-        rotation_degrees=config.rotation_degrees,
-        scale=config.scale,
-        flip=config.flip,
-        jitter=config.jitter,
-    )
-
-
 @contextmanager
 def seeded(seed: int, device: str) -> Iterator[None]:
-    """Seed torch's global generators (kornia and dropout draw from them) inside the block and restore them after it."""
+    """Seed torch's global generators (dropout draws from them) inside the block and restore them after it."""
     devices = [torch.device(device).index or 0] if device.startswith("cuda") else []
     deterministic = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
     with torch.random.fork_rng(devices=devices), deterministic:

@@ -11,13 +11,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from tckr.models.classifiers import Classifier
+from tckr.models.classifiers import AnyClassifier
 
 
 class Loss(Protocol):
     """Score a batch of predictions."""
 
-    def __call__(self, logits_BK: Tensor, targets_BK: Tensor, images_BCHW: Tensor) -> Tensor:
+    def __call__(self, logits_BK: Tensor, targets: Tensor, images_BCHW: Tensor, /) -> Tensor:
         """Return the mean loss of the batch, a scalar."""
         ...
 
@@ -30,29 +30,77 @@ class CrossEntropy:
 
     def __call__(self, logits_BK: Tensor, targets_BK: Tensor, images_BCHW: Tensor) -> Tensor:
         """Return the mean over the batch; the images are not looked at."""
-        smoothing = self.label_smoothing
-        return soft_cross_entropy(logits_BK, (1 - smoothing) * targets_BK + smoothing / targets_BK.shape[1])
+        return soft_cross_entropy(logits_BK, smoothed(targets_BK, self.label_smoothing))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixture:
+    """Weigh the Teacher's word against the class of the prompt: `(1 - w) T^2 CE(soft, z / T) + w CE(class, z)`.
+
+    Hinton et al. 2015, section 2: T divides both models' logits, and T^2 keeps the size of the gradient. The cross-entropy
+    with soft targets differs from their Kullback-Leibler divergence by a constant.
+
+    Attributes:
+        temperature: T, at which `soft` is given.
+        hard_weight: w in [0, 1].
+        label_smoothing: share of the class that is spread over all classes.
+    """
+
+    temperature: float = 1.0
+    hard_weight: float = 0.0
+    label_smoothing: float = 0.0
+
+    def __call__(self, logits_BK: Tensor, soft_BK: Tensor, hard_BK: Tensor | None) -> Tensor:
+        """Return the mean over the batch; `hard_BK` may be None where the weight is 0."""
+        soft = self.temperature**2 * soft_cross_entropy(logits_BK / self.temperature, soft_BK)
+        if hard_BK is None:
+            return soft
+        hard = soft_cross_entropy(logits_BK, smoothed(hard_BK, self.label_smoothing))
+        return (1 - self.hard_weight) * soft + self.hard_weight * hard
+
+
+@dataclass(frozen=True)
+class StoredDistillation:
+    """Learn given soft labels: targets [B, K], or [B, 2, K] soft and hard ones.
+
+    Attributes:
+        mixture: of soft and hard.
+        stored_temperature: at which the soft ones are given.
+    """
+
+    mixture: Mixture
+    stored_temperature: float = 1.0
+
+    def __call__(self, logits_BK: Tensor, targets: Tensor, images_BCHW: Tensor) -> Tensor:
+        """Return the mean over the batch; the images are not looked at."""
+        soft_BK, hard_BK = _soft_and_hard(targets)
+        return self.mixture(logits_BK, at_temperature(soft_BK, self.stored_temperature, self.mixture.temperature), hard_BK)
 
 
 @dataclass(frozen=True)
 class OnlineDistillation:
-    """Compare with what the Teacher says of the same augmented view (the paper's soft labels); given targets are ignored.
+    """Learn what the Teacher says of the same augmented view (the paper's soft labels); given soft targets are ignored.
 
     Attributes:
         teacher: in evaluation mode, on the training's device.
         columns: int64 [K], order of the Teacher's logits that is the Student's (`class_columns`).
-        temperature: divides the Teacher's logits.
+        mixture: of soft and hard.
     """
 
-    teacher: Classifier
+    teacher: AnyClassifier
     columns: Tensor
-    temperature: float = 1.0
+    mixture: Mixture = Mixture()
 
-    def __call__(self, logits_BK: Tensor, targets_BK: Tensor, images_BCHW: Tensor) -> Tensor:
+    def __call__(self, logits_BK: Tensor, targets: Tensor, images_BCHW: Tensor) -> Tensor:
         """Return the mean over the batch."""
         with torch.no_grad():
             teacher_BK = self.teacher(images_BCHW)[:, self.columns.to(logits_BK.device)]
-        return soft_cross_entropy(logits_BK, soften(teacher_BK, self.temperature))
+        return self.mixture(logits_BK, soften(teacher_BK, self.mixture.temperature), _soft_and_hard(targets)[1])
+
+
+def smoothed(targets_BK: Tensor, smoothing: float) -> Tensor:
+    """Return `(1 - s) t + s / K` (label smoothing s)."""
+    return (1 - smoothing) * targets_BK + smoothing / targets_BK.shape[1]
 
 
 def soft_cross_entropy(logits_BK: Tensor, targets_BK: Tensor) -> Tensor:
@@ -63,3 +111,18 @@ def soft_cross_entropy(logits_BK: Tensor, targets_BK: Tensor) -> Tensor:
 def soften(logits_BK: Tensor, temperature: float) -> Tensor:
     """Return probabilities [B, K], `softmax(logits / temperature)` (Hinton et al. 2015)."""
     return (logits_BK / temperature).softmax(dim=1)
+
+
+def at_temperature(probabilities_BK: Tensor, given: float, wanted: float) -> Tensor:
+    """Return probabilities of a softmax at temperature `given` as they are at `wanted`: `p^(given / wanted)`, normalised.
+
+    Exact, except that a probability which was stored as 0 (in float16: below 3e-8) stays 0.
+    """
+    if given == wanted:
+        return probabilities_BK
+    powers_BK = probabilities_BK ** (given / wanted)
+    return powers_BK / powers_BK.sum(dim=1, keepdim=True)
+
+
+def _soft_and_hard(targets: Tensor) -> tuple[Tensor, Tensor | None]:
+    return (targets, None) if targets.ndim == 2 else (targets[:, 0], targets[:, 1])

@@ -1,29 +1,139 @@
-"""Read soft labels: the file that `label` writes and `distill` learns from."""
+"""The file of soft labels that `label` writes and `distill` learns from: how it is laid out, compressed and read.
+
+`soft_labels.parquet` has one row per image and view, the views of an image one after another:
+
+    index, label                    the image, and the class of its prompt
+    view                            only with several views per image; view 0 is the image as it is
+    soft_label                      float16 probabilities: of all K classes in the order of `label`, or of the k likeliest
+    soft_label_class                only with k < K: the classes of those k, likeliest first
+
+What else must be known travels in the file's metadata under `tckr`: the temperature, and how the views are made.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tckr.data.class_names import read_class_names
+from tckr.data.views import ViewRecipe
+
 SOFT_LABELS_NAME = "soft_labels.parquet"
+METADATA = b"tckr"
 
 
-def read_soft_labels(path: Path, cache: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return index int64 [N] and probabilities float16 [N, K], the latter a memory map of the file `cache`."""
+@dataclass(frozen=True, kw_only=True)
+class LabelRecipe:
+    """How soft labels were made.
+
+    Attributes:
+        temperature: divided the Teacher's logits.
+        views: of every image; one label each.
+    """
+
+    temperature: float = 1.0
+    views: ViewRecipe = field(default_factory=ViewRecipe)
+
+    def into(self, metadata: Mapping[bytes, bytes] | None) -> dict[bytes, bytes]:
+        """Return a file's metadata with the recipe among it."""
+        return {**(metadata or {}), METADATA: json.dumps(asdict(self)).encode()}
+
+    @classmethod
+    def out_of(cls, metadata: Mapping[bytes, bytes] | None) -> LabelRecipe:
+        """Return the recipe in a file's metadata; without one, the defaults."""
+        values = json.loads((metadata or {}).get(METADATA, b"{}"))
+        return cls(**values | {"views": ViewRecipe(**values.get("views", {}))})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftLabels:
+    """Soft labels of N images in V views; k of K probabilities are stored, all of them or the largest.
+
+    Attributes:
+        indices: int64 [N], the images.
+        stored: float16 [N, V, k]; may be a memory map.
+        classes: int [N, V, k], what `stored` belongs to; None where all are stored in class order.
+        class_names: K names.
+        recipe: how they were made.
+    """
+
+    indices: np.ndarray
+    stored: np.ndarray
+    classes: np.ndarray | None
+    class_names: Sequence[str]
+    recipe: LabelRecipe
+
+    def of(self, rows: np.ndarray, views: np.ndarray) -> np.ndarray:
+        """Return probabilities [B, K] of view `views[i]` of image `rows[i]`."""
+        if self.classes is None:
+            return self.stored[rows, views]
+        return spread_top(self.stored[rows, views], self.classes[rows, views], len(self.class_names))
+
+    def first_choices(self) -> np.ndarray:
+        """Return int64 [N], the likeliest class of every image as it is."""
+        if self.classes is None:
+            return np.asarray(self.stored[:, 0].argmax(axis=1))
+        return self.classes[:, 0, 0].astype(np.int64)
+
+
+def take_top(probabilities: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the k largest of float16 [N, K], largest first (of equals the first class), and their classes."""
+    classes = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+    small = probabilities.shape[1] <= np.iinfo(np.int16).max
+    return np.take_along_axis(probabilities, classes, axis=1), classes.astype(np.int16 if small else np.int32)
+
+
+def spread_top(values: np.ndarray, classes: np.ndarray, num_classes: int) -> np.ndarray:
+    """Return float32 [B, K] of the k largest probabilities [B, k]: what they leave of 1 is spread evenly over the others."""
+    values = values.astype(np.float32)
+    left = np.maximum(1 - values.sum(axis=1, keepdims=True), 0) / max(num_classes - values.shape[1], 1)
+    whole = np.repeat(left, num_classes, axis=1)
+    np.put_along_axis(whole, classes.astype(np.int64), values, axis=1)
+    return whole
+
+
+def read_soft_labels(folder: Path, cache: Path) -> SoftLabels:
+    """Return the soft labels in `folder`; probabilities and classes are memory maps of files in the folder `cache`."""
+    path = folder / SOFT_LABELS_NAME
+    schema = pq.read_schema(path)
+    recipe = LabelRecipe.out_of(schema.metadata)
+    num_views = recipe.views.num_views
+    indices = pq.read_table(path, columns=["index"]).column("index").to_numpy().reshape(-1, num_views)
+    assert (indices == indices[:, :1]).all(), "the views of an image are not one after another"
+    names = [name for name in ("soft_label", "soft_label_class") if name in schema.names]
+    columns = {name: map_lists(path, name, cache / f"{name}.npy") for name in names}
+    shaped = {name: column.reshape(len(indices), num_views, -1) for name, column in columns.items()}
+    return SoftLabels(
+        indices=np.ascontiguousarray(indices[:, 0], dtype=np.int64),
+        stored=shaped["soft_label"],
+        classes=shaped.get("soft_label_class"),
+        class_names=read_class_names(folder),
+        recipe=recipe,
+    )
+
+
+def map_lists(path: Path, name: str, cache: Path) -> np.ndarray:
+    """Return a column of equally long lists as an array [rows, length], a memory map of the file `cache`."""
+    mapped: np.ndarray | None = None
+    row = 0
     with pq.ParquetFile(path) as file:
-        count = file.metadata.num_rows
-        indices = np.empty(count, dtype=np.int64)
-        soft_labels: np.ndarray | None = None
-        row = 0
-        for batch in file.iter_batches(columns=["index", "soft_label"]):
-            values = batch.column("soft_label").flatten().to_numpy(zero_copy_only=False).reshape(len(batch), -1)
-            if soft_labels is None:
-                shape = (count, values.shape[1])
-                soft_labels = np.lib.format.open_memmap(cache, mode="w+", dtype=np.float16, shape=shape)
-            indices[row : row + len(batch)] = batch.column("index").to_numpy()
-            soft_labels[row : row + len(batch)] = values
+        for batch in file.iter_batches(columns=[name]):
+            values = lists_of(batch.column(name))
+            if mapped is None:
+                shape = (file.metadata.num_rows, values.shape[1])
+                mapped = np.lib.format.open_memmap(cache, mode="w+", dtype=values.dtype, shape=shape)
+            mapped[row : row + len(batch)] = values
             row += len(batch)
-    assert soft_labels is not None, f"no soft label in {path}"
-    return indices, soft_labels
+    assert mapped is not None, f"no soft label in {path}"
+    return mapped
+
+
+def lists_of(column: pa.ListArray) -> np.ndarray:
+    """Return equally long lists as an array [rows, length]."""
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)

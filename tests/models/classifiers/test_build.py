@@ -5,12 +5,22 @@ import json
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForImageClassification, BertConfig, ConvNextConfig, ConvNextForImageClassification
+from safetensors.torch import save_file
+from transformers import (
+    AutoConfig,
+    AutoModelForImageClassification,
+    BertConfig,
+    ConvNextConfig,
+    ConvNextForImageClassification,
+    ViTConfig,
+    ViTForImageClassification,
+)
 from transformers.image_processing_base import ImageProcessingMixin
+from transformers.utils import is_timm_available
 
 from tckr.errors import UserError
-from tckr.models.classifiers import build_classifier, class_columns, load_classifier, predict_logits
-from tckr.models.classifiers.preprocessing import CONFIG_NAME, ClassifierSpec, spec_from_settings
+from tckr.models.classifiers import EMBEDDED, build_classifier, class_columns, load_classifier, predict_logits
+from tckr.models.classifiers.preprocessing import CONFIG_NAME, ClassifierSpec, read_spec, spec_from_settings
 
 NAMES = ["zebra", "ape", "../<b>\n"]
 
@@ -151,3 +161,74 @@ def test_prediction_does_not_depend_on_batches_and_follows_rows():
     assert counted == [3, 3, 1]
     np.testing.assert_allclose(parts, whole, atol=1e-5)
     np.testing.assert_allclose(predict_logits(model, images, batch_size=7, rows=np.array([4, 1])), whole[[4, 1]], atol=1e-5)
+
+
+def test_every_built_in_classifier_is_saved_and_loaded_as_transformers_own_class(tmp_path):
+    images = torch.rand(2, 3, 32, 32)
+    for name in EMBEDDED:
+        model = build_classifier(name, 3, NAMES, seed=1, image_size=32).eval()
+        model.save(tmp_path / name)
+        assert torch.allclose(load_classifier(tmp_path / name)(images), model(images), atol=1e-5)
+
+
+def test_an_architecture_without_its_weights_follows_the_seed_alone(tmp_path):
+    name = save_tiny_convnext(tmp_path / "a", SETTINGS)
+    one, same, other = (build_classifier(name, 3, NAMES, seed=seed, pretrained=False) for seed in (1, 1, 2))
+    trained = ConvNextForImageClassification.from_pretrained(name).convnext.state_dict()
+    key = "encoder.stages.0.layers.0.dwconv.weight"
+    found = [model.network.convnext.state_dict()[key] for model in (one, same, other)]
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+    assert not torch.equal(found[0], trained[key])
+    assert one.class_names == NAMES
+    assert one.spec == ClassifierSpec((0.4, 0.5, 0.6), (0.2, 0.25, 0.3), (24, 24))
+
+
+def test_an_architecture_needs_no_weights_and_no_preprocessor_when_the_size_is_given(tmp_path):
+    ConvNextConfig(hidden_sizes=[4, 8], depths=[1, 1], num_stages=2).save_pretrained(tmp_path)
+    model = build_classifier(str(tmp_path), 3, NAMES, seed=1, pretrained=False, image_size=16)
+    assert model.spec == ClassifierSpec((0.5,) * 3, (0.5,) * 3, (16, 16))
+    with pytest.raises(UserError, match="cannot be loaded"):
+        build_classifier(str(tmp_path), 3, NAMES, seed=1, image_size=16)
+    with pytest.raises(UserError, match=f"{CONFIG_NAME}.*image_size"):
+        build_classifier(str(tmp_path), 3, NAMES, seed=1, pretrained=False)
+
+
+def test_a_given_size_replaces_the_checkpoints_and_travels_with_the_model(tmp_path):
+    model = build_classifier(save_tiny_convnext(tmp_path / "a", SETTINGS), 3, NAMES, seed=1, image_size=16)
+    assert model.training
+    assert model.spec.input_size == (16, 16)
+    model.save(tmp_path / "b")
+    assert load_classifier(tmp_path / "b").spec == model.spec
+
+
+def test_a_size_that_the_network_does_not_take_is_refused(tmp_path):
+    config = ViTConfig(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=3, image_size=24, patch_size=8
+    )
+    ViTForImageClassification(config).save_pretrained(tmp_path)
+    (tmp_path / CONFIG_NAME).write_text(json.dumps(SETTINGS))
+    with pytest.raises(UserError, match=r"does not take images of 32 px.*null"):
+        build_classifier(str(tmp_path), 3, NAMES, seed=1, image_size=32)
+
+
+TIMM = {
+    "architecture": "resnet18",
+    "num_classes": 1000,
+    "pretrained_cfg": {"input_size": [3, 288, 288], "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]},
+}
+
+
+def test_a_timm_checkpoint_says_its_input_in_its_configuration(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(TIMM))
+    config = AutoConfig.from_pretrained(tmp_path, num_labels=3)
+    assert read_spec(str(tmp_path), config) == ClassifierSpec((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), (288, 288))
+
+
+@pytest.mark.skipif(is_timm_available(), reason="timm is installed")
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_a_timm_checkpoint_without_timm_is_refused_with_the_command_that_helps(tmp_path, pretrained):
+    (tmp_path / "config.json").write_text(json.dumps(TIMM))
+    save_file({"head.weight": torch.zeros(1)}, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match=r"timm library.*pip install"):
+        build_classifier(str(tmp_path), 3, NAMES, seed=1, pretrained=pretrained)

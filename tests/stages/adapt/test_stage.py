@@ -142,7 +142,7 @@ def test_interrupted_stage_gives_the_same_adapter(tmp_path: Path, inputs: dict[s
 
 def test_length_is_set_once() -> None:
     assert AdaptConfig().num_steps(10**9) == AdaptConfig().steps
-    paper = AdaptConfig(steps=None, epochs=3, batch_size=1, gradient_accumulation=4)
+    paper = AdaptConfig(steps=None, epochs=3, batch_size=4)
     assert paper.num_steps(50_000) == 37_500
     assert paper.num_steps(3) == 3  # 9 images in batches of 4
     for both_or_none in ({"steps": 5, "epochs": 1.0}, {"steps": None}):

@@ -11,10 +11,12 @@ import torch
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator
 from tckr.models.diffusion.load import load_generator
-from tckr.stages.adapt import train
+from tckr.stages.adapt import checkpoint, train
+from tckr.stages.adapt.batches import gather
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.draws import draw_step
 from tckr.stages.adapt.encode import EncodedSet, encode_set
+from tckr.stages.adapt.gradients import Passes
 from tests.tiny_models import ARRAY_WARNING
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
@@ -31,8 +33,11 @@ def encode(generator: Generator, cache: Path, **changes: object) -> EncodedSet:
     return encode_set(generator, images, np.array([6, 0, 2, 3, 1]), PROMPTS, **settings)  # type: ignore[arg-type]
 
 
-def fit(folder: Path, scratch: Path, steps: int, die_at: int | None = None, **changes: object) -> tuple[np.ndarray, dict]:
+def fit(
+    folder: Path, scratch: Path, steps: int, *, die_at: int | None = None, per_pass: int | None = None, **changes: object
+) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
     """Train on the CPU from what `scratch` holds; return the losses and the adapter's weights."""
+    scratch.mkdir(exist_ok=True)
     generator = load_generator(str(folder), "cpu")
     config = AdaptConfig(**({"rank": 2, "batch_size": 3, "learning_rate": 1e-2} | changes))  # type: ignore[arg-type]
     calls = []
@@ -50,10 +55,11 @@ def fit(folder: Path, scratch: Path, steps: int, die_at: int | None = None, **ch
         seed=1,
         device="cpu",
         checkpoint=scratch / "checkpoint.safetensors",
+        passes=Passes(per_pass or config.batch_size),
         advance=advance,
     )
-    weights = {name: weight.detach() for name, weight in generator.pipeline.unet.named_parameters() if weight.requires_grad}  # type: ignore[attr-defined]
-    return losses, weights
+    trained = generator.denoiser.named_parameters()
+    return losses, {name: weight.detach() for name, weight in trained if weight.requires_grad}
 
 
 @pytest.mark.parametrize("prediction", ["tiny_generator", "tiny_v_generator"])
@@ -61,9 +67,8 @@ def test_resumed_training_equals_uninterrupted(
     prediction: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = request.getfixturevalue(prediction)
-    monkeypatch.setattr(train, "CHECKPOINT_STEPS", 2)
-    for name in ("resumed", "whole"):
-        (tmp_path / name).mkdir()
+    monkeypatch.setattr(checkpoint, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "LARGEST_SHARE", 1e9)
     with pytest.raises(KilledError):
         fit(folder, tmp_path / "resumed", steps=6, die_at=5)
     resumed_losses, resumed = fit(folder, tmp_path / "resumed", steps=6)
@@ -73,20 +78,42 @@ def test_resumed_training_equals_uninterrupted(
     assert len(losses) == 6
 
 
-def test_accumulated_batches_equal_one_large_batch(tiny_generator: Path, tmp_path: Path) -> None:
-    results = []
-    for name, changes in (("one", {"batch_size": 4}), ("four", {"batch_size": 1, "gradient_accumulation": 4})):
-        (tmp_path / name).mkdir()
-        results.append(fit(tiny_generator, tmp_path / name, steps=3, **changes))
-    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-5)
-    for name, weight in results[0][1].items():
-        torch.testing.assert_close(results[1][1][name], weight, rtol=1e-3, atol=1e-4)
+def test_a_checkpoint_is_due_when_it_is_cheap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = checkpoint.Writer(tmp_path / "checkpoint.safetensors", written_at=100.0)
+    for now, seconds, due in ((109.0, 0.1, False), (111.0, 0.1, True), (111.0, 2.0, False), (139.0, 2.0, False)):
+        monkeypatch.setattr(checkpoint.time, "monotonic", lambda now=now: now)
+        writer.seconds = seconds
+        assert writer.is_due() == due  # after 10 s, and after 40 s when writing takes 2 s
+
+
+def test_many_passes_equal_one(tiny_generator: Path, tmp_path: Path) -> None:
+    one = fit(tiny_generator, tmp_path / "one", steps=3, batch_size=4)
+    four = fit(tiny_generator, tmp_path / "four", steps=3, batch_size=4, per_pass=1)
+    np.testing.assert_allclose(one[0], four[0], rtol=1e-5)
+    for name, weight in one[1].items():
+        torch.testing.assert_close(four[1][name], weight, rtol=1e-3, atol=1e-4)
+
+
+def test_resuming_with_other_passes_goes_on(tiny_generator: Path, tmp_path: Path) -> None:
+    with pytest.raises(KilledError):
+        fit(tiny_generator, tmp_path / "resumed", steps=4, die_at=3, batch_size=4)
+    resumed = fit(tiny_generator, tmp_path / "resumed", steps=4, batch_size=4, per_pass=2)
+    whole = fit(tiny_generator, tmp_path / "whole", steps=4, batch_size=4)
+    np.testing.assert_allclose(resumed[0], whole[0], rtol=1e-5)
+
+
+def test_min_snr_weighs_the_loss(tiny_generator: Path, tmp_path: Path) -> None:
+    plain, _ = fit(tiny_generator, tmp_path, steps=1, batch_size=8)
+    other = tmp_path / "weighted"
+    weighted, _ = fit(tiny_generator, other, steps=1, batch_size=8, min_snr_gamma=5.0)
+    certain, _ = fit(tiny_generator, tmp_path / "all", steps=1, batch_size=8, min_snr_gamma=1e9)
+    assert weighted[0] < plain[0]
+    assert certain[0] == plain[0]  # no level has so high a signal-to-noise ratio
 
 
 def test_training_lowers_the_loss(tiny_generator: Path, tmp_path: Path) -> None:
     losses = {}
     for rate in (1e-2, 1e-12):  # the same draws at every step, so the runs are paired
-        (tmp_path / str(rate)).mkdir()
         losses[rate], _ = fit(tiny_generator, tmp_path / str(rate), steps=15, batch_size=8, learning_rate=rate)
     assert losses[1e-2][0] == losses[1e-12][0]
     assert (losses[1e-2][5:] < losses[1e-12][5:]).all()
@@ -115,6 +142,14 @@ def test_encodings_are_made_once(tiny_generator: Path, tmp_path: Path, monkeypat
     assert np.array_equal(encode(generator, tmp_path).moments, first.moments)
 
 
+class Levels:
+    """Draw other noise levels than uniform ones."""
+
+    def draw_timesteps(self, uniform: torch.Tensor) -> torch.Tensor:
+        """Return the next ones."""
+        return uniform + 1
+
+
 def test_training_tensors_sample_the_posterior_and_drop_prompts() -> None:
     moments = np.full((2, 3, 2, 1, 1), 0.5, dtype=np.float16)
     moments[:, :, 0, 0, 0] = [[0, 1, 2], [10, 11, 12]]
@@ -123,7 +158,7 @@ def test_training_tensors_sample_the_posterior_and_drop_prompts() -> None:
     draws = draw_step(
         0, 0, num_images=3, num_drawn=6, latent_shape=(1, 1, 1), num_timesteps=9, flip=True, caption_dropout=0.5
     )
-    latents, told, noise, timesteps = train.training_tensors(encoded, draws, "cpu")
+    latents, told, noise, timesteps = gather(Levels(), encoded, draws).tensors(0, 6, "cpu")  # type: ignore[arg-type]
     expected = 10 * draws.mirrored + draws.rows + 0.5 * draws.posterior_noise.flatten().numpy()
     np.testing.assert_allclose(latents.flatten(), expected, rtol=1e-6)
     assert draws.unprompted.any()
@@ -131,7 +166,7 @@ def test_training_tensors_sample_the_posterior_and_drop_prompts() -> None:
     prompts = np.where(draws.unprompted, 2, np.array([1, 0, 1])[draws.rows])
     assert told["prompt_embeds"].flatten().tolist() == prompts.tolist()
     assert torch.equal(noise, draws.noise)
-    assert torch.equal(timesteps, draws.timesteps)
+    assert torch.equal(timesteps, draws.timesteps + 1)
 
 
 def test_unfitting_images_are_a_user_error(tiny_generator: Path, tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
 from tckr.data.transforms import to_device
 from tckr.models.classifiers import Classifier, ClassifierSpec
+from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import load_generator
-from tckr.models.diffusion.stable_diffusion import StableDiffusionGenerator
 from tests.tiny_artifacts import CLASS_NAMES
 
 SHUFFLED_NAMES = ["gamma", "alpha", "beta"]
@@ -92,7 +92,7 @@ def overfit(
 ) -> Path:
     """Save to `folder` the generator `base` with all weights of its UNet trained on these records at these noise levels."""
     generator = load_generator(str(base), "cpu")
-    assert isinstance(generator, StableDiffusionGenerator)
+    assert isinstance(generator, LatentDiffusion)
     with torch.no_grad():
         means = generator.encode_images(to_device(images, "cpu")).chunk(2, dim=1)[0].clone()
         told = {name: rows.clone() for name, rows in generator.encode_prompts(prompts).items()}

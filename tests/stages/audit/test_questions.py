@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from tckr.data.images import ImageSet
 from tckr.models.classifiers import load_classifier, predict_features, predict_logits
+from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import load_generator
-from tckr.models.diffusion.stable_diffusion import StableDiffusionGenerator
 from tckr.stages.audit.collection import relative_to_base
 from tckr.stages.audit.config import SignalConfig
 from tckr.stages.audit.denoising import denoising_losses
@@ -186,7 +188,7 @@ def adapters(tiny_generator: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """Return captions, the base model, and an adapter whose weights are set by hand."""
     folder = tmp_path_factory.mktemp("adapters")
     generator = load_generator(str(tiny_generator), "cpu")
-    assert isinstance(generator, StableDiffusionGenerator)
+    assert isinstance(generator, LatentDiffusion)
     for name, weight in generator.add_lora(2, seed=0).items():
         weight.data.fill_(0.2 if "lora_B" in name else 0.1)
     changed = write_adapter(folder / "changed", tiny_generator, steps=1)
@@ -218,3 +220,16 @@ def test_every_question_tells_of_as_many_looks_as_it_announces(
         run = replace(asked({**adapters, **folders}, tmp_path, shift=1, loss_draws=2), advance=told.append)
         question.ask(run)
         assert sum(told) == question.looks(run.settings) * NUM, name
+
+
+def test_an_ensemble_of_teachers_is_asked_as_one_by_its_mean_probability(folders: dict[str, Path], tmp_path: Path) -> None:
+    members = [folders[role] / "model" for role in KNOWN]
+    for number, member in enumerate(members, start=1):
+        copytree(member, tmp_path / "ensemble" / "model" / f"member-{number}")
+    found = ask_teacher(asked(folders | {"teacher": tmp_path / "ensemble"}, tmp_path, shift=0))
+    each = [predict_logits(load_classifier(member), IMAGES, batch_size=32).astype(np.float64) for member in members]
+    mean = np.log(np.mean([softmax(logits, axis=1) for logits in each], axis=0))
+    expected = [log_odds(logits, label) for logits, label in zip(mean, LABELS, strict=True)]
+    assert found["teacher"] == pytest.approx(expected, rel=1e-3, abs=1e-4)
+    alone = [log_odds(logits, label) for logits, label in zip(each[0], LABELS, strict=True)]
+    assert np.abs(np.array(expected) - alone).max() > 1

@@ -110,7 +110,7 @@ def card(digest: str, **changes: Any) -> DataCard:
 
 
 def audit(folder: Path, inputs: dict[str, Path], **settings: Any) -> AuditResult:
-    stage.run(AuditConfig(**settings), make_context(folder, inputs, batch_size=32))
+    stage.run(AuditConfig(**settings), make_context(folder, inputs, batch_size=32, opened={"data": inputs["data"]}))
     return AuditResult.read(folder / "out")
 
 
@@ -198,7 +198,8 @@ def test_changed_test_split_stops_the_audit(world: dict[str, Path], tmp_path: Pa
 def test_without_reference_runs_only_accuracy_is_reported(world: dict[str, Path], tmp_path: Path) -> None:
     recorder = Recorder()
     inputs = {name: world[name] for name in ("data", "teacher", "student", "synthetic")}
-    stage.run(AuditConfig(), make_context(tmp_path, inputs, batch_size=32, recorder=recorder))
+    opened = {"data": inputs["data"]}
+    stage.run(AuditConfig(), make_context(tmp_path, inputs, batch_size=32, recorder=recorder, opened=opened))
     result = AuditResult.read(tmp_path / "out")
     assert not result.measured
     assert value(result.surfaces["student"].cas) >= 0

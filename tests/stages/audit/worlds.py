@@ -63,7 +63,9 @@ def evidence(
     found["teacher"][0] += target_offset
     test_labels = generator.integers(4, size=200)
     wrong = generator.random(200) < 0.1
-    predictions = Predictions((test_labels + wrong) % 4, generator.uniform(0.7, 1, 200))
+    classes, confidences = (test_labels + wrong) % 4, generator.uniform(0.7, 1, 200)
+    misses = np.where(wrong, confidences, 1 - confidences)
+    predictions = Predictions(classes, confidences, 2 * misses**2, -np.log1p(-misses))
     asked = REPEATED_AT[depth]
     return Evidence(
         class_names=CLASS_NAMES,

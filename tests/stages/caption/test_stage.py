@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from tckr.data.shards import list_shards, read_columns
 from tckr.stages.caption import stage
 from tckr.stages.caption.config import CaptionConfig
 from tests.tiny_artifacts import CLASS_NAMES, MEMBERS, Recorder, make_context, write_private_set
+from tests.tiny_captioners import build_florence, build_qwen
+from tests.tiny_models import build_captioner
 
 
 class KilledError(Exception):
@@ -78,13 +81,30 @@ def test_empty_captions_become_class_names_and_are_counted(tmp_path: Path, monke
     context = make_context(tmp_path, {"data": write_private_set(tmp_path / "data")}, recorder=recorder)
     stage.run(CaptionConfig(), context)
     assert read_columns(context.out, ["caption"])["caption"].tolist() == CLASS_NAMES * 3
-    assert {"event": "captioned", "images": 9, "empty": 9} in recorder.events
+    counts = {"captions": 9, "distinct": 3, "empty": 9, "mean_words": 1.0, "median_words": 1.0}
+    assert {"event": "captioned", **counts} in recorder.events
     assert any(event["event"] == "warning" and "9 of 9" in event["message"] for event in recorder.events)
 
 
-def test_real_captioner_classes_run_through_the_stage(tmp_path: Path, tiny_captioner: Path) -> None:
+def test_captions_are_counted_and_the_log_has_no_word_of_them(tmp_path: Path, captioner: ShownImages) -> None:
+    captioner.caption = lambda images, *_: ["a red  thing" if image.sum() % 3 else f"{image.sum()}" for image in images]
+    recorder = Recorder()
+    context = make_context(tmp_path, {"data": write_private_set(tmp_path / "data")}, recorder=recorder)
+    stage.run(CaptionConfig(), context)
+    texts = read_columns(context.out, ["caption"])["caption"].tolist()
+    repeated = texts.count("a red thing")
+    assert 1 < repeated < 9
+    counts = json.loads((context.out / "captions.json").read_text())
+    assert (counts["captions"], counts["distinct"], counts["empty"]) == (9, 10 - repeated, 0)
+    assert counts["mean_words"] == pytest.approx((3 * repeated + 9 - repeated) / 9, abs=0.005)
+    assert counts["most_repeated"] == [{"caption": "a red thing", "count": repeated}]
+    assert not any(text in str(recorder.events) for text in texts)
+
+
+@pytest.mark.parametrize("build", [build_captioner, build_florence, build_qwen])
+def test_real_captioner_classes_run_through_the_stage(tmp_path: Path, build: Callable[[Path], Path]) -> None:
     context = make_context(tmp_path, {"data": write_private_set(tmp_path / "data")})
-    stage.run(CaptionConfig(model=str(tiny_captioner), max_new_tokens=4), context)
+    stage.run(CaptionConfig(model=str(build(tmp_path / "model")), max_new_tokens=4), context)
     captions = read_columns(context.out, ["caption"])["caption"]
     assert len(captions) == 9
     assert all(0 < len(caption.split()) <= 4 for caption in captions)

@@ -9,16 +9,18 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
+import torch
 from pydantic import ValidationError
 
 from tckr.data.images import ImageSet, load_images
 from tckr.data.shards import list_shards, read_columns
+from tckr.engine.executors.local import LocalExecutor, limit_threads
 from tckr.errors import UserError
 from tckr.stages.adapt import stage as adapt
 from tckr.stages.adapt.config import AdaptConfig
-from tckr.stages.generate import stage
+from tckr.stages.generate import assemble, draw, stage
 from tckr.stages.generate.config import GenerateConfig
-from tests.tiny_artifacts import CLASS_NAMES, make_context, write_captions, write_private_set
+from tests.tiny_artifacts import CLASS_NAMES, Recorder, make_context, write_captions, write_private_set
 from tests.tiny_models import ARRAY_WARNING
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
@@ -78,30 +80,53 @@ def test_restart_draws_only_what_is_missing_and_the_same_bits(
     tmp_path: Path, inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = generate(tmp_path / "whole", inputs)
-    original, drawn = stage.draw_shard, []
+    original, written = assemble.write_shard, []
 
-    def dying(generator: Any, planned: Any, **settings: Any) -> Any:
-        if len(drawn) == 1:
+    def dying(path: Path, columns: Any, class_names: Any) -> None:
+        if len(written) == 1:
             raise KilledError
-        drawn.append(len(planned))
-        return original(generator, planned, **settings)
+        written.append(path)
+        original(path, columns, class_names=class_names)
 
-    monkeypatch.setattr(stage, "draw_shard", dying)
+    monkeypatch.setattr(assemble, "write_shard", dying)
     with pytest.raises(KilledError):
         generate(tmp_path / "killed", inputs)
     kept = [path.stat().st_mtime_ns for path in list_shards(tmp_path / "killed" / "out" / "data")]
     assert len(kept) == 1
     assert not (tmp_path / "killed" / "out" / "plan.json").exists()
-    monkeypatch.setattr(stage, "draw_shard", original)
-    resumed = generate(tmp_path / "killed", inputs)
+    monkeypatch.setattr(assemble, "write_shard", original)
+    recorder = Recorder()
+    resumed = generate(tmp_path / "killed", inputs, recorder=recorder)
     assert np.array_equal(resumed.images, whole.images)
     assert list_shards(tmp_path / "killed" / "out" / "data")[0].stat().st_mtime_ns == kept[0]
+    assert (recorder.done, recorder.advanced) == ([4], [4, 3])
 
 
 def test_whole_set_is_not_computed_again(tmp_path: Path, inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     generate(tmp_path, inputs)
-    monkeypatch.setattr(stage, "load_generator", None)
+    monkeypatch.setattr(draw, "load_generator", None)
     assert len(generate(tmp_path, inputs)) == 11
+
+
+def test_processes_draw_the_very_bits_that_one_process_draws(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    threads = torch.get_num_threads()
+    limit_threads(1)
+    try:
+        alone = generate(tmp_path / "alone", inputs, batch_size=2)
+    finally:
+        limit_threads(threads)
+    recorder = Recorder()
+    with LocalExecutor(lambda num_workers: 1) as executor:
+        together = generate(tmp_path / "together", inputs, batch_size=2, workers=executor.map, recorder=recorder)
+    assert np.array_equal(alone.images, together.images)
+    assert np.array_equal(alone.ids, together.ids)
+    assert sorted(recorder.advanced) == [1, 2, 2, 2, 2, 2]
+
+
+def test_what_is_wrong_with_a_checkpoint_reaches_the_user_from_here(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    adapter = write_adapter(tmp_path / "gone", tmp_path / "nowhere")
+    with pytest.raises(UserError, match="could not be loaded"):
+        generate(tmp_path, inputs | {"adapter": adapter})
 
 
 def test_larger_set_contains_the_smaller(tmp_path: Path, inputs: dict[str, Path]) -> None:

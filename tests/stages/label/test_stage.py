@@ -7,12 +7,16 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from datasets import load_dataset
+from pydantic import ValidationError
 
 from tckr.data.class_names import read_class_names
 from tckr.data.shards import list_shards
+from tckr.data.transforms import to_device
+from tckr.data.views import make_views
 from tckr.models.classifiers import build_classifier, load_classifier, predict_logits
 from tckr.stages.label.agreement import agreement_of, low_agreement
-from tckr.stages.label.config import LabelConfig
+from tckr.stages.label.config import LabelConfig, ViewConfig
 from tckr.stages.label.labelling import Labeller
 from tckr.stages.label.stage import run
 from tckr.training.soft_labels import read_soft_labels
@@ -20,6 +24,9 @@ from tests.tiny_artifacts import Recorder, make_context
 from tests.training.colours import COLOURS, draw_colours, write_synthetic
 
 ORDER = ["blue", "red", "green"]
+
+
+SETTINGS = {"one": LabelConfig(), "compressed views": LabelConfig(views=3, top_k=2)}
 
 
 @pytest.fixture
@@ -37,10 +44,12 @@ def softmax(logits):
 def test_soft_labels_are_the_teachers_softmax_in_the_images_class_order(tmp_path, inputs):
     recorder = Recorder()
     run(LabelConfig(temperature=2.0), make_context(tmp_path, inputs, recorder=recorder))
-    indices, soft_labels = read_soft_labels(tmp_path / "out" / "soft_labels.parquet", tmp_path / "cache.npy")
+    found = read_soft_labels(tmp_path / "out", tmp_path)
+    soft_labels = found.stored[:, 0]
     teacher = load_classifier(inputs["teacher"] / "model")
     logits = predict_logits(teacher, draw_colours(20, seed=7)[0], batch_size=20)
-    assert indices.tolist() == list(range(20))
+    assert found.indices.tolist() == list(range(20))
+    assert (found.recipe.temperature, found.recipe.views.num_views, found.classes) == (2.0, 1, None)
     assert soft_labels.dtype == np.float16
     np.testing.assert_allclose(soft_labels, softmax(logits / 2)[:, [1, 2, 0]], atol=2e-3)
     assert read_class_names(tmp_path / "out") == COLOURS
@@ -48,25 +57,26 @@ def test_soft_labels_are_the_teachers_softmax_in_the_images_class_order(tmp_path
     assert sum(recorder.advanced) == 20
 
 
-def test_a_killed_step_labels_only_the_missing_shards(tmp_path, inputs, monkeypatch):
+@pytest.mark.parametrize("config", SETTINGS.values(), ids=SETTINGS)
+def test_a_killed_step_labels_only_the_missing_shards(tmp_path, inputs, monkeypatch, config):
     labelled = []
     soft_labels = Labeller.soft_labels
 
-    def dies_in_the_second_shard(labeller, images):
+    def dies_in_the_second_shard(labeller, images, indices):
         labelled.append(len(images))
         if len(labelled) == 3:
             raise KeyboardInterrupt
-        return soft_labels(labeller, images)
+        return soft_labels(labeller, images, indices)
 
     monkeypatch.setattr(Labeller, "soft_labels", dies_in_the_second_shard)
     with pytest.raises(KeyboardInterrupt):
-        run(LabelConfig(), make_context(tmp_path, inputs))  # 7 + 7 + 6 images in batches of 4
+        run(config, make_context(tmp_path, inputs))  # 7 + 7 + 6 images in batches of 4
     assert not list((tmp_path / "out").iterdir())
     monkeypatch.undo()
     recorder = Recorder()
-    run(LabelConfig(), make_context(tmp_path, inputs, recorder=recorder))
+    run(config, make_context(tmp_path, inputs, recorder=recorder))
     assert sum(recorder.advanced) == 13
-    run(LabelConfig(), make_context(tmp_path / "whole", inputs))
+    run(config, make_context(tmp_path / "whole", inputs))
     one, other = (pq.read_table(folder / "out" / "soft_labels.parquet") for folder in (tmp_path, tmp_path / "whole"))
     assert one.equals(other)
 
@@ -79,7 +89,8 @@ def test_agreement_counts_by_class_and_warns_of_low_ones(tmp_path, inputs):
     seen = np.array(table["soft_label"], dtype=np.float32).argmax(axis=1)
     for index, name in enumerate(COLOURS):
         of_class = np.array(table["label"]) == index
-        assert counts[name] == {"n": int(of_class.sum()), "agree": int((seen[of_class] == index).sum())}
+        assert (counts[name]["n"], counts[name]["agree"]) == (of_class.sum(), (seen[of_class] == index).sum())
+        assert counts[name]["low"] <= counts[name]["agree"] / counts[name]["n"] <= counts[name]["high"]
     low = [name for name, count in counts.items() if count["agree"] < count["n"] / 2]
     warnings = [event["message"] for event in recorder.events if event["event"] == "warning"]
     assert len(warnings) == len(low) > 0  # an untrained Teacher
@@ -88,10 +99,68 @@ def test_agreement_counts_by_class_and_warns_of_low_ones(tmp_path, inputs):
 
 def test_a_class_without_images_does_not_warn():
     counts = agreement_of(np.array([[1, 1, 0], [0, 0, 0], [2, 0, 1]]), COLOURS)
-    assert counts == {"red": {"n": 2, "agree": 1}, "green": {"n": 0, "agree": 0}, "blue": {"n": 3, "agree": 1}}
+    assert {name: (count["n"], count["agree"]) for name, count in counts.items()} == {
+        "red": (2, 1),
+        "green": (0, 0),
+        "blue": (3, 1),
+    }
+    assert (counts["green"]["low"], counts["green"]["high"]) == (0, 1)
     assert low_agreement(counts) == ["blue"]
 
 
 def test_shards_are_one_file_in_their_order(tmp_path, inputs):
     run(LabelConfig(), make_context(tmp_path, inputs))
     assert [path.name for path in list_shards(tmp_path / "out")] == ["soft_labels.parquet"]
+
+
+def test_every_view_has_the_teachers_label_of_that_very_view(tmp_path, inputs):
+    run(LabelConfig(views=3), make_context(tmp_path, inputs))
+    found = read_soft_labels(tmp_path / "out", tmp_path)
+    teacher = load_classifier(inputs["teacher"] / "model")
+    pixels = to_device(draw_colours(20, seed=7)[0], "cpu")
+    for view in range(3):
+        made = make_views(pixels, found.indices, np.full(20, view), found.recipe.views)
+        expected = softmax(teacher(made).detach().numpy())[:, [1, 2, 0]]
+        np.testing.assert_allclose(found.of(np.arange(20), np.full(20, view)), expected, atol=1e-3)
+    assert np.abs(found.stored[:, 1] - found.stored[:, 0]).max() > 1e-2  # a view has its own label
+    run(LabelConfig(), make_context(tmp_path / "plain", inputs))
+    assert np.array_equal(read_soft_labels(tmp_path / "plain" / "out", tmp_path / "plain").stored[:, 0], found.stored[:, 0])
+
+
+def test_views_depend_on_the_seed_and_not_on_the_batch(tmp_path, inputs):
+    stored = []
+    for name, seed, batch_size in (("one", 0, 4), ("other batch", 0, 7), ("other seed", 1, 4)):
+        run(LabelConfig(views=2), make_context(tmp_path / name, inputs, seed=seed, batch_size=batch_size))
+        stored.append(np.array(read_soft_labels(tmp_path / name / "out", tmp_path / name).stored[:, 1]))
+    np.testing.assert_allclose(stored[0], stored[1], atol=1e-3)
+    assert np.abs(stored[0] - stored[2]).max() > 1e-2
+
+
+def test_compressed_labels_of_views_are_read_by_datasets_and_agree_as_the_whole_ones_do(tmp_path, inputs):
+    for name, config in {"whole": LabelConfig(), "top": LabelConfig(views=2, top_k=2), "all": LabelConfig(top_k=3)}.items():
+        run(config, make_context(tmp_path / name, inputs))
+    agreements = {name: (tmp_path / name / "out" / "agreement.json").read_text() for name in ("whole", "top", "all")}
+    assert len(set(agreements.values())) == 1
+    whole, top, every = (pq.read_table(tmp_path / name / "out" / "soft_labels.parquet") for name in agreements)
+    assert every.equals(whole)
+    rows = load_dataset(
+        "parquet", data_files=str(tmp_path / "top/out/soft_labels.parquet"), cache_dir=str(tmp_path / "cache")
+    )
+    rows = rows["train"]
+    assert rows.features["label"].names == COLOURS
+    assert rows["index"][:4] == [0, 0, 1, 1]
+    assert rows["view"][:4] == [0, 1, 0, 1]
+    probabilities = np.array(whole.column("soft_label").to_pylist(), dtype=np.float32)
+    assert np.array_equal(rows["soft_label_class"][::2], np.argsort(-probabilities, axis=1, kind="stable")[:, :2])
+    assert np.array_equal(rows["soft_label"][::2], -np.sort(-probabilities, axis=1)[:, :2])
+    assert top.num_rows == 40
+
+
+def test_views_that_do_not_differ_are_refused():
+    with pytest.raises(ValidationError, match="set one of label"):
+        LabelConfig(views=2, augment=ViewConfig(shift=0, rotation_degrees=0, scale=0))
+
+
+def test_the_positive_control_learns_whole_labels_of_the_very_images():
+    config = LabelConfig(views=4, top_k=1, temperature=2.0).memorizing()
+    assert config == LabelConfig(temperature=2.0)

@@ -47,6 +47,7 @@ class Sample:
     images_tell: bool = False
     num_non_members: int = 647
     source: str = "/home/ann/patients/digits"
+    fidelity_features: str = "Teacher"
 
     def write(self, folder: Path) -> dict[str, Path]:
         """Write the artifacts below `folder`; return the report's inputs."""

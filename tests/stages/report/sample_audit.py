@@ -14,9 +14,12 @@ from tckr.metrics.results import (
     Declared,
     Differences,
     EpsilonBound,
+    FidelityResult,
+    FidelityScores,
     FlaggedImage,
     LeaveOneOut,
     OneRunBound,
+    PairedTest,
     Strongest,
     SurfaceResult,
 )
@@ -90,6 +93,8 @@ def audit_of(sample: Sample) -> AuditResult:
             surfaces={name: classifier(cas, sample) for name, cas in (("teacher", 0.992), ("student", 0.978))},
             differences=differences,
             canaries=canaries_of(sample),
+            paired=paired_of(sample),
+            fidelity=fidelity_of(sample),
         )
     paired: Measured = Estimate(-0.131, -0.162, -0.1, 1294, "paired DeLong over records")
     if sample.depth == "teacher":
@@ -108,6 +113,42 @@ def audit_of(sample: Sample) -> AuditResult:
         packages=packages(surfaces),
         copies=found,
         canaries=bounds,
+        paired=paired_of(sample),
+        fidelity=fidelity_of(sample),
+    )
+
+
+def paired_of(sample: Sample) -> PairedTest:
+    """Return a Student that is right three times where the Teacher is not, and wrong eight times where it is."""
+    return PairedTest(
+        num_test=360,
+        both_right=349,
+        only_student=3,
+        only_teacher=8,
+        both_wrong=0,
+        difference=Estimate(-0.014, -0.031, 0.003, 360, "Bonett-Price"),
+        p_value=0.2265625,
+        by_class={name: Estimate(-0.0625, -0.125, 0.0625, 36, "Bonett-Price") for name in sample.class_names},
+    )
+
+
+def fidelity_of(sample: Sample) -> FidelityResult:
+    """Return images that are worse by FID, better by precision and like the hold-out by the rest."""
+
+    def scores(fid: float, precision: float) -> FidelityScores:
+        rest = {"kid": 0.0125, "recall": 0.8125, "density": 0.9375, "coverage": 0.8125}
+        return FidelityScores(
+            fid=Estimate(fid, fid - 0.5, fid + 0.5, 647, "jackknife"),
+            precision=around(precision, 0.01, 647),
+            **{name: around(value, 0.03, 647) for name, value in rest.items()},
+        )
+
+    return FidelityResult(
+        features=sample.fidelity_features,
+        dimensions=128,
+        num_images=647,
+        synthetic=scores(9.5, 0.9375),
+        holdout=scores(3.25, 0.875),
     )
 
 
@@ -146,6 +187,8 @@ def classifier(cas: float, sample: Sample) -> SurfaceResult:
         per_class={name: around(cas - 0.01 * (number % 4), 0.05, 36) for number, name in enumerate(names)},
         confusion=[[36 if row == column else 0 for column in range(len(names))] for row in range(len(names))],
         ece=around(0.021, 0.008, 360),
+        brier=around(0.03125, 0.01, 360),
+        nll=around(0.0625, 0.02, 360),
     )
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from tckr.data.card import VALIDATION_RUN
 from tckr.errors import UserError
 from tckr.models.classifiers import load_classifier, predict_logits
+from tckr.stages.teach import stage
 from tckr.stages.teach.config import TeachConfig
 from tckr.stages.teach.records import read_records
 from tckr.stages.teach.stage import run
@@ -80,3 +81,54 @@ def test_selection_without_validation_images_is_refused_with_advice(tmp_path):
 def test_unknown_settings_are_refused_and_the_null_control_is_no_setting(settings):
     with pytest.raises(ValidationError, match="Extra inputs"):
         TeachConfig.model_validate(settings)
+
+
+ENSEMBLE = FAST.model_copy(update={"num_teachers": 3, "epochs": 2})
+
+
+def test_an_ensemble_is_its_members_and_the_first_is_the_teacher_that_would_be_alone(tmp_path):
+    data = write_prepared(tmp_path / "data")
+    recorder = Recorder()
+    run(ENSEMBLE, make_context(tmp_path, {"data": data}, recorder=recorder))
+    assert sum(recorder.advanced) == 6
+    ensemble = load_classifier(tmp_path / "out" / "model")
+    assert len(ensemble.members) == 3
+    run(ENSEMBLE.model_copy(update={"num_teachers": 1}), make_context(tmp_path / "alone", {"data": data}))
+    images = draw_colours(6)[0]
+    alone = predict_logits(load_classifier(tmp_path / "alone" / "out" / "model"), images, batch_size=6)
+    each = [predict_logits(member, images, batch_size=6) for member in ensemble.members]
+    assert np.array_equal(each[0], alone)
+    assert all(np.abs(each[a] - each[b]).max() > 1e-2 for a, b in [(0, 1), (0, 2), (1, 2)])
+    for file in ("history.json", "metrics.json"):
+        assert (tmp_path / "out" / file).exists()
+
+
+def test_a_killed_ensemble_goes_on_with_the_member_it_was_at(tmp_path, monkeypatch):
+    data = write_prepared(tmp_path / "data")
+    trained = []
+    fit = stage.fit
+
+    def dies_in_the_second(*arguments, **named):
+        trained.append(named["seed"])
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        return fit(*arguments, **named)
+
+    monkeypatch.setattr(stage, "fit", dies_in_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        run(ENSEMBLE, make_context(tmp_path, {"data": data}))
+    monkeypatch.undo()
+    recorder = Recorder()
+    run(ENSEMBLE, make_context(tmp_path, {"data": data}, recorder=recorder))
+    assert sum(recorder.advanced) == 4
+    run(ENSEMBLE, make_context(tmp_path / "whole", {"data": data}))
+    for member in (1, 2, 3):
+        one, other = (folder / f"out/model/member-{member}/model.safetensors" for folder in (tmp_path, tmp_path / "whole"))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_teachers_take_the_named_models_in_turn():
+    config = TeachConfig(num_teachers=4, model="a", other_models=["b", "c"])
+    assert config.models() == ["a", "b", "c", "a"]
+    with pytest.raises(ValidationError, match="set num_teachers to 3 or more"):
+        TeachConfig(num_teachers=2, other_models=["b", "c"])

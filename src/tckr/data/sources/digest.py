@@ -1,7 +1,8 @@
-"""What kind a source is, and a cheap digest that changes when its files do. Loads no numerical library."""
+"""What kind a source is, and digests that change when its files, or one beside it, do. Loads no numerical library."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -72,6 +73,25 @@ def source_digest(settings: NamesSource) -> str:
     for line in _stat_lines(path):
         digest.update(line)
     return digest.hexdigest()
+
+
+def file_digest(file: str) -> str:
+    """Return SHA-256 hex of the content of `file`, which goes with a data set, such as its captions.
+
+    Raises:
+        UserError: there is no such file, or it may not be read.
+    """
+    try:
+        stat = Path(file).stat()
+        return _content_digest(file, stat.st_size, stat.st_mtime_ns)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read: {error}; check the path") from None
+
+
+@functools.lru_cache(maxsize=16)
+def _content_digest(file: str, size: int, modified: int) -> str:
+    """Return the digest; asked for by every step of a plan, the file is read again only when it has changed."""
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
 def _exists(path: Path) -> bool:

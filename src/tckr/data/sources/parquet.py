@@ -53,7 +53,7 @@ class ParquetSource:
         self._tables, self._problems = _sort_files(root, files, schemas, (self._image, self._label), test_split)
         if path.is_dir():
             self._problems += _other_files(path, files)
-        names = _class_label_names(first, self._label)
+        names = class_label_names(first, self._label)
         values = list(range(len(names))) if names else _distinct(self._tables, self._label)
         self._index: Mapping[Any, int] = {value: index for index, value in enumerate(values)}
         self.class_names = names or [str(value) for value in values]
@@ -177,7 +177,8 @@ def _features(schema: pa.Schema) -> dict[str, Any]:
     return features if isinstance(features, dict) else {}
 
 
-def _class_label_names(schema: pa.Schema, label: str) -> list[str]:
+def class_label_names(schema: pa.Schema, label: str) -> list[str]:
+    """Return the names that the schema's metadata gives the values of the column `label`, [] where it gives none."""
     feature = _features(schema).get(label)
     names = feature.get("names") if isinstance(feature, dict) and pa.types.is_integer(schema.field(label).type) else None
     return [str(name) for name in names] if isinstance(names, list) else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
 Item = TypeVar("Item")
@@ -12,6 +12,6 @@ Result = TypeVar("Result")
 class Executor(Protocol):
     """The seam between what is computed and where."""
 
-    def map(self, function: Callable[[Item], Result], items: Sequence[Item], num_workers: int) -> Iterator[Result]:
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item], num_workers: int) -> Iterator[Result]:
         """Yield results as they finish, in any order; raise the first error after the items in flight ended."""
         ...

@@ -6,10 +6,12 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
+from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Self
@@ -20,6 +22,9 @@ from tckr.errors import UserError
 WORKER_DIED = """a worker process died before it was done. Either memory ran out: lower execution.workers, batch sizes or the
 image size, then give the same command again; it continues. Or a Python script calls tckr.run outside of
 `if __name__ == "__main__":`, which the workers, importing that script, would run again: put the call below that line."""
+
+AHEAD = 2
+"""Items per worker that are handed out: one at work, one waiting so that the worker does not."""
 
 
 class LocalExecutor:
@@ -46,18 +51,27 @@ class LocalExecutor:
             self._lifeline[1].close()
         self.close()
 
-    def map(self, function: Callable[[Item], Result], items: Sequence[Item], num_workers: int) -> Iterator[Result]:
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item], num_workers: int) -> Iterator[Result]:
         """Yield results as they finish; `function` and items must be picklable.
+
+        Items are taken as workers need them, one ahead for each: there may be billions.
 
         Raises:
             UserError: a worker process died.
         """
         pool = self._pool_of(num_workers)
+        waiting = iter(items)
+        pending: set[Future[Result]] = set()
         try:
-            with _interrupts_held():  # the first items start the processes
-                futures = [pool.submit(function, item) for item in items]
-            for future in as_completed(futures):
-                yield future.result()
+            while True:
+                for item in islice(waiting, AHEAD * num_workers - len(pending)):
+                    with _interrupts_held():  # the first items start the processes
+                        pending.add(pool.submit(function, item))
+                if not pending:
+                    return
+                done, pending = wait_for(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
         except BrokenProcessPool:
             self.close()
             raise UserError(WORKER_DIED) from None

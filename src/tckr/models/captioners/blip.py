@@ -5,25 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
+
+from tckr.models.captioners.greedy import decode_greedily_by_default, generate_tokens
 
 
 class BlipCaptioner:
-    """Caption with `BlipForConditionalGeneration` or `Blip2ForConditionalGeneration`."""
+    """Caption with `BlipForConditionalGeneration` or `Blip2ForConditionalGeneration`; `prompt` is text to continue."""
 
     def __init__(self, model: Any, processor: Any) -> None:
-        self.model = model.eval()
+        decode_greedily_by_default(model, processor.tokenizer.pad_token_id)
+        self.model = model
         self.processor = processor
 
-    @torch.inference_mode()
     def caption(self, images: np.ndarray, max_new_tokens: int, prompt: str = "") -> list[str]:
         """Return one greedy caption per image of uint8 [B, H, W, 3]."""
         text = {"text": [prompt] * len(images)} if prompt else {}
         inputs = self.processor(images=list(images), return_tensors="pt", **text)
-        # BatchFeature.to casts floating tensors only: token ids stay integers.
-        tokens = self.model.generate(
-            **inputs.to(self.model.device, self.model.dtype), max_new_tokens=max_new_tokens, do_sample=False, num_beams=1
-        )
+        tokens = generate_tokens(self.model, inputs, max_new_tokens)
         texts = self.processor.batch_decode(tokens, skip_special_tokens=True)
         return [_after(prompt, text.strip()) for text in texts]
 

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from jinja2 import TemplateError
+from transformers import AutoConfig, AutoModelForImageTextToText
 
 from tckr.errors import UserError
 from tckr.models.captioners.blip import BlipCaptioner
 from tckr.models.captioners.captioner import Captioner
+from tckr.models.captioners.chat import QUESTION, ChatCaptioner
+from tckr.models.captioners.florence import FlorenceCaptioner
+from tckr.models.captioners.processors import load_processor
 from tckr.models.embedded import resolve
 from tckr.models.quiet import quiet_libraries
 
-FAMILIES = {"blip": BlipCaptioner, "blip-2": BlipCaptioner}
+
+class Family(Protocol):
+    """Make a captioner of a transformers model and its processor."""
+
+    def __call__(self, model: Any, processor: Any) -> Captioner:
+        """Return the captioner."""
+        ...
+
+
+FAMILIES: dict[str, Family] = {"blip": BlipCaptioner, "blip-2": BlipCaptioner, "florence2": FlorenceCaptioner}
+"""`model_type` -> family; any other type whose processor has a chat template is a `ChatCaptioner`."""
 
 
 def load_captioner(name: str, device: str, dtype: torch.dtype | None = None, revision: str | None = None) -> Captioner:
-    """Return the captioner `name` on `device`, in float16 on CUDA and float32 elsewhere unless `dtype` is given.
+    """Return the captioner `name` on `device`, in the type of `default_dtype` unless `dtype` is given.
 
     Only safetensors weights are read and no code of the checkpoint is run. Images go through the PIL image processor, so
     that captions do not depend on whether torchvision is installed.
@@ -29,32 +44,93 @@ def load_captioner(name: str, device: str, dtype: torch.dtype | None = None, rev
         revision: commit or branch on the hub; None is the default branch.
 
     Raises:
-        UserError: the checkpoint is missing, unreadable, without safetensors, or of a family that is not supported.
+        UserError: the checkpoint is missing, unreadable, incomplete, without safetensors, of a family that is not
+            supported, or needs a package that is not installed.
     """
     source = resolve(name)
-    dtype = dtype or (torch.float16 if device.startswith("cuda") else torch.float32)
     try:
         with quiet_libraries():
-            family = FAMILIES.get(AutoConfig.from_pretrained(source, revision=revision).model_type)
-            if family:
-                processor = AutoProcessor.from_pretrained(source, revision=revision, backend="pil")
-                model: Any = AutoModelForImageTextToText.from_pretrained(
-                    source, revision=revision, dtype=dtype, use_safetensors=True
-                )
+            config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
+            if type(config) not in AutoModelForImageTextToText._model_mapping:
+                raise UserError(_unsupported(name, config.model_type))
+            processor = load_processor(source, config, revision)
+            family = _family(name, config.model_type, processor)
+            model, found = AutoModelForImageTextToText.from_pretrained(
+                source,
+                revision=revision,
+                dtype=dtype or default_dtype(config, device),
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
     except (OSError, ValueError) as error:  # how transformers reports missing, offline, gated and malformed checkpoints
         raise UserError(_unreadable(name, error)) from error
-    if family is None:
+    except ImportError as error:
+        raise UserError(f"captioner {name!r} needs a package that is not installed here: {_first_line(error)}") from error
+    _refuse_incomplete(name, found["missing_keys"])
+    captioner = family(model.to(device), processor)
+    if isinstance(captioner, ChatCaptioner):
+        _refuse_speechless(name, captioner)
+    return captioner
+
+
+def default_dtype(config: Any, device: str) -> torch.dtype:
+    """Return float32 but on CUDA; there float16 for the known families, which were published in it, else bfloat16.
+
+    Chat models are trained in bfloat16 and some (Gemma 3) overflow in float16: a card without bfloat16 computes them in
+    float32, unless the checkpoint itself is in float16.
+    """
+    if not device.startswith("cuda"):
+        return torch.float32
+    if config.model_type in FAMILIES:
+        return torch.float16
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return torch.float16 if config.dtype == torch.float16 else torch.float32
+
+
+def _family(name: str, model_type: str, processor: Any) -> Family:
+    if model_type in FAMILIES:
+        return FAMILIES[model_type]
+    if getattr(processor, "chat_template", None) and getattr(processor, "tokenizer", None):
+        return ChatCaptioner
+    raise UserError(_unsupported(name, model_type))
+
+
+def _refuse_incomplete(name: str, missing: set[str]) -> None:
+    if missing:
         raise UserError(
-            f"captioner {name!r} is of a family that is not supported; expected one of {', '.join(FAMILIES)}; "
-            "set caption.model to such a checkpoint"
+            f"captioner {name!r} lacks {len(missing)} weights of its class, first {min(missing)}, which would stay random. "
+            "Expected a checkpoint that transformers has written (of Florence-2: florence-community/Florence-2-base, not "
+            "the one that brings its own code). Set caption.model to it, or download it again"
         )
-    return family(model.to(device), processor)
+
+
+def _refuse_speechless(name: str, captioner: ChatCaptioner) -> None:
+    """Raise unless the checkpoint's processor and chat template put an image and a question together."""
+    try:
+        captioner.ask(np.zeros((1, 64, 64, 3), dtype=np.uint8), QUESTION)
+    except (TemplateError, ValueError, TypeError, KeyError, IndexError) as error:  # a template is a program of its own
+        raise UserError(
+            f"captioner {name!r} cannot be asked about an image: {_first_line(error)}. Expected a chat template that takes "
+            "an image and a text in one message of the user. Set caption.model to another checkpoint"
+        ) from error
+
+
+def _unsupported(name: str, model_type: str) -> str:
+    return (
+        f"captioner {name!r} is of type {model_type!r}, which is not supported; expected one of {', '.join(FAMILIES)}, or "
+        "an image-text-to-text model of transformers whose processor has a chat template; set caption.model to such a one"
+    )
 
 
 def _unreadable(name: str, error: Exception) -> str:
-    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return (
-        f"captioner {name!r} could not be loaded: {reason} Expected a transformers image-to-text checkpoint with "
-        "safetensors weights, in a folder or on the hub. Check the name and the connection, download it beforehand with "
-        "`hf download`, or set caption.model=embedded:captioner"
+        f"captioner {name!r} could not be loaded: {_first_line(error)} Expected a transformers image-to-text checkpoint "
+        "with safetensors weights, in a folder or on the hub. Check the name and the connection, download it beforehand "
+        "with `hf download`, or set caption.model=embedded:captioner"
     )
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

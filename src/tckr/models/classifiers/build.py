@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import AutoModelForImageClassification, PreTrainedModel
+from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedModel
 
 from tckr.errors import UserError
 from tckr.models.classifiers.classifier import Classifier
-from tckr.models.classifiers.embedded import embedded_resnet
+from tckr.models.classifiers.embedded import PLAIN, embedded_resnet, embedded_resnet18
+from tckr.models.classifiers.ensemble import AnyClassifier, Ensemble, member_folders
 from tckr.models.classifiers.preprocessing import ClassifierSpec, read_spec
 from tckr.models.quiet import quiet_libraries
 
 EMBEDDED: dict[str, Callable[[dict[int, str]], tuple[PreTrainedModel, ClassifierSpec]]] = {
     "embedded:resnet": embedded_resnet,
+    "embedded:resnet18": embedded_resnet18,
 }
 
 
 def build_classifier(
-    name: str, num_classes: int, class_names: Sequence[str], seed: int, revision: str | None = None
+    name: str,
+    num_classes: int,
+    class_names: Sequence[str],
+    seed: int,
+    revision: str | None = None,
+    *,
+    pretrained: bool = True,
+    image_size: int | None = None,
 ) -> Classifier:
     """Return an untrained classifier, or a pretrained one with a fresh last layer.
 
@@ -30,25 +41,46 @@ def build_classifier(
         class_names: K names, index = label; they travel in the model's config.
         seed: of every weight that is drawn; equal seeds give equal weights.
         revision: commit or branch on the hub; None is the default branch.
+        pretrained: load the checkpoint's weights; otherwise its configuration alone is read and every weight drawn.
+        image_size: side in px to which images are scaled; None takes what the configuration says.
 
     Raises:
-        UserError: the checkpoint cannot be used, with the reason.
+        UserError: the checkpoint cannot be used, or not at this size, with the reason.
     """
     assert len(class_names) == len(set(class_names)) == num_classes, class_names
     names = dict(enumerate(class_names))
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), quiet_libraries():
         torch.manual_seed(seed)
         if name in EMBEDDED:
-            return Classifier(*EMBEDDED[name](names))
-        if name.startswith("embedded:"):
+            network, spec = EMBEDDED[name](names)
+        elif name.startswith("embedded:"):
             raise UserError(f"there is no model '{name}'. Choose one of {', '.join(EMBEDDED)}, or a Hugging Face model id.")
-        with quiet_libraries():
-            network = _pretrained(name, names, revision)
-    return Classifier(network, read_spec(name, network.config, revision))
+        else:
+            network = _network(name, names, revision, pretrained)
+            spec = _spec(name, network, revision, untrained_size=None if pretrained else image_size)
+    if image_size is None:
+        return Classifier(network, spec)
+    return _checked(Classifier(network, replace(spec, input_size=(image_size, image_size))), name)
 
 
-def load_classifier(folder: Path) -> Classifier:
-    """Return, in evaluation mode, the classifier that `Classifier.save` wrote; its names and input come with it."""
+def _spec(name: str, network: PreTrainedModel, revision: str | None, untrained_size: int | None) -> ClassifierSpec:
+    """Return what the network expects; weights that are drawn expect nothing but a size."""
+    try:
+        return read_spec(name, network.config, revision)
+    except UserError:
+        if untrained_size is None:
+            raise
+        return replace(PLAIN, input_size=(untrained_size, untrained_size))
+
+
+def load_classifier(folder: Path) -> AnyClassifier:
+    """Return, in evaluation mode, what a training left in `folder`: a classifier, or the ensemble of those in `member-*`."""
+    members = member_folders(folder)
+    return Ensemble([_load(member) for member in members]).eval() if members else _load(folder)
+
+
+def _load(folder: Path) -> Classifier:
+    """Return the classifier that `Classifier.save` wrote; its names and input come with it."""
     with quiet_libraries():
         network = AutoModelForImageClassification.from_pretrained(
             folder, use_safetensors=True, local_files_only=True, dtype=torch.float32
@@ -56,22 +88,46 @@ def load_classifier(folder: Path) -> Classifier:
     return Classifier(network, read_spec(str(folder), network.config)).eval()
 
 
-def _pretrained(name: str, names: dict[int, str], revision: str | None) -> PreTrainedModel:
+def _network(name: str, names: dict[int, str], revision: str | None, pretrained: bool) -> PreTrainedModel:
+    labels: dict[str, Any] = {
+        "num_labels": len(names),
+        "id2label": names,
+        "label2id": {label: index for index, label in names.items()},
+    }
     try:
+        if not pretrained:
+            return AutoModelForImageClassification.from_config(AutoConfig.from_pretrained(name, revision=revision, **labels))
         return AutoModelForImageClassification.from_pretrained(
             name,
             revision=revision,
-            num_labels=len(names),
-            id2label=names,
-            label2id={label: index for index, label in names.items()},
+            **labels,
             ignore_mismatched_sizes=True,  # the last layer of other classes gives way to a fresh one
             use_safetensors=True,
             dtype=torch.float32,
         )
     except (OSError, ValueError, ImportError, KeyError) as error:
-        reason = str(error).strip().split("\n")[0]
+        reason = next(line for line in str(error).split("\n") if line.strip())
+        advice = (
+            "Install it: timm's need `pip install tckr[timm]`."
+            if isinstance(error, ImportError)
+            else "Check the name and the network."
+        )
         raise UserError(
-            f"model '{name}' cannot be loaded as an image classifier ({reason}). Expected one of {', '.join(EMBEDDED)}, "
-            "or a Hugging Face id or folder with an image-classification model in safetensors. Check the name and the "
-            "network; timm checkpoints need `pip install timm`."
+            f"model '{name}' cannot be loaded as an image classifier ({reason.strip()}). Expected one of "
+            f"{', '.join(EMBEDDED)}, or a Hugging Face id or folder with an image-classification model in safetensors. "
+            f"{advice}"
         ) from error
+
+
+def _checked(classifier: Classifier, name: str) -> Classifier:
+    """Return the classifier if it takes images of its size, which was not its configuration's."""
+    size = classifier.spec.input_size[0]
+    try:
+        with torch.inference_mode():
+            classifier.eval()(torch.zeros(1, 3, size, size))
+    except (ValueError, RuntimeError) as error:
+        raise UserError(
+            f"model '{name}' does not take images of {size} px ({error}). Set image_size to null to use its own size, or "
+            "choose a convolutional network, which takes any."
+        ) from error
+    return classifier.train()

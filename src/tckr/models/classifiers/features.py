@@ -6,19 +6,22 @@ import numpy as np
 from torch import Tensor, nn
 
 from tckr.errors import UserError
-from tckr.models.classifiers.classifier import Classifier
+from tckr.models.classifiers.ensemble import AnyClassifier
 from tckr.models.classifiers.predict import predict_logits
 
 
-def predict_features(classifier: Classifier, images: np.ndarray, *, batch_size: int) -> np.ndarray:
+def predict_features(
+    classifier: AnyClassifier, images: np.ndarray, *, batch_size: int, rows: np.ndarray | None = None
+) -> np.ndarray:
     """Return float32 features [N, D] in evaluation mode, computed where the classifier is.
 
     They are the input of the last linear layer that gives one number per class, flattened.
 
     Args:
         classifier: left in evaluation mode.
-        images: uint8 [N, H, W, 3]; may be a memory map.
+        images: uint8 [M, H, W, 3]; may be a memory map.
         batch_size: images per forward pass.
+        rows: int64 [N], which images, in this order; None takes all.
 
     Raises:
         UserError: the network has no such layer.
@@ -30,13 +33,13 @@ def predict_features(classifier: Classifier, images: np.ndarray, *, batch_size: 
 
     hook = last_layer(classifier).register_forward_pre_hook(keep)
     try:
-        predict_logits(classifier, images, batch_size=batch_size)
+        predict_logits(classifier, images, batch_size=batch_size, rows=rows)
     finally:
         hook.remove()
     return np.concatenate(batches)
 
 
-def last_layer(classifier: Classifier) -> nn.Linear:
+def last_layer(classifier: AnyClassifier) -> nn.Linear:
     """Return the last linear layer with as many outputs as classes; raise UserError when there is none."""
     num_classes = len(classifier.class_names)
     layers = [layer for layer in classifier.network.modules() if isinstance(layer, nn.Linear)]

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from tckr.data.transforms import to_device
-from tckr.models.classifiers.classifier import Classifier
+from tckr.models.classifiers.ensemble import AnyClassifier
 
 
 def predict_logits(
-    classifier: Classifier,
+    classifier: AnyClassifier,
     images: np.ndarray,
     *,
     batch_size: int,

@@ -44,7 +44,8 @@ def read_spec(name: str, config: PreTrainedConfig, revision: str | None = None) 
     except OSError as error:
         raise UserError(
             f"model '{name}' has no {CONFIG_NAME}, which says how its images are scaled and normalised. "
-            "Choose a checkpoint that has one, or add the file to its folder."
+            "Choose a checkpoint that has one, add the file to its folder, or train from nothing with pretrained=false and "
+            "an image_size."
         ) from error
     return spec_from_settings(name, settings)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ Conditioning = dict[str, torch.Tensor]
 """What a denoiser is told of B prompts: named tensors of B rows each (text embeddings, pooled embeddings, masks)."""
 
 
+Solver = Literal["default", "dpm++", "unipc", "euler", "lcm"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
     """How images are drawn.
@@ -27,18 +30,23 @@ class Sampling:
         steps: evaluations of the denoiser per image.
         guidance_scale: classifier-free guidance (Ho and Salimans 2022); at most 1 is off.
         size: of the square images, px.
+        guidance_interval: fractions of the steps, 0 is the first (pure noise) and 1 the end: a step i of n is guided when
+            start <= i / n < stop (Kynkaanniemi et al. 2024, who give the interval in noise levels). Other steps cost half.
+        solver: "default" is the checkpoint's own scheduler.
     """
 
     steps: int
     guidance_scale: float
     size: int
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    solver: Solver = "default"
 
 
 class Generator(Protocol):
     """Draw images from text; learn from images through a LoRA adapter."""
 
     size_multiple: int  # both image sides must be multiples of this, px
-    num_timesteps: int  # noise levels of the training process: timesteps are 0 .. num_timesteps - 1
+    num_timesteps: int  # noise levels of the training process: timesteps are 0 (least noise) .. num_timesteps - 1
     num_tokens: int  # L, the longest prompt, with the tokens for its start and end
 
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
@@ -53,10 +61,26 @@ class Generator(Protocol):
         """Return means, then standard deviations [B, 2C, h, w] of the latents of images [B, 3, H, W] in [0, 1]."""
         ...
 
+    def draw_timesteps(self, uniform: torch.Tensor) -> torch.Tensor:
+        """Return the timesteps [B] to train at, given uniform int64 draws [B] in 0 .. num_timesteps - 1.
+
+        The same for diffusion; of logit-normal density for flow matching.
+        """
+        ...
+
     def training_loss(
-        self, latents: torch.Tensor, conditioning: Conditioning, noise: torch.Tensor, timesteps: torch.Tensor
+        self,
+        latents: torch.Tensor,
+        conditioning: Conditioning,
+        noise: torch.Tensor,
+        timesteps: torch.Tensor,
+        min_snr_gamma: float | None = None,
     ) -> torch.Tensor:
-        """Return the denoising error [B], the mean over C x h x w, at int64 `timesteps` [B]."""
+        """Return the denoising error [B], the mean over C x h x w, at int64 `timesteps` [B].
+
+        Raises:
+            UserError: min-SNR weights (Hang et al. 2023) of a flow-matching model.
+        """
         ...
 
     def denoise(
@@ -64,7 +88,11 @@ class Generator(Protocol):
     ) -> torch.Tensor:
         """Return latents [B, C, h, w] for `decode`; latent i depends on its own prompt and seed only.
 
-        `negative` (one row) is the empty prompt; it is not evaluated when guidance is off.
+        `negative` (one row) is the empty prompt; it is not evaluated when guidance is off, nor by models with guidance
+        distilled into them.
+
+        Raises:
+            UserError: the solver or a guidance interval does not fit this generator.
         """
         ...
 
@@ -80,8 +108,25 @@ class Generator(Protocol):
         """Write `pytorch_lora_weights.safetensors`, which any diffusers pipeline of this family loads."""
         ...
 
-    def load_lora(self, folder: Path) -> None:
-        """Merge a saved adapter into the weights: sampling then costs what the base model costs."""
+    def load_lora(self, path: Path) -> None:
+        """Merge an adapter, a folder or a .safetensors file, into the weights: sampling then costs what the base costs.
+
+        A second adapter is added to the first.
+
+        Raises:
+            UserError: the file is missing, unreadable, empty, or made for other layers than this generator has.
+        """
+        ...
+
+    def compile_denoiser(self, *, cuda_graphs: bool = True) -> None:
+        """Compile the denoiser for static shapes: each new batch size or image size compiles once more (a minute or so).
+
+        After adapters are added or merged, not before. `cuda_graphs` is for sampling; off for training.
+        """
+        ...
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Recompute activations in the backward pass: less memory, about a third more time per training step."""
         ...
 
 

@@ -6,16 +6,26 @@ import torch
 from diffusers import DiffusionPipeline
 
 from tckr.errors import UserError
-from tckr.models.diffusion.generator import Generator
-from tckr.models.diffusion.stable_diffusion import StableDiffusionGenerator
+from tckr.models.diffusion.family import Family
+from tckr.models.diffusion.flux import Flux
+from tckr.models.diffusion.latent import LatentDiffusion
+from tckr.models.diffusion.sana import Sana
+from tckr.models.diffusion.stable_diffusion import StableDiffusion, StableDiffusionXL
+from tckr.models.diffusion.stable_diffusion_3 import StableDiffusion3
 from tckr.models.embedded import resolve
 from tckr.models.quiet import quiet_libraries
 
-FAMILIES = {"StableDiffusionPipeline": StableDiffusionGenerator}
+FAMILIES: dict[str, type[Family]] = {
+    "StableDiffusionPipeline": StableDiffusion,
+    "StableDiffusionXLPipeline": StableDiffusionXL,
+    "StableDiffusion3Pipeline": StableDiffusion3,
+    "FluxPipeline": Flux,
+    "SanaPipeline": Sana,
+}
 
 
-def load_generator(name: str, device: str, dtype: torch.dtype | None = None, revision: str | None = None) -> Generator:
-    """Return the generator `name` on `device`, in float16 on CUDA and float32 elsewhere unless `dtype` is given.
+def load_generator(name: str, device: str, dtype: torch.dtype | None = None, revision: str | None = None) -> LatentDiffusion:
+    """Return the generator `name` on `device`.
 
     Only safetensors weights are read and no code of the checkpoint is run. No safety checker is loaded: it replaces images
     by black ones, which a training set must not hold unseen.
@@ -23,22 +33,23 @@ def load_generator(name: str, device: str, dtype: torch.dtype | None = None, rev
     Args:
         name: `embedded:generator`, a `save_pretrained` folder, or a hub id such as `stabilityai/stable-diffusion-2`.
         device: torch device name.
-        dtype: floating type of the weights.
+        dtype: floating type of the weights; None is float16 (Stable Diffusion 1, 2, XL) or bfloat16 (flow matching, whose
+            transformers overflow in float16) on CUDA and float32 elsewhere.
         revision: commit or branch on the hub; None is the default branch.
 
     Raises:
         UserError: the checkpoint is missing, unreadable, without safetensors, or of a family that is not supported.
     """
     source = resolve(name)
-    dtype = dtype or (torch.float16 if device.startswith("cuda") else torch.float32)
     try:
         with quiet_libraries():
             kind = str(DiffusionPipeline.load_config(source, revision=revision)["_class_name"])
             if kind in FAMILIES:
+                default = FAMILIES[kind].cuda_dtype if device.startswith("cuda") else torch.float32
                 pipeline = DiffusionPipeline.from_pretrained(
                     source,
                     revision=revision,
-                    dtype=dtype,
+                    dtype=dtype or default,
                     use_safetensors=True,
                     safety_checker=None,
                     requires_safety_checker=False,
@@ -50,7 +61,7 @@ def load_generator(name: str, device: str, dtype: torch.dtype | None = None, rev
             f"generator {name!r} is a {kind}, which is not supported; expected one of {', '.join(FAMILIES)}; "
             "set adapt.model to such a checkpoint"
         )
-    return FAMILIES[kind](pipeline.to(device))
+    return LatentDiffusion(FAMILIES[kind](pipeline.to(device)))
 
 
 def _unreadable(name: str, error: Exception) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tckr.models.diffusion.prompts import PromptForm
 from tckr.stages.config_base import StageConfig
@@ -43,9 +44,10 @@ class AdaptConfig(StageConfig):
         None, gt=0, description="Passes over the members instead of steps (then steps: null); the paper makes 3."
     )
     batch_size: int = Field(
-        32, ge=1, description="Images per forward pass; decides the result, so it is no execution setting."
+        32,
+        ge=1,
+        description="Images per optimizer step, in one forward pass or, where memory is short, in several; the paper: 4.",
     )
-    gradient_accumulation: int = Field(1, ge=1, description="Forward passes per optimizer step; the paper: 4 of 1 image.")
     learning_rate: float = Field(1e-3, gt=0, description="AdamW step size; 1e-4 in the paper, more for the embedded model.")
     schedule: Literal["constant", "cosine"] = Field(
         "cosine", description="Learning rate over the steps; cosine falls to 0 and suits few steps; constant in the paper."
@@ -62,18 +64,47 @@ class AdaptConfig(StageConfig):
         description="Share of images trained on the empty prompt: guidance then contrasts with the set itself.",
     )
 
+    min_snr_gamma: float | None = Field(
+        None,
+        gt=0,
+        description="Weigh noise levels by min(SNR, gamma) (Hang et al. 2023, who take 5); null: all alike, as in the paper.",
+    )
+    fraction: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of each class that is trained on, at least one image; a smaller share is part of a larger one. "
+        "Epochs are passes over these images; prompts of generate are still those of all members.",
+    )
+    lora: Path | None = Field(
+        None,
+        description="LoRA file (.safetensors, as diffusers writes it), or a folder that holds one, to use instead of training;"
+        " the settings of the training are then without effect.",
+    )
+
+    @field_validator("lora")
+    @classmethod
+    def _from_any_working_directory(cls, lora: Path | None) -> Path | None:
+        return lora and lora.expanduser().absolute()
+
     @model_validator(mode="after")
     def _one_length(self) -> Self:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("set either adapt.steps or adapt.epochs and the other to null")
         return self
 
-    def num_steps(self, num_members: int) -> int:
-        """Return the optimizer steps for a set of `num_members` images; a last incomplete batch counts as a step."""
+    def num_images(self, num_members: int) -> int:
+        """Return how many of `num_members` images are trained on, up to the rounding in each class."""
+        return max(1, round(self.fraction * num_members))
+
+    def num_steps(self, num_images: int) -> int:
+        """Return the optimizer steps for training on `num_images`; a last incomplete batch counts as a step."""
+        if self.lora:
+            return 0
         if self.steps is not None:
             return self.steps
         assert self.epochs is not None
-        return math.ceil(self.epochs * num_members / (self.batch_size * self.gradient_accumulation))
+        return math.ceil(self.epochs * num_images / self.batch_size)
 
     def memorizing(self) -> AdaptConfig:
         """Return the settings of the audit's positive control: room and time enough to learn the images by heart.
@@ -87,9 +118,11 @@ class AdaptConfig(StageConfig):
             "caption_dropout": 0.0,
             "weight_decay": 0.0,
             "horizontal_flip": False,
+            "fraction": 1.0,
+            "lora": None,
         }
         return AdaptConfig.model_validate(dict(self) | length | free)
 
     def unadapted(self) -> AdaptConfig:
         """Return the settings that leave the base model as it is."""
-        return AdaptConfig.model_validate(dict(self) | {"steps": 0, "epochs": None})
+        return AdaptConfig.model_validate(dict(self) | {"steps": 0, "epochs": None, "lora": None})

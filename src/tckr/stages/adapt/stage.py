@@ -1,8 +1,9 @@
-"""Read member images and captions, train the adapter, write it with adapter.json and history.json."""
+"""Read member images and captions, train the adapter or take the given one, write it with adapter.json and history.json."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,21 @@ from tckr.data.card import read_card, read_members, split_of
 from tckr.data.images import load_images
 from tckr.data.shards import read_columns, write_whole
 from tckr.engine.step import StepContext
+from tckr.models.diffusion.generator import Generator
 from tckr.models.diffusion.load import load_generator
+from tckr.models.diffusion.lora import FILE_NAME, find_file
 from tckr.models.diffusion.prompts import build_prompt, check_descriptions
 from tckr.stages.adapt.config import AdaptConfig
-from tckr.stages.adapt.encode import encode_set
+from tckr.stages.adapt.encode import EncodedSet, encode_set
+from tckr.stages.adapt.gradients import Passes
+from tckr.stages.adapt.subset import subset_rows
 from tckr.stages.adapt.train import loss_history, train_adapter
+
+TRAINED_ELSEWHERE = (
+    "adapt.lora: this adapter was trained elsewhere, and on which images is not known here. The audit compares members and "
+    "non-members of this run, so its results for the adapter, and for what the adapter brings into the synthetic images, "
+    "say nothing about the images the adapter was trained on."
+)
 
 
 def run(config: AdaptConfig, context: StepContext) -> None:
@@ -26,22 +37,36 @@ def run(config: AdaptConfig, context: StepContext) -> None:
     check_descriptions(config.prompt_form, card.class_names, config.descriptions)
     captions = read_columns(context.inputs["captions"], ["record", "label", "caption"])
     assert np.array_equal(captions["record"], read_members(context.inputs["data"], context.run)), "captions of other members"
-    num_steps = config.num_steps(len(captions["record"]))
-    losses = _train(config, context, card.class_names, captions, num_steps) if num_steps else np.array([])
+    rows = subset_rows(captions["label"], config.fraction, context.seed)
+    num_steps = config.num_steps(len(rows))
+    losses = np.array([])
+    if config.lora:
+        _take(config.lora, config, context)
+    elif num_steps:
+        captions = {name: column[rows] for name, column in captions.items()}
+        losses = _train(config, context, card.class_names, captions, num_steps)
     _write_json(context.out / "history.json", loss_history(losses))
     _write_json(
         context.out / "adapter.json",
         {
             "model": config.model,
             "revision": config.revision,
-            "rank": config.rank,
-            "steps": num_steps,
+            "rank": None if config.lora else config.rank,
+            "steps": None if config.lora else num_steps,  # not known of an adapter trained elsewhere
             "prompt_form": config.prompt_form,
             "descriptions": config.descriptions,
             "image_size": card.image_size,
         },
     )
-    context.log("adapted", steps=num_steps, images=len(captions["record"]))
+    context.log("adapted", steps=num_steps, images=len(rows) if num_steps else 0)
+
+
+def _take(lora: Path, config: AdaptConfig, context: StepContext) -> None:
+    """Copy the adapter `lora` after it was found to fit the generator."""
+    if context.run == 0:
+        context.log("warning", message=TRAINED_ELSEWHERE)
+    load_generator(config.model, "cpu", revision=config.revision).load_lora(lora)
+    write_whole(context.out / FILE_NAME, lambda partial: shutil.copyfile(find_file(lora), partial))
 
 
 def _train(
@@ -49,7 +74,38 @@ def _train(
 ) -> np.ndarray:
     """Encode the members, train and save the adapter; return the loss of every step."""
     device = context.execution.torch_device()
-    generator = load_generator(config.model, device, torch.float32, config.revision)
+    generator: Generator = load_generator(config.model, device, revision=config.revision)
+    encoded = _encode(generator, config, context, class_names, captions)
+    if device.startswith("cuda"):  # float16 serves the encoders; the denoiser's gradients need bfloat16
+        del generator
+        generator = load_generator(config.model, device, torch.bfloat16, config.revision)
+    passes = Passes(config.batch_size)
+    with context.track(num_steps, "steps") as advance:
+        losses = train_adapter(
+            generator,
+            encoded,
+            config,
+            num_steps=num_steps,
+            seed=context.seed,
+            device=device,
+            checkpoint=context.scratch / "checkpoint.safetensors",
+            passes=passes,
+            compiled=context.execution.compile,
+            advance=advance,
+        )
+    context.log("passes", images=passes.images, recomputed=passes.recomputed)
+    generator.save_lora(context.out)
+    return losses
+
+
+def _encode(
+    generator: Generator,
+    config: AdaptConfig,
+    context: StepContext,
+    class_names: list[str],
+    captions: dict[str, np.ndarray],
+) -> EncodedSet:
+    """Encode the images and prompts of `captions` once, into files of the scratch folder."""
     images = load_images(context.inputs["data"] / split_of(context.run), context.scratch)
     prompts = [
         build_prompt(config.prompt_form, class_names[label], caption, config.descriptions)
@@ -60,7 +116,7 @@ def _train(
         message = f"{cut} of {len(prompts)} prompts are longer than {generator.num_tokens} tokens and were cut"
         context.log("warning", message=message)
     with context.track(len(prompts), "images") as advance:
-        encoded = encode_set(
+        return encode_set(
             generator,
             images.images,
             images.rows_of(captions["record"]),
@@ -70,19 +126,6 @@ def _train(
             cache=context.scratch,
             advance=advance,
         )
-    with context.track(num_steps, "steps") as advance:
-        losses = train_adapter(
-            generator,
-            encoded,
-            config,
-            num_steps=num_steps,
-            seed=context.seed,
-            device=device,
-            checkpoint=context.scratch / "checkpoint.safetensors",
-            advance=advance,
-        )
-    generator.save_lora(context.out)
-    return losses
 
 
 def _write_json(path: Path, value: Any) -> None:

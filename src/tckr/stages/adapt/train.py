@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 
 from tckr.data.seeds import derive_seed
-from tckr.data.shards import write_whole
-from tckr.models.diffusion.generator import Conditioning, Generator
+from tckr.models.diffusion.generator import Generator
+from tckr.stages.adapt.batches import step_batches
+from tckr.stages.adapt.checkpoint import Writer, load_checkpoint
 from tckr.stages.adapt.config import AdaptConfig
-from tckr.stages.adapt.draws import Draws, draw_step
 from tckr.stages.adapt.encode import EncodedSet
+from tckr.stages.adapt.gradients import Passes, add_gradients
+from tckr.training.prefetch import prefetched
 
-CHECKPOINT_STEPS = 100  # steps that a kill may lose
 HISTORY_POINTS = 50
-ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")
-Parameters = dict[str, torch.nn.Parameter]
 
 
 def train_adapter(
@@ -33,89 +31,66 @@ def train_adapter(
     seed: int,
     device: str,
     checkpoint: Path,
+    passes: Passes,
+    compiled: bool = False,
     advance: Callable[[int], None] = lambda amount: None,
 ) -> np.ndarray:
     """Insert an adapter into `generator`, train it for `num_steps`, and return the loss of every step, float32 [num_steps].
 
-    The denoiser runs in bfloat16 on CUDA (the paper: float16, whose loss scale would be one more state to resume).
+    The host never waits for a loss: on CUDA it prepares and launches the next steps while the device works on this one.
+
+    Raises:
+        UserError: the memory does not suffice for one image, or the settings do not fit the generator.
     """
     parameters = generator.add_lora(config.rank, derive_seed(seed, "adapt", "lora"))
-    optimizer = torch.optim.AdamW(parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    losses = load_checkpoint(checkpoint, parameters, optimizer) if checkpoint.exists() else []
-    advance(len(losses))
-    for step in range(len(losses), num_steps):
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * learning_rate_factor(config.schedule, step, num_steps)
-        draws = draw_step(
-            seed,
-            step,
-            num_images=len(encoded.prompt_of),
-            num_drawn=config.batch_size * config.gradient_accumulation,
-            latent_shape=encoded.latent_shape,
-            num_timesteps=generator.num_timesteps,
-            flip=len(encoded.moments) == 2,
-            caption_dropout=config.caption_dropout,
-        )
-        losses.append(accumulate_gradients(generator, encoded, draws, config.batch_size, device))
-        torch.nn.utils.clip_grad_norm_(parameters.values(), config.max_gradient_norm)
-        optimizer.step()
-        optimizer.zero_grad()
-        advance(1)
-        if (step + 1) % CHECKPOINT_STEPS == 0 or step + 1 == num_steps:
-            save_checkpoint(checkpoint, parameters, optimizer, losses)
-    return np.array(losses, dtype=np.float32)
+    if compiled:
+        generator.compile_denoiser(cuda_graphs=False)
+    optimizer = build_optimizer(parameters, config, device)
+    finished = load_checkpoint(checkpoint, parameters, optimizer)
+    losses = torch.cat([finished, torch.zeros(num_steps - len(finished))]).to(device)
+    steps = range(len(finished), num_steps)
+    advance(steps.start)
+    writer = Writer(checkpoint)
+    with closing(prefetched(step_batches(generator, encoded, config, steps=steps, seed=seed, device=device))) as batches:
+        for step, batch in zip(steps, batches, strict=True):
+            set_learning_rate(optimizer, config.learning_rate * learning_rate_factor(config.schedule, step, num_steps))
+            losses[step] = add_gradients(
+                generator,
+                batch,
+                parameters.values(),
+                passes,
+                num_images=config.batch_size,
+                device=device,
+                min_snr_gamma=config.min_snr_gamma,
+            )
+            torch.nn.utils.clip_grad_norm_(parameters.values(), config.max_gradient_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+            advance(1)
+            if writer.is_due() or step == steps[-1]:
+                writer.write(parameters, optimizer, losses[: step + 1])
+    return losses.cpu().numpy()
 
 
-def accumulate_gradients(generator: Generator, encoded: EncodedSet, draws: Draws, batch_size: int, device: str) -> float:
-    """Add the gradient of the mean loss over all images drawn, `batch_size` at a time; return that loss."""
-    num_drawn = len(draws.rows)
-    total = 0.0
-    for start in range(0, num_drawn, batch_size):
-        tensors = training_tensors(encoded, draws.slice(start, start + batch_size), device)
-        with _mixed_precision(device):
-            loss = generator.training_loss(*tensors).sum() / num_drawn
-        loss.backward()
-        total += loss.item()
-    return total
+def build_optimizer(parameters: dict[str, torch.nn.Parameter], config: AdaptConfig, device: str) -> torch.optim.AdamW:
+    """Return AdamW; on CUDA its fused form, a single kernel for all of the adapter's many small tensors."""
+    return torch.optim.AdamW(
+        parameters.values(),
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        fused=True if device.startswith("cuda") else None,
+    )
 
 
-def training_tensors(
-    encoded: EncodedSet, draws: Draws, device: str
-) -> tuple[torch.Tensor, Conditioning, torch.Tensor, torch.Tensor]:
-    """Return latents [B, C, h, w], conditioning, noise [B, C, h, w] and timesteps [B] on `device`."""
-    moments = torch.from_numpy(encoded.moments[draws.mirrored.astype(int), draws.rows]).float()
-    mean, deviation = moments.chunk(2, dim=1)
-    last = next(iter(encoded.conditioning.values())).shape[0] - 1
-    prompts = np.where(draws.unprompted, last, encoded.prompt_of[draws.rows])
-    conditioning = {name: torch.from_numpy(rows[prompts]).float().to(device) for name, rows in encoded.conditioning.items()}
-    latents = (mean + deviation * draws.posterior_noise).to(device)
-    return latents, conditioning, draws.noise.to(device), draws.timesteps.to(device)
+def set_learning_rate(optimizer: torch.optim.AdamW, rate: float) -> None:
+    """Make `rate` that of the next step."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
 
 
 def learning_rate_factor(schedule: str, step: int, num_steps: int) -> float:
     """Return what the learning rate is multiplied with at `step`: 1, or half a cosine from 1 towards 0."""
     return 1.0 if schedule == "constant" else 0.5 * (1 + math.cos(math.pi * step / num_steps))
-
-
-def save_checkpoint(path: Path, parameters: Parameters, optimizer: torch.optim.AdamW, losses: list[float]) -> None:
-    """Write weights, both Adam moments and the losses of all finished steps to one safetensors file."""
-    tensors = {"losses": torch.tensor(losses, dtype=torch.float64)}
-    for name, parameter in parameters.items():
-        tensors[f"weight/{name}"] = parameter.detach()
-        tensors |= {f"{key}/{name}": optimizer.state[parameter][key] for key in ADAM_MOMENTS}
-    write_whole(path, lambda partial: save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial))
-
-
-def load_checkpoint(path: Path, parameters: Parameters, optimizer: torch.optim.AdamW) -> list[float]:
-    """Restore weights and optimizer; return the losses of all finished steps."""
-    tensors = load_file(path)
-    losses: list[float] = tensors["losses"].tolist()
-    for name, parameter in parameters.items():
-        with torch.no_grad():
-            parameter.copy_(tensors[f"weight/{name}"])
-        moments = {key: tensors[f"{key}/{name}"].to(parameter.device) for key in ADAM_MOMENTS}
-        optimizer.state[parameter] = {"step": torch.tensor(float(len(losses))), **moments}
-    return losses
 
 
 def loss_history(losses: np.ndarray) -> list[dict[str, float]]:
@@ -125,7 +100,3 @@ def loss_history(losses: np.ndarray) -> list[dict[str, float]]:
     return [
         {"step": min(start + width, len(losses)), "loss": float(losses[start : start + width].mean())} for start in starts
     ]
-
-
-def _mixed_precision(device: str) -> contextlib.AbstractContextManager[object]:
-    return torch.autocast("cuda", torch.bfloat16) if device.startswith("cuda") else contextlib.nullcontext()

@@ -20,7 +20,7 @@ class Adapter(BaseModel):
 
     model: str
     revision: str | None
-    steps: int
+    steps: int | None  # None: trained elsewhere
     prompt_form: PromptForm
     descriptions: dict[str, str]
 

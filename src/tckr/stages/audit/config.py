@@ -52,7 +52,7 @@ class SignalConfig(StageConfig):
 class AuditConfig(SignalConfig):
     """How deep the reference runs go, which attack counts, and how sure the intervals are."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     depth: Depth = Field(
         "distill",
@@ -73,6 +73,11 @@ class AuditConfig(SignalConfig):
         "and finds planted members where others lack the power (docs/audit.md has the comparison).",
     )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of every interval.")
+    fidelity_model: str = Field(
+        "",
+        description="Image model in whose features fidelity is measured (safetensors): a Hugging Face id, optionally "
+        "@revision (pin one to repeat a run exactly), or a folder; empty = the Teacher, which needs no download.",
+    )
     delta: float = Field(1e-5, ge=0, lt=1, description="Delta of the epsilon lower bound; below 1 / number of members.")
     aop_lambda: float = Field(2.0, ge=0, description="Exponent of AOP: how heavily leakage weighs (2 as published).")
 

@@ -12,6 +12,8 @@ from types import MappingProxyType
 import numpy as np
 from scipy.special import softmax
 
+from tckr.metrics.calibration import proper_scores
+
 SURFACES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "captions": ("captions",),
@@ -30,16 +32,18 @@ MODELS = ("teacher", "student")
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predicted class int64 [T] and its probability float64 [T] on the locked test split."""
+    """Answers on the locked test split: predicted class int64 [T], its probability, Brier score and log loss float64 [T]."""
 
     classes: np.ndarray
     confidences: np.ndarray
+    brier_scores: np.ndarray
+    log_losses: np.ndarray
 
     @classmethod
-    def from_logits(cls, logits_TK: np.ndarray) -> Predictions:
-        """Take predictions and their probabilities from logits."""
+    def from_logits(cls, logits_TK: np.ndarray, labels: np.ndarray) -> Predictions:
+        """Take them from logits and the true classes."""
         probabilities = softmax(logits_TK.astype(np.float64), axis=1)
-        return cls(probabilities.argmax(axis=1), probabilities.max(axis=1))
+        return cls(probabilities.argmax(axis=1), probabilities.max(axis=1), *proper_scores(logits_TK, labels))
 
 
 @dataclass(frozen=True, kw_only=True)

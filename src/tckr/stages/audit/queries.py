@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 
 from tckr.data.images import ImageSet
-from tckr.models.classifiers import Classifier, class_columns, predict_logits
+from tckr.models.classifiers import AnyClassifier, class_columns, predict_logits
 from tckr.stages.audit.signals import Signal
 from tckr.stages.audit.views import views
 
 
 def record_answers(
-    classifier: Classifier,
+    classifier: AnyClassifier,
     records: ImageSet,
     class_names: list[str],
     signal: Signal,

@@ -17,7 +17,7 @@ import torch
 from tckr.data.images import ImageSet, load_images
 from tckr.data.shards import read_columns
 from tckr.metrics.neighbours import k_nearest, nearest
-from tckr.models.classifiers import Classifier, class_columns, load_classifier, predict_logits
+from tckr.models.classifiers import AnyClassifier, class_columns, load_classifier, predict_logits
 from tckr.models.classifiers.features import predict_features
 from tckr.models.diffusion.load import load_generator
 from tckr.stages.audit.captions import count_among, prompts_of, read_adapter
@@ -55,7 +55,7 @@ class Asked:
     cache: Path
     advance: Callable[[int], None]
 
-    def classifier(self, name: str) -> Classifier:
+    def classifier(self, name: str) -> AnyClassifier:
         """Return the classifier that input `name` holds."""
         return load_classifier(self.folders[name] / "model").to(self.device)
 
@@ -165,7 +165,7 @@ def ask_adapter(asked: Asked) -> Answers:
     """Return minus the denoising loss of every record, averaged over fixed noise and noise levels, equal for all runs."""
     adapter = read_adapter(asked.folders["adapter"])
     generator = load_generator(adapter.model, asked.device, torch.float32, adapter.revision)  # losses differ by little
-    if adapter.steps:
+    if adapter.steps != 0:
         generator.load_lora(asked.folders["adapter"])
     losses = denoising_losses(
         generator,

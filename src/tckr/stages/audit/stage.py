@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -14,13 +14,15 @@ from tckr.data.lock import check_test_split
 from tckr.data.shards import write_whole
 from tckr.engine.step import StepContext
 from tckr.metrics.copies import FeatureSet, measure_copies
-from tckr.metrics.results import CopiesResult
+from tckr.metrics.results import CopiesResult, FidelityResult
 from tckr.models.classifiers import class_columns, load_classifier, predict_logits
 from tckr.models.classifiers.features import predict_features
+from tckr.models.encoder import load_encoder
 from tckr.stages.audit.answers import read_answers, write_answers
 from tckr.stages.audit.collection import assemble, canary_findings, relative_to_base, runs_of
 from tckr.stages.audit.config import AuditConfig, SignalConfig
 from tckr.stages.audit.evidence import MODELS, Evidence, Predictions
+from tckr.stages.audit.fidelity import compare_with_members
 from tckr.stages.audit.questions import QUESTIONS, Answers, Asked
 from tckr.stages.audit.tables import write_scores
 from tckr.stages.audit.verdict import judge
@@ -65,8 +67,9 @@ def run(config: AuditConfig, context: StepContext) -> None:
     membership, canaries = np.array(read_membership(data)[: max(1, len(runs_of(answers)))]), read_canaries(data)
     evidence = collect(config, context, answers, membership, canaries)
     found = copies(config, context, membership[0], canaries == 0) if evidence.signals else None
+    likeness = fidelity(config, context, membership[0], canaries == 0)
     bounds = canary_findings(config, answers, membership, canaries) if canaries.any() else {}
-    result = judge(config, evidence, found, bounds)
+    result = judge(config, evidence, found, bounds, likeness)
     write_scores(context.out / "scores.parquet", config, evidence)
     text = result.model_dump_json(indent=1) + "\n"
     write_whole(context.out / "audit.json", lambda path: path.write_text(text, encoding="utf-8"))
@@ -77,14 +80,15 @@ def run(config: AuditConfig, context: StepContext) -> None:
 def collect(
     config: AuditConfig, context: StepContext, answers: Mapping[str, Answers], membership: np.ndarray, canaries: np.ndarray
 ) -> Evidence:
-    """Return the evidence about all records but canaries. This is the only place that opens the locked test split.
+    """Return the evidence about all records but canaries. This is the only place that reads the locked test split.
 
     Raises:
         UserError: the test split is not the one that `prepare` locked.
     """
     data = context.inputs["data"]
-    check_test_split(data)
-    test = load_images(data / "test", context.scratch)
+    sealed = context.opened["data"] / "test"
+    check_test_split(sealed, data)
+    test = load_images(sealed, context.scratch)
     return assemble(
         config,
         answers,
@@ -111,13 +115,34 @@ def copies(config: AuditConfig, context: StepContext, members: np.ndarray, ordin
     return measure_copies(synthetic, inside, outside, confidence=config.confidence)
 
 
+def fidelity(config: AuditConfig, context: StepContext, members: np.ndarray, ordinary: np.ndarray) -> FidelityResult:
+    """Return how much synthetic images, and beside them hold-out records, look like members."""
+    device, batch_size = context.execution.torch_device(), context.execution.inference_batch_size
+    encode: Callable[..., np.ndarray]
+    if config.fidelity_model:
+        encode = partial(load_encoder(config.fidelity_model, device).features, batch_size=batch_size)
+    else:
+        teacher = load_classifier(context.inputs["teacher"] / "model").to(device)
+        encode = partial(predict_features, teacher, batch_size=batch_size)
+    pool = _in_order(load_images(context.inputs["data"] / "pool", context.scratch)).images
+    synthetic = load_images(context.inputs["synthetic"] / "data", context.scratch, id_column="index").images
+    return compare_with_members(
+        lambda images, rows: encode(images, rows=rows),
+        config.fidelity_model or "Teacher",
+        members=(pool, np.flatnonzero(members & ordinary)),
+        synthetic=(synthetic, np.arange(len(synthetic))),
+        holdout=(pool, np.flatnonzero(~members & ordinary)),
+        seed=context.seed,
+        confidence=config.confidence,
+    )
+
+
 def predictions_on_test(context: StepContext, name: str, test: ImageSet) -> Predictions:
     """Return what a target model says about the locked test split."""
     classifier = load_classifier(context.inputs[name] / "model").to(context.execution.torch_device())
     columns = class_columns(classifier.class_names, read_card(context.inputs["data"]).class_names)
-    return Predictions.from_logits(
-        predict_logits(classifier, test.images, batch_size=context.execution.inference_batch_size)[:, columns]
-    )
+    logits_TK = predict_logits(classifier, test.images, batch_size=context.execution.inference_batch_size)[:, columns]
+    return Predictions.from_logits(logits_TK, test.labels)
 
 
 def _in_order(pool: ImageSet) -> ImageSet:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tckr.metrics.accuracy import accuracy, accuracy_by_class, confusion
-from tckr.metrics.calibration import expected_calibration_error
+from tckr.metrics.calibration import expected_calibration_error, mean_score
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.membership import auc, auc_by_class, balanced_accuracy, epsilon_lower_bound
 from tckr.metrics.results import PLAIN, Strongest, SurfaceResult
@@ -51,6 +51,8 @@ def accuracy_findings(config: AuditConfig, evidence: Evidence, surface: str) -> 
         "per_class": accuracy_by_class(labels, answers.classes, names, config.confidence),
         "confusion": confusion(labels, answers.classes, len(names)).tolist(),
         "ece": expected_calibration_error(answers.confidences, correct, config.confidence),
+        "brier": mean_score(answers.brier_scores, config.confidence),
+        "nll": mean_score(answers.log_losses, config.confidence),
     }
 
 

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tckr.metrics.accuracy import accuracy_difference
+from tckr.metrics.accuracy import accuracy_difference, paired_test
 from tckr.metrics.estimate import Measured, NotMeasurable
 from tckr.metrics.membership import auc_difference
-from tckr.metrics.results import SEE_THE_IMAGES, SHARED_GENERATOR, AuditResult, Control, CopiesResult, Declared, Differences
+from tckr.metrics.results import (
+    SEE_THE_IMAGES,
+    SHARED_GENERATOR,
+    AuditResult,
+    Control,
+    CopiesResult,
+    Declared,
+    Differences,
+    FidelityResult,
+    PairedTest,
+)
 from tckr.stages.audit.canaries import NO_CANARIES, CanaryBounds
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS, AuditConfig
 from tckr.stages.audit.controls import POSITIVE_SCORER, controls
@@ -37,8 +47,9 @@ def judge(
     evidence: Evidence,
     copies: CopiesResult | None = None,
     canaries: CanaryBounds = NO_CANARIES,
+    fidelity: FidelityResult | None = None,
 ) -> AuditResult:
-    """Return the whole result. Membership is judged when `evidence.signals` has some."""
+    """Return the whole result. Membership is judged when `evidence.signals` has some; `fidelity` is passed on."""
     num_reference_runs = len(evidence.members) - 1
     reason = why_not_measured(num_reference_runs, int((~evidence.members[0]).sum()))
     assert bool(reason) != bool(evidence.signals), "signals are collected exactly when membership can be measured"
@@ -66,10 +77,12 @@ def judge(
         declared=_declared(config, evidence),
         surfaces=surfaces,
         differences=differences(config, evidence) if evidence.test else None,
+        paired=paired(config, evidence) if evidence.test else None,
         controls=checks,
         packages=packages(surfaces) if evidence.test and not reason else [],
         copies=copies,
         canaries=dict(canaries),
+        fidelity=fidelity,
     )
 
 
@@ -113,6 +126,12 @@ def differences(config: AuditConfig, evidence: Evidence) -> Differences:
     teacher, student = (evidence.test[model].classes == evidence.test_labels for model in MODELS)
     auc = _auc_difference(config, evidence) if evidence.signals else None
     return Differences(cas=accuracy_difference(student, teacher, config.confidence), auc=auc)
+
+
+def paired(config: AuditConfig, evidence: Evidence) -> PairedTest:
+    """Return the test whether Student and Teacher are right equally often on the same test images."""
+    teacher, student = (evidence.test[model].classes for model in MODELS)
+    return paired_test(evidence.test_labels, student, teacher, evidence.class_names, config.confidence)
 
 
 def _auc_difference(config: AuditConfig, evidence: Evidence) -> Measured:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tckr.stages.config_base import StageConfig
 
@@ -21,4 +22,27 @@ class CaptionConfig(StageConfig):
     )
     revision: str | None = Field(None, description="Commit or branch of a hub model; pin a commit to repeat a run exactly.")
     max_new_tokens: int = Field(20, ge=1, le=512, description="Longest caption in tokens; 20 as in the paper.")
-    prompt: str = Field("", description="Text the caption continues; empty as in the paper, so the model says what it sees.")
+    prompt: str = Field(
+        "",
+        description=(
+            "Text that BLIP continues, task of Florence-2 (`<CAPTION>`, `<DETAILED_CAPTION>`, `<MORE_DETAILED_CAPTION>`), "
+            "or question to a chat model; empty = no text as in the paper, the first task, or a question for one sentence."
+        ),
+    )
+    file: str = Field(
+        "",
+        description=(
+            "Captions from elsewhere instead of the captioner, in the order of the data set: .json (class name: list of "
+            "captions), .txt (one `class name: caption` per line), or .parquet (columns label, caption). docs/captions.md."
+        ),
+    )
+    class_names: dict[str, str] = Field(
+        default_factory=dict,
+        description="Class name in `file` to class name in the data set, where they differ; nothing is matched by order.",
+    )
+
+    @field_validator("file")
+    @classmethod
+    def _absolute(cls, file: str) -> str:
+        """Return the path as an absolute one, so that a run continues from any working directory."""
+        return str(Path(file).expanduser().absolute()) if file else file

@@ -1,43 +1,72 @@
-"""Read the records of a run, caption them, write captions.parquet and classes.json."""
+"""Read the records of a run, caption them or take captions from a file, write captions.parquet and what goes with it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tckr.data.card import read_card, read_members, split_of
 from tckr.data.images import load_images
 from tckr.data.shards import list_shards, read_columns, write_shard, write_whole
+from tckr.data.source_rows import read_source_rows
 from tckr.engine.step import StepContext
 from tckr.models.captioners.load import load_captioner
-from tckr.stages.caption.captions import CaptionBatch, caption_batches
+from tckr.stages.caption.captions import CaptionBatch, caption_batches, count_captions, given_captions
 from tckr.stages.caption.config import CaptionConfig
+from tckr.stages.caption.files import read_captions
 
 PART_BATCHES = 16  # batches whose captions a kill may lose
 
 
 def run(config: CaptionConfig, context: StepContext) -> None:
-    """Caption the members of `context.run`; the captions of a pipeline never come from its hold-out records."""
+    """Caption the members of `context.run`; the captions of a pipeline never come from its hold-out records.
+
+    Writes captions.parquet, classes.json, and the counts of captions.json, of which the log gets no word of a caption.
+    """
     data, parts = context.inputs["data"], context.scratch / "parts"
     class_names = read_card(data).class_names
     members = read_members(data, context.run)
-    finished = read_columns(parts, ["record"])["record"] if list_shards(parts) else np.array([], dtype=np.int64)
-    pending = members[~np.isin(members, finished)]
-    if len(pending):
-        with context.track(len(members), "images", len(finished)) as advance:
-            _caption_parts(config, context, class_names, pending, advance)
+    if config.file:
+        _write_part(parts / "part-file.parquet", [_take(config, context, class_names, members)])
+    else:
+        _caption_members(config, context, class_names, members)
     columns = read_columns(parts, ["record", "label", "caption", "was_empty"])
     assert np.array_equal(np.sort(columns["record"]), members)
     num_empty = int(columns.pop("was_empty").sum())
     if num_empty:
         context.log("warning", message=f"{num_empty} of {len(members)} captions were empty; the class name stands in")
-    context.log("captioned", images=len(members), empty=num_empty)
+    counts = count_captions(columns["caption"].tolist(), num_empty)
+    context.log("captioned", **{name: value for name, value in counts.items() if name != "most_repeated"})
     order = np.argsort(columns["record"])
     write_shard(context.out / "captions.parquet", {name: values[order] for name, values in columns.items()})
-    write_whole(context.out / "classes.json", lambda partial: partial.write_text(json.dumps(class_names), encoding="utf-8"))
+    _write_json(context.out / "captions.json", counts)
+    _write_json(context.out / "classes.json", class_names)
+
+
+def _take(config: CaptionConfig, context: StepContext, class_names: Sequence[str], members: np.ndarray) -> CaptionBatch:
+    """Return the captions that the file has for `members` (int64 [n], ascending records)."""
+    data = context.inputs["data"]
+    rows = read_source_rows(data)
+    texts = read_captions(Path(config.file), rows.class_names, config.class_names)
+    text_of = dict(zip(rows.records.tolist(), texts, strict=True))  # refused rows share one number that no member has
+    columns = read_columns(data / split_of(context.run), ["record", "label"])
+    label_of = dict(zip(columns["record"].tolist(), columns["label"].tolist(), strict=True))
+    labels = np.array([label_of[record] for record in members.tolist()], dtype=np.int64)
+    return given_captions(members, labels, [text_of[record] for record in members.tolist()], class_names)
+
+
+def _caption_members(config: CaptionConfig, context: StepContext, class_names: Sequence[str], members: np.ndarray) -> None:
+    """Caption those of `members` (int64 [n], records) that no part found in the scratch folder has."""
+    parts = context.scratch / "parts"
+    finished = read_columns(parts, ["record"])["record"] if list_shards(parts) else np.array([], dtype=np.int64)
+    pending = members[~np.isin(members, finished)]
+    if len(pending):
+        with context.track(len(members), "images", len(finished)) as advance:
+            _caption_parts(config, context, class_names, pending, advance)
 
 
 def _caption_parts(
@@ -78,3 +107,7 @@ def _write_part(path: Path, batches: list[CaptionBatch]) -> None:
             "was_empty": np.concatenate([batch.was_empty for batch in batches]),
         },
     )
+
+
+def _write_json(path: Path, value: Any) -> None:
+    write_whole(path, lambda partial: partial.write_text(json.dumps(value), encoding="utf-8"))

@@ -13,6 +13,8 @@ from tckr.training.config import TrainingConfig
 MEMORIZING_LENGTH = 2
 """Times as many steps as the Student itself, where its length is set in steps."""
 
+KEEPS_ALL = {"min_teacher_probability": 0.0}
+
 
 class DistillConfig(StageConfig, TrainingConfig):
     """Settings of the Student's training."""
@@ -36,7 +38,26 @@ class DistillConfig(StageConfig, TrainingConfig):
         description="What to learn: the stored soft labels; the class of the prompt; or, as in the paper, the Teacher's "
         "word on each augmented view (then the Teacher is an input too). Label smoothing and MixUp: hard labels only.",
     )
-    temperature: float = Field(1.0, gt=0, description="Of the Teacher's softmax where labels are online; 1 is the paper's.")
+    temperature: float | None = Field(
+        None,
+        gt=0,
+        description="Divides the logits of both Teacher and Student where labels are soft or online (Hinton et al. 2015); "
+        "null: as the labels are stored (label.temperature), or 1 online. Another than the stored one is reached from it.",
+    )
+    hard_weight: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the loss that is about the class of the prompt (with label smoothing), the rest being about "
+        "the soft or online labels.",
+    )
+    min_teacher_probability: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Images whose own class, that of the prompt, is less probable to the Teacher are left out and listed in "
+        "left_out.json; 0 keeps all. From 0.5 on, whatever stays is the Teacher's first choice too.",
+    )
     validation_fraction: float = Field(
         0.1,
         ge=0,
@@ -54,12 +75,12 @@ class DistillConfig(StageConfig, TrainingConfig):
     def memorizing(self) -> DistillConfig:
         """Return the settings of the audit's positive control: a Student that learns its images by heart."""
         length = {"steps": self.steps and MEMORIZING_LENGTH * self.steps}
-        return DistillConfig.model_validate(dict(self) | self.memorizing_changes() | length | {"labels": "soft"})
+        return self.attacker().model_copy(update=self.memorizing_changes() | length)
 
     def attacker(self) -> DistillConfig:
         """Return the settings of an attacker's own student: he has the released images and soft labels, but no Teacher."""
-        return DistillConfig.model_validate(dict(self) | {"labels": "soft"})
+        return DistillConfig.model_validate(dict(self) | {"labels": "soft", "hard_weight": 0.0} | KEEPS_ALL)
 
     def null_control(self) -> DistillConfig:
-        """Return the settings for the audit's null control, whose few images leave none to select on."""
-        return DistillConfig.model_validate(dict(self) | {"selection": "last", "patience": None})
+        """Return the settings for the audit's null control: few images, and a weak Teacher."""
+        return DistillConfig.model_validate(dict(self) | {"selection": "last", "patience": None} | KEEPS_ALL)

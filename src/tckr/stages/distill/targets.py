@@ -2,59 +2,151 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
 import numpy as np
+from torch import Tensor
 
 from tckr.data.images import ImageSet
 from tckr.data.seeds import derive_seed
+from tckr.data.transforms import to_device
+from tckr.data.views import make_views
 from tckr.errors import UserError
+from tckr.models.classifiers import class_columns
 from tckr.stages.distill.config import DistillConfig
-from tckr.training.batches import TrainingData
+from tckr.training.batches import Examples, TrainingData, epoch_batches, target_probabilities
+from tckr.training.soft_labels import SoftLabels
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftTargets:
+    """Soft labels of N images as targets, made when they are asked for.
+
+    Attributes:
+        labels: as stored, in any order of images and classes.
+        rows: int64 [N], which stored label belongs to each image.
+        columns: int64 [K], the order of the stored classes that is the images'.
+        classes: int64 [N], the prompts' classes, where hard targets go with the soft ones; else None.
+    """
+
+    labels: SoftLabels
+    rows: np.ndarray
+    columns: np.ndarray
+    classes: np.ndarray | None = None
+
+    ndim = 2  # soft: MixUp leaves them alone
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.rows)
+
+    def __getitem__(self, positions: np.ndarray) -> np.ndarray:
+        """Return what `of_views` returns for the images as they are."""
+        return self.of_views(positions, np.zeros(len(positions), dtype=np.int64))
+
+    def of_views(self, positions: np.ndarray, views: np.ndarray) -> np.ndarray:
+        """Return the targets [B, K] of view `views[i]` of image `positions[i]`, or [B, 2, K] soft and hard ones."""
+        soft = self.labels.of(self.rows[positions], views)[:, self.columns]
+        if self.classes is None:
+            return soft
+        return np.stack([soft, np.eye(len(self.columns), dtype=soft.dtype)[self.classes[positions]]], axis=1)
+
+    def first_choices(self) -> np.ndarray:
+        """Return int64 [N], the likeliest class of every image as it is."""
+        place = np.argsort(self.columns)
+        return place[self.labels.first_choices()[self.rows]]
+
+    def select(self, positions: np.ndarray) -> SoftTargets:
+        """Return the targets of some images."""
+        classes = None if self.classes is None else self.classes[positions]
+        return replace(self, rows=self.rows[positions], classes=classes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewedData:
+    """Images in the very views that were labelled: image i comes in view (epoch + index of i) mod V.
+
+    So every epoch mixes all views, and V epochs show each image in all of its.
+
+    Attributes:
+        images: uint8 [M, H, W, 3].
+        rows: int64 [N], the images that are used.
+        indices: int64 [N], their identity.
+        targets: of them.
+    """
+
+    images: np.ndarray
+    rows: np.ndarray
+    indices: np.ndarray
+    targets: SoftTargets
+
+    has_hard_targets = False
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.rows)
+
+    def batches(
+        self, *, batch_size: int, seed: int, epoch: int, num_classes: int, device: str
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (images [B, 3, H, W] in [0, 1], targets) of one epoch on `device`."""
+        recipe = self.targets.labels.recipe.views
+        for batch in epoch_batches(len(self), batch_size=batch_size, seed=seed, epoch=epoch):
+            views = (epoch + self.indices[batch]) % recipe.num_views
+            images = to_device(self.images[self.rows[batch]], device)
+            targets = target_probabilities(self.targets.of_views(batch, views), num_classes)
+            yield make_views(images, self.indices[batch], views, recipe), targets.to(device)
+
+
+def soft_targets(images: ImageSet, class_names: list[str], labels: SoftLabels, config: DistillConfig) -> SoftTargets:
+    """Return the targets of `images`, which find their label by `index` and its classes by name."""
+    assert len(labels.indices) == len(images), f"{len(labels.indices)} soft labels for {len(images)} images"
+    rows = ImageSet(images.images, images.labels, labels.indices).rows_of(images.ids)
+    columns = class_columns(labels.class_names, class_names)
+    return SoftTargets(labels=labels, rows=rows, columns=columns, classes=images.labels if config.hard_weight else None)
+
+
+def shows_views(config: DistillConfig, labels: SoftLabels) -> bool:
+    """Return whether the Student sees the views that were labelled, and no augmentation of its own."""
+    return config.labels == "soft" and labels.recipe.views.num_views > 1
 
 
 def split_synthetic(
-    images: ImageSet, soft_labels: np.ndarray, config: DistillConfig, seed: int
-) -> tuple[TrainingData, TrainingData | None]:
+    images: ImageSet, targets: SoftTargets, kept: np.ndarray, config: DistillConfig, seed: int
+) -> tuple[Examples, TrainingData | None]:
     """Return the images to learn and, with hard targets, those to select on.
 
     Args:
         images: N synthetic images, labelled with the class of their prompt.
-        soft_labels: float16 [N, K] of the same images, same order.
+        targets: soft labels of the same images, same order.
+        kept: int64, increasing, the images that may be used.
         config: which labels, how much to hold out.
         seed: of the split.
 
     Raises:
         UserError: the fraction leaves no image to learn from, or none to select on where selection needs some.
     """
-    order = np.random.default_rng(derive_seed(seed, "synthetic validation")).permutation(len(images))
-    num_validation = round(config.validation_fraction * len(images))
+    order = kept[np.random.default_rng(derive_seed(seed, "synthetic validation")).permutation(len(kept))]
+    num_validation = round(config.validation_fraction * len(kept))
     held_out, learned = np.sort(order[:num_validation]), np.sort(order[num_validation:])
-    hard = images.labels if config.labels == "hard" else np.asarray(soft_labels.argmax(axis=1))
-    targets = hard if config.labels == "hard" else soft_labels  # online: replaced by the loss; soft, so that no MixUp
+    hard = images.labels if config.labels == "hard" else targets.first_choices()
     validation = TrainingData(images.images, held_out, hard[held_out]) if num_validation else None
+    found = f"distill.validation_fraction={config.validation_fraction:g} of {len(kept)} synthetic images leaves none to "
     if not len(learned):
-        raise UserError(
-            f"distill.validation_fraction={config.validation_fraction:g} of {len(images)} synthetic images leaves none to "
-            "learn from. Generate more images or lower the fraction."
-        )
+        raise UserError(f"{found}learn from. Generate more images or lower the fraction.")
     if validation is None and (config.selection == "best" or config.patience is not None):
         raise UserError(
-            f"distill.validation_fraction={config.validation_fraction:g} of {len(images)} synthetic images leaves none to "
-            "select on. Generate more images, raise the fraction, or set distill.selection=last and distill.patience=null."
+            f"{found}select on. Generate more images, raise the fraction, or set distill.selection=last and "
+            "distill.patience=null."
         )
-    return TrainingData(images.images, learned, targets[learned]), validation
+    return _learned(images, targets, learned, config), validation
 
 
-def align_soft_labels(images: ImageSet, indices: np.ndarray, soft_labels: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Return the soft labels [N, K] of `images` in their order, with classes in the order `columns`.
-
-    Args:
-        images: their ids are the `index` of synthetic images.
-        indices: int64 [N], `index` of every soft label.
-        soft_labels: float16 [N, K].
-        columns: int64 [K] (`class_columns`).
-    """
-    assert len(indices) == len(images), f"{len(indices)} soft labels for {len(images)} images"
-    rows = ImageSet(images.images, images.labels, indices).rows_of(images.ids)
-    if np.array_equal(rows, np.arange(len(rows))) and np.array_equal(columns, np.arange(len(columns))):
-        return soft_labels  # the usual case: keep the memory map
-    return soft_labels[rows][:, columns]
+def _learned(images: ImageSet, targets: SoftTargets, rows: np.ndarray, config: DistillConfig) -> Examples:
+    if config.labels == "hard":
+        return TrainingData(images.images, rows, images.labels[rows])
+    chosen = targets.select(rows)
+    if shows_views(config, targets.labels):
+        return ViewedData(images=images.images, rows=rows, indices=images.ids[rows], targets=chosen)
+    return TrainingData(images.images, rows, chosen)

@@ -1,47 +1,103 @@
-"""Draw the images of one shard; PNG encoding runs beside the denoiser."""
+"""Draw batches of planned images: here, with decoding and writing beside the denoiser, or in worker processes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
-import numpy as np
+import torch
 
 from tckr.data.images import encode_png
-from tckr.models.diffusion.generator import Conditioning, Generator, Sampling, take_rows
-from tckr.stages.generate.plan import PlannedImage
+from tckr.models.diffusion.generator import Conditioning, Generator, Sampling, check_image_size, take_rows
+from tckr.models.diffusion.load import load_generator
+from tckr.stages.generate.plan import Batch
+
+AHEAD = 2
+"""Batches that may wait to be decoded and written while the denoiser goes on."""
 
 
-def draw_shard(
-    generator: Generator,
-    planned: Sequence[PlannedImage],
-    *,
-    sampling: Sampling,
-    batch_size: int,
-    advance: Callable[[int], None] = lambda amount: None,
-) -> dict[str, Any]:
-    """Return the columns of a shard: image (PNG bytes), label, prompt, seed, index.
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What a process needs to draw the images that any other one would draw.
 
-    A batch depends on its own images only, so the same batch size gives the same bits after a restart.
+    Attributes:
+        model: for `load_generator`.
+        revision: for `load_generator`.
+        adapter: folder of the LoRA adapter to merge; None draws from the model as it is.
+        device: torch device name.
+        sampling: how images are drawn.
     """
-    negative = generator.encode_prompts([""])
-    encoded = []
-    with ThreadPoolExecutor(1) as pool:
-        for start in range(0, len(planned), batch_size):
-            batch = planned[start : start + batch_size]
-            conditioning = embed_distinct(generator, [image.prompt for image in batch])
-            latents = generator.denoise(conditioning, negative, seeds=[image.seed for image in batch], sampling=sampling)
-            images = generator.decode(latents)
-            encoded.append(pool.submit(lambda images: [encode_png(image) for image in images], images))
-            advance(len(batch))
-    return {
-        "image": [png for future in encoded for png in future.result()],
-        "label": np.array([image.label for image in planned], dtype=np.int64),
-        "prompt": [image.prompt for image in planned],
-        "seed": np.array([image.seed for image in planned], dtype=np.int64),
-        "index": np.array([image.index for image in planned], dtype=np.int64),
-    }
+
+    model: str
+    revision: str | None
+    adapter: Path | None
+    device: str
+    sampling: Sampling
+
+    def load(self) -> Generator:
+        """Return the generator with the adapter merged.
+
+        Raises:
+            UserError: the checkpoint cannot be loaded, or the image size does not fit it.
+        """
+        generator = load_generator(self.model, self.device, revision=self.revision)
+        check_image_size(generator, self.sampling.size)
+        if self.adapter:
+            generator.load_lora(self.adapter)
+        return generator
+
+
+class Drawer:
+    """A generator at work. A batch depends on its own images only: the same batches give the same bits after a restart."""
+
+    def __init__(self, generator: Generator, sampling: Sampling) -> None:
+        self._generator = generator
+        self._sampling = sampling
+        self._negative = generator.encode_prompts([""])
+
+    def denoise(self, batch: Batch) -> torch.Tensor:
+        """Return the latents of a batch; on CUDA the device may still be at work."""
+        conditioning = embed_distinct(self._generator, [image.prompt for image in batch.images])
+        seeds = [image.seed for image in batch.images]
+        return self._generator.denoise(conditioning, self._negative, seeds=seeds, sampling=self._sampling)
+
+    def encode(self, latents: torch.Tensor) -> list[bytes]:
+        """Return one PNG per image."""
+        return [encode_png(image) for image in self._generator.decode(latents)]
+
+
+def draw_here(drawer: Drawer, batches: Iterable[Batch], keep: Callable[[Batch, list[bytes]], None]) -> None:
+    """Draw `batches` in this process and hand each to `keep`, in order, on the thread that decodes.
+
+    The denoiser does not wait for it, unless it is `AHEAD` batches ahead.
+    """
+
+    def finish(batch: Batch, latents: torch.Tensor) -> None:
+        keep(batch, drawer.encode(latents))
+
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1) as thread:
+        for batch in batches:
+            waiting.append(thread.submit(finish, batch, drawer.denoise(batch)))
+            if len(waiting) > AHEAD:
+                waiting.popleft().result()
+        for future in waiting:
+            future.result()
+
+
+def draw_batch(batch: Batch, *, recipe: Recipe) -> tuple[Batch, list[bytes]]:
+    """Return a batch and its PNGs; the process that is asked loads the generator once."""
+    drawer = _loaded(recipe)
+    return batch, drawer.encode(drawer.denoise(batch))
+
+
+@lru_cache(maxsize=1)
+def _loaded(recipe: Recipe) -> Drawer:
+    return Drawer(recipe.load(), recipe.sampling)
 
 
 def embed_distinct(generator: Generator, prompts: Sequence[str]) -> Conditioning:

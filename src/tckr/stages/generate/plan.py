@@ -24,6 +24,21 @@ class PlannedImage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Images to draw in one go, all of one shard: the unit of work that a process is given.
+
+    Attributes:
+        shard: file name.
+        shard_images: images of the whole shard.
+        images: those of this batch.
+    """
+
+    shard: str
+    shard_images: int
+    images: Sequence[PlannedImage]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """A set of `num_images`: classes in turn, each cycling through its captions; a larger set contains the smaller one.
 
@@ -54,6 +69,12 @@ class Plan:
         for shard in range(count):
             indices = range(shard * shard_size, min((shard + 1) * shard_size, self.num_images))
             yield f"train-{shard:05d}-of-{count:05d}.parquet", indices
+
+    def batches(self, shard: str, indices: range, batch_size: int) -> Iterator[Batch]:
+        """Yield the images of a shard in batches, in order."""
+        for start in range(0, len(indices), batch_size):
+            images = [self.image(index) for index in indices[start : start + batch_size]]
+            yield Batch(shard=shard, shard_images=len(indices), images=images)
 
 
 def make_plan(

@@ -8,29 +8,44 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from tckr.metrics.proportions import wilson
+from tckr.training.soft_labels import lists_of
+
 LOW_AGREEMENT = 0.5
 """Below it a class's images are more often something else than what was asked for."""
 
-Agreement = dict[str, dict[str, int]]
-"""`{class: {"n": images made for it, "agree": those that the Teacher takes for it}}`."""
+CONFIDENCE = 0.95
+
+Agreement = dict[str, dict[str, float]]
+"""`{class: {"n": images made for it, "agree": those that the Teacher takes for it, "low", "high": see `agreement_of`}}`."""
 
 
 def count_agreement(soft_labels: Path, class_names: Sequence[str]) -> Agreement:
-    """Return the agreement over the rows of a soft-label file, reading it batch by batch."""
+    """Return the agreement over the images of a soft-label file as they are, reading it batch by batch."""
     seen = np.zeros((len(class_names), len(class_names)), dtype=np.int64)
     with pq.ParquetFile(soft_labels) as file:
-        for batch in file.iter_batches(columns=["label", "soft_label"]):
-            probabilities = batch.column("soft_label").flatten().to_numpy(zero_copy_only=False).reshape(len(batch), -1)
-            np.add.at(seen, (batch.column("label").to_numpy(), probabilities.argmax(axis=1)), 1)
+        names = [name for name in ("label", "view", "soft_label", "soft_label_class") if name in file.schema_arrow.names]
+        for batch in file.iter_batches(columns=names):
+            choices = lists_of(batch.column("soft_label")).argmax(axis=1)
+            if "soft_label_class" in names:
+                choices = lists_of(batch.column("soft_label_class"))[np.arange(len(batch)), choices]
+            plain = batch.column("view").to_numpy() == 0 if "view" in names else slice(None)
+            np.add.at(seen, (batch.column("label").to_numpy()[plain], choices[plain]), 1)
     return agreement_of(seen, class_names)
 
 
 def agreement_of(confusion_KK: np.ndarray, class_names: Sequence[str]) -> Agreement:
-    """Return the agreement that counts [class of the prompt, class the Teacher sees] imply."""
-    return {
-        name: {"n": int(confusion_KK[index].sum()), "agree": int(confusion_KK[index, index])}
-        for index, name in enumerate(class_names)
-    }
+    """Return the agreement that counts [class of the prompt, class the Teacher sees] imply.
+
+    `low` and `high` are the 95 % Wilson interval of the generator's rate of agreement, of which these images are a sample.
+    """
+    counts = zip(class_names, confusion_KK.sum(axis=1).tolist(), confusion_KK.diagonal().tolist(), strict=True)
+    return {name: _counted(n, agree) for name, n, agree in counts}
+
+
+def _counted(n: int, agree: int) -> dict[str, float]:
+    low, high = wilson(agree, n, CONFIDENCE)
+    return {"n": n, "agree": agree, "low": low, "high": high}
 
 
 def low_agreement(counts: Agreement) -> list[str]:

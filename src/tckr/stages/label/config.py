@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tckr.stages.config_base import StageConfig
+
+
+class ViewConfig(BaseModel):
+    """How the views of an image differ from it; `distill` makes the same views again."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    shift: float = Field(0.1, ge=0, lt=1, description="Largest shift along each axis, fraction of a side; paper 0.1")
+    rotation_degrees: float = Field(10.0, ge=0, le=180, description="Largest rotation either way, degrees.")
+    scale: float = Field(0.1, ge=0, lt=1, description="Largest relative change of size either way.")
+    flip: bool = Field(False, description="Mirror left-right half of the time; off: writing is not symmetric.")
+    jitter: float = Field(0.0, ge=0, lt=1, description="Largest relative change of brightness and contrast.")
 
 
 class LabelConfig(StageConfig):
@@ -15,3 +27,26 @@ class LabelConfig(StageConfig):
     version: ClassVar[int] = 1
 
     temperature: float = Field(1.0, gt=0, description="Divides the Teacher's logits before the softmax; 1 is the paper's.")
+    views: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="Labels per image: of the image as it is and of views - 1 augmented views, which the Student then sees "
+        "in turn. With 1 the Student learns the label of the image as it is on augmentations of its own (distill.augment).",
+    )
+    augment: ViewConfig = Field(ViewConfig(), description="How views differ from their image, where views > 1.")
+    top_k: int | None = Field(
+        None,
+        ge=1,
+        description="Likeliest classes that are stored per label, the rest being spread evenly; null: all.",
+    )
+
+    @model_validator(mode="after")
+    def _views_differ(self) -> Self:
+        if self.views > 1 and not any(dict(self.augment).values()):
+            raise ValueError("views > 1 needs views that differ: set one of label.augment.* above 0, or views=1")
+        return self
+
+    def memorizing(self) -> LabelConfig:
+        """Return the settings of the audit's positive control, which learns whole labels of the very images."""
+        return LabelConfig.model_validate(dict(self) | {"views": 1, "top_k": None})

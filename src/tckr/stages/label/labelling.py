@@ -12,8 +12,11 @@ import torch
 
 from tckr.data.images import decode_image
 from tckr.data.shards import write_shard
-from tckr.models.classifiers import Classifier, class_columns, predict_logits
+from tckr.data.transforms import to_device
+from tckr.data.views import make_views
+from tckr.models.classifiers import AnyClassifier, class_columns
 from tckr.training.losses import soften
+from tckr.training.soft_labels import LabelRecipe, take_top
 
 
 @dataclass(frozen=True)
@@ -21,51 +24,69 @@ class Labeller:
     """A Teacher that speaks in another class order.
 
     Attributes:
-        teacher: where it is to compute.
+        teacher: in evaluation mode, where it is to compute.
         class_names: the order of the soft labels, index = label of the synthetic images.
-        temperature: divides the logits.
+        recipe: at which temperature, of which views.
+        top_k: how many probabilities to keep; None = all.
         batch_size: images per forward pass.
     """
 
-    teacher: Classifier
+    teacher: AnyClassifier
     class_names: Sequence[str]
-    temperature: float
+    recipe: LabelRecipe
+    top_k: int | None
     batch_size: int
 
-    def soft_labels(self, images: np.ndarray) -> np.ndarray:
-        """Return float16 [N, K] probabilities of uint8 images [N, H, W, 3]."""
-        logits = predict_logits(self.teacher, images, batch_size=self.batch_size)
-        ordered = logits[:, class_columns(self.teacher.class_names, self.class_names)]
-        return soften(torch.from_numpy(ordered), self.temperature).numpy().astype(np.float16)
+    def soft_labels(self, images: np.ndarray, indices: np.ndarray) -> np.ndarray:
+        """Return float16 [B, V, K], probabilities of every view of uint8 images [B, H, W, 3] with these indices."""
+        columns = class_columns(self.teacher.class_names, self.class_names)
+        views = []
+        with torch.inference_mode():
+            pixels = to_device(images, self.teacher.device)
+            for view in range(self.recipe.views.num_views):
+                seen = make_views(pixels, indices, np.full(len(indices), view), self.recipe.views)
+                ordered = self.teacher(seen).cpu()[:, columns]
+                views.append(soften(ordered, self.recipe.temperature).numpy().astype(np.float16))
+        return np.stack(views, axis=1)
+
+    def columns(self, indices: np.ndarray, labels: np.ndarray, soft_labels: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the columns of the file: a row for every image and view."""
+        num_views = soft_labels.shape[1]
+        columns = {"index": np.repeat(indices, num_views), "label": np.repeat(labels, num_views)}
+        if num_views > 1:
+            columns["view"] = np.tile(np.arange(num_views, dtype=np.int16), len(indices))
+        flat = soft_labels.reshape(-1, soft_labels.shape[2])
+        if self.top_k is None or self.top_k >= flat.shape[1]:
+            return columns | {"soft_label": flat}
+        values, classes = take_top(flat, self.top_k)
+        return columns | {"soft_label": values, "soft_label_class": classes}
 
 
 def label_shard(labeller: Labeller, shard: Path, target: Path, advance: Callable[[int], None]) -> None:
-    """Write index, label and soft_label of every image in `shard` to the file `target`, whole or not at all."""
+    """Write the soft labels of every image in `shard` to the file `target`, whole or not at all."""
     indices, labels, soft_labels = [], [], []
     with pq.ParquetFile(shard) as file:
         for batch in file.iter_batches(batch_size=labeller.batch_size, columns=["image", "label", "index"]):
             images = np.stack([decode_image(data) for data in batch.column("image").field("bytes").to_pylist()])
-            soft_labels.append(labeller.soft_labels(images))
             indices.append(batch.column("index").to_numpy())
             labels.append(batch.column("label").to_numpy())
+            soft_labels.append(labeller.soft_labels(images, indices[-1]))
             advance(len(images))
-    columns = {
-        "index": np.concatenate(indices),
-        "label": np.concatenate(labels),
-        "soft_label": np.concatenate(soft_labels),
-    }
+    columns = labeller.columns(*(np.concatenate(parts) for parts in (indices, labels, soft_labels)))
     write_shard(target, columns, labeller.class_names)
 
 
-def count_images(shard: Path) -> int:
+def count_rows(shard: Path) -> int:
     """Return the rows of a Parquet file without reading them."""
     return pq.read_metadata(shard).num_rows
 
 
-def join_shards(shards: Sequence[Path], target: Path) -> None:
-    """Copy the rows of `shards`, in order, into one file, a row group at a time."""
-    with pq.ParquetWriter(target, pq.read_schema(shards[0])) as writer:
+def join_shards(shards: Sequence[Path], target: Path, recipe: LabelRecipe) -> None:
+    """Copy the rows of `shards`, in order, into one file that says how they were made, a row group at a time."""
+    schema = pq.read_schema(shards[0])
+    schema = schema.with_metadata(recipe.into(schema.metadata))
+    with pq.ParquetWriter(target, schema) as writer:
         for shard in shards:
             with pq.ParquetFile(shard) as file:
                 for group in range(file.num_row_groups):
-                    writer.write_table(file.read_row_group(group))
+                    writer.write_table(file.read_row_group(group).replace_schema_metadata(schema.metadata))

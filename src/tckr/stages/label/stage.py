@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 
 from tckr.data.class_names import read_class_names
+from tckr.data.seeds import derive_seed
 from tckr.data.shards import list_shards, write_whole
+from tckr.data.views import ViewRecipe
 from tckr.engine.step import StepContext
 from tckr.models.classifiers import load_classifier
-from tckr.stages.label.agreement import count_agreement, low_agreement
+from tckr.stages.label.agreement import Agreement, count_agreement, low_agreement
 from tckr.stages.label.config import LabelConfig
-from tckr.stages.label.labelling import Labeller, count_images, join_shards, label_shard
+from tckr.stages.label.labelling import Labeller, count_rows, join_shards, label_shard
 from tckr.training.artifact import MODEL_FOLDER
-from tckr.training.soft_labels import SOFT_LABELS_NAME
+from tckr.training.soft_labels import SOFT_LABELS_NAME, LabelRecipe
 
 
 def run(config: LabelConfig, context: StepContext) -> None:
@@ -20,19 +22,28 @@ def run(config: LabelConfig, context: StepContext) -> None:
     synthetic = context.inputs["synthetic"] / "data"
     class_names = read_class_names(synthetic)
     teacher = load_classifier(context.inputs["teacher"] / MODEL_FOLDER).to(context.execution.torch_device())
-    labeller = Labeller(teacher, class_names, config.temperature, context.execution.inference_batch_size)
+    recipe = recipe_of(config, context.seed)
+    labeller = Labeller(teacher, class_names, recipe, config.top_k, context.execution.inference_batch_size)
     targets = {shard: context.scratch / "labels" / shard.name for shard in list_shards(synthetic)}
-    done = sum(count_images(target) for target in targets.values() if target.exists())
-    with context.track(sum(count_images(shard) for shard in targets), "images", done) as advance:
+    done = sum(count_rows(target) for target in targets.values() if target.exists()) // config.views
+    with context.track(sum(count_rows(shard) for shard in targets), "images", done) as advance:
         for shard, target in targets.items():
             if not target.exists():
                 label_shard(labeller, shard, target, advance)
     labels = context.out / SOFT_LABELS_NAME
-    write_whole(labels, lambda path: join_shards(list(targets.values()), path))
+    write_whole(labels, lambda path: join_shards(list(targets.values()), path, recipe))
     _write_agreement(context, count_agreement(labels, class_names))
 
 
-def _write_agreement(context: StepContext, counts: dict[str, dict[str, int]]) -> None:
+def recipe_of(config: LabelConfig, seed: int) -> LabelRecipe:
+    """Return how labels are made from a step's root seed; it travels with them, so that a Student makes the same views."""
+    if config.views == 1:
+        return LabelRecipe(temperature=config.temperature)
+    views = ViewRecipe(num_views=config.views, seed=derive_seed(seed, "views"), **config.augment.model_dump())
+    return LabelRecipe(temperature=config.temperature, views=views)
+
+
+def _write_agreement(context: StepContext, counts: Agreement) -> None:
     text = json.dumps(counts, indent=2, ensure_ascii=False) + "\n"
     write_whole(context.out / "agreement.json", lambda path: path.write_text(text, encoding="utf-8"))
     for name in low_agreement(counts):

@@ -15,7 +15,7 @@ PILLOW_PIXEL_LIMIT = 89_478_485
 class PrepareConfig(StageConfig):
     """What to read and how to split it."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 4
 
     source: str = Field(
         "digits",

@@ -6,7 +6,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tckr.data.sources.record import TEST
+import numpy as np
+
+from tckr.data.source_rows import NO_RECORD, SourceRows
+from tckr.data.sources.record import TEST, TRAIN
+from tckr.stages.prepare.class_names import printable
 from tckr.stages.prepare.staging import Staged
 
 SPLITS = ("pool", "validation", "test")
@@ -64,6 +68,18 @@ def split_records(records: Sequence[Staged], *, seed: int, test_fraction: float,
     for split in SPLITS:  # classes mixed, so that any leading part of a split is a random part
         getattr(splits, split).sort(key=lambda record: _rank(seed, record.sha256))
     return splits
+
+
+def rows_of_source(staged: Sequence[Staged], source_names: Sequence[str], splits: Splits) -> SourceRows:
+    """Return which record each labelled training row of the source became; `source_names` are its class names by label."""
+    numbers = {
+        (record.chunk, record.offset): number  # the same picture in another row, a duplicate, has another place
+        for split in SPLITS
+        for number, record in enumerate(getattr(splits, split), start=splits.first_record(split))
+    }
+    rows = [record for record in staged if record.origin == TRAIN and record.label >= 0]
+    records = [numbers.get((record.chunk, record.offset), NO_RECORD) for record in rows]
+    return SourceRows([printable(source_names[record.label]) for record in rows], np.array(records, dtype=np.int64))
 
 
 def _leave_pool(size: int, num_test: int, num_validation: int) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tckr.data.card import CANARY_KINDS, MEMBERSHIP_ROWS, DataCard, read_members, write_card
+from tckr.data.source_rows import write_source_rows
 from tckr.data.sources.opening import open_source
 from tckr.data.sources.record import Source
 from tckr.engine.step import StepContext
@@ -18,7 +19,7 @@ from tckr.stages.prepare.class_names import renamed
 from tckr.stages.prepare.config import PrepareConfig
 from tckr.stages.prepare.normalise import max_file_bytes
 from tckr.stages.prepare.screening import Screened, screen
-from tckr.stages.prepare.splitting import Splits, split_records
+from tckr.stages.prepare.splitting import Splits, rows_of_source, split_records
 from tckr.stages.prepare.staging import Staged, stage_records
 from tckr.stages.prepare.writing import (
     REJECTED_NAME,
@@ -33,7 +34,9 @@ EXAMPLES = 3
 
 
 def run(config: PrepareConfig, context: StepContext) -> None:
-    """Fill `context.out` with pool, validation, test, membership.npy, canaries.npy, rejected.csv and card.json.
+    """Fill `context.out` with pool, validation, test, source rows, membership, canaries, rejected.csv and card.json.
+
+    The engine takes `test` away and seals it.
 
     Raises:
         UserError: the source cannot be read, too few classes remain, or the pool is too small for the canaries.
@@ -68,6 +71,7 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     splits = replace(splits, pool=pool)
     write_splits(context.out, splits, staging, screened.class_names)
     write_canaries(context.out, kinds)
+    write_source_rows(context.out, rows_of_source(staged, source.class_names, splits))
     labels = np.array([record.label for record in pool], dtype=np.int64)
     write_membership(
         context.out, labels, kinds, audit_holdout=config.audit_holdout, num_rows=MEMBERSHIP_ROWS, seed=context.seed

@@ -20,6 +20,7 @@ from tckr.stages.report.glossary import GLOSSARY
 from tckr.stages.report.leakage import canary_rows, package_rows, surface_rows
 from tckr.stages.report.measures import agreement_number, class_rows, headline_rows
 from tckr.stages.report.privacy import PRIVATE_NAME, is_public, shareable
+from tckr.stages.report.utility import calibration_rows, fidelity_summary, paired_summary
 from tckr.stages.report.wording import low_agreement_of, origin_of, verdict_of
 
 Folders = Mapping[str, Path]
@@ -34,6 +35,7 @@ RECORDED = ("stage", "sensitivity", "seconds", "peak_memory_mb", "created", "fin
 def collect(folders: Folders, config: ReportConfig) -> Contents:
     """Return everything the report says. `folders` are the finished artifacts by the names in `ORDER`."""
     audit, card = AuditResult.read(folders["audit"]), shown_card(read_card(folders["data"]), config)
+    shown = audit if config.include_private else shareable_audit(audit)
     agreement = read_agreement(folders["labels"])
     num_synthetic = count_synthetic(folders["synthetic"], card)
     classes = class_rows(audit, card, agreement, num_synthetic)
@@ -47,6 +49,9 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
         verdict=verdict_of(audit, redrawn_sentence(redrawn)),
         origin=origin_of(audit.declared, audit.measured),
         headline=headline_rows(audit),
+        paired=paired_summary(audit),
+        calibration=calibration_rows(audit),
+        fidelity=fidelity_summary(shown),
         surfaces=surface_rows(audit),
         coverage=coverage_of(audit),
         packages=package_rows(audit),
@@ -66,7 +71,7 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
         libraries=read_json(folders["audit"] / "manifest.json", {}).get("libraries", {}),
         settings=settings,
         glossary=GLOSSARY,
-        audit=audit if config.include_private else shareable_audit(audit),
+        audit=shown,
     )
 
 

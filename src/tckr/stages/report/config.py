@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from tckr.stages.config_base import StageConfig
@@ -9,6 +11,8 @@ from tckr.stages.config_base import StageConfig
 
 class ReportConfig(StageConfig):
     """What the report shows and to whom it may be shown."""
+
+    version: ClassVar[int] = 2
 
     title: str = Field(
         "", max_length=200, description="Headline; empty takes the data set's name, because most reports need no other."

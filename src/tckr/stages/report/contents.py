@@ -17,6 +17,7 @@ SCHEMA_VERSION = "3"
 Validity = Literal["valid", "invalid", "not measured"]
 Direction = Literal["higher", "lower"]
 Change = Literal["better", "worse", "none", "unknown"]
+Reading = Literal["like real images", "short of real images", "closer than real images", "not compared"]
 
 
 class _Part(BaseModel):
@@ -67,12 +68,18 @@ class Verdict(_Part):
 
 
 class ClassRow(_Part):
-    """One class across the stages; `agreement`: share of its synthetic images that the Teacher takes for it."""
+    """One class across the stages.
+
+    Attributes:
+        difference: accuracy, Student minus Teacher, paired over its test images; None for given tables.
+        agreement: share of its synthetic images that the Teacher takes for it.
+    """
 
     name: str
     num_test: int
     teacher_accuracy: Number
     student_accuracy: Number
+    difference: Number | None
     teacher_auc: Number
     student_auc: Number
     agreement: Number
@@ -166,6 +173,46 @@ class CopiesSummary(_Part):
     command: str
 
 
+class FidelityRow(_Part):
+    """One measure of the synthetic images and, as a yardstick, of real hold-out records against the same members.
+
+    `reading` compares the two intervals; where they touch, it says `like real images`.
+    """
+
+    key: str
+    name: str
+    note: str
+    synthetic: Number
+    holdout: Number
+    reading: Reading
+
+
+class FidelitySummary(_Part):
+    """How much the synthetic images look like members: `num_images` of each side, in the features of one model."""
+
+    features: str
+    num_images: int
+    sentence: str
+    rows: list[FidelityRow]
+
+
+class PairedSummary(_Part):
+    """Student and Teacher on the same test images, with the p-value of the exact McNemar test."""
+
+    sentence: str
+    p_value: float
+
+
+class CalibrationRow(_Part):
+    """One measure of the probabilities that Teacher and Student state on the test split; lower is better."""
+
+    key: str
+    name: str
+    note: str
+    teacher: Number
+    student: Number
+
+
 class CaptionSummary(_Part):
     """Captions in numbers; none of their words."""
 
@@ -210,6 +257,9 @@ class Contents(_Part):
     verdict: Verdict
     origin: str
     headline: list[Comparison]
+    paired: PairedSummary | None
+    calibration: list[CalibrationRow]
+    fidelity: FidelitySummary | None
     surfaces: list[SurfaceRow]
     coverage: list[str]
     packages: list[PackageRow]

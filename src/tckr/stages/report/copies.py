@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.results import AuditResult, CopiesResult, FlaggedImage
 from tckr.stages.report.contents import CopiesSummary, FlaggedRow, Number
 from tckr.stages.report.numbers import measured_number, percent, signed_percent
+from tckr.stages.report.privacy import without_folders
 
 MAX_PICTURES = 12
 """Flagged images shown with their neighbours."""
@@ -45,10 +47,13 @@ def copies_summary(audit: AuditResult, redrawn: Sequence[int], include_private: 
 
 
 def shareable_audit(audit: AuditResult) -> AuditResult:
-    """Return the audit with counts and shares of copies alone: no list of flagged images, no distance."""
-    if audit.copies is None:
-        return audit
-    return audit.model_copy(update={"copies": audit.copies.model_copy(update={"flagged": [], "threshold": None})})
+    """Return the audit without folders, with counts and shares of copies alone: no list of flagged images, no distance."""
+    changed: dict[str, Any] = {}
+    if audit.copies is not None:
+        changed["copies"] = audit.copies.model_copy(update={"flagged": [], "threshold": None})
+    if audit.fidelity is not None:
+        changed["fidelity"] = audit.fidelity.model_copy(update={"features": without_folders(audit.fidelity.features)})
+    return audit.model_copy(update=changed)
 
 
 def redrawn_sentence(redrawn: Sequence[int]) -> str:

@@ -35,6 +35,22 @@ GLOSSARY = {
         "Expected calibration error: mean gap between stated confidence and accuracy. It does not say that any one "
         "prediction is right."
     ),
+    "Brier score and log loss": (
+        "Errors of the stated probabilities, squared or on a logarithmic scale: they count being wrong and being too sure of it. "
+        "They do not say which of the two it was."
+    ),
+    "McNemar test": (
+        "Of the test images on which one model is right and the other wrong, does either side win more often than a fair "
+        "coin? A large p-value does not say that the models are equally good: look at the interval of the difference."
+    ),
+    "FID and KID": (
+        "Distances between the synthetic images and the members as a network sees them; 0 is alike. They do not judge "
+        "single images, and a generator that copies members scores better than real images can."
+    ),
+    "Precision and recall, density and coverage": (
+        "Whether synthetic images lie where members are, and whether members have synthetic images near them. They see "
+        "implausible images and missing kinds of images; they do not say that the images are of use."
+    ),
     "Declared attack": (
         "The scorer fixed before anything was trained; its AUC goes into AOP. It is not the strongest found "
         "afterwards, which is printed apart because choosing it on the same records favours the attacker."

@@ -120,6 +120,7 @@ def _class_row(audit: AuditResult, name: str, *, num_test: int, num_synthetic: i
         num_test=num_test,
         teacher_accuracy=measured_number(teacher.per_class.get(name)),
         student_accuracy=measured_number(student.per_class.get(name)),
+        difference=difference_number(audit.paired.by_class.get(name)) if audit.paired else None,
         teacher_auc=measured_number(teacher.auc_by_class.get(name), absent=absent_reason(audit, teacher)),
         student_auc=measured_number(student.auc_by_class.get(name), absent=absent_reason(audit, student)),
         agreement=agreement,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
+
+from pydantic import Field, model_validator
 
 from tckr.stages.config_base import StageConfig
 from tckr.training.config import TrainingConfig
@@ -12,6 +14,32 @@ class TeachConfig(StageConfig, TrainingConfig):
     """Settings of the Teacher's training."""
 
     version: ClassVar[int] = 1
+
+    num_teachers: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="Teachers of different seeds, whose probabilities are averaged wherever the Teacher is asked (labels, "
+        "online distillation, audit); every reference run trains as many.",
+    )
+    other_models: list[str] = Field(
+        default_factory=list,
+        description="Models that Teachers after the first take in turn, `model` among them; empty: all take `model`.",
+    )
+
+    @model_validator(mode="after")
+    def _every_model_is_used(self) -> Self:
+        if len(self.other_models) >= self.num_teachers:
+            raise ValueError(
+                f"teach.other_models names {len(self.other_models)} more models than `model`, and teach.num_teachers="
+                f"{self.num_teachers} leaves some unused; set num_teachers to {len(self.other_models) + 1} or more"
+            )
+        return self
+
+    def models(self) -> list[str]:
+        """Return the model of every Teacher."""
+        names = [self.model, *self.other_models]
+        return [names[position % len(names)] for position in range(self.num_teachers)]
 
     def memorizing(self) -> TeachConfig:
         """Return the audit's positive control: the same model without anything that hinders learning records by heart."""

@@ -1,0 +1,201 @@
+"""Time an epoch of a Student against the plain loop of the published method.
+
+    python benchmarks/training.py                                                            # 32 px on this machine's CPU
+    python benchmarks/training.py --device cuda --model resnet18 --size 224 --images 9600    # on a GPU
+
+The ways, all with the same networks, images (random crops of scikit-learn's two photographs), batch size and published
+recipe (flip, padded crop, AugMix, AdamW):
+
+    plain            `plain_student.py`: PNG decoding and augmentation image by image in worker processes, Teacher in float32
+                     on every view
+    stored           TCKR's loop with stored soft labels, images decoded once, augmentation in batches
+    online           TCKR's loop with the Teacher on every view, as published
+    stored-bfloat16  the same two with distill.precision=bfloat16
+    online-bfloat16
+
+Each round times an epoch of every way, beginning with another one, and measures what all processes use of the cores. Printed
+are medians over the rounds, of seconds and of CPU seconds (with the workers' of the plain loop), and of their ratios to the
+plain loop in the same round; in brackets the range. On a GPU also the share of the time in which it was busy; everywhere the
+share of the measured peak of matrix products.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.datasets import load_sample_images
+from torch.utils.flop_counter import FlopCounterMode
+
+import plain_student
+from measure import busy_seconds, cpu_seconds, device_busy_share, matmul_peak, timed
+from tckr.data.images import encode_png, load_images
+from tckr.data.shards import write_shard
+from tckr.engine.execution import available_cores
+from tckr.models.classifiers import Classifier, build_classifier
+from tckr.training.batches import TrainingData
+from tckr.training.config import AugmentConfig, TrainingConfig
+from tckr.training.fit import train_epoch
+from tckr.training.losses import CrossEntropy, Loss, OnlineDistillation
+
+NAMES = [str(label) for label in range(10)]
+PUBLISHED = AugmentConfig(shift=0.0, rotation_degrees=0.0, scale=0.0, flip=True, crop=0.1, augmix_severity=3.0)
+Epoch = Callable[[], object]
+KINDS = ("seconds", "cpu")
+WIDTHS = (10, 22, 14, 22, 9, 10)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One epoch: wall-clock seconds, and CPU seconds of all processes that worked on it."""
+
+    seconds: float
+    cpu: float
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every way trains: the model's name, its input's side in px, images of an epoch and of a step, the device."""
+
+    model: str
+    size: int
+    images: int
+    batch_size: int
+    device: str
+
+    def classifier(self, seed: int) -> Classifier:
+        """Return an untrained network on the device."""
+        return build_classifier(f"embedded:{self.model}", len(NAMES), NAMES, seed, image_size=self.size).to(self.device)
+
+
+def photographs(task: Task) -> list[bytes]:
+    """Return PNG files of random crops."""
+    random, photographs = np.random.default_rng(0), load_sample_images().images
+    crops = []
+    for _ in range(task.images):
+        photograph = photographs[random.integers(len(photographs))]
+        top, left = (random.integers(side - task.size + 1) for side in photograph.shape[:2])
+        crops.append(encode_png(photograph[top : top + task.size, left : left + task.size]))
+    return crops
+
+
+def plain_epoch(task: Task, encoded: Sequence[bytes]) -> Epoch:
+    """Return an epoch of the plain loop."""
+    student, teacher = task.classifier(1), task.classifier(2).eval()
+    optimizer = torch.optim.AdamW(student.parameters(), lr=1e-3, weight_decay=5e-5)
+    loader = plain_student.make_loader(encoded, task.batch_size, available_cores(), task.device)
+    return lambda: plain_student.train_epoch(student, teacher, loader, optimizer, task.device)
+
+
+def product_epoch(task: Task, images: np.ndarray, labels: str, precision: str) -> Epoch:
+    """Return an epoch of TCKR's loop; the Teacher's weights are as untrained as the plain loop's."""
+    student, teacher = (task.classifier(seed).to(memory_format=torch.channels_last) for seed in (1, 2))
+    optimizer = torch.optim.AdamW(student.parameters(), weight_decay=5e-5, fused=True)
+    soft_labels = np.full((len(images), len(NAMES)), 1 / len(NAMES), dtype=np.float16)
+    data = TrainingData(images, np.arange(len(images)), soft_labels)
+    config = TrainingConfig(epochs=1, batch_size=task.batch_size, augment=PUBLISHED, precision=precision)
+    loss: Loss = CrossEntropy() if labels == "stored" else OnlineDistillation(teacher.eval(), torch.arange(len(NAMES)))
+    return lambda: train_epoch(student, data, loss, optimizer, config, epoch=0, seed=0, device=task.device)
+
+
+def decode_once(task: Task, encoded: Sequence[bytes], folder: Path) -> np.ndarray:
+    """Return the memory map that the product makes of a synthetic set, and print how fast it was made."""
+    columns = {"image": encoded, "label": np.zeros(len(encoded), dtype=np.int64), "index": np.arange(len(encoded))}
+    write_shard(folder / "data" / "train-00000-of-00001.parquet", columns, NAMES)
+    started = time.perf_counter()
+    images = load_images(folder / "data", folder, id_column="index").images
+    print(f"decoded once, not part of an epoch: {task.images / (time.perf_counter() - started):.0f} images/s")
+    return images
+
+
+def run_rounds(ways: dict[str, Epoch], task: Task, num_rounds: int) -> list[dict[str, Timing]]:
+    """Return the times of every way, round by round."""
+    for epoch in ways.values():
+        epoch()  # workers start, libraries choose their kernels
+    names, rounds = list(ways), []
+    for number in range(num_rounds):
+        order = names[number % len(names) :] + names[: number % len(names)]
+        busy, started = busy_seconds(), time.perf_counter()
+        rounds.append({name: measure(ways[name], task) for name in order})
+        share = (busy_seconds() - busy) / (time.perf_counter() - started) / available_cores()
+        shown = ", ".join(f"{name} {task.images / rounds[-1][name].seconds:.0f}" for name in names)
+        print(f"round {number}: images/s: {shown}; cores in use, by anyone: {share:.0%}", flush=True)
+    return rounds
+
+
+def measure(epoch: Epoch, task: Task) -> Timing:
+    """Time one epoch; CPU time is this process's and that of its workers."""
+    used = cpu_seconds()
+    seconds = timed(epoch, task.device)
+    return Timing(seconds, cpu_seconds() - used)
+
+
+def summarize(rounds: Sequence[dict[str, Timing]], ways: dict[str, Epoch], task: Task) -> None:
+    """Print medians, ratios to the plain loop, and how much of the machine each way uses."""
+    peaks = {precision: matmul_peak(task.device, precision) for precision in ("float32", "bfloat16")}
+    print("\npeak of matrix products: " + ", ".join(f"{name} {peak / 1e12:.3g} TFLOP/s" for name, peak in peaks.items()))
+    columns = ("images/s", "to plain", "CPU us/image", "to plain", "of peak", "GPU busy")
+    print(f"{'way':16s}" + "".join(f"{column:>{width}s}" for column, width in zip(columns, WIDTHS, strict=True)))
+    for name, epoch in ways.items():
+        seconds, cpu = (statistics.median(getattr(timings[name], kind) for timings in rounds) for kind in KINDS)
+        ratios = [
+            ratio([getattr(timings["plain"], kind) / getattr(timings[name], kind) for timings in rounds]) for kind in KINDS
+        ]
+        peak = peaks["bfloat16" if name.endswith("bfloat16") else "float32"]
+        share = epoch_flops(task, with_teacher=not name.startswith("stored")) / seconds / peak
+        busy = f"{device_busy_share(epoch, task.device):.0%}" if task.device.startswith("cuda") else "-"
+        speed, each = f"{task.images / seconds:.0f}", f"{cpu / task.images * 1e6:.0f}"
+        columns = (speed, ratios[0], each, ratios[1], f"{share:.1%}", busy)
+        print(f"{name:16s}" + "".join(f"{column:>{width}s}" for column, width in zip(columns, WIDTHS, strict=True)))
+
+
+def ratio(values: Sequence[float]) -> str:
+    """Return the median and the range."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def epoch_flops(task: Task, with_teacher: bool) -> float:
+    """Return the floating-point operations of an epoch: products of matrices and convolutions alone."""
+    model, images_BCHW = task.classifier(1), torch.rand(8, 3, task.size, task.size, device=task.device)
+    with FlopCounterMode(display=False) as counter:
+        model(images_BCHW).sum().backward()
+        if with_teacher:
+            with torch.no_grad():
+                model(images_BCHW)
+    return counter.get_total_flops() * task.images / len(images_BCHW)
+
+
+def main() -> None:
+    """Read the arguments, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--model", choices=("resnet", "resnet18"), default="resnet", help="built-in network (default resnet)"
+    )
+    parser.add_argument("--size", type=int, default=32, help="side of images and input in px (default 32)")
+    parser.add_argument("--images", type=int, default=1920, help="images of an epoch (default 1920)")
+    parser.add_argument("--batch-size", type=int, default=96, help="images of a step (default 96, as published)")
+    parser.add_argument("--rounds", type=int, default=7, help="times that every way is measured (default 7)")
+    parser.add_argument("--device", default="cpu", help="torch device (default cpu)")
+    arguments = parser.parse_args()
+    task = Task(arguments.model, arguments.size, arguments.images, arguments.batch_size, arguments.device)
+    print(f"{task}; {available_cores()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    with tempfile.TemporaryDirectory() as folder:
+        encoded = photographs(task)
+        images = decode_once(task, encoded, Path(folder))
+        ways = {"plain": plain_epoch(task, encoded)}
+        for precision in ("float32", "bfloat16"):
+            for labels in ("stored", "online"):
+                suffix = "" if precision == "float32" else f"-{precision}"
+                ways[labels + suffix] = product_epoch(task, images, labels, precision)
+        summarize(run_rounds(ways, task, arguments.rounds), ways, task)
+
+
+if __name__ == "__main__":
+    main()

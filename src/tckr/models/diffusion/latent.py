@@ -1,0 +1,154 @@
+"""Text-to-image pipelines of diffusers behind the `Generator` protocol: one class for all architectures and processes.
+
+Shapes: B images, 3 x H x W pixels, latents C x h x w.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tckr.errors import UserError
+from tckr.models.diffusion.autoencoder import Autoencoder
+from tckr.models.diffusion.family import Family
+from tckr.models.diffusion.generator import Conditioning, Sampling, Solver
+from tckr.models.diffusion.lora import add_lora, merge_lora, save_lora
+from tckr.models.diffusion.process import process_of
+from tckr.models.diffusion.sampling import build_solver, initial_noise, sample
+from tckr.models.quiet import quiet_libraries
+
+TRAINING_GUIDANCE = 1.0  # what a model with distilled guidance is told in training: no guidance (diffusers' Flux LoRA guide)
+WHOLE = (0.0, 1.0)
+
+
+class LatentDiffusion:
+    """One pipeline; what its denoiser predicts is read from the configuration of its scheduler."""
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+        self.pipeline: Any = family.pipeline
+        self.pipeline.set_progress_bar_config(disable=True)
+        for part in self.pipeline.components.values():
+            if isinstance(part, torch.nn.Module):
+                part.requires_grad_(False).eval()
+        self.denoiser: Any = getattr(self.pipeline, family.lora_part)
+        self.dtype: torch.dtype = self.denoiser.dtype
+        self.process = process_of(self.pipeline.scheduler)
+        self.autoencoder = Autoencoder(self.pipeline.vae, overflows=family.vae_overflows)
+        self.size_multiple = family.size_multiple
+        self.num_tokens = family.num_tokens
+        self.num_timesteps = self.process.num_timesteps
+        self._solvers: dict[Solver, Any] = {}
+
+    @torch.inference_mode()
+    def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
+        """Return what the denoiser is told of B prompts, on its device."""
+        with quiet_libraries():  # diffusers prints what it cuts off, and that is private
+            return self.family.encode_prompts(prompts)
+
+    def count_cut(self, prompts: Sequence[str]) -> int:
+        """Return how many of `prompts` have more tokens, with special ones, than `encode_prompts` keeps."""
+        with quiet_libraries():
+            return sum(length > self.num_tokens for length in self.family.count_tokens(prompts))
+
+    @torch.inference_mode()
+    def encode_images(self, images: torch.Tensor) -> torch.Tensor:
+        """Return means, then standard deviations [B, 2C, h, w] in the denoiser's scale."""
+        return self.autoencoder.encode(images)
+
+    def draw_timesteps(self, uniform: torch.Tensor) -> torch.Tensor:
+        """Return the timesteps to train at, given uniform ones."""
+        return self.process.draw(uniform)
+
+    def training_loss(
+        self,
+        latents: torch.Tensor,
+        conditioning: Conditioning,
+        noise: torch.Tensor,
+        timesteps: torch.Tensor,
+        min_snr_gamma: float | None = None,
+    ) -> torch.Tensor:
+        """Return the mean squared error [B] between the denoiser's output and its target, weighted if asked for."""
+        noisy = self.process.noisy(latents, noise, timesteps)
+        told = self._with_guidance(conditioning, TRAINING_GUIDANCE)
+        output = self._predict(noisy, self.process.times(timesteps), told)
+        target = self.process.target(latents, noise, timesteps)
+        losses = (output - target.float()).square().mean(dim=(1, 2, 3))
+        return losses if min_snr_gamma is None else losses * self.process.weights(timesteps, min_snr_gamma)
+
+    @torch.inference_mode()
+    def denoise(
+        self, conditioning: Conditioning, negative: Conditioning, *, seeds: Sequence[int], sampling: Sampling
+    ) -> torch.Tensor:
+        """Return float32 latents [B, C, h, w]; the same noise on every device, in every batch."""
+        guided = sampling.guidance_scale > 1 and not self.family.distilled_guidance
+        if self.family.distilled_guidance and sampling.guidance_interval != WHOLE:
+            raise UserError(
+                "this generator has guidance distilled into it: there is no second evaluation that a guidance interval "
+                "could save; leave the interval at 0 to 1"
+            )
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        noise = initial_noise(self._latent_shape(sampling.size), generators, self.pipeline.device)
+        scheduler = self._solver(sampling.solver)
+        arguments = self.family.schedule_arguments(scheduler, sampling.steps, noise)
+        steps = {} if "sigmas" in arguments else {"num_inference_steps": sampling.steps}
+        scheduler.set_timesteps(device=noise.device, **steps, **arguments)
+        return sample(
+            self._predict,
+            scheduler,
+            self._with_guidance(conditioning, sampling.guidance_scale),
+            {name: negative[name].expand_as(rows) for name, rows in conditioning.items()} if guided else None,
+            noise=noise,
+            generators=generators,
+            sampling=sampling,
+        )
+
+    @torch.inference_mode()
+    def decode(self, latents: torch.Tensor) -> np.ndarray:
+        """Return uint8 [B, H, W, 3] from the autoencoder."""
+        return self.autoencoder.decode(latents)
+
+    def add_lora(self, rank: int, seed: int) -> dict[str, torch.nn.Parameter]:
+        """Insert LoRA (Hu et al. 2022) of scale 1 into the denoiser's attention; B starts at zero."""
+        return add_lora(self.denoiser, self.family.lora_targets, rank, seed)
+
+    def save_lora(self, folder: Path) -> None:
+        """Write `pytorch_lora_weights.safetensors` as the pipeline's own `load_lora_weights` reads it."""
+        save_lora(self.pipeline, self.family.lora_part, folder)
+
+    def load_lora(self, path: Path) -> None:
+        """Merge the adapter at `path` into the weights."""
+        merge_lora(self.pipeline, self.family.lora_part, path)
+
+    def compile_denoiser(self, *, cuda_graphs: bool = True) -> None:
+        """Compile the denoiser in place, for static shapes."""
+        graphs = cuda_graphs and self.pipeline.device.type == "cuda"
+        self.denoiser.compile(mode="reduce-overhead" if graphs else "default", dynamic=False)
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Recompute the denoiser's activations in the backward pass."""
+        self.denoiser.enable_gradient_checkpointing()
+
+    def _predict(self, latents: torch.Tensor, times: torch.Tensor, conditioning: Conditioning) -> torch.Tensor:
+        told = {name: rows.to(self.dtype) for name, rows in conditioning.items()}
+        prediction = self.family.predict(latents.to(self.dtype), times, told)
+        return prediction.to(torch.float32, copy=True)  # with CUDA graphs, the next call overwrites what this one returned
+
+    def _with_guidance(self, conditioning: Conditioning, scale: float) -> Conditioning:
+        if not self.family.distilled_guidance:
+            return conditioning
+        rows = next(iter(conditioning.values()))
+        return conditioning | {"guidance": torch.full((len(rows),), scale, device=rows.device)}
+
+    def _latent_shape(self, size: int) -> tuple[int, int, int]:
+        side = size // self.pipeline.vae_scale_factor
+        return self.pipeline.vae.config.latent_channels, side, side
+
+    def _solver(self, name: Solver) -> Any:
+        if name not in self._solvers:
+            self._solvers[name] = build_solver(name, self.pipeline.scheduler)
+        return self._solvers[name]

@@ -1,0 +1,120 @@
+"""The one sampling loop, over the schedulers of diffusers; knows no architecture.
+
+Shapes: B images, latents C x h x w.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from diffusers import (
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    LCMScheduler,
+    UniPCMultistepScheduler,
+)
+
+from tckr.errors import UserError
+from tckr.models.diffusion.generator import Conditioning, Sampling
+from tckr.models.diffusion.process import flow_shift, is_flow
+
+Predict = Callable[[torch.Tensor, torch.Tensor, Conditioning], torch.Tensor]
+DIFFUSION_SOLVERS = {
+    "dpm++": DPMSolverMultistepScheduler,
+    "unipc": UniPCMultistepScheduler,
+    "euler": EulerDiscreteScheduler,
+    "lcm": LCMScheduler,
+}
+FLOW_SOLVERS = {
+    "dpm++": DPMSolverMultistepScheduler,
+    "unipc": UniPCMultistepScheduler,
+    "euler": FlowMatchEulerDiscreteScheduler,
+}
+
+
+def build_solver(name: str, scheduler: Any) -> Any:
+    """Return the scheduler of diffusers called `name` for the noise levels of the checkpoint's own, itself for "default".
+
+    Raises:
+        UserError: there is no such solver for this kind of model.
+    """
+    if name == "default":
+        return scheduler
+    flow = is_flow(scheduler)
+    solvers = FLOW_SOLVERS if flow else DIFFUSION_SOLVERS
+    if name not in solvers:
+        kind = "flow-matching" if flow else "diffusion"
+        raise UserError(f"no solver {name!r} for this {kind} generator; it offers default, {', '.join(solvers)}")
+    changes: dict[str, Any] = {"algorithm_type": "dpmsolver++"} if name == "dpm++" else {}
+    if flow:
+        shift = flow_shift(scheduler)
+        changes |= {"shift": shift} if name == "euler" else _flow_settings(shift)
+    kind = solvers[name]
+    known = inspect.signature(kind.__init__).parameters
+    return kind.from_config({key: value for key, value in scheduler.config.items() if key in known}, **changes)
+
+
+def _flow_settings(shift: float) -> dict[str, Any]:
+    return {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": shift}
+
+
+def initial_noise(shape: Sequence[int], generators: Sequence[torch.Generator], device: torch.device) -> torch.Tensor:
+    """Return float32 noise [B, *shape], row i from generator i alone.
+
+    Drawn on the CPU in float32, whatever the device and the dtype of the weights: the same noise everywhere.
+    """
+    return torch.cat([torch.randn((1, *shape), generator=generator) for generator in generators]).to(device)
+
+
+def sample(
+    predict: Predict,
+    scheduler: Any,
+    told: Conditioning,
+    untold: Conditioning | None,
+    *,
+    noise: torch.Tensor,
+    generators: Sequence[torch.Generator],
+    sampling: Sampling,
+) -> torch.Tensor:
+    """Return denoised latents [B, C, h, w], float32.
+
+    Classifier-free guidance (Ho and Salimans 2022) evaluates both halves in one batch. Outside of the guidance interval
+    (Kynkaanniemi et al. 2024) the unconditional half is not evaluated.
+
+    Args:
+        predict: the denoiser: latents, times [B] and conditioning to prediction.
+        scheduler: with its timesteps set.
+        told: conditioning of the prompts.
+        untold: conditioning of no prompt, B rows; None switches guidance off.
+        noise: initial noise from `generators`.
+        generators: schedulers that draw noise at each step go on with these.
+        sampling: guidance scale and interval.
+    """
+    times = scheduler.timesteps
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(0)  # else schedulers look the index up, and the device is waited for
+    both = None if untold is None else {name: torch.cat([untold[name], rows]) for name, rows in told.items()}
+    extra = _step_arguments(scheduler, list(generators))
+    latents = noise * getattr(scheduler, "init_noise_sigma", 1.0)
+    for i, time in enumerate(times):
+        scaled = scheduler.scale_model_input(latents, time) if hasattr(scheduler, "scale_model_input") else latents
+        if both is not None and _guided(i / len(times), sampling):
+            without, with_prompt = predict(torch.cat([scaled] * 2), time.expand(2 * len(latents)), both).chunk(2)
+            prediction = without + sampling.guidance_scale * (with_prompt - without)
+        else:
+            prediction = predict(scaled, time.expand(len(latents)), told)
+        latents = scheduler.step(prediction, time, latents, **extra, return_dict=False)[0]
+    return latents
+
+
+def _guided(progress: float, sampling: Sampling) -> bool:
+    start, stop = sampling.guidance_interval
+    return start <= progress < stop
+
+
+def _step_arguments(scheduler: Any, generators: list[torch.Generator]) -> dict[str, Any]:
+    return {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}

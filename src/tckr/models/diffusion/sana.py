@@ -1,0 +1,60 @@
+"""Sana: Gemma 2 as text encoder and a linear-attention transformer over a 32 times smaller latent, behind `Family`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from tckr.models.diffusion.family import token_lengths
+from tckr.models.diffusion.generator import Conditioning
+
+GEMMA_TOKENS = 300  # as the pipeline's default
+PIPELINE_MULTIPLE = 32  # the pipeline refuses other image sides, whatever its autoencoder
+
+
+class Sana:
+    """One `SanaPipeline`, without its "complex human instruction": captions say what they say, and are 300 tokens longer."""
+
+    lora_targets = ("to_q", "to_k", "to_v")  # as diffusers' train_dreambooth_lora_sana.py
+    lora_part = "transformer"
+    cuda_dtype = torch.bfloat16
+    vae_overflows = False
+    distilled_guidance = False
+    num_tokens = GEMMA_TOKENS
+
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
+        self.size_multiple = math.lcm(PIPELINE_MULTIPLE, pipeline.vae_scale_factor)
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
+        """Return embeddings [B, L, D] and the mask [B, L] of their tokens, 1 or 0 in the dtype of the embeddings."""
+        embeds, mask, _, _ = self.pipeline.encode_prompt(
+            list(prompts),
+            do_classifier_free_guidance=False,
+            max_sequence_length=GEMMA_TOKENS,
+            complex_human_instruction=None,
+        )
+        return {"prompt_embeds": embeds, "prompt_mask": mask.to(embeds.dtype)}
+
+    def count_tokens(self, prompts: Sequence[str]) -> list[int]:
+        """Return the lengths in Gemma's tokens, of lower-case text as the encoder is given."""
+        return token_lengths(self.pipeline.tokenizer, [prompt.lower().strip() for prompt in prompts])
+
+    def predict(self, latents: torch.Tensor, times: torch.Tensor, conditioning: Conditioning) -> torch.Tensor:
+        """Return the transformer's velocity."""
+        transformer = self.pipeline.transformer
+        output = transformer(
+            latents,
+            encoder_hidden_states=conditioning["prompt_embeds"],
+            encoder_attention_mask=conditioning["prompt_mask"],
+            timestep=times * transformer.config.timestep_scale,
+            return_dict=False,
+        )[0]
+        return output[:, : latents.shape[1]]  # some variants also predict a variance, which nothing uses
+
+    def schedule_arguments(self, scheduler: Any, steps: int, latents: torch.Tensor) -> dict[str, Any]:
+        """Return nothing: the schedule is the same for all image sizes."""
+        return {}

@@ -1,0 +1,66 @@
+"""Stable Diffusion 3 and 3.5: two CLIP encoders, T5 and a multimodal transformer, behind the `Family` protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from tckr.models.diffusion.family import dynamic_shift, token_lengths
+from tckr.models.diffusion.generator import Conditioning
+
+T5_TOKENS = 256  # as the pipeline's default
+JOINT_ATTENTION = (
+    "attn.to_q",
+    "attn.to_k",
+    "attn.to_v",
+    "attn.to_out.0",
+    "attn.add_q_proj",
+    "attn.add_k_proj",
+    "attn.add_v_proj",
+    "attn.to_add_out",
+)
+
+
+class StableDiffusion3:
+    """One `StableDiffusion3Pipeline`; T5 may be left out of the checkpoint."""
+
+    lora_targets = JOINT_ATTENTION  # as diffusers' train_dreambooth_lora_sd3.py
+    lora_part = "transformer"
+    cuda_dtype = torch.bfloat16
+    vae_overflows = False
+    distilled_guidance = False
+
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
+        self.patch_size: int = pipeline.transformer.config.patch_size
+        self.size_multiple: int = pipeline.vae_scale_factor * self.patch_size
+        # CLIP sees the first 77 tokens of a longer prompt; T5 alone sees all that count here.
+        self.num_tokens: int = T5_TOKENS if pipeline.text_encoder_3 is not None else pipeline.tokenizer_max_length
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
+        """Return embeddings [B, L, D], CLIP's tokens and then T5's, and CLIP's pooled embeddings [B, P]."""
+        texts = list(prompts)
+        embeds, _, pooled, _ = self.pipeline.encode_prompt(
+            texts, texts, texts, do_classifier_free_guidance=False, max_sequence_length=T5_TOKENS
+        )
+        return {"prompt_embeds": embeds, "pooled_embeds": pooled}
+
+    def count_tokens(self, prompts: Sequence[str]) -> list[int]:
+        """Return the lengths in T5 tokens, or in CLIP tokens without T5."""
+        return token_lengths(self.pipeline.tokenizer_3 or self.pipeline.tokenizer, prompts)
+
+    def predict(self, latents: torch.Tensor, times: torch.Tensor, conditioning: Conditioning) -> torch.Tensor:
+        """Return the transformer's velocity."""
+        return self.pipeline.transformer(
+            hidden_states=latents,
+            timestep=times,
+            encoder_hidden_states=conditioning["prompt_embeds"],
+            pooled_projections=conditioning["pooled_embeds"],
+            return_dict=False,
+        )[0]
+
+    def schedule_arguments(self, scheduler: Any, steps: int, latents: torch.Tensor) -> dict[str, Any]:
+        """Return the shift for this image size (3.5 medium)."""
+        return dynamic_shift(scheduler, (latents.shape[2] // self.patch_size) * (latents.shape[3] // self.patch_size))

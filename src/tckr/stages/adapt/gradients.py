@@ -1,0 +1,92 @@
+"""The gradient of one optimizer step, in as few forward passes as the device's memory allows."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from tckr.errors import UserError
+from tckr.models.diffusion.generator import Generator
+from tckr.stages.adapt.batches import Batch
+
+
+@dataclass
+class Passes:
+    """How a step is cut into forward passes; how it is cut changes the last bits of its gradient and nothing else.
+
+    Attributes:
+        largest: images of the first pass that is tried, those of a whole step.
+        images: per forward pass now.
+        recomputed: activations are computed again in the backward pass (gradient checkpointing) instead of being kept.
+    """
+
+    largest: int
+    images: int = 0
+    recomputed: bool = False
+
+    def __post_init__(self) -> None:
+        """Begin with the largest."""
+        self.images = self.largest
+
+    def shrink(self, generator: Generator) -> None:
+        """Ask for less memory: half as many images, and after single ones recomputed activations for as many as at first.
+
+        Raises:
+            UserError: single images with recomputed activations were too much.
+        """
+        if self.images > 1:
+            self.images = -(-self.images // 2)
+        elif not self.recomputed:
+            generator.enable_gradient_checkpointing()
+            self.images, self.recomputed = self.largest, True
+        else:
+            raise UserError(
+                "adapting the generator to a single image at a time needs more memory than the device has, even with "
+                "activations recomputed; take a smaller prepare.image_size or adapt.model, or a larger execution.device"
+            )
+
+
+def add_gradients(
+    generator: Generator,
+    batch: Batch,
+    parameters: Iterable[torch.nn.Parameter],
+    passes: Passes,
+    *,
+    num_images: int,
+    device: str,
+    min_snr_gamma: float | None,
+) -> torch.Tensor:
+    """Put the gradient of the summed loss of `batch`, divided by `num_images`, into `parameters`; return that loss [].
+
+    When memory runs out, the step begins again with shorter passes.
+    """
+    while True:
+        try:
+            return _accumulate(generator, batch, passes, num_images, device, min_snr_gamma)
+        except torch.OutOfMemoryError:
+            passes.shrink(generator)
+        for parameter in parameters:  # what the passes before the last had added
+            parameter.grad = None
+        if device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+
+def _accumulate(
+    generator: Generator, batch: Batch, passes: Passes, num_images: int, device: str, min_snr_gamma: float | None
+) -> torch.Tensor:
+    total = torch.zeros((), device=device)
+    for start in range(0, len(batch), passes.images):
+        tensors = batch.tensors(start, start + passes.images, device)
+        with mixed_precision(device):
+            loss = generator.training_loss(*tensors, min_snr_gamma=min_snr_gamma).sum() / num_images
+        loss.backward()
+        total += loss.detach()
+    return total
+
+
+def mixed_precision(device: str) -> contextlib.AbstractContextManager[object]:
+    """Return the context of forward passes: bfloat16 on CUDA (the paper: float16, whose loss scale is a state to resume)."""
+    return torch.autocast("cuda", torch.bfloat16) if device.startswith("cuda") else contextlib.nullcontext()

@@ -1,0 +1,61 @@
+"""Leave out images that the Teacher disowns: those made for a class that it hardly takes them for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tckr.data.images import ImageSet
+from tckr.errors import UserError
+from tckr.stages.distill.targets import SoftTargets
+
+CHUNK = 4096
+"""Labels that are looked at together."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What was left out, as left_out.json says it.
+
+    Attributes:
+        min_teacher_probability: what an image's own class must at least have.
+        classes: name -> {"n": images made for it, "left_out": those that were left out}.
+        indices: `index` of the images that were left out, increasing.
+    """
+
+    min_teacher_probability: float
+    classes: dict[str, dict[str, int]]
+    indices: list[int]
+
+
+def own_probabilities(images: ImageSet, targets: SoftTargets) -> np.ndarray:
+    """Return float32 [N], the stored probability of every image's own class, that of its prompt."""
+    soft = SoftTargets(labels=targets.labels, rows=targets.rows, columns=targets.columns)
+    own = np.empty(len(images), dtype=np.float32)
+    for start in range(0, len(images), CHUNK):
+        rows = np.arange(start, min(start + CHUNK, len(images)))
+        own[rows] = soft[rows][np.arange(len(rows)), images.labels[rows]]
+    return own
+
+
+def leave_out(own: np.ndarray, images: ImageSet, class_names: Sequence[str], least: float) -> tuple[np.ndarray, LeftOut]:
+    """Return the rows (int64, increasing) of the images whose own class has at least `least`, and what is left out.
+
+    Raises:
+        UserError: a class would lose all its images.
+    """
+    stays = own >= least
+    classes = {}
+    for label, name in enumerate(class_names):
+        of_class = images.labels == label
+        n, left_out = int(of_class.sum()), int((of_class & ~stays).sum())
+        classes[name] = {"n": n, "left_out": left_out}
+        if n and left_out == n:
+            raise UserError(
+                f"distill.min_teacher_probability={least:g} leaves none of the {n} images made for class '{name}': the "
+                f"Teacher gives that class at most {own[of_class].max():.3f}. Lower the probability, adapt longer or raise "
+                "the guidance scale, and check the class's captions; agreement.json of `label` says how other classes fare."
+            )
+    return np.flatnonzero(stays), LeftOut(least, classes, np.sort(images.ids[~stays]).tolist())

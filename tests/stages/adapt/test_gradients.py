@@ -1,0 +1,137 @@
+"""Out of memory, a step is cut into shorter passes; its gradient stays what it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tckr.errors import UserError
+from tckr.models.diffusion.load import load_generator
+from tckr.stages.adapt.batches import Batch, step_batches
+from tckr.stages.adapt.config import AdaptConfig
+from tckr.stages.adapt.encode import EncodedSet, encode_set
+from tckr.stages.adapt.gradients import Passes, add_gradients
+from tests.tiny_models import ARRAY_WARNING
+
+pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
+NUM_IMAGES = 5
+
+
+@dataclass
+class Small:
+    """A device with room for `room` images per pass, `room_recomputed` with gradient checkpointing."""
+
+    generator: object
+    room: int
+    room_recomputed: int = 0
+    tried: list[int] = field(default_factory=list)
+
+    def training_loss(self, latents: torch.Tensor, *rest: object, **options: object) -> torch.Tensor:
+        """Return the loss, where there is room for it."""
+        self.tried.append(len(latents))
+        if len(latents) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.generator.training_loss(latents, *rest, **options)  # type: ignore[attr-defined]
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Make room."""
+        self.generator.enable_gradient_checkpointing()  # type: ignore[attr-defined]
+        self.room = self.room_recomputed
+
+
+@pytest.fixture
+def prepared(tiny_generator: Path, tmp_path: Path) -> Iterator[tuple[object, dict[str, torch.nn.Parameter], Batch]]:
+    """Yield a generator, its adapter's parameters (with effect) and the images of a step."""
+    generator = load_generator(str(tiny_generator), "cpu")
+    images = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
+    encoded: EncodedSet = encode_set(
+        generator, images, np.arange(8), list("abcdefgh"), flip=False, batch_size=8, cache=tmp_path
+    )
+    config = AdaptConfig(batch_size=NUM_IMAGES)
+    (batch,) = step_batches(generator, encoded, config, steps=range(1), seed=0, device="cpu")
+    parameters = generator.add_lora(2, seed=0)
+    for name, parameter in parameters.items():
+        torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(len(name)))
+    return generator, parameters, batch
+
+
+def gradients(
+    generator: object, parameters: dict[str, torch.nn.Parameter], batch: Batch, passes: Passes
+) -> tuple[float, list[torch.Tensor]]:
+    for parameter in parameters.values():
+        parameter.grad = None
+    loss = add_gradients(
+        generator,  # type: ignore[arg-type]
+        batch,
+        parameters.values(),
+        passes,
+        num_images=NUM_IMAGES,
+        device="cpu",
+        min_snr_gamma=None,
+    )
+    return loss.item(), [parameter.grad.clone() for parameter in parameters.values() if parameter.grad is not None]
+
+
+@pytest.mark.parametrize(
+    ("room", "tried", "images"), [(5, [5], 5), (3, [5, 3, 2], 3), (2, [5, 3, 2, 2, 1], 2), (1, [5, 3, 2, 1, 1, 1, 1, 1], 1)]
+)
+def test_passes_are_halved_until_they_fit(prepared: tuple, room: int, tried: list[int], images: int) -> None:
+    generator, parameters, batch = prepared
+    expected = gradients(generator, parameters, batch, Passes(NUM_IMAGES))
+    small, passes = Small(generator, room), Passes(NUM_IMAGES)
+    loss, found = gradients(small, parameters, batch, passes)
+    assert (small.tried, passes.images, passes.recomputed) == (tried, images, False)
+    assert loss == pytest.approx(expected[0], rel=1e-5)
+    torch.testing.assert_close(found, expected[1], rtol=1e-4, atol=1e-6)
+    small.tried.clear()
+    gradients(small, parameters, batch, passes)
+    assert max(small.tried) == images  # what did not fit is not tried again
+
+
+def test_memory_runs_out_in_the_middle_of_a_step(prepared: tuple) -> None:
+    generator, parameters, batch = prepared
+    expected = gradients(generator, parameters, batch, Passes(NUM_IMAGES))
+
+    class Fragmented(Small):
+        def training_loss(self, latents: torch.Tensor, *rest: object, **options: object) -> torch.Tensor:
+            self.room = 1 if len(self.tried) == 1 else self.room  # the second pass fails where the first did not
+            return super().training_loss(latents, *rest, **options)
+
+    loss, found = gradients(Fragmented(generator, room=3), parameters, batch, Passes(3))
+    assert loss == pytest.approx(expected[0], rel=1e-5)
+    torch.testing.assert_close(found, expected[1], rtol=1e-4, atol=1e-6)
+
+
+def test_activations_are_recomputed_when_single_images_do_not_fit(prepared: tuple) -> None:
+    generator, parameters, batch = prepared
+    expected = gradients(generator, parameters, batch, Passes(NUM_IMAGES))
+    small, passes = Small(generator, room=0, room_recomputed=3), Passes(NUM_IMAGES)
+    loss, found = gradients(small, parameters, batch, passes)
+    assert small.tried == [5, 3, 2, 1, 5, 3, 2]
+    assert (passes.images, passes.recomputed) == (3, True)
+    assert loss == pytest.approx(expected[0], rel=1e-5)
+    torch.testing.assert_close(found, expected[1], rtol=1e-4, atol=1e-6)
+
+
+def test_recomputed_activations_take_less_memory(prepared: tuple) -> None:
+    generator, _parameters, batch = prepared
+    kept: dict[bool, int] = {}
+    for recomputed in (False, True):
+        if recomputed:
+            generator.enable_gradient_checkpointing()
+        held: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda tensor: held.append(tensor.nbytes) or tensor, lambda t: t):
+            generator.training_loss(*batch.tensors(0, NUM_IMAGES, "cpu"))
+        kept[recomputed] = sum(held)
+    assert kept[True] < kept[False] / 2
+
+
+def test_no_room_for_one_image_is_a_user_error(prepared: tuple) -> None:
+    generator, parameters, batch = prepared
+    with pytest.raises(UserError, match=r"single image.*prepare\.image_size"):
+        gradients(Small(generator, room=0), parameters, batch, Passes(NUM_IMAGES))

@@ -1,3 +1,0 @@
-"""The tiny checkpoints as fixtures."""
-
-from tests.tiny_models import tiny_captioner  # noqa: F401

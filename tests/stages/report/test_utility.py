@@ -1,0 +1,86 @@
+"""Fidelity, calibration and the paired test: every number beside its yardstick, in a sentence that repeats the intervals."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tckr.metrics.estimate import Estimate, NotMeasurable
+from tckr.stages.report.utility import fidelity_summary, p_text
+from tests.stages.report.conftest import make_report
+from tests.stages.report.sample import Sample
+
+
+def changed(**scores):
+    """Return the sample's audit with other scores of both sides."""
+    audit = Sample().audit()
+    sides = {
+        side: getattr(audit.fidelity, side).model_copy(update={name: value[index] for name, value in scores.items()})
+        for index, side in enumerate(("synthetic", "holdout"))
+    }
+    return audit.model_copy(update={"fidelity": audit.fidelity.model_copy(update=sides)})
+
+
+def at(value, half=0.01):
+    return Estimate(value, value - half, value + half, 50, "t")
+
+
+def test_fidelity_stands_beside_the_hold_out_and_says_which_way_it_differs():
+    found = fidelity_summary(Sample().audit())
+    assert found.num_images == 647
+    assert {row.key: row.reading for row in found.rows} == {
+        "fid": "short of real images",
+        "kid": "like real images",
+        "precision": "closer than real images",
+        "recall": "like real images",
+        "density": "like real images",
+        "coverage": "like real images",
+    }
+    assert found.rows[0].synthetic.text == "9.5 [9, 10]"
+    assert found.sentence == (
+        "The synthetic images fall short of real images by FID and come closer to the members than real images do by "
+        "Precision, as copies would."
+    )
+
+
+def test_images_that_cannot_be_told_from_real_ones_are_called_so():
+    assert fidelity_summary(changed(fid=(at(3), at(3)), precision=(at(0.9), at(0.9)))).sentence.startswith("By no measure")
+
+
+def test_without_a_hold_out_nothing_is_compared():
+    audit = Sample().audit()
+    nothing = {name: NotMeasurable("no hold-out") for name in type(audit.fidelity.holdout).model_fields}
+    bare = audit.fidelity.model_copy(update={"holdout": type(audit.fidelity.holdout)(**nothing)})
+    found = fidelity_summary(audit.model_copy(update={"fidelity": bare}))
+    assert {row.reading for row in found.rows} == {"not compared"}
+    assert found.sentence == "Without hold-out records nothing says how near real images would come."
+    assert found.rows[0].holdout.reason == "no hold-out"
+
+
+def test_audits_of_given_tables_have_none():
+    assert fidelity_summary(Sample().audit().model_copy(update={"fidelity": None})) is None
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_the_page_shows_fidelity_calibration_and_the_paired_test_with_and_without_membership(tmp_path, measured):
+    made = make_report(tmp_path, Sample(measured=measured))
+    rows = re.findall(r'<tr data-fidelity="([a-z]+)">', made.html)
+    assert rows == ["fid", "kid", "precision", "recall", "density", "coverage"]
+    assert (
+        "the Student alone got 3 right, the Teacher alone 8, both 349, neither 0; exact McNemar test, p = 0.23." in made.html
+    )
+    assert made.data["paired"]["p_value"] == made.data["audit"]["paired"]["p_value"] == 0.2265625
+    assert [row["key"] for row in made.data["calibration"]] == ["ece", "brier", "nll"]
+    assert '<h3 id="calibration">' in made.html
+    assert all(row["difference"]["value"] == -0.0625 for row in made.data["classes"])
+
+
+def test_the_folder_of_a_feature_model_is_not_told(tmp_path):
+    made = make_report(tmp_path, Sample(fidelity_features="/home/ann/models/net"))
+    assert made.data["fidelity"]["features"] == made.data["audit"]["fidelity"]["features"] == ".../net"
+    assert "/home/ann" not in made.html
+
+
+def test_p_values_are_printed_short():
+    assert [p_text(value) for value in (1.0, 0.2265625, 0.04, 0.0001)] == ["= 1", "= 0.23", "= 0.04", "< 0.001"]
