@@ -49,7 +49,7 @@ def write_results(folder: Path, found: Reproduced) -> None:
     for name, chart in charts.items():
         _write(folder / name, alone(chart))
     _write(folder / "results.md", _markdown(found, list(charts)))
-    _write(folder / "results.html", _html(found, charts.values()))
+    _write(folder / "results.html", _html(found, list(charts.values())))
 
 
 def result_cells(found: Reproduced) -> Cells:
