@@ -24,8 +24,14 @@ FIRST_IMAGES, MOST_IMAGES, GROWTH = 16, 1024, 4
 IMAGES_PER_CLASS = 8
 """Enough for test, validation and members of a class."""
 
-CAPTIONED_ANEW = {"file": "", "class_names": {}, "model": "embedded:captioner", "revision": None, "prompt": ""}
-"""Settings of `caption` where captions are given: those of the whole set do not fit a few images. It is the fastest model."""
+CAPTIONED_ANEW: dict[str, Any] = {
+    "file": "",
+    "class_names": {},
+    "model": "embedded:captioner",
+    "revision": None,
+    "prompt": "",
+}
+"""Settings of `caption` where captions are given: those of the whole set do not fit a few images. The fastest model."""
 
 SHORT_STEPS = 6
 """Of `adapt`."""
