@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 from tckr.config import RunConfig
@@ -19,7 +20,7 @@ from tckr.data.seeds import derive_seed
 from tckr.data.sources import source_digest
 from tckr.engine.step import Sensitivity, Step
 from tckr.errors import UserError
-from tckr.models.digest import checkpoint_digest
+from tckr.models.digest import adapter_digest, checkpoint_digest
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS
 from tckr.stages.config_base import StageConfig
 from tckr.stages.prepare.config import PrepareConfig
@@ -221,5 +222,6 @@ def _reads(config: StageConfig) -> dict[str, str]:
     """Return the digest of what a stage reads from outside the store."""
     if isinstance(config, PrepareConfig):
         return {"source": source_digest(config)}
-    model = getattr(config, "model", None)
-    return {"model": checkpoint_digest(model)} if model else {}
+    model, few_step = getattr(config, "model", None), getattr(config, "few_step_adapter", None)
+    digests = {"model": checkpoint_digest(model)} if model else {}
+    return digests | ({"few_step_adapter": adapter_digest(Path(few_step))} if few_step else {})

@@ -25,6 +25,11 @@ def checkpoint_digest(name: str) -> str:
     return digest.hexdigest()
 
 
+def adapter_digest(path: Path) -> str:
+    """Return what identifies an adapter, a file or a folder, besides its name: it changes when its files do."""
+    return hashlib.sha256(_stamp(path)).hexdigest() if path.is_file() else checkpoint_digest(str(path))
+
+
 def _stamp(path: Path) -> bytes:
     status = path.stat()
     return f"|{status.st_size}|{status.st_mtime_ns}|".encode()
