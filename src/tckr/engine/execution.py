@@ -31,7 +31,7 @@ class ExecutionConfig(BaseModel):
     threads: int = Field(0, ge=0, description="CPU threads of one process; 0 = all cores shared among the processes.")
     compile: bool = Field(
         False,
-        description="torch.compile the generator's denoiser: minutes at the start, faster steps after; needs a C++ compiler.",
+        description="torch.compile the generator's denoiser: minutes at the start, faster steps then; needs a C++ compiler.",
     )
 
     @property

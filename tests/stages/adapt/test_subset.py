@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from tckr.stages.adapt.subset import subset_rows
@@ -11,7 +13,9 @@ SHARES = (1 / 50, 1 / 20, 1 / 10, 0.5, 1.0)
 
 
 def test_every_class_gives_its_share() -> None:
-    for share, counts in zip(SHARES, ([2, 1, 1, 1], [5, 2, 1, 1], [10, 5, 2, 1], [50, 25, 10, 1], [100, 50, 20, 1]), strict=True):
+    for share, counts in zip(
+        SHARES, ([2, 1, 1, 1], [5, 2, 1, 1], [10, 5, 2, 1], [50, 25, 10, 1], [100, 50, 20, 1]), strict=True
+    ):
         rows = subset_rows(LABELS, share, seed=3)
         assert np.unique(LABELS[rows], return_counts=True)[1].tolist() == counts
         assert (np.diff(rows) > 0).all()
@@ -19,7 +23,7 @@ def test_every_class_gives_its_share() -> None:
 
 def test_smaller_shares_are_parts_of_larger_ones() -> None:
     subsets = [set(subset_rows(LABELS, share, seed=3)) for share in SHARES]
-    assert all(small < large for small, large in zip(subsets, subsets[1:], strict=False))
+    assert all(small < large for small, large in pairwise(subsets))
     assert subsets[-1] == set(range(len(LABELS)))
 
 

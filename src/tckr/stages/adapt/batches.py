@@ -36,9 +36,7 @@ class Batch:
         """Return B."""
         return len(self.timesteps)
 
-    def tensors(
-        self, start: int, stop: int, device: str
-    ) -> tuple[torch.Tensor, Conditioning, torch.Tensor, torch.Tensor]:
+    def tensors(self, start: int, stop: int, device: str) -> tuple[torch.Tensor, Conditioning, torch.Tensor, torch.Tensor]:
         """Return latents, conditioning, noise and timesteps of the images from `start` to `stop`, copied to `device`."""
 
         def move(rows: torch.Tensor) -> torch.Tensor:

@@ -72,9 +72,7 @@ def train_adapter(
     return losses.cpu().numpy()
 
 
-def build_optimizer(
-    parameters: dict[str, torch.nn.Parameter], config: AdaptConfig, device: str
-) -> torch.optim.AdamW:
+def build_optimizer(parameters: dict[str, torch.nn.Parameter], config: AdaptConfig, device: str) -> torch.optim.AdamW:
     """Return AdamW; on CUDA its fused form, a single kernel for all of the adapter's many small tensors."""
     return torch.optim.AdamW(
         parameters.values(),
