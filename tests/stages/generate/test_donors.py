@@ -14,6 +14,7 @@ from tckr.data.shards import list_shards
 from tckr.stages.generate import stage
 from tckr.stages.generate.config import GenerateConfig
 from tckr.stages.generate.donors import COPIED_NAME, seconds_alone
+from tckr.stages.generate.draw import Recipe
 from tests.stages.generate.test_stage import write_adapter
 from tests.tiny_artifacts import make_context, write_captions
 from tests.tiny_models import ARRAY_WARNING
@@ -44,7 +45,7 @@ def copied(folder: Path) -> int:
 
 def test_the_smaller_set_is_copied_whole_without_loading_a_model(tmp_path, inputs, monkeypatch):
     large = generate(tmp_path / "large", inputs, LARGE)
-    monkeypatch.setattr(stage, "load_generator", None)
+    monkeypatch.setattr(Recipe, "load", None)
     small = generate(tmp_path / "small", inputs, SMALL, tmp_path / "large" / "out")
     assert copied(tmp_path / "small") == len(small) == 6
     assert np.array_equal(small.images, large.images[:6])

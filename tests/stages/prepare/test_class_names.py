@@ -107,7 +107,7 @@ def test_a_class_without_a_given_name_and_one_name_for_two_classes_are_refused()
 
 def test_given_names_reach_the_card_with_their_images(tmp_path: Path) -> None:
     write_classes(tmp_path / "data", {"n02": 8, "n01": 12})
-    out = prepared(tmp_path / "data", tmp_path / "run", class_names={"n01": "zebra", "n02": "ant"})
+    out = prepared(tmp_path / "run", tmp_path / "data", class_names={"n01": "zebra", "n02": "ant"})
     card = read_card(out)
     assert card.class_names == ["zebra", "ant"]
     assert {name: sum(count.values()) for name, count in card.counts.items()} == {"zebra": 12, "ant": 8}
