@@ -21,6 +21,7 @@ from diffusers import (
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Conditioning, Sampling
 from tckr.models.diffusion.process import flow_shift, is_flow
+from tckr.models.quiet import quiet_libraries
 
 Predict = Callable[[torch.Tensor, torch.Tensor, Conditioning], torch.Tensor]
 DIFFUSION_SOLVERS = {
@@ -53,9 +54,8 @@ def build_solver(name: str, scheduler: Any) -> Any:
     if flow:
         shift = flow_shift(scheduler)
         changes |= {"shift": shift} if name == "euler" else _flow_settings(shift)
-    kind = solvers[name]
-    known = inspect.signature(kind.__init__).parameters
-    return kind.from_config({key: value for key, value in scheduler.config.items() if key in known}, **changes)
+    with quiet_libraries():  # diffusers lists the settings that the new scheduler does not have
+        return solvers[name].from_config(scheduler.config, **changes)
 
 
 def _flow_settings(shift: float) -> dict[str, Any]:

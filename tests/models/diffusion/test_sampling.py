@@ -1,0 +1,131 @@
+"""The sampling loop: solvers, the guidance interval, and who draws noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler, PNDMScheduler
+
+from tckr.errors import UserError
+from tckr.models.diffusion.latent import LatentDiffusion
+from tckr.models.diffusion.load import load_generator
+from tckr.models.diffusion.sampling import DIFFUSION_SOLVERS, FLOW_SOLVERS
+from tests.models.diffusion.drawing import draw, draw_plainly, grey_levels_apart
+from tests.tiny_generators import IMAGE_SIZES
+
+
+class Counted:
+    """A denoiser that remembers how many rows it was asked for at each step."""
+
+    def __init__(self, generator: LatentDiffusion) -> None:
+        self.rows: list[int] = []
+        self.predict = generator.family.predict
+        generator.family.predict = self  # type: ignore[assignment, method-assign]
+
+    def __call__(self, latents: torch.Tensor, times: torch.Tensor, told: dict[str, torch.Tensor]) -> torch.Tensor:
+        self.rows.append(len(latents))
+        return self.predict(latents, times, told)
+
+
+def test_guidance_is_one_evaluation_of_both_halves_per_step(families: dict[str, Path]) -> None:
+    generator = load_generator(str(families["sd1"]), "cpu")
+    counted = Counted(generator)
+    draw(generator, 16, steps=4)
+    draw(generator, 16, steps=4, guidance_scale=1.0)
+    assert counted.rows == [6] * 4 + [3] * 4
+
+
+@pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl", "sd3", "sana"])
+def test_guidance_interval_from_nothing_to_everything(family: str, families: dict[str, Path]) -> None:
+    generator, size = load_generator(str(families[family]), "cpu"), IMAGE_SIZES[family]
+    guided, unguided = draw(generator, size), draw(generator, size, guidance_scale=1.0)
+    assert np.array_equal(draw(generator, size, guidance_interval=(0.0, 1.0)), guided)
+    assert np.array_equal(draw(generator, size, guidance_interval=(0.5, 0.5)), unguided)
+    some = draw(generator, size, guidance_interval=(0.0, 0.4))
+    assert not np.array_equal(some, guided)
+    assert not np.array_equal(some, unguided)
+
+
+def test_empty_prompt_is_not_evaluated_outside_of_the_interval(families: dict[str, Path]) -> None:
+    generator = load_generator(str(families["sd1"]), "cpu")
+    counted = Counted(generator)
+    draw(generator, 16, steps=10, guidance_interval=(0.2, 0.5))
+    assert counted.rows == [3, 3, 6, 6, 6, 3, 3, 3, 3, 3]
+
+
+@pytest.mark.parametrize("solver", ["dpm++", "unipc", "euler", "lcm"])
+def test_every_solver_draws_or_says_what_the_family_offers(family: str, solver: str, generator: LatentDiffusion) -> None:
+    size = IMAGE_SIZES[family]
+    if solver not in (FLOW_SOLVERS if family in ("sd3", "flux", "sana") else DIFFUSION_SOLVERS):
+        with pytest.raises(UserError, match=rf"no solver '{solver}'.*it offers default, dpm\+\+, unipc, euler$"):
+            draw(generator, size, solver=solver)
+        return
+    default, images = draw(generator, size), draw(generator, size, solver=solver)
+    assert np.array_equal(draw(generator, size), default)  # the checkpoint's own scheduler is left as it was
+    assert grey_levels_apart(draw(generator, size, slice(1, 2), solver=solver)[0], images[1]) <= 1
+    assert images.std() > 5
+
+
+@pytest.mark.parametrize("family", ["sd2", "sdxl", "sd3", "flux", "sana"])
+def test_solvers_meet_when_steps_are_many(family: str, families: dict[str, Path]) -> None:
+    """They solve one equation; with wrong noise levels they would not meet."""
+    generator, size = load_generator(str(families[family]), "cpu"), IMAGE_SIZES[family]
+
+    def drawn(solver: str, steps: int) -> np.ndarray:
+        return draw(generator, size, slice(0, 1), steps=steps, guidance_scale=1.0, solver=solver).astype(int)
+
+    euler = drawn("euler", 60)
+    few = np.abs(drawn("euler", 2) - euler).mean()
+    for solver in ("dpm++", "unipc"):
+        assert np.abs(drawn(solver, 60) - euler).mean() < min(4, few)
+
+
+@pytest.mark.parametrize(
+    "kind", [DDIMScheduler, DDPMScheduler, PNDMScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler]
+)
+def test_any_scheduler_of_a_checkpoint_draws_what_the_plain_pipeline_draws(
+    kind: type, families: dict[str, Path], tmp_path: Path
+) -> None:
+    generator = load_generator(str(families["sd1"]), "cpu")
+    given = {"skip_prk_steps": True} if kind is PNDMScheduler else {}
+    generator.pipeline.scheduler = kind.from_config(generator.pipeline.scheduler.config, **given)  # type: ignore[attr-defined]
+    generator.pipeline.save_pretrained(tmp_path, safe_serialization=True)
+    assert grey_levels_apart(draw(load_generator(str(tmp_path), "cpu"), 16), draw_plainly(tmp_path, 16)) <= 1
+
+
+def test_noise_of_stochastic_schedulers_is_each_images_own(tiny_stochastic_generator: Path) -> None:
+    generator = load_generator(str(tiny_stochastic_generator), "cpu")
+    together = draw(generator, 16)
+    for i in range(3):
+        assert grey_levels_apart(draw(generator, 16, slice(i, i + 1))[0], together[i]) <= 1
+    assert grey_levels_apart(together, draw_plainly(tiny_stochastic_generator, 16)) <= 1
+
+
+def test_drawing_leaves_torchs_global_generator_alone(tiny_stochastic_generator: Path) -> None:
+    generator = load_generator(str(tiny_stochastic_generator), "cpu")
+    before = torch.get_rng_state()
+    draw(generator, 16)
+    draw(generator, 16, solver="lcm")
+    generator.add_lora(2, seed=1)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_compiled_denoiser_draws_the_same(families: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled without inductor, which takes half a minute: what is compiled, and that it stands in for the denoiser."""
+    generator = load_generator(str(families["sd1"]), "cpu")
+    before = draw(generator, 16)
+    asked: list[dict[str, object]] = []
+    compile_module = torch.nn.Module.compile
+
+    def compile_eagerly(module: torch.nn.Module, **settings: object) -> None:
+        asked.append(settings)
+        compile_module(module, backend="eager", dynamic=settings["dynamic"])
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_eagerly)
+    generator.compile_denoiser()
+    assert asked == [{"mode": "default", "dynamic": False}]
+    assert grey_levels_apart(draw(generator, 16), before) <= 1
+    assert not any("_orig_mod" in name for name, _ in generator.denoiser.named_parameters())
