@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import (
     AutoencoderDC,
     AutoencoderKL,
+    DiffusionPipeline,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
@@ -36,6 +38,7 @@ from transformers import (
     T5Tokenizer,
 )
 
+from tckr.models.quiet import quiet_libraries
 from tests.tiny_models import PROMPT_TOKENS, build_generator
 
 CHARACTERS = [chr(code) for code in range(33, 127)]
@@ -58,6 +61,35 @@ def build_family(name: str, folder: Path, seed: int = 0) -> Path:
             weight.data.mul_(LOUD if weight.ndim > 1 else 1)
         pipeline.save_pretrained(folder, safe_serialization=True)
     return folder
+
+
+def draw_plainly(
+    folder: Path,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    size: int,
+    steps: int,
+    guidance_scale: float = 2.0,
+    adapter: Path | None = None,
+) -> np.ndarray:
+    """Return what the pipeline in `folder` draws when it is called as its documentation says, uint8 [B, size, size, 3]."""
+    with quiet_libraries():
+        pipeline = DiffusionPipeline.from_pretrained(folder)
+        if adapter is not None:
+            pipeline.load_lora_weights(adapter)
+        pipeline.set_progress_bar_config(disable=True)
+        images = pipeline(
+            list(prompts),
+            height=size,
+            width=size,
+            num_inference_steps=steps,
+            guidance_scale=guidance_scale,
+            generator=[torch.Generator().manual_seed(int(seed)) for seed in seeds],
+            output_type="np",
+            **PLAIN_ARGUMENTS.get(type(pipeline).__name__, {}),
+        ).images
+    return np.rint(images * 255).astype(np.uint8)
 
 
 def _stable_diffusion(folder: Path) -> None:
@@ -194,6 +226,9 @@ BUILDERS: dict[str, Callable[[Path], Any]] = {
     "sd3": _stable_diffusion_3,
     "flux": _flux,
     "sana": _sana,
+}
+PLAIN_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "SanaPipeline": {"use_resolution_binning": False, "complex_human_instruction": None}
 }
 IMAGE_SIZES = {"sd1": 16, "sd2": 16, "sdxl": 16, "sd3": 16, "flux": 16, "sana": 32}
 

@@ -7,16 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline
 
 from tckr.models.diffusion.generator import Generator, Sampling
-from tckr.models.quiet import quiet_libraries
+from tests import tiny_generators
 
 SEEDS = [3, 2**63 - 1, 5]
 PROMPTS = ["alpha: thin", "beta: round", "gamma"]
-PLAIN_ARGUMENTS: dict[str, dict[str, Any]] = {
-    "SanaPipeline": {"use_resolution_binning": False, "complex_human_instruction": None}
-}
 
 
 def draw(generator: Generator, size: int, rows: slice = slice(None), **changes: Any) -> np.ndarray:
@@ -27,23 +23,10 @@ def draw(generator: Generator, size: int, rows: slice = slice(None), **changes: 
 
 
 def draw_plainly(folder: Path, size: int, guidance_scale: float = 2.0, adapter: Path | None = None) -> np.ndarray:
-    """Return what the pipeline in `folder` draws when it is called as its documentation says."""
-    with quiet_libraries():
-        pipeline = DiffusionPipeline.from_pretrained(folder)
-        if adapter is not None:
-            pipeline.load_lora_weights(adapter)
-        pipeline.set_progress_bar_config(disable=True)
-        images = pipeline(
-            PROMPTS,
-            height=size,
-            width=size,
-            num_inference_steps=3,
-            guidance_scale=guidance_scale,
-            generator=[torch.Generator().manual_seed(seed) for seed in SEEDS],
-            output_type="np",
-            **PLAIN_ARGUMENTS.get(type(pipeline).__name__, {}),
-        ).images
-    return np.rint(images * 255).astype(np.uint8)
+    """Return what the plain pipeline draws with the settings of `draw`."""
+    return tiny_generators.draw_plainly(
+        folder, PROMPTS, SEEDS, size=size, steps=3, guidance_scale=guidance_scale, adapter=adapter
+    )
 
 
 def grey_levels_apart(first: np.ndarray, second: np.ndarray) -> int:

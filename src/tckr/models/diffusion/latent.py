@@ -102,7 +102,7 @@ class LatentDiffusion:
         scheduler = self._solver(sampling.solver)
         arguments = self.family.schedule_arguments(scheduler, sampling.steps, noise)
         steps = {} if "sigmas" in arguments else {"num_inference_steps": sampling.steps}
-        scheduler.set_timesteps(device=noise.device, **steps, **arguments)
+        scheduler.set_timesteps(device="cpu", **steps, **arguments)
         return sample(
             self._predict,
             scheduler,

@@ -87,7 +87,7 @@ def sample(
 
     Args:
         predict: the denoiser: latents, times [B] and conditioning to prediction.
-        scheduler: with its timesteps set.
+        scheduler: with its timesteps set, on the CPU: its tables are read there without waiting for the device.
         told: conditioning of the prompts.
         untold: conditioning of no prompt, B rows; None switches guidance off.
         noise: initial noise from `generators`.
@@ -95,18 +95,19 @@ def sample(
         sampling: guidance scale and interval.
     """
     times = scheduler.timesteps
+    on_device = times.to(noise.device)
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(0)  # else schedulers look the index up, and the device is waited for
     both = None if untold is None else {name: torch.cat([untold[name], rows]) for name, rows in told.items()}
     extra = _step_arguments(scheduler, list(generators))
     latents = noise * getattr(scheduler, "init_noise_sigma", 1.0)
-    for i, time in enumerate(times):
+    for i, (time, told_time) in enumerate(zip(times, on_device, strict=True)):
         scaled = scheduler.scale_model_input(latents, time) if hasattr(scheduler, "scale_model_input") else latents
         if both is not None and _guided(i / len(times), sampling):
-            without, with_prompt = predict(torch.cat([scaled] * 2), time.expand(2 * len(latents)), both).chunk(2)
+            without, with_prompt = predict(torch.cat([scaled] * 2), told_time.expand(2 * len(latents)), both).chunk(2)
             prediction = without + sampling.guidance_scale * (with_prompt - without)
         else:
-            prediction = predict(scaled, time.expand(len(latents)), told)
+            prediction = predict(scaled, told_time.expand(len(latents)), told)
         latents = scheduler.step(prediction, time, latents, **extra, return_dict=False)[0]
     return latents
 
