@@ -36,6 +36,7 @@ VARIANTS = {
         "temperature 4 from labels stored at 1": ["distill.temperature=4"],
         "hard weight 0.3": ["distill.hard_weight=0.3"],
         "hard labels": ["distill.labels=hard"],
+        "hard labels, disowned images left out": ["distill.labels=hard", "distill.min_teacher_probability=0.5"],
         "top 2 of 10 classes stored": ["label.top_k=2"],
         "disowned images left out": ["distill.min_teacher_probability=0.5"],
         "ensemble of 3 Teachers": ["teach.num_teachers=3"],

@@ -44,6 +44,7 @@ READS: Mapping[str, Callable[[Any], str]] = {
     "model": checkpoint_digest,
     "fidelity_model": checkpoint_digest,
     "lora": adapter_digest,
+    "few_step_adapter": adapter_digest,
 }
 """Settings that name files outside the store, and how what they hold is told apart."""
 

@@ -8,15 +8,21 @@ import datasets
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from tckr.data import images as images_module
+from tckr.data.encoded import EncodedImages
 from tckr.data.images import ImageSet, decode_image, encode_png, iterate_images, load_images
 from tckr.data.seeds import derive_seed, image_seed
 from tckr.data.shards import list_shards, read_columns, write_shard, write_whole
+from tckr.errors import UserError
+from tckr.training.batches import TrainingData, augmented
+from tckr.training.config import AugmentConfig
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (25, 6, 5, 3), dtype=np.uint8)
 LABELS = np.arange(25) % 3
 RECORDS = np.arange(25) * 10
+SMOOTH = np.repeat(PIXELS[:8, :1, :1], 64, axis=1).repeat(64, axis=2)
 
 
 @pytest.fixture
@@ -27,6 +33,14 @@ def folder(tmp_path: Path) -> Path:
         columns = {"image": [encode_png(image) for image in PIXELS[rows]], "label": LABELS[rows], "record": RECORDS[rows]}
         write_shard(tmp_path / "pool" / f"part-{part:05d}.parquet", columns, ["a", "b", "c"])
     return tmp_path / "pool"
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Path:
+    """Return a shard of 8 images that are much smaller encoded than decoded."""
+    columns = {"image": [encode_png(image) for image in SMOOTH], "label": np.zeros(8, int), "record": np.arange(8)}
+    write_shard(tmp_path / "big" / "part-00000.parquet", columns)
+    return tmp_path / "big"
 
 
 @pytest.mark.parametrize("cached", [True, False])
@@ -49,6 +63,46 @@ def test_select_keeps_the_order_of_the_ids(folder: Path, tmp_path: Path, cached:
     assert isinstance(chosen.images, np.memmap) == cached
     again = chosen.select(np.array([30, 0]))
     assert (again.images == PIXELS[[3, 0]]).all()
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave room for all images but one; encoded they are much smaller."""
+    monkeypatch.setattr(images_module, "free_bytes", lambda folder: SMOOTH[1:].nbytes)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_images_that_do_not_fit_on_the_disk_stay_encoded_and_read_alike(big: Path, tmp_path: Path) -> None:
+    loaded = load_images(big, tmp_path / "cache")
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".encoded"]
+    images = loaded.images
+    assert (images.shape, images.dtype, images.ndim, len(images)) == (SMOOTH.shape, np.uint8, 4, len(SMOOTH))
+    assert (np.asarray(images) == SMOOTH).all()
+    assert (images[3] == SMOOTH[3]).all()
+    for index in (slice(2, 5), np.array([4, 0, 4]), np.array([], dtype=np.int64)):
+        assert np.array_equal(images[index], SMOOTH[index])
+    chosen = loaded.select(np.array([3, 1]))
+    assert isinstance(chosen.images, EncodedImages)
+    assert np.array_equal(chosen.images[:], SMOOTH[[3, 1]])
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_training_meets_the_same_batches_whether_the_images_fit_or_not(big: Path, tmp_path: Path) -> None:
+    batches = {}
+    for name, images in (("mapped", SMOOTH), ("encoded", load_images(big, tmp_path / "cache").images)):
+        data = TrainingData(images, np.arange(len(SMOOTH)), np.zeros(len(SMOOTH), dtype=np.int64))
+        options = {"batch_size": 3, "seed": 0, "epoch": 1, "num_classes": 2, "device": "cpu"}
+        batches[name] = torch.cat([pixels for pixels, _ in augmented(data, AugmentConfig(flip=True), **options)])
+    assert torch.equal(batches["mapped"], batches["encoded"])
+
+
+def test_too_small_a_disk_is_reported_with_what_is_needed(
+    big: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images_module, "SPARE_BYTES", 2**62)
+    with pytest.raises(UserError, match=r"0\.0 GB to spare.*need.*execution\.output"):
+        load_images(big, tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
 
 
 def test_a_slice_of_a_map_is_selected_by_its_own_rows(folder: Path, tmp_path: Path) -> None:

@@ -10,18 +10,21 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from tckr.engine.step import Sensitivity, Step, StepContext
+from tckr.errors import UserError
 
 
 class FakeConfig(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     value: int = 1
-    mode: Literal["write", "fail", "die"] = "write"
+    mode: Literal["write", "fail", "die", "refuse"] = "write"
     journal: str = ""
 
 
 def run(config: FakeConfig, context: StepContext) -> None:
     """Write the sum of the inputs and `value` in two shards, noting every shard written in a journal."""
+    if config.mode == "refuse":
+        raise UserError("planted refusal")
     total = config.value + sum(int((folder / "sum.txt").read_text()) for folder in context.inputs.values())
     for shard in range(2):
         part = context.out / f"part{shard}.txt"

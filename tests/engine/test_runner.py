@@ -7,11 +7,13 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+from tckr.engine import runner as runner_module
 from tckr.engine.execution import ExecutionConfig
 from tckr.engine.executors.local import LocalExecutor
 from tckr.engine.runner import Runner, neighbours
@@ -232,3 +234,40 @@ def test_a_manifest_records_config_inputs_time_and_memory(tmp_path):
     assert manifest["computed_on"]["device"] == "cpu"
     assert manifest["computed_on"]["threads"] >= 1
     assert manifest["files"] == {"part0.txt": 1, "part1.txt": 1, "sum.txt": 1}
+
+
+def test_donors_change_no_fingerprint_and_are_given_once_they_are_whole(tmp_path):
+    donor = step("donor.1", stage="leaf", run=1)
+    taker = step("leaf.2", stage="leaf", run=2)
+    with_donor = replace(taker, donors=[donor])
+    assert with_donor.fingerprint == taker.fingerprint
+    seen = []
+    original = runner_module.load_function
+
+    def looking(path):
+        return lambda config, context: (seen.append(list(context.donors)), original(path)(config, context))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner_module, "load_function", looking)
+        runner(tmp_path).run([replace(step("early", stage="leaf", run=3), donors=[donor]), donor, with_donor])
+    assert seen == [[], [], [Store(tmp_path / "store").folder(donor)]]
+
+
+def test_a_step_waits_for_its_donor():
+    donor = step("donor", stage="leaf", run=1)
+    groups = list(neighbours([donor, replace(step("taker", stage="leaf", run=2), donors=[donor])]))
+    assert [[one.name for one in group] for group in groups] == [["donor"], ["taker"]]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_keeping_going_loses_only_what_needs_the_step_that_failed(tmp_path, workers):
+    good, bad = (
+        step(f"leaf.{run}", FakeConfig(mode=mode), stage="leaf", run=run) for run, mode in ((1, "write"), (2, "refuse"))
+    )
+    ends = [step("end.1", stage="end", source=good), step("end.2", stage="end", source=bad)]
+    going = replace(runner(tmp_path, workers), keep_going=True)
+    failed = going.run([bad, good, *ends])
+    assert failed == {"leaf.2": "planted refusal", "end.2": "planted refusal"}
+    assert [going.store.has(one) for one in (good, bad, *ends)] == [True, False, True, False]
+    with pytest.raises(UserError, match="planted refusal"):
+        runner(tmp_path, workers).run([bad, good, *ends])

@@ -17,7 +17,7 @@ from tckr.errors import UserError
 from tckr.running import run
 from tckr.stages.generate.donors import COPIED_NAME
 from tckr.sweep.grid import read_grids
-from tckr.sweep.sweeping import SweepPlan, plan_sweep, run_sweep
+from tckr.sweep.sweeping import SweepPlan, plan_sweep, run_sweeps, steps_of
 from tckr.sweep.table import read_table
 
 CLASSES = {"circle": (200, 30, 30), "square": (30, 30, 200)}
@@ -83,7 +83,7 @@ def plan(pictures, tmp_path_factory) -> Callable[[Path | None], SweepPlan]:
 @pytest.fixture(scope="module")
 def finished(plan):
     made, recorder = plan(), Recorder()
-    return made, run_sweep(made, recorder), recorder
+    return made, run_sweeps([made], recorder)[0], recorder
 
 
 def test_a_variant_that_fails_is_in_the_table_and_loses_no_other(finished):
@@ -135,7 +135,7 @@ def test_the_smaller_set_is_copied_from_the_larger_bit_for_bit(finished):
 def test_a_second_call_computes_nothing(finished, plan):
     made, result, _ = finished
     recorder = Recorder()
-    again = run_sweep(plan(made.base.execution.output), recorder)
+    again = run_sweeps([plan(made.base.execution.output)], recorder)[0]
     assert recorder.computed == []
     assert again.rows == result.rows
 
@@ -154,9 +154,9 @@ def test_an_interrupted_sweep_goes_on_and_ends_as_if_nothing_had_happened(finish
     _, result, first = finished
     stopped = Recorder(stop_after=9)
     with pytest.raises(KeyboardInterrupt):
-        run_sweep(plan(tmp_path), stopped)
+        run_sweeps([plan(tmp_path)], stopped)
     rest = Recorder()
-    again = run_sweep(plan(tmp_path), rest)
+    again = run_sweeps([plan(tmp_path)], rest)[0]
     assert len(stopped.computed) + len(rest.computed) == len(first.computed)
     same = [name for name in result.rows[0] if not name.startswith("seconds")]
     assert [[row.get(name) for name in same] for row in again.rows] == [
@@ -177,7 +177,7 @@ def test_the_sweeps_file_reads_back_to_the_same_sweep(finished):
     made, _, _ = finished
     file = made.folder / "sweep.yaml"
     again = plan_sweep(load_settings(file, sweep=True), read_grids(load_sweep(file), str(file)))
-    assert [step.fingerprint for step in again.steps] == [step.fingerprint for step in made.steps]
+    assert [step.fingerprint for step in steps_of([again])] == [step.fingerprint for step in steps_of([made])]
     with pytest.raises(UserError, match="tckr sweep"):
         load_settings(file)
 
@@ -187,8 +187,20 @@ def test_a_folder_of_a_run_or_of_other_data_is_refused(plan, tmp_path):
     made.folder.mkdir(parents=True)
     (made.folder / "config.yaml").touch()
     with pytest.raises(UserError, match="folder of a single run"):
-        run_sweep(made, Recorder())
+        run_sweeps([made], Recorder())
     (made.folder / "config.yaml").unlink()
     (made.folder / "sweep.yaml").write_text("prepare: {source: digits}")
     with pytest.raises(UserError, match="holds a sweep on digits"):
-        run_sweep(made, Recorder())
+        run_sweeps([made], Recorder())
+
+
+def test_sweeps_that_run_together_share_steps_and_have_a_table_each(finished):
+    made, _, _ = finished
+    other = made.base.model_copy(update={"execution": made.base.execution.model_copy(update={"name": "other"})})
+    two = [made, plan_sweep(other, [{"seed": [0], "generate.cardinality": [0.5], "distill.label_smoothing": [0.1, 0.2]}])]
+    recorder = Recorder()
+    first, second = run_sweeps(two, recorder)
+    assert {name.split("/")[0] for name in recorder.computed} == {"other"}
+    assert {name.rsplit("/")[-1] for name in recorder.computed} == {"distill", "audit", "report", "validate"}
+    assert [len(first.rows), len(second.rows)] == [5, 2]
+    assert len(read_table(second.folder / "sweep.parquet")) == 2

@@ -47,14 +47,12 @@ def reproduce(
     experiments = plan_experiments(benchmark(name), _settings(overrides or [], data, output))
     if not dry_run:
         check_data(experiments, Silent())
-    results = {kind: compute(plan, dry_run) for kind, plan in experiments.sweeps.items()}
-    done = {kind: result for kind, result in results.items() if result is not None}
-    if done:
-        found = reproduced(experiments, done)
+    results = compute(list(experiments.sweeps.values()), dry_run)
+    if results:
+        found = reproduced(experiments, dict(zip(experiments.sweeps, results, strict=True)))
         write_results(experiments.folder, found)
         _print(found, experiments.folder)
-    for result in done.values():
-        finish(result)
+    finish(results)
 
 
 def _settings(overrides: list[str], data: str | None, output: Path | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,53 +54,55 @@ def sweep(
         raise UserError("nothing to sweep over; give --over generate.cardinality=0.1,1,10, or a list `sweep` in CONFIG")
     grids = [parse_over(over)] if over else read_grids(section, str(config))
     plan = plan_sweep(settings, grids)
-    result = compute(plan, dry_run)
-    if result is not None:
+    for result in compute([plan], dry_run):
         _print_result(result, plan)
-        finish(result)
+        finish([result])
 
 
-def compute(plan: SweepPlan, dry_run: bool) -> SweepResult | None:
-    """Print the plan, or compute it and return what was found; say which variants failed."""
+def compute(plans: Sequence[SweepPlan], dry_run: bool) -> list[SweepResult]:
+    """Print the plan of some sweeps, or compute them and return what was found; say which variants failed."""
     from rich.console import Console
     from rich.markup import escape
 
     console = Console(highlight=False)
-    places = f"{plan.base.prepare.source} -> {plan.folder}"
-    console.print(f"[bold]tckr[/] {escape(places)}: {len(plan.variants)} variants", soft_wrap=True)
+    for plan in plans:
+        places = f"{plan.base.prepare.source} -> {plan.folder}"
+        console.print(f"[bold]tckr[/] {escape(places)}: {len(plan.variants)} variants", soft_wrap=True)
     if dry_run:
-        _print_plan(plan, console)
-        return None
+        _print_plan(plans, console)
+        return []
     from tckr.cli.sweep_console import SweepConsole
-    from tckr.sweep.sweeping import run_sweep
+    from tckr.sweep.sweeping import run_sweeps
 
-    result = run_sweep(plan, SweepConsole(console, len(plan.variants)))
-    for name, why in result.failures.items():
+    results = run_sweeps(plans, SweepConsole(console, sum(len(plan.variants) for plan in plans)))
+    for name, why in (failure for result in results for failure in result.failures.items()):
         console.print(f"failed: {name}: {why}", soft_wrap=True, markup=False, style="red")
-    return result
+    return results
 
 
-def finish(result: SweepResult) -> None:
+def finish(results: Sequence[SweepResult]) -> None:
     """End with exit status 2 when a variant failed."""
-    if result.failures:
+    if any(result.failures for result in results):
         raise typer.Exit(FAILED)
 
 
-def _print_plan(plan: SweepPlan, console: Console) -> None:
+def _print_plan(plans: Sequence[SweepPlan], console: Console) -> None:
     from rich.table import Table
 
     from tckr.engine.store import Store
     from tckr.sweep.plan import sharing
+    from tckr.sweep.sweeping import steps_of
 
-    store, users = Store(plan.base.execution.store), sharing(plan.variants)
+    variants, all_steps = [planned for plan in plans for planned in plan.variants], steps_of(plans)
+    store, users = Store(plans[0].base.execution.store), sharing(variants)
     table = Table("stage", "steps", "whole", "shared by several variants")
-    for stage in dict.fromkeys(step.stage for step in plan.steps):
-        steps = [step for step in plan.steps if step.stage == stage]
+    for stage in dict.fromkeys(step.stage for step in all_steps):
+        steps = [step for step in all_steps if step.stage == stage]
         whole, shared = sum(store.has(step) for step in steps), sum(users[step.fingerprint] > 1 for step in steps)
         table.add_row(stage, str(len(steps)), str(whole), str(shared))
     console.print(table)
-    whole, alone = sum(store.has(step) for step in plan.steps), sum(len(planned.steps) for planned in plan.variants)
-    console.print(f"{whole} of {len(plan.steps)} steps are whole; {alone} without sharing.")
+    whole, alone = sum(store.has(step) for step in all_steps), sum(len(planned.steps) for planned in variants)
+    console.print(f"{whole} of {len(all_steps)} steps are whole; {alone} without sharing.")
 
 
 def _print_result(result: SweepResult, plan: SweepPlan) -> None:

@@ -1,23 +1,29 @@
-"""Images in memory and on the way from shards: decoded once into a memory map, or streamed in batches."""
+"""Images in memory and on the way from shards: decoded once into a memory map, decoded when used, or streamed in order."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import mmap
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
+from tckr.data.encoded import EncodedImages, write_encoded
 from tckr.data.shards import list_shards, read_columns, write_whole
+from tckr.errors import UserError
 
 DECODE_BATCH = 64
 """Images decoded at a time while a memory map is filled."""
+
+SPARE_BYTES = 2**30
+"""Disk space that decoded images never take: checkpoints and artifacts need some."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,7 @@ class ImageSet:
     """Labelled images of one size.
 
     Attributes:
-        images: uint8 [N, H, W, 3], RGB, 0 to 255; may be a read-only memory map.
+        images: uint8 [N, H, W, 3], RGB, 0 to 255; may be a read-only memory map, or `EncodedImages`, which reads like one.
         labels: int64 [N], index into the class names.
         ids: int64 [N], unique: the `record` of a real image or the `index` of a synthetic one.
     """
@@ -41,7 +47,8 @@ class ImageSet:
     def select(self, ids: np.ndarray) -> ImageSet:
         """Return the images with these ids, in the order of `ids`.
 
-        A memory-mapped set gives a memory-mapped selection (written beside the map, O(batch) memory), others a copy.
+        A memory-mapped set gives a memory-mapped selection (written beside the map, O(batch) memory), an encoded one an
+        encoded selection, others a copy.
 
         Raises:
             KeyError: an id is not in the set.
@@ -50,6 +57,8 @@ class ImageSet:
         images = self.images
         if isinstance(images, np.memmap) and isinstance(images.base, mmap.mmap):  # a whole map, not a slice of one
             selected = _select_mapped(images, rows)
+        elif isinstance(images, EncodedImages):
+            selected = images.take(rows)
         else:
             selected = images[rows]
         return ImageSet(selected, self.labels[rows], self.ids[rows])
@@ -71,8 +80,12 @@ def load_images(folder: Path, cache: Path | None, id_column: str = "record") -> 
 
     Args:
         folder: Parquet shards with `image`, `label` and `id_column`, all images of one size.
-        cache: folder for a memory map of the decoded pixels, made once and found again; None keeps them in RAM.
+        cache: folder for a memory map of the decoded pixels, made once and found again; None keeps them in RAM. Where the
+            disk has no room for it, the images are copied there as they are and decoded at every use: slower, same pixels.
         id_column: `record` for real images, `index` for synthetic ones.
+
+    Raises:
+        UserError: the disk has no room for the encoded images either.
     """
     columns = read_columns(folder, ["label", id_column])
     labels, ids = (columns[name].astype(np.int64) for name in ("label", id_column))
@@ -81,8 +94,40 @@ def load_images(folder: Path, cache: Path | None, id_column: str = "record") -> 
         return ImageSet(images, labels, ids)
     path = cache / f"images-{_shards_digest(folder)}.npy"
     if not path.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        encoded = path.with_suffix(".encoded")
+        if encoded.exists() or _decoded_bytes(folder, len(ids)) > free_bytes(cache):
+            return ImageSet(cast(np.ndarray, _open_encoded(folder, encoded)), labels, ids)
         write_whole(path, lambda partial: _decode_into(partial, folder, len(ids)))
     return ImageSet(np.load(path, mmap_mode="r"), labels, ids)
+
+
+def free_bytes(folder: Path) -> int:
+    """Return what may be written to the disk of `folder`, leaving SPARE_BYTES for everything else."""
+    return shutil.disk_usage(folder).free - SPARE_BYTES
+
+
+def _decoded_bytes(folder: Path, count: int) -> int:
+    return int(next(iterate_images(folder, 1, columns=()))["image"].nbytes) * count
+
+
+def _open_encoded(folder: Path, path: Path) -> EncodedImages:
+    if not path.exists():
+        needed, free = sum(shard.stat().st_size for shard in list_shards(folder)), free_bytes(path.parent)
+        if needed > free:
+            raise UserError(
+                f"the disk of {path.parent} has {max(free, 0) / 1e9:.1f} GB to spare, and the encoded images of {folder} "
+                f"need {needed / 1e9:.1f} GB there. Free some, or choose another disk with execution.output."
+            )
+        write_whole(path, lambda partial: write_encoded(partial, _encoded_images(folder)))
+    return EncodedImages(path, decode_image)
+
+
+def _encoded_images(folder: Path) -> Iterator[bytes]:
+    for shard in list_shards(folder):
+        with pq.ParquetFile(shard) as file:
+            for batch in file.iter_batches(batch_size=DECODE_BATCH, columns=["image"]):
+                yield from batch.column("image").field("bytes").to_pylist()
 
 
 def iterate_images(folder: Path, batch_size: int, columns: Sequence[str] = ("label", "record")) -> Iterator[dict[str, Any]]:

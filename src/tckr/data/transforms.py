@@ -23,7 +23,10 @@ Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 def to_device(images_BHWC: np.ndarray, device: torch.device | str) -> Tensor:
     """Return float images [B, 3, H, W] in [0, 1], channels last in memory, of uint8 [B, H, W, 3]."""
     assert images_BHWC.dtype == np.uint8, images_BHWC.dtype
-    pixels = torch.from_numpy(np.array(images_BHWC)).to(device, non_blocking=True)
+    pixels = torch.from_numpy(images_BHWC if images_BHWC.flags.writeable else np.array(images_BHWC))
+    if torch.device(device).type == "cuda":
+        pixels = pixels.pin_memory()  # the copy then goes on beside the computation
+    pixels = pixels.to(device, non_blocking=True)
     return pixels.permute(0, 3, 1, 2).float().div_(255.0)
 
 

@@ -25,14 +25,23 @@ class ExecutionConfig(BaseModel):
     output: Path = Field(Path("runs"), description="Folder that holds run folders and the artifact store.")
     device: str = Field("auto", description="`auto` takes CUDA when torch sees it, else the CPU; or any torch device name.")
     inference_batch_size: int = Field(64, ge=1, description="Images per forward pass where nothing is trained.")
-    compile: bool = Field(
-        False,
-        description="Train and draw through torch.compile: minutes at the start, faster steps after. For GPUs; needs a compiler.",
+    generation_batch_size: int = Field(
+        0,
+        ge=0,
+        description="Images per pass of the denoiser; 0 = as many as the free memory of a GPU holds, inference_batch_size "
+        "elsewhere. Half as many from then on whenever memory runs out.",
     )
     workers: int = Field(
-        0, ge=0, description="Processes for independent steps (reference runs); 0 = one per CPU core, one in all on a GPU."
+        0,
+        ge=0,
+        description="Processes for independent steps (reference runs) and for the batches of `generate`; 0 = one per CPU "
+        "core, one in all on a GPU.",
     )
     threads: int = Field(0, ge=0, description="CPU threads of one process; 0 = all cores shared among the processes.")
+    compile: bool = Field(
+        False,
+        description="Train and draw through torch.compile: minutes at the start, faster steps then; needs a C++ compiler.",
+    )
 
     @property
     def folder(self) -> Path:

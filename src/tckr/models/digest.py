@@ -36,9 +36,10 @@ def _digest(folder: Path, content: Callable[[Path], bytes]) -> str:
     return digest.hexdigest()
 
 
-def adapter_digest(path: Path) -> str:
-    """Return what identifies an adapter, a file or a folder, besides its name: it changes when its files do."""
-    return hashlib.sha256(_stamp(path)).hexdigest() if path.is_file() else checkpoint_digest(str(path))
+def adapter_digest(name: Path | str) -> str:
+    """Return what identifies an adapter, a file, a folder or a hub id, besides its name: it changes when its files do."""
+    path = Path(name)
+    return hashlib.sha256(_stamp(path)).hexdigest() if path.is_file() else checkpoint_digest(str(name))
 
 
 def _stamp(path: Path) -> bytes:

@@ -51,8 +51,8 @@ class Benchmark:
         return Path(str(resources.files("tckr") / "presets" / "benchmarks" / f"{self.name.lower()}.yaml"))
 
 
-PAPER_GRIDS = ({"generate.cardinality": CARDINALITIES},)
-PAPER_ABLATION = tuple(
+PAPER_GRIDS: Sequence[Grid] = ({"generate.cardinality": CARDINALITIES},)
+PAPER_ABLATION: Sequence[Grid] = tuple(
     {
         "adapt.prompt_form": [form],
         "distill.labels": [labels],
@@ -60,11 +60,11 @@ PAPER_ABLATION = tuple(
     }
     for form, labels in (("n: d", "hard"), ("n: c", "hard"), ("n: c", "online"))
 )
-DIGITS_GRIDS = (
+DIGITS_GRIDS: Sequence[Grid] = (
     {"generate.cardinality": CARDINALITIES, "seed": DIGITS_SEEDS[:1], "audit.num_reference_runs": [8]},
     {"generate.cardinality": CARDINALITIES, "seed": DIGITS_SEEDS[1:], "audit.num_reference_runs": [0]},
 )
-DIGITS_ABLATION = (
+DIGITS_ABLATION: Sequence[Grid] = (
     {
         "adapt.prompt_form": ["n", "c", "n: d", "n: c"],
         "distill.labels": ["hard", "soft"],

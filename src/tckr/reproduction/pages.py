@@ -15,7 +15,17 @@ from tckr.reproduction.comparison import MEASURES, Compared, ComparedCell, Compa
 from tckr.stages.report.svg import element
 from tckr.sweep.figures import Curve, alone, bar_chart, cardinality_chart, tradeoff_chart
 from tckr.sweep.frontier import RULE, Frontier
-from tckr.sweep.page import Cells, frontier_cells, gap_sentence, html_page, html_table, markdown_table, percent, plain
+from tckr.sweep.page import (
+    Cells,
+    chapter,
+    frontier_cells,
+    gap_sentence,
+    html_page,
+    html_table,
+    markdown_table,
+    percent,
+    plain,
+)
 from tckr.sweep.table import write_table
 
 NAMES = {"cas": "CAS, %", "auc": "attack AUC", "aop": "AOP"}
@@ -49,7 +59,7 @@ def write_results(folder: Path, found: Reproduced) -> None:
     for name, chart in charts.items():
         _write(folder / name, alone(chart))
     _write(folder / "results.md", _markdown(found, list(charts)))
-    _write(folder / "results.html", _html(found, charts.values()))
+    _write(folder / "results.html", _html(found, list(charts.values())))
 
 
 def result_cells(found: Reproduced) -> Cells:
@@ -149,8 +159,9 @@ def _look(cell: ComparedCell) -> str:
 
 def _notes(found: Reproduced) -> list[str]:
     knee = [f"Knee: {RULE}; test accuracy takes no part in the choice."] if found.frontier else []
+    colours = "Figures: Student blue, Teacher orange" + ("; dashed, as published." if found.has_published else ".")
     intervals = "Intervals: 95 %, t over seeds where there are several, else over images or records of the one run."
-    return [intervals, *knee, *([ORIGIN] if found.has_published else [])]
+    return [colours, intervals, *knee, *([ORIGIN] if found.has_published else [])]
 
 
 def _markdown(found: Reproduced, charts: Sequence[str]) -> str:
@@ -165,11 +176,12 @@ def _markdown(found: Reproduced, charts: Sequence[str]) -> str:
 def _html(found: Reproduced, charts: Sequence[Markup]) -> str:
     parts = [*(element("p", text) for text in sentences(found)), html_table(result_cells(found))]
     if found.frontier:
-        parts += [element("h2", "Frontier"), html_table(frontier_cells(found.frontier))]
+        parts.append(chapter("Frontier", html_table(frontier_cells(found.frontier))))
     if found.ablation:
-        parts += [element("h2", "Ablation: CAS, %"), html_table(ablation_cells(found))]
+        parts.append(chapter("Ablation: CAS, %", html_table(ablation_cells(found))))
     plots = element("div", *(element("figure", chart, class_="plot") for chart in charts), class_="plots")
-    return html_page(found.benchmark.name, *parts, plots, *(element("p", text, class_="note") for text in _notes(found)))
+    notes = [element("p", text, class_="note") for text in _notes(found)]
+    return html_page(found.benchmark.name, *parts, chapter("Figures", plots, *notes))
 
 
 def _write(path: Path, text: str) -> None:

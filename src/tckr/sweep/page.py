@@ -74,6 +74,11 @@ def html_page(title: str, *children: Markup) -> str:
     return f"<!doctype html>{element('html', head, element('body', element('div', inside, class_='page')), lang='en')}\n"
 
 
+def chapter(title: str, *children: Markup) -> Markup:
+    """Return a part of a page under its heading."""
+    return element("section", element("h2", title), *children)
+
+
 def percent(number: Estimate | None) -> str:
     """Return a share in percent with its interval, `-` for none."""
     if number is None:
@@ -126,15 +131,15 @@ def _html(name: str, found: Sequence[Frontier], rows: Sequence[Row], swept: Sequ
     for place, one in enumerate(found):
         plots = [element("figure", chart, class_="plot") for chart in _pictures(place, one).values()]
         words = [element("p", one.sentence), element("p", gap_sentence(one))]
-        parts += [element("h2", f"Frontier{_fixed(one)}"), *words, html_table(frontier_cells(one))]
-        parts.append(element("div", *plots, class_="plots"))
+        shown = [html_table(frontier_cells(one)), element("div", *plots, class_="plots")]
+        parts.append(chapter(f"Frontier{_fixed(one)}", *words, *shown))
     parts += [element("p", NOTE.format(rule=RULE), class_="note")] if found else []
     head, *body = variant_cells(rows, swept)
     linked = [
         [*cells, element("a", "report", href=row["report"]) if row.get("report") else "-"]
         for cells, row in zip(body, rows, strict=True)
     ]
-    return html_page(f"Sweep {name}", *parts, element("h2", "Variants"), html_table([[*head, ""], *linked]))
+    return html_page(f"Sweep {name}", *parts, chapter("Variants", html_table([[*head, ""], *linked])))
 
 
 def _states(rows: Sequence[Row]) -> str:

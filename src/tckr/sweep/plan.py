@@ -44,10 +44,10 @@ def plan_variant(variant: Variant, base: Settings) -> Planned:
 
 
 def merge(variants: Sequence[Planned], *, side_by_side: bool) -> list[Step]:
-    """Return every distinct step once, named `<first variant>/<name>`, ordered so that inputs come first.
+    """Return every distinct step once, named `<sweep>/<first variant>/<name>`, ordered so that inputs come first.
 
     Args:
-        variants: in the order in which they are wanted.
+        variants: in the order in which they are wanted; of one sweep or of several.
         side_by_side: order by stage, so that as many steps as possible run at once; otherwise variant by variant, so that
             the first variants are finished early. Larger synthetic sets come before the smaller ones they contain.
     """
@@ -56,7 +56,9 @@ def merge(variants: Sequence[Planned], *, side_by_side: bool) -> list[Step]:
         for step in planned.steps:
             if step.fingerprint not in merged:
                 inputs = {name: merged[source.fingerprint] for name, source in step.inputs.items()}
-                merged[step.fingerprint] = replace(step, name=f"{planned.variant.name}/{step.name}", inputs=inputs)
+                merged[step.fingerprint] = replace(
+                    step, name=f"{planned.settings.execution.output.name}/{planned.name}/{step.name}", inputs=inputs
+                )
     donors = donors_of(list(merged.values()))
     waiting = {step.name for step in merged.values() if _waits(step, donors)}
     ordered = sorted(merged.values(), key=lambda step: _place(step, waiting)) if side_by_side else merged.values()

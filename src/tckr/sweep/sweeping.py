@@ -52,12 +52,11 @@ class SweepResult:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepPlan:
-    """All that a sweep will compute, before it does: `steps` are those of all variants, each once."""
+    """All that a sweep will compute, before it does."""
 
     base: Settings
     grids: Sequence[Grid]
     variants: Sequence[Planned]
-    steps: Sequence[Step]
 
     @property
     def folder(self) -> Path:
@@ -76,27 +75,41 @@ def plan_sweep(base: Settings, grids: Sequence[Grid]) -> SweepPlan:
     for variant in lay_out(grids):
         execution = inside.model_copy(update={"name": variant.name})
         variants.append(plan_variant(variant, base.model_copy(update={"execution": execution})))
-    steps = merge(variants, side_by_side=base.execution.num_workers(len(variants)) > 1)
-    return SweepPlan(base=base, grids=grids, variants=variants, steps=steps)
+    return SweepPlan(base=base, grids=grids, variants=variants)
 
 
-def run_sweep(plan: SweepPlan, observer: SweepObserver) -> SweepResult:
-    """Compute what is missing of all variants and write the table; a variant that fails does not stop the others.
+def steps_of(plans: Sequence[SweepPlan]) -> list[Step]:
+    """Return the steps of all variants of some sweeps into one store, each once, in the order of work."""
+    variants = [planned for plan in plans for planned in plan.variants]
+    return merge(variants, side_by_side=plans[0].base.execution.num_workers(len(variants)) > 1)
 
-    A second call computes nothing; a call after a crash or a kill goes on where the first one ended.
+
+def run_sweeps(plans: Sequence[SweepPlan], observer: SweepObserver) -> list[SweepResult]:
+    """Compute what is missing of all variants and write the tables; a variant that fails does not stop the others.
+
+    Sweeps that run together must have one store; their steps fill the processors together. A second call computes nothing;
+    a call after a crash or a kill goes on where the first one ended.
 
     Raises:
-        UserError: the folder belongs to a single run or to other data, or a worker process died.
+        UserError: a folder belongs to a single run or to other data, or a worker process died.
     """
-    _open(plan)
-    results = _Results(plan, observer)
-    execution = plan.base.execution
-    store, log_file = Store(execution.store), plan.folder / "log.jsonl"
-    runner = Runner(store=store, execution=execution, log_file=log_file, observer=results, keep_going=True)
-    failed = runner.run(plan.steps)
-    results.note_failures(failed)
-    results.write()
-    return SweepResult(folder=plan.folder, rows=results.rows(), failures=results.failures)
+    for plan in plans:
+        _open(plan)
+    steps, execution = steps_of(plans), plans[0].base.execution
+    results = [_Results(plan, observer) for plan in plans]
+    store, log_file = Store(execution.store), plans[0].folder / "log.jsonl"
+    runner = Runner(
+        store=store, execution=execution, log_file=log_file, observer=_Together(results, observer), keep_going=True
+    )
+    failed = runner.run(steps)
+    why = {step.fingerprint: failed[step.name] for step in steps if step.name in failed}
+    for found in results:
+        found.note_failures(why)
+        found.write()
+    return [
+        SweepResult(folder=plan.folder, rows=found.rows(), failures=found.failures)
+        for plan, found in zip(plans, results, strict=True)
+    ]
 
 
 def _open(plan: SweepPlan) -> None:
@@ -123,8 +136,22 @@ def _link_store(link: Path) -> None:
     link.symlink_to(Path(os.pardir, "store"), target_is_directory=True)
 
 
+class _Together:
+    """Let the observer and the results of several sweeps watch one runner."""
+
+    def __init__(self, results: Sequence[_Results], observer: SweepObserver) -> None:
+        self._results, self._observer = results, observer
+        self.started, self.track, self.warned = observer.started, observer.track, observer.warned
+
+    def finished(self, step: Step, manifest: dict[str, Any], reused: bool) -> None:
+        """Tell the observer first."""
+        self._observer.finished(step, manifest, reused)
+        for found in self._results:
+            found.finished(step, reused)
+
+
 class _Results:
-    """Watch the runner, publish each variant that becomes whole, and keep the table up to date."""
+    """Publish each variant of a sweep that becomes whole, and keep its table up to date."""
 
     def __init__(self, plan: SweepPlan, observer: SweepObserver) -> None:
         self._plan, self._observer = plan, observer
@@ -132,11 +159,9 @@ class _Results:
         self._missing = {planned.name: {step.fingerprint for step in planned.steps} for planned in plan.variants}
         self._rows: dict[str, Row] = {}
         self.failures: dict[str, str] = {}
-        self.started, self.track, self.warned = observer.started, observer.track, observer.warned
 
-    def finished(self, step: Step, manifest: dict[str, Any], reused: bool) -> None:
-        """Tell the observer, and take up the variants of which this was the last step."""
-        self._observer.finished(step, manifest, reused)
+    def finished(self, step: Step, reused: bool) -> None:
+        """Take up the variants of which this was the last step."""
         for planned in self._plan.variants:
             missing = self._missing[planned.name]
             if step.fingerprint in missing:
@@ -146,9 +171,8 @@ class _Results:
                     if not reused:
                         self.write()
 
-    def note_failures(self, failed: Mapping[str, str]) -> None:
-        """Turn the names of failed steps into those of the variants that need them."""
-        why = {step.fingerprint: failed[step.name] for step in self._plan.steps if step.name in failed}
+    def note_failures(self, why: Mapping[str, str]) -> None:
+        """Turn the fingerprints of failed steps into the names of the variants that need them."""
         for planned in self._plan.variants:
             reasons = [why[step.fingerprint] for step in planned.steps if step.fingerprint in why]
             if reasons:

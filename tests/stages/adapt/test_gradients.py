@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from tckr.errors import UserError
+from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import load_generator
 from tckr.stages.adapt.batches import Batch, step_batches
+from tckr.stages.adapt.checkpoint import Parameters
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.encode import EncodedSet, encode_set
 from tckr.stages.adapt.gradients import Passes, add_gradients
@@ -20,33 +22,34 @@ from tests.tiny_models import ARRAY_WARNING
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
 NUM_IMAGES = 5
+Prepared = tuple[LatentDiffusion, Parameters, Batch]
 
 
 @dataclass
 class Small:
     """A device with room for `room` images per pass, `room_recomputed` with gradient checkpointing."""
 
-    generator: object
+    generator: LatentDiffusion
     room: int
     room_recomputed: int = 0
     tried: list[int] = field(default_factory=list)
 
-    def training_loss(self, latents: torch.Tensor, *rest: object, **options: object) -> torch.Tensor:
+    def training_loss(self, latents: torch.Tensor, *rest: Any, **options: Any) -> torch.Tensor:
         """Return the loss, where there is room for it."""
         self.tried.append(len(latents))
         if len(latents) > self.room:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return self.generator.training_loss(latents, *rest, **options)  # type: ignore[attr-defined]
+        return self.generator.training_loss(latents, *rest, **options)
 
     def enable_gradient_checkpointing(self) -> None:
         """Make room."""
-        self.generator.enable_gradient_checkpointing()  # type: ignore[attr-defined]
+        self.generator.enable_gradient_checkpointing()
         self.room = self.room_recomputed
 
 
 @pytest.fixture
-def prepared(tiny_generator: Path, tmp_path: Path) -> Iterator[tuple[object, dict[str, torch.nn.Parameter], Batch]]:
-    """Yield a generator, its adapter's parameters (with effect) and the images of a step."""
+def prepared(tiny_generator: Path, tmp_path: Path) -> Prepared:
+    """Return a generator, its adapter's parameters (with effect) and the images of a step."""
     generator = load_generator(str(tiny_generator), "cpu")
     images = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
     encoded: EncodedSet = encode_set(
@@ -60,13 +63,11 @@ def prepared(tiny_generator: Path, tmp_path: Path) -> Iterator[tuple[object, dic
     return generator, parameters, batch
 
 
-def gradients(
-    generator: object, parameters: dict[str, torch.nn.Parameter], batch: Batch, passes: Passes
-) -> tuple[float, list[torch.Tensor]]:
+def gradients(generator: Any, parameters: Parameters, batch: Batch, passes: Passes) -> tuple[float, list[torch.Tensor]]:
     for parameter in parameters.values():
         parameter.grad = None
     loss = add_gradients(
-        generator,  # type: ignore[arg-type]
+        generator,
         batch,
         parameters.values(),
         passes,
@@ -77,10 +78,23 @@ def gradients(
     return loss.item(), [parameter.grad.clone() for parameter in parameters.values() if parameter.grad is not None]
 
 
+def bytes_kept(generator: LatentDiffusion, batch: Batch) -> int:
+    """Return the size of what a forward pass keeps for the backward pass."""
+    sizes = []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        sizes.append(tensor.nbytes)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        generator.training_loss(*batch.tensors(0, NUM_IMAGES, "cpu"))
+    return sum(sizes)
+
+
 @pytest.mark.parametrize(
     ("room", "tried", "images"), [(5, [5], 5), (3, [5, 3, 2], 3), (2, [5, 3, 2, 2, 1], 2), (1, [5, 3, 2, 1, 1, 1, 1, 1], 1)]
 )
-def test_passes_are_halved_until_they_fit(prepared: tuple, room: int, tried: list[int], images: int) -> None:
+def test_passes_are_halved_until_they_fit(prepared: Prepared, room: int, tried: list[int], images: int) -> None:
     generator, parameters, batch = prepared
     expected = gradients(generator, parameters, batch, Passes(NUM_IMAGES))
     small, passes = Small(generator, room), Passes(NUM_IMAGES)
@@ -93,12 +107,12 @@ def test_passes_are_halved_until_they_fit(prepared: tuple, room: int, tried: lis
     assert max(small.tried) == images  # what did not fit is not tried again
 
 
-def test_memory_runs_out_in_the_middle_of_a_step(prepared: tuple) -> None:
+def test_memory_runs_out_in_the_middle_of_a_step(prepared: Prepared) -> None:
     generator, parameters, batch = prepared
     expected = gradients(generator, parameters, batch, Passes(NUM_IMAGES))
 
     class Fragmented(Small):
-        def training_loss(self, latents: torch.Tensor, *rest: object, **options: object) -> torch.Tensor:
+        def training_loss(self, latents: torch.Tensor, *rest: Any, **options: Any) -> torch.Tensor:
             self.room = 1 if len(self.tried) == 1 else self.room  # the second pass fails where the first did not
             return super().training_loss(latents, *rest, **options)
 
@@ -107,7 +121,7 @@ def test_memory_runs_out_in_the_middle_of_a_step(prepared: tuple) -> None:
     torch.testing.assert_close(found, expected[1], rtol=1e-4, atol=1e-6)
 
 
-def test_activations_are_recomputed_when_single_images_do_not_fit(prepared: tuple) -> None:
+def test_activations_are_recomputed_when_single_images_do_not_fit(prepared: Prepared) -> None:
     generator, parameters, batch = prepared
     expected = gradients(generator, parameters, batch, Passes(NUM_IMAGES))
     small, passes = Small(generator, room=0, room_recomputed=3), Passes(NUM_IMAGES)
@@ -118,20 +132,14 @@ def test_activations_are_recomputed_when_single_images_do_not_fit(prepared: tupl
     torch.testing.assert_close(found, expected[1], rtol=1e-4, atol=1e-6)
 
 
-def test_recomputed_activations_take_less_memory(prepared: tuple) -> None:
-    generator, _parameters, batch = prepared
-    kept: dict[bool, int] = {}
-    for recomputed in (False, True):
-        if recomputed:
-            generator.enable_gradient_checkpointing()
-        held: list[int] = []
-        with torch.autograd.graph.saved_tensors_hooks(lambda tensor: held.append(tensor.nbytes) or tensor, lambda t: t):
-            generator.training_loss(*batch.tensors(0, NUM_IMAGES, "cpu"))
-        kept[recomputed] = sum(held)
-    assert kept[True] < kept[False] / 2
+def test_recomputed_activations_take_less_memory(prepared: Prepared) -> None:
+    generator, _, batch = prepared
+    kept = bytes_kept(generator, batch)
+    generator.enable_gradient_checkpointing()
+    assert bytes_kept(generator, batch) < kept / 2
 
 
-def test_no_room_for_one_image_is_a_user_error(prepared: tuple) -> None:
+def test_no_room_for_one_image_is_a_user_error(prepared: Prepared) -> None:
     generator, parameters, batch = prepared
     with pytest.raises(UserError, match=r"single image.*prepare\.image_size"):
         gradients(Small(generator, room=0), parameters, batch, Passes(NUM_IMAGES))

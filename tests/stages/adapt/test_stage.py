@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +14,16 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
+from tckr.config import RunConfig
 from tckr.data.shards import read_columns, write_shard
 from tckr.errors import UserError
+from tckr.models.diffusion.generator import Generator
+from tckr.pipeline import pipeline
 from tckr.stages.adapt import stage
 from tckr.stages.adapt.config import AdaptConfig
+from tckr.stages.adapt.encode import EncodedSet
+from tckr.stages.generate import stage as generate
+from tckr.stages.generate.config import GenerateConfig
 from tests.tiny_artifacts import MEMBERS, Recorder, make_context, write_captions, write_private_set
 from tests.tiny_models import ARRAY_WARNING, PROMPT_TOKENS
 
@@ -148,3 +155,90 @@ def test_length_is_set_once() -> None:
     for both_or_none in ({"steps": 5, "epochs": 1.0}, {"steps": None}):
         with pytest.raises(ValidationError, match=r"adapt.steps or adapt.epochs"):
             AdaptConfig(**both_or_none)  # type: ignore[arg-type]
+
+
+def test_a_share_of_the_members_is_trained_on(
+    tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, list[str]] = {}
+    original = stage.encode_set
+
+    def spy(generator: Generator, images: np.ndarray, rows: np.ndarray, prompts: list[str], **rest: Any) -> EncodedSet:
+        seen[str(rest["cache"])] = prompts
+        return original(generator, images, rows, prompts, **rest)
+
+    monkeypatch.setattr(stage, "encode_set", spy)
+    for name, fraction in (("third", 1 / 3), ("two thirds", 2 / 3), ("all", 1.0)):
+        context = make_context(tmp_path / name, inputs)
+        config = AdaptConfig(
+            model=str(tiny_generator), rank=2, steps=None, epochs=2, batch_size=3, fraction=fraction, prompt_form="c"
+        )
+        stage.run(config, context)
+        steps = json.loads((context.out / "adapter.json").read_text())["steps"]
+        assert steps == 2 * len(seen[str(context.scratch)]) // 3
+    third, two_thirds, everyone = (set(prompts) for prompts in seen.values())
+    assert third < two_thirds < everyone
+    assert [len(third), len(two_thirds), len(everyone)] == [3, 6, 9]  # one, two and three of each class
+
+
+@pytest.fixture
+def trained(tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path) -> Path:
+    """Return an adapter as somebody else would publish it."""
+    context = make_context(tmp_path / "elsewhere", inputs)
+    stage.run(AdaptConfig(model=str(tiny_generator), rank=2, steps=3, batch_size=2, learning_rate=0.1), context)
+    return (context.out / "pytorch_lora_weights.safetensors").rename(tmp_path / "published.safetensors")
+
+
+def test_a_given_adapter_is_taken_instead_of_training(
+    tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path, trained: Path
+) -> None:
+    recorder = Recorder()
+    context = make_context(tmp_path, inputs, recorder=recorder)
+    config = AdaptConfig(model=str(tiny_generator), lora=trained)
+    stage.run(config, context)
+    found, expected = load_file(context.out / "pytorch_lora_weights.safetensors"), load_file(trained)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    facts = json.loads((context.out / "adapter.json").read_text())
+    assert (facts["steps"], facts["rank"], facts["prompt_form"]) == (None, None, "n: c")
+    assert json.loads((context.out / "history.json").read_text()) == []
+    (warning,) = [event["message"] for event in recorder.events if event["event"] == "warning"]
+    assert "trained elsewhere" in warning
+    assert config.num_steps(9) == config.unadapted().num_steps(9) == 0
+    assert config.memorizing().lora is None  # the positive control has to learn by heart
+
+
+def test_a_given_adapter_of_another_model_is_refused(tmp_path: Path, inputs: dict[str, Path], trained: Path) -> None:
+    context = make_context(tmp_path, inputs)
+    with pytest.raises(UserError, match=r"published\.safetensors does not fit this generator"):
+        stage.run(AdaptConfig(lora=trained), context)
+    assert list(context.out.iterdir()) == []
+    with pytest.raises(UserError, match="does not exist"):
+        stage.run(AdaptConfig(lora=tmp_path / "nothing.safetensors"), context)
+
+
+def test_a_given_adapter_enters_the_fingerprint(trained: Path) -> None:
+    def fingerprint() -> str:
+        steps = pipeline(RunConfig(adapt=AdaptConfig(lora=trained)))
+        return next(step.fingerprint for step in steps if step.name == "adapt")
+
+    first = fingerprint()
+    assert fingerprint() == first
+    trained.write_bytes(trained.read_bytes() + b" ")
+    assert fingerprint() != first
+
+
+def test_a_given_adapter_draws_what_it_drew_where_it_was_trained(
+    tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path, trained: Path
+) -> None:
+    drawn = {}
+    for name, config in (
+        ("given", AdaptConfig(model=str(tiny_generator), lora=trained)),
+        ("trained", AdaptConfig(model=str(tiny_generator), rank=2, steps=3, batch_size=2, learning_rate=0.1)),
+        ("unadapted", AdaptConfig(model=str(tiny_generator), steps=0)),
+    ):
+        adapted = make_context(tmp_path / name, inputs)
+        stage.run(config, adapted)
+        context = make_context(tmp_path / name / "drawn", {"captions": inputs["captions"], "adapter": adapted.out})
+        generate.run(GenerateConfig(steps=2), context)
+        drawn[name] = read_columns(context.out / "data", ["image"])["image"].tolist()
+    assert drawn["given"] == drawn["trained"] != drawn["unadapted"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from itertools import pairwise
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def test_every_class_gives_its_share() -> None:
 
 def test_smaller_shares_are_parts_of_larger_ones() -> None:
     subsets = [set(subset_rows(LABELS, share, seed=3)) for share in SHARES]
-    assert all(small < large for small, large in itertools.pairwise(subsets))
+    assert all(small < large for small, large in pairwise(subsets))
     assert subsets[-1] == set(range(len(LABELS)))
 
 

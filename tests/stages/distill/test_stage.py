@@ -270,3 +270,18 @@ def test_the_student_may_be_of_another_architecture_and_input_size_than_the_teac
         student = load_classifier(tmp_path / labels / "out" / "model")
         assert (student.network.config.model_type, student.spec.input_size) == ("vit", (24, 24))
         assert student.class_names == COLOURS
+
+
+def test_a_length_in_steps_becomes_whole_epochs_of_the_set():
+    config = DistillConfig(steps=600, batch_size=64)
+    assert [config.resolved(num_images).epochs for num_images in (58, 582, 11_646, 1_000_000)] == [600, 60, 3, 1]
+    assert config.resolved(582).steps is None
+    assert DistillConfig(epochs=7).resolved(582).epochs == 7
+    assert config.memorizing().resolved(582).epochs == 120
+
+
+def test_a_student_trained_by_steps_is_the_one_trained_by_as_many_epochs(tmp_path, inputs):
+    run(FAST.model_copy(update={"steps": 20}), make_context(tmp_path / "steps", inputs))  # 36 images: 5 steps per epoch
+    run(FAST, make_context(tmp_path / "epochs", inputs))
+    first, second = ((tmp_path / name / "out" / "history.json").read_text() for name in ("steps", "epochs"))
+    assert first == second

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import datasets
 import numpy as np
@@ -12,14 +13,18 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from tckr.config import RunConfig
 from tckr.data.images import ImageSet, load_images
 from tckr.data.shards import list_shards, read_columns
 from tckr.engine.executors.local import LocalExecutor, limit_threads
 from tckr.errors import UserError
+from tckr.models.diffusion.generator import Solver
+from tckr.pipeline import pipeline
 from tckr.stages.adapt import stage as adapt
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.generate import assemble, draw, stage
 from tckr.stages.generate.config import GenerateConfig
+from tckr.stages.generate.plan import Plan
 from tests.tiny_artifacts import CLASS_NAMES, Recorder, make_context, write_captions, write_private_set
 from tests.tiny_models import ARRAY_WARNING
 
@@ -121,6 +126,98 @@ def test_processes_draw_the_very_bits_that_one_process_draws(tmp_path: Path, inp
     assert np.array_equal(alone.images, together.images)
     assert np.array_equal(alone.ids, together.ids)
     assert sorted(recorder.advanced) == [1, 2, 2, 2, 2, 2]
+
+
+class Scarce:
+    """A generator with memory for `largest` images in a pass."""
+
+    def __init__(self, generator: Any, largest: int) -> None:
+        self._generator, self._largest = generator, largest
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._generator, name)
+
+    def denoise(self, conditioning: Any, negative: Any, *, seeds: Any, sampling: Any) -> torch.Tensor:
+        if len(seeds) > self._largest:
+            raise torch.OutOfMemoryError("planted")
+        return self._generator.denoise(conditioning, negative, seeds=seeds, sampling=sampling)
+
+    def decode(self, latents: torch.Tensor) -> np.ndarray:
+        if len(latents) > self._largest:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes.")
+        return self._generator.decode(latents)
+
+
+def test_where_memory_runs_out_the_batch_is_halved_and_the_images_stay(
+    tmp_path: Path, inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = CONFIG.model_copy(update={"shard_size": 8})
+    expected = generate(tmp_path / "plenty", inputs, config, batch_size=8)
+    original, recorder = draw.load_generator, Recorder()
+    monkeypatch.setattr(draw, "load_generator", lambda *names, **settings: Scarce(original(*names, **settings), 3))
+    found = generate(tmp_path / "scarce", inputs, config, batch_size=8, recorder=recorder)
+    assert grey_levels_apart(expected, found) <= 1
+    warnings = [event["message"] for event in recorder.events if event["event"] == "warning"]
+    assert warnings == ["memory ran out: 2 images at a time instead of 8"]
+
+
+def test_a_billion_images_are_begun_without_looking_at_every_shard(
+    tmp_path: Path, inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[range] = []
+    shards = Plan.shards
+
+    def watched(self: Plan, shard_size: int) -> Iterator[tuple[str, range]]:
+        for name, indices in shards(self, shard_size):
+            asked.append(indices)
+            yield name, indices
+
+    def dying(path: Path, columns: Any, class_names: Any) -> None:
+        raise KilledError
+
+    monkeypatch.setattr(Plan, "shards", watched)
+    monkeypatch.setattr(assemble, "write_shard", dying)
+    with pytest.raises(KilledError):
+        generate(tmp_path, inputs, CONFIG.model_copy(update={"cardinality": 1e9 / 9}))
+    assert asked[0] == range(4)
+    assert len(asked) < 10
+
+
+def test_settings_of_the_sampler_reach_it(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    config = CONFIG.model_copy(update={"steps": 4})
+    plain = generate(tmp_path / "plain", inputs, config)
+    for name, value in (("solver", "euler"), ("guidance_interval", (0.5, 1.0))):
+        other = generate(tmp_path / name, inputs, config.model_copy(update={name: value}))
+        assert grey_levels_apart(plain, other) > 1, name
+
+
+def test_solvers_are_those_of_the_generators() -> None:
+    assert get_args(GenerateConfig.model_fields["solver"].annotation) == get_args(Solver)
+
+
+@pytest.mark.parametrize("interval", [(0.5, 0.5), (-0.1, 1.0), (0.2, 1.1), (0.9, 0.1)])
+def test_what_is_no_interval_is_refused(interval: tuple[float, float]) -> None:
+    with pytest.raises(ValidationError, match="start < stop"):
+        GenerateConfig(guidance_interval=interval)
+
+
+def test_a_few_step_adapter_is_merged_on_top_and_changes_the_fingerprint(
+    tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path
+) -> None:
+    base = generate(tmp_path / "base", inputs)
+    data = write_private_set(tmp_path / "data")
+    context = make_context(tmp_path / "adapt", {"data": data, "captions": inputs["captions"]})
+    adapt.run(AdaptConfig(model=str(tiny_generator), rank=4, steps=6, batch_size=4, learning_rate=0.1), context)
+    few = {"few_step_adapter": str(context.out)}
+    assert grey_levels_apart(base, generate(tmp_path / "few", inputs, CONFIG.model_copy(update=few))) > 5
+    before, after = (pipeline(RunConfig(generate=changes))[3] for changes in ({}, few))
+    assert (before.name, after.name) == ("generate", "generate")
+    assert set(after.reads) - set(before.reads) == {"few_step_adapter"}
+
+
+def test_a_few_step_adapter_that_is_nowhere_is_a_user_error(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    with pytest.raises(UserError, match="no file or folder here"):
+        generate(tmp_path, inputs, CONFIG.model_copy(update={"few_step_adapter": str(tmp_path / "gone.safetensors")}))
 
 
 def test_what_is_wrong_with_a_checkpoint_reaches_the_user_from_here(tmp_path: Path, inputs: dict[str, Path]) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from tckr.data.card import read_card
 from tckr.data.shards import write_shard
-from tckr.stages.prepare.class_names import clean_name, clean_names
+from tckr.errors import UserError
+from tckr.stages.prepare.class_names import clean_name, clean_names, renamed
 from tests.stages.prepare.pictures import png, prepared, write_classes
 from tests.stages.prepare.test_odd_files import rejected
 
@@ -86,3 +87,27 @@ def test_a_refused_class_in_the_middle_leaves_no_gap_in_the_labels(tmp_path: Pat
     out = prepared(tmp_path, tmp_path / "t.parquet")
     assert read_card(out).class_names == ["zebra", "ant"]
     assert read_card(out).rejected == {"class_name_empty": 9, "class_too_small": 2, "label_out_of_range": 1, "no_label": 1}
+
+
+def test_given_names_take_the_place_of_codes_in_the_sources_own_order() -> None:
+    assert renamed(["n02", "n01", "koala"], {"n01": "goldfish", "n02": "ant", "n03": "koala"}) == [
+        "ant",
+        "goldfish",
+        "koala",
+    ]
+    assert renamed(["b", "a"], {}) == ["b", "a"]
+
+
+def test_a_class_without_a_given_name_and_one_name_for_two_classes_are_refused() -> None:
+    with pytest.raises(UserError, match="does not name 1 of 2 classes, first 'b'"):
+        renamed(["a", "b"], {"a": "x"})
+    with pytest.raises(UserError, match="gives 'x' to several classes"):
+        renamed(["a", "b"], {"a": "x", "b": "x"})
+
+
+def test_given_names_reach_the_card_with_their_images(tmp_path: Path) -> None:
+    write_classes(tmp_path / "data", {"n02": 8, "n01": 12})
+    out = prepared(tmp_path / "run", tmp_path / "data", class_names={"n01": "zebra", "n02": "ant"})
+    card = read_card(out)
+    assert card.class_names == ["zebra", "ant"]
+    assert {name: sum(count.values()) for name, count in card.counts.items()} == {"zebra": 12, "ant": 8}

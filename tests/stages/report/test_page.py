@@ -171,9 +171,9 @@ def test_the_strongest_attack_is_labelled_and_apart_from_the_declared_one(report
 
 def test_every_chapter_is_there_in_the_order_of_the_pipeline(report):
     verbs = ["prepare", "caption", "adapt", "generate", "teach", "label", "distill", "audit", "report"]
-    chapters = ["headline", "leakage", "release", *verbs]
+    chapters = ["headline", "leakage", "release", "fidelity", *verbs]
     assert re.findall(r'<section id="(\w+)"', report.html) == chapters
-    assert [link["href"] for link in report.elements.named("a")][1:13] == [f"#{chapter}" for chapter in chapters]
+    assert [link["href"] for link in report.elements.named("a")][1:14] == [f"#{chapter}" for chapter in chapters]
 
 
 def test_the_same_artifacts_give_the_same_report(tmp_path, report):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from tckr.data.transforms import to_device
 from tckr.models.classifiers.ensemble import AnyClassifier
+from tckr.models.memory import BatchLimit
 
 
 def predict_logits(
@@ -24,16 +26,23 @@ def predict_logits(
     Args:
         classifier: left in evaluation mode.
         images: uint8 [M, H, W, 3]; may be a memory map.
-        batch_size: images per forward pass.
+        batch_size: images per forward pass; fewer, with a warning, after memory ran out.
         rows: int64 [N], which images, in this order; None takes all.
         advance: called with the number of images of each finished batch.
     """
     classifier.eval()
     rows = np.arange(len(images)) if rows is None else rows
     logits = np.empty((len(rows), len(classifier.class_names)), dtype=np.float32)
+
+    def predict(part: range) -> range:
+        batch = images[rows[part.start : part.stop]]
+        logits[part.start : part.stop] = classifier(to_device(batch, classifier.device)).cpu().numpy()
+        return part
+
+    limit = BatchLimit(batch_size)
     with torch.inference_mode():
-        for start in range(0, len(rows), batch_size):
-            batch = rows[start : start + batch_size]
-            logits[start : start + len(batch)] = classifier(to_device(images[batch], classifier.device)).cpu().numpy()
-            advance(len(batch))
+        for part in limit.split(predict, len(rows)):
+            advance(len(part))
+    if limit.size < batch_size:
+        warnings.warn(f"memory ran out: {limit.size} images per pass instead of {batch_size}", RuntimeWarning, stacklevel=2)
     return logits

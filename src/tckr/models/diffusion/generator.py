@@ -49,6 +49,11 @@ class Generator(Protocol):
     num_timesteps: int  # noise levels of the training process: timesteps are 0 (least noise) .. num_timesteps - 1
     num_tokens: int  # L, the longest prompt, with the tokens for its start and end
 
+    @property
+    def num_bytes(self) -> int:
+        """Return the bytes of the weights of all parts."""
+        ...
+
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
         """Return what the denoiser is told of B prompts; longer prompts are cut at L tokens, without a word."""
         ...

@@ -47,6 +47,12 @@ class LatentDiffusion:
         self.num_timesteps = self.process.num_timesteps
         self._solvers: dict[Solver, Any] = {}
 
+    @property
+    def num_bytes(self) -> int:
+        """Return the bytes of the weights of all parts."""
+        parts = (part for part in self.pipeline.components.values() if isinstance(part, torch.nn.Module))
+        return sum(weight.numel() * weight.element_size() for part in parts for weight in part.parameters())
+
     @torch.inference_mode()
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
         """Return what the denoiser is told of B prompts, on its device."""

@@ -67,7 +67,7 @@ class AdaptConfig(StageConfig):
     min_snr_gamma: float | None = Field(
         None,
         gt=0,
-        description="Weigh noise levels by min(SNR, gamma) (Hang et al. 2023, who take 5); null: all alike, as in the paper.",
+        description="Weigh noise levels by min(SNR, gamma) (Hang et al. 2023: gamma 5); null: all alike, as in the paper.",
     )
     fraction: float = Field(
         1.0,
@@ -78,8 +78,8 @@ class AdaptConfig(StageConfig):
     )
     lora: Path | None = Field(
         None,
-        description="LoRA file (.safetensors, as diffusers writes it), or a folder that holds one, to use instead of training;"
-        " the settings of the training are then without effect.",
+        description="LoRA file (.safetensors, as diffusers writes it), or a folder that holds one, instead of training; "
+        "the settings of the training are then without effect.",
     )
 
     @field_validator("lora")

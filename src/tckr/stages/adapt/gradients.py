@@ -65,7 +65,7 @@ def add_gradients(
     """
     while True:
         try:
-            return _accumulate(generator, batch, passes, num_images, device, min_snr_gamma)
+            return _accumulate(generator, batch, passes, num_images=num_images, device=device, min_snr_gamma=min_snr_gamma)
         except torch.OutOfMemoryError:
             passes.shrink(generator)
         for parameter in parameters:  # what the passes before the last had added
@@ -75,7 +75,7 @@ def add_gradients(
 
 
 def _accumulate(
-    generator: Generator, batch: Batch, passes: Passes, num_images: int, device: str, min_snr_gamma: float | None
+    generator: Generator, batch: Batch, passes: Passes, *, num_images: int, device: str, min_snr_gamma: float | None
 ) -> torch.Tensor:
     total = torch.zeros((), device=device)
     for start in range(0, len(batch), passes.images):

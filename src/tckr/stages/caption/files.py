@@ -11,6 +11,7 @@ A row without caption is null in JSON and in a table, and in the text its class 
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -136,16 +137,20 @@ def _read_table(file: Path, rows: Sequence[str], names: Mapping[str, str]) -> li
         raise UserError(f"caption.file {file} has the columns {found}; it needs label, and caption of type string")
     table = pq.read_table(file, columns=["label", "caption"]).to_pydict()
     known = class_label_names(schema, "label")
-    labelled = [
-        (known[label] if known else str(label), caption)
-        for label, caption in zip(table["label"], table["caption"], strict=True)
-        if isinstance(label, str) or (label is not None and 0 <= label < (len(known) or label + 1))
-    ]
+    named = [_class_name(label, known) for label in table["label"]]
+    labelled = [(name, caption) for name, caption in zip(named, table["caption"], strict=True) if name is not None]
     _check_counts(file, Counter(name for name, _ in labelled), rows, names)
     for number, (name, row) in enumerate(zip([name for name, _ in labelled], rows, strict=True)):
         if name != names[row]:
             raise _other_class(file, f"labelled row {number}", names[row])
     return [caption for _, caption in labelled]
+
+
+def _class_name(label: Any, known: Sequence[str]) -> str | None:
+    """Return the name of the class that `prepare` reads in a cell, None where it finds no label."""
+    if label is None or (not isinstance(label, str) and not 0 <= label < (len(known) or math.inf)):
+        return None
+    return known[label] if known else str(label)
 
 
 def _check_counts(file: Path, found: Counter[str], rows: Sequence[str], names: Mapping[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -23,13 +23,42 @@ class GenerateConfig(StageConfig):
     guidance_scale: float = Field(
         2.0, ge=0, description="Classifier-free guidance; 2 as in the paper; 1 and below is off and takes half the time."
     )
-    shard_size: int = Field(256, ge=1, description="Images per Parquet file; a kill loses at most the file in progress.")
+    guidance_interval: tuple[float, float] = Field(
+        (0.0, 1.0),
+        description="Part of the steps that are guided, 0 = the first (noise) and 1 = the end; steps outside take half the "
+        "time and give other images. All of them by default, as in the paper.",
+    )
+    solver: Literal["default", "dpm++", "unipc", "euler", "lcm"] = Field(
+        "default",
+        description="Sampling algorithm; default = the checkpoint's own. dpm++ and unipc need 10 to 20 steps, lcm 2 to 8 "
+        "with a few_step_adapter made for it.",
+    )
+    few_step_adapter: str | None = Field(
+        None,
+        min_length=1,
+        description="LoRA that lets the model draw in few steps (such as LCM-LoRA), merged on top of the adapter: a "
+        ".safetensors file, a folder or a hub id; set steps, solver and guidance_scale (1 for LCM) to what it was made for.",
+    )
+    shard_size: int = Field(
+        256,
+        ge=1,
+        description="Images per Parquet file; a kill loses at most the files in progress. Beyond a million images take "
+        "thousands: a folder of few files is quicker to list and to open.",
+    )
     redraw: list[Annotated[int, Field(ge=0)]] = Field(
         default_factory=list,
         description="Indices of images to draw with other noise, such as those the audit flags as copies; every other image "
         "stays the same. An index given twice is drawn a second time over. Removing flagged images hides what the generator "
         "knows; it does not make it forget.",
     )
+
+    @field_validator("guidance_interval")
+    @classmethod
+    def _is_interval(cls, interval: tuple[float, float]) -> tuple[float, float]:
+        start, stop = interval
+        if not 0 <= start < stop <= 1:
+            raise ValueError("expected 0 <= start < stop <= 1; guidance_scale=1 switches guidance off")
+        return interval
 
     @field_validator("redraw")
     @classmethod

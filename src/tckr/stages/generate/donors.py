@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def copy_shards(donors: Sequence[Path], plan: Plan, shard_size: int, out: Path) 
         for donor in donors:
             rows = None if path.exists() else _rows(donor, shard, plan, indices)
             if rows is not None:
-                write_whole(path, lambda partial, rows=rows: pq.write_table(rows, partial, row_group_size=ROW_GROUP_RECORDS))
+                write_whole(path, partial(_write_rows, rows))
                 copied += len(indices)
                 sources.add(donor)
     if sources:
@@ -51,6 +52,10 @@ def _rows(donor: Path, shard: int, plan: Plan, indices: range) -> pa.Table | Non
     planned = [plan.image(index) for index in indices]
     wanted = {name: [getattr(image, name) for image in planned] for name in ("index", "seed", "prompt", "label")}
     return rows if all(rows.column(name).to_pylist() == values for name, values in wanted.items()) else None
+
+
+def _write_rows(rows: pa.Table, path: Path) -> None:
+    pq.write_table(rows, path, row_group_size=ROW_GROUP_RECORDS)
 
 
 def seconds_alone(folder: Path) -> float:
@@ -73,4 +78,4 @@ def _note(out: Path, copied: int, donors: Sequence[Path]) -> None:
         "of": sum(plan["num_images"] for plan in plans),
         "seconds": sum(seconds_alone(donor) for donor in donors),
     }
-    write_whole(out / COPIED_NAME, lambda partial: partial.write_text(json.dumps(note, indent=1), encoding="utf-8"))
+    write_whole(out / COPIED_NAME, lambda path: path.write_text(json.dumps(note, indent=1), encoding="utf-8"))

@@ -12,12 +12,20 @@ from pathlib import Path
 import torch
 
 from tckr.data.images import encode_png
+from tckr.models.diffusion.adapters import locate_adapter
 from tckr.models.diffusion.generator import Conditioning, Generator, Sampling, check_image_size, take_rows
 from tckr.models.diffusion.load import load_generator
-from tckr.stages.generate.plan import Batch
+from tckr.models.memory import BatchLimit, fitting_batch_size
+from tckr.stages.generate.plan import Batch, PlannedImage
 
 AHEAD = 2
 """Batches that may wait to be decoded and written while the denoiser goes on."""
+
+DECODED = 8
+"""Images decoded at a time: as fast as more, and the autoencoder needs far more memory per image than the denoiser."""
+
+LARGEST_BATCH = 256
+"""More images per pass fill no GPU better."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,56 +36,91 @@ class Recipe:
         model: for `load_generator`.
         revision: for `load_generator`.
         adapter: folder of the LoRA adapter to merge; None draws from the model as it is.
+        few_step_adapter: path or hub id of a LoRA to merge after it.
         device: torch device name.
         sampling: how images are drawn.
+        compiled: whether the denoiser is compiled; batches are then filled up to one size.
     """
 
     model: str
     revision: str | None
     adapter: Path | None
+    few_step_adapter: str | None
     device: str
     sampling: Sampling
+    compiled: bool
 
     def load(self) -> Generator:
-        """Return the generator with the adapter merged.
+        """Return the generator with the adapters merged.
 
         Raises:
-            UserError: the checkpoint cannot be loaded, or the image size does not fit it.
+            UserError: the checkpoint or an adapter cannot be loaded, or the image size does not fit.
         """
         generator = load_generator(self.model, self.device, revision=self.revision)
         check_image_size(generator, self.sampling.size)
         if self.adapter:
             generator.load_lora(self.adapter)
+        if self.few_step_adapter:
+            generator.load_lora(locate_adapter(self.few_step_adapter))
         return generator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A batch that is done.
+
+    Attributes:
+        batch: what was asked for.
+        pngs: one per image.
+        limit: images that went through the denoiser at a time; less than asked for after memory ran out.
+    """
+
+    batch: Batch
+    pngs: Sequence[bytes]
+    limit: int
 
 
 class Drawer:
     """A generator at work. A batch depends on its own images only: the same batches give the same bits after a restart."""
 
-    def __init__(self, generator: Generator, sampling: Sampling) -> None:
+    def __init__(self, generator: Generator, recipe: Recipe, batch_size: int) -> None:
         self._generator = generator
-        self._sampling = sampling
+        self._sampling = recipe.sampling
+        self._filled_up = recipe.compiled
+        self._denoised = BatchLimit(batch_size)
+        self._decoded = BatchLimit(DECODED)
         self._negative = generator.encode_prompts([""])
+        if recipe.compiled:
+            generator.compile_denoiser()
 
     def denoise(self, batch: Batch) -> torch.Tensor:
         """Return the latents of a batch; on CUDA the device may still be at work."""
-        conditioning = embed_distinct(self._generator, [image.prompt for image in batch.images])
-        seeds = [image.seed for image in batch.images]
-        return self._generator.denoise(conditioning, self._negative, seeds=seeds, sampling=self._sampling)
+        parts = self._denoised.split(lambda rows: self._denoise(batch.images[rows.start : rows.stop]), len(batch.images))
+        return torch.cat(list(parts))
 
-    def encode(self, latents: torch.Tensor) -> list[bytes]:
-        """Return one PNG per image."""
-        return [encode_png(image) for image in self._generator.decode(latents)]
+    def encode(self, batch: Batch, latents: torch.Tensor) -> Drawn:
+        """Return the images of `latents`."""
+        decoded = self._decoded.split(lambda rows: self._generator.decode(latents[rows.start : rows.stop]), len(latents))
+        pngs = [encode_png(image) for images in decoded for image in images]
+        return Drawn(batch=batch, pngs=pngs, limit=self._denoised.size)
+
+    def _denoise(self, images: Sequence[PlannedImage]) -> torch.Tensor:
+        missing = self._denoised.size - len(images) if self._filled_up else 0
+        asked = [*images, *[images[0]] * missing]
+        conditioning = embed_distinct(self._generator, [image.prompt for image in asked])
+        seeds = [image.seed for image in asked]
+        latents = self._generator.denoise(conditioning, self._negative, seeds=seeds, sampling=self._sampling)
+        return latents[: len(images)]
 
 
-def draw_here(drawer: Drawer, batches: Iterable[Batch], keep: Callable[[Batch, list[bytes]], None]) -> None:
+def draw_here(drawer: Drawer, batches: Iterable[Batch], keep: Callable[[Drawn], None]) -> None:
     """Draw `batches` in this process and hand each to `keep`, in order, on the thread that decodes.
 
     The denoiser does not wait for it, unless it is `AHEAD` batches ahead.
     """
 
     def finish(batch: Batch, latents: torch.Tensor) -> None:
-        keep(batch, drawer.encode(latents))
+        keep(drawer.encode(batch, latents))
 
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(1) as thread:
@@ -89,15 +132,25 @@ def draw_here(drawer: Drawer, batches: Iterable[Batch], keep: Callable[[Batch, l
             future.result()
 
 
-def draw_batch(batch: Batch, *, recipe: Recipe) -> tuple[Batch, list[bytes]]:
-    """Return a batch and its PNGs; the process that is asked loads the generator once."""
-    drawer = _loaded(recipe)
-    return batch, drawer.encode(drawer.denoise(batch))
+def draw_batch(batch: Batch, *, recipe: Recipe, batch_size: int) -> Drawn:
+    """Return a batch that is done; the process that is asked loads the generator once."""
+    drawer = _loaded(recipe, batch_size)
+    return drawer.encode(batch, drawer.denoise(batch))
 
 
 @lru_cache(maxsize=1)
-def _loaded(recipe: Recipe) -> Drawer:
-    return Drawer(recipe.load(), recipe.sampling)
+def _loaded(recipe: Recipe, batch_size: int) -> Drawer:
+    return Drawer(recipe.load(), recipe, batch_size)
+
+
+def choose_batch_size(generator: Generator, recipe: Recipe, largest: int) -> int:
+    """Return how many images the denoiser takes at a time on this CUDA device, at most `largest`."""
+
+    def draw(count: int) -> None:
+        conditioning, negative = (generator.encode_prompts([""] * number) for number in (count, 1))
+        generator.denoise(conditioning, negative, seeds=list(range(count)), sampling=recipe.sampling)
+
+    return fitting_batch_size(draw, recipe.device, min(largest, LARGEST_BATCH))
 
 
 def embed_distinct(generator: Generator, prompts: Sequence[str]) -> Conditioning:

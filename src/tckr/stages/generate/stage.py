@@ -8,20 +8,26 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tckr.data.images import load_images
 from tckr.data.shards import read_columns, write_shard, write_whole
 from tckr.engine.step import StepContext
-from tckr.models.diffusion.generator import Sampling
+from tckr.models.diffusion.generator import Generator, Sampling
+from tckr.models.memory import BatchLimit
 from tckr.stages.generate.assemble import Assembly
 from tckr.stages.generate.config import GenerateConfig
 from tckr.stages.generate.donors import copy_shards
-from tckr.stages.generate.draw import Drawer, Recipe, draw_batch, draw_here
-from tckr.stages.generate.plan import Batch, Plan, make_plan
+from tckr.stages.generate.draw import Drawer, Drawn, Recipe, choose_batch_size, draw_batch, draw_here
+from tckr.stages.generate.plan import Plan, make_plan
 from tckr.stages.generate.readme import data_card
 from tckr.stages.generate.replay import replayed_shards
 
 MIN_BATCHES_PER_WORKER = 2
 """A worker needs seconds to start; fewer batches are drawn here."""
+
+MEMORY_PER_MODEL, WORKER_BYTES = 2, 10**9
+"""Memory that a worker is taken to need: times its weights, for loading and activations, and bytes for libraries."""
 
 
 def run(config: GenerateConfig, context: StepContext) -> None:
@@ -43,32 +49,47 @@ def _draw(config: GenerateConfig, context: StepContext, plan: Plan, recipe: Reci
     first = next(missing, None)
     if first is None:
         return
-    batch_size = context.execution.inference_batch_size
+    generator = recipe.load()  # here, whoever draws: what is wrong with it is found before workers start
+    batch_size = _batch_size(context, generator, recipe, config.shard_size)
+    num_workers = _num_workers(context, generator.num_bytes, -(-plan.num_images // batch_size))
     batches = (batch for shard in chain([first], missing) for batch in plan.batches(*shard, batch_size))
-    generator = recipe.load()
-    num_workers = _num_workers(context, -(-plan.num_images // batch_size))
-    assembly = Assembly(data, plan.class_names)
+    assembly, limit = Assembly(data, plan.class_names), BatchLimit(batch_size)
     with context.track(plan.num_images, "images", _num_drawn(data, plan, config.shard_size)) as advance:
 
-        def keep(batch: Batch, pngs: list[bytes]) -> None:
-            assembly.add(batch, pngs)
-            advance(len(pngs))
+        def keep(drawn: Drawn) -> None:
+            assembly.add(drawn.batch, drawn.pngs)
+            advance(len(drawn.pngs))
+            if drawn.limit < limit.size:
+                limit.size = drawn.limit
+                context.log("warning", message=f"memory ran out: {drawn.limit} images at a time instead of {batch_size}")
 
         if context.workers is None or num_workers == 1:
-            draw_here(Drawer(generator, recipe.sampling), batches, keep)
+            draw_here(Drawer(generator, recipe, batch_size), batches, keep)
         else:
-            del generator  # loaded for what is wrong with it to be found before workers start
-            for batch, pngs in context.workers(partial(draw_batch, recipe=recipe), batches, num_workers):
-                keep(batch, pngs)
+            del generator
+            ask = partial(draw_batch, recipe=recipe, batch_size=batch_size)
+            for drawn in context.workers(ask, batches, num_workers):
+                keep(drawn)
 
 
-def _num_workers(context: StepContext, num_batches: int) -> int:
-    """Return the processes that draw; like the batches, they depend on the whole set, so that resuming keeps the bits."""
-    return context.execution.num_workers(max(1, num_batches // MIN_BATCHES_PER_WORKER))
+def _batch_size(context: StepContext, generator: Generator, recipe: Recipe, shard_size: int) -> int:
+    chosen = context.execution.generation_batch_size
+    if not chosen and recipe.device.startswith("cuda"):
+        chosen = choose_batch_size(generator, recipe, shard_size)
+    return chosen or context.execution.inference_batch_size
+
+
+def _num_workers(context: StepContext, model_bytes: int, num_batches: int) -> int:
+    """Return the processes that draw: they must fit into memory, and a few batches are not worth the start of a process.
+
+    The number follows from the whole set, not from what is missing, so that resuming keeps the bits.
+    """
+    fitting = int(psutil.virtual_memory().available // (MEMORY_PER_MODEL * model_bytes + WORKER_BYTES))
+    return context.execution.num_workers(max(1, min(fitting, num_batches // MIN_BATCHES_PER_WORKER)))
 
 
 def _num_drawn(data: Path, plan: Plan, shard_size: int) -> int:
-    """Return the images in whole shards; the last shard may be smaller."""
+    """Return the images in whole shards; the last one may be smaller than the others."""
     return min(plan.num_images, shard_size * sum(1 for _ in data.glob("train-*.parquet")))
 
 
@@ -105,12 +126,21 @@ def _plan(config: GenerateConfig, context: StepContext, adapter: dict[str, Any])
 
 
 def _recipe(config: GenerateConfig, context: StepContext, adapter: dict[str, Any]) -> Recipe:
+    sampling = Sampling(
+        steps=config.steps,
+        guidance_scale=config.guidance_scale,
+        size=adapter["image_size"],
+        guidance_interval=config.guidance_interval,
+        solver=config.solver,
+    )
     return Recipe(
         model=adapter["model"],
         revision=adapter["revision"],
         adapter=context.inputs["adapter"] if adapter["steps"] != 0 else None,
+        few_step_adapter=config.few_step_adapter,
         device=context.execution.torch_device(),
-        sampling=Sampling(steps=config.steps, guidance_scale=config.guidance_scale, size=adapter["image_size"]),
+        sampling=sampling,
+        compiled=context.execution.compile,
     )
 
 

@@ -36,8 +36,8 @@ GLOSSARY = {
         "prediction is right."
     ),
     "Brier score and log loss": (
-        "Errors of the stated probabilities, squared or on a logarithmic scale: they count being wrong and being too sure of it. "
-        "They do not say which of the two it was."
+        "Errors of the stated probabilities, squared or on a logarithmic scale: they count being wrong and being too "
+        "sure of it. They do not say which of the two it was."
     ),
     "McNemar test": (
         "Of the test images on which one model is right and the other wrong, does either side win more often than a fair "

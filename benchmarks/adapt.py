@@ -1,0 +1,388 @@
+"""Time the training of an adapter against the plain loop of the published method.
+
+    python benchmarks/adapt.py                                          # the embedded generator on this machine's CPU
+    python benchmarks/adapt.py --model sd2 --size 224 --device cuda     # Stable Diffusion 2 with random weights, on a GPU
+    python benchmarks/adapt.py --model sd2 --size 224 --once            # one step, its seconds and peak memory
+
+The ways, with the same weights, images (random crops of scikit-learn's two photographs, as PNG files), prompts, rank, images
+per optimizer step, AdamW, and precision (float32 on a CPU, bfloat16 with a float32 adapter on a GPU):
+
+    plain   `plain_adapter.py`: every pass reads and transforms its images, encodes them and their prompts, trains
+    tckr    the loop of `tckr adapt`: images and prompts encoded once, all images of a step in one forward pass
+
+First both must give the same loss for the same draws in float32. A case is `IMAGES/PASS`: images per optimizer step, and those
+of one pass of the plain loop (4/1 is as published). Each round times both ways on every case, the order alternating. Printed
+are medians over the rounds with their range, of seconds and of CPU seconds (which the company of other programs changes
+less). Encoding is timed apart and added as a share: once per image, for the passes over the images that a training makes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DiffusionPipeline
+from PIL import Image
+from sklearn.datasets import load_sample_images
+from torch.utils.flop_counter import FlopCounterMode
+
+from full_size import build_pipeline
+from measure import PRECISIONS, busy_seconds, cpu_seconds, matmul_peak
+from plain_adapter import ImageFiles, Noise, PlainTraining
+from tckr.engine.execution import available_cores
+from tckr.models.diffusion.latent import LatentDiffusion
+from tckr.models.diffusion.load import FAMILIES
+from tckr.models.embedded import resolve
+from tckr.models.quiet import quiet_libraries
+from tckr.stages.adapt.batches import gather, step_batches
+from tckr.stages.adapt.config import AdaptConfig
+from tckr.stages.adapt.draws import draw_step
+from tckr.stages.adapt.encode import EncodedSet, encode_set
+from tckr.stages.adapt.gradients import Passes, mixed_precision
+from tckr.stages.adapt.train import train_adapter
+
+WARM_STEPS = 2
+SAME = {"cpu": 2e-3, "cuda": 2e-2}
+"""Largest relative difference of the two losses: encodings are stored in float16; on a GPU the models are bfloat16."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What an image took: wall-clock seconds, CPU seconds of this process, peak GPU memory of the turn in bytes."""
+
+    seconds: float
+    cpu: float
+    memory: int
+
+
+@dataclass(frozen=True)
+class Round:
+    """Both ways on one case (images per step, images per pass of the plain loop), one after the other."""
+
+    case: tuple[int, int]
+    plain: Timing
+    tckr: Timing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What both ways train on."""
+
+    pipeline: Any
+    files: list[Path]
+    pixels: np.ndarray
+    prompts: list[str]
+    size: int
+    rank: int
+    device: str
+    precision: str
+    folder: Path
+    compiled: bool
+
+    def dataset(self, *, flip: bool) -> ImageFiles:
+        """Return the files for the plain loop."""
+        return ImageFiles(self.files, self.prompts, self.pipeline.tokenizer, self.size, flip)
+
+    def generator(self) -> LatentDiffusion:
+        """Return the same pipeline as TCKR sees it."""
+        return LatentDiffusion(FAMILIES[type(self.pipeline).__name__](self.pipeline))
+
+    def encode(self, *, flip: bool) -> EncodedSet:
+        """Encode all images and prompts anew, in a folder of their own."""
+        return encode_set(
+            self.generator(),
+            self.pixels,
+            np.arange(len(self.pixels)),
+            self.prompts,
+            flip=flip,
+            batch_size=min(32, len(self.pixels)),
+            cache=Path(tempfile.mkdtemp(dir=self.folder)),
+        )
+
+    def config(self, images: int, *, flip: bool = True) -> AdaptConfig:
+        """Return the published settings for `images` per step."""
+        return AdaptConfig(rank=self.rank, batch_size=images, schedule="constant", caption_dropout=0, horizontal_flip=flip)
+
+    def forget_adapter(self) -> None:
+        """Take the adapter out again: the next turn begins with a new one."""
+        self.pipeline.unet.delete_adapters(list(self.pipeline.unet.peft_config))
+
+
+class Stopwatch:
+    """Time a turn after its first steps; on a GPU, with what they left to be done."""
+
+    def __init__(self, device: str) -> None:
+        self.on_gpu = device.startswith("cuda")
+
+    def start(self) -> None:
+        """Forget what was before."""
+        if self.on_gpu:
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+        self.cpu, self.began = cpu_seconds(), time.perf_counter()
+
+    def stop(self, images: int) -> Timing:
+        """Return what each of `images` took since the start."""
+        if self.on_gpu:
+            torch.cuda.synchronize()
+        seconds, cpu = time.perf_counter() - self.began, cpu_seconds() - self.cpu
+        return Timing(seconds / images, cpu / images, torch.cuda.max_memory_allocated() if self.on_gpu else 0)
+
+
+def time_plain(task: Task, images: int, per_pass: int, steps: int) -> Timing:
+    """Time `steps` of the plain loop."""
+    watch = Stopwatch(task.device)
+    dataset = task.dataset(flip=True)
+    training = PlainTraining(task.pipeline, dataset, rank=task.rank, images=images, per_pass=per_pass, device=task.device)
+    for step in range(WARM_STEPS + steps):
+        if step == WARM_STEPS:
+            watch.start()
+        training.step()
+    timing = watch.stop(steps * images)
+    task.forget_adapter()
+    return timing
+
+
+def time_tckr(task: Task, encoded: EncodedSet, images: int, steps: int) -> Timing:
+    """Time `steps` of `tckr adapt`, the last checkpoint included."""
+    watch, done = Stopwatch(task.device), [0]
+
+    def advance(amount: int) -> None:
+        done[0] += amount
+        if amount and done[0] == WARM_STEPS:
+            watch.start()
+
+    with tempfile.TemporaryDirectory(dir=task.folder) as folder:
+        train_adapter(
+            task.generator(),
+            encoded,
+            task.config(images),
+            num_steps=WARM_STEPS + steps,
+            seed=0,
+            device=task.device,
+            checkpoint=Path(folder) / "checkpoint.safetensors",
+            passes=Passes(images),
+            compiled=task.compiled,
+            advance=advance,
+        )
+    timing = watch.stop(steps * images)
+    task.forget_adapter()
+    return timing
+
+
+def check_losses(task: Task) -> None:
+    """Stop unless both ways give the same mean loss for the same images, noise and levels."""
+    generator, encoded, dataset = task.generator(), task.encode(flip=False), task.dataset(flip=False)
+    draws = draw_step(
+        0,
+        0,
+        num_images=len(dataset),
+        num_drawn=4,
+        latent_shape=encoded.latent_shape,
+        num_timesteps=generator.num_timesteps,
+        flip=False,
+        caption_dropout=0.0,
+    )
+    noise = Noise(*(tensor.to(task.device) for tensor in (draws.posterior_noise, draws.noise, draws.timesteps)))
+    items = [dataset[int(row)] for row in draws.rows]
+    training = PlainTraining(task.pipeline, dataset, rank=task.rank, images=4, per_pass=4, device=task.device)
+    with torch.no_grad(), mixed_precision(task.device):
+        ours = generator.training_loss(*gather(generator, encoded, draws).tensors(0, 4, task.device)).mean().item()
+        plain = training.loss({name: torch.stack([item[name] for item in items]) for name in items[0]}, noise).item()
+    task.forget_adapter()
+    print(f"loss of the same four images with the same draws: plain {plain:.6f}, tckr {ours:.6f}", flush=True)
+    if abs(plain - ours) > SAME[task.device.split(":")[0]] * plain:
+        raise SystemExit("the two ways do not train on the same loss")
+
+
+def training_flops(task: Task, encoded: EncodedSet) -> float:
+    """Return the floating-point operations per image of forward and backward pass: matrix products and convolutions."""
+    generator, config = task.generator(), task.config(1)
+    (batch,) = step_batches(generator, encoded, config, steps=range(1), seed=0, device=task.device)
+    generator.add_lora(task.rank, 0)
+    with FlopCounterMode(display=False) as counter, mixed_precision(task.device):
+        generator.training_loss(*batch.tensors(0, 1, task.device)).sum().backward()
+    task.forget_adapter()
+    return float(counter.get_total_flops())
+
+
+def run_rounds(task: Task, cases: Sequence[tuple[int, int]], rounds: int, images: int) -> list[Round]:
+    """Time both ways on every case in each round, about `images` per turn, and print as it goes."""
+    encoded, found = task.encode(flip=True), []
+    for number in range(rounds):
+        for case in cases:
+            steps, turns = max(1, images // case[0]), {}
+            busy, own, began = busy_seconds(), cpu_seconds(), time.perf_counter()
+            ways: dict[str, Callable[[], Timing]] = {
+                "plain": partial(time_plain, task, *case, steps),
+                "tckr": partial(time_tckr, task, encoded, case[0], steps),
+            }
+            for way in sorted(ways, reverse=bool(number % 2)):
+                turns[way] = ways[way]()
+            used, seconds = cpu_seconds() - own, time.perf_counter() - began
+            others = max(0.0, busy_seconds() - busy - used) / seconds / available_cores()
+            shown = ", ".join(f"{way} {1 / turn.seconds:.2f} images/s" for way, turn in sorted(turns.items()))
+            print(f"round {number}, {case[0]}/{case[1]}: {shown} (others: {others:.0%} of the cores)", flush=True)
+            found.append(Round(case, turns["plain"], turns["tckr"]))
+    return found
+
+
+def time_encoding(task: Task) -> Timing:
+    """Time the encoding of all images, mirrored ones too, and of their prompts."""
+    task.encode(flip=True)
+    watch = Stopwatch(task.device)
+    watch.start()
+    task.encode(flip=True)
+    return watch.stop(len(task.files))
+
+
+def summarize(task: Task, found: Sequence[Round], encoding: Timing, passes: Sequence[float]) -> None:
+    """Print medians of speed and of the ratios round by round, with and without what the encoding adds to each pass."""
+    peak, flops = matmul_peak(task.device, task.precision), training_flops(task, task.encode(flip=True))
+    print(
+        f"\npeak of a matrix product in {task.precision}: {peak / 1e12:.3g} TFLOP/s; training: {flops / 1e9:.3g} GFLOP/image"
+    )
+    print(f"encoding, once: {encoding.seconds * 1e3:.1f} ms and {encoding.cpu * 1e3:.1f} CPU ms per image")
+    for case in dict.fromkeys(round.case for round in found):
+        turns = [turn for turn in found if turn.case == case]
+        speeds = [statistics.median(1 / getattr(turn, way).seconds for turn in turns) for way in ("plain", "tckr")]
+        print(
+            f"\n{case[0]} images per step, plain in passes of {case[1]}: plain {speeds[0]:.2f}, tckr {speeds[1]:.2f} images/s"
+        )
+        print(f"  of the peak: plain {speeds[0] * flops / peak:.1%}, tckr {speeds[1] * flops / peak:.1%}")
+        print(f"  times as fast: {_ratio(turns, 'seconds', 0)}; in CPU seconds {_ratio(turns, 'cpu', 0)}")
+        for number in passes:
+            added = (encoding.seconds / number, encoding.cpu / number)
+            print(
+                f"  with encoding, {number:g} passes over the images: {_ratio(turns, 'seconds', added[0])}; "
+                f"in CPU seconds {_ratio(turns, 'cpu', added[1])}"
+            )
+        if task.device.startswith("cuda"):
+            peaks = [max(getattr(turn, way).memory for turn in turns) / 1e9 for way in ("plain", "tckr")]
+            print(f"  peak GPU memory: plain {peaks[0]:.2f} GB, tckr {peaks[1]:.2f} GB")
+    print(f"\npeak memory of the process: {peak_memory() / 1e9:.2f} GB")
+
+
+def _ratio(turns: Sequence[Round], kind: str, added: float) -> str:
+    """Return the median over rounds of how many times as much the plain loop took, and its range."""
+    ratios = [getattr(turn.plain, kind) / (getattr(turn.tckr, kind) + added) for turn in turns]
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
+def peak_memory() -> int:
+    """Return the largest resident size of this process in bytes (Linux counts in KiB)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def make_once(task: Task, images: int) -> None:
+    """Encode, make one optimizer step, print what each took."""
+    watch = Stopwatch(task.device)
+    watch.start()
+    encoded = task.encode(flip=True)
+    print(f"encoding {len(task.files)} images and their mirror images: {watch.stop(1).seconds:.1f} s", flush=True)
+    watch.start()
+    losses = train_adapter(
+        task.generator(),
+        encoded,
+        task.config(images),
+        num_steps=1,
+        seed=0,
+        device=task.device,
+        checkpoint=task.folder / "checkpoint.safetensors",
+        passes=Passes(images),
+    )
+    print(f"one step of {images} images, loss {losses[0]:.4f}: {watch.stop(1).seconds:.1f} s", flush=True)
+    print(f"peak memory of the process: {peak_memory() / 2**30:.2f} GiB")
+
+
+def crops(size: int, count: int) -> np.ndarray:
+    """Return uint8 [count, size, size, 3], random crops."""
+    random, photographs = np.random.default_rng(0), load_sample_images().images
+    found = []
+    for number in range(count):
+        photograph = photographs[number % len(photographs)]
+        top, left = (random.integers(0, side - size + 1) for side in photograph.shape[:2])
+        found.append(photograph[top : top + size, left : left + size])
+    return np.stack(found)
+
+
+def load_pipeline(model: str, device: str, dtype: torch.dtype) -> Any:
+    """Return the embedded generator, or a full-size one with random weights."""
+    if model != "embedded":
+        return build_pipeline(model, dtype, device)
+    with quiet_libraries():
+        pipeline = DiffusionPipeline.from_pretrained(resolve("embedded:generator"), dtype=dtype, safety_checker=None)
+    return pipeline.to(device)
+
+
+def build_task(arguments: argparse.Namespace, folder: Path) -> Task:
+    """Return the models, files and prompts of the benchmark."""
+    device = arguments.device
+    precision = "bfloat16" if device.startswith("cuda") else "float32"
+    pixels = crops(arguments.size, arguments.images)
+    files = [folder / f"{row}.png" for row in range(len(pixels))]
+    for file, image in zip(files, pixels, strict=True):
+        Image.fromarray(image).save(file)
+    return Task(
+        pipeline=load_pipeline(arguments.model, device, PRECISIONS[precision]),
+        files=files,
+        pixels=pixels,
+        prompts=[f"photograph {row}: a crop of a photograph" for row in range(len(files))],
+        size=arguments.size,
+        rank=arguments.rank,
+        device=device,
+        precision=precision,
+        folder=folder,
+        compiled=arguments.compile,
+    )
+
+
+def main() -> None:
+    """Read the arguments, check that the ways agree, measure, print."""
+    arguments = _arguments()
+    print(f"{arguments.model}, {arguments.size} px, rank {arguments.rank}; {arguments.device}, {available_cores()} cores, "
+          f"{torch.get_num_threads()} threads, torch {torch.__version__}", flush=True)  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        task = build_task(arguments, Path(folder))
+        if arguments.once:
+            make_once(task, arguments.cases[0][0])
+            return
+        check_losses(task)
+        found = run_rounds(task, arguments.cases, arguments.rounds, arguments.turn)
+        summarize(task, found, time_encoding(task), arguments.passes)
+
+
+def _case(text: str) -> tuple[int, int]:
+    images, per_pass = map(int, text.split("/"))
+    return images, per_pass
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=("embedded", "sd15", "sd2"), default="embedded")
+    parser.add_argument("--size", type=int, default=32, help="side of the images in px (default 32)")
+    parser.add_argument("--images", type=int, default=64, help="image files (default 64)")
+    parser.add_argument("--rank", type=int, default=4, help="of the adapter (default 4)")
+    cases = parser.add_argument("--cases", type=_case, nargs="+", metavar="IMAGES/PASS")
+    cases.default, cases.help = [(4, 1), (32, 1), (32, 32)], "default 4/1 32/1 32/32"
+    parser.add_argument("--turn", type=int, default=128, help="images per turn (default 128)")
+    parser.add_argument("--rounds", type=int, default=5, help="times that every case is measured (default 5)")
+    parser.add_argument("--passes", type=float, nargs="+", default=[3.0, 15.0], help="over the images (default 3 15)")
+    parser.add_argument("--device", default="cpu", help="torch device (default cpu)")
+    parser.add_argument("--compile", action="store_true", help="execution.compile for tckr")
+    parser.add_argument("--once", action="store_true", help="make one step of the first case, and nothing else")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""As many images at a time as memory holds: found on a GPU, halved where it runs out. Knows no model."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+
+import torch
+
+from tckr.errors import UserError
+
+Result = TypeVar("Result")
+
+NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+"""What torch's allocators, cuBLAS and cuDNN say in a plain RuntimeError."""
+
+SHARE = 0.8
+"""Share of the free memory that a batch may take: kernels ask for workspace that no measurement of another batch shows."""
+
+
+class BatchLimit:
+    """How many images go through a model in one pass: `size` at first, half as many from each time on that memory runs out.
+
+    A pass in other parts gives the same results but for their last bits.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def split(self, compute: Callable[[range], Result], count: int) -> Iterator[Result]:
+        """Yield `compute(rows)` for consecutive parts of `range(count)`.
+
+        Raises:
+            UserError: not even one image fits.
+        """
+        start = 0
+        while start < count:
+            rows = range(start, min(start + self.size, count))
+            result = self._attempt(compute, rows)
+            if result is None:
+                self.size = len(rows) // 2
+                continue
+            yield result
+            start = rows.stop
+
+    def _attempt(self, compute: Callable[[range], Result], rows: range) -> Result | None:
+        """Return the result, or None, with what the attempt held given back, when memory ran out."""
+        try:
+            return compute(rows)
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out_of_memory(error):
+                raise
+            if len(rows) == 1:
+                raise UserError(
+                    f"memory ran out with one image at a time: {str(error).splitlines()[0]}; close other programs, or take "
+                    "a smaller model, a smaller prepare.image_size, or another execution.device"
+                ) from error
+        gc.collect()  # here, where the error and the tensors that its traceback holds are gone
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return None
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that there was no memory left, on a GPU or in the machine."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(text in str(error) for text in NO_MEMORY)
+
+
+def fitting_batch_size(compute: Callable[[int], object], device: str, largest: int) -> int:
+    """Return how many images fit into the free memory of a CUDA device: a power of two, at most `largest`.
+
+    `compute(n)` runs a pass of n images; two small passes show what the model takes and what each image adds.
+    """
+    peaks = {count: _cuda_peak(compute, device, count) for count in (1, 2, 4)}  # the first pass also pays for libraries
+    torch.cuda.empty_cache()
+    free, _ = torch.cuda.mem_get_info(device)
+    return largest_that_fits({count: peaks[count] for count in (2, 4)}, free, largest)
+
+
+def largest_that_fits(peaks: Mapping[int, int], free: int, largest: int) -> int:
+    """Return the largest power of two of images, at least 1 and at most `largest`, whose memory is within `SHARE` of `free`.
+
+    Args:
+        peaks: number of images -> bytes taken by a pass, for two numbers; memory grows by the same for each image.
+        free: bytes.
+        largest: number of images.
+    """
+    (few, less), (many, more) = sorted(peaks.items())
+    each = max(1.0, (more - less) / (many - few))
+    room = (SHARE * free - (less - few * each)) / each
+    size = 1
+    while 2 * size <= min(room, largest):
+        size *= 2
+    return size
+
+
+def _cuda_peak(compute: Callable[[int], object], device: str, count: int) -> int:
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    compute(count)
+    return torch.cuda.max_memory_allocated(device) - before
