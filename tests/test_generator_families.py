@@ -1,4 +1,4 @@
-"""Every generator family goes through adapt and generate; its adapter and its images are what plain diffusers makes of them."""
+"""Every generator family goes through adapt and generate; adapter and images are what plain diffusers makes of them."""
 
 from __future__ import annotations
 

@@ -23,9 +23,11 @@ class Family(Protocol):
     pipeline: Any
     num_tokens: int
     size_multiple: int
-    distilled_guidance: ClassVar[
-        bool
-    ]  # the denoiser is told the guidance scale (conditioning "guidance" [B]) and is evaluated once
+    distilled_guidance: ClassVar[bool]  # the denoiser is told the scale (conditioning "guidance" [B]) and evaluated once
+
+    def __init__(self, pipeline: Any) -> None:
+        """Take over a pipeline of this architecture."""
+        ...
 
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
         """Return the conditioning of B prompts, each padded or cut to a fixed length: no prompt depends on its batch."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -20,11 +20,14 @@ TIME_UNIT = 1000.0  # the transformer is told sigma, schedulers count in thousan
 class Flux:
     """One `FluxPipeline`. Guidance is distilled into the model (dev) or absent (schnell): one evaluation per step."""
 
-    lora_targets = (*JOINT_ATTENTION, *FEED_FORWARD)  # as diffusers' train_dreambooth_lora_flux.py
-    lora_part = "transformer"
-    cuda_dtype = torch.bfloat16
-    vae_overflows = False
-    distilled_guidance = True
+    lora_targets: ClassVar[tuple[str, ...]] = (
+        *JOINT_ATTENTION,
+        *FEED_FORWARD,
+    )  # as diffusers' train_dreambooth_lora_flux.py
+    lora_part: ClassVar[Literal["unet", "transformer"]] = "transformer"
+    cuda_dtype: ClassVar[torch.dtype] = torch.bfloat16
+    vae_overflows: ClassVar[bool] = False
+    distilled_guidance: ClassVar[bool] = True
     num_tokens = T5_TOKENS
 
     def __init__(self, pipeline: Any) -> None:

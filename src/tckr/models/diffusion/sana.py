@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 
@@ -18,11 +18,11 @@ PIPELINE_MULTIPLE = 32  # the pipeline refuses other image sides, whatever its a
 class Sana:
     """One `SanaPipeline`, without its "complex human instruction": captions say what they say, and are 300 tokens longer."""
 
-    lora_targets = ("to_q", "to_k", "to_v")  # as diffusers' train_dreambooth_lora_sana.py
-    lora_part = "transformer"
-    cuda_dtype = torch.bfloat16
-    vae_overflows = False
-    distilled_guidance = False
+    lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v")  # as diffusers' train_dreambooth_lora_sana.py
+    lora_part: ClassVar[Literal["unet", "transformer"]] = "transformer"
+    cuda_dtype: ClassVar[torch.dtype] = torch.bfloat16
+    vae_overflows: ClassVar[bool] = False
+    distilled_guidance: ClassVar[bool] = False
     num_tokens = GEMMA_TOKENS
 
     def __init__(self, pipeline: Any) -> None:

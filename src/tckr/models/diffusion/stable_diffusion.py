@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 
@@ -18,11 +18,11 @@ PIPELINE_MULTIPLE = 8  # these pipelines refuse other image sides, whatever thei
 class StableDiffusion:
     """One `StableDiffusionPipeline`."""
 
-    lora_targets = ATTENTION_PROJECTIONS
-    lora_part = "unet"
-    cuda_dtype = torch.float16
-    vae_overflows = False
-    distilled_guidance = False
+    lora_targets: ClassVar[tuple[str, ...]] = ATTENTION_PROJECTIONS
+    lora_part: ClassVar[Literal["unet", "transformer"]] = "unet"
+    cuda_dtype: ClassVar[torch.dtype] = torch.float16
+    vae_overflows: ClassVar[bool] = False
+    distilled_guidance: ClassVar[bool] = False
 
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
@@ -51,7 +51,7 @@ class StableDiffusion:
 class StableDiffusionXL(StableDiffusion):
     """One `StableDiffusionXLPipeline`: two text encoders, pooled embeddings, and the image size as a condition."""
 
-    vae_overflows = True
+    vae_overflows: ClassVar[bool] = True
 
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
         """Return embeddings [B, L, D] and pooled embeddings [B, P]; zeros for the empty prompt where SDXL was trained so."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 
@@ -26,11 +26,11 @@ JOINT_ATTENTION = (
 class StableDiffusion3:
     """One `StableDiffusion3Pipeline`; T5 may be left out of the checkpoint."""
 
-    lora_targets = JOINT_ATTENTION  # as diffusers' train_dreambooth_lora_sd3.py
-    lora_part = "transformer"
-    cuda_dtype = torch.bfloat16
-    vae_overflows = False
-    distilled_guidance = False
+    lora_targets: ClassVar[tuple[str, ...]] = JOINT_ATTENTION  # as diffusers' train_dreambooth_lora_sd3.py
+    lora_part: ClassVar[Literal["unet", "transformer"]] = "transformer"
+    cuda_dtype: ClassVar[torch.dtype] = torch.bfloat16
+    vae_overflows: ClassVar[bool] = False
+    distilled_guidance: ClassVar[bool] = False
 
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
