@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -38,9 +39,10 @@ def _pairs(cells: list[str]) -> list[tuple[str, str]]:
 
 def test_estimate_warns_where_the_disk_is_too_small(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 10**7})())
+    full, usage = type("Usage", (), {"free": 1000})(), shutil.disk_usage
+    monkeypatch.setattr("shutil.disk_usage", lambda path: full if Path(path).name == "runs" else usage(path))
     _, out, _ = call(monkeypatch, capsys, "estimate", "--data", "digits", "--seconds", "1", *TINY)
-    assert re.search(r"warning +runs has 10.0 MB free and the run needs about \d", out)
+    assert re.search(r"warning +runs has 0.0 MB free and the run needs about \d", out)
 
 
 def test_estimate_without_data_says_what_to_give(monkeypatch, capsys):
@@ -66,6 +68,13 @@ def test_a_probe_keeps_the_settings_that_decide_speed_and_shortens_the_rest(tmp_
         64,
     )
     assert (small.teach.epochs, small.distill.epochs) == (3, 3)
+
+
+def test_a_probe_is_short_where_the_student_s_length_is_in_steps_and_leaves_no_image_out(tmp_path: Path):
+    settings = load_settings(overrides=["distill.steps=20000", "distill.min_teacher_probability=0.5"])
+    distill = probe_settings(settings, tmp_path, ["b"]).distill
+    assert distill.resolved(16).epochs == 3
+    assert distill.min_teacher_probability == 0
 
 
 def test_a_probe_captions_its_images_where_captions_are_given(tmp_path: Path):

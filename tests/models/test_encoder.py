@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from transformers import (
 )
 
 from tckr.errors import UserError
+from tckr.models.classifiers import build_classifier
 from tckr.models.classifiers.preprocessing import ClassifierSpec, write_spec
 from tckr.models.encoder import load_encoder
 
@@ -72,6 +74,19 @@ def test_a_checkpoint_without_pooler_weights_is_averaged_over_positions(tmp_path
     expected = encoder.network(pixel_values=pixels).last_hidden_state.mean(dim=1)
     grey = np.full((1, 24, 24, 3), 128, dtype=np.uint8)
     assert encoder.features(grey, batch_size=1) == pytest.approx(expected.detach().numpy(), abs=1e-5)
+
+
+def test_code_of_a_checkpoint_is_neither_run_nor_asked_about(tmp_path, monkeypatch):
+    folder = Path(saved(resnet(), tmp_path))
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Config", "AutoModel": "own.Model"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "own.py").write_text("raise SystemExit('run')\n")
+    monkeypatch.setattr("builtins.input", lambda question: pytest.fail("asked"))
+    with pytest.raises(UserError, match="custom code"):
+        load_encoder(str(folder), "cpu")
+    with pytest.raises(UserError, match="custom code"):
+        build_classifier(str(folder), 2, ["a", "b"], seed=0)
 
 
 def test_what_is_no_image_checkpoint_in_safetensors_is_refused_with_the_reason(tmp_path):

@@ -74,6 +74,14 @@ def test_auc_and_gap_come_from_the_runs_that_have_them():
     assert (found.best, found.gap.value, found.gap.n) == (1, pytest.approx(-0.05), 2)
 
 
+def test_a_student_that_was_audited_twice_counts_once():
+    once = [row(size, seed, 0.5 + seed / 10, 0.5 + seed / 10, 0.6) for size in (1, 5) for seed in (0, 1)]
+    twice = [{**one, "num_reference_runs": runs, "student_auc": auc} for one in once for runs, auc in ((0, None), (8, 0.6))]
+    alone, doubled = frontier(once, {}), frontier(twice, {})
+    assert (doubled.at(1).accuracy, doubled.gap) == (alone.at(1).accuracy, alone.gap)
+    assert (doubled.at(1).num_runs, doubled.at(1).num_audited, doubled.at(5).auc_gain.n) == (2, 2, 2)
+
+
 def test_there_is_a_frontier_for_each_combination_of_the_other_settings():
     rows = [{**row(size, 0, 0.9, 0.9), "distill.labels": kind} for size in (1, 5) for kind in ("soft", "hard")]
     rows.append({**row(20, 0, 0.9, 0.9), "distill.labels": "soft", "state": "failed"})

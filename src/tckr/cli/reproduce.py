@@ -64,14 +64,6 @@ def _settings(overrides: list[str], data: str | None, output: Path | None) -> li
     return [*(f"{key}={json.dumps(value)}" for key, value in chosen.items() if value is not None), *overrides]
 
 
-def _observer():  # type: ignore[no-untyped-def]
-    from rich.console import Console
-
-    from tckr.cli.sweep_console import SweepConsole
-
-    return SweepConsole(Console(highlight=False), 0)
-
-
 def _print(found: Reproduced, folder: Path) -> None:
     from rich.console import Console
 

@@ -106,7 +106,8 @@ def probe_settings(settings: Settings, folder: Path, class_names: list[str]) -> 
         "adapt": {"descriptions": descriptions, "steps": steps, "epochs": None},
         "generate": {"cardinality": 1.0, "redraw": []},
         "teach": {"epochs": SHORT_EPOCHS, "patience": None},
-        "distill": {"epochs": SHORT_EPOCHS, "patience": None},
+        # the probe's Teacher has hardly learned: what it disowns says nothing of the run's images
+        "distill": {"epochs": SHORT_EPOCHS, "steps": None, "patience": None, "min_teacher_probability": 0.0},
         "execution": {"output": folder, "name": "probe"},
     }
     sections = {

@@ -74,7 +74,12 @@ def load_encoder(name: str, device: str) -> Encoder:
     try:
         with quiet_libraries():
             network, found = AutoModel.from_pretrained(
-                source, revision=revision or None, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+                source,
+                revision=revision or None,
+                use_safetensors=True,
+                trust_remote_code=False,  # unset, transformers asks on the terminal whether to run it
+                dtype=torch.float32,
+                output_loading_info=True,
             )
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise UserError(_unusable(name, str(error).strip().split("\n")[0])) from error

@@ -93,6 +93,8 @@ class Frontier:
 def frontiers(rows: Sequence[Row], swept: Sequence[str]) -> list[Frontier]:
     """Return one frontier per combination of the `swept` settings other than cardinality, seed and the audit's.
 
+    Runs that differ in the audit alone have one Student and count once (`_one_per_seed`).
+
     Variants that are not whole are left out; so is a combination with fewer than two cardinalities.
     """
     if CARDINALITY not in swept:
@@ -111,6 +113,7 @@ def frontier(rows: Sequence[Row], fixed: dict[str, Any]) -> Frontier | None:
     by_size: dict[float, list[Row]] = {}
     for row in rows:
         by_size.setdefault(float(row[CARDINALITY]), []).append(row)
+    by_size = {size: _one_per_seed(group) for size, group in by_size.items()}
     sizes = sorted(by_size)
     if len(sizes) < 2:
         return None
@@ -130,6 +133,17 @@ def frontier(rows: Sequence[Row], fixed: dict[str, Any]) -> Frontier | None:
         teacher=over_runs(list({_seed(row): row for row in rows}.values()), "teacher_accuracy"),
         gap=mean_over(gaps) if len(gaps) > 1 else _estimate(only, "student_minus_teacher", "one run, paired over images"),
     )
+
+
+def _one_per_seed(rows: Sequence[Row]) -> list[Row]:
+    """Return one row per seed, of equal ones the first with the most reference runs.
+
+    Rows of one seed differ in their audit alone: the same Student twice would make an interval over seeds too narrow.
+    """
+    kept: dict[Any, Row] = {}
+    for row in sorted(rows, key=lambda row: row["num_reference_runs"] or 0, reverse=True):
+        kept.setdefault(_seed(row), row)
+    return [row for row in rows if kept[_seed(row)] is row]
 
 
 def knee(points: Sequence[Point], rows: Sequence[Sequence[Row]]) -> float:

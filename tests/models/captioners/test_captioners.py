@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tckr.errors import UserError
+from tckr.models.captioners.blip import _after
 from tckr.models.captioners.load import load_captioner
 from tests.tiny_models import IMAGE_SIZE
 
@@ -39,6 +40,12 @@ def test_prompt_is_continued_and_not_repeated(tiny_captioner: Path, images: np.n
     assert not any(caption.startswith("a small") for caption in prompted)
     assert all(len(caption.split()) <= 4 for caption in prompted)
     assert prompted != captioner.caption(images, max_new_tokens=4)
+
+
+def test_a_prompt_that_comes_back_in_lower_case_is_taken_off_too() -> None:
+    """BLIP's tokenizer knows no capitals."""
+    assert _after("A photo of ", "a photo of a red disc") == "a red disc"
+    assert _after("a photo", "a disc") == "a disc"
 
 
 def test_images_are_read_without_torchvision(tiny_captioner: Path) -> None:

@@ -51,6 +51,28 @@ def test_features_are_the_same_bits_again_and_do_not_depend_on_the_batch_size():
     np.testing.assert_allclose(parts, once, atol=1e-5)
 
 
+def test_a_pass_that_runs_out_of_memory_after_the_last_layer_leaves_no_features():
+    """Such as a later member of an ensemble, when the first one's last layer is behind it."""
+    member = embedded()
+
+    class Short(nn.Module):
+        class_names, network, device = member.class_names, member.network, member.device
+
+        def __init__(self):
+            super().__init__()
+            self.member = member
+
+        def forward(self, images_BCHW):
+            logits_BK = self.member(images_BCHW)
+            if len(logits_BK) > 2:
+                raise torch.OutOfMemoryError("out of memory")
+            return logits_BK
+
+    with pytest.warns(RuntimeWarning, match="memory ran out"):
+        features = predict_features(Short(), IMAGES, batch_size=7)
+    np.testing.assert_allclose(features, predict_features(member, IMAGES, batch_size=7), atol=1e-5)
+
+
 def test_nothing_is_left_hooked_into_the_classifier():
     model = embedded()
     predict_features(model, IMAGES, batch_size=4)

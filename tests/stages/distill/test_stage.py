@@ -183,6 +183,13 @@ def test_a_student_of_views_has_no_augmentation_of_its_own(tmp_path):
         for shift in (0.0, 0.3)
     }
     assert losses[0.0] == losses[0.3]
+    recorder = Recorder()
+    folders = {"synthetic": synthetic, "labels": tmp_path / "label" / "out"}
+    run(
+        FAST.model_copy(update={"augment": AugmentConfig(flip=True)}),
+        make_context(tmp_path / "told", folders, recorder=recorder),
+    )
+    assert any("distill.augment is set and without effect" in str(event) for event in recorder.events)
 
 
 def test_hard_labels_weigh_as_much_as_they_are_told_to(tmp_path, inputs):

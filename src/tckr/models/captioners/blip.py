@@ -27,5 +27,6 @@ class BlipCaptioner:
 
 
 def _after(prompt: str, text: str) -> str:
-    """Return `text` without the `prompt` that decoder-only language models repeat."""
-    return text.removeprefix(prompt.strip()).strip()
+    """Return `text` without the `prompt` that language models repeat; BLIP's, which knows no capitals, in lower case."""
+    prompt = prompt.strip()
+    return text[len(prompt) :].strip() if text.lower().startswith(prompt.lower()) else text

@@ -96,13 +96,15 @@ def _network(name: str, names: dict[int, str], revision: str | None, pretrained:
     }
     try:
         if not pretrained:
-            return AutoModelForImageClassification.from_config(AutoConfig.from_pretrained(name, revision=revision, **labels))
+            config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False, **labels)
+            return AutoModelForImageClassification.from_config(config, trust_remote_code=False)
         return AutoModelForImageClassification.from_pretrained(
             name,
             revision=revision,
             **labels,
             ignore_mismatched_sizes=True,  # the last layer of other classes gives way to a fresh one
             use_safetensors=True,
+            trust_remote_code=False,  # unset, transformers asks on the terminal whether to run it
             dtype=torch.float32,
         )
     except (OSError, ValueError, ImportError, KeyError) as error:

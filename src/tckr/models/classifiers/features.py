@@ -27,13 +27,17 @@ def predict_features(
         UserError: the network has no such layer.
     """
     batches: list[np.ndarray] = []
+    seen: list[Tensor] = []
 
-    def keep(_layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        batches.append(inputs[0].flatten(1).float().cpu().numpy())
+    def see(_layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen[:] = [inputs[0]]
 
-    hook = last_layer(classifier).register_forward_pre_hook(keep)
+    def keep(_amount: int) -> None:  # once the whole pass is done: one that runs out of memory later is repeated in parts
+        batches.append(seen.pop().flatten(1).float().cpu().numpy())
+
+    hook = last_layer(classifier).register_forward_pre_hook(see)
     try:
-        predict_logits(classifier, images, batch_size=batch_size, rows=rows)
+        predict_logits(classifier, images, batch_size=batch_size, rows=rows, advance=keep)
     finally:
         hook.remove()
     return np.concatenate(batches)

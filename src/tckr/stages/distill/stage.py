@@ -24,6 +24,11 @@ from tckr.training.fit import fit, new_classifier
 from tckr.training.losses import CrossEntropy, Loss, Mixture, OnlineDistillation, StoredDistillation
 from tckr.training.soft_labels import SoftLabels, read_soft_labels
 
+AUGMENT_UNUSED = (
+    "distill.augment is set and without effect: label.views is above 1, so the Student sees the views that were labelled, "
+    "made as label.augment says; set that one, or label.views=1"
+)
+
 
 def run(config: DistillConfig, context: StepContext) -> None:
     """Train the Student on inputs `synthetic` and `labels` (and `teacher` when config.labels is "online")."""
@@ -31,6 +36,8 @@ def run(config: DistillConfig, context: StepContext) -> None:
     images = load_images(context.inputs["synthetic"] / "data", context.scratch, id_column="index")
     labels = read_soft_labels(context.inputs["labels"], context.scratch)
     targets = soft_targets(images, class_names, labels, config)
+    if context.run == 0 and shows_views(config, labels) and config.augment != AugmentConfig():
+        context.log("warning", message=AUGMENT_UNUSED)
     data, validation = split_synthetic(
         images, targets, _kept(config, context, images, targets, class_names), config, context.seed
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
@@ -59,6 +60,13 @@ class GenerateConfig(StageConfig):
         if not 0 <= start < stop <= 1:
             raise ValueError("expected 0 <= start < stop <= 1; guidance_scale=1 switches guidance off")
         return interval
+
+    @field_validator("few_step_adapter")
+    @classmethod
+    def _from_any_working_directory(cls, name: str | None) -> str | None:
+        """Make the name of a file or folder absolute; what is neither is a hub id."""
+        path = Path(name or "").expanduser()
+        return str(path.absolute()) if name and path.exists() else name
 
     @field_validator("redraw")
     @classmethod
