@@ -7,11 +7,11 @@
 The ways, with the same weights, images (random crops of scikit-learn's two photographs, as PNG files), prompts, rank, images
 per optimizer step, AdamW, and precision (float32 on a CPU, bfloat16 with a float32 adapter on a GPU):
 
-    plain   `plain_adapter.py`: every pass reads and transforms its images, encodes them and their prompts, trains
+    plain   `plain_adapter.py`: every pass reads and transforms its images, encodes them and their prompts, and trains
     tckr    the loop of `tckr adapt`: images and prompts encoded once, all images of a step in one forward pass
 
-First both must give the same loss for the same draws in float32. A case is `IMAGES/PASS`: images per optimizer step, and those
-of one pass of the plain loop (4/1 is as published). Each round times both ways on every case, the order alternating. Printed
+First both must give the same loss for the same draws. A case is `IMAGES/PASS`: images per optimizer step, and those of one
+pass of the plain loop (4/1 is as published). Each round times both ways on every case, the order alternating. Printed
 are medians over the rounds with their range, of seconds and of CPU seconds (which the company of other programs changes
 less). Encoding is timed apart and added as a share: once per image, for the passes over the images that a training makes.
 """
@@ -49,7 +49,7 @@ from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.draws import draw_step
 from tckr.stages.adapt.encode import EncodedSet, encode_set
 from tckr.stages.adapt.gradients import Passes, mixed_precision
-from tckr.stages.adapt.train import train_adapter
+from tckr.stages.adapt.train import Course, train_adapter
 
 WARM_STEPS = 2
 SAME = {"cpu": 2e-3, "cuda": 2e-2}
@@ -113,6 +113,11 @@ class Task:
         """Return the published settings for `images` per step."""
         return AdaptConfig(rank=self.rank, batch_size=images, schedule="constant", caption_dropout=0, horizontal_flip=flip)
 
+    def course(self, steps: int, folder: Path) -> Course:
+        """Return a training of `steps` that leaves its checkpoint in `folder`."""
+        checkpoint = folder / "checkpoint.safetensors"
+        return Course(num_steps=steps, seed=0, device=self.device, checkpoint=checkpoint, compiled=self.compiled)
+
     def forget_adapter(self) -> None:
         """Take the adapter out again: the next turn begins with a new one."""
         self.pipeline.unet.delete_adapters(list(self.pipeline.unet.peft_config))
@@ -167,12 +172,8 @@ def time_tckr(task: Task, encoded: EncodedSet, images: int, steps: int) -> Timin
             task.generator(),
             encoded,
             task.config(images),
-            num_steps=WARM_STEPS + steps,
-            seed=0,
-            device=task.device,
-            checkpoint=Path(folder) / "checkpoint.safetensors",
+            task.course(WARM_STEPS + steps, Path(folder)),
             passes=Passes(images),
-            compiled=task.compiled,
             advance=advance,
         )
     timing = watch.stop(steps * images)
@@ -256,9 +257,7 @@ def summarize(task: Task, found: Sequence[Round], encoding: Timing, passes: Sequ
     for case in dict.fromkeys(round.case for round in found):
         turns = [turn for turn in found if turn.case == case]
         speeds = [statistics.median(1 / getattr(turn, way).seconds for turn in turns) for way in ("plain", "tckr")]
-        print(
-            f"\n{case[0]} images per step, plain in passes of {case[1]}: plain {speeds[0]:.2f}, tckr {speeds[1]:.2f} images/s"
-        )
+        print(f"\n{case[0]}/{case[1]}: plain {speeds[0]:.2f}, tckr {speeds[1]:.2f} images/s")
         print(f"  of the peak: plain {speeds[0] * flops / peak:.1%}, tckr {speeds[1] * flops / peak:.1%}")
         print(f"  times as fast: {_ratio(turns, 'seconds', 0)}; in CPU seconds {_ratio(turns, 'cpu', 0)}")
         for number in passes:
@@ -295,10 +294,7 @@ def make_once(task: Task, images: int) -> None:
         task.generator(),
         encoded,
         task.config(images),
-        num_steps=1,
-        seed=0,
-        device=task.device,
-        checkpoint=task.folder / "checkpoint.safetensors",
+        task.course(1, task.folder),
         passes=Passes(images),
     )
     print(f"one step of {images} images, loss {losses[0]:.4f}: {watch.stop(1).seconds:.1f} s", flush=True)

@@ -1,4 +1,4 @@
-"""LoRA training as diffusers' train_text_to_image_lora.py does it, the script of the published method (Stable Diffusion 1, 2).
+"""LoRA training as diffusers' train_text_to_image_lora.py does it for Stable Diffusion 1 and 2: the published way.
 
 At every step each image is read from its file and transformed; image and prompt are encoded again; the effective batch is
 accumulated from passes of `per_pass` images. Left out are logging, validation images and the progress bar.

@@ -42,6 +42,11 @@ class ExecutionConfig(BaseModel):
         False,
         description="Train and draw through torch.compile: minutes at the start, faster steps then; needs a C++ compiler.",
     )
+    gpus: int = Field(
+        1,
+        ge=1,
+        description="GPUs that train one adapter together, each on its part of every step's images (on a CPU: processes).",
+    )
 
     @property
     def folder(self) -> Path:

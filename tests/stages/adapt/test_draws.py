@@ -50,8 +50,8 @@ def test_shares_are_those_asked_for() -> None:
     assert draw(caption_dropout=1.0).unprompted.all()
 
 
-def test_slice_keeps_choices_together() -> None:
+def test_a_share_keeps_choices_together() -> None:
     whole = draw(num_drawn=6)
-    part = whole.slice(2, 4)
+    part = whole.take(slice(2, 4))
     assert np.array_equal(part.rows, whole.rows[2:4])
     assert torch.equal(part.noise, whole.noise[2:4])

@@ -18,6 +18,7 @@ from tckr.stages.adapt.checkpoint import Parameters
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.encode import EncodedSet, encode_set
 from tckr.stages.adapt.gradients import Passes, add_gradients
+from tests.tiny_generators import BUILDERS, build_family
 from tests.tiny_models import ARRAY_WARNING
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
@@ -71,9 +72,8 @@ def gradients(generator: Any, parameters: Parameters, batch: Batch, passes: Pass
         batch,
         parameters.values(),
         passes,
-        num_images=NUM_IMAGES,
+        config=AdaptConfig(batch_size=NUM_IMAGES),
         device="cpu",
-        min_snr_gamma=None,
     )
     return loss.item(), [parameter.grad.clone() for parameter in parameters.values() if parameter.grad is not None]
 
@@ -143,3 +143,23 @@ def test_no_room_for_one_image_is_a_user_error(prepared: Prepared) -> None:
     generator, parameters, batch = prepared
     with pytest.raises(UserError, match=r"single image.*prepare\.image_size"):
         gradients(Small(generator, room=0), parameters, batch, Passes(NUM_IMAGES))
+
+
+@pytest.mark.parametrize("family", sorted(BUILDERS))
+def test_a_float32_adapter_learns_in_a_bfloat16_model(family: str, tmp_path: Path) -> None:
+    folder = str(build_family(family, tmp_path / family))
+    found = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        generator = load_generator(folder, "cpu", dtype)
+        size = generator.size_multiple
+        latents = generator.encode_images(torch.full((2, 3, size, size), 0.5)).clone().float().chunk(2, dim=1)[0]
+        conditioning = {name: rows.clone().float() for name, rows in generator.encode_prompts(["a b", "c"]).items()}
+        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
+        parameters = generator.add_lora(2, seed=0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            loss = generator.training_loss(latents, conditioning, noise, torch.tensor([30, 60])).sum()
+        loss.backward()
+        found[dtype] = loss.item()
+        assert {parameter.dtype for parameter in parameters.values()} == {torch.float32}
+        assert sum(parameter.grad.abs().sum().item() for parameter in parameters.values() if parameter.grad is not None) > 0
+    assert found[torch.bfloat16] == pytest.approx(found[torch.float32], rel=0.05)

@@ -242,3 +242,18 @@ def test_a_given_adapter_draws_what_it_drew_where_it_was_trained(
         generate.run(GenerateConfig(steps=2), context)
         drawn[name] = read_columns(context.out / "data", ["image"])["image"].tolist()
     assert drawn["given"] == drawn["trained"] != drawn["unadapted"]
+
+
+def test_a_team_trains_what_one_process_trains(
+    tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the second process
+    results = []
+    for gpus in (1, 2):
+        context = make_context(tmp_path / str(gpus), inputs, gpus=gpus)
+        stage.run(AdaptConfig(model=str(tiny_generator), rank=2, steps=3, batch_size=5, learning_rate=1e-2), context)
+        losses = [point["loss"] for point in json.loads((context.out / "history.json").read_text())]
+        results.append((losses, load_file(context.out / "pytorch_lora_weights.safetensors")))
+    assert results[1][0] == pytest.approx(results[0][0], rel=1e-5)
+    for name, weight in results[0][1].items():
+        torch.testing.assert_close(results[1][1][name], weight, rtol=1e-3, atol=1e-4)

@@ -51,10 +51,7 @@ def fit(
         generator,
         encode(generator, scratch, flip=config.horizontal_flip),
         config,
-        num_steps=steps,
-        seed=1,
-        device="cpu",
-        checkpoint=scratch / "checkpoint.safetensors",
+        train.Course(num_steps=steps, seed=1, device="cpu", checkpoint=scratch / "checkpoint.safetensors"),
         passes=Passes(per_pass or config.batch_size),
         advance=advance,
     )
@@ -76,6 +73,20 @@ def test_resumed_training_equals_uninterrupted(
     assert np.array_equal(resumed_losses, losses)
     assert all(torch.equal(resumed[name], weights[name]) for name in weights)
     assert len(losses) == 6
+
+
+def test_the_optimizer_of_a_gpu_resumes_exactly(
+    tiny_generator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = train.build_optimizer
+    monkeypatch.setattr(train, "build_optimizer", lambda parameters, config, device: original(parameters, config, "cuda"))
+    monkeypatch.setattr(checkpoint, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "LARGEST_SHARE", 1e9)
+    with pytest.raises(KilledError):
+        fit(tiny_generator, tmp_path / "resumed", steps=4, die_at=3)
+    _, resumed = fit(tiny_generator, tmp_path / "resumed", steps=4)
+    _, weights = fit(tiny_generator, tmp_path / "whole", steps=4)
+    assert all(torch.equal(resumed[name], weights[name]) for name in weights)
 
 
 def test_a_checkpoint_is_due_when_it_is_cheap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

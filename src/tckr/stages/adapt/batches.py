@@ -13,6 +13,8 @@ from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.draws import Draws, draw_step
 from tckr.stages.adapt.encode import EncodedSet
 
+EVERYTHING = slice(None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
@@ -48,9 +50,16 @@ class Batch:
 
 
 def step_batches(
-    generator: Generator, encoded: EncodedSet, config: AdaptConfig, *, steps: range, seed: int, device: str
+    generator: Generator,
+    encoded: EncodedSet,
+    config: AdaptConfig,
+    *,
+    steps: range,
+    seed: int,
+    device: str,
+    share: slice = EVERYTHING,
 ) -> Iterator[Batch]:
-    """Yield what each of `steps` reads; on CUDA in pinned memory, which is copied while the device computes."""
+    """Yield a `share` of what each of `steps` reads; on CUDA in pinned memory, which is copied while the device computes."""
     for step in steps:
         draws = draw_step(
             seed,
@@ -62,7 +71,7 @@ def step_batches(
             flip=len(encoded.moments) == 2,
             caption_dropout=config.caption_dropout,
         )
-        yield gather(generator, encoded, draws, pinned=device.startswith("cuda"))
+        yield gather(generator, encoded, draws.take(share), pinned=device.startswith("cuda"))
 
 
 def gather(generator: Generator, encoded: EncodedSet, draws: Draws, *, pinned: bool = False) -> Batch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -30,9 +31,9 @@ class Draws:
     noise: torch.Tensor
     timesteps: torch.Tensor
 
-    def slice(self, start: int, stop: int) -> Draws:
-        """Return the choices for the images from `start` to `stop`."""
-        return Draws(**{name: values[start:stop] for name, values in vars(self).items()})
+    def take(self, share: slice) -> Draws:
+        """Return the choices for a part of the images."""
+        return Draws(**{name: values[share] for name, values in vars(self).items()})
 
 
 def draw_step(
@@ -64,7 +65,12 @@ def rows_of_step(seed: int, step: int, num_images: int, num_drawn: int) -> np.nd
     places = step * num_drawn + np.arange(num_drawn, dtype=np.int64)
     rows = np.empty(num_drawn, dtype=np.int64)
     for epoch in np.unique(places // num_images):
-        order = np.random.default_rng(derive_seed(seed, "adapt", "epoch", int(epoch))).permutation(num_images)
+        order = _epoch_order(seed, int(epoch), num_images)
         inside = places // num_images == epoch
         rows[inside] = order[places[inside] % num_images]
     return rows
+
+
+@lru_cache(maxsize=2)  # the steps of an epoch, and those across its end
+def _epoch_order(seed: int, epoch: int, num_images: int) -> np.ndarray:
+    return np.random.default_rng(derive_seed(seed, "adapt", "epoch", epoch)).permutation(num_images)

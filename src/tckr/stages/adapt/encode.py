@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 
+from tckr.data.shards import write_whole
 from tckr.models.diffusion.generator import Conditioning, Generator, check_image_size
 
 
@@ -66,11 +67,18 @@ def encode_set(
     def encode_prompts(start: int) -> Conditioning:
         return generator.encode_prompts([*distinct, ""][start : start + batch_size])
 
-    moments = _encode_into(cache / "latents", encode_images, len(rows), batch_size, advance)["moments"]
-    conditioning = _encode_into(cache / "prompts", encode_prompts, len(distinct) + 1, batch_size)
-    return EncodedSet(
-        moments=moments.swapaxes(0, 1), conditioning=conditioning, prompt_of=np.array([place[prompt] for prompt in prompts])
-    )
+    _encode_into(cache / "latents", encode_images, len(rows), batch_size, advance)
+    _encode_into(cache / "prompts", encode_prompts, len(distinct) + 1, batch_size)
+    prompt_of = np.array([place[prompt] for prompt in prompts])
+    write_whole(cache / "prompt_of.npy", lambda partial: _save(partial, prompt_of))
+    return read_encoded(cache)
+
+
+def read_encoded(cache: Path) -> EncodedSet:
+    """Return what `encode_set` left in `cache`."""
+    moments = _mapped(cache / "latents")["moments"]
+    prompt_of = np.load(cache / "prompt_of.npy")
+    return EncodedSet(moments=moments.swapaxes(0, 1), conditioning=_mapped(cache / "prompts"), prompt_of=prompt_of)
 
 
 def _encode_into(
@@ -79,15 +87,11 @@ def _encode_into(
     count: int,
     batch_size: int,
     advance: Callable[[int], None] = lambda amount: None,
-) -> dict[str, np.ndarray]:
-    """Fill `folder`/NAME.npy, [count, ...] each, with `encode(start)` for every batch, unless it is there.
-
-    Returns:
-        The arrays by name, memory-mapped.
-    """
+) -> None:
+    """Fill `folder`/NAME.npy, [count, ...] each, with `encode(start)` for every batch, unless it is there."""
     if folder.exists():
         advance(count)
-        return _mapped(folder)
+        return
     partial = folder.with_name(f".{folder.name}.filling")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -103,7 +107,11 @@ def _encode_into(
     for file in files.values():
         file.flush()
     partial.rename(folder)
-    return _mapped(folder)
+
+
+def _save(path: Path, values: np.ndarray) -> None:
+    with path.open("wb") as file:  # given a name, NumPy would add a suffix
+        np.save(file, values)
 
 
 def _mapped(folder: Path) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ import torch
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator
 from tckr.stages.adapt.batches import Batch
+from tckr.stages.adapt.config import AdaptConfig
 
 
 @dataclass
@@ -55,17 +56,16 @@ def add_gradients(
     parameters: Iterable[torch.nn.Parameter],
     passes: Passes,
     *,
-    num_images: int,
+    config: AdaptConfig,
     device: str,
-    min_snr_gamma: float | None,
 ) -> torch.Tensor:
-    """Put the gradient of the summed loss of `batch`, divided by `num_images`, into `parameters`; return that loss [].
+    """Put the gradient of the loss of `batch` into `parameters` and return that loss [], as a part of the step's mean loss.
 
     When memory runs out, the step begins again with shorter passes.
     """
     while True:
         try:
-            return _accumulate(generator, batch, passes, num_images=num_images, device=device, min_snr_gamma=min_snr_gamma)
+            return _accumulate(generator, batch, passes, config, device)
         except torch.OutOfMemoryError:
             passes.shrink(generator)
         for parameter in parameters:  # what the passes before the last had added
@@ -74,14 +74,13 @@ def add_gradients(
             torch.cuda.empty_cache()
 
 
-def _accumulate(
-    generator: Generator, batch: Batch, passes: Passes, *, num_images: int, device: str, min_snr_gamma: float | None
-) -> torch.Tensor:
+def _accumulate(generator: Generator, batch: Batch, passes: Passes, config: AdaptConfig, device: str) -> torch.Tensor:
     total = torch.zeros((), device=device)
     for start in range(0, len(batch), passes.images):
         tensors = batch.tensors(start, start + passes.images, device)
         with mixed_precision(device):
-            loss = generator.training_loss(*tensors, min_snr_gamma=min_snr_gamma).sum() / num_images
+            losses = generator.training_loss(*tensors, min_snr_gamma=config.min_snr_gamma)
+        loss = losses.sum() / config.batch_size
         loss.backward()
         total += loss.detach()
     return total

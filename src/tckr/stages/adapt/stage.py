@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,16 @@ from tckr.data.images import load_images
 from tckr.data.shards import read_columns, write_whole
 from tckr.engine.step import StepContext
 from tckr.models.diffusion.generator import Generator
+from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import load_generator
 from tckr.models.diffusion.lora import FILE_NAME, find_file
 from tckr.models.diffusion.prompts import build_prompt, check_descriptions
 from tckr.stages.adapt.config import AdaptConfig
-from tckr.stages.adapt.encode import EncodedSet, encode_set
+from tckr.stages.adapt.encode import EncodedSet, encode_set, read_encoded
 from tckr.stages.adapt.gradients import Passes
 from tckr.stages.adapt.subset import subset_rows
-from tckr.stages.adapt.train import loss_history, train_adapter
+from tckr.stages.adapt.team import Team, assembled, team_size
+from tckr.stages.adapt.train import Course, loss_history, train_adapter
 
 TRAINED_ELSEWHERE = (
     "adapt.lora: this adapter was trained elsewhere, and on which images is not known here. The audit compares members and "
@@ -74,28 +77,39 @@ def _train(
 ) -> np.ndarray:
     """Encode the members, train and save the adapter; return the loss of every step."""
     device = context.execution.torch_device()
-    generator: Generator = load_generator(config.model, device, revision=config.revision)
+    generator = load_generator(config.model, device, revision=config.revision)
     encoded = _encode(generator, config, context, class_names, captions)
-    if device.startswith("cuda"):  # float16 serves the encoders; the denoiser's gradients need bfloat16
+    if device.startswith("cuda"):  # where the encoders may have been in float16
         del generator
-        generator = load_generator(config.model, device, torch.bfloat16, config.revision)
-    passes = Passes(config.batch_size)
-    with context.track(num_steps, "steps") as advance:
-        losses = train_adapter(
-            generator,
-            encoded,
-            config,
-            num_steps=num_steps,
-            seed=context.seed,
-            device=device,
-            checkpoint=context.scratch / "checkpoint.safetensors",
-            passes=passes,
-            compiled=context.execution.compile,
-            advance=advance,
-        )
-    context.log("passes", images=passes.images, recomputed=passes.recomputed)
+        generator = _load_to_train(config, device)
+    course = Course(
+        num_steps=num_steps,
+        seed=context.seed,
+        device=device,
+        checkpoint=context.scratch / "checkpoint.safetensors",
+        compiled=context.execution.compile,
+    )
+    size = team_size(context.execution.gpus, config.batch_size, device)
+    passes = Passes(-(-config.batch_size // size))
+    help_train = partial(_help_train, config=config, course=course, cache=context.scratch)
+    with context.track(num_steps, "steps") as advance, assembled(size, help_train, context.scratch / "team", device) as team:
+        losses = train_adapter(generator, encoded, config, course, passes=passes, team=team, advance=advance)
+    context.log("passes", images=passes.images, recomputed=passes.recomputed, processes=size)
     generator.save_lora(context.out)
     return losses
+
+
+def _help_train(team: Team, *, config: AdaptConfig, course: Course, cache: Path) -> None:
+    """Be another process of the team; everything it needs is in the files of the first."""
+    generator = _load_to_train(config, course.device)
+    passes = Passes(-(-config.batch_size // team.size))
+    train_adapter(generator, read_encoded(cache), config, course, passes=passes, team=team)
+
+
+def _load_to_train(config: AdaptConfig, device: str) -> LatentDiffusion:
+    """Return the generator in the precision of its training: gradients would overflow in float16."""
+    dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+    return load_generator(config.model, device, dtype, config.revision)
 
 
 def _encode(

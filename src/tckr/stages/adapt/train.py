@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,57 +18,70 @@ from tckr.stages.adapt.checkpoint import Parameters, Writer, load_checkpoint
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.encode import EncodedSet
 from tckr.stages.adapt.gradients import Passes, add_gradients
+from tckr.stages.adapt.team import ALONE, Team
 from tckr.training.prefetch import prefetched
 
 HISTORY_POINTS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How long and where a training runs; the same for all processes of a team.
+
+    Attributes:
+        num_steps: optimizer steps.
+        seed: of the step's run; all draws follow from it.
+        device: torch device name.
+        checkpoint: file to go on from and to write to.
+        compiled: compile the denoiser.
+    """
+
+    num_steps: int
+    seed: int
+    device: str
+    checkpoint: Path
+    compiled: bool = False
 
 
 def train_adapter(
     generator: Generator,
     encoded: EncodedSet,
     config: AdaptConfig,
+    course: Course,
     *,
-    num_steps: int,
-    seed: int,
-    device: str,
-    checkpoint: Path,
     passes: Passes,
-    compiled: bool = False,
+    team: Team = ALONE,
     advance: Callable[[int], None] = lambda amount: None,
 ) -> np.ndarray:
-    """Insert an adapter into `generator`, train it for `num_steps`, and return the loss of every step, float32 [num_steps].
+    """Insert an adapter into `generator`, train it, and return the loss of every step, float32 [num_steps].
 
     The host never waits for a loss: on CUDA it prepares and launches the next steps while the device works on this one.
 
     Raises:
         UserError: the memory does not suffice for one image, or the settings do not fit the generator.
     """
-    parameters = generator.add_lora(config.rank, derive_seed(seed, "adapt", "lora"))
-    if compiled:
+    parameters = generator.add_lora(config.rank, derive_seed(course.seed, "adapt", "lora"))
+    if course.compiled:
         generator.compile_denoiser(cuda_graphs=False)
-    optimizer = build_optimizer(parameters, config, device)
-    finished = load_checkpoint(checkpoint, parameters, optimizer)
-    losses = torch.cat([finished, torch.zeros(num_steps - len(finished))]).to(device)
-    steps = range(len(finished), num_steps)
+    optimizer = build_optimizer(parameters, config, course.device)
+    finished = load_checkpoint(course.checkpoint, parameters, optimizer)
+    losses = torch.cat([finished, torch.zeros(course.num_steps - len(finished))]).to(course.device)
+    steps = range(len(finished), course.num_steps)
     advance(steps.start)
-    writer = Writer(checkpoint)
-    with closing(prefetched(step_batches(generator, encoded, config, steps=steps, seed=seed, device=device))) as batches:
+    writer = Writer(course.checkpoint)
+    share = team.share(config.batch_size)
+    upcoming = step_batches(generator, encoded, config, steps=steps, seed=course.seed, device=course.device, share=share)
+    with closing(prefetched(upcoming)) as batches:
         for step, batch in zip(steps, batches, strict=True):
-            set_learning_rate(optimizer, config.learning_rate * learning_rate_factor(config.schedule, step, num_steps))
-            losses[step] = add_gradients(
-                generator,
-                batch,
-                parameters.values(),
-                passes,
-                num_images=config.batch_size,
-                device=device,
-                min_snr_gamma=config.min_snr_gamma,
-            )
+            factor = learning_rate_factor(config.schedule, step, course.num_steps)
+            set_learning_rate(optimizer, config.learning_rate * factor)
+            loss = add_gradients(generator, batch, parameters.values(), passes, config=config, device=course.device)
+            losses[step] = team.add_up(loss, parameters.values())
             torch.nn.utils.clip_grad_norm_(parameters.values(), config.max_gradient_norm)
             optimizer.step()
             optimizer.zero_grad()
             advance(1)
-            if writer.is_due() or step == steps[-1]:
+            if team.rank == 0 and (writer.is_due() or step == steps[-1]):
                 writer.write(parameters, optimizer, losses[: step + 1])
     return losses.cpu().numpy()
 
