@@ -17,7 +17,7 @@ SCHEMA_VERSION = "3"
 Validity = Literal["valid", "invalid", "not measured"]
 Direction = Literal["higher", "lower"]
 Change = Literal["better", "worse", "none", "unknown"]
-Reading = Literal["like real images", "short of real images", "closer than real images", "not compared"]
+Reading = Literal["no difference measured", "short of real images", "closer than real images", "not compared"]
 
 
 class _Part(BaseModel):
@@ -176,7 +176,7 @@ class CopiesSummary(_Part):
 class FidelityRow(_Part):
     """One measure of the synthetic images and, as a yardstick, of real hold-out records against the same members.
 
-    `reading` compares the two intervals; where they touch, it says `like real images`.
+    `reading` compares the two intervals; where they touch, it says `no difference measured`.
     """
 
     key: str

@@ -84,7 +84,7 @@ def _reading(synthetic: Measured, holdout: Measured, better: str) -> Reading:
     if not isinstance(synthetic, Estimate) or not isinstance(holdout, Estimate):
         return "not compared"
     if synthetic.low <= holdout.high and holdout.low <= synthetic.high:
-        return "like real images"
+        return "no difference measured"
     return "closer than real images" if (synthetic.value > holdout.value) == (better == "higher") else "short of real images"
 
 
@@ -96,7 +96,7 @@ def _sentence(rows: list[FidelityRow]) -> str:
     if all(row.reading == "not compared" for row in rows):
         return "Without hold-out records nothing says how near real images would come."
     if not short and not closer:
-        return "By no measure can the synthetic images be told from real ones that the generator never saw."
+        return "No measure shows a difference from real images that the generator never saw, which is no proof that there is none."
     parts = [f"fall short of real images by {', '.join(short)}"] if short else []
     if closer:
         parts.append(f"come closer to the members than real images do by {', '.join(closer)}, as copies would")
