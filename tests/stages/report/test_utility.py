@@ -44,8 +44,10 @@ def test_fidelity_stands_beside_the_hold_out_and_says_which_way_it_differs():
     )
 
 
-def test_images_that_cannot_be_told_from_real_ones_are_called_so():
-    assert fidelity_summary(changed(fid=(at(3), at(3)), precision=(at(0.9), at(0.9)))).sentence.startswith("By no measure")
+def test_images_without_a_measured_difference_are_not_called_alike():
+    assert fidelity_summary(changed(fid=(at(3), at(3)), precision=(at(0.9), at(0.9)))).sentence.startswith(
+        "No measure shows a difference"
+    )
 
 
 def test_without_a_hold_out_nothing_is_compared():

@@ -96,7 +96,7 @@ def _sentence(rows: list[FidelityRow]) -> str:
     if all(row.reading == "not compared" for row in rows):
         return "Without hold-out records nothing says how near real images would come."
     if not short and not closer:
-        return "No measure shows a difference from real images that the generator never saw, which is no proof that there is none."
+        return "No measure shows a difference from real images that the generator never saw; that is no proof of none."
     parts = [f"fall short of real images by {', '.join(short)}"] if short else []
     if closer:
         parts.append(f"come closer to the members than real images do by {', '.join(closer)}, as copies would")
