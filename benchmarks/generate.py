@@ -29,7 +29,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -193,9 +193,10 @@ def peak_memory() -> Iterator[list[int]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """One way's turn: wall-clock seconds, peak bytes (resident; allocated on a GPU), others' share of the cores."""
+    """One way's turn: seconds by the clock and of all cores, peak bytes (on a GPU: allocated), others' share of the cores."""
 
     seconds: float
+    core_seconds: float
     peak: int
     others: float
 
@@ -209,9 +210,11 @@ def measure(way: Callable[[], Path], device: str) -> Timing:
         own, busy, started = cpu_seconds(), busy_seconds(), time.perf_counter()
         out = way()
         seconds = time.perf_counter() - started
-        others = max(0.0, busy_seconds() - busy - (cpu_seconds() - own)) / seconds / available_cores()
+        core_seconds = cpu_seconds() - own
+        others = max(0.0, busy_seconds() - busy - core_seconds) / seconds / available_cores()
     shutil.rmtree(out)
-    return Timing(seconds=seconds, peak=torch.cuda.max_memory_allocated(device) if cuda else peak[0], others=others)
+    allocated = torch.cuda.max_memory_allocated(device) if cuda else peak[0]
+    return Timing(seconds=seconds, core_seconds=core_seconds, peak=allocated, others=others)
 
 
 def run_rounds(ways: dict[str, Callable[[], Path]], device: str, num_rounds: int) -> dict[str, list[Timing]]:
@@ -248,17 +251,23 @@ def summarize(rounds: dict[str, list[Timing]], task: Task) -> None:
     print(
         f"denoiser: {flops / 1e12:.3g} TFLOP per call and image, {calls} calls; peak of a product {peak / 1e12:.3g} TFLOP/s"
     )
-    print(f"{'way':10s} {'images/s':>9s} {'to plain':>9s} {'of peak':>8s} {'memory':>10s}")
+    print(f"{'way':10s} {'images/s':>9s} {'to plain':>9s} {'of peak':>8s} {'core-ms/image':>14s} {'memory':>10s}")
     for name, timings in rounds.items():
         seconds = statistics.median(timing.seconds for timing in timings)
-        ratios = [plain.seconds / own.seconds for plain, own in zip(rounds["plain"], timings, strict=True)]
+        plain = rounds.get("plain", timings)
+        ratio = statistics.median(base.seconds / own.seconds for base, own in zip(plain, timings, strict=True))
         share = flops * calls * images / seconds / peak
+        cores = statistics.median(timing.core_seconds for timing in timings) / images * 1e3
         memory = max(timing.peak for timing in timings) / MEGABYTE
-        print(f"{name:10s} {images / seconds:9.3g} {statistics.median(ratios):9.2f} {share:8.1%} {memory:7.0f} MB")
+        print(f"{name:10s} {images / seconds:9.3g} {ratio:9.2f} {share:8.1%} {cores:14.1f} {memory:7.0f} MB")
 
 
 def compare_memory(task: Task, workers: Workers) -> None:
-    """Print the peak memory while 100 images are drawn, then 10,000; the libraries are loaded by 100 others before."""
+    """Print the peak memory while 100 images are drawn, then 10,000; the libraries are loaded by 100 others before.
+
+    In batches of 16, so that 100 images are enough batches for workers: as many processes are measured each time.
+    """
+    task = replace(task, settings={"generation_batch_size": 16} | task.settings)
     for count in (100, 100, 10_000):
         config = task.config.model_copy(update={"cardinality": count / len(CLASS_NAMES)})
         timing = measure(lambda config=config: draw_with_stage(task, config, workers), task.device)
