@@ -193,7 +193,7 @@ def peak_memory() -> Iterator[list[int]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """One way's turn: seconds by the clock and of all cores, peak bytes (on a GPU: allocated), others' share of the cores."""
+    """One way's turn: seconds by the clock and of cores, peak bytes (on a GPU: allocated), others' share of the cores."""
 
     seconds: float
     core_seconds: float
