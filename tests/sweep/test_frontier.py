@@ -95,3 +95,11 @@ def test_there_is_a_frontier_for_each_combination_of_the_other_settings():
 def test_the_t_interval_is_the_textbook_one():
     found = mean_over([1.0, 2.0, 3.0])
     assert (found.value, found.high - found.value) == (2.0, pytest.approx(4.302652730 / math.sqrt(3)))
+
+
+def test_a_number_that_no_run_has_is_missing_and_takes_no_other_with_it():
+    rows = three_sizes((0.5, 0.9, 0.9), (0.5, 0.9, 0.9), (0.5, 0.52, 0.56))
+    for one in rows:
+        one["student_aop"] = None
+    found = frontier(rows, {})
+    assert (found.at(1).auc.value, found.at(1).aop) == (pytest.approx(0.52), None)

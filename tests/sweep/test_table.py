@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pyarrow.parquet as pq
 
-from tckr.sweep.table import MEASURED_COLUMNS, missing_row, read_table, write_table
+from tckr.metrics.estimate import Estimate
+from tckr.metrics.results import SurfaceResult
+from tckr.sweep.table import MEASURED_COLUMNS, missing_row, of_model, read_table, write_table
 
 
 def test_rows_come_back_with_types_that_fit_all_of_them(tmp_path):
@@ -31,3 +33,10 @@ def test_a_variant_that_is_not_whole_has_every_measured_column():
     row = missing_row()
     assert {f"{name}{end}" for name in MEASURED_COLUMNS for end in ("", "_low", "_high")} <= set(row)
     assert set(row.values()) == {None}
+
+
+def test_only_the_declared_attack_gives_an_auc():
+    estimate = Estimate(0.6, 0.5, 0.7, 10, "test")
+    surface = SurfaceResult(cas=estimate, attack="global_threshold", auc={"global_threshold": estimate})
+    assert of_model(surface, "bavaria_online") == {"accuracy": estimate, "auc": None, "auc_of_runs": None, "aop": None}
+    assert of_model(surface, "global_threshold")["auc"] == estimate

@@ -97,14 +97,14 @@ def comparison_rows(results: Sequence[ComparedRow], cells: Sequence[ComparedCell
 
 
 def _teacher(rows: Sequence[Row]) -> dict[str, Estimate | None]:
-    whole = list({row.get(SEED): row for row in rows if row["state"] == "whole"}.values())
-    audited = list(
-        {row.get(SEED): row for row in rows if row["state"] == "whole" and row["teacher_auc"] is not None}.values()
-    )
+    """Return the Teacher's numbers over seeds: all cardinalities have the same one."""
+    whole = [row for row in rows if row["state"] == "whole"]
+    trained = list({row.get(SEED): row for row in whole}.values())
+    audited = list({row.get(SEED): row for row in whole if row["teacher_auc"] is not None}.values())
     return {
-        "cas": over_runs(whole, "teacher_accuracy") if whole else None,
-        "auc": over_runs(audited, "teacher_auc") if audited else None,
-        "aop": over_runs(audited, "teacher_aop") if audited else None,
+        "cas": over_runs(trained, "teacher_accuracy"),
+        "auc": over_runs(audited, "teacher_auc"),
+        "aop": over_runs(audited, "teacher_aop"),
     }
 
 

@@ -130,7 +130,7 @@ def frontier(rows: Sequence[Row], fixed: dict[str, Any]) -> Frontier | None:
         points=points,
         knee=knee(points, [by_size[size] for size in sizes]),
         best=best.cardinality,
-        teacher=over_runs(list({_seed(row): row for row in rows}.values()), "teacher_accuracy"),
+        teacher=_measured(list({_seed(row): row for row in rows}.values()), "teacher_accuracy"),
         gap=mean_over(gaps) if len(gaps) > 1 else _estimate(only, "student_minus_teacher", "one run, paired over images"),
     )
 
@@ -162,11 +162,15 @@ def standard_error(rows: Sequence[Row]) -> float:
     return max(over_images, float(over_seeds))
 
 
-def over_runs(rows: Sequence[Row], name: str) -> Estimate:
-    """Return the mean of a column of shares over runs with its t-interval; of a single run its own interval."""
-    if len(rows) == 1:
-        return _estimate(rows[0], name, "one run")
-    mean = mean_over([row[name] for row in rows])
+def over_runs(rows: Sequence[Row], name: str) -> Estimate | None:
+    """Return the mean of a column of shares over the runs that have it, with its t-interval; None where none has it.
+
+    A single run has its own interval.
+    """
+    known = [row for row in rows if row[name] is not None]
+    if len(known) < 2:
+        return _estimate(known[0], name, "one run") if known else None
+    mean = mean_over([row[name] for row in known])
     return replace(mean, low=max(0.0, mean.low), high=min(1.0, mean.high))
 
 
@@ -177,16 +181,22 @@ def mean_over(values: Sequence[float]) -> Estimate:
     return Estimate(mean, mean - half, mean + half, len(values), "t-interval over seeds")
 
 
+def _measured(rows: Sequence[Row], name: str) -> Estimate:
+    """Return the mean of a column that every whole run has."""
+    found = over_runs(rows, name)
+    assert found is not None, f"no run has {name}"
+    return found
+
+
 def _point(size: float, rows: Sequence[Row], before: Sequence[Row]) -> Point:
-    audited = [row for row in rows if row["student_auc"] is not None]
     return Point(
         cardinality=size,
         num_runs=len(rows),
-        validation=over_runs(rows, "student_validation_accuracy"),
-        accuracy=over_runs(rows, "student_accuracy"),
-        auc=over_runs(audited, "student_auc") if audited else None,
-        aop=over_runs(audited, "student_aop") if audited else None,
-        num_audited=len(audited),
+        validation=_measured(rows, "student_validation_accuracy"),
+        accuracy=_measured(rows, "student_accuracy"),
+        auc=over_runs(rows, "student_auc"),
+        aop=over_runs(rows, "student_aop"),
+        num_audited=sum(row["student_auc"] is not None for row in rows),
         seconds=sum(row["seconds"] - row["seconds_audit"] - row["seconds_report"] for row in rows) / len(rows),
         accuracy_gain=_gain(rows, before, lambda row: row["student_accuracy"]),
         auc_gain=_gain(rows, before, lambda row: row["student_auc"]),

@@ -36,14 +36,14 @@ def measured_row(artifacts: Mapping[str, Path]) -> Row:
     validation = read_validation(artifacts["validate"])
     row: Row = {}
     for model in MODELS:
-        found = _of_model(audit.surfaces[model]) | {"validation_accuracy": validation[model]}
+        found = of_model(audit.surfaces[model], audit.declared.scorer) | {"validation_accuracy": validation[model]}
         for name in MEASURED:
             row |= _columns(f"{model}_{name}", found[name])
     row |= _columns("student_minus_teacher", audit.differences.cas if audit.differences else None)
     card = read_card(artifacts["prepare"])
     plan = json.loads((artifacts["generate"] / "plan.json").read_text(encoding="utf-8"))
     return row | {
-        "attack": audit.surfaces["student"].attack,
+        "attack": audit.declared.scorer,
         "audit_valid": audit.valid if audit.measured else None,
         "verdict": audit.verdict,
         "num_reference_runs": audit.declared.num_reference_runs if audit.measured else 0,
@@ -75,11 +75,12 @@ def read_table(path: Path) -> list[Row]:
     return pq.read_table(path).to_pylist()
 
 
-def _of_model(surface: SurfaceResult) -> dict[str, Any]:
-    alone = surface.leave_one_out.get(surface.attack)
+def of_model(surface: SurfaceResult, scorer: str) -> dict[str, Any]:
+    """Return what was measured with the declared attack; a model that no reference run repeats has no AUC that counts."""
+    alone = surface.leave_one_out.get(scorer)
     return {
         "accuracy": surface.cas,
-        "auc": surface.headline,
+        "auc": surface.auc.get(scorer),
         "auc_of_runs": alone.mean if alone else None,
         "aop": surface.aop,
     }
