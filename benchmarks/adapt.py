@@ -67,11 +67,12 @@ class Timing:
 
 @dataclass(frozen=True)
 class Round:
-    """Both ways on one case (images per step, images per pass of the plain loop), one after the other."""
+    """Both ways on one case (images per step, images per pass of the plain loop), and the encoding of that round."""
 
     case: tuple[int, int]
     plain: Timing
     tckr: Timing
+    encoding: Timing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,6 +222,7 @@ def run_rounds(task: Task, cases: Sequence[tuple[int, int]], rounds: int, images
     """Time both ways on every case in each round, about `images` per turn, and print as it goes."""
     encoded, found = task.encode(flip=True), []
     for number in range(rounds):
+        encoding = time_encoding(task)
         for case in cases:
             steps, turns = max(1, images // case[0]), {}
             busy, own, began = busy_seconds(), cpu_seconds(), time.perf_counter()
@@ -234,26 +236,26 @@ def run_rounds(task: Task, cases: Sequence[tuple[int, int]], rounds: int, images
             others = max(0.0, busy_seconds() - busy - used) / seconds / available_cores()
             shown = ", ".join(f"{way} {1 / turn.seconds:.2f} images/s" for way, turn in sorted(turns.items()))
             print(f"round {number}, {case[0]}/{case[1]}: {shown} (others: {others:.0%} of the cores)", flush=True)
-            found.append(Round(case, turns["plain"], turns["tckr"]))
+            found.append(Round(case, turns["plain"], turns["tckr"], encoding))
     return found
 
 
 def time_encoding(task: Task) -> Timing:
     """Time the encoding of all images, mirrored ones too, and of their prompts."""
-    task.encode(flip=True)
     watch = Stopwatch(task.device)
     watch.start()
     task.encode(flip=True)
     return watch.stop(len(task.files))
 
 
-def summarize(task: Task, found: Sequence[Round], encoding: Timing, passes: Sequence[float]) -> None:
+def summarize(task: Task, found: Sequence[Round], peak: float, passes: Sequence[float]) -> None:
     """Print medians of speed and of the ratios round by round, with and without what the encoding adds to each pass."""
-    peak, flops = matmul_peak(task.device, task.precision), training_flops(task, task.encode(flip=True))
+    flops = training_flops(task, task.encode(flip=True))
     print(
         f"\npeak of a matrix product in {task.precision}: {peak / 1e12:.3g} TFLOP/s; training: {flops / 1e9:.3g} GFLOP/image"
     )
-    print(f"encoding, once: {encoding.seconds * 1e3:.1f} ms and {encoding.cpu * 1e3:.1f} CPU ms per image")
+    once = [statistics.median(getattr(turn.encoding, kind) for turn in found) * 1e3 for kind in ("seconds", "cpu")]
+    print(f"encoding, once: {once[0]:.1f} ms and {once[1]:.1f} CPU ms per image")
     for case in dict.fromkeys(round.case for round in found):
         turns = [turn for turn in found if turn.case == case]
         speeds = [statistics.median(1 / getattr(turn, way).seconds for turn in turns) for way in ("plain", "tckr")]
@@ -261,10 +263,9 @@ def summarize(task: Task, found: Sequence[Round], encoding: Timing, passes: Sequ
         print(f"  of the peak: plain {speeds[0] * flops / peak:.1%}, tckr {speeds[1] * flops / peak:.1%}")
         print(f"  times as fast: {_ratio(turns, 'seconds', 0)}; in CPU seconds {_ratio(turns, 'cpu', 0)}")
         for number in passes:
-            added = (encoding.seconds / number, encoding.cpu / number)
             print(
-                f"  with encoding, {number:g} passes over the images: {_ratio(turns, 'seconds', added[0])}; "
-                f"in CPU seconds {_ratio(turns, 'cpu', added[1])}"
+                f"  with encoding, {number:g} passes over the images: {_ratio(turns, 'seconds', 1 / number)}; "
+                f"in CPU seconds {_ratio(turns, 'cpu', 1 / number)}"
             )
         if task.device.startswith("cuda"):
             peaks = [max(getattr(turn, way).memory for turn in turns) / 1e9 for way in ("plain", "tckr")]
@@ -272,9 +273,14 @@ def summarize(task: Task, found: Sequence[Round], encoding: Timing, passes: Sequ
     print(f"\npeak memory of the process: {peak_memory() / 1e9:.2f} GB")
 
 
-def _ratio(turns: Sequence[Round], kind: str, added: float) -> str:
-    """Return the median over rounds of how many times as much the plain loop took, and its range."""
-    ratios = [getattr(turn.plain, kind) / (getattr(turn.tckr, kind) + added) for turn in turns]
+def _ratio(turns: Sequence[Round], kind: str, share: float) -> str:
+    """Return the median over rounds of how many times as much the plain loop took, and its range.
+
+    `share` of the encoding of an image is added each time that the image is trained on.
+    """
+    ratios = [
+        getattr(turn.plain, kind) / (getattr(turn.tckr, kind) + share * getattr(turn.encoding, kind)) for turn in turns
+    ]
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
@@ -354,8 +360,9 @@ def main() -> None:
             make_once(task, arguments.cases[0][0])
             return
         check_losses(task)
+        before = matmul_peak(task.device, task.precision)
         found = run_rounds(task, arguments.cases, arguments.rounds, arguments.turn)
-        summarize(task, found, time_encoding(task), arguments.passes)
+        summarize(task, found, max(before, matmul_peak(task.device, task.precision)), arguments.passes)
 
 
 def _case(text: str) -> tuple[int, int]:

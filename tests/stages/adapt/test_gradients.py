@@ -14,16 +14,16 @@ from tckr.errors import UserError
 from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import load_generator
 from tckr.stages.adapt.batches import Batch, step_batches
-from tckr.stages.adapt.checkpoint import Parameters
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.encode import EncodedSet, encode_set
 from tckr.stages.adapt.gradients import Passes, add_gradients
+from tckr.stages.adapt.vector import AdapterVector
 from tests.tiny_generators import BUILDERS, build_family
 from tests.tiny_models import ARRAY_WARNING
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
 NUM_IMAGES = 5
-Prepared = tuple[LatentDiffusion, Parameters, Batch]
+Prepared = tuple[LatentDiffusion, AdapterVector, Batch]
 
 
 @dataclass
@@ -61,21 +61,20 @@ def prepared(tiny_generator: Path, tmp_path: Path) -> Prepared:
     parameters = generator.add_lora(2, seed=0)
     for name, parameter in parameters.items():
         torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(len(name)))
-    return generator, parameters, batch
+    return generator, AdapterVector(parameters.values()), batch
 
 
-def gradients(generator: Any, parameters: Parameters, batch: Batch, passes: Passes) -> tuple[float, list[torch.Tensor]]:
-    for parameter in parameters.values():
-        parameter.grad = None
+def gradients(generator: Any, adapter: AdapterVector, batch: Batch, passes: Passes) -> tuple[float, torch.Tensor]:
+    adapter.gradient.zero_()
     loss = add_gradients(
         generator,
         batch,
-        parameters.values(),
+        adapter.gradient,
         passes,
         config=AdaptConfig(batch_size=NUM_IMAGES),
         device="cpu",
     )
-    return loss.item(), [parameter.grad.clone() for parameter in parameters.values() if parameter.grad is not None]
+    return loss.item(), adapter.gradient.clone()
 
 
 def bytes_kept(generator: LatentDiffusion, batch: Batch) -> int:
@@ -95,37 +94,37 @@ def bytes_kept(generator: LatentDiffusion, batch: Batch) -> int:
     ("room", "tried", "images"), [(5, [5], 5), (3, [5, 3, 2], 3), (2, [5, 3, 2, 2, 1], 2), (1, [5, 3, 2, 1, 1, 1, 1, 1], 1)]
 )
 def test_passes_are_halved_until_they_fit(prepared: Prepared, room: int, tried: list[int], images: int) -> None:
-    generator, parameters, batch = prepared
-    expected = gradients(generator, parameters, batch, Passes(NUM_IMAGES))
+    generator, adapter, batch = prepared
+    expected = gradients(generator, adapter, batch, Passes(NUM_IMAGES))
     small, passes = Small(generator, room), Passes(NUM_IMAGES)
-    loss, found = gradients(small, parameters, batch, passes)
+    loss, found = gradients(small, adapter, batch, passes)
     assert (small.tried, passes.images, passes.recomputed) == (tried, images, False)
     assert loss == pytest.approx(expected[0], rel=1e-5)
     torch.testing.assert_close(found, expected[1], rtol=1e-4, atol=1e-6)
     small.tried.clear()
-    gradients(small, parameters, batch, passes)
+    gradients(small, adapter, batch, passes)
     assert max(small.tried) == images  # what did not fit is not tried again
 
 
 def test_memory_runs_out_in_the_middle_of_a_step(prepared: Prepared) -> None:
-    generator, parameters, batch = prepared
-    expected = gradients(generator, parameters, batch, Passes(NUM_IMAGES))
+    generator, adapter, batch = prepared
+    expected = gradients(generator, adapter, batch, Passes(NUM_IMAGES))
 
     class Fragmented(Small):
         def training_loss(self, latents: torch.Tensor, *rest: Any, **options: Any) -> torch.Tensor:
             self.room = 1 if len(self.tried) == 1 else self.room  # the second pass fails where the first did not
             return super().training_loss(latents, *rest, **options)
 
-    loss, found = gradients(Fragmented(generator, room=3), parameters, batch, Passes(3))
+    loss, found = gradients(Fragmented(generator, room=3), adapter, batch, Passes(3))
     assert loss == pytest.approx(expected[0], rel=1e-5)
     torch.testing.assert_close(found, expected[1], rtol=1e-4, atol=1e-6)
 
 
 def test_activations_are_recomputed_when_single_images_do_not_fit(prepared: Prepared) -> None:
-    generator, parameters, batch = prepared
-    expected = gradients(generator, parameters, batch, Passes(NUM_IMAGES))
+    generator, adapter, batch = prepared
+    expected = gradients(generator, adapter, batch, Passes(NUM_IMAGES))
     small, passes = Small(generator, room=0, room_recomputed=3), Passes(NUM_IMAGES)
-    loss, found = gradients(small, parameters, batch, passes)
+    loss, found = gradients(small, adapter, batch, passes)
     assert small.tried == [5, 3, 2, 1, 5, 3, 2]
     assert (passes.images, passes.recomputed) == (3, True)
     assert loss == pytest.approx(expected[0], rel=1e-5)
@@ -140,9 +139,9 @@ def test_recomputed_activations_take_less_memory(prepared: Prepared) -> None:
 
 
 def test_no_room_for_one_image_is_a_user_error(prepared: Prepared) -> None:
-    generator, parameters, batch = prepared
+    generator, adapter, batch = prepared
     with pytest.raises(UserError, match=r"single image.*prepare\.image_size"):
-        gradients(Small(generator, room=0), parameters, batch, Passes(NUM_IMAGES))
+        gradients(Small(generator, room=0), adapter, batch, Passes(NUM_IMAGES))
 
 
 @pytest.mark.parametrize("family", sorted(BUILDERS))

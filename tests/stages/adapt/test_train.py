@@ -79,7 +79,7 @@ def test_the_optimizer_of_a_gpu_resumes_exactly(
     tiny_generator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = train.build_optimizer
-    monkeypatch.setattr(train, "build_optimizer", lambda parameters, config, device: original(parameters, config, "cuda"))
+    monkeypatch.setattr(train, "build_optimizer", lambda adapter, config, device: original(adapter, config, "cuda"))
     monkeypatch.setattr(checkpoint, "LEAST_SECONDS", 0.0)
     monkeypatch.setattr(checkpoint, "LARGEST_SHARE", 1e9)
     with pytest.raises(KilledError):

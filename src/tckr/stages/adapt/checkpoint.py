@@ -13,12 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tckr.data.shards import write_whole
+from tckr.stages.adapt.vector import AdapterVector
 
 ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")
 LEAST_SECONDS, LARGEST_SHARE = 10.0, 0.05
 """A kill loses this many seconds; more where writing would take more than this share of the time."""
-
-Parameters = dict[str, torch.nn.Parameter]
 
 
 @dataclass
@@ -39,33 +38,29 @@ class Writer:
         """Return whether the last checkpoint is old enough for another."""
         return time.monotonic() - self.written_at >= max(LEAST_SECONDS, self.seconds / LARGEST_SHARE)
 
-    def write(self, parameters: Parameters, optimizer: torch.optim.AdamW, losses: torch.Tensor) -> None:
+    def write(self, adapter: AdapterVector, optimizer: torch.optim.AdamW, losses: torch.Tensor) -> None:
         """Replace the checkpoint by the present state."""
         started = time.monotonic()
-        save_checkpoint(self.path, parameters, optimizer, losses)
+        save_checkpoint(self.path, adapter, optimizer, losses)
         self.written_at = time.monotonic()
         self.seconds = self.written_at - started
 
 
-def save_checkpoint(path: Path, parameters: Parameters, optimizer: torch.optim.AdamW, losses: torch.Tensor) -> None:
+def save_checkpoint(path: Path, adapter: AdapterVector, optimizer: torch.optim.AdamW, losses: torch.Tensor) -> None:
     """Write weights, both Adam moments and the losses of all finished steps."""
-    tensors = {"losses": losses}
-    for name, parameter in parameters.items():
-        tensors[f"weight/{name}"] = parameter.detach()
-        tensors |= {f"{key}/{name}": optimizer.state[parameter][key] for key in ADAM_MOMENTS}
-    write_whole(path, lambda partial: save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial))
+    state = optimizer.state[adapter.whole]
+    tensors = {"losses": losses, "weights": adapter.whole.detach()} | {name: state[name] for name in ADAM_MOMENTS}
+    write_whole(path, lambda partial: save_file(tensors, partial))
 
 
-def load_checkpoint(path: Path, parameters: Parameters, optimizer: torch.optim.AdamW) -> torch.Tensor:
+def load_checkpoint(path: Path, adapter: AdapterVector, optimizer: torch.optim.AdamW) -> torch.Tensor:
     """Restore weights and optimizer; return the losses of all finished steps, none where there is no checkpoint."""
     if not path.exists():
         return torch.zeros(0)
     tensors = load_file(path)
+    with torch.no_grad():
+        adapter.whole.copy_(tensors["weights"])
     steps = torch.tensor(float(len(tensors["losses"])))
-    for name, parameter in parameters.items():
-        with torch.no_grad():
-            parameter.copy_(tensors[f"weight/{name}"])
-        moments = {key: tensors[f"{key}/{name}"].to(parameter.device) for key in ADAM_MOMENTS}
-        counted = steps.to(parameter.device) if optimizer.defaults["fused"] else steps
-        optimizer.state[parameter] = {"step": counted.clone(), **moments}
+    state = {"step": steps.to(adapter.whole.device) if optimizer.defaults["fused"] else steps}
+    optimizer.state[adapter.whole] = state | {name: tensors[name].to(adapter.whole.device) for name in ADAM_MOMENTS}
     return tensors["losses"]

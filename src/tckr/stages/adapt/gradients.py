@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -53,14 +52,15 @@ class Passes:
 def add_gradients(
     generator: Generator,
     batch: Batch,
-    parameters: Iterable[torch.nn.Parameter],
+    gradient: torch.Tensor,
     passes: Passes,
     *,
     config: AdaptConfig,
     device: str,
 ) -> torch.Tensor:
-    """Put the gradient of the loss of `batch` into `parameters` and return that loss [], as a part of the step's mean loss.
+    """Add the gradient of the loss of `batch` to `gradient`, the adapter's, which is zero; return that loss [].
 
+    The loss is the part that the images of `batch` have in the step's mean.
     When memory runs out, the step begins again with shorter passes.
     """
     while True:
@@ -68,8 +68,7 @@ def add_gradients(
             return _accumulate(generator, batch, passes, config, device)
         except torch.OutOfMemoryError:
             passes.shrink(generator)
-        for parameter in parameters:  # what the passes before the last had added
-            parameter.grad = None
+        gradient.zero_()  # what the passes before the last had added
         if device.startswith("cuda"):
             torch.cuda.empty_cache()
 

@@ -7,7 +7,7 @@ that runs the stage is the first of the team and the only one that writes.
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,15 +37,11 @@ class Team:
         """Return this process's part of `count` images; every part has one at least when `count` >= `size`."""
         return slice(self.rank * count // self.size, (self.rank + 1) * count // self.size)
 
-    def add_up(self, loss: torch.Tensor, parameters: Collection[torch.nn.Parameter]) -> torch.Tensor:
-        """Replace the gradients of `parameters` by their sums over the team; return the sum of `loss` []."""
-        if self.size == 1:
-            return loss
-        values = [loss, *(parameter.grad for parameter in parameters if parameter.grad is not None)]
-        flat = torch.cat([value.flatten() for value in values])
-        distributed.all_reduce(flat)
-        for value, total in zip(values, flat.split([value.numel() for value in values]), strict=True):
-            value.copy_(total.view_as(value))
+    def add_up(self, loss: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+        """Replace `gradient` by its sum over the team; return the sum of `loss` []."""
+        if self.size > 1:
+            distributed.all_reduce(gradient)
+            distributed.all_reduce(loss)
         return loss
 
 

@@ -14,11 +14,12 @@ import torch
 from tckr.data.seeds import derive_seed
 from tckr.models.diffusion.generator import Generator
 from tckr.stages.adapt.batches import step_batches
-from tckr.stages.adapt.checkpoint import Parameters, Writer, load_checkpoint
+from tckr.stages.adapt.checkpoint import Writer, load_checkpoint
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.encode import EncodedSet
 from tckr.stages.adapt.gradients import Passes, add_gradients
 from tckr.stages.adapt.team import ALONE, Team
+from tckr.stages.adapt.vector import AdapterVector
 from tckr.training.prefetch import prefetched
 
 HISTORY_POINTS = 50
@@ -60,11 +61,11 @@ def train_adapter(
     Raises:
         UserError: the memory does not suffice for one image, or the settings do not fit the generator.
     """
-    parameters = generator.add_lora(config.rank, derive_seed(course.seed, "adapt", "lora"))
+    adapter = AdapterVector(generator.add_lora(config.rank, derive_seed(course.seed, "adapt", "lora")).values())
     if course.compiled:
         generator.compile_denoiser(cuda_graphs=False)
-    optimizer = build_optimizer(parameters, config, course.device)
-    finished = load_checkpoint(course.checkpoint, parameters, optimizer)
+    optimizer = build_optimizer(adapter, config, course.device)
+    finished = load_checkpoint(course.checkpoint, adapter, optimizer)
     losses = torch.cat([finished, torch.zeros(course.num_steps - len(finished))]).to(course.device)
     steps = range(len(finished), course.num_steps)
     advance(steps.start)
@@ -75,24 +76,25 @@ def train_adapter(
         for step, batch in zip(steps, batches, strict=True):
             factor = learning_rate_factor(config.schedule, step, course.num_steps)
             set_learning_rate(optimizer, config.learning_rate * factor)
-            loss = add_gradients(generator, batch, parameters.values(), passes, config=config, device=course.device)
-            losses[step] = team.add_up(loss, parameters.values())
-            torch.nn.utils.clip_grad_norm_(parameters.values(), config.max_gradient_norm)
+            loss = add_gradients(generator, batch, adapter.gradient, passes, config=config, device=course.device)
+            losses[step] = team.add_up(loss, adapter.gradient)
+            adapter.clip(config.max_gradient_norm)
             optimizer.step()
-            optimizer.zero_grad()
+            adapter.gradient.zero_()
             advance(1)
             if team.rank == 0 and (writer.is_due() or step == steps[-1]):
-                writer.write(parameters, optimizer, losses[: step + 1])
+                writer.write(adapter, optimizer, losses[: step + 1])
     return losses.cpu().numpy()
 
 
-def build_optimizer(parameters: Parameters, config: AdaptConfig, device: str) -> torch.optim.AdamW:
-    """Return AdamW that treats the adapter's many small tensors at once: in one kernel on CUDA, elsewhere as lists of them.
-
-    The lists give the same bits as one tensor after another, in 60 % of the time.
-    """
-    together = {"fused": True} if device.startswith("cuda") else {"foreach": True}
-    return torch.optim.AdamW(parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay, **together)
+def build_optimizer(adapter: AdapterVector, config: AdaptConfig, device: str) -> torch.optim.AdamW:
+    """Return AdamW, on CUDA as one kernel."""
+    return torch.optim.AdamW(
+        [adapter.whole],
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        fused=True if device.startswith("cuda") else None,
+    )
 
 
 def set_learning_rate(optimizer: torch.optim.AdamW, rate: float) -> None:
