@@ -31,30 +31,30 @@ class Model:
 
     Attributes:
         name: hub id.
-        stage: where it is used, `caption` or `generate` (and `adapt`).
+        use: the stages it is for.
         parameters: of all parts that are loaded, in 10^9, as published.
     """
 
     name: str
-    stage: str
+    use: str
     parameters: float
 
 
 MODELS = (
-    Model(name="Salesforce/blip-image-captioning-base", stage="caption", parameters=0.25),
-    Model(name="florence-community/Florence-2-large", stage="caption", parameters=0.8),
-    Model(name="Qwen/Qwen2-VL-2B-Instruct", stage="caption", parameters=2.2),
-    Model(name="Salesforce/blip2-opt-2.7b", stage="caption", parameters=3.7),
-    Model(name="stable-diffusion-v1-5/stable-diffusion-v1-5", stage="generate", parameters=1.1),
-    Model(name="stabilityai/stable-diffusion-2", stage="generate", parameters=1.3),
-    Model(name="stabilityai/stable-diffusion-xl-base-1.0", stage="generate", parameters=3.5),
-    Model(name="Efficient-Large-Model/Sana_1600M_512px_diffusers", stage="generate", parameters=4.5),
-    Model(name="stabilityai/stable-diffusion-3-medium-diffusers", stage="generate", parameters=7.7),
-    Model(name="black-forest-labs/FLUX.1-dev", stage="generate", parameters=16.9),
+    Model(name="Salesforce/blip-image-captioning-base", use="caption", parameters=0.25),
+    Model(name="florence-community/Florence-2-large", use="caption", parameters=0.8),
+    Model(name="Qwen/Qwen2-VL-2B-Instruct", use="caption", parameters=2.2),
+    Model(name="Salesforce/blip2-opt-2.7b", use="caption", parameters=3.7),
+    Model(name="stable-diffusion-v1-5/stable-diffusion-v1-5", use="adapt, generate", parameters=1.1),
+    Model(name="stabilityai/stable-diffusion-2", use="adapt, generate", parameters=1.3),
+    Model(name="stabilityai/stable-diffusion-xl-base-1.0", use="adapt, generate", parameters=3.5),
+    Model(name="Efficient-Large-Model/Sana_1600M_512px_diffusers", use="adapt, generate", parameters=4.5),
+    Model(name="stabilityai/stable-diffusion-3-medium-diffusers", use="adapt, generate", parameters=7.7),
+    Model(name="black-forest-labs/FLUX.1-dev", use="adapt, generate", parameters=16.9),
 )
 
 HALF, SINGLE = 2, 4
-"""Bytes of a weight: half precision on a GPU, float32 on a CPU and while adapting."""
+"""Bytes of a weight: half precision on a GPU, float32 on a CPU."""
 
 WORKING_SHARE, WORKING_GB = 0.2, 1.0
 """Taken to be needed beside the weights: a fifth of them and one GB. A guess on purpose: `tckr estimate` measures."""

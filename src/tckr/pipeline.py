@@ -23,7 +23,6 @@ from tckr.engine.step import Sensitivity, Step
 from tckr.errors import UserError
 from tckr.models.digest import adapter_digest, checkpoint_digest
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS
-from tckr.stages.caption.config import CaptionConfig
 from tckr.stages.config_base import StageConfig
 from tckr.stages.prepare.config import PrepareConfig
 from tckr.stages.teach.config import TeachConfig
@@ -45,6 +44,7 @@ READS: Mapping[str, Callable[[Any], str]] = {
     "fidelity_model": checkpoint_digest,
     "lora": adapter_digest,
     "few_step_adapter": adapter_digest,
+    "file": file_digest,
 }
 """Settings that name files outside the store, and how what they hold is told apart."""
 
@@ -248,8 +248,6 @@ def _reads(config: StageConfig) -> dict[str, str]:
     """Return the digest of what a stage reads from outside the store."""
     if isinstance(config, PrepareConfig):
         return {"source": source_digest(config)}
-    if isinstance(config, CaptionConfig) and config.file:
-        return {"captions": file_digest(config.file)}
     digests = {f"model.{number}": checkpoint_digest(name) for number, name in _numbered(config)}
     return digests | {name: digest(value) for name, digest in READS.items() if (value := getattr(config, name, None))}
 

@@ -30,9 +30,9 @@ def three_sizes(validations, tests, aucs=(None, None, None)):
 
 def test_the_knee_is_the_smallest_within_one_standard_error_of_the_best():
     rows = three_sizes((0.5, 0.88, 0.9), (0.1, 0.1, 0.99))
-    assert standard_error(rows[-2:]) == pytest.approx(math.sqrt(0.9 * 0.1 / 200))  # 0.021
+    assert standard_error(rows[-2:]) == pytest.approx(math.sqrt(0.9 * 0.1 / 100))  # 0.03: two seeds share images
     assert frontier(rows, {}).knee == 1
-    assert frontier(three_sizes((0.5, 0.87, 0.9), (0.1, 0.1, 0.99)), {}).knee == 5
+    assert frontier(three_sizes((0.5, 0.86, 0.9), (0.1, 0.1, 0.99)), {}).knee == 5
 
 
 def test_test_accuracy_takes_no_part_in_the_choice():

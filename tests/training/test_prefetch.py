@@ -20,7 +20,7 @@ def test_items_come_in_order_and_are_made_ahead_but_not_far():
             made.append(number)
             yield number
 
-    ready = prefetched(items())
+    ready = prefetched(items(), "cuda")
     assert next(ready) == 0
     deadline = time.monotonic() + 10
     while len(made) < AHEAD + 2 and time.monotonic() < deadline:
@@ -36,7 +36,7 @@ def test_an_error_is_raised_after_the_items_before_it():
         yield 1
         raise ValueError("broken")
 
-    ready = prefetched(items())
+    ready = prefetched(items(), "cuda")
     assert next(ready) == 1
     with pytest.raises(ValueError, match="broken"):
         next(ready)
@@ -44,7 +44,14 @@ def test_an_error_is_raised_after_the_items_before_it():
 
 
 def test_who_stops_early_leaves_no_thread():
-    ready = prefetched(iter(range(100)))
+    ready = prefetched((number for number in range(100)), "cuda")
     assert next(ready) == 0
     ready.close()
     assert not running()
+
+
+def test_on_a_cpu_no_thread_takes_cores_from_the_training():
+    def items():
+        yield threading.current_thread()
+
+    assert list(prefetched(items(), "cpu")) == [threading.current_thread()]

@@ -26,10 +26,7 @@ def doctor(output: Output = None) -> None:
     device, memory = _hardware(console, output or Path("runs"))
     console.print(_models(device, memory))
     where = "GPU memory with weights in half precision" if device else "memory with weights in float32"
-    console.print(
-        f"needs: about, {where} (`adapt` always float32), for small batches; `tckr estimate` measures it. *: downloaded.",
-        soft_wrap=True,
-    )
+    console.print(f"needs: about, {where}, for small batches; `tckr estimate` measures it. *: downloaded.", soft_wrap=True)
     for problem in problems:
         console.print(f"[red]problem[/]  {problem}", soft_wrap=True)
     raise typer.Exit(PROBLEM if problems else 0)
@@ -89,17 +86,12 @@ def _models(device_gb: float, memory_gb: float) -> Table:
     table.add_row("the embedded models (ship with TCKR)", "1 GB", "everything")
     for model in machine.MODELS:
         needed = machine.memory_needed_gb(model, width)
-        uses = {model.stage: needed}
-        if model.stage == "generate":
-            uses["adapt"] = machine.memory_needed_gb(model, machine.SINGLE)
-        table.add_row(model.name + " *" * machine.cached(model.name), f"{needed:.0f} GB", _able(uses, room))
+        table.add_row(model.name + " *" * machine.cached(model.name), f"{needed:.0f} GB", _able(model.use, needed, room))
     return table
 
 
-def _able(uses: dict[str, float], room: float) -> str:
-    """Return which uses (name -> GB needed) fit into `room` GB."""
+def _able(use: str, needed_gb: float, room_gb: float) -> str:
+    """Return `use` where `needed_gb` fit into `room_gb`."""
     from tckr import machine
 
-    fits = {name: machine.verdict(needed, room) for name, needed in uses.items()}
-    able = [name + " (tight)" * (state == "tight") for name, state in fits.items() if state != "no"]
-    return ", ".join(able) or "too large"
+    return {"yes": use, "tight": f"{use} (tight)", "no": "too large"}[machine.verdict(needed_gb, room_gb)]

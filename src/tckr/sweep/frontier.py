@@ -22,7 +22,7 @@ CARDINALITY = "generate.cardinality"
 SEED = "seed"
 RULE = (
     "the smallest cardinality whose mean validation accuracy is within one standard error of the best (the larger of the "
-    "standard error over seeds and that over images)"
+    "standard error over seeds and that over one seed's images)"
 )
 LEVEL = 0.95
 
@@ -154,9 +154,12 @@ def knee(points: Sequence[Point], rows: Sequence[Sequence[Row]]) -> float:
 
 
 def standard_error(rows: Sequence[Row]) -> float:
-    """Return the standard error of the mean validation accuracy: the larger of that over seeds and that over images."""
+    """Return the standard error of the mean validation accuracy: the larger of that over seeds and that over images.
+
+    The validation images of several seeds are drawn from one data set and overlap, so they count as those of one seed.
+    """
     values = [row["student_validation_accuracy"] for row in rows]
-    mean, images = sum(values) / len(values), sum(row["num_validation"] for row in rows)
+    mean, images = sum(values) / len(values), min(row["num_validation"] for row in rows)
     over_images = math.sqrt(mean * (1 - mean) / images)
     over_seeds = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
     return max(over_images, float(over_seeds))

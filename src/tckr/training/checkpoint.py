@@ -53,8 +53,11 @@ def save_checkpoint(folder: Path, modules: Modules, optimizer: torch.optim.Optim
     write_whole(folder / CHECKPOINT, lambda path: save_file(_contiguous(tensors), path, metadata))
 
 
-def load_checkpoint(folder: Path, modules: Modules, optimizer: torch.optim.Optimizer) -> None:
-    """Bring `modules` and `optimizer` to the checkpoint in `folder`, bit for bit."""
+def resume(folder: Path, modules: Modules, optimizer: torch.optim.Optimizer) -> TrainingState:
+    """Bring `modules` and `optimizer` to the checkpoint in `folder`, bit for bit, if there is one; return its state."""
+    state = read_state(folder)
+    if not state.history:
+        return state
     tensors = load_file(folder / CHECKPOINT)
     for part, module in modules.items():
         prefix = f"{part}."
@@ -66,6 +69,7 @@ def load_checkpoint(folder: Path, modules: Modules, optimizer: torch.optim.Optim
             _, index, kind = name.split(".")
             moments.setdefault(int(index), {})[kind] = _like(parameters[int(index)], tensor)
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    return state
 
 
 @dataclass

@@ -92,25 +92,16 @@ def fit(
     """
     assert len(data), "no training images"
     assert validation is not None or (config.selection == "last" and config.patience is None), "nothing to select on"
-    model.to(device)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # half the time of the plain layout on a CPU
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=config.weight_decay, fused=True)
-    average = WeightAverage(model, config.ema_decay) if config.ema_decay else None
-    if compiled:
-        model.compile(options={"fallback_random": True})  # dropout draws as without it
-    modules = {"model": model} | ({"average": average.model} if average else {})
+    optimizer, average = _prepare(model, config, device, compiled)
     kept = average.model if average else model
-    state = checkpoint.read_state(scratch)
-    if state.history:
-        checkpoint.load_checkpoint(scratch, modules, optimizer)
+    modules = {"model": model, "average": kept} if average else {"model": model}
+    state = checkpoint.resume(scratch, modules, optimizer)
     writer = checkpoint.Writer(scratch, checkpoint_seconds)
     while not is_finished(state.history, config):
-        started = time.perf_counter()
-        epoch = len(state.history)
-        with seeded(derive_seed(seed, "epoch", epoch), device):
-            mean_loss, rate = train_epoch(
-                model, data, loss, optimizer, config, epoch=epoch, seed=seed, device=device, average=average
-            )
+        started, epoch = time.perf_counter(), len(state.history)
+        mean_loss, rate = train_epoch(
+            model, data, loss, optimizer, config, epoch=epoch, seed=seed, device=device, average=average
+        )
         accuracy = None if validation is None else measure_accuracy(kept, validation, config.batch_size)
         state.history.append(EpochRecord(epoch=epoch, loss=mean_loss, validation_accuracy=accuracy, learning_rate=rate))
         state.seconds += time.perf_counter() - started
@@ -121,8 +112,20 @@ def fit(
         on_epoch(state.history[-1])
     checkpoint.load_best(scratch, model)
     model.eval()
-    best_epoch = kept_epoch(state.history, config.selection)
-    return FitResult(history=state.history, best_epoch=best_epoch, seconds=state.seconds, num_train=len(data))
+    best = kept_epoch(state.history, config.selection)
+    return FitResult(history=state.history, best_epoch=best, seconds=state.seconds, num_train=len(data))
+
+
+def _prepare(
+    model: Classifier, config: TrainingConfig, device: str, compiled: bool
+) -> tuple[torch.optim.Optimizer, WeightAverage | None]:
+    """Move `model` to where it is trained, and return what trains it and what averages its weights."""
+    model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # halves the time on a CPU
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=config.weight_decay, fused=True)
+    average = WeightAverage(model, config.ema_decay) if config.ema_decay else None
+    if compiled:
+        model.compile(options={"fallback_random": True})  # dropout draws as without it
+    return optimizer, average
 
 
 def train_epoch(
@@ -137,7 +140,7 @@ def train_epoch(
     device: str,
     average: WeightAverage | None = None,
 ) -> tuple[float, float]:
-    """Return the mean loss and the last learning rate of one pass; dropout draws from torch's global generator."""
+    """Return the mean loss and the last learning rate of one pass; all draws, dropout's too, follow from (seed, epoch)."""
     model.train()
     num_classes = len(model.class_names)
     steps_per_epoch = -(-len(data) // config.batch_size)
@@ -145,7 +148,7 @@ def train_epoch(
     batches = augmented(
         data, config.augment, batch_size=config.batch_size, seed=seed, epoch=epoch, num_classes=num_classes, device=device
     )
-    with closing(prefetched(batches)) as ready:
+    with seeded(derive_seed(seed, "epoch", epoch), device), closing(prefetched(batches, device)) as ready:
         for step, (images_BCHW, targets_BK) in enumerate(ready, start=epoch * steps_per_epoch):
             rate = learning_rate(step, config.epochs * steps_per_epoch, config)
             with forward_precision(config.precision, device):

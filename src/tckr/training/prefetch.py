@@ -1,4 +1,4 @@
-"""Prepare the next items of an iterator on a thread while the caller works on the present one."""
+"""Prepare the next items of an iterator on a thread while the device works on the present one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
+
+import torch
 
 Item = TypeVar("Item")
 
@@ -21,11 +23,15 @@ class _End:
     error: BaseException | None = None
 
 
-def prefetched(items: Iterator[Item]) -> Generator[Item]:
-    """Yield the items in their order, made on one thread; at most AHEAD are waiting.
+def prefetched(items: Iterator[Item], device: str) -> Generator[Item]:
+    """Yield the items in their order, made on one thread while the device computes; at most AHEAD are waiting.
 
+    On a CPU there is no such device: a second thread, with compute threads of its own, would take the cores that train.
     An error of `items` is raised here. When the caller stops early, the thread stops after the item in hand.
     """
+    if torch.device(device).type == "cpu":
+        yield from items
+        return
     ready: queue.Queue[Item | _End] = queue.Queue(AHEAD)
     stopped = threading.Event()
     thread = threading.Thread(target=_fill, args=(items, ready, stopped), name="prefetch", daemon=True)

@@ -63,7 +63,6 @@ class AdaptConfig(StageConfig):
         le=1,
         description="Share of images trained on the empty prompt: guidance then contrasts with the set itself.",
     )
-
     min_snr_gamma: float | None = Field(
         None,
         gt=0,

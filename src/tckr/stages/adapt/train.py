@@ -72,7 +72,7 @@ def train_adapter(
     writer = Writer(course.checkpoint)
     share = team.share(config.batch_size)
     upcoming = step_batches(generator, encoded, config, steps=steps, seed=course.seed, device=course.device, share=share)
-    with closing(prefetched(upcoming)) as batches:
+    with closing(prefetched(upcoming, course.device)) as batches:
         for step, batch in zip(steps, batches, strict=True):
             factor = learning_rate_factor(config.schedule, step, course.num_steps)
             set_learning_rate(optimizer, config.learning_rate * factor)

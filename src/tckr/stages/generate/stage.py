@@ -82,9 +82,10 @@ def _batch_size(context: StepContext, generator: Generator, recipe: Recipe, shar
 def _num_workers(context: StepContext, model_bytes: int, num_batches: int) -> int:
     """Return the processes that draw: they must fit into memory, and a few batches are not worth the start of a process.
 
-    The number follows from the whole set, not from what is missing, so that resuming keeps the bits.
+    The number follows from the machine and the whole set, not from what is free or missing just now, so that resuming keeps
+    the bits.
     """
-    fitting = int(psutil.virtual_memory().available // (MEMORY_PER_MODEL * model_bytes + WORKER_BYTES))
+    fitting = int(psutil.virtual_memory().total // (MEMORY_PER_MODEL * model_bytes + WORKER_BYTES))
     return context.execution.num_workers(max(1, min(fitting, num_batches // MIN_BATCHES_PER_WORKER)))
 
 
