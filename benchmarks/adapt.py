@@ -5,15 +5,17 @@
     python benchmarks/adapt.py --model sd2 --size 224 --once            # one step, its seconds and peak memory
 
 The ways, with the same weights, images (random crops of scikit-learn's two photographs, as PNG files), prompts, rank, images
-per optimizer step, AdamW, and precision (float32 on a CPU, bfloat16 with a float32 adapter on a GPU):
+per optimizer step and AdamW. On a GPU both compute in bfloat16 with a float32 adapter; on a CPU the plain loop in float32, and
+TCKR as `adapt.precision` says (--precision, default auto: bfloat16 where the CPU multiplies it).
 
     plain   `plain_adapter.py`: every pass reads and transforms its images, encodes them and their prompts, and trains
     tckr    the loop of `tckr adapt`: images and prompts encoded once, all images of a step in one forward pass
 
-First both must give the same loss for the same draws. A case is `IMAGES/PASS`: images per optimizer step, and those of one
-pass of the plain loop (4/1 is as published). Each round times both ways on every case, the order alternating. Printed
-are medians over the rounds with their range, of seconds and of CPU seconds (which the company of other programs changes
-less). Encoding is timed apart and added as a share: once per image, for the passes over the images that a training makes.
+First both must give the same loss for the same draws, in the plain loop's precision. A case is `IMAGES/PASS`: images per
+optimizer step, and those of one pass of the plain loop (4/1 is as published). Each round times both ways on every case, the
+order alternating. Printed are medians over the rounds with their range, of seconds and of CPU seconds (which the company of
+other programs changes less). Encoding is timed apart and added as a share: once per image, for the passes over the images
+that a training makes.
 """
 
 from __future__ import annotations
@@ -43,12 +45,13 @@ from tckr.engine.execution import available_cores
 from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import FAMILIES
 from tckr.models.embedded import resolve
+from tckr.models.precision import Precision, forward_precision
 from tckr.models.quiet import quiet_libraries
 from tckr.stages.adapt.batches import gather, step_batches
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.draws import draw_step
 from tckr.stages.adapt.encode import EncodedSet, encode_set
-from tckr.stages.adapt.gradients import Passes, mixed_precision
+from tckr.stages.adapt.gradients import Passes
 from tckr.stages.adapt.train import Course, train_adapter
 
 WARM_STEPS = 2
@@ -87,6 +90,7 @@ class Task:
     rank: int
     device: str
     precision: str
+    chosen: Precision
     folder: Path
     compiled: bool
 
@@ -112,7 +116,14 @@ class Task:
 
     def config(self, images: int, *, flip: bool = True) -> AdaptConfig:
         """Return the published settings for `images` per step."""
-        return AdaptConfig(rank=self.rank, batch_size=images, schedule="constant", caption_dropout=0, horizontal_flip=flip)
+        return AdaptConfig(
+            rank=self.rank,
+            batch_size=images,
+            schedule="constant",
+            caption_dropout=0,
+            horizontal_flip=flip,
+            precision=self.chosen,
+        )
 
     def course(self, steps: int, folder: Path) -> Course:
         """Return a training of `steps` that leaves its checkpoint in `folder`."""
@@ -198,7 +209,7 @@ def check_losses(task: Task) -> None:
     noise = Noise(*(tensor.to(task.device) for tensor in (draws.posterior_noise, draws.noise, draws.timesteps)))
     items = [dataset[int(row)] for row in draws.rows]
     training = PlainTraining(task.pipeline, dataset, rank=task.rank, images=4, per_pass=4, device=task.device)
-    with torch.no_grad(), mixed_precision(task.device):
+    with torch.no_grad(), forward_precision(bfloat16=task.device.startswith("cuda"), device=task.device):
         ours = generator.training_loss(*gather(generator, encoded, draws).tensors(0, 4, task.device)).mean().item()
         plain = training.loss({name: torch.stack([item[name] for item in items]) for name in items[0]}, noise).item()
     task.forget_adapter()
@@ -212,7 +223,7 @@ def training_flops(task: Task, encoded: EncodedSet) -> float:
     generator, config = task.generator(), task.config(1)
     (batch,) = step_batches(generator, encoded, config, steps=range(1), seed=0, device=task.device)
     generator.add_lora(task.rank, 0)
-    with FlopCounterMode(display=False) as counter, mixed_precision(task.device):
+    with FlopCounterMode(display=False) as counter:
         generator.training_loss(*batch.tensors(0, 1, task.device)).sum().backward()
     task.forget_adapter()
     return float(counter.get_total_flops())
@@ -344,6 +355,7 @@ def build_task(arguments: argparse.Namespace, folder: Path) -> Task:
         rank=arguments.rank,
         device=device,
         precision=precision,
+        chosen=arguments.precision,
         folder=folder,
         compiled=arguments.compile,
     )
@@ -373,6 +385,9 @@ def _case(text: str) -> tuple[int, int]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=("embedded", "sd15", "sd2"), default="embedded")
+    parser.add_argument(
+        "--precision", choices=("auto", "float32", "bfloat16"), default="auto", help="of TCKR (default auto)"
+    )
     parser.add_argument("--size", type=int, default=32, help="side of the images in px (default 32)")
     parser.add_argument("--images", type=int, default=64, help="image files (default 64)")
     parser.add_argument("--rank", type=int, default=4, help="of the adapter (default 4)")

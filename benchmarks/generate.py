@@ -9,7 +9,8 @@ The ways:
 
     plain      `pipe(prompts)` in batches of 32 (--plain-batch), each image saved as PNG before the next batch, all cores
     product    the stage `generate` as `tckr run` calls it: worker processes on a CPU, one process on a GPU, Parquet shards
-    one        the same in one process (on a CPU: all cores as threads)
+    float32    the same with generate.precision=float32
+    one        the product's way in one process (on a CPU: all cores as threads)
 
 First plain and product must draw the same images of the same noise: float32, at most one grey level apart. Then a first
 round, not counted, starts workers, loads the model and lets libraries choose their kernels; its seconds are printed. Each
@@ -54,6 +55,7 @@ from tckr.stages.generate.config import GenerateConfig
 from tckr.stages.generate.plan import Plan, make_plan
 
 CLASS_NAMES = [f"class {number}" for number in range(10)]
+WAYS = ("plain", "product", "float32", "one")
 SAMPLE_SECONDS = 0.1
 MEGABYTE = 10**6
 
@@ -295,6 +297,9 @@ def main() -> None:
                 ways["plain"] = PlainLoop(task, torch.float16 if task.device.startswith("cuda") else torch.float32)
             if "product" in arguments.ways:
                 ways["product"] = lambda: draw_with_stage(task, task.config, executor.map)
+            if "float32" in arguments.ways:
+                exact = task.config.model_copy(update={"precision": "float32"})
+                ways["float32"] = lambda: draw_with_stage(task, exact, executor.map)
             if "one" in arguments.ways:
                 ways["one"] = lambda: draw_with_stage(task, task.config, None)
             summarize(run_rounds(ways, task.device, arguments.rounds), task)
@@ -331,7 +336,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="torch device (default cpu)")
     parser.add_argument("--rounds", type=int, default=5, help="times that every way is measured (default 5)")
     parser.add_argument("--plain-batch", type=int, default=32, help="images per call of the plain loop (default 32)")
-    parser.add_argument("--ways", nargs="+", default=["plain", "product"], choices=("plain", "product", "one"))
+    parser.add_argument("--ways", nargs="+", default=list(WAYS[:3]), choices=WAYS)
     parser.add_argument("--settings", nargs="*", default=[], help="of the section execution, e.g. compile=true threads=1")
     parser.add_argument("--memory", action="store_true", help="compare the peak memory of 100 and 10,000 images")
     return parser.parse_args()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tckr.data.seeds import derive_seed
 from tckr.errors import UserError
 from tckr.models.classifiers import Classifier, build_classifier, predict_logits
+from tckr.models.precision import forward_precision
 from tckr.training import checkpoint
 from tckr.training.averaging import WeightAverage
 from tckr.training.batches import Examples, TrainingData, augmented
@@ -151,7 +152,7 @@ def train_epoch(
     with seeded(derive_seed(seed, "epoch", epoch), device), closing(prefetched(batches, device)) as ready:
         for step, (images_BCHW, targets_BK) in enumerate(ready, start=epoch * steps_per_epoch):
             rate = learning_rate(step, config.epochs * steps_per_epoch, config)
-            with forward_precision(config.precision, device):
+            with forward_precision(bfloat16=config.precision == "bfloat16", device=device):
                 batch_loss = loss(model(images_BCHW), targets_BK, images_BCHW)
             update(optimizer, batch_loss, rate, config.gradient_clip)
             if average:
@@ -164,11 +165,6 @@ def train_epoch(
             f"(now {config.learning_rate:g}) or gradient_clip (now {config.gradient_clip:g})."
         )
     return mean_loss, rate
-
-
-def forward_precision(precision: str, device: str) -> torch.autocast:
-    """Return the context of a forward pass: matrix products and convolutions in bfloat16, sums and losses in float32."""
-    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def update(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, gradient_clip: float) -> None:

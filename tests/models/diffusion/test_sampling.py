@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler, PNDMScheduler
+from diffusers import (
+    DDIMScheduler,
+    DDPMScheduler,
+    EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    PNDMScheduler,
+    UniPCMultistepScheduler,
+)
 
 from tckr.errors import UserError
+from tckr.models.diffusion.generator import Sampling
 from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import load_generator
 from tckr.models.diffusion.sampling import DIFFUSION_SOLVERS, FLOW_SOLVERS
-from tests.models.diffusion.drawing import draw, draw_plainly, grey_levels_apart
+from tests.models.diffusion.drawing import PROMPTS, SEEDS, draw, draw_plainly, grey_levels_apart
 from tests.tiny_generators import IMAGE_SIZES
 
 
@@ -129,3 +138,34 @@ def test_compiled_denoiser_draws_the_same(families: dict[str, Path], monkeypatch
     assert asked == [{"mode": "default", "dynamic": False}]
     assert grey_levels_apart(draw(generator, 16), before) <= 1
     assert not any("_orig_mod" in name for name, _ in generator.denoiser.named_parameters())
+
+
+@pytest.mark.parametrize("family", IMAGE_SIZES)
+def test_bfloat16_draws_nearly_the_same_images_with_float32_weights(families: dict[str, Path], family: str) -> None:
+    generator, size = load_generator(str(families[family]), "cpu"), IMAGE_SIZES[family]
+    exact, rounded = draw(generator, size), draw(generator, size, bfloat16=True)
+    assert generator.dtype == torch.float32
+    assert np.abs(exact.astype(int) - rounded.astype(int)).mean() < 2
+    told, sampling = generator.encode_prompts(PROMPTS), Sampling(steps=2, guidance_scale=1.0, size=size)
+    latents = [
+        generator.denoise(told, told, seeds=SEEDS, sampling=replace(sampling, bfloat16=bfloat16))
+        for bfloat16 in (False, True)
+    ]
+    assert latents[1].dtype == torch.float32  # the solver's sums
+    assert not torch.equal(*latents)
+
+
+def test_the_unipc_solver_keeps_float32_beside_a_bfloat16_denoiser(families: dict[str, Path]) -> None:
+    """UniPC adds predictions up by a matrix product, which must not be rounded."""
+    generator = load_generator(str(families["sd1"]), "cpu")
+    seen: list[bool] = []
+    step = UniPCMultistepScheduler.step
+
+    def watched(*arguments: object, **named: object) -> object:
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return step(*arguments, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(UniPCMultistepScheduler, "step", watched)
+        draw(generator, 16, solver="unipc", bfloat16=True)
+    assert seen == [False] * 3

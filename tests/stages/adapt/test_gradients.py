@@ -56,7 +56,7 @@ def prepared(tiny_generator: Path, tmp_path: Path) -> Prepared:
     encoded: EncodedSet = encode_set(
         generator, images, np.arange(8), list("abcdefgh"), flip=False, batch_size=8, cache=tmp_path
     )
-    config = AdaptConfig(batch_size=NUM_IMAGES)
+    config = AdaptConfig(batch_size=NUM_IMAGES, precision="float32")
     (batch,) = step_batches(generator, encoded, config, steps=range(1), seed=0, device="cpu")
     parameters = generator.add_lora(2, seed=0)
     for name, parameter in parameters.items():
@@ -71,7 +71,7 @@ def gradients(generator: Any, adapter: AdapterVector, batch: Batch, passes: Pass
         batch,
         adapter.gradient,
         passes,
-        config=AdaptConfig(batch_size=NUM_IMAGES),
+        config=AdaptConfig(batch_size=NUM_IMAGES, precision="float32"),
         device="cpu",
     )
     return loss.item(), adapter.gradient.clone()

@@ -251,7 +251,10 @@ def test_a_team_trains_what_one_process_trains(
     results = []
     for gpus in (1, 2):
         context = make_context(tmp_path / str(gpus), inputs, gpus=gpus)
-        stage.run(AdaptConfig(model=str(tiny_generator), rank=2, steps=3, batch_size=5, learning_rate=1e-2), context)
+        config = AdaptConfig(
+            model=str(tiny_generator), rank=2, steps=3, batch_size=5, learning_rate=1e-2, precision="float32"
+        )
+        stage.run(config, context)
         losses = [point["loss"] for point in json.loads((context.out / "history.json").read_text())]
         results.append((losses, load_file(context.out / "pytorch_lora_weights.safetensors")))
     assert results[1][0] == pytest.approx(results[0][0], rel=1e-5)

@@ -39,7 +39,8 @@ def fit(
     """Train on the CPU from what `scratch` holds; return the losses and the adapter's weights."""
     scratch.mkdir(exist_ok=True)
     generator = load_generator(str(folder), "cpu")
-    config = AdaptConfig(**({"rank": 2, "batch_size": 3, "learning_rate": 1e-2} | changes))  # type: ignore[arg-type]
+    settings = {"rank": 2, "batch_size": 3, "learning_rate": 1e-2, "precision": "float32"}
+    config = AdaptConfig(**(settings | changes))  # type: ignore[arg-type]
     calls = []
 
     def advance(amount: int) -> None:
@@ -87,6 +88,21 @@ def test_the_optimizer_of_a_gpu_resumes_exactly(
     _, resumed = fit(tiny_generator, tmp_path / "resumed", steps=4)
     _, weights = fit(tiny_generator, tmp_path / "whole", steps=4)
     assert all(torch.equal(resumed[name], weights[name]) for name in weights)
+
+
+def test_bfloat16_resumes_exactly_and_learns_about_the_same(
+    tiny_generator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "LARGEST_SHARE", 1e9)
+    with pytest.raises(KilledError):
+        fit(tiny_generator, tmp_path / "resumed", steps=4, die_at=3, precision="bfloat16")
+    _, resumed = fit(tiny_generator, tmp_path / "resumed", steps=4, precision="bfloat16")
+    losses, weights = fit(tiny_generator, tmp_path / "whole", steps=4, precision="bfloat16")
+    assert all(torch.equal(resumed[name], weights[name]) for name in weights)
+    exact, _ = fit(tiny_generator, tmp_path / "exact", steps=4)
+    assert losses.tolist() != exact.tolist()
+    np.testing.assert_allclose(losses, exact, rtol=0.02)
 
 
 def test_a_checkpoint_is_due_when_it_is_cheap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ from tests.tiny_artifacts import CLASS_NAMES, Recorder, make_context, write_capt
 from tests.tiny_models import ARRAY_WARNING
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
-CONFIG = GenerateConfig(steps=2, cardinality=1.2, shard_size=4)  # 11 images in shards of 4, 4 and 3
+CONFIG = GenerateConfig(steps=2, cardinality=1.2, shard_size=4, precision="float32")  # 11 images in shards of 4, 4 and 3
 
 
 class KilledError(Exception):
@@ -58,6 +58,16 @@ def generate(folder: Path, inputs: dict[str, Path], config: GenerateConfig = CON
 
 def grey_levels_apart(first: ImageSet, second: ImageSet) -> int:
     return int(np.abs(first.images.astype(int) - second.images.astype(int)).max())
+
+
+def test_bfloat16_draws_other_bits_of_nearly_the_same_images(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    exact = generate(tmp_path / "exact", inputs)
+    rounded = [
+        generate(tmp_path / name, inputs, CONFIG.model_copy(update={"precision": "bfloat16"})) for name in ("one", "two")
+    ]
+    assert np.array_equal(rounded[0].images, rounded[1].images)
+    assert grey_levels_apart(exact, rounded[0]) > 0
+    assert np.abs(exact.images.astype(int) - rounded[0].images.astype(int)).mean() < 2
 
 
 def test_columns_and_files(tmp_path: Path, inputs: dict[str, Path]) -> None:

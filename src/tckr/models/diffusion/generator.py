@@ -33,6 +33,7 @@ class Sampling:
         guidance_interval: fractions of the steps, 0 is the first (pure noise) and 1 the end: a step i of n is guided when
             start <= i / n < stop (Kynkaanniemi et al. 2024, who give the interval in noise levels). Other steps cost half.
         solver: "default" is the checkpoint's own scheduler.
+        bfloat16: the denoiser's matrix products and convolutions are, whatever its weights; all else stays as it is.
     """
 
     steps: int
@@ -40,6 +41,7 @@ class Sampling:
     size: int
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     solver: Solver = "default"
+    bfloat16: bool = False
 
 
 class Generator(Protocol):

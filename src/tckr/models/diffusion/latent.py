@@ -19,6 +19,7 @@ from tckr.models.diffusion.generator import Conditioning, Sampling, Solver
 from tckr.models.diffusion.lora import add_lora, merge_lora, save_lora
 from tckr.models.diffusion.process import process_of
 from tckr.models.diffusion.sampling import build_solver, initial_noise, sample
+from tckr.models.precision import forward_precision
 from tckr.models.quiet import quiet_libraries
 
 TRAINING_GUIDANCE = 1.0  # what a model with distilled guidance is told in training: no guidance (diffusers' Flux LoRA guide)
@@ -106,8 +107,13 @@ class LatentDiffusion:
         arguments = self.family.schedule_arguments(scheduler, sampling.steps, noise)
         steps = {} if "sigmas" in arguments else {"num_inference_steps": sampling.steps}
         scheduler.set_timesteps(device="cpu", **steps, **arguments)
+
+        def predict(latents: torch.Tensor, times: torch.Tensor, told: Conditioning) -> torch.Tensor:
+            with forward_precision(bfloat16=sampling.bfloat16, device=self.pipeline.device.type):
+                return self._predict(latents, times, told)
+
         return sample(
-            self._predict,
+            predict,
             scheduler,
             self._with_guidance(conditioning, sampling.guidance_scale),
             {name: negative[name].expand_as(rows) for name, rows in conditioning.items()} if guided else None,

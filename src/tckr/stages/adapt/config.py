@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from tckr.models.diffusion.prompts import PromptForm
+from tckr.models.precision import Precision
 from tckr.stages.config_base import StageConfig
 
 MEMORIZING_RANK = 64
@@ -22,7 +23,7 @@ UNADAPTED_STEPS = 300
 class AdaptConfig(StageConfig):
     """How the generator learns the private set. Model and prompt form are set here only; `generate` follows the adapter."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     model: str = Field(
         "embedded:generator",
@@ -54,6 +55,11 @@ class AdaptConfig(StageConfig):
     )
     weight_decay: float = Field(1e-2, ge=0, description="AdamW weight decay, as in the paper.")
     max_gradient_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm, as in the paper.")
+    precision: Precision = Field(
+        "auto",
+        description="Of the denoiser: bfloat16 is faster where the processor has it, and auto takes it there; the adapter's "
+        "weights and the losses are float32 always. The paper: float16, whose loss scale would be a state to resume.",
+    )
     horizontal_flip: bool = Field(
         False, description="Mirror images at random, as the paper does; off by default: mirrored digits and text are wrong."
     )

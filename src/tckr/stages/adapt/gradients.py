@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 
 import torch
 
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator
+from tckr.models.precision import forward_precision, is_bfloat16
 from tckr.stages.adapt.batches import Batch
 from tckr.stages.adapt.config import AdaptConfig
 
@@ -77,14 +77,9 @@ def _accumulate(generator: Generator, batch: Batch, passes: Passes, config: Adap
     total = torch.zeros((), device=device)
     for start in range(0, len(batch), passes.images):
         tensors = batch.tensors(start, start + passes.images, device)
-        with mixed_precision(device):
+        with forward_precision(bfloat16=is_bfloat16(config.precision, device), device=device):
             losses = generator.training_loss(*tensors, min_snr_gamma=config.min_snr_gamma)
         loss = losses.sum() / config.batch_size
         loss.backward()
         total += loss.detach()
     return total
-
-
-def mixed_precision(device: str) -> contextlib.AbstractContextManager[object]:
-    """Return the context of forward passes: bfloat16 on CUDA (the paper: float16, whose loss scale is a state to resume)."""
-    return torch.autocast("cuda", torch.bfloat16) if device.startswith("cuda") else contextlib.nullcontext()

@@ -20,6 +20,7 @@ from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import load_generator
 from tckr.models.diffusion.lora import FILE_NAME, find_file
 from tckr.models.diffusion.prompts import build_prompt, check_descriptions
+from tckr.models.precision import is_bfloat16
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.encode import EncodedSet, encode_set, read_encoded
 from tckr.stages.adapt.gradients import Passes
@@ -107,8 +108,9 @@ def _help_train(team: Team, *, config: AdaptConfig, course: Course, cache: Path)
 
 
 def _load_to_train(config: AdaptConfig, device: str) -> LatentDiffusion:
-    """Return the generator in the precision of its training: gradients would overflow in float16."""
-    dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
+    """Return the generator in the precision of its training; on a CPU, where memory is less short, weights stay float32."""
+    half = device.startswith("cuda") and is_bfloat16(config.precision, device)
+    dtype = torch.bfloat16 if half else torch.float32
     return load_generator(config.model, device, dtype, config.revision)
 
 

@@ -39,6 +39,7 @@ class Recipe:
         few_step_adapter: path or hub id of a LoRA to merge after it.
         device: torch device name.
         sampling: how images are drawn.
+        dtype: of the weights; None is that of `load_generator`.
         compiled: whether the denoiser is compiled; batches are then filled up to one size.
     """
 
@@ -48,6 +49,7 @@ class Recipe:
     few_step_adapter: str | None
     device: str
     sampling: Sampling
+    dtype: torch.dtype | None
     compiled: bool
 
     def load(self) -> Generator:
@@ -56,7 +58,7 @@ class Recipe:
         Raises:
             UserError: the checkpoint or an adapter cannot be loaded, or the image size does not fit.
         """
-        generator = load_generator(self.model, self.device, revision=self.revision)
+        generator = load_generator(self.model, self.device, self.dtype, self.revision)
         check_image_size(generator, self.sampling.size)
         if self.adapter:
             generator.load_lora(self.adapter)

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import torch
 
 from tckr.data.images import load_images
 from tckr.data.shards import read_columns, write_shard, write_whole
 from tckr.engine.step import StepContext
 from tckr.models.diffusion.generator import Generator, Sampling
 from tckr.models.memory import BatchLimit
+from tckr.models.precision import is_bfloat16
 from tckr.stages.generate.assemble import Assembly
 from tckr.stages.generate.config import GenerateConfig
 from tckr.stages.generate.donors import copy_shards
@@ -127,20 +129,24 @@ def _plan(config: GenerateConfig, context: StepContext, adapter: dict[str, Any])
 
 
 def _recipe(config: GenerateConfig, context: StepContext, adapter: dict[str, Any]) -> Recipe:
+    device = context.execution.torch_device()
+    on_cuda = device.startswith("cuda")
     sampling = Sampling(
         steps=config.steps,
         guidance_scale=config.guidance_scale,
         size=adapter["image_size"],
         guidance_interval=config.guidance_interval,
         solver=config.solver,
+        bfloat16=not on_cuda and is_bfloat16(config.precision, device),
     )
     return Recipe(
         model=adapter["model"],
         revision=adapter["revision"],
         adapter=context.inputs["adapter"] if adapter["steps"] != 0 else None,
         few_step_adapter=config.few_step_adapter,
-        device=context.execution.torch_device(),
+        device=device,
         sampling=sampling,
+        dtype=getattr(torch, config.precision) if on_cuda and config.precision != "auto" else None,
         compiled=context.execution.compile,
     )
 

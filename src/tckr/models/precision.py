@@ -1,0 +1,37 @@
+"""The floating type in which a network computes. Knows no model; settings read it, so torch is imported where it is used."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+NATIVE = ("avx512_bf16", "amx_bf16")
+"""Instructions that multiply bfloat16; without them it is slower than float32 on a CPU."""
+
+
+def is_bfloat16(precision: Precision, device: str) -> bool:
+    """Return whether to compute in bfloat16 on this device; "auto" is yes on every GPU and on CPUs made for it."""
+    import torch
+
+    if precision != "auto":
+        return precision == "bfloat16"
+    return device.startswith("cuda") or any(torch.cpu.get_capabilities().get(name) for name in NATIVE)
+
+
+@contextmanager
+def forward_precision(*, bfloat16: bool, device: str) -> Iterator[None]:
+    """Compute matrix products and convolutions of a forward pass in bfloat16; sums and losses stay float32."""
+    import torch
+
+    if not bfloat16:
+        yield
+        return
+    with torch.autocast(torch.device(device).type, torch.bfloat16), warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message="Mismatch dtype between input and weight"
+        )  # RMSNorm: not its fastest kernel
+        yield

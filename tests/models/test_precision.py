@@ -1,0 +1,29 @@
+"""Which floating type is taken where."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tckr.models.precision import forward_precision, is_bfloat16
+
+
+@pytest.mark.parametrize("instructions", ["avx512_bf16", "amx_bf16"])
+def test_auto_is_bfloat16_on_processors_made_for_it(instructions: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {instructions: True, "avx512_f": True})
+    assert is_bfloat16("auto", "cpu")
+    assert not is_bfloat16("float32", "cpu")
+
+
+def test_auto_is_float32_on_other_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True, "avx512_bf16": False})
+    assert not is_bfloat16("auto", "cpu")
+    assert is_bfloat16("bfloat16", "cpu")
+    assert is_bfloat16("auto", "cuda:1")
+
+
+def test_products_are_rounded_only_in_bfloat16() -> None:
+    ones = torch.ones(2, 2)
+    for bfloat16, dtype in ((True, torch.bfloat16), (False, torch.float32)):
+        with forward_precision(bfloat16=bfloat16, device="cpu"):
+            assert (ones @ ones).dtype == dtype
