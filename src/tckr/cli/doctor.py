@@ -67,7 +67,7 @@ def _hardware(console: Console, output: Path) -> tuple[float, float]:
         rate = machine.matmul_rate(f"cuda:{index}", half)
         console.print(f"GPU {index}: {name}, {free:.0f} of {size:.0f} GB free, {rate / 1000:,.0f} TFLOP/s in {half}")
     if not devices:
-        console.print("GPU: none that torch sees; full-size models run on the CPU in float32, slowly")
+        console.print("GPU: none that torch sees; full-size models run on the CPU, slowly")
     return (devices[0][2] if devices else 0.0), available
 
 
