@@ -71,9 +71,11 @@ def augmix(images_BCHW: Tensor, severity: float, generator: torch.Generator) -> 
     shares = (chains.weights * chains.share).to(images_BCHW.device, non_blocking=True)[:, :, None, None, None]
     images_BCHW = images_BCHW.contiguous()  # colours apart: a third faster than channels last here
     pixels = (images_BCHW * 255).round_().repeat(WIDTH, 1, 1, 1)
-    for operations, strength, sign in zip(chains.operations, chains.strength, chains.sign, strict=True):
-        _apply_colours(pixels, operations, strength)
-        _apply_geometry(pixels, operations - len(COLOURS), strength * sign)
+    places, signed = chains.operations - len(COLOURS), chains.strength * chains.sign
+    matrices = geometry_matrices(places.flatten(), signed.flatten()).view(DEPTH, -1, 2, 3)
+    for depth in range(DEPTH):
+        _apply_colours(pixels, chains.operations[depth], chains.strength[depth])
+        _apply_geometry(pixels, places[depth], matrices[depth])
     mixture = images_BCHW * (1 - shares.sum(dim=0))
     for chain, share in zip(pixels.chunk(WIDTH), shares / 255, strict=True):
         mixture.addcmul_(chain, share)
@@ -89,19 +91,19 @@ def _apply_colours(pixels: Tensor, operations: Tensor, strength: Tensor) -> None
             pixels.index_copy_(0, rows, function(pixels.index_select(0, rows), chosen))
 
 
-def _apply_geometry(pixels: Tensor, operations: Tensor, signed: Tensor) -> None:
+def _apply_geometry(pixels: Tensor, operations: Tensor, matrices: Tensor) -> None:
     rows = (operations >= 0).nonzero()[:, 0]
     if len(rows):
-        matrices = geometry_matrices(operations[rows], signed[rows]).to(pixels.device, non_blocking=True)
+        chosen = matrices[rows].to(pixels.device, non_blocking=True)
         rows = rows.to(pixels.device, non_blocking=True)
-        pixels.index_copy_(0, rows, resample(pixels.index_select(0, rows), matrices))
+        pixels.index_copy_(0, rows, resample(pixels.index_select(0, rows), chosen))
 
 
 def geometry_matrices(operations: Tensor, signed: Tensor) -> Tensor:
     """Return float [N, 2, 3], where each point of the result is read, in the coordinates of a sampling grid.
 
     Args:
-        operations: int64 [N], index into GEOMETRY.
+        operations: int64 [N], index into GEOMETRY; below 0 the matrix is the identity.
         signed: float [N] in [-1, 1], strength with its direction.
     """
     matrices = torch.eye(2, 3).repeat(len(operations), 1, 1)
