@@ -3,14 +3,17 @@
     python benchmarks/training.py                                                            # 32 px on this machine's CPU
     python benchmarks/training.py --device cuda --model resnet18 --size 224 --images 9600    # on a GPU
 
-The ways, all with the same networks, images (random crops of scikit-learn's two photographs), batch size and published
-recipe (flip, padded crop, AugMix, AdamW):
+The ways, all with the same networks, images (random crops of scikit-learn's two photographs), batch size and optimizer
+(AdamW). All but `views` vary the images by the published recipe (flip, padded crop, AugMix):
 
     plain            `plain_student.py`: PNG decoding and augmentation image by image in worker processes, Teacher in float32
                      on every view
     stored           TCKR's loop with stored soft labels, images decoded once, augmentation in batches
+    views            TCKR's loop with label.views=4: in the place of the recipe, the views that were labelled, made again
+                     from (index, view) by label.augment's defaults (shift, rotation, scale in one resampling)
     online           TCKR's loop with the Teacher on every view, as published
-    stored-bfloat16  the same two with distill.precision=bfloat16
+    stored-bfloat16  the same three with distill.precision=bfloat16
+    views-bfloat16
     online-bfloat16
 
 Each round times an epoch of every way, beginning with another one, and measures what all processes use of the cores. Printed
@@ -38,15 +41,25 @@ import plain_student
 from measure import busy_seconds, cpu_seconds, device_busy_share, matmul_peak, timed
 from tckr.data.images import encode_png, load_images
 from tckr.data.shards import write_shard
+from tckr.data.views import ViewRecipe
 from tckr.engine.execution import available_cores
 from tckr.models.classifiers import Classifier, build_classifier
-from tckr.training.batches import TrainingData
+from tckr.stages.distill.targets import SoftTargets, ViewedData
+from tckr.stages.label.config import ViewConfig
+from tckr.training.batches import Examples, TrainingData
 from tckr.training.config import AugmentConfig, TrainingConfig
 from tckr.training.fit import train_epoch
-from tckr.training.losses import CrossEntropy, Loss, OnlineDistillation
+from tckr.training.losses import Loss, Mixture, OnlineDistillation, StoredDistillation
+from tckr.training.soft_labels import LabelRecipe, SoftLabels
 
 NAMES = [str(label) for label in range(10)]
 PUBLISHED = AugmentConfig(shift=0.0, rotation_degrees=0.0, scale=0.0, flip=True, crop=0.1, augmix_severity=3.0)
+VIEWS = ViewRecipe(num_views=4, **dict(ViewConfig()))
+WAYS = {
+    labels + suffix: (labels, precision)
+    for precision, suffix in (("float32", ""), ("bfloat16", "-bfloat16"))
+    for labels in ("stored", "views", "online")
+}
 Epoch = Callable[[], object]
 KINDS = ("seconds", "cpu")
 WIDTHS = (10, 22, 14, 22, 9, 10)
@@ -98,11 +111,24 @@ def product_epoch(task: Task, images: np.ndarray, labels: str, precision: str) -
     """Return an epoch of TCKR's loop; the Teacher's weights are as untrained as the plain loop's."""
     student, teacher = (task.classifier(seed).to(memory_format=torch.channels_last) for seed in (1, 2))
     optimizer = torch.optim.AdamW(student.parameters(), weight_decay=5e-5, fused=True)
-    soft_labels = np.full((len(images), len(NAMES)), 1 / len(NAMES), dtype=np.float16)
-    data = TrainingData(images, np.arange(len(images)), soft_labels)
-    config = TrainingConfig(epochs=1, batch_size=task.batch_size, augment=PUBLISHED, precision=precision)
-    loss: Loss = CrossEntropy() if labels == "stored" else OnlineDistillation(teacher.eval(), torch.arange(len(NAMES)))
+    augment = AugmentConfig.none() if labels == "views" else PUBLISHED
+    config = TrainingConfig(epochs=1, batch_size=task.batch_size, augment=augment, precision=precision)
+    loss: Loss = StoredDistillation(Mixture())
+    if labels == "online":
+        loss = OnlineDistillation(teacher.eval(), torch.arange(len(NAMES)))
+    data = examples(images, VIEWS if labels == "views" else ViewRecipe())
     return lambda: train_epoch(student, data, loss, optimizer, config, epoch=0, seed=0, device=task.device)
+
+
+def examples(images: np.ndarray, recipe: ViewRecipe) -> Examples:
+    """Return what `distill` learns from: `images` with one soft label per view of `recipe`, all the same."""
+    rows = np.arange(len(images))
+    stored = np.full((len(images), recipe.num_views, len(NAMES)), 1 / len(NAMES), dtype=np.float16)
+    labels = SoftLabels(indices=rows, stored=stored, classes=None, class_names=NAMES, recipe=LabelRecipe(views=recipe))
+    targets = SoftTargets(labels=labels, rows=rows, columns=np.arange(len(NAMES)))
+    if recipe.num_views == 1:
+        return TrainingData(images, rows, targets)
+    return ViewedData(images=images, rows=rows, indices=rows, targets=targets)
 
 
 def decode_once(task: Task, encoded: Sequence[bytes], folder: Path) -> np.ndarray:
@@ -149,7 +175,7 @@ def summarize(rounds: Sequence[dict[str, Timing]], ways: dict[str, Epoch], task:
             ratio([getattr(timings["plain"], kind) / getattr(timings[name], kind) for timings in rounds]) for kind in KINDS
         ]
         peak = peaks["bfloat16" if name.endswith("bfloat16") else "float32"]
-        share = epoch_flops(task, with_teacher=not name.startswith("stored")) / seconds / peak
+        share = epoch_flops(task, with_teacher=name.startswith(("plain", "online"))) / seconds / peak
         busy = f"{device_busy_share(epoch, task.device):.0%}" if task.device.startswith("cuda") else "-"
         speed, each = f"{task.images / seconds:.0f}", f"{cpu / task.images * 1e6:.0f}"
         columns = (speed, ratios[0], each, ratios[1], f"{share:.1%}", busy)
@@ -183,6 +209,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=96, help="images of a step (default 96, as published)")
     parser.add_argument("--rounds", type=int, default=7, help="times that every way is measured (default 7)")
     parser.add_argument("--device", default="cpu", help="torch device (default cpu)")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="those beside plain (default all)")
     arguments = parser.parse_args()
     task = Task(arguments.model, arguments.size, arguments.images, arguments.batch_size, arguments.device)
     print(f"{task}; {available_cores()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}")
@@ -190,10 +217,7 @@ def main() -> None:
         encoded = photographs(task)
         images = decode_once(task, encoded, Path(folder))
         ways = {"plain": plain_epoch(task, encoded)}
-        for precision in ("float32", "bfloat16"):
-            for labels in ("stored", "online"):
-                suffix = "" if precision == "float32" else f"-{precision}"
-                ways[labels + suffix] = product_epoch(task, images, labels, precision)
+        ways.update({name: product_epoch(task, images, *WAYS[name]) for name in arguments.ways})
         summarize(run_rounds(ways, task, arguments.rounds), ways, task)
 
 

@@ -71,39 +71,39 @@ def augmix(images_BCHW: Tensor, severity: float, generator: torch.Generator) -> 
     shares = (chains.weights * chains.share).to(images_BCHW.device, non_blocking=True)[:, :, None, None, None]
     images_BCHW = images_BCHW.contiguous()  # colours apart: a third faster than channels last here
     pixels = (images_BCHW * 255).round_().repeat(WIDTH, 1, 1, 1)
+    places, signed = chains.operations - len(COLOURS), chains.strength * chains.sign
+    matrices = geometry_matrices(places.flatten(), signed.flatten()).view(DEPTH, -1, 2, 3)
     for depth in range(DEPTH):
-        _apply_colours(pixels, chains, depth)
-        _apply_geometry(pixels, chains, depth)
+        _apply_colours(pixels, chains.operations[depth], chains.strength[depth])
+        _apply_geometry(pixels, places[depth], matrices[depth])
     mixture = images_BCHW * (1 - shares.sum(dim=0))
     for chain, share in zip(pixels.chunk(WIDTH), shares / 255, strict=True):
         mixture.addcmul_(chain, share)
     return mixture
 
 
-def _apply_colours(pixels: Tensor, chains: Chains, depth: int) -> None:
+def _apply_colours(pixels: Tensor, operations: Tensor, strength: Tensor) -> None:
     for index, function in enumerate(COLOURS):
-        rows = (chains.operations[depth] == index).nonzero()[:, 0]
+        rows = (operations == index).nonzero()[:, 0]
         if len(rows):
-            strength = chains.strength[depth, rows].to(pixels.device, non_blocking=True)
+            chosen = strength[rows].to(pixels.device, non_blocking=True)[:, None, None, None]
             rows = rows.to(pixels.device, non_blocking=True)
-            pixels[rows] = function(pixels[rows], strength[:, None, None, None])
+            pixels.index_copy_(0, rows, function(pixels.index_select(0, rows), chosen))
 
 
-def _apply_geometry(pixels: Tensor, chains: Chains, depth: int) -> None:
-    rows = (chains.operations[depth] >= len(COLOURS)).nonzero()[:, 0]
-    if not len(rows):
-        return
-    signed = (chains.strength * chains.sign)[depth, rows]
-    matrices = geometry_matrices(chains.operations[depth, rows] - len(COLOURS), signed).to(pixels.device, non_blocking=True)
-    rows = rows.to(pixels.device, non_blocking=True)
-    pixels[rows] = resample(pixels[rows], matrices)
+def _apply_geometry(pixels: Tensor, operations: Tensor, matrices: Tensor) -> None:
+    rows = (operations >= 0).nonzero()[:, 0]
+    if len(rows):
+        chosen = matrices[rows].to(pixels.device, non_blocking=True)
+        rows = rows.to(pixels.device, non_blocking=True)
+        pixels.index_copy_(0, rows, resample(pixels.index_select(0, rows), chosen))
 
 
 def geometry_matrices(operations: Tensor, signed: Tensor) -> Tensor:
     """Return float [N, 2, 3], where each point of the result is read, in the coordinates of a sampling grid.
 
     Args:
-        operations: int64 [N], index into GEOMETRY.
+        operations: int64 [N], index into GEOMETRY; below 0 the matrix is the identity.
         signed: float [N] in [-1, 1], strength with its direction.
     """
     matrices = torch.eye(2, 3).repeat(len(operations), 1, 1)
@@ -124,7 +124,7 @@ def resample(pixels_NCHW: Tensor, matrices_N23: Tensor) -> Tensor:
     across, down = _centres(width, pixels_NCHW.device), _centres(height, pixels_NCHW.device)[:, None]
     x_NHW = xx * across + (xy * down + x0)
     y_NHW = yx * across + (yy * down + y0)
-    inside = (x_NHW.abs() <= 1) & (y_NHW.abs() <= 1)
+    inside = torch.maximum(x_NHW.abs(), y_NHW.abs()).le_(1)  # 1 or 0, as floats: products with truth values are slower
     found = grid_sample(
         pixels_NCHW, torch.view_as_real(torch.complex(x_NHW, y_NHW)), padding_mode="border", align_corners=False
     )
@@ -139,20 +139,21 @@ def _centres(count: int, device: torch.device) -> Tensor:
 def autocontrast(pixels_NCHW: Tensor, strength: Tensor) -> Tensor:
     """Stretch every colour of every image to 0..255."""
     low, high = pixels_NCHW.amin(dim=(2, 3), keepdim=True), pixels_NCHW.amax(dim=(2, 3), keepdim=True)
-    stretched = ((pixels_NCHW - low) * 255 / (high - low)).floor_()
-    return torch.where(high > low, stretched, pixels_NCHW)
+    single = low == high  # one value alone stays as it is: p * 255 / 255
+    low, high = low.masked_fill(single, 0), high.masked_fill(single, 255)
+    return (pixels_NCHW - low).mul_(255).div_(high - low).floor_()
 
 
 def equalize(pixels_NCHW: Tensor, strength: Tensor) -> Tensor:
     """Make the histogram of every colour of every image as flat as Pillow's `ImageOps.equalize` does."""
     values = pixels_NCHW.flatten(2).long()
-    counts = torch.zeros(*values.shape[:2], 256, dtype=torch.int64, device=values.device)
-    counts.scatter_add_(2, values, torch.ones_like(values))
-    step = (counts.sum(dim=2, keepdim=True) - counts.gather(2, values.amax(dim=2, keepdim=True))) // 255
-    before = counts.cumsum(dim=2) - counts
+    counts = torch.zeros(*values.shape[:2], 256, dtype=torch.int32, device=values.device)
+    counts.scatter_add_(2, values, torch.ones_like(values, dtype=torch.int32))
+    step = (values.shape[2] - counts.gather(2, values.amax(dim=2, keepdim=True))) // 255
+    before = counts.cumsum(dim=2, dtype=torch.int32) - counts
     table = ((before + step // 2) // step.clamp(min=1)).clamp(max=255)
     table = torch.where(step > 0, table, torch.arange(256, device=values.device))
-    return table.gather(2, values).view(pixels_NCHW.shape).to(pixels_NCHW.dtype)
+    return table.to(pixels_NCHW.dtype).gather(2, values).view(pixels_NCHW.shape)
 
 
 def posterize(pixels_NCHW: Tensor, strength: Tensor) -> Tensor:
@@ -164,7 +165,8 @@ def posterize(pixels_NCHW: Tensor, strength: Tensor) -> Tensor:
 def solarize(pixels_NCHW: Tensor, strength: Tensor) -> Tensor:
     """Invert every colour from a threshold on."""
     threshold = 256 - (strength * 256).floor()
-    return torch.where(pixels_NCHW < threshold, pixels_NCHW, 255 - pixels_NCHW)
+    inverted = pixels_NCHW.clone().ge_(threshold)
+    return pixels_NCHW.sub(inverted, alpha=255).abs_()  # |p - 255|: no branch per pixel
 
 
 COLOURS: tuple[Colours, ...] = (autocontrast, equalize, posterize, solarize)

@@ -93,20 +93,22 @@ def random_affine(
 
 def random_flip(images_BCHW: Tensor, generator: torch.Generator) -> Tensor:
     """Return images of which about half are mirrored left-right."""
-    mirrored = torch.rand(len(images_BCHW), generator=generator) < 0.5
-    return torch.where(_per_image(mirrored, images_BCHW), images_BCHW.flip(3), images_BCHW)
+    rows = (torch.rand(len(images_BCHW), generator=generator) < 0.5).nonzero()[:, 0]
+    rows = rows.to(images_BCHW.device, non_blocking=True)
+    flipped = images_BCHW.clone()
+    flipped[rows] = images_BCHW[rows].flip(3)
+    return flipped
 
 
 def padded_crop(images_BCHW: Tensor, generator: torch.Generator, *, fraction: float) -> Tensor:
     """Return crops of the old size from random whole-pixel places of images in a black border of `fraction` of a side."""
     count, _, height, width = images_BCHW.shape
     top, left = round(fraction * height), round(fraction * width)
-    rows = torch.randint(2 * top + 1, (count, 1), generator=generator) + torch.arange(height)
-    columns = torch.randint(2 * left + 1, (count, 1), generator=generator) + torch.arange(width)
+    rows, columns = (torch.randint(2 * border + 1, (count,), generator=generator) for border in (top, left))
     rows, columns = (places.to(images_BCHW.device, non_blocking=True) for places in (rows, columns))
-    padded_BHWC = pad(images_BCHW, (left, left, top, top)).permute(0, 2, 3, 1)
-    image = torch.arange(count, device=images_BCHW.device)[:, None, None]
-    return padded_BHWC[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    padded_BHWC = pad(images_BCHW, (left, left, top, top)).permute(0, 2, 3, 1).contiguous()
+    crops = padded_BHWC.unfold(1, height, 1).unfold(2, width, 1)  # a view: every place that a crop may have
+    return crops[torch.arange(count, device=images_BCHW.device), rows, columns]
 
 
 def colour_jitter(images_BCHW: Tensor, generator: torch.Generator, *, largest: float) -> Tensor:
