@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
+from transformers import ViTConfig
 
 from tckr.data.card import MEMBERSHIP_NAME, DataCard, write_card
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
+from tckr.models.classifiers import load_classifier
 from tckr.training.batches import TrainingData
 from tckr.training.config import AugmentConfig, TrainingConfig
 
@@ -87,3 +92,20 @@ def _card(num_pool: int, num_validation: int) -> DataCard:
         audit_holdout=0.5,
         sizes={"min": SIZE, "median": SIZE, "max": SIZE},
     )
+
+
+def write_vit(folder: Path) -> Path:
+    """Save the configuration of a ViT of a few thousand weights for 32 px, without batch normalisation and dropout."""
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    ViTConfig(image_size=SIZE, patch_size=8, **shape).save_pretrained(folder)
+    return folder
+
+
+def assert_same_training(out: Path, expected: Path) -> None:
+    """Hold that two stages trained alike, up to rounding, and that there was something to train."""
+    histories = [json.loads((folder / "history.json").read_text()) for folder in (out, expected)]
+    for record, wanted in zip(*histories, strict=True):
+        assert record == pytest.approx(wanted, rel=1e-4)
+    weights, wanted = (load_classifier(folder / "model").state_dict() for folder in (out, expected))
+    for name, tensor in wanted.items():
+        torch.testing.assert_close(weights[name], tensor, rtol=1e-3, atol=1e-4)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tckr.training.batches import epoch_batches, target_probabilities
+from tckr.training.batches import epoch_batches, smallest_batch, target_probabilities
 
 
 def test_order_depends_on_seed_and_epoch_alone():
@@ -27,3 +27,9 @@ def test_hard_labels_become_one_hot_and_rounded_soft_labels_sum_to_one():
     assert target_probabilities(np.array([2, 0]), 3).tolist() == [[0, 0, 1], [1, 0, 0]]
     rounded = np.array([[0.3333, 0.3333, 0.3333]], dtype=np.float16)
     assert torch.allclose(target_probabilities(rounded, 3).sum(dim=1), torch.ones(1))
+
+
+@pytest.mark.parametrize(("count", "batch_size"), [(40, 16), (3, 2), (5, 8), (9, 4)])
+def test_the_smallest_batch_is_known_beforehand(count, batch_size):
+    batches = epoch_batches(count, batch_size=batch_size, seed=0, epoch=0)
+    assert smallest_batch(count, batch_size) == min(map(len, batches))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tckr.data.views import ViewRecipe
-from tckr.training.soft_labels import LabelRecipe, SoftLabels, spread_top, take_top
+from tckr.training.soft_labels import LabelRecipe, SoftLabels, read_soft_labels, spread_top, take_top
+from tests.training.colours import COLOURS, write_labels
 
 
 @pytest.fixture
@@ -54,3 +55,15 @@ def test_the_recipe_travels_in_the_files_metadata():
     assert metadata[b"huggingface"] == b"{}"
     assert LabelRecipe.out_of(metadata) == recipe
     assert LabelRecipe.out_of(None) == LabelRecipe()
+
+
+def test_labels_are_mapped_once_and_labels_written_anew_are_mapped_anew(tmp_path):
+    folder, cache = tmp_path / "labels", tmp_path / "cache"
+    write_labels(folder, np.eye(3), np.arange(3), COLOURS)
+    read_soft_labels(folder, cache)
+    (file,) = cache.iterdir()
+    before = file.stat()
+    assert np.array_equal(read_soft_labels(folder, cache).stored[:, 0], np.eye(3))
+    assert (file.stat().st_mtime_ns, file.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+    write_labels(folder, np.eye(3)[::-1], np.arange(3), COLOURS)
+    assert np.array_equal(read_soft_labels(folder, cache).stored[:, 0], np.eye(3)[::-1])

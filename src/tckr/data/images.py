@@ -92,7 +92,7 @@ def load_images(folder: Path, cache: Path | None, id_column: str = "record") -> 
     if cache is None:
         images = np.concatenate([batch["image"] for batch in iterate_images(folder, DECODE_BATCH, columns=())])
         return ImageSet(images, labels, ids)
-    path = cache / f"images-{_shards_digest(folder)}.npy"
+    path = cache / f"images-{shards_digest(folder)}.npy"
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
         encoded = path.with_suffix(".encoded")
@@ -188,6 +188,7 @@ def _copy_rows(path: Path, images: np.ndarray, rows: np.ndarray) -> None:
     mapped.flush()
 
 
-def _shards_digest(folder: Path) -> str:
+def shards_digest(folder: Path) -> str:
+    """Return 16 letters that change whenever a shard of `folder` is written anew."""
     stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in list_shards(folder)]
     return hashlib.sha256(repr((str(folder.resolve()), stats)).encode()).hexdigest()[:16]

@@ -45,7 +45,8 @@ class ExecutionConfig(BaseModel):
     gpus: int = Field(
         1,
         ge=1,
-        description="GPUs that train one adapter together, each on its part of every step's images (on a CPU: processes).",
+        description="GPUs that train one adapter, Teacher or Student together, each on its part of every step's images (on "
+        "a CPU: processes). The Teachers and Students of reference runs have one each.",
     )
 
     @property

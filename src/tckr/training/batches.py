@@ -112,6 +112,11 @@ def epoch_batches(count: int, *, batch_size: int, seed: int, epoch: int) -> list
     return np.array_split(order, -(-count // batch_size))
 
 
+def smallest_batch(count: int, batch_size: int) -> int:
+    """Return the images of the smallest of the batches that `epoch_batches` cuts."""
+    return count // -(-count // batch_size)
+
+
 def target_probabilities(targets: np.ndarray, num_classes: int) -> Tensor:
     """Return float32 [B, K] of class indices [B] or probabilities [B, ..., K]; rounding is evened out to a sum of 1."""
     if targets.ndim == 1:

@@ -23,6 +23,7 @@ from tckr.training.config import TrainingConfig
 from tckr.training.losses import Loss
 from tckr.training.prefetch import prefetched
 from tckr.training.progress import EpochRecord, is_finished, kept_epoch, learning_rate
+from tckr.training.team import ALONE, Team
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,7 @@ def fit(
     on_epoch: Callable[[EpochRecord], None] = lambda record: None,
     checkpoint_seconds: float = 2.0,
     compiled: bool = False,
+    team: Team = ALONE,
 ) -> FitResult:
     """Train `model` in place with AdamW and leave it with the weights of the selected epoch.
 
@@ -87,6 +89,8 @@ def fit(
         checkpoint_seconds: least time between checkpoints; writing one takes 12 ms where an epoch of the embedded
             classifier takes 300.
         compiled: train through `torch.compile`.
+        team: this process's place among those that call this with the same arguments (but for the device) and compute
+            what one would, up to rounding and dropout's draws. The first alone writes, and has the selected epoch's weights.
 
     Raises:
         UserError: the loss is no longer a number.
@@ -101,17 +105,18 @@ def fit(
     while not is_finished(state.history, config):
         started, epoch = time.perf_counter(), len(state.history)
         mean_loss, rate = train_epoch(
-            model, data, loss, optimizer, config, epoch=epoch, seed=seed, device=device, average=average
+            model, data, loss, optimizer, config, epoch=epoch, seed=seed, device=device, average=average, team=team
         )
-        accuracy = None if validation is None else measure_accuracy(kept, validation, config.batch_size)
+        accuracy = None if validation is None else measure_accuracy(kept, validation, config.batch_size, team)
         state.history.append(EpochRecord(epoch=epoch, loss=mean_loss, validation_accuracy=accuracy, learning_rate=rate))
         state.seconds += time.perf_counter() - started
         if kept_epoch(state.history, config.selection) == epoch:
             writer.keep(kept)
-        if writer.is_due() or is_finished(state.history, config):
+        if team.rank == 0 and (writer.is_due() or is_finished(state.history, config)):
             writer.write(modules, optimizer, state)
         on_epoch(state.history[-1])
-    checkpoint.load_best(scratch, model)
+    if team.rank == 0:
+        checkpoint.load_best(scratch, model)
     model.eval()
     best = kept_epoch(state.history, config.selection)
     return FitResult(history=state.history, best_epoch=best, seconds=state.seconds, num_train=len(data))
@@ -140,6 +145,7 @@ def train_epoch(
     seed: int,
     device: str,
     average: WeightAverage | None = None,
+    team: Team = ALONE,
 ) -> tuple[float, float]:
     """Return the mean loss and the last learning rate of one pass; all draws, dropout's too, follow from (seed, epoch)."""
     model.train()
@@ -149,15 +155,17 @@ def train_epoch(
     batches = augmented(
         data, config.augment, batch_size=config.batch_size, seed=seed, epoch=epoch, num_classes=num_classes, device=device
     )
-    with seeded(derive_seed(seed, "epoch", epoch), device), closing(prefetched(batches, device)) as ready:
+    own_seed = team.own_seed(derive_seed(seed, "epoch", epoch))
+    with seeded(own_seed, device), closing(prefetched(batches, device)) as ready:
         for step, (images_BCHW, targets_BK) in enumerate(ready, start=epoch * steps_per_epoch):
             rate = learning_rate(step, config.epochs * steps_per_epoch, config)
             with forward_precision(bfloat16=config.precision == "bfloat16", device=device):
-                batch_loss = loss(model(images_BCHW), targets_BK, images_BCHW)
-            update(optimizer, batch_loss, rate, config.gradient_clip)
+                batch_loss = share_of_loss(model, loss, images_BCHW, targets_BK, team)
+            update(optimizer, batch_loss, rate, config.gradient_clip, team)
             if average:
                 average.update(model, step)
             total += batch_loss.detach() * len(images_BCHW)
+    team.add_up(total)
     mean_loss = float(total) / len(data)
     if not math.isfinite(mean_loss):
         raise UserError(
@@ -167,20 +175,32 @@ def train_epoch(
     return mean_loss, rate
 
 
-def update(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, gradient_clip: float) -> None:
-    """Take one step of the optimizer at `rate` down the gradient of `loss`, clipped over all parameters together."""
+def share_of_loss(model: Classifier, loss: Loss, images_BCHW: Tensor, targets: Tensor, team: Team) -> Tensor:
+    """Return the part that this process's share of a batch has in the batch's mean loss."""
+    share = team.share(len(images_BCHW))
+    own_BCHW = images_BCHW[share]
+    return loss(model(own_BCHW), targets[share], own_BCHW) * (len(own_BCHW) / len(images_BCHW))
+
+
+def update(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, gradient_clip: float, team: Team) -> None:
+    """Take a step at `rate` down the gradient of the team's `loss` added up, clipped over all parameters together."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    nn.utils.clip_grad_norm_([parameter for group in optimizer.param_groups for parameter in group["params"]], gradient_clip)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    team.add_up(*(parameter.grad for parameter in parameters if parameter.grad is not None))
+    nn.utils.clip_grad_norm_(parameters, gradient_clip)
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.step()
 
 
-def measure_accuracy(model: Classifier, data: TrainingData, batch_size: int) -> float:
-    """Return the fraction of `data` (hard targets) whose largest logit is the target's."""
-    logits = predict_logits(model, data.images, rows=data.rows, batch_size=batch_size)
-    return float((logits.argmax(axis=1) == data.targets).mean())
+def measure_accuracy(model: Classifier, data: TrainingData, batch_size: int, team: Team = ALONE) -> float:
+    """Return the fraction of `data` (hard targets) whose largest logit is the target's; each process asks of its share."""
+    share = team.share(len(data))
+    logits = predict_logits(model, data.images, rows=data.rows[share], batch_size=batch_size)
+    right = torch.tensor(int((logits.argmax(axis=1) == data.targets[share]).sum()), device=model.device)
+    team.add_up(right)
+    return int(right) / len(data)
 
 
 @contextmanager

@@ -22,6 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tckr.data.class_names import read_class_names
+from tckr.data.images import shards_digest
+from tckr.data.shards import write_whole
 from tckr.data.views import ViewRecipe
 
 SOFT_LABELS_NAME = "soft_labels.parquet"
@@ -107,7 +109,8 @@ def read_soft_labels(folder: Path, cache: Path) -> SoftLabels:
     indices = pq.read_table(path, columns=["index"]).column("index").to_numpy().reshape(-1, num_views)
     assert (indices == indices[:, :1]).all(), "the views of an image are not one after another"
     names = [name for name in ("soft_label", "soft_label_class") if name in schema.names]
-    columns = {name: map_lists(path, name, cache / f"{name}.npy") for name in names}
+    digest = shards_digest(folder)
+    columns = {name: map_lists(path, name, cache / f"{name}-{digest}.npy") for name in names}
     shaped = {name: column.reshape(len(indices), num_views, -1) for name, column in columns.items()}
     return SoftLabels(
         indices=np.ascontiguousarray(indices[:, 0], dtype=np.int64),
@@ -119,19 +122,25 @@ def read_soft_labels(folder: Path, cache: Path) -> SoftLabels:
 
 
 def map_lists(path: Path, name: str, cache: Path) -> np.ndarray:
-    """Return a column of equally long lists as an array [rows, length], a memory map of the file `cache`."""
-    mapped: np.ndarray | None = None
+    """Return a column of equally long lists as an array [rows, length]: a memory map of the file `cache`, made once."""
+    if not cache.exists():
+        write_whole(cache, lambda partial: _write_lists(partial, path, name))
+    return np.load(cache, mmap_mode="r")
+
+
+def _write_lists(target: Path, path: Path, name: str) -> None:
+    mapped: np.memmap | None = None
     row = 0
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(columns=[name]):
             values = lists_of(batch.column(name))
             if mapped is None:
                 shape = (file.metadata.num_rows, values.shape[1])
-                mapped = np.lib.format.open_memmap(cache, mode="w+", dtype=values.dtype, shape=shape)
+                mapped = np.lib.format.open_memmap(target, mode="w+", dtype=values.dtype, shape=shape)
             mapped[row : row + len(batch)] = values
             row += len(batch)
     assert mapped is not None, f"no soft label in {path}"
-    return mapped
+    mapped.flush()
 
 
 def lists_of(column: pa.ListArray) -> np.ndarray:

@@ -244,10 +244,7 @@ def test_a_given_adapter_draws_what_it_drew_where_it_was_trained(
     assert drawn["given"] == drawn["trained"] != drawn["unadapted"]
 
 
-def test_a_team_trains_what_one_process_trains(
-    tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the second process
+def test_a_team_trains_what_one_process_trains(tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path) -> None:
     results = []
     for gpus in (1, 2):
         context = make_context(tmp_path / str(gpus), inputs, gpus=gpus)

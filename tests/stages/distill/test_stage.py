@@ -21,7 +21,7 @@ from tckr.stages.label.stage import run as label
 from tckr.training.config import AugmentConfig
 from tckr.training.soft_labels import LabelRecipe, SoftLabels, read_soft_labels
 from tests.tiny_artifacts import Recorder, make_context
-from tests.training.colours import COLOURS, draw_colours, write_labels, write_synthetic
+from tests.training.colours import COLOURS, assert_same_training, draw_colours, write_labels, write_synthetic
 
 FAST = DistillConfig(
     epochs=4, selection="best", batch_size=8, learning_rate=3e-3, augment=AugmentConfig(shift=0.05), validation_fraction=0.25
@@ -97,6 +97,15 @@ def test_online_labels_come_from_the_teacher(tmp_path, inputs):
     loss = json.loads((tmp_path / "out" / "history.json").read_text())[0]["loss"]
     run(config.model_copy(update={"labels": "soft"}), make_context(tmp_path / "soft", inputs))
     assert loss != json.loads((tmp_path / "soft" / "out" / "history.json").read_text())[0]["loss"]
+
+
+def test_two_processes_distill_what_one_distills(tmp_path, inputs):
+    build_classifier("embedded:resnet", 3, COLOURS, seed=1).save(tmp_path / "teacher" / "model")
+    inputs |= {"teacher": tmp_path / "teacher"}
+    changes = {"model": str(write_vit(tmp_path / "vit")), "labels": "online", "hard_weight": 0.3, "epochs": 1}
+    for gpus in (1, 2):
+        run(FAST.model_copy(update=changes), make_context(tmp_path / str(gpus), inputs, gpus=gpus))
+    assert_same_training(tmp_path / "2" / "out", tmp_path / "1" / "out")
 
 
 def test_online_labels_see_no_mixup(tmp_path, inputs):

@@ -18,7 +18,7 @@ from tckr.stages.teach.records import read_records
 from tckr.stages.teach.stage import run
 from tckr.training.config import AugmentConfig
 from tests.tiny_artifacts import Recorder, make_context
-from tests.training.colours import COLOURS, draw_colours, write_prepared
+from tests.training.colours import COLOURS, assert_same_training, draw_colours, write_prepared, write_vit
 
 FAST = TeachConfig(epochs=4, batch_size=8, learning_rate=3e-3, augment=AugmentConfig(shift=0.05))
 
@@ -106,7 +106,7 @@ def test_an_ensemble_is_its_members_and_the_first_is_the_teacher_that_would_be_a
 def test_a_killed_ensemble_goes_on_with_the_member_it_was_at(tmp_path, monkeypatch):
     data = write_prepared(tmp_path / "data")
     trained = []
-    fit = stage.fit
+    fit = stage.fit_together
 
     def dies_in_the_second(*arguments, **named):
         trained.append(named["seed"])
@@ -114,7 +114,7 @@ def test_a_killed_ensemble_goes_on_with_the_member_it_was_at(tmp_path, monkeypat
             raise KeyboardInterrupt
         return fit(*arguments, **named)
 
-    monkeypatch.setattr(stage, "fit", dies_in_the_second)
+    monkeypatch.setattr(stage, "fit_together", dies_in_the_second)
     with pytest.raises(KeyboardInterrupt):
         run(ENSEMBLE, make_context(tmp_path, {"data": data}))
     monkeypatch.undo()
@@ -132,3 +132,27 @@ def test_teachers_take_the_named_models_in_turn():
     assert config.models() == ["a", "b", "c", "a"]
     with pytest.raises(ValidationError, match="set num_teachers to 3 or more"):
         TeachConfig(num_teachers=2, other_models=["b", "c"])
+
+
+def test_two_processes_teach_what_one_teaches(tmp_path):
+    data = write_prepared(tmp_path / "data")
+    vit = {"model": str(write_vit(tmp_path / "vit")), "pretrained": False, "image_size": 32}
+    config = FAST.model_copy(update=vit | {"epochs": 1})
+    for gpus in (1, 2):
+        run(config, make_context(tmp_path / str(gpus), {"data": data}, gpus=gpus))
+    assert_same_training(tmp_path / "2" / "out", tmp_path / "1" / "out")
+
+
+def test_the_teacher_of_a_reference_run_has_one_gpu(tmp_path, monkeypatch):
+    data = write_prepared(tmp_path / "data")
+    given, fit_together = [], stage.fit_together
+
+    def alone(*arguments, gpus, **named):
+        given.append(gpus)
+        return fit_together(*arguments, gpus=1, **named)
+
+    monkeypatch.setattr(stage, "fit_together", alone)
+    for row in (0, 1):
+        context = make_context(tmp_path / str(row), {"data": data}, run=row, gpus=2)
+        run(FAST.model_copy(update={"epochs": 1}), context)
+    assert given == [2, 1]

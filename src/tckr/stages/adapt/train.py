@@ -18,9 +18,9 @@ from tckr.stages.adapt.checkpoint import Writer, load_checkpoint
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.encode import EncodedSet
 from tckr.stages.adapt.gradients import Passes, add_gradients
-from tckr.stages.adapt.team import ALONE, Team
 from tckr.stages.adapt.vector import AdapterVector
 from tckr.training.prefetch import prefetched
+from tckr.training.team import ALONE, Team
 
 HISTORY_POINTS = 50
 
@@ -77,7 +77,8 @@ def train_adapter(
             factor = learning_rate_factor(config.schedule, step, course.num_steps)
             set_learning_rate(optimizer, config.learning_rate * factor)
             loss = add_gradients(generator, batch, adapter.gradient, passes, config=config, device=course.device)
-            losses[step] = team.add_up(loss, adapter.gradient)
+            team.add_up(adapter.gradient, loss)
+            losses[step] = loss
             adapter.clip(config.max_gradient_norm)
             optimizer.step()
             adapter.gradient.zero_()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,9 +23,10 @@ from tckr.stages.distill.targets import SoftTargets, shows_views, soft_targets, 
 from tckr.training.artifact import MODEL_FOLDER, save_training
 from tckr.training.checkpoint import read_state
 from tckr.training.config import AugmentConfig
-from tckr.training.fit import fit, new_classifier
+from tckr.training.fit import new_classifier
 from tckr.training.losses import CrossEntropy, Loss, Mixture, OnlineDistillation, StoredDistillation
 from tckr.training.soft_labels import SoftLabels, read_soft_labels
+from tckr.training.together import Task, fit_together
 
 AUGMENT_UNUSED = (
     "distill.augment is set and without effect: label.views is above 1, so the Student sees the views that were labelled, "
@@ -30,59 +34,84 @@ AUGMENT_UNUSED = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Synthetic:
+    """What the inputs hold: images, and their stored labels in the images' order of rows and classes (`targets`)."""
+
+    class_names: list[str]
+    images: ImageSet
+    labels: SoftLabels
+    targets: SoftTargets
+
+
 def run(config: DistillConfig, context: StepContext) -> None:
     """Train the Student on inputs `synthetic` and `labels` (and `teacher` when config.labels is "online")."""
-    class_names = read_class_names(context.inputs["synthetic"] / "data")
-    images = load_images(context.inputs["synthetic"] / "data", context.scratch, id_column="index")
-    labels = read_soft_labels(context.inputs["labels"], context.scratch)
-    targets = soft_targets(images, class_names, labels, config)
-    if context.run == 0 and shows_views(config, labels) and config.augment != AugmentConfig():
+    synthetic = _read(config, context.inputs, context.scratch)
+    if context.run == 0 and shows_views(config, synthetic.labels) and config.augment != AugmentConfig():
         context.log("warning", message=AUGMENT_UNUSED)
-    data, validation = split_synthetic(
-        images, targets, _kept(config, context, images, targets, class_names), config, context.seed
-    )
-    config = config.resolved(len(data))
-    model = new_classifier(config, class_names, derive_seed(context.seed, "initialise"))
+    kept, inputs = _kept(config, context, synthetic), dict(context.inputs)
+    make_task = partial(_task, config=config, inputs=inputs, cache=context.scratch, kept=kept, seed=context.seed)
+    task = make_task(context.execution.torch_device())
     finished = len(read_state(context.scratch).history)
-    with context.track(config.epochs, "epochs", finished) as advance:
-        result = fit(
-            model,
-            data,
-            validation,
-            _choose_loss(config, context, class_names, labels),
-            config.model_copy(update={"augment": AugmentConfig.none()}) if shows_views(config, labels) else config,
+    with context.track(task.config.epochs, "epochs", finished) as advance:
+        result = fit_together(
+            task,
+            make_task,
+            gpus=context.execution.gpus if context.run == 0 else 1,
             seed=context.seed,
             device=context.execution.torch_device(),
             scratch=context.scratch,
             on_epoch=lambda record: advance(1),
             compiled=context.execution.compile,
         )
-    save_training(context.out, model, result)
+    save_training(context.out, task.model, result)
     context.log("trained", epochs=len(result.history), best_epoch=result.best_epoch, num_train=result.num_train)
 
 
-def _kept(
-    config: DistillConfig, context: StepContext, images: ImageSet, targets: SoftTargets, class_names: list[str]
-) -> np.ndarray:
+def _read(config: DistillConfig, inputs: Mapping[str, Path], cache: Path) -> Synthetic:
+    """Open the memory maps of images and labels, which are made where they are not in `cache`."""
+    class_names = read_class_names(inputs["synthetic"] / "data")
+    images = load_images(inputs["synthetic"] / "data", cache, id_column="index")
+    labels = read_soft_labels(inputs["labels"], cache)
+    targets = soft_targets(images, class_names, labels, config)
+    return Synthetic(class_names=class_names, images=images, labels=labels, targets=targets)
+
+
+def _kept(config: DistillConfig, context: StepContext, synthetic: Synthetic) -> np.ndarray:
     """Return the rows of the images that the Teacher does not disown; the others are listed in left_out.json."""
+    images = synthetic.images
     if not config.min_teacher_probability:
         return np.arange(len(images))
-    own = own_probabilities(images, targets)
-    kept, left_out = leave_out(own, images, class_names, config.min_teacher_probability)
+    own = own_probabilities(images, synthetic.targets)
+    kept, left_out = leave_out(own, images, synthetic.class_names, config.min_teacher_probability)
     text = json.dumps(asdict(left_out), ensure_ascii=False) + "\n"
     write_whole(context.out / "left_out.json", lambda path: path.write_text(text, encoding="utf-8"))
     context.log("left_out", images=len(left_out.indices), kept=len(kept))
     return kept
 
 
-def _choose_loss(config: DistillConfig, context: StepContext, class_names: list[str], labels: SoftLabels) -> Loss:
+def _task(
+    device: str, *, config: DistillConfig, inputs: Mapping[str, Path], cache: Path, kept: np.ndarray, seed: int
+) -> Task:
+    """Return what the Student learns; made by every process that trains it."""
+    synthetic = _read(config, inputs, cache)
+    data, validation = split_synthetic(synthetic.images, synthetic.targets, kept, config, seed)
+    config = config.resolved(len(data))
+    model = new_classifier(config, synthetic.class_names, derive_seed(seed, "initialise"))
+    loss = _choose_loss(config, inputs, device, synthetic)
+    if shows_views(config, synthetic.labels):
+        config = config.model_copy(update={"augment": AugmentConfig.none()})
+    return Task(model, data, validation, loss, config)
+
+
+def _choose_loss(config: DistillConfig, inputs: Mapping[str, Path], device: str, synthetic: Synthetic) -> Loss:
     if config.labels == "hard":
         return CrossEntropy(config.label_smoothing)
-    stored = labels.recipe.temperature
+    stored = synthetic.labels.recipe.temperature
     temperature = config.temperature or (stored if config.labels == "soft" else 1.0)
     mixture = Mixture(temperature=temperature, hard_weight=config.hard_weight, label_smoothing=config.label_smoothing)
     if config.labels == "soft":
         return StoredDistillation(mixture, stored)
-    teacher = load_classifier(context.inputs["teacher"] / MODEL_FOLDER).to(context.execution.torch_device())
-    columns = torch.from_numpy(class_columns(teacher.class_names, class_names))
+    teacher = load_classifier(inputs["teacher"] / MODEL_FOLDER).to(device)
+    columns = torch.from_numpy(class_columns(teacher.class_names, synthetic.class_names))
     return OnlineDistillation(teacher, columns, mixture)

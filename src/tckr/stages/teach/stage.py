@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tckr.data.card import read_card
@@ -12,10 +13,10 @@ from tckr.models.classifiers.ensemble import MEMBER
 from tckr.stages.teach.config import TeachConfig
 from tckr.stages.teach.records import read_records
 from tckr.training.artifact import MODEL_FOLDER, save_training
-from tckr.training.batches import TrainingData
 from tckr.training.checkpoint import read_state
-from tckr.training.fit import fit, new_classifier
+from tckr.training.fit import new_classifier
 from tckr.training.losses import CrossEntropy
+from tckr.training.together import Task, fit_together
 
 
 def run(config: TeachConfig, context: StepContext) -> None:
@@ -24,22 +25,11 @@ def run(config: TeachConfig, context: StepContext) -> None:
     One Teacher is in `model/`; the members of an ensemble are in `model/member-1`, `model/member-2`, ... and what is
     written beside `model/` is about the first of them.
     """
-    data = context.inputs["data"]
-    class_names = read_card(data).class_names
-    records = read_records(data, context.scratch, config, context.run)
     scratches = scratch_folders(context.scratch, config.num_teachers)
     finished = sum(len(read_state(scratch).history) for scratch in scratches)
     with context.track(config.epochs * config.num_teachers, "epochs", finished) as advance:
         for member, scratch in enumerate(scratches, start=1):
-            _train(
-                config,
-                context,
-                class_names=class_names,
-                records=records,
-                member=member,
-                scratch=scratch,
-                advance=advance,
-            )
+            _train(config, context, member=member, scratch=scratch, advance=advance)
 
 
 def scratch_folders(scratch: Path, num_teachers: int) -> list[Path]:
@@ -61,8 +51,6 @@ def _train(
     config: TeachConfig,
     context: StepContext,
     *,
-    class_names: list[str],
-    records: tuple[TrainingData, TrainingData | None],
     member: int,
     scratch: Path,
     advance: Callable[[int], None],
@@ -72,21 +60,29 @@ def _train(
     revision = config.revision if name == config.model else None
     seed = member_seed(context.seed, member)
     one = config.model_copy(update={"model": name, "revision": revision})
-    model = new_classifier(one, class_names, derive_seed(seed, "initialise"))
-    result = fit(
-        model,
-        *records,
-        CrossEntropy(config.label_smoothing),
-        config,
+    data, device = context.inputs["data"], context.execution.torch_device()
+    make_task = partial(_task, config=one, data=data, cache=context.scratch, run=context.run, seed=seed)
+    task = make_task(device)
+    result = fit_together(
+        task,
+        make_task,
+        gpus=context.execution.gpus if context.run == 0 else 1,
         seed=seed,
-        device=context.execution.torch_device(),
+        device=device,
         scratch=scratch,
         on_epoch=lambda record: advance(1),
         compiled=context.execution.compile,
     )
     folder = MODEL_FOLDER if config.num_teachers == 1 else f"{MODEL_FOLDER}/{MEMBER}{member}"
     if member == 1:
-        save_training(context.out, model, result, folder)
+        save_training(context.out, task.model, result, folder)
     else:
-        model.save(context.out / folder)
+        task.model.save(context.out / folder)
     context.log("trained", epochs=len(result.history), best_epoch=result.best_epoch, num_train=result.num_train)
+
+
+def _task(device: str, *, config: TeachConfig, data: Path, cache: Path, run: int, seed: int) -> Task:
+    """Return what one Teacher learns; made by every process that trains it."""
+    records = read_records(data, cache, config, run)
+    model = new_classifier(config, read_card(data).class_names, derive_seed(seed, "initialise"))
+    return Task(model, *records, CrossEntropy(config.label_smoothing), config)

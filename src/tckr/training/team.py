@@ -1,0 +1,151 @@
+"""Processes that train one model together: each computes the gradients of its share of every step's images.
+
+All hold the same model and optimizer, meet the same draws and add up the same gradients, so they stay equal. The process
+that runs the stage is the first of the team and the only one that writes. Knows neither model nor data.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+import torch
+from torch import distributed
+
+from tckr.data.seeds import derive_seed
+from tckr.errors import UserError
+
+SECONDS_TO_END = 10.0
+"""For a process whose connection is lost."""
+
+
+@dataclass(frozen=True)
+class Team:
+    """A process among all that train.
+
+    Attributes:
+        rank: 0 for the first.
+        size: processes.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    def share(self, count: int) -> slice:
+        """Return this process's part of `count` images; every part has one at least when `count` >= `size`."""
+        return slice(self.rank * count // self.size, (self.rank + 1) * count // self.size)
+
+    def add_up(self, *tensors: torch.Tensor) -> None:
+        """Replace each of `tensors`, all of one type on one device, by its sum over the team; they travel as one message."""
+        if self.size == 1:
+            return
+        message = torch.cat([tensor.flatten() for tensor in tensors])
+        distributed.all_reduce(message)
+        for tensor, total in zip(tensors, message.split([tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(total.view_as(tensor))
+
+    def own_seed(self, seed: int) -> int:
+        """Return the seed of draws that are made for the share alone (dropout's); the first process has `seed` itself."""
+        return derive_seed(seed, "process", self.rank) if self.rank else seed
+
+    def device(self, device: str) -> str:
+        """Return the torch device name of this process where `device` is the first one's."""
+        return f"{device}:{self.rank}" if self.rank and device != "cpu" else device
+
+
+ALONE = Team()
+
+
+def team_size(gpus: int, num_images: int, device: str) -> int:
+    """Return how many processes share a training: one per GPU, never more than the `num_images` of its smallest step.
+
+    Raises:
+        UserError: torch sees fewer GPUs, or one of them was named.
+    """
+    if gpus > 1 and device != "cpu":
+        available = torch.cuda.device_count()
+        if device != "cuda" or gpus > available:
+            raise UserError(
+                f"execution.gpus={gpus} with execution.device={device}: torch sees {available} CUDA devices here; set "
+                f"execution.gpus to at most {max(1, available)} and, for several, execution.device=auto"
+            )
+    return min(gpus, num_images)
+
+
+@contextmanager
+def assembled(size: int, help_train: Callable[[Team], object], meeting: Path, device: str) -> Iterator[Team]:
+    """Start the rest of a team of `size`, each of which calls `help_train`, and yield this process's place in it.
+
+    Args:
+        size: processes; 1 starts none.
+        help_train: picklable; returns when the training is over.
+        meeting: a file through which the processes find one another.
+        device: `cuda` gives process number i the i-th GPU.
+
+    Raises:
+        UserError: one of the others died.
+    """
+    if size == 1:
+        yield ALONE
+        return
+    meeting.unlink(missing_ok=True)  # of a killed team
+    threads = max(1, torch.get_num_threads() // size)
+    start = multiprocessing.get_context("spawn").Process
+    others = [
+        start(target=_take_part, args=(Team(rank, size), help_train, meeting, device, threads), daemon=True)
+        for rank in range(1, size)
+    ]
+    for other in others:
+        other.start()
+    try:
+        with _connected(Team(0, size), meeting, device), _explained(others):
+            yield Team(0, size)
+    finally:
+        for other in others:
+            other.terminate()  # all are done, or there is nothing left to do
+            other.join()
+
+
+@contextmanager
+def _explained(others: Sequence[SpawnProcess]) -> Iterator[None]:
+    """Tell a connection that is lost because one of `others` died from an error of this process's own."""
+    try:
+        yield
+    except RuntimeError as error:  # how torch reports a lost connection, and much else
+        wait(
+            [other.sentinel for other in others], SECONDS_TO_END
+        )  # this process is still connected: they live unless they died
+        if not any(other.exitcode for other in others):
+            raise
+        raise UserError(
+            f"one of {len(others) + 1} processes that train together died; its reason is above, unless the system ended it "
+            "for want of memory. Set a smaller execution.gpus and give the same command again; it continues"
+        ) from error
+
+
+def _take_part(team: Team, help_train: Callable[[Team], object], meeting: Path, device: str, threads: int) -> None:
+    torch.set_num_threads(threads)
+    try:
+        with _connected(team, meeting, device):
+            help_train(team)
+    except UserError as error:
+        raise SystemExit(f"process {team.rank + 1} of {team.size}: {error}") from None  # without a traceback
+
+
+@contextmanager
+def _connected(team: Team, meeting: Path, device: str) -> Iterator[None]:
+    on_gpu = device.startswith("cuda")
+    if on_gpu:
+        torch.cuda.set_device(team.rank)
+    distributed.init_process_group(
+        "nccl" if on_gpu else "gloo", init_method=f"file://{meeting.absolute()}", rank=team.rank, world_size=team.size
+    )
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()

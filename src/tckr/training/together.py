@@ -1,0 +1,97 @@
+"""Train one model on several GPUs: every process makes the same task from files and calls the one training loop."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from tckr.models.classifiers import Classifier
+from tckr.training.batches import Examples, TrainingData, smallest_batch
+from tckr.training.config import TrainingConfig
+from tckr.training.fit import FitResult, fit
+from tckr.training.losses import Loss
+from tckr.training.progress import EpochRecord
+from tckr.training.team import Team, assembled, team_size
+
+ONE_PROCESS = (
+    "execution.gpus: one process trains this network, because torch computes its batch normalisation over several only on "
+    "GPUs, and not in layers that a library made of its own"
+)
+
+
+class Task(NamedTuple):
+    """What `fit` trains, on what and how."""
+
+    model: Classifier
+    data: Examples
+    validation: TrainingData | None
+    loss: Loss
+    config: TrainingConfig
+
+
+def fit_together(
+    task: Task,
+    make_task: Callable[[str], Task],
+    *,
+    gpus: int,
+    seed: int,
+    device: str,
+    scratch: Path,
+    on_epoch: Callable[[EpochRecord], None] = lambda record: None,
+    compiled: bool = False,
+) -> FitResult:
+    """Train `task.model` in place, as `fit` does, on several GPUs: one process for each, of which this is the first.
+
+    Args:
+        task: what `make_task` returned in this process, so that the others find what it keeps in files.
+        make_task: picklable; given a torch device name, returns the same task in another process.
+        gpus: fewer are used where a step has fewer images; one, with a warning, where the network's batch normalisation
+            cannot see the whole batch.
+        seed: as for `fit`.
+        device: torch device name; on a CPU, `gpus` are processes.
+        scratch: folder of the checkpoint.
+        on_epoch: as for `fit`.
+        compiled: as for `fit`.
+
+    Raises:
+        UserError: there are fewer GPUs, one of the processes died, or the loss is no longer a number.
+    """
+    size = team_size(gpus, smallest_batch(len(task.data), task.config.batch_size), device)
+    if size > 1 and not can_share_statistics(task.model, device):
+        warnings.warn(ONE_PROCESS, RuntimeWarning, stacklevel=2)
+        size = 1
+    if size > 1:
+        share_statistics(task.model)
+    fit_task = partial(fit, seed=seed, scratch=scratch, compiled=compiled)
+    help_fit = partial(_help_fit, make_task=make_task, fit_task=fit_task, device=device)
+    with assembled(size, help_fit, scratch / "team", device) as team:
+        return fit_task(*task, device=device, on_epoch=on_epoch, team=team)
+
+
+def _help_fit(team: Team, *, make_task: Callable[[str], Task], fit_task: Callable[..., FitResult], device: str) -> None:
+    """Be another process of the team."""
+    own = team.device(device)
+    task = make_task(own)
+    share_statistics(task.model)
+    fit_task(*task, device=own, team=team)
+
+
+def can_share_statistics(model: nn.Module, device: str) -> bool:
+    """Return whether batch normalisation, if there is any, can be that of the whole batch over several processes.
+
+    torch has this for GPUs alone and for its own layers; of a subclass of them it would drop what the subclass adds.
+    """
+    layers = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    plain = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+    return not layers or (device.startswith("cuda") and all(type(layer) in plain for layer in layers))
+
+
+def share_statistics(model: nn.Module) -> None:
+    """Let every layer of batch normalisation in `model` take mean and variance over the shares of all processes."""
+    nn.SyncBatchNorm.convert_sync_batchnorm(model)  # in place: the model itself is no such layer

@@ -1,0 +1,80 @@
+"""Every image of a step is one process's; a team that cannot be, or is no more, is explained."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+
+import pytest
+import torch
+
+from tckr.errors import UserError
+from tckr.training import team as team_module
+from tckr.training.team import ALONE, Team, assembled, team_size
+
+
+@pytest.mark.parametrize(("size", "count"), [(1, 5), (2, 5), (4, 4), (3, 32)])
+def test_shares_make_up_the_step(size: int, count: int) -> None:
+    shares = [list(range(count))[Team(rank, size).share(count)] for rank in range(size)]
+    assert list(chain(*shares)) == list(range(count))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_no_process_is_without_an_image() -> None:
+    assert team_size(8, 4, "cpu") == 4
+
+
+def test_the_processes_draw_for_their_shares_apart_and_the_first_as_if_it_were_alone() -> None:
+    seeds = [Team(rank, 3).own_seed(5) for rank in range(3)]
+    assert seeds[0] == ALONE.own_seed(5) == 5
+    assert len(set(seeds)) == 3
+
+
+def test_every_process_has_its_own_gpu() -> None:
+    assert [Team(rank, 2).device("cuda") for rank in range(2)] == ["cuda", "cuda:1"]
+    assert Team(1, 2).device("cpu") == "cpu"
+
+
+def test_missing_gpus_are_a_user_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert team_size(2, 32, "cuda") == 2
+    with pytest.raises(UserError, match=r"execution\.gpus to at most 2"):
+        team_size(3, 32, "cuda")
+    with pytest.raises(UserError, match=r"execution\.device=auto"):
+        team_size(2, 32, "cuda:1")
+
+
+def test_a_dead_process_is_a_user_error_after_its_own_reason(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match="one of 2 processes"):
+        train_with_another(tmp_path / "team")
+    said = capfd.readouterr().err
+    assert "process 2 of 2: no room for the data" in said
+    assert "Traceback" not in said
+
+
+def train_with_another(meeting: Path) -> None:
+    with assembled(2, fail, meeting, "cpu") as team:
+        team.add_up(torch.zeros(()), torch.ones(3))
+
+
+def test_an_error_of_the_first_process_is_not_blamed_on_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(team_module, "SECONDS_TO_END", 0.1)
+    with pytest.raises(RuntimeError, match="of its own"):
+        fail_beside_another(tmp_path / "team")
+
+
+def fail_beside_another(meeting: Path) -> None:
+    with assembled(2, wait_for_the_first, meeting, "cpu"):
+        raise RuntimeError("of its own")
+
+
+def wait_for_the_first(team: Team) -> None:
+    """Wait for a message that does not come."""
+    with suppress(RuntimeError):  # the first is gone
+        team.add_up(torch.ones(3))
+
+
+def fail(team: Team) -> None:
+    """End for a reason that the user can do something about."""
+    raise UserError("no room for the data")

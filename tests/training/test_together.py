@@ -1,0 +1,135 @@
+"""Two processes train what one trains: same losses, weights and kept epoch, up to rounding; resumed ones to the last bit.
+
+On a CPU, where processes stand for GPUs, torch has no batch normalisation over several processes. So the network here is a
+vision transformer, without dropout, of which every process would make draws of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tckr.models.classifiers import build_classifier
+from tckr.training.averaging import WeightAverage
+from tckr.training.batches import TrainingData
+from tckr.training.checkpoint import read_state
+from tckr.training.config import AugmentConfig
+from tckr.training.fit import FitResult, fit
+from tckr.training.losses import CrossEntropy, Mixture, OnlineDistillation, StoredDistillation
+from tckr.training.team import ALONE, Team, assembled
+from tckr.training.together import Task, can_share_statistics, fit_together, share_statistics
+from tests.training.colours import COLOURS, FAST, colour_data, write_vit
+
+Trained = dict[str, tuple[FitResult, dict[str, torch.Tensor]]]
+SHORT = FAST.model_copy(update={"epochs": 2, "batch_size": 15})
+NUM_IMAGES = 37
+"""Batches of 13, 12 and 12: shares of 6 and 7, or of 6."""
+
+
+def make_task(device: str, *, vit: Path, case: str) -> Task:
+    """Return one of the ways to train, each with what another process could do wrong."""
+    model = build_classifier(str(vit), 3, COLOURS, seed=1, pretrained=False, image_size=32).to(device)
+    hard, validation = colour_data(NUM_IMAGES), colour_data(13, seed=1)
+    soft = np.eye(3, dtype=np.float32)[hard.targets] * 0.7 + 0.1
+    both = np.stack([soft, np.eye(3, dtype=np.float32)[hard.targets]], axis=1)
+    targets = {"hard": hard.targets, "soft": both, "online": both}[case]
+    data = TrainingData(hard.images, hard.rows, targets)
+    if case == "hard":
+        changes = {"ema_decay": 0.9, "augment": AugmentConfig(shift=0.1, mixup_alpha=1.0), "gradient_clip": 0.1}
+        return Task(model, data, validation, CrossEntropy(0.1), SHORT.model_copy(update=changes))
+    mixture = Mixture(temperature=2.0, hard_weight=0.3)
+    teacher = build_classifier("embedded:resnet", 3, COLOURS, seed=2).eval()
+    online = OnlineDistillation(teacher, torch.arange(3), mixture)
+    return Task(model, data, validation, online if case == "online" else StoredDistillation(mixture), SHORT)
+
+
+def train(folder: Path, vit: Path, case: str, team: Team) -> tuple[FitResult, dict[str, torch.Tensor]]:
+    """Train in `folder`; the first process leaves in `folder`-killed what a kill in the last epoch would leave."""
+    folder.mkdir(exist_ok=True)
+    task = make_task("cpu", vit=vit, case=case)
+    killed = folder.with_name(f"{folder.name}-killed")
+
+    def after_epoch(record: object) -> None:
+        if team.rank == 0 and not killed.exists():
+            shutil.copytree(folder, killed)
+
+    named = {"seed": 5, "device": "cpu", "scratch": folder, "checkpoint_seconds": 0.0, "on_epoch": after_epoch}
+    result = fit(*task, team=team, **named)
+    return result, {name: tensor.clone() for name, tensor in task.model.state_dict().items()}
+
+
+def train_all(team: Team, *, folder: Path, vit: Path) -> Trained:
+    trained = {case: train(folder / case, vit, case, team) for case in ("hard", "soft", "online")}
+    return trained | {"resumed": train(folder / "hard-killed", vit, "hard", team)}
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Two processes of several threads each would wait for one another's."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_team_trains_what_one_process_trains_and_resumes_exactly(tmp_path: Path) -> None:
+    vit = write_vit(tmp_path / "vit")
+    folders = [tmp_path / "alone", tmp_path / "team"]
+    for folder in folders:
+        folder.mkdir()
+    alone = train_all(ALONE, folder=folders[0], vit=vit)
+    with assembled(2, partial(train_all, folder=folders[1], vit=vit), tmp_path / "meeting", "cpu") as team:
+        together = train_all(team, folder=folders[1], vit=vit)
+    assert len(read_state(folders[1] / "hard-killed-killed").history) == 2  # it went on after the first epoch
+    for case, (result, weights) in together.items():
+        assert_close(result, alone[case][0])
+        for name, tensor in alone[case][1].items():
+            torch.testing.assert_close(weights[name], tensor, rtol=1e-3, atol=1e-4)
+    assert together["resumed"][0].history == together["hard"][0].history
+    for name, tensor in together["hard"][1].items():
+        assert torch.equal(together["resumed"][1][name], tensor), name
+
+
+def assert_close(result: FitResult, expected: FitResult) -> None:
+    assert (result.best_epoch, result.num_train) == (expected.best_epoch, expected.num_train)
+    for record, wanted in zip(result.history, expected.history, strict=True):
+        assert record.loss == pytest.approx(wanted.loss, rel=1e-4)
+        assert (record.validation_accuracy, record.learning_rate) == (wanted.validation_accuracy, wanted.learning_rate)
+
+
+class OtherNorm(nn.BatchNorm2d):
+    """Stands for a library's own layer."""
+
+
+def test_batch_normalisation_that_cannot_see_the_whole_batch_has_one_process() -> None:
+    assert can_share_statistics(nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)), "cpu")
+    assert not can_share_statistics(nn.Sequential(nn.BatchNorm2d(2)), "cpu")
+    assert can_share_statistics(nn.Sequential(nn.BatchNorm2d(2)), "cuda")
+    assert not can_share_statistics(nn.Sequential(nn.BatchNorm2d(2), OtherNorm(2)), "cuda")
+
+
+def test_a_network_that_only_one_process_can_train_is_trained_with_a_warning(tmp_path: Path) -> None:
+    config = SHORT.model_copy(update={"epochs": 1, "selection": "last"})
+    task = Task(build_classifier("embedded:resnet", 3, COLOURS, seed=1), colour_data(8), None, CrossEntropy(), config)
+    with pytest.warns(RuntimeWarning, match="one process trains this network"):
+        result = fit_together(task, lambda device: task, gpus=2, seed=5, device="cpu", scratch=tmp_path)
+    assert len(result.history) == 1
+
+
+def test_a_network_that_shares_its_statistics_has_the_same_weights_and_logits() -> None:
+    model, images = build_classifier("embedded:resnet", 3, COLOURS, seed=1), torch.rand(4, 3, 32, 32)
+    expected = build_classifier("embedded:resnet", 3, COLOURS, seed=1)
+    share_statistics(model)
+    assert any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
+    assert torch.equal(model.train()(images), expected.train()(images))
+    averaged = WeightAverage(model, 0.9).model
+    assert torch.equal(averaged(images), expected.eval()(images))
+    assert model.state_dict().keys() == expected.state_dict().keys()
