@@ -5,6 +5,7 @@ python docs/generate.py [--check]
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,8 +57,11 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]
 
 
 def _default(field: FieldInfo) -> str:
+    """Return the default as it is written in YAML and behind `=`."""
     value = field.get_default(call_default_factory=True)
-    return str(value.as_posix() if isinstance(value, Path) else value if value != "" else '""')
+    if isinstance(value, str | Path):
+        return str(value) or '""'
+    return json.dumps(value)
 
 
 def _is_section(field: FieldInfo) -> bool:

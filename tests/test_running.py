@@ -12,6 +12,7 @@ from tckr.cli.settings import settings_from
 from tckr.config import load_settings, run_name
 from tckr.errors import UserError
 from tests.engine.fakes import FakeConfig, step
+from tests.tiny_generators import build_family
 
 
 @pytest.fixture
@@ -101,3 +102,28 @@ def test_a_run_is_named_after_the_folder_that_dots_stand_for(data, tmp_path, mon
     (tmp_path / "birds" / "beaks").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "birds")
     assert settings_from(None, data, "embedded", None, None).execution.name == "birds"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        (["adapt.min_snr_gamma=5"], "adapt.min_snr_gamma=null"),
+        (["generate.solver=lcm"], "no solver 'lcm'"),
+        (["adapt.lora={tmp}/missing.safetensors"], "missing.safetensors does not exist"),
+        (["generate.few_step_adapter=missing.safetensors"], "missing.safetensors does not exist"),
+        (["caption.model={tmp}/missing"], "there is no folder"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_computed(tmp_path, overrides, problem):
+    model = build_family("sd3", tmp_path / "sd3")
+    overrides = [text.format(tmp=tmp_path) for text in overrides]
+    with pytest.raises(UserError, match=problem):
+        running.run(settings(tmp_path / "runs", f"adapt.model={model}", *overrides))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_rule_about_several_settings_is_told_without_all_of_them(tmp_path):
+    with pytest.raises(UserError, match=r"^setting adapt: set either adapt\.steps or adapt\.epochs"):
+        settings(tmp_path, "adapt.epochs=2")
+    with pytest.raises(UserError, match=r"found \[0\.5, 0\.2\]; expected 0 <= start < stop"):
+        settings(tmp_path, "generate.guidance_interval=[0.5,0.2]")

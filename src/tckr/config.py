@@ -242,5 +242,7 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"])
-        lines.append(f"setting {name}: found {problem.get('input')!r}; {problem['msg'][0].lower()}{problem['msg'][1:]}")
+        text = problem["msg"].removeprefix("Value error, ")
+        found = "" if isinstance(problem.get("input"), Mapping) else f"found {problem.get('input')!r}; "
+        lines.append(f"setting {name}: {found}{text[0].lower()}{text[1:]}")
     return "\n".join(lines)

@@ -21,6 +21,7 @@ from tckr.data.seeds import derive_seed
 from tckr.data.sources import file_digest, source_digest
 from tckr.engine.step import Sensitivity, Step
 from tckr.errors import UserError
+from tckr.models.diffusion.outline import refuse_misfits
 from tckr.models.digest import adapter_digest, checkpoint_digest
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS
 from tckr.stages.config_base import StageConfig
@@ -74,12 +75,28 @@ class Run:
 
 
 def pipeline(config: RunConfig) -> list[Step]:
-    """Return all steps of a run, inputs before what reads them."""
+    """Return all steps of a run, inputs before what reads them.
+
+    Raises:
+        UserError: files that settings name do not exist, or the generator cannot follow the settings.
+    """
+    _refuse_misfits(config)
     data = _step("prepare", config.prepare, Run(config=config, row=0, seed=config.seed), seals=("test",))
     target = recycle(_target(config), data)
     judged, audits = _audit(config, data, target)
     report = _step("report", config.report, _target(config), {"data": data, **vars(target), "audit": judged})
     return [data, *vars(target).values(), *_by_stage(audits, known=[data, *vars(target).values()]), judged, report]
+
+
+def _refuse_misfits(config: RunConfig) -> None:
+    """Raise now what adapting or drawing would find after hours."""
+    refuse_misfits(
+        config.adapt.model,
+        config.adapt.revision,
+        min_snr_gamma=config.adapt.min_snr_gamma,
+        solver=config.generate.solver,
+        guidance_interval=config.generate.guidance_interval,
+    )
 
 
 def recycle(run: Run, data: Step, known: Mapping[str, Step] = NOTHING) -> Recycled:

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from tckr.errors import UserError
 from tckr.models.embedded import FOLDERS, resolve
+
+WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 
 
 def checkpoint_digest(name: str) -> str:
@@ -16,10 +19,25 @@ def checkpoint_digest(name: str) -> str:
 
     An embedded checkpoint is identified by its content, so that every installation agrees; a local folder by names, sizes
     and modification times of its files; anything else (a hub id, a built-in architecture) by its name alone: pin a revision.
+
+    Raises:
+        UserError: the name can only be that of a folder, and there is none.
     """
     if name in FOLDERS:
         return _embedded_digest(name)
-    return _digest(Path(name), _stamp) if Path(name).is_dir() else name
+    if Path(name).is_dir():
+        return _digest(Path(name), _stamp)
+    if _is_path(name):
+        raise UserError(
+            f"there is no folder {name} (looked for at {Path(name).absolute()}); expected the folder of a checkpoint, or "
+            "the id owner/name of one on the hub; correct the path (~ is not expanded here)"
+        )
+    return name
+
+
+def _is_path(name: str) -> bool:
+    """Return whether `name` can be a path alone: an id on the hub has one slash at most, and no such beginning."""
+    return name.startswith(("/", "./", "../", "~")) or "\\" in name or name.count("/") > 1
 
 
 @cache
@@ -37,9 +55,20 @@ def _digest(folder: Path, content: Callable[[Path], bytes]) -> str:
 
 
 def adapter_digest(name: Path | str) -> str:
-    """Return what identifies an adapter, a file, a folder or a hub id, besides its name: it changes when its files do."""
+    """Return what identifies an adapter, a file, a folder or a hub id, besides its name: it changes when its files do.
+
+    Raises:
+        UserError: the name can only be that of a file or folder, and there is none.
+    """
     path = Path(name)
-    return hashlib.sha256(_stamp(path)).hexdigest() if path.is_file() else checkpoint_digest(str(name))
+    if path.is_file():
+        return hashlib.sha256(_stamp(path)).hexdigest()
+    if not path.exists() and (path.suffix in WEIGHTS or _is_path(str(name))):
+        raise UserError(
+            f"adapter {path.absolute()} does not exist; expected the LoRA .safetensors file of a model with the same "
+            "architecture, or a folder that holds one; correct the path"
+        )
+    return checkpoint_digest(str(name))
 
 
 def _stamp(path: Path) -> bytes:

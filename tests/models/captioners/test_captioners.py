@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tckr.errors import UserError
 from tckr.models.captioners.blip import _after
@@ -88,3 +90,28 @@ def test_pickled_weights_are_refused(tiny_captioner: Path, tmp_path: Path) -> No
     torch.save({}, folder / "pytorch_model.bin")
     with pytest.raises(UserError, match="safetensors"):
         load_captioner(str(folder), "cpu")
+
+
+def _copy_with(checkpoint: Path, folder: Path, change: Callable[[dict[str, torch.Tensor], str], None]) -> str:
+    shutil.copytree(checkpoint, folder)
+    weights = load_file(folder / "model.safetensors")
+    change(weights, next(name for name in sorted(weights) if name.endswith("norm.weight")))
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return str(folder)
+
+
+def test_a_weight_of_another_size_is_refused(tmp_path: Path, tiny_captioner: Path) -> None:
+    def cut(weights: dict[str, torch.Tensor], name: str) -> None:
+        weights[name] = weights[name][:-1].clone()
+
+    with pytest.raises(UserError, match=r"another size than its configuration says, first .*norm\.weight"):
+        load_captioner(_copy_with(tiny_captioner, tmp_path / "cut", cut), "cpu")
+
+
+@pytest.mark.parametrize("size", [0, 4, 1000])
+def test_a_truncated_file_is_a_user_error(tmp_path: Path, tiny_captioner: Path, size: int) -> None:
+    shutil.copytree(tiny_captioner, tmp_path / "truncated")
+    file = tmp_path / "truncated" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:size])
+    with pytest.raises(UserError, match=r"could not be loaded.*Download or copy the folder again"):
+        load_captioner(str(tmp_path / "truncated"), "cpu")

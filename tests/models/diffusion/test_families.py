@@ -200,3 +200,10 @@ def test_guidance_off_ignores_the_empty_prompt(family: str, generator: LatentDif
     zeros, ones = ({name: fill(rows[:1]) for name, rows in told.items()} for fill in (torch.zeros_like, torch.ones_like))
     drawn = [generator.denoise(told, negative, seeds=SEEDS, sampling=sampling) for negative in (zeros, ones)]
     assert torch.equal(*drawn)
+
+
+def test_an_image_that_is_larger_than_the_positions_of_sd3_is_refused(families: dict[str, Path]) -> None:
+    generator = load_generator(str(families["sd3"]), "cpu")
+    check_image_size(generator, 64)
+    with pytest.raises(UserError, match=r"68 px.*up to 64 px; set prepare.image_size=64 or less"):
+        check_image_size(generator, 68)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tckr.errors import UserError
 from tckr.models.diffusion.latent import LatentDiffusion
@@ -63,3 +66,53 @@ def test_unsupported_family_is_named(tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "KandinskyPipeline"}))
     with pytest.raises(UserError, match=r"a KandinskyPipeline.*expected one of " + ", ".join(FAMILIES)):
         load_generator(str(tmp_path), "cpu")
+
+
+def _change(checkpoint: Path, part: str, change: Callable[[dict[str, torch.Tensor], str], None]) -> None:
+    """Rewrite the weights of a part after `change` did something to one of them."""
+    file = next((checkpoint / part).glob("*.safetensors"))
+    weights = load_file(file)
+    change(weights, sorted(weights)[len(weights) // 2])
+    save_file(weights, file, metadata={"format": "pt"})
+
+
+def _cut(weights: dict[str, torch.Tensor], name: str) -> None:
+    weights[name] = weights[name].flatten()[:-1].clone()
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_a_weight_that_would_stay_random_is_refused(tmp_path: Path, tiny_generator: Path, part: str) -> None:
+    """Pipelines of diffusers and transformers alone would load it: the text encoder without a word."""
+    shutil.copytree(tiny_generator, tmp_path / "lacking")
+    _change(tmp_path / "lacking", part, lambda weights, name: weights.__delitem__(name))
+    with pytest.raises(UserError, match=rf"lacks 1 weights of its {part} .*they would stay random"):
+        load_generator(str(tmp_path / "lacking"), "cpu")
+    shutil.copytree(tiny_generator, tmp_path / "cut")
+    _change(tmp_path / "cut", part, _cut)
+    with pytest.raises(UserError, match=r"other size|expected shape"):
+        load_generator(str(tmp_path / "cut"), "cpu")
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_a_truncated_file_is_a_user_error(tmp_path: Path, tiny_generator: Path, part: str) -> None:
+    shutil.copytree(tiny_generator, tmp_path / "truncated")
+    file = next((tmp_path / "truncated" / part).glob("*.safetensors"))
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"could not be loaded.*Download or copy the folder again"):
+        load_generator(str(tmp_path / "truncated"), "cpu")
+
+
+def test_text_encoders_under_the_names_of_older_versions_are_whole(tmp_path: Path, tiny_generator: Path) -> None:
+    """Published checkpoints have a prefix, and a buffer that newer versions do not."""
+
+    def age(weights: dict[str, torch.Tensor], _: str) -> None:
+        for name in list(weights):
+            weights[f"text_model.{name.removeprefix('text_model.')}"] = weights.pop(name)
+        weights["text_model.embeddings.position_ids"] = torch.arange(24)[None]
+
+    shutil.copytree(tiny_generator, tmp_path / "old")
+    _change(tmp_path / "old", "text_encoder", age)
+    old, new = (
+        load_generator(str(folder), "cpu").encode_prompts(["a cat"]) for folder in (tmp_path / "old", tiny_generator)
+    )
+    assert all(torch.equal(old[name], new[name]) for name in new)

@@ -42,7 +42,7 @@ def test_weights_without_signal_are_their_limits() -> None:
 
 
 def test_flow_matching_refuses_min_snr() -> None:
-    with pytest.raises(UserError, match=r"gamma 5.*flow matching.*leave min-SNR off"):
+    with pytest.raises(UserError, match=r"gamma 5.*flow matching.*set adapt.min_snr_gamma=null"):
         FlowMatching(100, 1.0).weights(torch.tensor([3]), 5.0)
 
 

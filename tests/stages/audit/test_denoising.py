@@ -26,7 +26,7 @@ Loss = Callable[[torch.Tensor, Conditioning, torch.Tensor, torch.Tensor], torch.
 class Plain:
     """A generator whose latents are the top left pixels, whose embedding of a prompt is its length, and any given loss."""
 
-    size_multiple, num_timesteps = 1, 100
+    size_multiple, largest_size, num_timesteps = 1, None, 100
 
     def __init__(self, loss: Loss, side: int = 2) -> None:
         self.training_loss = loss

@@ -120,10 +120,13 @@ def test_rows_without_label_have_no_place(tmp_path: Path) -> None:
     [
         ("c.csv", b"", r"ends in \.csv; expected one of \.json, \.txt, \.parquet"),
         ("c.json", b"{", "cannot be read"),
+        ("c.json", b"", "is empty; expected one caption for each of 1 rows"),
+        ("c.txt", b"", "is empty"),
+        ("c.txt", b"cat: a\n\n", "2 lines for 1 .*1 are blank, the first is line 2"),
         ("c.json", b'{"cat": "a cat"}', "no JSON object of lists of strings"),
         ("c.json", b'["a cat"]', "no JSON object of lists of strings"),
         ("c.json", b'{"cat": ["a"], "cat": ["b"]}', "class 'cat' stands 2 times"),
-        ("c.txt", b"cat: \xff", "cannot be read"),
+        ("c.txt", b"cat: \xff", "cannot be read.*save it as UTF-8"),
         ("c.parquet", b"no table", "cannot be read"),
     ],
 )
@@ -140,7 +143,7 @@ def test_table_without_captions_is_explained(tmp_path: Path) -> None:
 
 
 def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"ends in \.txt; grouped_by_class is read again from \.json"):
+    with pytest.raises(UserError, match=r"ends in \.txt.*name it c\.json, or choose --format original_order"):
         write_captions(tmp_path / "c.txt", "grouped_by_class", ROWS, TEXTS)
     with pytest.raises(UserError, match="has a line break"):
         write_captions(tmp_path / "c.txt", "original_order", ["a\nb"], ["x"])

@@ -211,6 +211,23 @@ def test_what_is_no_interval_is_refused(interval: tuple[float, float]) -> None:
         GenerateConfig(guidance_interval=interval)
 
 
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"guidance_scale": 1.0, "guidance_interval": (0.2, 0.8)}, r"without effect.*guidance_scale 1 is 1 or less"),
+        ({"steps": 2, "guidance_interval": (0.6, 0.9)}, "none of the 2 steps"),
+    ],
+)
+def test_an_interval_without_effect_is_refused(settings: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        GenerateConfig(**settings)
+
+
+def test_an_interval_with_a_step_in_it_is_taken() -> None:
+    assert GenerateConfig(steps=2, guidance_interval=(0.5, 0.9)).guidance_interval == (0.5, 0.9)
+    assert GenerateConfig(guidance_scale=1.0).guidance_interval == (0.0, 1.0)
+
+
 def test_a_few_step_adapter_is_merged_on_top_and_changes_the_fingerprint(
     tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path
 ) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from jinja2 import TemplateError
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from tckr.errors import UserError
@@ -15,7 +17,7 @@ from tckr.models.captioners.captioner import Captioner
 from tckr.models.captioners.chat import QUESTION, ChatCaptioner
 from tckr.models.captioners.florence import FlorenceCaptioner
 from tckr.models.captioners.processors import load_processor
-from tckr.models.embedded import resolve
+from tckr.models.embedded import WHEN_LOCAL, WHEN_REMOTE, resolve
 from tckr.models.quiet import quiet_libraries
 
 
@@ -62,12 +64,13 @@ def load_captioner(name: str, device: str, dtype: torch.dtype | None = None, rev
                 use_safetensors=True,
                 trust_remote_code=False,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # refused below, by name
             )
-    except (OSError, ValueError) as error:  # how transformers reports missing, offline, gated and malformed checkpoints
+    except (OSError, ValueError, SafetensorError) as error:  # missing, offline, gated and malformed checkpoints
         raise UserError(_unreadable(name, error)) from error
     except ImportError as error:
         raise UserError(f"captioner {name!r} needs a package that is not installed here: {_first_line(error)}") from error
-    _refuse_incomplete(name, found["missing_keys"])
+    _refuse_incomplete(name, {*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])})
     captioner = family(model.to(device), processor)
     if isinstance(captioner, ChatCaptioner):
         _refuse_speechless(name, captioner)
@@ -94,13 +97,18 @@ def _family(name: str, model_type: str, processor: Any) -> Family:
         return FAMILIES[model_type]
     if getattr(processor, "chat_template", None) and getattr(processor, "tokenizer", None):
         return ChatCaptioner
-    raise UserError(_unsupported(name, model_type))
+    raise UserError(
+        f"captioner {name!r}, of type {model_type!r}, has no chat template (chat_template.jinja beside its weights), so it "
+        f"cannot be asked about an image; expected one of {', '.join(FAMILIES)}, which need none, or a model with one; add "
+        "the file, or set caption.model to another checkpoint"
+    )
 
 
 def _refuse_incomplete(name: str, missing: set[str]) -> None:
     if missing:
         raise UserError(
-            f"captioner {name!r} lacks {len(missing)} weights of its class, first {min(missing)}, which would stay random. "
+            f"captioner {name!r} lacks {len(missing)} weights of its class, or has them in another size than its "
+            f"configuration says, first {min(missing)}; they would stay random. "
             "Expected a checkpoint that transformers has written (of Florence-2: florence-community/Florence-2-base, not "
             "the one that brings its own code). Set caption.model to it, or download it again"
         )
@@ -125,10 +133,10 @@ def _unsupported(name: str, model_type: str) -> str:
 
 
 def _unreadable(name: str, error: Exception) -> str:
+    advice = WHEN_LOCAL if Path(name).is_dir() else WHEN_REMOTE
     return (
         f"captioner {name!r} could not be loaded: {_first_line(error)} Expected a transformers image-to-text checkpoint "
-        "with safetensors weights, in a folder or on the hub. Check the name and the connection, download it beforehand "
-        "with `hf download`, or set caption.model=embedded:captioner"
+        f"with safetensors weights, in a folder or on the hub. {advice}, or set caption.model=embedded:captioner"
     )
 
 

@@ -23,6 +23,7 @@ class Family(Protocol):
     pipeline: Any
     num_tokens: int
     size_multiple: int
+    largest_size: int | None  # px; None where positions have no end
     distilled_guidance: ClassVar[bool]  # the denoiser is told the scale (conditioning "guidance" [B]) and evaluated once
 
     def __init__(self, pipeline: Any) -> None:

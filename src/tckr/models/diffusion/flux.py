@@ -33,6 +33,7 @@ class Flux:
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
         self.size_multiple: int = 2 * pipeline.vae_scale_factor
+        self.largest_size: int | None = None
 
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
         """Return T5's embeddings [B, L, D] and CLIP's pooled embeddings [B, P]."""

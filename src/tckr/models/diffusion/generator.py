@@ -48,6 +48,7 @@ class Generator(Protocol):
     """Draw images from text; learn from images through a LoRA adapter."""
 
     size_multiple: int  # both image sides must be multiples of this, px
+    largest_size: int | None  # longest side, px; None = any
     num_timesteps: int  # noise levels of the training process: timesteps are 0 (least noise) .. num_timesteps - 1
     num_tokens: int  # L, the longest prompt, with the tokens for its start and end
 
@@ -139,6 +140,11 @@ class Generator(Protocol):
 
 def check_image_size(generator: Generator, size: int) -> None:
     """Raise a UserError when images of `size` x `size` px do not fit the generator."""
+    if generator.largest_size is not None and size > generator.largest_size:
+        raise UserError(
+            f"images are {size} px; this generator knows positions up to {generator.largest_size} px; set "
+            f"prepare.image_size={generator.largest_size} or less"
+        )
     multiple = generator.size_multiple
     if size % multiple:
         fitting = [side for side in (size // multiple * multiple, size // multiple * multiple + multiple) if side]

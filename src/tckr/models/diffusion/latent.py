@@ -12,18 +12,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from tckr.errors import UserError
 from tckr.models.diffusion.autoencoder import Autoencoder
 from tckr.models.diffusion.family import Family
 from tckr.models.diffusion.generator import Conditioning, Sampling, Solver
 from tckr.models.diffusion.lora import add_lora, merge_lora, save_lora
+from tckr.models.diffusion.outline import WHOLE, no_interval
 from tckr.models.diffusion.process import process_of
 from tckr.models.diffusion.sampling import build_solver, initial_noise, sample
 from tckr.models.precision import forward_precision
 from tckr.models.quiet import quiet_libraries
 
 TRAINING_GUIDANCE = 1.0  # what a model with distilled guidance is told in training: no guidance (diffusers' Flux LoRA guide)
-WHOLE = (0.0, 1.0)
 
 
 class LatentDiffusion:
@@ -44,6 +43,7 @@ class LatentDiffusion:
         self.process = process_of(self.pipeline.scheduler)
         self.autoencoder = Autoencoder(self.pipeline.vae, overflows=family.vae_overflows)
         self.size_multiple = family.size_multiple
+        self.largest_size = family.largest_size
         self.num_tokens = family.num_tokens
         self.num_timesteps = self.process.num_timesteps
         self._solvers: dict[Solver, Any] = {}
@@ -97,10 +97,7 @@ class LatentDiffusion:
         """Return float32 latents [B, C, h, w]; the same noise on every device, in every batch."""
         guided = sampling.guidance_scale > 1 and not self.family.distilled_guidance
         if self.family.distilled_guidance and sampling.guidance_interval != WHOLE:
-            raise UserError(
-                "this generator has guidance distilled into it: there is no second evaluation that a guidance interval "
-                "could save; leave the interval at 0 to 1"
-            )
+            raise no_interval()
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         noise = initial_noise(self._latent_shape(sampling.size), generators, self.pipeline.device)
         scheduler = self._solver(sampling.solver)

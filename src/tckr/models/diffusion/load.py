@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from diffusers import DiffusionPipeline
+from safetensors import SafetensorError
 
 from tckr.errors import UserError
+from tckr.models.diffusion.complete import load_text_encoders, refuse_empty
 from tckr.models.diffusion.family import Family
 from tckr.models.diffusion.flux import Flux
 from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.sana import Sana
 from tckr.models.diffusion.stable_diffusion import StableDiffusion, StableDiffusionXL
 from tckr.models.diffusion.stable_diffusion_3 import StableDiffusion3
-from tckr.models.embedded import resolve
+from tckr.models.embedded import WHEN_LOCAL, WHEN_REMOTE, resolve
 from tckr.models.quiet import quiet_libraries
 
 FAMILIES: dict[str, type[Family]] = {
@@ -38,36 +42,43 @@ def load_generator(name: str, device: str, dtype: torch.dtype | None = None, rev
         revision: commit or branch on the hub; None is the default branch.
 
     Raises:
-        UserError: the checkpoint is missing, unreadable, without safetensors, or of a family that is not supported.
+        UserError: the checkpoint is missing, unreadable, incomplete, without safetensors, or of a family that is not
+            supported.
     """
     source = resolve(name)
     try:
         with quiet_libraries():
-            kind = str(DiffusionPipeline.load_config(source, revision=revision)["_class_name"])
-            if kind in FAMILIES:
-                default = FAMILIES[kind].cuda_dtype if device.startswith("cuda") else torch.float32
-                pipeline = DiffusionPipeline.from_pretrained(
-                    source,
-                    revision=revision,
-                    dtype=dtype or default,
-                    use_safetensors=True,
-                    safety_checker=None,
-                    requires_safety_checker=False,
-                )
-    except (OSError, ValueError) as error:  # how diffusers reports missing, offline, gated and malformed checkpoints
+            index = DiffusionPipeline.load_config(source, revision=revision)
+            family = _family(name, str(index["_class_name"]))
+            dtype = dtype or (family.cuda_dtype if device.startswith("cuda") else torch.float32)
+            pipeline = DiffusionPipeline.from_pretrained(
+                source,
+                revision=revision,
+                dtype=dtype,
+                use_safetensors=True,
+                safety_checker=None,
+                requires_safety_checker=False,
+                **load_text_encoders(name, source, index, revision=revision, dtype=dtype),
+            )
+    except (OSError, ValueError, SafetensorError) as error:  # missing, offline, gated and malformed checkpoints
         raise UserError(_unreadable(name, error)) from error
+    refuse_empty(name, pipeline.components)
+    return LatentDiffusion(family(pipeline.to(device)))
+
+
+def _family(name: str, kind: str) -> type[Family]:
     if kind not in FAMILIES:
         raise UserError(
             f"generator {name!r} is a {kind}, which is not supported; expected one of {', '.join(FAMILIES)}; "
             "set adapt.model to such a checkpoint"
         )
-    return LatentDiffusion(FAMILIES[kind](pipeline.to(device)))
+    return FAMILIES[kind]
 
 
 def _unreadable(name: str, error: Exception) -> str:
     reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    advice = WHEN_LOCAL if Path(name).is_dir() else WHEN_REMOTE
     return (
         f"generator {name!r} could not be loaded: {reason} Expected a diffusers text-to-image pipeline with safetensors "
-        "weights, in a folder or on the hub. Check the name and the connection, download it beforehand with "
-        "`hf download`, or set adapt.model=embedded:generator"
+        f"weights, in a folder or on the hub. {advice}, or set adapt.model=embedded:generator"
     )

@@ -65,8 +65,8 @@ def merge_lora(pipeline: Any, part: str, path: Path) -> None:
     if found != expected:  # in number, or in size: diffusers fills up what is too small for a layer of Flux
         pipeline.unload_lora_weights()
         raise UserError(
-            f"adapter {file} has {expected[0]} LoRA matrices of {expected[1]:,} numbers in all; the layers of this "
-            f"generator take {found[0]} of {found[1]:,}. {WHERE}"
+            f"adapter {file} has {expected[0]} LoRA matrices with {expected[1]:,} numbers in all, of which this generator "
+            f"has layers for {found[0]} matrices with {found[1]:,} numbers. {WHERE}"
         )
     pipeline.fuse_lora(components=[name for name, weights in adapted.items() if weights])
     pipeline.unload_lora_weights()

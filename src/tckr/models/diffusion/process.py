@@ -11,6 +11,7 @@ import torch
 from diffusers import DDPMScheduler
 
 from tckr.errors import UserError
+from tckr.models.diffusion import outline
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
 
@@ -54,7 +55,7 @@ def process_of(scheduler: Any) -> Process:
 
 def is_flow(scheduler: Any) -> bool:
     """Return whether the scheduler moves along straight lines from noise to image (Lipman et al. 2023, Liu et al. 2023)."""
-    return "FlowMatch" in type(scheduler).__name__ or scheduler.config.get("prediction_type") == "flow_prediction"
+    return outline.is_flow(type(scheduler).__name__, scheduler.config)
 
 
 def flow_shift(scheduler: Any) -> float:
@@ -143,10 +144,7 @@ class FlowMatching:
 
     def weights(self, timesteps: torch.Tensor, min_snr_gamma: float) -> torch.Tensor:
         """Raise a UserError: the weights are defined for diffusion, and flow matching weights by how it draws levels."""
-        raise UserError(
-            f"min-SNR weighting (gamma {min_snr_gamma:g}) is for diffusion models; this generator is trained by flow "
-            "matching, which draws middle noise levels more often instead; leave min-SNR off"
-        )
+        raise outline.no_min_snr(min_snr_gamma)
 
     def _sigma(self, timesteps: torch.Tensor) -> torch.Tensor:
         return self.sigmas.to(timesteps.device)[timesteps]

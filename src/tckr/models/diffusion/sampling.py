@@ -18,8 +18,8 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 
-from tckr.errors import UserError
 from tckr.models.diffusion.generator import Conditioning, Sampling
+from tckr.models.diffusion.outline import no_solver
 from tckr.models.diffusion.process import flow_shift, is_flow
 from tckr.models.quiet import quiet_libraries
 
@@ -48,8 +48,7 @@ def build_solver(name: str, scheduler: Any) -> Any:
     flow = is_flow(scheduler)
     solvers = FLOW_SOLVERS if flow else DIFFUSION_SOLVERS
     if name not in solvers:
-        kind = "flow-matching" if flow else "diffusion"
-        raise UserError(f"no solver {name!r} for this {kind} generator; it offers default, {', '.join(solvers)}")
+        raise no_solver(name, flow)
     changes: dict[str, Any] = {"algorithm_type": "dpmsolver++"} if name == "dpm++" else {}
     if flow:
         shift = flow_shift(scheduler)

@@ -28,6 +28,7 @@ class Sana:
     def __init__(self, pipeline: Any) -> None:
         self.pipeline = pipeline
         self.size_multiple = math.lcm(PIPELINE_MULTIPLE, pipeline.vae_scale_factor)
+        self.largest_size: int | None = None
 
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
         """Return embeddings [B, L, D] and the mask [B, L] of their tokens, 1 or 0 in the dtype of the embeddings."""

@@ -28,6 +28,7 @@ class StableDiffusion:
         self.pipeline = pipeline
         self.num_tokens: int = pipeline.tokenizer.model_max_length
         self.size_multiple = math.lcm(PIPELINE_MULTIPLE, pipeline.vae_scale_factor)
+        self.largest_size: int | None = None
 
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
         """Return text embeddings [B, L, D]."""

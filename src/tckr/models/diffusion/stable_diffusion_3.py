@@ -36,6 +36,7 @@ class StableDiffusion3:
         self.pipeline = pipeline
         self.patch_size: int = pipeline.transformer.config.patch_size
         self.size_multiple: int = pipeline.vae_scale_factor * self.patch_size
+        self.largest_size: int | None = self.size_multiple * pipeline.transformer.config.pos_embed_max_size
         # CLIP sees the first 77 tokens of a longer prompt; T5 alone sees all that count here.
         self.num_tokens: int = T5_TOKENS if pipeline.text_encoder_3 is not None else pipeline.tokenizer_max_length
 

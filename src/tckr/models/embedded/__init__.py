@@ -7,6 +7,12 @@ from pathlib import Path
 from tckr.errors import UserError
 
 PREFIX = "embedded:"
+WHEN_LOCAL = "Download or copy the folder again, as .safetensors (pickled weights such as .bin are not read)"
+WHEN_REMOTE = (
+    "No folder of this name is here, so it was taken for the id of one on the hub. Check the name and the connection, "
+    "download it beforehand with `hf download`"
+)
+"""What to do when a checkpoint in a folder, or one of any other name, cannot be read."""
 FOLDERS = {"embedded:captioner": "captioner", "embedded:generator": "generator"}
 
 

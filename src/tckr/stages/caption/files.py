@@ -45,9 +45,12 @@ def read_captions(file: Path, rows: Sequence[str], renamed: Mapping[str, str]) -
     if file.suffix not in READERS:
         raise UserError(f"caption.file {file} ends in {file.suffix or 'nothing'}; expected one of {', '.join(READERS)}")
     try:
+        if not file.stat().st_size:
+            raise UserError(f"caption.file {file} is empty; expected one caption for each of {len(rows):,} rows")
         return READERS[file.suffix](file, rows, _names_in_file(rows, renamed))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, pa.ArrowException) as error:
-        raise UserError(f"caption.file {file} cannot be read: {' '.join(str(error).split())[:200]}") from None
+        advice = "; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
+        raise UserError(f"caption.file {file} cannot be read: {' '.join(str(error).split())[:200]}{advice}") from None
 
 
 def write_captions(file: Path, form: Format, rows: Sequence[str], texts: Sequence[str | None]) -> None:
@@ -57,7 +60,11 @@ def write_captions(file: Path, form: Format, rows: Sequence[str], texts: Sequenc
         UserError: the file's ending is of another format, or a class name has a line break and the format is of lines.
     """
     if file.suffix != SUFFIXES[form]:
-        raise UserError(f"{file} ends in {file.suffix or 'nothing'}; {form} is read again from {SUFFIXES[form]} files alone")
+        others = "".join(f", or choose --format {other}" for other, suffix in SUFFIXES.items() if suffix == file.suffix)
+        raise UserError(
+            f"{file} ends in {file.suffix or 'nothing'}; {form} is read again from {SUFFIXES[form]} files alone: name it "
+            f"{file.with_suffix(SUFFIXES[form]).name}{others}"
+        )
     broken = [name for name in dict.fromkeys(rows) if len(name.splitlines()) > 1]
     if form == "original_order" and broken:
         raise UserError(f"class name {broken[0]!r} has a line break; original_order is of lines: use grouped_by_class")
@@ -111,6 +118,11 @@ def _is_list_of_captions(group: object) -> bool:
 
 def _read_in_order(file: Path, rows: Sequence[str], names: Mapping[str, str]) -> list[str | None]:
     lines = file.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
+    if (blank := [number for number, line in enumerate(lines, start=1) if not line.strip()]) and len(lines) != len(rows):
+        raise UserError(
+            f"caption.file {file} has {len(lines):,} lines for {len(rows):,} labelled training rows of the data set; "
+            f"{len(blank)} are blank, the first is line {blank[0]}. Expected one `class name: caption` per row; remove them"
+        )
     _check_counts(file, Counter(_class_of(line, names.values()) for line in lines), rows, names)
     numbered = enumerate(zip(lines, rows, strict=True), start=1)
     return [_caption_of(line.removesuffix("\r"), names[name], file, number) for number, (line, name) in numbered]

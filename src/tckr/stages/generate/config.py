@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from tckr.models.diffusion.outline import WHOLE
 from tckr.models.precision import Precision
 from tckr.stages.config_base import StageConfig
 
@@ -26,9 +27,9 @@ class GenerateConfig(StageConfig):
         2.0, ge=0, description="Classifier-free guidance; 2 as in the paper; 1 and below is off and takes half the time."
     )
     guidance_interval: tuple[float, float] = Field(
-        (0.0, 1.0),
-        description="Part of the steps that are guided, 0 = the first (noise) and 1 = the end; steps outside take half the "
-        "time and give other images. All of them by default, as in the paper.",
+        WHOLE,
+        description="[start, stop]: part of the steps that are guided, 0 = the first (noise) and 1 = the end; steps outside "
+        "take half the time and give other images. All of them by default, as in the paper.",
     )
     solver: Literal["default", "dpm++", "unipc", "euler", "lcm"] = Field(
         "default",
@@ -66,6 +67,24 @@ class GenerateConfig(StageConfig):
         if not 0 <= start < stop <= 1:
             raise ValueError("expected 0 <= start < stop <= 1; guidance_scale=1 switches guidance off")
         return interval
+
+    @model_validator(mode="after")
+    def _interval_counts(self) -> Self:
+        """Refuse an interval without effect: it would look like another experiment than it is."""
+        start, stop = self.guidance_interval
+        if self.guidance_interval == WHOLE:
+            return self
+        if self.guidance_scale <= 1:
+            raise ValueError(
+                f"generate.guidance_interval {[start, stop]} is without effect, because generate.guidance_scale "
+                f"{self.guidance_scale:g} is 1 or less: guidance is off; set the scale above 1, or the interval to [0, 1]"
+            )
+        if not any(start <= step / self.steps < stop for step in range(self.steps)):
+            raise ValueError(
+                f"none of the {self.steps} steps lies in generate.guidance_interval {[start, stop]} (step i of n is guided "
+                "when start <= i / n < stop); widen it, or switch guidance off with generate.guidance_scale=1"
+            )
+        return self
 
     @field_validator("few_step_adapter")
     @classmethod

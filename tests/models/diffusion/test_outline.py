@@ -1,0 +1,80 @@
+"""What the files of a checkpoint say of its kind is what the loaded generator does, and misfits are refused from them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tckr.errors import UserError
+from tckr.models.diffusion import outline, process, sampling
+from tckr.models.diffusion.latent import LatentDiffusion
+from tckr.models.diffusion.load import FAMILIES
+from tckr.models.diffusion.outline import outline_of, refuse_misfits
+
+FLOW = ("sd3", "flux", "sana")
+NOTHING: dict[str, Any] = {"min_snr_gamma": None, "solver": "default", "guidance_interval": (0.0, 1.0)}
+
+
+def test_outline_is_that_of_the_loaded_generator(family: str, families: dict[str, Path], generator: LatentDiffusion) -> None:
+    found = outline_of(str(families[family]), None)
+    assert found is not None
+    assert FAMILIES[found.pipeline] is type(generator.family)
+    assert found.flow == process.is_flow(generator.pipeline.scheduler) == (family in FLOW)
+
+
+def test_names_are_those_of_the_solvers_and_families() -> None:
+    assert outline.solver_names(flow=True) == tuple(sampling.FLOW_SOLVERS)
+    assert outline.solver_names(flow=False) == tuple(sampling.DIFFUSION_SOLVERS)
+    assert set(outline.DISTILLED) == {name for name, family in FAMILIES.items() if family.distilled_guidance}
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused", "problem"),
+    [
+        ({"min_snr_gamma": 5.0}, FLOW, "adapt.min_snr_gamma=null"),
+        ({"solver": "lcm"}, FLOW, r"no solver 'lcm'.*generate.solver to one of default, dpm\+\+, unipc, euler"),
+        ({"guidance_interval": (0.2, 0.8)}, ("flux",), "guidance distilled into it"),
+        ({"solver": "euler"}, (), ""),
+        ({}, (), ""),
+    ],
+)
+def test_settings_that_the_kind_cannot_follow_are_refused(
+    family: str, families: dict[str, Path], changes: dict[str, Any], refused: tuple[str, ...], problem: str
+) -> None:
+    if family not in refused:
+        refuse_misfits(str(families[family]), None, **NOTHING | changes)
+        return
+    with pytest.raises(UserError, match=problem):
+        refuse_misfits(str(families[family]), None, **NOTHING | changes)
+
+
+def test_the_embedded_generator_has_an_outline() -> None:
+    assert outline_of("embedded:generator", None) is not None
+
+
+def test_a_downloaded_checkpoint_is_read_from_the_cache(
+    families: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert outline_of("owner/flow", None) is None
+    repository = tmp_path / "models--owner--flow"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0" * 40)
+    shutil.copytree(families["sd3"], repository / "snapshots" / ("0" * 40))
+    monkeypatch.setattr("huggingface_hub.file_download.HF_HUB_CACHE", str(tmp_path), raising=False)
+    with pytest.raises(UserError, match="flow-matching"):
+        refuse_misfits("owner/flow", None, **NOTHING | {"solver": "lcm"})
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", None])
+def test_what_cannot_be_read_is_left_to_the_loader(tmp_path: Path, content: str | None) -> None:
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
+    if content is not None:
+        (tmp_path / "scheduler").mkdir()
+        (tmp_path / "scheduler" / "scheduler_config.json").write_text(content)
+    refuse_misfits(str(tmp_path), None, **NOTHING | {"solver": "lcm"})
+    refuse_misfits("not a valid name!", None, **NOTHING | {"solver": "lcm"})
