@@ -6,7 +6,7 @@
 
 The ways, with the same weights, images (random crops of scikit-learn's two photographs, as PNG files), prompts, rank, images
 per optimizer step and AdamW. On a GPU both compute in bfloat16 with a float32 adapter; on a CPU the plain loop in float32,
-and TCKR as `adapt.precision` says (--precision, default auto: bfloat16 where the CPU multiplies it).
+and TCKR as `adapt.precision` says (--precision, default auto: float32 too).
 
     plain   `plain_adapter.py`: every pass reads and transforms its images, encodes them and their prompts, and trains
     tckr    the loop of `tckr adapt`: images and prompts encoded once, all images of a step in one forward pass

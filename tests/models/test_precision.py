@@ -22,6 +22,13 @@ def test_auto_is_float32_on_other_processors(monkeypatch: pytest.MonkeyPatch) ->
     assert is_bfloat16("auto", "cuda:1")
 
 
+def test_auto_trains_in_bfloat16_on_gpus_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert not is_bfloat16("auto", "cpu", training=True)
+    assert is_bfloat16("bfloat16", "cpu", training=True)
+    assert is_bfloat16("auto", "cuda", training=True)
+
+
 def test_products_are_rounded_only_in_bfloat16() -> None:
     ones = torch.ones(2, 2)
     for bfloat16, dtype in ((True, torch.bfloat16), (False, torch.float32)):

@@ -13,13 +13,17 @@ NATIVE = ("avx512_bf16", "amx_bf16")
 """Instructions that multiply bfloat16; without them it is slower than float32 on a CPU."""
 
 
-def is_bfloat16(precision: Precision, device: str) -> bool:
-    """Return whether to compute in bfloat16 on this device; "auto" is yes on every GPU and on CPUs made for it."""
+def is_bfloat16(precision: Precision, device: str, *, training: bool = False) -> bool:
+    """Return whether to compute in bfloat16 on this device.
+
+    "auto" is yes on every GPU, and for drawing on CPUs made for it. Training a small adapter there is slower in bfloat16:
+    every pass rounds all weights anew for few images (benchmarks/adapt.py --precision bfloat16).
+    """
     import torch
 
     if precision != "auto":
         return precision == "bfloat16"
-    return device.startswith("cuda") or any(torch.cpu.get_capabilities().get(name) for name in NATIVE)
+    return device.startswith("cuda") or (not training and any(torch.cpu.get_capabilities().get(name) for name in NATIVE))
 
 
 @contextmanager

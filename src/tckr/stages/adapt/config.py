@@ -23,7 +23,7 @@ UNADAPTED_STEPS = 300
 class AdaptConfig(StageConfig):
     """How the generator learns the private set. Model and prompt form are set here only; `generate` follows the adapter."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 1
 
     model: str = Field(
         "embedded:generator",
@@ -57,7 +57,7 @@ class AdaptConfig(StageConfig):
     max_gradient_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm, as in the paper.")
     precision: Precision = Field(
         "auto",
-        description="Of the denoiser: bfloat16 is faster where the processor has it, and auto takes it there; the adapter's "
+        description="Of the denoiser: auto is bfloat16 on a GPU and float32 on a CPU, where that is faster; the adapter's "
         "weights and the losses are float32 always. The paper: float16, whose loss scale would be a state to resume.",
     )
     horizontal_flip: bool = Field(

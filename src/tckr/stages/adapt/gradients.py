@@ -77,7 +77,7 @@ def _accumulate(generator: Generator, batch: Batch, passes: Passes, config: Adap
     total = torch.zeros((), device=device)
     for start in range(0, len(batch), passes.images):
         tensors = batch.tensors(start, start + passes.images, device)
-        with forward_precision(bfloat16=is_bfloat16(config.precision, device), device=device):
+        with forward_precision(bfloat16=is_bfloat16(config.precision, device, training=True), device=device):
             losses = generator.training_loss(*tensors, min_snr_gamma=config.min_snr_gamma)
         loss = losses.sum() / config.batch_size
         loss.backward()

@@ -109,7 +109,7 @@ def _help_train(team: Team, *, config: AdaptConfig, course: Course, cache: Path)
 
 def _load_to_train(config: AdaptConfig, device: str) -> LatentDiffusion:
     """Return the generator in the precision of its training; on a CPU, where memory is less short, weights stay float32."""
-    half = device.startswith("cuda") and is_bfloat16(config.precision, device)
+    half = device.startswith("cuda") and is_bfloat16(config.precision, device, training=True)
     dtype = torch.bfloat16 if half else torch.float32
     return load_generator(config.model, device, dtype, config.revision)
 
