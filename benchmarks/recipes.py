@@ -37,7 +37,6 @@ RECIPES: dict[str, dict[str, Any]] = {
         "augment": AugmentConfig(**PLAIN, crop=0.1, augmix_severity=3, mixup_alpha=0.2),
     },
     "light": {"learning_rate": 1e-3, "batch_size": 96, "augment": AugmentConfig(**PLAIN, crop=0.125)},
-    "rate": {"learning_rate": 5e-3, "batch_size": 96, "weight_decay": 5e-2, "augment": AugmentConfig(**PLAIN, crop=0.125)},
     "small_images": {
         "learning_rate": 5e-3,
         "weight_decay": 5e-2,
