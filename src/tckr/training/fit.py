@@ -73,8 +73,7 @@ def fit(
 ) -> FitResult:
     """Train `model` in place with AdamW and leave it with the weights of the selected epoch.
 
-    A training that was killed continues after the epoch of its last checkpoint and ends with the same bits as one that was
-    not (one machine, equal threads).
+    A killed training continues after its last checkpoint and ends with the same bits (one machine, equal threads).
 
     Args:
         model: moved to `device`.
@@ -86,11 +85,9 @@ def fit(
         device: torch device name.
         scratch: folder of the checkpoint, which also finds it again.
         on_epoch: told of every epoch finished in this call.
-        checkpoint_seconds: least time between checkpoints; writing one takes 12 ms where an epoch of the embedded
-            classifier takes 300.
+        checkpoint_seconds: least time between checkpoints, of which one takes 12 ms.
         compiled: train through `torch.compile`.
-        team: this process's place among those that call this with the same arguments (but for the device) and compute
-            what one would, up to rounding and dropout's draws. The first alone writes, and has the selected epoch's weights.
+        team: this process's place among those that compute what one would (`together.py`); the first alone writes.
 
     Raises:
         UserError: the loss is no longer a number.
