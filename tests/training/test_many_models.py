@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from tckr.engine.executors.local import LocalExecutor
 from tckr.errors import UserError
@@ -61,14 +59,6 @@ def die_together(job: Job) -> None:
         if job.seed == SEEDS[0] and all((job.folder / str(seed) / "waiting").exists() for seed in SEEDS):
             os._exit(1)
         time.sleep(0.01)
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def assert_same_bits(found, expected):

@@ -7,7 +7,6 @@ vision transformer, without dropout, of which every process would make draws of 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -68,15 +67,6 @@ def train(folder: Path, vit: Path, case: str, team: Team) -> tuple[FitResult, di
 def train_all(team: Team, *, folder: Path, vit: Path) -> Trained:
     trained = {case: train(folder / case, vit, case, team) for case in ("hard", "soft", "online")}
     return trained | {"resumed": train(folder / "hard-killed", vit, "hard", team)}
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Two processes of several threads each would wait for one another's."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.usefixtures("one_thread")

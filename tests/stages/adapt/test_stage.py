@@ -244,6 +244,7 @@ def test_a_given_adapter_draws_what_it_drew_where_it_was_trained(
     assert drawn["given"] == drawn["trained"] != drawn["unadapted"]
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_a_team_trains_what_one_process_trains(tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path) -> None:
     results = []
     for gpus in (1, 2):

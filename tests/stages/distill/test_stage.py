@@ -99,6 +99,7 @@ def test_online_labels_come_from_the_teacher(tmp_path, inputs):
     assert loss != json.loads((tmp_path / "soft" / "out" / "history.json").read_text())[0]["loss"]
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_two_processes_distill_what_one_distills(tmp_path, inputs):
     build_classifier("embedded:resnet", 3, COLOURS, seed=1).save(tmp_path / "teacher" / "model")
     inputs |= {"teacher": tmp_path / "teacher"}

@@ -134,6 +134,7 @@ def test_teachers_take_the_named_models_in_turn():
         TeachConfig(num_teachers=2, other_models=["b", "c"])
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_two_processes_teach_what_one_teaches(tmp_path):
     data = write_prepared(tmp_path / "data")
     vit = {"model": str(write_vit(tmp_path / "vit")), "pretrained": False, "image_size": 32}

@@ -39,7 +39,7 @@ class GenerateConfig(StageConfig):
     precision: Precision = Field(
         "auto",
         description="Of the denoiser: auto takes half precision on a GPU, and bfloat16 on a CPU made for it, "
-        "where it draws nearly twice as fast; pixels move by a grey level or two.",
+        "where that is faster; images differ from those of float32 by little (docs/generators.md).",
     )
     few_step_adapter: str | None = Field(
         None,
