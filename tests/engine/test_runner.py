@@ -120,6 +120,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 
 def _run_as_group(folder: Path, steps: Sequence[Step]) -> None:
     os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell began the tests in the background
     runner(folder, workers=2).run(steps)
 
 
