@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tckr.engine.execution import ExecutionConfig
-from tckr.engine.executors.local import LocalExecutor, limit_threads
+from tckr.engine.executors.local import LocalExecutor
 from tckr.engine.step import Step, StepContext, Workers
 from tckr.engine.store import Store
 from tckr.errors import UserError
+from tckr.process import set_up_process
 
 
 class Observer(Protocol):
@@ -96,7 +97,7 @@ class Runner:
     def _run_group(self, steps: Sequence[Step], num_workers: int, executor: LocalExecutor) -> dict[str, str]:
         """Run independent steps; `num_workers` depends on the whole group, not on what is missing, so resuming keeps it."""
         if num_workers == 1:
-            limit_threads(self.execution.threads_for(1))
+            set_up_process(self.execution.threads_for(1))
             outcomes = (self._alone(step, executor) for step in steps)
             return self._finish(outcomes)
         job = partial(_attempt, store=self.store, execution=self.execution, log_file=self.log_file, observer=Silent())

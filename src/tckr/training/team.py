@@ -19,6 +19,7 @@ from torch import distributed
 
 from tckr.data.seeds import derive_seed
 from tckr.errors import UserError
+from tckr.process import set_up_process
 
 SECONDS_TO_END = 10.0
 """For a process whose connection is lost."""
@@ -129,7 +130,7 @@ def _explained(others: Sequence[SpawnProcess]) -> Iterator[None]:
 
 
 def _take_part(team: Team, help_train: Callable[[Team], object], meeting: Path, device: str, threads: int) -> None:
-    torch.set_num_threads(threads)
+    set_up_process(threads)
     try:
         with _connected(team, meeting, device):
             help_train(team)

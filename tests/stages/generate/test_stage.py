@@ -16,10 +16,11 @@ from pydantic import ValidationError
 from tckr.config import RunConfig
 from tckr.data.images import ImageSet, load_images
 from tckr.data.shards import list_shards, read_columns
-from tckr.engine.executors.local import LocalExecutor, limit_threads
+from tckr.engine.executors.local import LocalExecutor
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Solver
 from tckr.pipeline import pipeline
+from tckr.process import set_up_process
 from tckr.stages.adapt import stage as adapt
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.generate import assemble, draw, stage
@@ -125,11 +126,11 @@ def test_whole_set_is_not_computed_again(tmp_path: Path, inputs: dict[str, Path]
 
 def test_processes_draw_the_very_bits_that_one_process_draws(tmp_path: Path, inputs: dict[str, Path]) -> None:
     threads = torch.get_num_threads()
-    limit_threads(1)
+    set_up_process(1)
     try:
         alone = generate(tmp_path / "alone", inputs, batch_size=2)
     finally:
-        limit_threads(threads)
+        set_up_process(threads)
     recorder = Recorder()
     with LocalExecutor(lambda num_workers: 1) as executor:
         together = generate(tmp_path / "together", inputs, batch_size=2, workers=executor.map, recorder=recorder)

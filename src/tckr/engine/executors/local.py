@@ -18,6 +18,7 @@ from typing import Self
 
 from tckr.engine.executors import Item, Result
 from tckr.errors import UserError
+from tckr.process import set_up_process
 
 WORKER_DIED = """a worker process died before it was done. Either memory ran out: lower execution.workers, batch sizes or the
 image size, then give the same command again; it continues. Or a Python script calls tckr.run outside of
@@ -110,7 +111,7 @@ def _interrupts_held() -> Iterator[None]:
 
 def _start_worker(threads: int, lifeline: Connection) -> None:
     threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
-    limit_threads(threads)
+    set_up_process(threads)
 
 
 def _end_with_parent(lifeline: Connection) -> None:
@@ -119,10 +120,3 @@ def _end_with_parent(lifeline: Connection) -> None:
     assert parent is not None, "this is a worker"
     wait([parent.sentinel, lifeline])
     os._exit(1)
-
-
-def limit_threads(threads: int) -> None:
-    """Let torch use `threads` CPU threads in this process."""
-    import torch  # only processes that compute load it
-
-    torch.set_num_threads(threads)

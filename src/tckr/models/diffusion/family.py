@@ -6,6 +6,7 @@ Shapes: B images, latents C x h x w, L tokens, D text features.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
@@ -44,6 +45,10 @@ class Family(Protocol):
 
     def schedule_arguments(self, scheduler: Any, steps: int, latents: torch.Tensor) -> dict[str, Any]:
         """Return what `scheduler.set_timesteps` must know besides the number of steps."""
+        ...
+
+    def drawing(self) -> AbstractContextManager[None]:
+        """Within, `predict` may take it that text comes again at every step, and do once what depends on the text alone."""
         ...
 
 

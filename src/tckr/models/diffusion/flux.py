@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -66,6 +67,10 @@ class Flux:
         if scheduler.config.get("use_flow_sigmas", False):
             return shift
         return {"sigmas": np.linspace(1.0, 1 / steps, steps), **shift}
+
+    def drawing(self) -> AbstractContextManager[None]:
+        """Change nothing: text and image attend to each other, so the text is another one after every layer."""
+        return nullcontext()
 
 
 def pack(latents: torch.Tensor) -> torch.Tensor:

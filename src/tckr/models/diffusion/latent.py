@@ -6,6 +6,7 @@ Shapes: B images, 3 x H x W pixels, latents C x h x w.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ class LatentDiffusion:
         self.num_tokens = family.num_tokens
         self.num_timesteps = self.process.num_timesteps
         self._solvers: dict[Solver, Any] = {}
+        self._compiled = False
 
     @property
     def num_bytes(self) -> int:
@@ -109,15 +111,16 @@ class LatentDiffusion:
             with forward_precision(bfloat16=sampling.bfloat16, device=self.pipeline.device.type):
                 return self._predict(latents, times, told)
 
-        return sample(
-            predict,
-            scheduler,
-            self._with_guidance(conditioning, sampling.guidance_scale),
-            {name: negative[name].expand_as(rows) for name, rows in conditioning.items()} if guided else None,
-            noise=noise,
-            generators=generators,
-            sampling=sampling,
-        )
+        with nullcontext() if self._compiled else self.family.drawing():
+            return sample(
+                predict,
+                scheduler,
+                self._with_guidance(conditioning, sampling.guidance_scale),
+                {name: negative[name].expand_as(rows) for name, rows in conditioning.items()} if guided else None,
+                noise=noise,
+                generators=generators,
+                sampling=sampling,
+            )
 
     @torch.inference_mode()
     def decode(self, latents: torch.Tensor) -> np.ndarray:
@@ -140,6 +143,7 @@ class LatentDiffusion:
         """Compile the denoiser in place, for static shapes."""
         graphs = cuda_graphs and self.pipeline.device.type == "cuda"
         self.denoiser.compile(mode="reduce-overhead" if graphs else "default", dynamic=False)
+        self._compiled = True
 
     def enable_gradient_checkpointing(self) -> None:
         """Recompute the denoiser's activations in the backward pass."""

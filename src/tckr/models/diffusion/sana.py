@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Literal
 
 import torch
 
 from tckr.models.diffusion.family import token_lengths
 from tckr.models.diffusion.generator import Conditioning
+from tckr.models.diffusion.repeated import computed_once
 
 GEMMA_TOKENS = 300  # as the pipeline's default
 PIPELINE_MULTIPLE = 32  # the pipeline refuses other image sides, whatever its autoencoder
@@ -59,3 +61,10 @@ class Sana:
     def schedule_arguments(self, scheduler: Any, steps: int, latents: torch.Tensor) -> dict[str, Any]:
         """Return nothing: the schedule is the same for all image sizes."""
         return {}
+
+    def drawing(self) -> AbstractContextManager[None]:
+        """Project the text once: it has more tokens than a small image, and every layer projects it."""
+        transformer = self.pipeline.transformer
+        attentions = [block.attn2 for block in transformer.transformer_blocks if block.attn2 is not None]
+        projections = [layer for attention in attentions for layer in (attention.to_k, attention.to_v)]
+        return computed_once([transformer.caption_projection, transformer.caption_norm, *projections])

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Literal
 
 import torch
+from diffusers.models.attention_processor import Attention
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
 
 from tckr.models.diffusion.family import token_lengths
 from tckr.models.diffusion.generator import Conditioning
+from tckr.models.diffusion.repeated import computed_once, contiguous_inputs
 
 ATTENTION_PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0")
 PIPELINE_MULTIPLE = 8  # these pipelines refuse other image sides, whatever their autoencoder
@@ -47,6 +51,19 @@ class StableDiffusion:
     def schedule_arguments(self, scheduler: Any, steps: int, latents: torch.Tensor) -> dict[str, Any]:
         """Return nothing: the schedule is the same for all image sizes."""
         return {}
+
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """Project the text once, and let linear layers take pixels in their own order."""
+        modules = list(self.pipeline.unet.modules())
+        attentions = [module for module in modules if isinstance(module, Attention) and module.is_cross_attention]
+        projections = [layer for attention in attentions for layer in (attention.to_k, attention.to_v)]
+        transformers = [module for module in modules if isinstance(module, Transformer2DModel)]
+        with (
+            computed_once(projections),
+            contiguous_inputs(module.proj_in for module in transformers if module.use_linear_projection),
+        ):
+            yield
 
 
 class StableDiffusionXL(StableDiffusion):

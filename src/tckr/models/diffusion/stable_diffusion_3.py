@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -65,3 +66,7 @@ class StableDiffusion3:
     def schedule_arguments(self, scheduler: Any, steps: int, latents: torch.Tensor) -> dict[str, Any]:
         """Return the shift for this image size (3.5 medium)."""
         return dynamic_shift(scheduler, (latents.shape[2] // self.patch_size) * (latents.shape[3] // self.patch_size))
+
+    def drawing(self) -> AbstractContextManager[None]:
+        """Change nothing: text and image attend to each other, so the text is another one after every layer."""
+        return nullcontext()

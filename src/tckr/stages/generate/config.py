@@ -15,7 +15,7 @@ from tckr.stages.config_base import StageConfig
 class GenerateConfig(StageConfig):
     """How many synthetic images are drawn, and how."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     cardinality: float = Field(
         1.0,

@@ -1,0 +1,31 @@
+"""What every process that computes does first."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+MEGABYTE = 2**20
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Of `mallopt` in malloc.h."""
+
+
+def set_up_process(threads: int) -> None:
+    """Let torch use `threads` CPU threads in this process, and freed memory be used again."""
+    import torch  # only processes that compute load it
+
+    torch.set_num_threads(threads)
+    _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep up to 256 MB that are freed, in blocks of at most 32 MB.
+
+    By itself it keeps twice the largest block so far. The tensors of a batch come and go at every layer, and the system clears
+    each page that it hands out again. Larger blocks stay with the system, as glibc's own limit has it: kept ones leave gaps.
+    With another C library nothing happens.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, 32 * MEGABYTE)
+        mallopt(M_TRIM_THRESHOLD, 256 * MEGABYTE)
