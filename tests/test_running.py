@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tckr import running
+from tckr.cli.captions import captions
 from tckr.cli.settings import settings_from
 from tckr.config import load_settings, run_name
 from tckr.errors import UserError
@@ -75,6 +76,25 @@ def test_a_local_source_is_kept_as_an_absolute_path(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert load_settings(overrides=["prepare.source=pictures"]).prepare.source == str(tmp_path / "pictures")
     assert load_settings(overrides=["prepare.source=owner/name"]).prepare.source == "owner/name"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["caption.model", "adapt.model", "teach.model", "distill.model", "audit.fidelity_model", "generate.few_step_adapter"],
+)
+def test_a_local_model_is_kept_as_an_absolute_path(monkeypatch, tmp_path, setting):
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path)
+    section, name = setting.split(".")
+    for given, kept in {"model": str(tmp_path / "model"), "owner/name": "owner/name"}.items():
+        assert getattr(getattr(load_settings(overrides=[f"{setting}={given}"]), section), name) == kept
+    others = load_settings(overrides=["teach.other_models=[model, owner/name]", "teach.num_teachers=3"]).teach.other_models
+    assert others == [str(tmp_path / "model"), "owner/name"]
+
+
+def test_captions_of_what_is_no_run_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"nowhere is no run's folder: it holds no config.yaml; give one"):
+        captions(tmp_path / "nowhere", tmp_path / "captions.json")
 
 
 def test_a_run_without_a_name_is_called_after_its_config_file(tmp_path):

@@ -21,8 +21,8 @@ def set_up_process(threads: int) -> None:
 def _keep_freed_memory() -> None:
     """Let glibc keep up to 256 MB that are freed, in blocks of at most 32 MB.
 
-    By itself it keeps twice the largest block so far. The tensors of a batch come and go at every layer, and the system clears
-    each page that it hands out again. Larger blocks stay with the system, as glibc's own limit has it: kept ones leave gaps.
+    By itself it keeps twice the largest block so far. The tensors of a batch come and go at every layer, and the system
+    clears each page that it hands out again. Larger blocks go back to the system at once: kept ones would leave gaps.
     With another C library nothing happens.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None

@@ -16,7 +16,7 @@ from filelock import FileLock
 from tckr.engine import runner as runner_module
 from tckr.engine.execution import ExecutionConfig
 from tckr.engine.executors.local import LocalExecutor
-from tckr.engine.runner import Runner, neighbours
+from tckr.engine.runner import Runner, Silent, neighbours
 from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.errors import UserError
@@ -174,6 +174,16 @@ def test_seconds_count_the_attempts_that_failed(tmp_path):
 def test_a_device_that_is_not_there_is_named_with_those_that_are(device):
     with pytest.raises(UserError, match="is not available to torch here; expected one of auto, cpu"):
         ExecutionConfig(device=device).torch_device()
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_starts(tmp_path):
+    started = []
+    observer = Silent()
+    observer.started = started.append
+    execution = ExecutionConfig(output=tmp_path, device="foo")
+    with pytest.raises(UserError, match="not available to torch"):
+        replace(runner(tmp_path), execution=execution, observer=observer).run(chain(tmp_path))
+    assert not started
 
 
 def test_independent_steps_give_the_same_result_in_processes_as_one_by_one(tmp_path):

@@ -25,6 +25,10 @@ def captions(
     """Write the captions of a run, in the order of the data set, for caption.file or other programs. They are private."""
     from tckr.stages.caption.files import write_captions
 
+    if not (folder / "config.yaml").is_file():
+        raise UserError(
+            f"{folder} is no run's folder: it holds no config.yaml; give one that `tckr run` made, e.g. runs/demo"
+        )
     settings = settings_from([str(folder)], None, "embedded", None, None)
     names, texts = _captions_of_rows(settings)
     write_captions(output, form, names, texts)

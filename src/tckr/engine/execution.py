@@ -37,7 +37,12 @@ class ExecutionConfig(BaseModel):
         description="Processes for independent steps (reference runs) and for the batches of `generate`; 0 = one per CPU "
         "core, one in all on a GPU.",
     )
-    threads: int = Field(0, ge=0, description="CPU threads of one process; 0 = all cores shared among the processes.")
+    threads: int = Field(
+        0,
+        ge=0,
+        description="CPU threads of one process; 0 = all cores shared among the processes. Set 1 beside other programs: "
+        "threads that wait for one another then lose far more than they gain.",
+    )
     compile: bool = Field(
         False,
         description="Train and draw through torch.compile: minutes at the start, faster steps then; needs a C++ compiler.",

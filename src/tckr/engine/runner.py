@@ -90,8 +90,9 @@ class Runner:
                 failed |= {step.name: why for step in missing if (why := _why_impossible(step, failed))}
                 possible = [step for step in missing if step.name not in failed]
                 if possible:
+                    num_workers = self.execution.num_workers(len(group))  # here a device that is not there is refused
                     self.observer.started(possible)
-                    failed |= self._run_group(possible, self.execution.num_workers(len(group)), executor)
+                    failed |= self._run_group(possible, num_workers, executor)
         return failed
 
     def _run_group(self, steps: Sequence[Step], num_workers: int, executor: LocalExecutor) -> dict[str, str]:

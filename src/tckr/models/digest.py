@@ -7,11 +7,27 @@ import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from tckr.errors import UserError
 from tckr.models.embedded import FOLDERS, resolve
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
+
+
+def from_any_folder(name: str) -> str:
+    """Return the name of an existing file or folder as an absolute path, so that a run continues from any working directory.
+
+    Anything else (a hub id, an embedded model) is returned as it is.
+    """
+    path = Path(name).expanduser()
+    return str(path.absolute()) if name and path.exists() else name
+
+
+ModelName = Annotated[str, AfterValidator(from_any_folder)]
+"""A folder, made absolute, or a name."""
 
 
 def checkpoint_digest(name: str) -> str:
@@ -30,7 +46,7 @@ def checkpoint_digest(name: str) -> str:
     if _is_path(name):
         raise UserError(
             f"there is no folder {name} (looked for at {Path(name).absolute()}); expected the folder of a checkpoint, or "
-            "the id owner/name of one on the hub; correct the path (~ is not expanded here)"
+            "the id owner/name of one on the hub; correct the path"
         )
     return name
 

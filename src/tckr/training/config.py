@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tckr.models.digest import ModelName
+
 MEMORIZING_EPOCHS = 100
 """Enough for the embedded classifier to fit every image to the last digit; about 30 s of one thread for 650 images."""
 
@@ -44,7 +46,7 @@ class TrainingConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
-    model: str = Field(
+    model: ModelName = Field(
         "embedded:resnet",
         min_length=1,
         description="`embedded:resnet`, `embedded:resnet18`, or a Hugging Face id or folder of an image classifier in "

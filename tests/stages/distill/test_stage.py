@@ -9,9 +9,11 @@ import pytest
 from transformers import ViTConfig, ViTForImageClassification
 
 from tckr.data.images import ImageSet, load_images
+from tckr.data.views import make_views
 from tckr.errors import UserError
 from tckr.models.classifiers import build_classifier, load_classifier, predict_logits
 from tckr.models.classifiers.preprocessing import ClassifierSpec, write_spec
+from tckr.stages.distill import targets
 from tckr.stages.distill.config import DistillConfig
 from tckr.stages.distill.disowned import leave_out
 from tckr.stages.distill.stage import run
@@ -157,7 +159,7 @@ def test_nothing_to_select_on_is_refused_with_advice():
 
 
 @pytest.mark.parametrize("top_k", [None, 2])
-def test_the_student_sees_the_very_views_that_the_teacher_labelled(tmp_path, top_k):
+def test_the_student_sees_the_very_views_that_the_teacher_labelled(tmp_path, top_k, monkeypatch):
     """From the label stage's file alone: what the Teacher says of each image that is trained on is its target."""
     synthetic = write_synthetic(tmp_path / "synthetic", count=24)
     teacher = build_classifier("embedded:resnet", 3, ["blue", "red", "green"], seed=1)
@@ -166,10 +168,11 @@ def test_the_student_sees_the_very_views_that_the_teacher_labelled(tmp_path, top
     label(LabelConfig(views=3, top_k=top_k, temperature=2.0), make_context(tmp_path / "label", folders, batch_size=5))
     stored = read_soft_labels(tmp_path / "label" / "out", tmp_path)
     images = load_images(synthetic / "data", None, id_column="index")
-    targets = soft_targets(images, COLOURS, stored, DistillConfig())
-    learned, _ = split_synthetic(images, targets, np.arange(24), DistillConfig(), seed=0)
+    wanted = soft_targets(images, COLOURS, stored, DistillConfig())
+    learned, _ = split_synthetic(images, wanted, np.arange(24), DistillConfig(), seed=0)
     assert isinstance(learned, ViewedData)
-    seen = {}
+    seen, shown = {}, []
+    monkeypatch.setattr(targets, "make_views", lambda *given: shown.append(given[1:3]) or make_views(*given))
     for epoch in range(3):
         batches = learned.batches(batch_size=7, seed=0, epoch=epoch, num_classes=3, device="cpu")
         for pixels, wanted in batches:
@@ -178,6 +181,9 @@ def test_the_student_sees_the_very_views_that_the_teacher_labelled(tmp_path, top
             for row, pixel in zip(wanted.tolist(), pixels.sum(dim=(1, 2, 3)).tolist(), strict=True):
                 seen.setdefault(round(pixel, 2), row)
     assert len(seen) == 3 * len(learned)  # in three epochs every image came in each of its views
+    first_epoch = shown[: len(shown) // 3]
+    for colour in range(3):  # and in each of them every class came in all views
+        assert {view for indices, views in first_epoch for view in views[indices % 3 == colour]} == {0, 1, 2}
 
 
 def test_a_student_of_views_has_no_augmentation_of_its_own(tmp_path):

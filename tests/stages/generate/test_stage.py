@@ -243,13 +243,6 @@ def test_a_few_step_adapter_is_merged_on_top_and_changes_the_fingerprint(
     assert set(after.reads) - set(before.reads) == {"few_step_adapter"}
 
 
-def test_a_few_step_adapter_is_found_from_any_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "fast.safetensors").touch()
-    monkeypatch.chdir(tmp_path)
-    assert GenerateConfig(few_step_adapter="fast.safetensors").few_step_adapter == str(tmp_path / "fast.safetensors")
-    assert GenerateConfig(few_step_adapter="owner/name").few_step_adapter == "owner/name"
-
-
 def test_a_few_step_adapter_that_is_nowhere_is_a_user_error(tmp_path: Path, inputs: dict[str, Path]) -> None:
     with pytest.raises(UserError, match="no file or folder here"):
         generate(tmp_path, inputs, CONFIG.model_copy(update={"few_step_adapter": str(tmp_path / "gone.safetensors")}))

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from tckr.models.diffusion.prompts import PromptForm
+from tckr.models.digest import ModelName
 from tckr.models.precision import Precision
 from tckr.stages.config_base import StageConfig
 
@@ -25,7 +26,7 @@ class AdaptConfig(StageConfig):
 
     version: ClassVar[int] = 1
 
-    model: str = Field(
+    model: ModelName = Field(
         "embedded:generator",
         min_length=1,
         description="Generator: embedded:generator, a folder, or a hub id (the paper: stabilityai/stable-diffusion-2).",

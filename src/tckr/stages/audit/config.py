@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from tckr.data.card import MEMBERSHIP_ROWS
+from tckr.models.digest import ModelName
 from tckr.stages.config_base import StageConfig
 
 MIN_REFERENCE_RUNS = 2
@@ -73,7 +74,7 @@ class AuditConfig(SignalConfig):
         "and finds planted members where others lack the power (docs/audit.md has the comparison).",
     )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of every interval.")
-    fidelity_model: str = Field(
+    fidelity_model: ModelName = Field(
         "",
         description="Image model in whose features fidelity is measured (safetensors): a Hugging Face id, optionally "
         "@revision (pin one to repeat a run exactly), or a folder; empty = the Teacher, which needs no download.",

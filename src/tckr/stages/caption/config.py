@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator
 
+from tckr.models.digest import ModelName
 from tckr.stages.config_base import StageConfig
 
 
@@ -15,7 +16,7 @@ class CaptionConfig(StageConfig):
 
     version: ClassVar[int] = 1
 
-    model: str = Field(
+    model: ModelName = Field(
         "embedded:captioner",
         min_length=1,
         description="Captioner: embedded:captioner, a folder, or a hub id (the paper: Salesforce/blip2-opt-2.7b).",

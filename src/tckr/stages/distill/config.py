@@ -19,7 +19,7 @@ KEEPS_ALL = {"min_teacher_probability": 0.0}
 class DistillConfig(StageConfig, TrainingConfig):
     """Settings of the Student's training."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     epochs: int = Field(60, ge=1, description="Passes over the synthetic images.")
     steps: int | None = Field(

@@ -65,9 +65,10 @@ class SoftTargets:
 
 @dataclass(frozen=True, kw_only=True)
 class ViewedData:
-    """Images in the very views that were labelled: image i comes in view (epoch + index of i) mod V.
+    """Images in the very views that were labelled: image i comes in view (epoch + turn of i) mod V.
 
-    So every epoch mixes all views, and V epochs show each image in all of its.
+    Synthetic images are drawn a class after the other; a turn is one image of each. So every epoch mixes all views in every
+    class, and V epochs show each image in all of its.
 
     Attributes:
         images: uint8 [M, H, W, 3].
@@ -93,7 +94,7 @@ class ViewedData:
         """Yield (images [B, 3, H, W] in [0, 1], targets) of one epoch on `device`."""
         recipe = self.targets.labels.recipe.views
         for batch in epoch_batches(len(self), batch_size=batch_size, seed=seed, epoch=epoch):
-            views = (epoch + self.indices[batch]) % recipe.num_views
+            views = (epoch + self.indices[batch] // num_classes) % recipe.num_views
             images = to_device(self.images[self.rows[batch]], device)
             targets = target_probabilities(self.targets.of_views(batch, views), num_classes)
             yield make_views(images, self.indices[batch], views, recipe), targets.to(device)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from tckr.models.diffusion.outline import WHOLE
+from tckr.models.digest import ModelName
 from tckr.models.precision import Precision
 from tckr.stages.config_base import StageConfig
 
@@ -41,7 +41,7 @@ class GenerateConfig(StageConfig):
         description="Of the denoiser: auto takes half precision on a GPU, and bfloat16 on a CPU made for it, "
         "where that is faster; images differ from those of float32 by little (docs/generators.md).",
     )
-    few_step_adapter: str | None = Field(
+    few_step_adapter: ModelName | None = Field(
         None,
         min_length=1,
         description="LoRA that lets the model draw in few steps (such as LCM-LoRA), merged on top of the adapter: a "
@@ -85,13 +85,6 @@ class GenerateConfig(StageConfig):
                 "when start <= i / n < stop); widen it, or switch guidance off with generate.guidance_scale=1"
             )
         return self
-
-    @field_validator("few_step_adapter")
-    @classmethod
-    def _from_any_working_directory(cls, name: str | None) -> str | None:
-        """Make the name of a file or folder absolute; what is neither is a hub id."""
-        path = Path(name or "").expanduser()
-        return str(path.absolute()) if name and path.exists() else name
 
     @field_validator("redraw")
     @classmethod

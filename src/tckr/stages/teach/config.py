@@ -6,6 +6,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from tckr.models.digest import ModelName
 from tckr.stages.config_base import StageConfig
 from tckr.training.config import TrainingConfig
 
@@ -22,7 +23,7 @@ class TeachConfig(StageConfig, TrainingConfig):
         description="Teachers of different seeds, whose probabilities are averaged wherever the Teacher is asked (labels, "
         "online distillation, audit); every reference run trains as many.",
     )
-    other_models: list[str] = Field(
+    other_models: list[ModelName] = Field(
         default_factory=list,
         description="Models that Teachers after the first take in turn, `model` among them; empty: all take `model`.",
     )
