@@ -1,4 +1,4 @@
-"""Compare recipes of training a classifier from nothing on small images: accuracy and seconds, on a validation split.
+"""Compare presets in how they train a classifier from nothing on small images: accuracy and seconds, on a validation split.
 
     python -m examples.subset --data cifar10/train.parquet --train 0:5000 --test 45000:50000 --output SMALL
     python benchmarks/recipes.py SMALL --seeds 3
@@ -22,30 +22,16 @@ import pyarrow.parquet as pq
 import torch
 from scipy import stats
 
+from tckr.config import load_settings
 from tckr.data.images import decode_image
 from tckr.engine.execution import available_cores
 from tckr.training.batches import TrainingData
-from tckr.training.config import AugmentConfig, TrainingConfig
+from tckr.training.config import TrainingConfig
 from tckr.training.fit import fit, measure_accuracy, new_classifier
 from tckr.training.losses import CrossEntropy
 
-PLAIN = {"shift": 0.0, "rotation_degrees": 0.0, "scale": 0.0, "flip": True}
-RECIPES: dict[str, dict[str, Any]] = {
-    "published": {
-        "learning_rate": 1e-3,
-        "batch_size": 96,
-        "augment": AugmentConfig(**PLAIN, crop=0.1, augmix_severity=3, mixup_alpha=0.2),
-    },
-    "light": {"learning_rate": 1e-3, "batch_size": 96, "augment": AugmentConfig(**PLAIN, crop=0.125)},
-    "small_images": {
-        "learning_rate": 5e-3,
-        "weight_decay": 5e-2,
-        "batch_size": 96,
-        "ema_decay": 0.99,
-        "precision": "bfloat16",
-        "augment": AugmentConfig(**PLAIN, crop=0.125),
-    },
-}
+RECIPES = ("paper", "light", "small_photos")
+"""Presets, and the published one with mirror images and crops alone."""
 
 
 def read_split(path: Path) -> TrainingData:
@@ -55,13 +41,24 @@ def read_split(path: Path) -> TrainingData:
     return TrainingData(images, np.arange(len(images)), table["label"].to_numpy())
 
 
+def read_recipe(name: str, **changes: Any) -> TrainingConfig:
+    """Return how a preset trains a Teacher, with `changes`."""
+    preset = load_settings(preset="paper" if name == "light" else name).teach
+    config = TrainingConfig.model_validate(
+        {field: getattr(preset, field) for field in TrainingConfig.model_fields} | changes
+    )
+    if name != "light":
+        return config
+    augment = config.augment.model_copy(update={"augmix_severity": 0.0, "mixup_alpha": 0.0, "crop": 0.125})
+    return config.model_copy(update={"augment": augment})
+
+
 def train(
-    changes: dict[str, Any], data: TrainingData, validation: TrainingData, arguments: argparse.Namespace, seed: int
+    recipe: str, data: TrainingData, validation: TrainingData, arguments: argparse.Namespace, seed: int
 ) -> tuple[float, float]:
     """Return the accuracy on `validation` after the last epoch, and the seconds of the training."""
-    config = TrainingConfig(
-        model=arguments.model, image_size=arguments.size, epochs=arguments.epochs, selection="last", **changes
-    )
+    settings = {"model": arguments.model, "image_size": arguments.size, "epochs": arguments.epochs, "batch_size": 96}
+    config = read_recipe(recipe, **settings, selection="last", patience=None)
     names = [str(label) for label in range(int(data.targets[:].max()) + 1)]
     network = new_classifier(config, names, seed)
     with tempfile.TemporaryDirectory() as scratch:
@@ -92,7 +89,7 @@ def main() -> None:
     )
     found: dict[str, list[float]] = {}
     for name in arguments.recipes:
-        outcomes = [train(RECIPES[name], data, validation, arguments, seed) for seed in range(arguments.seeds)]
+        outcomes = [train(name, data, validation, arguments, seed) for seed in range(arguments.seeds)]
         found[name] = [accuracy for accuracy, _ in outcomes]
         first = found[arguments.recipes[0]]
         gains = [own - other for own, other in zip(found[name], first, strict=True)]

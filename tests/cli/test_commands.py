@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tckr.cli import main
-from tckr.config import load_settings
+from tckr.config import PRESETS, load_settings, save_settings
 
 
 def call(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
@@ -37,7 +37,10 @@ def test_an_unknown_setting_names_the_one_that_was_meant(monkeypatch, capsys):
         (["run", "--data", "digits", "generate.cardinality=-1"], "greater than 0"),
         (["run", "--data", "digits", "generate=3"], "generate is a section"),
         (["run", "--data", "digits", "--until", "nowhere", "--dry-run"], "unknown stage 'nowhere'"),
-        (["run", "--data", "digits", "--preset", "huge"], "unknown preset 'huge'; expected one of embedded, demo, paper"),
+        (
+            ["run", "--data", "digits", "--preset", "huge"],
+            "unknown preset 'huge'; expected one of embedded, demo, small_photos, paper",
+        ),
         (["run", "--data", "no/such/folder", "--dry-run"], "no/such/folder"),
         (["status", "no/such/run"], "no run folder"),
     ],
@@ -72,10 +75,9 @@ def test_a_run_stops_at_the_named_stage_and_status_shows_it(monkeypatch, capsys,
     assert "whole already" in out
 
 
-def test_a_saved_config_reads_back_to_the_same_settings(tmp_path):
-    from tckr.config import save_settings
-
-    settings = load_settings(preset="paper", overrides=["seed=3", "execution.name=x"])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_saved_config_reads_back_to_the_same_settings(tmp_path, preset):
+    settings = load_settings(preset=preset, overrides=["seed=3", "execution.name=x"])
     save_settings(settings, tmp_path / "config.yaml")
     assert load_settings(tmp_path / "config.yaml") == settings
     assert Path(settings.execution.folder) == Path("runs/x")

@@ -26,7 +26,7 @@ Data = Annotated[
         show_default=False,
     ),
 ]
-Preset = Annotated[str, typer.Option(help="Where settings start from: embedded, demo or paper.")]
+Preset = Annotated[str, typer.Option(help="Where settings start from: embedded, demo, small_photos or paper.")]
 Name = Annotated[str | None, typer.Option(help="Name of the run's folder; by default taken from CONFIG or --data.")]
 Output = Annotated[
     Path | None, typer.Option(help="Folder for runs and the artifact store.  [default: runs]", show_default=False)
