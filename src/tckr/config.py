@@ -244,6 +244,7 @@ def _explain(error: ValidationError) -> str:
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"])
         text = problem["msg"].removeprefix("Value error, ")
-        found = "" if isinstance(problem.get("input"), Mapping) else f"found {problem.get('input')!r}; "
+        whole_section = problem["type"] == "value_error" and isinstance(problem.get("input"), Mapping)
+        found = "" if whole_section else f"found {problem.get('input')!r}; "
         lines.append(f"setting {name}: {found}{text[0].lower()}{text[1:]}")
     return "\n".join(lines)

@@ -90,10 +90,11 @@ def pipeline(config: RunConfig) -> list[Step]:
 
 def _refuse_misfits(config: RunConfig) -> None:
     """Raise now what adapting or drawing would find after hours."""
+    trains = config.adapt.steps != 0 and config.adapt.lora is None
     refuse_misfits(
         config.adapt.model,
         config.adapt.revision,
-        min_snr_gamma=config.adapt.min_snr_gamma,
+        min_snr_gamma=config.adapt.min_snr_gamma if trains else None,
         solver=config.generate.solver,
         guidance_interval=config.generate.guidance_interval,
     )

@@ -1,9 +1,13 @@
-"""What every process that computes does first."""
+"""What processes that compute do first, and when they end."""
 
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
+import os
 import sys
+import threading
+from multiprocessing.connection import Connection, wait
 
 MEGABYTE = 2**20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -16,6 +20,21 @@ def set_up_process(threads: int) -> None:
 
     torch.set_num_threads(threads)
     _keep_freed_memory()
+
+
+def end_with_parent(*lifelines: Connection) -> None:
+    """From now on end this process at once when its parent is gone, even by SIGKILL, or cuts a lifeline.
+
+    Nobody wants its result then.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "this is a process that another one started"
+
+    def watch() -> None:
+        wait([parent.sentinel, *lifelines])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _keep_freed_memory() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 
@@ -20,6 +22,7 @@ def test_auto_is_float32_on_other_processors(monkeypatch: pytest.MonkeyPatch) ->
     assert not is_bfloat16("auto", "cpu")
     assert is_bfloat16("bfloat16", "cpu")
     assert is_bfloat16("auto", "cuda:1")
+    assert not is_bfloat16("auto", "mps")
 
 
 def test_auto_trains_in_bfloat16_on_gpus_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,3 +37,12 @@ def test_products_are_rounded_only_in_bfloat16() -> None:
     for bfloat16, dtype in ((True, torch.bfloat16), (False, torch.float32)):
         with forward_precision(bfloat16=bfloat16, device="cpu"):
             assert (ones @ ones).dtype == dtype
+
+
+def test_warnings_that_are_shown_once_are_shown_once() -> None:
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            with forward_precision(bfloat16=True, device="cpu"):
+                warnings.warn("of a library", UserWarning, stacklevel=1)
+    assert len(shown) == 1

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -46,7 +53,7 @@ def test_missing_gpus_are_a_user_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_dead_process_is_a_user_error_after_its_own_reason(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(UserError, match="one of 2 processes"):
+    with pytest.raises(UserError, match="one of the processes that train together died"):
         train_with_another(tmp_path / "team")
     said = capfd.readouterr().err
     assert "process 2 of 2: no room for the data" in said
@@ -56,6 +63,92 @@ def test_a_dead_process_is_a_user_error_after_its_own_reason(tmp_path: Path, cap
 def train_with_another(meeting: Path) -> None:
     with assembled(2, fail, meeting, "cpu") as team:
         team.add_up(torch.zeros(()), torch.ones(3))
+
+
+SCRIPT = """
+import os, sys, time
+from pathlib import Path
+
+import torch
+
+from tckr.training import team as team_module
+from tckr.training.team import assembled
+
+team_module.SECONDS_TO_END = 0.5
+
+
+def help_train(team):
+    Path(sys.argv[1] + str(os.getpid())).touch()
+    time.sleep(600)
+
+
+def train():
+    with assembled(2, help_train, Path(sys.argv[1]), "cpu") as team:
+        team.add_up(torch.ones(3))
+
+
+"""
+
+
+def start(tmp_path: Path, call: str) -> subprocess.Popen[str]:
+    (tmp_path / "script.py").write_text(SCRIPT + call)
+    command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "team")]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_script_that_the_others_would_run_again_ends_with_the_reason(tmp_path: Path) -> None:
+    first = start(tmp_path, "train()\n")
+    _, said = first.communicate(timeout=100)
+    assert first.returncode == 2
+    assert 'must do so below `if __name__ == "__main__":`' in said
+
+
+def test_a_killed_process_is_a_user_error(tmp_path: Path) -> None:
+    with started(tmp_path) as (first, other):
+        os.kill(other, signal.SIGKILL)
+        _, said = first.communicate(timeout=100)
+        assert "UserError: one of the processes that train together died" in said
+
+
+def test_the_others_end_when_the_first_is_killed(tmp_path: Path) -> None:
+    with started(tmp_path) as (first, other):
+        first.kill()
+        first.wait()
+        deadline = time.monotonic() + 30
+        while psutil.pid_exists(other) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not psutil.pid_exists(other)
+
+
+@contextmanager
+def started(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Yield the first process, at work, and the number of the other one, which will never answer it."""
+    with start(tmp_path, 'if __name__ == "__main__":\n    train()\n') as first:
+        try:
+            while not (marks := [path.name for path in tmp_path.glob("team[0-9]*")]):
+                assert first.poll() is None
+                time.sleep(0.1)
+            yield first, int(marks[0].removeprefix("team"))
+        finally:
+            first.kill()
+
+
+def test_threads_are_shared_out_and_given_back(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        with assembled(2, add_threads, tmp_path / "team", "cpu") as team:
+            assert add_threads(team) == 4
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)
+
+
+def add_threads(team: Team) -> float:
+    """Return the threads of all processes."""
+    threads = torch.tensor([float(torch.get_num_threads())])
+    team.add_up(threads)
+    return threads.item()
 
 
 def test_an_error_of_the_first_process_is_not_blamed_on_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from tckr.training.fit import FitResult, fit
 from tckr.training.losses import CrossEntropy, Mixture, OnlineDistillation, StoredDistillation
 from tckr.training.team import ALONE, Team, assembled
 from tckr.training.together import Task, can_share_statistics, fit_together, share_statistics
+from tests.tiny_artifacts import Recorder
 from tests.training.colours import COLOURS, FAST, colour_data, write_vit
 
 Trained = dict[str, tuple[FitResult, dict[str, torch.Tensor]]]
@@ -109,9 +110,12 @@ def test_batch_normalisation_that_cannot_see_the_whole_batch_has_one_process() -
 def test_a_network_that_only_one_process_can_train_is_trained_with_a_warning(tmp_path: Path) -> None:
     config = SHORT.model_copy(update={"epochs": 1, "selection": "last"})
     task = Task(build_classifier("embedded:resnet", 3, COLOURS, seed=1), colour_data(8), None, CrossEntropy(), config)
-    with pytest.warns(RuntimeWarning, match="one process trains this network"):
-        result = fit_together(task, lambda device: task, gpus=2, seed=5, device="cpu", scratch=tmp_path)
+    recorder = Recorder()
+    result = fit_together(task, lambda device: task, gpus=2, seed=5, device="cpu", scratch=tmp_path, log=recorder.log)
     assert len(result.history) == 1
+    warning, training = recorder.events
+    assert "one process trains this network" in warning["message"]
+    assert training == {"event": "training", "processes": 1}
 
 
 def test_a_network_that_shares_its_statistics_has_the_same_weights_and_logits() -> None:

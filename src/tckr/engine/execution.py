@@ -1,7 +1,8 @@
 """Where and how fast things run; none of it enters a fingerprint.
 
-Nothing here changes which numbers are drawn or which records are used. Device, threads and batch sizes may still change
-the last bits of a result, because they change the order of floating-point sums; the manifest says where it ran.
+Nothing here changes which numbers are drawn or which records are used, with one exception: on several GPUs, dropout draws
+otherwise for the shares of the other processes. Device, threads and batch sizes may still change the last bits of a result,
+because they change the order of floating-point sums; the manifest says where it ran.
 """
 
 from __future__ import annotations

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 Precision = Literal["auto", "float32", "bfloat16"]
+
+warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")  # RMSNorm: not its fastest kernel
 
 NATIVE = ("avx512_bf16", "amx_bf16")
 """Instructions that multiply bfloat16; without them it is slower than float32 on a CPU."""
@@ -16,26 +17,19 @@ NATIVE = ("avx512_bf16", "amx_bf16")
 def is_bfloat16(precision: Precision, device: str, *, training: bool = False) -> bool:
     """Return whether to compute in bfloat16 on this device.
 
-    "auto" is yes on every GPU, and for drawing on CPUs made for it. Training a small adapter there is slower in bfloat16:
+    "auto" is yes on CUDA, and for drawing on CPUs made for it. Training a small adapter there is slower in bfloat16:
     every pass rounds all weights anew for few images (benchmarks/adapt.py --precision bfloat16).
     """
     import torch
 
     if precision != "auto":
         return precision == "bfloat16"
-    return device.startswith("cuda") or (not training and any(torch.cpu.get_capabilities().get(name) for name in NATIVE))
+    made_for_it = device == "cpu" and any(torch.cpu.get_capabilities().get(name) for name in NATIVE)
+    return device.startswith("cuda") or (made_for_it and not training)
 
 
-@contextmanager
-def forward_precision(*, bfloat16: bool, device: str) -> Iterator[None]:
+def forward_precision(*, bfloat16: bool, device: str) -> AbstractContextManager[None]:
     """Compute matrix products and convolutions of a forward pass in bfloat16; sums and losses stay float32."""
     import torch
 
-    if not bfloat16:
-        yield
-        return
-    with torch.autocast(torch.device(device).type, torch.bfloat16), warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="Mismatch dtype between input and weight"
-        )  # RMSNorm: not its fastest kernel
-        yield
+    return torch.autocast(torch.device(device).type, torch.bfloat16) if bfloat16 else nullcontext()

@@ -7,6 +7,10 @@ that runs the stage is the first of the team and the only one that writes. Knows
 from __future__ import annotations
 
 import multiprocessing
+import os
+import sys
+import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,10 +23,14 @@ from torch import distributed
 
 from tckr.data.seeds import derive_seed
 from tckr.errors import UserError
-from tckr.process import set_up_process
+from tckr.process import end_with_parent, set_up_process
 
 SECONDS_TO_END = 10.0
 """For a process whose connection is lost."""
+
+DIED = """one of the processes that train together died before the training was over. Its reason is above, unless the system
+ended it for want of memory: then set a smaller execution.gpus. The same command goes on from the last checkpoint. A Python
+script that calls tckr.run must do so below `if __name__ == "__main__":`, because the other processes import it."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +93,11 @@ def assembled(size: int, help_train: Callable[[Team], object], meeting: Path, de
     Args:
         size: processes; 1 starts none.
         help_train: picklable; returns when the training is over.
-        meeting: a file through which the processes find one another.
+        meeting: path of a file through which the processes find one another; each team adds a name of its own, because
+            those of a killed team may live on for a moment.
         device: `cuda` gives process number i the i-th GPU.
+
+    When one of the others dies and this process waits for it in vain (as NCCL does), this process ends with a message.
 
     Raises:
         UserError: one of the others died.
@@ -94,8 +105,9 @@ def assembled(size: int, help_train: Callable[[Team], object], meeting: Path, de
     if size == 1:
         yield ALONE
         return
-    meeting.unlink(missing_ok=True)  # of a killed team
-    threads = max(1, torch.get_num_threads() // size)
+    meeting = meeting.with_name(f"{meeting.name}-{uuid.uuid4().hex}")
+    before = torch.get_num_threads()
+    threads = max(1, before // size)
     start = multiprocessing.get_context("spawn").Process
     others = [
         start(target=_take_part, args=(Team(rank, size), help_train, meeting, device, threads), daemon=True)
@@ -103,13 +115,16 @@ def assembled(size: int, help_train: Callable[[Team], object], meeting: Path, de
     ]
     for other in others:
         other.start()
+    torch.set_num_threads(threads)
     try:
-        with _connected(Team(0, size), meeting, device), _explained(others):
+        with _explained(others), _watched(others), _connected(Team(0, size), meeting, device):
             yield Team(0, size)
     finally:
+        torch.set_num_threads(before)
         for other in others:
             other.terminate()  # all are done, or there is nothing left to do
             other.join()
+        meeting.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -118,18 +133,38 @@ def _explained(others: Sequence[SpawnProcess]) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # how torch reports a lost connection, and much else
-        wait(
-            [other.sentinel for other in others], SECONDS_TO_END
-        )  # this process is still connected: they live unless they died
+        wait([other.sentinel for other in others], SECONDS_TO_END)
+        for other in others:
+            other.join(1)  # its pipe closes a moment before its exit status is known
         if not any(other.exitcode for other in others):
             raise
-        raise UserError(
-            f"one of {len(others) + 1} processes that train together died; its reason is above, unless the system ended it "
-            "for want of memory. Set a smaller execution.gpus and give the same command again; it continues"
-        ) from error
+        raise UserError(DIED) from error
+
+
+@contextmanager
+def _watched(others: Sequence[SpawnProcess]) -> Iterator[None]:
+    """End this process with a message when one of `others` has died and nothing here notices.
+
+    Before they are connected, and on GPUs, a process waits for a dead one for many minutes, out of reach of exceptions.
+    """
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(1.0):
+            if any(other.exitcode for other in others) and not over.wait(SECONDS_TO_END):
+                sys.stderr.write(f"error: {DIED}\n")
+                sys.stderr.flush()
+                os._exit(2)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def _take_part(team: Team, help_train: Callable[[Team], object], meeting: Path, device: str, threads: int) -> None:
+    end_with_parent()
     set_up_process(threads)
     try:
         with _connected(team, meeting, device):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -43,6 +42,7 @@ def fit_together(
     seed: int,
     device: str,
     scratch: Path,
+    log: Callable[..., None],
     on_epoch: Callable[[EpochRecord], None] = lambda record: None,
     compiled: bool = False,
 ) -> FitResult:
@@ -52,10 +52,11 @@ def fit_together(
         task: what `make_task` returned in this process, so that the others find what it keeps in files.
         make_task: picklable; given a torch device name, returns the same task in another process.
         gpus: fewer are used where a step has fewer images; one, with a warning, where the network's batch normalisation
-            cannot see the whole batch.
+            cannot see the whole batch. Layers that draw, such as dropout, draw otherwise for the shares of other processes.
         seed: as for `fit`.
         device: torch device name; on a CPU, `gpus` are processes.
         scratch: folder of the checkpoint.
+        log: takes an event and facts about it: how many processes, and the warning.
         on_epoch: as for `fit`.
         compiled: as for `fit`.
 
@@ -64,10 +65,12 @@ def fit_together(
     """
     size = team_size(gpus, smallest_batch(len(task.data), task.config.batch_size), device)
     if size > 1 and not can_share_statistics(task.model, device):
-        warnings.warn(ONE_PROCESS, RuntimeWarning, stacklevel=2)
+        log("warning", message=ONE_PROCESS)
         size = 1
     if size > 1:
         share_statistics(task.model)
+    if gpus > 1:
+        log("training", processes=size)
     fit_task = partial(fit, seed=seed, scratch=scratch, compiled=compiled)
     help_fit = partial(_help_fit, make_task=make_task, fit_task=fit_task, device=device)
     with assembled(size, help_fit, scratch / "team", device) as team:

@@ -89,7 +89,7 @@ def test_a_weight_that_would_stay_random_is_refused(tmp_path: Path, tiny_generat
         load_generator(str(tmp_path / "lacking"), "cpu")
     shutil.copytree(tiny_generator, tmp_path / "cut")
     _change(tmp_path / "cut", part, _cut)
-    with pytest.raises(UserError, match=r"other size|expected shape"):
+    with pytest.raises(UserError, match="other size" if part == "text_encoder" else "expected shape"):  # diffusers' own
         load_generator(str(tmp_path / "cut"), "cpu")
 
 

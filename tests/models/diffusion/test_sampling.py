@@ -65,6 +65,17 @@ def test_empty_prompt_is_not_evaluated_outside_of_the_interval(families: dict[st
     assert counted.rows == [3, 3, 6, 6, 6, 3, 3, 3, 3, 3]
 
 
+@pytest.mark.parametrize(("kind", "evaluations"), [(PNDMScheduler, 1), (HeunDiscreteScheduler, 2)])
+def test_steps_of_several_evaluations_count_as_one(kind: type, evaluations: int, families: dict[str, Path]) -> None:
+    generator = load_generator(str(families["sd1"]), "cpu")
+    given = {"skip_prk_steps": True} if kind is PNDMScheduler else {}
+    generator.pipeline.scheduler = kind.from_config(generator.pipeline.scheduler.config, **given)  # type: ignore[attr-defined]
+    counted = Counted(generator)
+    draw(generator, 16, steps=20, guidance_interval=(0.5, 0.51))  # step 10 alone
+    assert len(counted.rows) > 20
+    assert counted.rows.count(6) == evaluations
+
+
 @pytest.mark.parametrize("solver", ["dpm++", "unipc", "euler", "lcm"])
 def test_every_solver_draws_or_says_what_the_family_offers(family: str, solver: str, generator: LatentDiffusion) -> None:
     size = IMAGE_SIZES[family]

@@ -248,11 +248,13 @@ def test_a_given_adapter_draws_what_it_drew_where_it_was_trained(
 def test_a_team_trains_what_one_process_trains(tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path) -> None:
     results = []
     for gpus in (1, 2):
-        context = make_context(tmp_path / str(gpus), inputs, gpus=gpus)
+        recorder = Recorder()
+        context = make_context(tmp_path / str(gpus), inputs, gpus=gpus, recorder=recorder)
         config = AdaptConfig(
             model=str(tiny_generator), rank=2, steps=3, batch_size=5, learning_rate=1e-2, precision="float32"
         )
         stage.run(config, context)
+        assert [event["processes"] for event in recorder.events if event["event"] == "passes"] == [gpus]
         losses = [point["loss"] for point in json.loads((context.out / "history.json").read_text())]
         results.append((losses, load_file(context.out / "pytorch_lora_weights.safetensors")))
     assert results[1][0] == pytest.approx(results[0][0], rel=1e-5)

@@ -13,7 +13,7 @@ from tckr.data.views import make_views
 from tckr.errors import UserError
 from tckr.models.classifiers import build_classifier, load_classifier, predict_logits
 from tckr.models.classifiers.preprocessing import ClassifierSpec, write_spec
-from tckr.stages.distill import targets
+from tckr.stages.distill import stage, targets
 from tckr.stages.distill.config import DistillConfig
 from tckr.stages.distill.disowned import leave_out
 from tckr.stages.distill.stage import run
@@ -107,8 +107,23 @@ def test_two_processes_distill_what_one_distills(tmp_path, inputs):
     inputs |= {"teacher": tmp_path / "teacher"}
     changes = {"model": str(write_vit(tmp_path / "vit")), "labels": "online", "hard_weight": 0.3, "epochs": 1}
     for gpus in (1, 2):
-        run(FAST.model_copy(update=changes), make_context(tmp_path / str(gpus), inputs, gpus=gpus))
+        recorder = Recorder()
+        run(FAST.model_copy(update=changes), make_context(tmp_path / str(gpus), inputs, gpus=gpus, recorder=recorder))
+        assert ({"event": "training", "processes": 2} in recorder.events) == (gpus == 2)
     assert_same_training(tmp_path / "2" / "out", tmp_path / "1" / "out")
+
+
+def test_the_student_of_a_reference_run_has_one_gpu(tmp_path, inputs, monkeypatch):
+    given, fit_together = [], stage.fit_together
+
+    def alone(*arguments, gpus, **named):
+        given.append(gpus)
+        return fit_together(*arguments, gpus=1, **named)
+
+    monkeypatch.setattr(stage, "fit_together", alone)
+    for row in (0, 1):
+        run(FAST.model_copy(update={"epochs": 1}), make_context(tmp_path / str(row), inputs, run=row, gpus=2))
+    assert given == [2, 1]
 
 
 def test_online_labels_see_no_mixup(tmp_path, inputs):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -71,6 +73,25 @@ def test_bfloat16_draws_other_bits_of_nearly_the_same_images(tmp_path: Path, inp
     assert np.abs(exact.images.astype(int) - rounded[0].images.astype(int)).mean() < 2
 
 
+def test_a_set_is_not_continued_in_another_precision(
+    tmp_path: Path, inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = CONFIG.model_copy(update={"precision": "auto"})
+    for processor, native in (("old", False), ("new", True)):
+        monkeypatch.setattr(stage, "is_bfloat16", lambda precision, device, native=native: native)
+        with pytest.raises(UserError, match="begun in float32 and .*auto is bfloat16") if native else nullcontext():
+            generate(tmp_path / "same", inputs, config)
+        generate(tmp_path / processor, inputs, config)
+        (tmp_path / processor / "out" / "manifest.json").write_text('{"seconds": 1.0}')
+    recorder = Recorder()
+    context = make_context(tmp_path / "copy", inputs, recorder=recorder)
+    stage.run(config, replace(context, donors=(tmp_path / "old" / "out",)))
+    assert recorder.events[-1]["copied"] == 0
+    context = make_context(tmp_path / "other copy", inputs, recorder=recorder)
+    stage.run(config, replace(context, donors=(tmp_path / "new" / "out",)))
+    assert recorder.events[-1]["copied"] == 11
+
+
 def test_columns_and_files(tmp_path: Path, inputs: dict[str, Path]) -> None:
     drawn = generate(tmp_path, inputs)
     names = [path.name for path in list_shards(tmp_path / "out" / "data")]
@@ -81,7 +102,7 @@ def test_columns_and_files(tmp_path: Path, inputs: dict[str, Path]) -> None:
     assert all(prompt.startswith(f"{CLASS_NAMES[i % 3]}: mark ") for i, prompt in enumerate(columns["prompt"]))
     assert len(set(columns["seed"])) == 11
     plan = json.loads((tmp_path / "out" / "plan.json").read_text())
-    assert plan == {"num_images": 11, "num_classes": 3, "image_size": 16, "shard_size": 4}
+    assert plan == {"num_images": 11, "num_classes": 3, "image_size": 16, "shard_size": 4, "precision": "float32"}
 
 
 def test_images_do_not_depend_on_batch_or_shard(tmp_path: Path, inputs: dict[str, Path]) -> None:
@@ -109,7 +130,7 @@ def test_restart_draws_only_what_is_missing_and_the_same_bits(
         generate(tmp_path / "killed", inputs)
     kept = [path.stat().st_mtime_ns for path in list_shards(tmp_path / "killed" / "out" / "data")]
     assert len(kept) == 1
-    assert not (tmp_path / "killed" / "out" / "plan.json").exists()
+    assert not (tmp_path / "killed" / "out" / "README.md").exists()
     monkeypatch.setattr(assemble, "write_shard", original)
     recorder = Recorder()
     resumed = generate(tmp_path / "killed", inputs, recorder=recorder)

@@ -140,7 +140,9 @@ def test_two_processes_teach_what_one_teaches(tmp_path):
     vit = {"model": str(write_vit(tmp_path / "vit")), "pretrained": False, "image_size": 32}
     config = FAST.model_copy(update=vit | {"epochs": 1})
     for gpus in (1, 2):
-        run(config, make_context(tmp_path / str(gpus), {"data": data}, gpus=gpus))
+        recorder = Recorder()
+        run(config, make_context(tmp_path / str(gpus), {"data": data}, gpus=gpus, recorder=recorder))
+        assert ({"event": "training", "processes": 2} in recorder.events) == (gpus == 2)
     assert_same_training(tmp_path / "2" / "out", tmp_path / "1" / "out")
 
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
 from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Self
 
 from tckr.engine.executors import Item, Result
 from tckr.errors import UserError
-from tckr.process import set_up_process
+from tckr.process import end_with_parent, set_up_process
 
 WORKER_DIED = """a worker process died before it was done. Either memory ran out: lower execution.workers, batch sizes or the
 image size, then give the same command again; it continues. Or a Python script calls tckr.run outside of
@@ -110,13 +108,5 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def _start_worker(threads: int, lifeline: Connection) -> None:
-    threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
+    end_with_parent(lifeline)
     set_up_process(threads)
-
-
-def _end_with_parent(lifeline: Connection) -> None:
-    """End this process at once when its parent cuts the lifeline or is gone, even by SIGKILL: nobody wants its result."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "this is a worker"
-    wait([parent.sentinel, lifeline])
-    os._exit(1)

@@ -102,7 +102,7 @@ def sample(
     latents = noise * getattr(scheduler, "init_noise_sigma", 1.0)
     for i, (time, told_time) in enumerate(zip(times, on_device, strict=True)):
         scaled = scheduler.scale_model_input(latents, time) if hasattr(scheduler, "scale_model_input") else latents
-        if both is not None and _guided(i / len(times), sampling):
+        if both is not None and _guided(i * sampling.steps // len(times), sampling):
             without, with_prompt = predict(torch.cat([scaled] * 2), told_time.expand(2 * len(latents)), both).chunk(2)
             prediction = without + sampling.guidance_scale * (with_prompt - without)
         else:
@@ -111,9 +111,10 @@ def sample(
     return latents
 
 
-def _guided(progress: float, sampling: Sampling) -> bool:
+def _guided(step: int, sampling: Sampling) -> bool:
+    """Return whether a step is guided; some schedulers evaluate the denoiser twice in one (PNDM once, Heun always)."""
     start, stop = sampling.guidance_interval
-    return start <= progress < stop
+    return start <= step / sampling.steps < stop
 
 
 def _step_arguments(scheduler: Any, generators: list[torch.Generator]) -> dict[str, Any]:

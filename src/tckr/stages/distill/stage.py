@@ -61,6 +61,7 @@ def run(config: DistillConfig, context: StepContext) -> None:
             seed=context.seed,
             device=context.execution.torch_device(),
             scratch=context.scratch,
+            log=context.log,
             on_epoch=lambda record: advance(1),
             compiled=context.execution.compile,
         )

@@ -38,8 +38,8 @@ class GenerateConfig(StageConfig):
     )
     precision: Precision = Field(
         "auto",
-        description="Of the denoiser: auto takes half precision on a GPU, and bfloat16 on a CPU made for it, "
-        "where that is faster; images differ from those of float32 by little (docs/generators.md).",
+        description="On a CPU of the denoiser, on a GPU of all parts: auto takes half precision on a GPU, and bfloat16 on a "
+        "CPU made for it, where that is faster; images differ from those of float32 by little (docs/generators.md).",
     )
     few_step_adapter: ModelName | None = Field(
         None,

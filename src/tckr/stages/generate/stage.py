@@ -14,6 +14,7 @@ import torch
 from tckr.data.images import load_images
 from tckr.data.shards import read_columns, write_shard, write_whole
 from tckr.engine.step import StepContext
+from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator, Sampling
 from tckr.models.memory import BatchLimit
 from tckr.models.precision import is_bfloat16
@@ -35,11 +36,15 @@ MEMORY_PER_MODEL, WORKER_BYTES = 2, 10**9
 def run(config: GenerateConfig, context: StepContext) -> None:
     """Draw the synthetic set; whole shards found in `context.out` are kept."""
     adapter = json.loads((context.inputs["adapter"] / "adapter.json").read_text(encoding="utf-8"))
-    plan = _plan(config, context, adapter)
-    copied = copy_shards(context.donors, plan, config.shard_size, context.out)
-    _draw(config, context, plan, _recipe(config, context, adapter))
+    plan, recipe = _plan(config, context, adapter), _recipe(config, context, adapter)
     facts = {"num_images": plan.num_images, "num_classes": len(plan.class_names), "image_size": adapter["image_size"]}
-    _write(context.out / "plan.json", json.dumps({**facts, "shard_size": config.shard_size}, indent=1))
+    precision = _precision(config, recipe)
+    _refuse_other_precision(context.out, precision)
+    details = {**facts, "shard_size": config.shard_size, "precision": precision}
+    _write(context.out / "plan.json", json.dumps(details, indent=1))  # first: an attempt elsewhere must know the precision
+    donors = [donor for donor in context.donors if _precision_of(donor) == precision]
+    copied = copy_shards(donors, plan, config.shard_size, context.out)
+    _draw(config, context, plan, recipe)
     _write(context.out / "README.md", data_card(**facts))
     context.log("generated", **facts, copied=copied)
 
@@ -85,7 +90,7 @@ def _num_workers(context: StepContext, model_bytes: int, num_batches: int) -> in
     """Return the processes that draw: they must fit into memory, and a few batches are not worth the start of a process.
 
     The number follows from the machine and the whole set, not from what is free or missing just now, so that resuming keeps
-    the bits.
+    the bits. Memory that other programs hold is not seen: beside large ones set execution.workers.
     """
     fitting = int(psutil.virtual_memory().total // (MEMORY_PER_MODEL * model_bytes + WORKER_BYTES))
     return context.execution.num_workers(max(1, min(fitting, num_batches // MIN_BATCHES_PER_WORKER)))
@@ -149,6 +154,30 @@ def _recipe(config: GenerateConfig, context: StepContext, adapter: dict[str, Any
         dtype=getattr(torch, config.precision) if on_cuda and config.precision != "auto" else None,
         compiled=context.execution.compile,
     )
+
+
+def _precision(config: GenerateConfig, recipe: Recipe) -> str:
+    """Return what "auto" stands for here; "half" is float16 or bfloat16, as the family of the generator has it."""
+    if config.precision != "auto":
+        return config.precision
+    on_cpu = "bfloat16" if recipe.sampling.bfloat16 else "float32"
+    return "half" if recipe.device.startswith("cuda") else on_cpu
+
+
+def _precision_of(folder: Path) -> str | None:
+    path = folder / "plan.json"
+    return json.loads(path.read_text(encoding="utf-8"))["precision"] if path.exists() else None
+
+
+def _refuse_other_precision(out: Path, precision: str) -> None:
+    """Raise when an earlier attempt, on another machine, drew images of `out` in another precision."""
+    begun = _precision_of(out)
+    if begun not in (None, precision):
+        raise UserError(
+            f"this synthetic set was begun in {begun} and generate.precision=auto is {precision} on this machine; finish it "
+            "on a machine like the first, or draw it anew with "
+            f"generate.precision={'bfloat16' if precision == 'half' else precision}"
+        )
 
 
 def _write(path: Path, text: str) -> None:

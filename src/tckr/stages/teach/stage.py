@@ -70,6 +70,7 @@ def _train(
         seed=seed,
         device=device,
         scratch=scratch,
+        log=context.log,
         on_epoch=lambda record: advance(1),
         compiled=context.execution.compile,
     )
