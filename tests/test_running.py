@@ -86,7 +86,8 @@ def test_a_local_model_is_kept_as_an_absolute_path(monkeypatch, tmp_path, settin
     (tmp_path / "model").mkdir()
     monkeypatch.chdir(tmp_path)
     section, name = setting.split(".")
-    for given, kept in {"model": str(tmp_path / "model"), "owner/name": "owner/name"}.items():
+    names = {"model": str(tmp_path / "model"), "owner/name": "owner/name", "~nobody/x": "~nobody/x", "x" * 300: "x" * 300}
+    for given, kept in names.items():
         assert getattr(getattr(load_settings(overrides=[f"{setting}={given}"]), section), name) == kept
     others = load_settings(overrides=["teach.other_models=[model, owner/name]", "teach.num_teachers=3"]).teach.other_models
     assert others == [str(tmp_path / "model"), "owner/name"]

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from multiprocessing.connection import Connection, wait
+from typing import Any
 
 MEGABYTE = 2**20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -38,13 +39,24 @@ def end_with_parent(*lifelines: Connection) -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc keep up to 256 MB that are freed, in blocks of at most 32 MB.
+    """Let glibc keep freed blocks of up to 32 MB, until 256 MB lie free at the end of its heap.
 
     By itself it keeps twice the largest block so far. The tensors of a batch come and go at every layer, and the system
-    clears each page that it hands out again. Larger blocks go back to the system at once: kept ones would leave gaps.
-    With another C library nothing happens.
+    clears each page that it hands out again. Free blocks below one in use are kept too, until `give_back_memory`; larger
+    blocks go back to the system at once. With another C library nothing happens.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    mallopt = _of_libc("mallopt")
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, 32 * MEGABYTE)
         mallopt(M_TRIM_THRESHOLD, 256 * MEGABYTE)
+
+
+def give_back_memory() -> None:
+    """Give the system all memory that is free in this process: what a step kept is of no use to the next one."""
+    trim = _of_libc("malloc_trim")
+    if trim is not None:
+        trim(0)
+
+
+def _of_libc(name: str) -> Any:
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -135,11 +135,11 @@ def started(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
 
 def test_threads_are_shared_out_and_given_back(tmp_path: Path) -> None:
     before = torch.get_num_threads()
-    torch.set_num_threads(4)
+    torch.set_num_threads(6)
     try:
         with assembled(2, add_threads, tmp_path / "team", "cpu") as team:
-            assert add_threads(team) == 4
-        assert torch.get_num_threads() == 4
+            assert add_threads(team) == 6
+        assert torch.get_num_threads() == 6
     finally:
         torch.set_num_threads(before)
 
@@ -152,7 +152,7 @@ def add_threads(team: Team) -> float:
 
 
 def test_an_error_of_the_first_process_is_not_blamed_on_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(team_module, "SECONDS_TO_END", 0.1)
+    monkeypatch.setattr(team_module, "SECONDS_TO_END", 2.0)
     with pytest.raises(RuntimeError, match="of its own"):
         fail_beside_another(tmp_path / "team")
 
@@ -164,8 +164,7 @@ def fail_beside_another(meeting: Path) -> None:
 
 def wait_for_the_first(team: Team) -> None:
     """Wait for a message that does not come."""
-    with suppress(RuntimeError):  # the first is gone
-        team.add_up(torch.ones(3))
+    team.add_up(torch.ones(3))
 
 
 def fail(team: Team) -> None:

@@ -44,14 +44,20 @@ def estimate(
 
     from tckr.cli.console import ConsoleObserver
     from tckr.data.card import read_card
+    from tckr.engine.runner import Runner
+    from tckr.engine.store import Store
     from tckr.estimate.probe import probe
-    from tckr.running import run
+    from tckr.running import plan
 
     console = Console(highlight=False)
     observer = ConsoleObserver(console)
-    prepared = run(settings, "prepare", observer).artifacts["prepare"]
-    console.print("measuring on a few images, then on more while there is time")
+    steps, store = plan(settings, "prepare"), Store(settings.execution.store)
+    settings.execution.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="tckr-estimate-", dir=settings.execution.output) as folder:
+        log_file = Path(folder) / "log.jsonl"  # not the run's folder, which may show a finished run of other settings
+        Runner(store=store, execution=settings.execution, log_file=log_file, observer=observer).run(steps)
+        prepared = store.folder(steps[-1])
+        console.print("measuring on a few images, then on more while there is time")
         found = probe(settings, prepared, Path(folder) / "probe", seconds, observer)
     print_estimate(settings, read_card(prepared), found, console)
 

@@ -22,7 +22,7 @@ from tckr.engine.executors.local import LocalExecutor
 from tckr.engine.step import Step, StepContext, Workers
 from tckr.engine.store import Store
 from tckr.errors import UserError
-from tckr.process import set_up_process
+from tckr.process import give_back_memory, set_up_process
 
 
 class Observer(Protocol):
@@ -107,6 +107,7 @@ class Runner:
 
     def _alone(self, step: Step, executor: LocalExecutor) -> Outcome:
         executor.close()  # a step that runs alone has the memory and the device to itself
+        give_back_memory()
         return _attempt(step, self.store, self.execution, self.log_file, self.observer, workers=executor.map)
 
     def _finish(self, outcomes: Iterator[Outcome], advance: Callable[[int], None] = lambda amount: None) -> dict[str, str]:

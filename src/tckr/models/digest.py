@@ -22,8 +22,12 @@ def from_any_folder(name: str) -> str:
 
     Anything else (a hub id, an embedded model) is returned as it is.
     """
-    path = Path(name).expanduser()
-    return str(path.absolute()) if name and path.exists() else name
+    path = _absolute(name)
+    return str(path) if name and os.path.exists(path) else name  # noqa: PTH110 - this never raises, whatever a user wrote
+
+
+def _absolute(name: str) -> Path:
+    return Path(os.path.expanduser(name)).absolute()  # noqa: PTH111 - likewise
 
 
 ModelName = Annotated[str, AfterValidator(from_any_folder)]
@@ -45,7 +49,7 @@ def checkpoint_digest(name: str) -> str:
         return _digest(Path(name), _stamp)
     if _is_path(name):
         raise UserError(
-            f"there is no folder {name} (looked for at {Path(name).absolute()}); expected the folder of a checkpoint, or "
+            f"there is no folder {name} (looked for at {_absolute(name)}); expected the folder of a checkpoint, or "
             "the id owner/name of one on the hub; correct the path"
         )
     return name

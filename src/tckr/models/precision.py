@@ -24,7 +24,7 @@ def is_bfloat16(precision: Precision, device: str, *, training: bool = False) ->
 
     if precision != "auto":
         return precision == "bfloat16"
-    made_for_it = device == "cpu" and any(torch.cpu.get_capabilities().get(name) for name in NATIVE)
+    made_for_it = device.startswith("cpu") and any(torch.cpu.get_capabilities().get(name) for name in NATIVE)
     return device.startswith("cuda") or (made_for_it and not training)
 
 

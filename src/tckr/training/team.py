@@ -90,14 +90,14 @@ def team_size(gpus: int, num_images: int, device: str) -> int:
 def assembled(size: int, help_train: Callable[[Team], object], meeting: Path, device: str) -> Iterator[Team]:
     """Start the rest of a team of `size`, each of which calls `help_train`, and yield this process's place in it.
 
+    When one of the others dies and this process waits for it in vain (as NCCL does), this process ends with a message.
+
     Args:
         size: processes; 1 starts none.
         help_train: picklable; returns when the training is over.
         meeting: path of a file through which the processes find one another; each team adds a name of its own, because
             those of a killed team may live on for a moment.
         device: `cuda` gives process number i the i-th GPU.
-
-    When one of the others dies and this process waits for it in vain (as NCCL does), this process ends with a message.
 
     Raises:
         UserError: one of the others died.
@@ -113,17 +113,18 @@ def assembled(size: int, help_train: Callable[[Team], object], meeting: Path, de
         start(target=_take_part, args=(Team(rank, size), help_train, meeting, device, threads), daemon=True)
         for rank in range(1, size)
     ]
-    for other in others:
-        other.start()
     torch.set_num_threads(threads)
     try:
-        with _explained(others), _watched(others), _connected(Team(0, size), meeting, device):
+        for other in others:
+            other.start()
+        with _watched(others), _connected(Team(0, size), others, meeting, device):
             yield Team(0, size)
     finally:
         torch.set_num_threads(before)
         for other in others:
-            other.terminate()  # all are done, or there is nothing left to do
-            other.join()
+            if other.pid is not None:
+                other.terminate()  # all are done, or there is nothing left to do
+                other.join()
         meeting.unlink(missing_ok=True)
 
 
@@ -133,6 +134,8 @@ def _explained(others: Sequence[SpawnProcess]) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # how torch reports a lost connection, and much else
+        if not others:
+            raise
         wait([other.sentinel for other in others], SECONDS_TO_END)
         for other in others:
             other.join(1)  # its pipe closes a moment before its exit status is known
@@ -156,32 +159,37 @@ def _watched(others: Sequence[SpawnProcess]) -> Iterator[None]:
                 sys.stderr.flush()
                 os._exit(2)
 
-    threading.Thread(target=watch, daemon=True).start()
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
     try:
         yield
     finally:
         over.set()
+        watcher.join()
 
 
 def _take_part(team: Team, help_train: Callable[[Team], object], meeting: Path, device: str, threads: int) -> None:
     end_with_parent()
     set_up_process(threads)
     try:
-        with _connected(team, meeting, device):
+        with _connected(team, (), meeting, device):
             help_train(team)
     except UserError as error:
         raise SystemExit(f"process {team.rank + 1} of {team.size}: {error}") from None  # without a traceback
 
 
 @contextmanager
-def _connected(team: Team, meeting: Path, device: str) -> Iterator[None]:
+def _connected(team: Team, others: Sequence[SpawnProcess], meeting: Path, device: str) -> Iterator[None]:
+    """Connect the team; the first process gives `others`, to explain with their end what goes wrong."""
     on_gpu = device.startswith("cuda")
     if on_gpu:
         torch.cuda.set_device(team.rank)
-    distributed.init_process_group(
-        "nccl" if on_gpu else "gloo", init_method=f"file://{meeting.absolute()}", rank=team.rank, world_size=team.size
-    )
+    with _explained(others):
+        distributed.init_process_group(
+            "nccl" if on_gpu else "gloo", init_method=f"file://{meeting.absolute()}", rank=team.rank, world_size=team.size
+        )
     try:
-        yield
+        with _explained(others):  # while this process is still connected: the others live unless they died
+            yield
     finally:
         distributed.destroy_process_group()

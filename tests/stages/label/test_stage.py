@@ -14,6 +14,7 @@ from tckr.data.class_names import read_class_names
 from tckr.data.shards import list_shards
 from tckr.data.transforms import to_device
 from tckr.data.views import make_views
+from tckr.errors import UserError
 from tckr.models.classifiers import build_classifier, load_classifier, predict_logits
 from tckr.stages.label.agreement import agreement_of, low_agreement
 from tckr.stages.label.config import LabelConfig, ViewConfig
@@ -55,6 +56,14 @@ def test_soft_labels_are_the_teachers_softmax_in_the_images_class_order(tmp_path
     assert read_class_names(tmp_path / "out") == COLOURS
     assert str(pq.read_schema(tmp_path / "out" / "soft_labels.parquet").field("soft_label").type.value_type) == "halffloat"
     assert sum(recorder.advanced) == 20
+
+
+def test_a_teacher_that_diverged_is_a_user_error(tmp_path, inputs):
+    teacher = build_classifier("embedded:resnet", 3, ORDER, seed=1)
+    next(teacher.parameters()).data.fill_(float("nan"))
+    teacher.save(tmp_path / "teacher" / "model")
+    with pytest.raises(UserError, match=r"is not a number: its training diverged; lower teach\.learning_rate"):
+        run(LabelConfig(), make_context(tmp_path, inputs))
 
 
 @pytest.mark.parametrize("config", SETTINGS.values(), ids=SETTINGS)

@@ -12,7 +12,7 @@ import psutil
 import torch
 
 from tckr.data.images import load_images
-from tckr.data.shards import read_columns, write_shard, write_whole
+from tckr.data.shards import list_shards, read_columns, write_shard, write_whole
 from tckr.engine.step import StepContext
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator, Sampling
@@ -43,6 +43,10 @@ def run(config: GenerateConfig, context: StepContext) -> None:
     details = {**facts, "shard_size": config.shard_size, "precision": precision}
     _write(context.out / "plan.json", json.dumps(details, indent=1))  # first: an attempt elsewhere must know the precision
     donors = [donor for donor in context.donors if _precision_of(donor) == precision]
+    if len(donors) < len(context.donors):
+        context.log(
+            "warning", message=f"drawn anew in {precision}: a set that could be copied from was drawn in another type"
+        )
     copied = copy_shards(donors, plan, config.shard_size, context.out)
     _draw(config, context, plan, recipe)
     _write(context.out / "README.md", data_card(**facts))
@@ -157,11 +161,10 @@ def _recipe(config: GenerateConfig, context: StepContext, adapter: dict[str, Any
 
 
 def _precision(config: GenerateConfig, recipe: Recipe) -> str:
-    """Return what "auto" stands for here; "half" is float16 or bfloat16, as the family of the generator has it."""
-    if config.precision != "auto":
-        return config.precision
-    on_cpu = "bfloat16" if recipe.sampling.bfloat16 else "float32"
-    return "half" if recipe.device.startswith("cuda") else on_cpu
+    """Return what images are drawn in here; "half" is float16 or bfloat16, as the family of the generator has it."""
+    if recipe.device.startswith("cuda"):  # there all parts, on a CPU the denoiser alone
+        return "half" if config.precision == "auto" else f"{config.precision} weights"
+    return "bfloat16" if recipe.sampling.bfloat16 else "float32"
 
 
 def _precision_of(folder: Path) -> str | None:
@@ -172,11 +175,10 @@ def _precision_of(folder: Path) -> str | None:
 def _refuse_other_precision(out: Path, precision: str) -> None:
     """Raise when an earlier attempt, on another machine, drew images of `out` in another precision."""
     begun = _precision_of(out)
-    if begun not in (None, precision):
+    if begun not in (None, precision) and list_shards(out / "data"):
         raise UserError(
-            f"this synthetic set was begun in {begun} and generate.precision=auto is {precision} on this machine; finish it "
-            "on a machine like the first, or draw it anew with "
-            f"generate.precision={'bfloat16' if precision == 'half' else precision}"
+            f"this synthetic set was begun in {begun}, and this machine would go on in {precision}; finish it on a machine "
+            f"like the first, or delete {out}, and it is drawn anew"
         )
 
 

@@ -14,6 +14,7 @@ from tckr.data.images import decode_image
 from tckr.data.shards import write_shard
 from tckr.data.transforms import to_device
 from tckr.data.views import make_views
+from tckr.errors import UserError
 from tckr.models.classifiers import AnyClassifier, class_columns
 from tckr.training.losses import soften
 from tckr.training.soft_labels import LabelRecipe, take_top
@@ -63,7 +64,11 @@ class Labeller:
 
 
 def label_shard(labeller: Labeller, shard: Path, target: Path, advance: Callable[[int], None]) -> None:
-    """Write the soft labels of every image in `shard` to the file `target`, whole or not at all."""
+    """Write the soft labels of every image in `shard` to the file `target`, whole or not at all.
+
+    Raises:
+        UserError: the Teacher's answers are no numbers.
+    """
     indices, labels, soft_labels = [], [], []
     with pq.ParquetFile(shard) as file:
         for batch in file.iter_batches(batch_size=labeller.batch_size, columns=["image", "label", "index"]):
@@ -71,6 +76,11 @@ def label_shard(labeller: Labeller, shard: Path, target: Path, advance: Callable
             indices.append(batch.column("index").to_numpy())
             labels.append(batch.column("label").to_numpy())
             soft_labels.append(labeller.soft_labels(images, indices[-1]))
+            if not np.isfinite(soft_labels[-1]).all():
+                raise UserError(
+                    f"the Teacher's answer to synthetic image {indices[-1][0]} or one soon after it is not a number: its "
+                    "training diverged; lower teach.learning_rate or teach.gradient_clip"
+                )
             advance(len(images))
     columns = labeller.columns(*(np.concatenate(parts) for parts in (indices, labels, soft_labels)))
     write_shard(target, columns, labeller.class_names)
