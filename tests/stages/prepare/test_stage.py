@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,17 @@ def test_refused_files_are_one_warning_with_reasons_and_place(folder: Path, tmp_
         warnings = [event["message"] for event in recorder.events if event["event"] == "warning"]
         place = Path("runs") / "run" / "artifacts" / "prepare"
         assert warnings == ([f"3 files refused (3 x zero_bytes); see rejected.csv in {place}"] if broken else [])
+
+
+def test_a_class_that_is_left_out_is_named(folder: Path, tmp_path: Path) -> None:
+    (folder / "rare").mkdir()
+    for number in range(2):
+        (folder / "rare" / f"{number}.png").write_bytes(png(1000 + number))
+    recorder = Recorder()
+    run(PrepareConfig(source=str(folder), image_size=8), make_context(tmp_path / "step", {}, recorder=recorder))
+    warnings = [event["message"] for event in recorder.events if event["event"] == "warning"]
+    assert "2 files refused (2 x class_too_small)" in warnings[0]
+    assert re.fullmatch(r"1 of \d+ classes left out, which have fewer than .*=8 usable images: 'rare' \(2\)", warnings[1])
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # datasets leaves the metadata file open

@@ -59,6 +59,7 @@ def run(config: PrepareConfig, context: StepContext) -> None:
         listed = context.execution.folder / "artifacts" / "prepare"
         refused = f"{len(screened.rejections)} files refused ({_refused(screened)})"
         context.log("warning", message=f"{refused}; see {REJECTED_NAME} in {listed}")
+    _warn_of_classes_left_out(config, screened, context)
     splits = split_records(
         screened.records,
         seed=context.seed,
@@ -111,8 +112,19 @@ def _require_enough(config: PrepareConfig, source: Source, screened: Screened, r
 
 
 def _refused(screened: Screened) -> str:
-    reasons = Counter(rejection.reason for rejection in screened.rejections).most_common(EXAMPLES)
+    reasons = Counter(rejection.reason for rejection in screened.rejections).most_common()
     return ", ".join(f"{count} x {reason}" for reason, count in reasons) or "nothing"
+
+
+def _warn_of_classes_left_out(config: PrepareConfig, screened: Screened, context: StepContext) -> None:
+    left_out = {name: size for name, size in screened.class_sizes.items() if name not in screened.class_names}
+    if left_out:
+        examples = ", ".join(f"{name!r} ({size})" for name, size in list(left_out.items())[:EXAMPLES])
+        message = (
+            f"{len(left_out)} of {len(screened.class_sizes)} classes left out, which have fewer than "
+            f"prepare.min_images_per_class={config.min_images_per_class} usable images: {examples}"
+        )
+        context.log("warning", message=message + (" and others" if len(left_out) > EXAMPLES else ""))
 
 
 def _card(
