@@ -6,7 +6,6 @@ Settings are strict: an unknown name is an error that names the nearest known on
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tckr.engine.execution import ExecutionConfig
 from tckr.errors import UserError
+from tckr.models.digest import from_any_folder
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.audit.config import AuditConfig
 from tckr.stages.caption.config import CaptionConfig
@@ -136,8 +136,7 @@ def run_name(text: str) -> str:
 
 def absolute_source(source: str) -> str:
     """Return `source` as an absolute path if it is an existing one, so that a run continues from any working directory."""
-    path = Path(source).expanduser()
-    return str(path.absolute()) if source != "digits" and os.path.exists(path) else source  # noqa: PTH110 - never raises
+    return source if source == "digits" else from_any_folder(source)
 
 
 def saved_source(file: Path) -> str | None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from filelock import FileLock
 
 from tckr.engine import runner as runner_module
@@ -174,6 +175,23 @@ def test_seconds_count_the_attempts_that_failed(tmp_path):
 def test_a_device_that_is_not_there_is_named_with_those_that_are(device):
     with pytest.raises(UserError, match="is not available to torch here; expected one of auto, cpu"):
         ExecutionConfig(device=device).torch_device()
+
+
+def test_a_step_that_runs_alone_finds_its_process_set_up(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(runner_module, "set_up_process", given.append)
+    execution = ExecutionConfig(output=tmp_path, device="cpu", workers=1, threads=3)
+    replace(runner(tmp_path), execution=execution).run(chain(tmp_path))
+    assert given == [3, 3, 3]
+
+
+def test_workers_are_set_up():
+    with LocalExecutor(lambda num_workers: 10 + num_workers) as executor:
+        assert list(executor.map(count_threads, [None], 2)) == [12]
+
+
+def count_threads(nothing):
+    return torch.get_num_threads()
 
 
 def test_a_device_that_is_not_there_is_refused_before_anything_starts(tmp_path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from tckr.data.shards import write_shard
 from tckr.models.classifiers import load_classifier
 from tckr.training.batches import TrainingData
 from tckr.training.config import AugmentConfig, TrainingConfig
+from tckr.training.fit import FitResult
 
 COLOURS = ["red", "green", "blue"]
 SIZE = 32
@@ -109,3 +112,16 @@ def assert_same_training(out: Path, expected: Path) -> None:
     weights, wanted = (load_classifier(folder / "model").state_dict() for folder in (out, expected))
     for name, tensor in wanted.items():
         torch.testing.assert_close(weights[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def note_gpus(monkeypatch: pytest.MonkeyPatch, stage: ModuleType) -> list[int]:
+    """Return a list that will hold how many GPUs each training of `stage` was given; each then has one."""
+    given: list[int] = []
+    fit_together = stage.fit_together
+
+    def alone(*arguments: Any, gpus: int, **named: Any) -> FitResult:
+        given.append(gpus)
+        return fit_together(*arguments, gpus=1, **named)
+
+    monkeypatch.setattr(stage, "fit_together", alone)
+    return given

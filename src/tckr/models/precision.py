@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 Precision = Literal["auto", "float32", "bfloat16"]
-
-warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")  # RMSNorm: not its fastest kernel
 
 NATIVE = ("avx512_bf16", "amx_bf16")
 """Instructions that multiply bfloat16; without them it is slower than float32 on a CPU."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tckr.models.diffusion.latent import LatentDiffusion
+from tckr.models.diffusion.load import load_generator
 from tckr.models.diffusion.repeated import computed_once, contiguous_inputs
 from tests.models.diffusion.drawing import draw, grey_levels_apart
 from tests.tiny_generators import IMAGE_SIZES
@@ -35,6 +38,37 @@ def test_text_is_projected_once(family: str, generator: LatentDiffusion, monkeyp
         assert found[4] < anew[4]
     else:
         assert found[4] == anew[4]
+
+
+@pytest.mark.parametrize("family", ["sd2", "sdxl"])
+def test_linear_layers_get_pixels_in_their_own_order(
+    family: str, generator: LatentDiffusion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders: list[bool] = []
+    for name, module in generator.denoiser.named_modules():
+        if name.endswith("proj_in"):
+            monkeypatch.setattr(module, "forward", in_order(module.forward, orders))
+    draw(generator, IMAGE_SIZES[family])
+    assert orders
+    assert all(orders)
+
+
+def in_order(forward: Callable[[torch.Tensor], torch.Tensor], orders: list[bool]) -> Callable[[torch.Tensor], torch.Tensor]:
+    def look(given: torch.Tensor) -> torch.Tensor:
+        orders.append(given.is_contiguous())
+        return forward(given)
+
+    return look
+
+
+def test_a_compiled_denoiser_is_left_as_it_is(families: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = load_generator(str(families["sd2"]), "cpu")
+    monkeypatch.setattr(generator.denoiser, "compile", lambda **given: None)
+    monkeypatch.setattr(generator.family, "drawing", None)
+    with pytest.raises(TypeError, match="not callable"):
+        draw(generator, IMAGE_SIZES["sd2"])
+    generator.compile_denoiser()
+    draw(generator, IMAGE_SIZES["sd2"])
 
 
 @pytest.mark.parametrize("fails", [False, True])

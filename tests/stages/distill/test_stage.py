@@ -23,7 +23,7 @@ from tckr.stages.label.stage import run as label
 from tckr.training.config import AugmentConfig
 from tckr.training.soft_labels import LabelRecipe, SoftLabels, read_soft_labels
 from tests.tiny_artifacts import Recorder, make_context
-from tests.training.colours import COLOURS, assert_same_training, draw_colours, write_labels, write_synthetic
+from tests.training.colours import COLOURS, assert_same_training, draw_colours, note_gpus, write_labels, write_synthetic
 
 FAST = DistillConfig(
     epochs=4, selection="best", batch_size=8, learning_rate=3e-3, augment=AugmentConfig(shift=0.05), validation_fraction=0.25
@@ -114,13 +114,7 @@ def test_two_processes_distill_what_one_distills(tmp_path, inputs):
 
 
 def test_the_student_of_a_reference_run_has_one_gpu(tmp_path, inputs, monkeypatch):
-    given, fit_together = [], stage.fit_together
-
-    def alone(*arguments, gpus, **named):
-        given.append(gpus)
-        return fit_together(*arguments, gpus=1, **named)
-
-    monkeypatch.setattr(stage, "fit_together", alone)
+    given = note_gpus(monkeypatch, stage)
     for row in (0, 1):
         run(FAST.model_copy(update={"epochs": 1}), make_context(tmp_path / str(row), inputs, run=row, gpus=2))
     assert given == [2, 1]

@@ -18,7 +18,7 @@ from tckr.stages.teach.records import read_records
 from tckr.stages.teach.stage import run
 from tckr.training.config import AugmentConfig
 from tests.tiny_artifacts import Recorder, make_context
-from tests.training.colours import COLOURS, assert_same_training, draw_colours, write_prepared, write_vit
+from tests.training.colours import COLOURS, assert_same_training, draw_colours, note_gpus, write_prepared, write_vit
 
 FAST = TeachConfig(epochs=4, batch_size=8, learning_rate=3e-3, augment=AugmentConfig(shift=0.05))
 
@@ -148,13 +148,7 @@ def test_two_processes_teach_what_one_teaches(tmp_path):
 
 def test_the_teacher_of_a_reference_run_has_one_gpu(tmp_path, monkeypatch):
     data = write_prepared(tmp_path / "data")
-    given, fit_together = [], stage.fit_together
-
-    def alone(*arguments, gpus, **named):
-        given.append(gpus)
-        return fit_together(*arguments, gpus=1, **named)
-
-    monkeypatch.setattr(stage, "fit_together", alone)
+    given = note_gpus(monkeypatch, stage)
     for row in (0, 1):
         context = make_context(tmp_path / str(row), {"data": data}, run=row, gpus=2)
         run(FAST.model_copy(update={"epochs": 1}), context)
