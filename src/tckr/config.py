@@ -80,9 +80,11 @@ class Settings(RunConfig):
 
 
 def load_settings(
-    file: Path | None = None, preset: str = "embedded", overrides: Sequence[str] = (), *, sweep: bool = False
+    file: Path | None = None, preset: str | None = None, overrides: Sequence[str] = (), *, sweep: bool = False
 ) -> Settings:
-    """Return the settings of a preset, changed by a YAML file (which may name its own `preset`), then by `key=value`s.
+    """Return the settings of a preset, changed by a YAML file (which may name the `preset`), then by `key=value`s.
+
+    Without any preset settings start from `embedded`.
 
     With `sweep` the file may have a section `sweep`, which is read by `load_sweep`.
 
@@ -95,7 +97,10 @@ def load_settings(
     if SWEEP in values and not sweep:
         raise UserError(f"{file} holds a section `{SWEEP}`; compute it with `tckr sweep {file}`, or remove the section")
     values.pop(SWEEP, None)
-    tree = _read_preset(str(values.pop("preset", preset)))
+    own = str(values.pop("preset", preset or "embedded"))
+    if preset not in (None, own):
+        raise UserError(f"found --preset {preset}, and {file} starts from preset {own}; drop one of them")
+    tree = _read_preset(own)
     if file:
         tree = _merge(tree, {"execution": {"name": run_name(file.stem)}})
     for change in (values, *map(_parse_override, overrides)):
@@ -165,9 +170,24 @@ def setting_names(model: type[BaseModel] = Settings, prefix: str = "") -> Iterat
             yield from setting_names(field.annotation, f"{prefix}{name}.")
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads plain values only, and refuses a key that is given twice: YAML itself would keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping.
+
+        Raises:
+            yaml.constructor.ConstructorError: a key is there twice.
+        """
+        written = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        if twice := [key for place, key in enumerate(written) if key in written[:place]]:
+            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]!r} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = yaml.load(file.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise UserError(f"no config file at {file}; give a YAML file, a run folder, or --data FOLDER") from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
@@ -230,6 +250,8 @@ def _refuse_unknown(tree: Mapping[str, Any], model: type[BaseModel] = Settings, 
 
 
 def _unknown(name: str) -> str:
+    if name == "preset":
+        return "found setting preset=...; choose a preset with --preset NAME, or with `preset: NAME` in the config file"
     known = list(setting_names())
     near = difflib.get_close_matches(name, known, 1, 0.5)
     same_leaf = [other for other in known if other.split(".")[-1] == name.split(".")[-1]]

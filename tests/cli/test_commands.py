@@ -9,6 +9,7 @@ import pytest
 
 from tckr.cli import main
 from tckr.config import PRESETS, load_settings, save_settings
+from tckr.errors import UserError
 
 
 def call(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
@@ -41,6 +42,8 @@ def test_an_unknown_setting_names_the_one_that_was_meant(monkeypatch, capsys):
             ["run", "--data", "digits", "--preset", "huge"],
             "unknown preset 'huge'; expected one of embedded, demo, small_photos, paper",
         ),
+        (["run", "--data", "digits", "preset=paper"], "choose a preset with --preset NAME"),
+        (["run", "--data", "digits", "--output", "here", "execution.output=there"], "drop one of them"),
         (["run", "--data", "no/such/folder", "--dry-run"], "no/such/folder"),
         (["status", "no/such/run"], "no run folder"),
     ],
@@ -52,6 +55,40 @@ def test_a_problem_the_user_can_fix_is_one_message_with_status_2(monkeypatch, ca
     assert err.startswith("error: ")
     assert expected in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("text", ["name: 1\nname: 2", "adapt: {name: 1, name: 2}"])
+def test_a_key_that_a_file_gives_twice_is_refused(tmp_path, text):
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match="'name' is given twice"):
+        load_settings(tmp_path / "mine.yaml")
+
+
+def test_a_preset_that_differs_from_that_of_the_file_is_refused(tmp_path):
+    (tmp_path / "mine.yaml").write_text("preset: demo", encoding="utf-8")
+    with pytest.raises(UserError, match=r"found --preset paper, and .*mine.yaml starts from preset demo"):
+        load_settings(tmp_path / "mine.yaml", "paper")
+
+
+@pytest.mark.parametrize("command", [["run"], ["status"], ["captions", "--output", "captions.json"]])
+def test_the_folder_of_several_runs_is_no_run_folder(monkeypatch, capsys, tmp_path, command):
+    save_settings(load_settings(preset="demo"), tmp_path / "sweep" / "seed=1" / "config.yaml")
+    status, _, err = call(monkeypatch, capsys, *command, str(tmp_path / "sweep"))
+    assert status == 2
+    assert "it holds runs, e.g." in err
+
+
+def test_a_run_folder_takes_no_preset(monkeypatch, capsys, tmp_path):
+    save_settings(load_settings(preset="demo"), tmp_path / "config.yaml")
+    status, _, err = call(monkeypatch, capsys, "run", str(tmp_path), "--preset", "paper", "--dry-run")
+    assert status == 2
+    assert "drop --preset" in err
+
+
+def test_a_preset_of_the_command_line_is_that_of_a_file_without_one(tmp_path):
+    (tmp_path / "mine.yaml").write_text("seed: 3", encoding="utf-8")
+    settings = load_settings(tmp_path / "mine.yaml", "demo")
+    assert (settings.seed, settings.prepare.source) == (3, "digits")
 
 
 def test_a_dry_run_lists_the_steps_and_writes_nothing(monkeypatch, capsys, tmp_path):

@@ -42,7 +42,7 @@ INVALID = 3
 def audit(
     arguments: Arguments = None,
     data: Data = None,
-    preset: Preset = "embedded",
+    preset: Preset = None,
     name: Name = None,
     output: Output = None,
     scores: Scores = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tckr.cli.settings import settings_from
+from tckr.cli.settings import check_run_folder, settings_from
 from tckr.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,11 +25,8 @@ def captions(
     """Write the captions of a run, in the order of the data set, for caption.file or other programs. They are private."""
     from tckr.stages.caption.files import write_captions
 
-    if not (folder / "config.yaml").is_file():
-        raise UserError(
-            f"{folder} is no run's folder: it holds no config.yaml; give one that `tckr run` made, e.g. runs/demo"
-        )
-    settings = settings_from([str(folder)], None, "embedded", None, None)
+    check_run_folder(folder)
+    settings = settings_from([str(folder)], None, None, None, None)
     names, texts = _captions_of_rows(settings)
     write_captions(output, form, names, texts)
     told = sum(text is not None for text in texts)

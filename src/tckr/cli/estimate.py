@@ -30,7 +30,7 @@ STAGES = ("caption", "adapt", "generate", "teach", "label", "distill")
 def estimate(
     arguments: Arguments = None,
     data: Data = None,
-    preset: Preset = "embedded",
+    preset: Preset = None,
     name: Name = None,
     output: Output = None,
     seconds: Seconds = 120.0,

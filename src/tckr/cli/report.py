@@ -15,7 +15,7 @@ from tckr.errors import UserError
 def report(
     arguments: Arguments = None,
     data: Data = None,
-    preset: Preset = "embedded",
+    preset: Preset = None,
     name: Name = None,
     output: Output = None,
     dry_run: DryRun = False,

@@ -21,7 +21,7 @@ def run(
     arguments: Arguments = None,
     data: Data = None,
     until: Annotated[str, typer.Option(metavar="STAGE", help="Stop after this stage.")] = "report",
-    preset: Preset = "embedded",
+    preset: Preset = None,
     name: Name = None,
     output: Output = None,
     dry_run: DryRun = False,

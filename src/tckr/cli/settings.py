@@ -26,7 +26,13 @@ Data = Annotated[
         show_default=False,
     ),
 ]
-Preset = Annotated[str, typer.Option(help="Where settings start from: embedded, demo, small_photos or paper.")]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        help="Where settings start from: embedded, demo, small_photos or paper.  [default: CONFIG's, or embedded]",
+        show_default=False,
+    ),
+]
 Name = Annotated[str | None, typer.Option(help="Name of the run's folder; by default taken from CONFIG or --data.")]
 Output = Annotated[
     Path | None, typer.Option(help="Folder for runs and the artifact store.  [default: runs]", show_default=False)
@@ -34,7 +40,7 @@ Output = Annotated[
 
 
 def settings_from(
-    arguments: list[str] | None, data: str | None, preset: str, name: str | None, output: Path | None
+    arguments: list[str] | None, data: str | None, preset: str | None, name: str | None, output: Path | None
 ) -> Settings:
     """Return the settings that the shared arguments describe.
 
@@ -47,7 +53,7 @@ def settings_from(
 def read_arguments(
     arguments: list[str] | None,
     data: str | None,
-    preset: str,
+    preset: str | None,
     name: str | None,
     output: Path | None,
     *,
@@ -79,10 +85,24 @@ def read_arguments(
     if (name or (config is None and data)) and "execution.name" not in chosen:
         overrides = [f"execution.name={_quoted(name or run_name(_last_name(data or '')))}", *overrides]
     if output is not None:
+        if "execution.output" in chosen:
+            raise UserError("found --output and execution.output=...; drop one of them")
         overrides = [f"execution.output={_quoted(str(output))}", *overrides]
     if config is not None and config.is_dir():
+        if preset is not None:
+            raise UserError(f"found --preset {preset} with {config}, which holds every setting already; drop --preset")
+        if not sweep:
+            check_run_folder(config)
         config, overrides = config / (sweep or "config.yaml"), [*_place(config), *overrides]
     return load_settings(config, preset, overrides, sweep=bool(sweep)), config
+
+
+def check_run_folder(folder: Path) -> None:
+    """Raise a UserError when `folder` is not that of a run; one that holds runs is named with one of them."""
+    if not (folder / "config.yaml").is_file():
+        runs = sorted(path.parent for path in folder.glob("*/config.yaml"))
+        found = f"it holds runs, e.g. {runs[0]}" if runs else "expected e.g. runs/demo"
+        raise UserError(f"{folder} is no run folder (it has no config.yaml); {found}")
 
 
 def _last_name(data: str) -> str:

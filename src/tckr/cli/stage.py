@@ -31,7 +31,7 @@ def _command(stage: str) -> Callable[..., None]:
     def command(
         arguments: Arguments = None,
         data: Data = None,
-        preset: Preset = "embedded",
+        preset: Preset = None,
         name: Name = None,
         output: Output = None,
         dry_run: DryRun = False,

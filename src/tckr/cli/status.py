@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tckr.cli.settings import Output, settings_from
+from tckr.cli.settings import Output, check_run_folder, settings_from
 from tckr.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,9 +40,8 @@ def status(
 
 
 def _print_run(folder: Path) -> None:
-    if not (folder / "config.yaml").is_file():
-        raise UserError(f"{folder} is no run folder (it has no config.yaml); expected e.g. runs/demo")
-    print_plan(settings_from([str(folder)], None, "embedded", None, None))
+    check_run_folder(folder)
+    print_plan(settings_from([str(folder)], None, None, None, None))
 
 
 def print_plan(settings: Settings, until: str = "report") -> None:

@@ -33,7 +33,7 @@ def sweep(
     arguments: Arguments = None,
     data: Data = None,
     over: Over = None,
-    preset: Preset = "embedded",
+    preset: Preset = None,
     name: Name = None,
     output: Output = None,
     dry_run: DryRun = False,
@@ -114,7 +114,8 @@ def _print_result(result: SweepResult, plan: SweepPlan) -> None:
 
     console = Console(highlight=False)
     swept = list(dict.fromkeys(name for grid in plan.grids for name in grid))
-    print_cells(variant_cells(result.rows, swept), console)
+    rows = [row | {"failure": None} for row in result.rows]  # the reasons were printed, and fit into no cell
+    print_cells(variant_cells(rows, swept), console)
     for found in frontiers(result.rows, swept):
         print_cells(frontier_cells(found), console)
         for sentence in (found.sentence, gap_sentence(found)):

@@ -79,15 +79,14 @@ class Frontier:
 
     @property
     def sentence(self) -> str:
-        """Return for example `1x is the knee: 5x buys 0.3 points for 0.04 AUC`."""
+        """Return for example `1x is the knee: 5x buys 0.3 points [-2.1, 2.7] for +0.04 AUC`."""
         later = [point for point in self.points if point.cardinality > self.knee]
         if not later:
             return f"No knee: {self.knee:g}x, the largest, is best on the validation split; more may buy more."
         after = later[0]
-        points = 100 * after.accuracy_gain.value if after.accuracy_gain else 0.0
-        bought = f"buys {points:.1f} points" if points >= 0.05 else f"loses {-points:.1f} points" if points <= -0.05 else ""
+        bought = f"buys {_in_points(after.accuracy_gain)}" if after.accuracy_gain else "has no run of the same seed"
         price = f" for {after.auc_gain.value:+.2f} AUC" if after.auc_gain else ""
-        return f"{self.knee:g}x is the knee: {after.cardinality:g}x {bought or 'buys nothing'}{price}."
+        return f"{self.knee:g}x is the knee: {after.cardinality:g}x {bought}{price}."
 
 
 def frontiers(rows: Sequence[Row], swept: Sequence[str]) -> list[Frontier]:
@@ -214,6 +213,11 @@ def _gain(rows: Sequence[Row], before: Sequence[Row], value: Callable[[Row], flo
     if not gains:
         return None
     return mean_over(gains) if len(gains) > 1 else Estimate(gains[0], gains[0], gains[0], 1, "one pair of runs, no interval")
+
+
+def _in_points(gain: Estimate) -> str:
+    interval = f"[{100 * gain.low:.1f}, {100 * gain.high:.1f}]" if gain.n > 1 else "(one pair of runs, no interval)"
+    return f"{100 * gain.value:.1f} points {interval}"
 
 
 def _estimate(row: Row, name: str, method: str) -> Estimate:

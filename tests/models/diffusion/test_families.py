@@ -82,6 +82,12 @@ def test_encoded_images_decode_to_what_the_autoencoder_makes_of_them(family: str
     assert np.abs(generator.decode(means) - expected).max() <= 1
 
 
+def test_pixels_that_are_no_numbers_are_not_drawn_black(family: str, generator: LatentDiffusion) -> None:
+    size = IMAGE_SIZES[family] // 2
+    with pytest.raises(UserError, match="not numbers"):
+        generator.decode(torch.full((1, 4, size, size), torch.nan))
+
+
 @pytest.mark.parametrize("error", [0.0, 3.0])
 def test_loss_is_the_squared_error_of_the_denoiser(family: str, generator: LatentDiffusion, error: float) -> None:
     """A denoiser that answers what it should has no loss: closed forms of the noisy input and of the target."""

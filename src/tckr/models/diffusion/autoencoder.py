@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from tckr.errors import UserError
+
 
 class Autoencoder:
     """The autoencoder of a pipeline, in float32 instead of float16 if it `overflows` there and says so (`force_upcast`)."""
@@ -28,9 +30,18 @@ class Autoencoder:
         return torch.cat([(posterior.mean - shift) * scale, posterior.std * scale], dim=1)
 
     def decode(self, latents: torch.Tensor) -> np.ndarray:
-        """Return uint8 [B, H, W, 3]."""
+        """Return uint8 [B, H, W, 3].
+
+        Raises:
+            UserError: pixels that are no numbers, which would be black ones.
+        """
         shift, scale = self._shift_and_scale()
         images = self.vae.decode((latents / scale + shift).to(self.vae.dtype), return_dict=False)[0]
+        if not images.isfinite().all():
+            raise UserError(
+                "the generator drew pixels that are not numbers: its adapter's training diverged, or its weights do not fit "
+                "the type they are computed in; lower adapt.learning_rate, or set generate.precision=float32"
+            )
         pixels = ((images * 0.5 + 0.5).clamp(0, 1).float() * 255).round().to(torch.uint8)
         return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 

@@ -15,6 +15,7 @@ from tckr.data.card import read_card, read_members, split_of
 from tckr.data.images import load_images
 from tckr.data.shards import read_columns, write_whole
 from tckr.engine.step import StepContext
+from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator
 from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import load_generator
@@ -95,9 +96,20 @@ def _train(
     help_train = partial(_help_train, config=config, course=course, cache=context.scratch)
     with context.track(num_steps, "steps") as advance, assembled(size, help_train, context.scratch / "team", device) as team:
         losses = train_adapter(generator, encoded, config, course, passes=passes, team=team, advance=advance)
+    _refuse_divergence(losses, config)
     context.log("passes", images=passes.images, recomputed=passes.recomputed, processes=size)
     generator.save_lora(context.out)
     return losses
+
+
+def _refuse_divergence(losses: np.ndarray, config: AdaptConfig) -> None:
+    """Raise when a loss is not a number: from that step on neither is the adapter."""
+    bad = np.flatnonzero(~np.isfinite(losses))
+    if len(bad):
+        raise UserError(
+            f"training diverged: the loss of step {bad[0] + 1} of {len(losses)} is {losses[bad[0]]} at "
+            f"adapt.learning_rate={config.learning_rate:g}; lower it"
+        )
 
 
 def _help_train(team: Team, *, config: AdaptConfig, course: Course, cache: Path) -> None:
