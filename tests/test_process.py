@@ -5,8 +5,12 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+import warnings
 
 import pytest
+import torch
+
+from tckr.process import set_up_process
 
 PAGES = """
 import resource, sys
@@ -21,6 +25,15 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 block = torch.ones(6 * 2**20)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
+
+
+def test_a_notice_of_torch_that_no_user_can_act_on_is_silenced() -> None:
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.resetwarnings()
+        set_up_process(torch.get_num_threads())
+        warnings.warn("Mismatch dtype between input and weight: input is bfloat16", stacklevel=1)
+        warnings.warn("another", stacklevel=1)
+    assert [str(one.message) for one in shown] == ["another"]
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")

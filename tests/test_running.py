@@ -86,15 +86,21 @@ def test_a_local_model_is_kept_as_an_absolute_path(monkeypatch, tmp_path, settin
     (tmp_path / "model").mkdir()
     monkeypatch.chdir(tmp_path)
     section, name = setting.split(".")
-    names = {"model": str(tmp_path / "model"), "owner/name": "owner/name", "~nobody/x": "~nobody/x", "x" * 300: "x" * 300}
+    names = {
+        "model": str(tmp_path / "model"),
+        "owner/name": "owner/name",
+        "~no such user/x": "~no such user/x",
+        "x" * 300: "x" * 300,
+    }
     for given, kept in names.items():
         assert getattr(getattr(load_settings(overrides=[f"{setting}={given}"]), section), name) == kept
+    assert running.plan(load_settings(overrides=["prepare.source=digits", f"{setting}={'x' * 300}"]))  # no name breaks it
     others = load_settings(overrides=["teach.other_models=[model, owner/name]", "teach.num_teachers=3"]).teach.other_models
     assert others == [str(tmp_path / "model"), "owner/name"]
 
 
 def test_captions_of_what_is_no_run_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"nowhere is no run's folder: it holds no config.yaml; give one"):
+    with pytest.raises(UserError, match=r"nowhere is no run folder"):
         captions(tmp_path / "nowhere", tmp_path / "captions.json")
 
 

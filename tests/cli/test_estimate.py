@@ -12,6 +12,7 @@ from tckr import machine
 from tckr.config import load_settings
 from tckr.estimate.probe import probe_settings
 from tests.cli.test_commands import call
+from tests.stages.prepare.pictures import write_classes
 
 TINY = ["adapt.batch_size=4", "generate.steps=1", "execution.workers=1", "execution.threads=1"]
 
@@ -31,6 +32,16 @@ def test_estimate_measures_every_stage_and_leaves_only_the_prepared_data(monkeyp
     assert seconds[-1] > 5 * seconds[2] > 0  # twenty times the images, beside what is fixed
     assert {path.name for path in (tmp_path / "runs" / "store").iterdir()} == {"prepare", "sealed"}
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {"store"}  # no run's folder, which may hold a report
+
+
+def test_estimate_names_a_list_of_refused_files_that_is_there(monkeypatch, capsys, tmp_path):
+    write_classes(tmp_path / "data", {"cat": 20, "dog": 20})
+    (tmp_path / "data" / "cat" / "broken.png").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    _, out, _ = call(monkeypatch, capsys, "estimate", "--data", "data", "--seconds", "1", *TINY)
+    told = re.search(r"1 files refused \(1 x zero_bytes\); see (\S+)", out)
+    assert told
+    assert "cat/broken.png" in Path(told[1]).read_text(encoding="utf-8")
 
 
 def _pairs(cells: list[str]) -> list[tuple[str, str]]:

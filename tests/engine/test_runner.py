@@ -185,6 +185,13 @@ def test_a_step_that_runs_alone_finds_its_process_set_up(tmp_path, monkeypatch):
     assert given == [3, 3, 3]
 
 
+def test_a_step_that_runs_alone_begins_without_what_the_one_before_kept(tmp_path, monkeypatch):
+    given_back = []
+    monkeypatch.setattr(runner_module, "give_back_memory", lambda: given_back.append(True))
+    runner(tmp_path).run(chain(tmp_path))
+    assert len(given_back) == 3
+
+
 def test_workers_are_set_up():
     with LocalExecutor(lambda num_workers: 10 + num_workers) as executor:
         assert list(executor.map(count_threads, [None], 2)) == [12]

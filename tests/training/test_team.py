@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from pickle import PicklingError
 
 import psutil
 import pytest
@@ -151,10 +153,21 @@ def add_threads(team: Team) -> float:
     return threads.item()
 
 
-def test_an_error_of_the_first_process_is_not_blamed_on_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_first_process_is_not_blamed_on_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(team_module, "SECONDS_TO_END", 2.0)
     with pytest.raises(RuntimeError, match="of its own"):
         fail_beside_another(tmp_path / "team")
+
+    said = capfd.readouterr().err
+    assert said == ""  # the other one does not complain of the lost connection
+
+
+def test_a_training_that_cannot_be_handed_over_leaves_no_process(tmp_path: Path) -> None:
+    with pytest.raises((AttributeError, PicklingError)), assembled(2, lambda team: None, tmp_path / "team", "cpu"):
+        pass
+    assert not multiprocessing.active_children()
 
 
 def fail_beside_another(meeting: Path) -> None:

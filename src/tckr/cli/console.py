@@ -82,4 +82,4 @@ class ConsoleObserver:
 
     def warned(self, message: str) -> None:
         """Print a warning."""
-        self.console.print(f"  [yellow]warning[/]  {escape(message)}")
+        self.console.print(f"  [yellow]warning[/]  {escape(message)}", soft_wrap=True)

@@ -45,7 +45,7 @@ def checkpoint_digest(name: str) -> str:
     """
     if name in FOLDERS:
         return _embedded_digest(name)
-    if Path(name).is_dir():
+    if os.path.isdir(name):  # noqa: PTH112 - never raises, whatever a user wrote
         return _digest(Path(name), _stamp)
     if _is_path(name):
         raise UserError(
@@ -81,11 +81,11 @@ def adapter_digest(name: Path | str) -> str:
         UserError: the name can only be that of a file or folder, and there is none.
     """
     path = Path(name)
-    if path.is_file():
+    if os.path.isfile(path):  # noqa: PTH113 - never raises, whatever a user wrote
         return hashlib.sha256(_stamp(path)).hexdigest()
-    if not path.exists() and (path.suffix in WEIGHTS or _is_path(str(name))):
+    if not os.path.exists(path) and (path.suffix in WEIGHTS or _is_path(str(name))):  # noqa: PTH110 - likewise
         raise UserError(
-            f"adapter {path.absolute()} does not exist; expected the LoRA .safetensors file of a model with the same "
+            f"adapter {_absolute(str(name))} does not exist; expected the LoRA .safetensors file of a model with the same "
             "architecture, or a folder that holds one; correct the path"
         )
     return checkpoint_digest(str(name))

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,9 @@ from tckr.process import end_with_parent, set_up_process
 
 SECONDS_TO_END = 10.0
 """For a process whose connection is lost."""
+
+SECONDS_TO_SPEAK = 3.0
+"""Before a process tells of a lost connection."""
 
 DIED = """one of the processes that train together died before the training was over. Its reason is above, unless the system
 ended it for want of memory: then set a smaller execution.gpus. The same command goes on from the last checkpoint. A Python
@@ -176,6 +180,9 @@ def _take_part(team: Team, help_train: Callable[[Team], object], meeting: Path, 
             help_train(team)
     except UserError as error:
         raise SystemExit(f"process {team.rank + 1} of {team.size}: {error}") from None  # without a traceback
+    except RuntimeError:
+        time.sleep(SECONDS_TO_SPEAK)  # if the first process ended the connection, it ends this one now
+        raise
 
 
 @contextmanager

@@ -40,13 +40,13 @@ def test_text_is_projected_once(family: str, generator: LatentDiffusion, monkeyp
         assert found[4] == anew[4]
 
 
-@pytest.mark.parametrize("family", ["sd2", "sdxl"])
+@pytest.mark.parametrize("family", ["sdxl"])
 def test_linear_layers_get_pixels_in_their_own_order(
     family: str, generator: LatentDiffusion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     orders: list[bool] = []
     for name, module in generator.denoiser.named_modules():
-        if name.endswith("proj_in"):
+        if name.endswith("proj_in") and isinstance(module, torch.nn.Linear):
             monkeypatch.setattr(module, "forward", in_order(module.forward, orders))
     draw(generator, IMAGE_SIZES[family])
     assert orders

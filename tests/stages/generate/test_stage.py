@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -20,13 +21,14 @@ from tckr.data.images import ImageSet, load_images
 from tckr.data.shards import list_shards, read_columns
 from tckr.engine.executors.local import LocalExecutor
 from tckr.errors import UserError
-from tckr.models.diffusion.generator import Solver
+from tckr.models.diffusion.generator import Sampling, Solver
 from tckr.pipeline import pipeline
 from tckr.process import set_up_process
 from tckr.stages.adapt import stage as adapt
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.generate import assemble, draw, stage
 from tckr.stages.generate.config import GenerateConfig
+from tckr.stages.generate.draw import Recipe
 from tckr.stages.generate.plan import Plan
 from tests.tiny_artifacts import CLASS_NAMES, Recorder, make_context, write_captions, write_private_set
 from tests.tiny_models import ARRAY_WARNING
@@ -87,9 +89,37 @@ def test_a_set_is_not_continued_in_another_precision(
     context = make_context(tmp_path / "copy", inputs, recorder=recorder)
     stage.run(config, replace(context, donors=(tmp_path / "old" / "out",)))
     assert recorder.events[-1]["copied"] == 0
+    assert "drawn anew in bfloat16" in recorder.events[-2]["message"]
     context = make_context(tmp_path / "other copy", inputs, recorder=recorder)
-    stage.run(config, replace(context, donors=(tmp_path / "new" / "out",)))
-    assert recorder.events[-1]["copied"] == 11
+    told = len(recorder.events)
+    stage.run(config, replace(context, donors=(tmp_path / "old" / "out", tmp_path / "new" / "out")))
+    assert recorder.events[told:][0]["copied"] == 11  # and no warning: nothing was drawn
+
+
+def test_a_set_of_which_nothing_is_drawn_yet_takes_another_precision(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    generate(tmp_path, inputs)
+    shutil.rmtree(tmp_path / "out" / "data")
+    generate(tmp_path, inputs, CONFIG.model_copy(update={"precision": "bfloat16"}))
+    assert json.loads((tmp_path / "out" / "plan.json").read_text())["precision"] == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("precision", "on_cpu", "on_cuda"),
+    [
+        ("float32", "float32", "float32"),
+        ("bfloat16", "bfloat16", "bfloat16 weights"),
+        ("auto", "float32", "half weights"),
+    ],
+)
+def test_sets_of_one_precision_are_those_that_any_machine_draws_alike(precision: str, on_cpu: str, on_cuda: str) -> None:
+    sampling = Sampling(steps=1, guidance_scale=1.0, size=16, bfloat16=precision == "bfloat16")
+    recipe = Recipe(
+        model="", revision=None, adapter=None, few_step_adapter=None, device="cpu", sampling=sampling, dtype=None,
+        compiled=False,
+    )  # fmt: skip
+    config = GenerateConfig(precision=precision)
+    assert stage._precision(config, recipe) == on_cpu
+    assert stage._precision(config, replace(recipe, device="cuda:1")) == on_cuda
 
 
 def test_columns_and_files(tmp_path: Path, inputs: dict[str, Path]) -> None:

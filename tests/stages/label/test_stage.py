@@ -62,7 +62,7 @@ def test_a_teacher_that_diverged_is_a_user_error(tmp_path, inputs):
     teacher = build_classifier("embedded:resnet", 3, ORDER, seed=1)
     next(teacher.parameters()).data.fill_(float("nan"))
     teacher.save(tmp_path / "teacher" / "model")
-    with pytest.raises(UserError, match=r"is not a number: its training diverged; lower teach\.learning_rate"):
+    with pytest.raises(UserError, match=r"not a number; most likely its training diverged: lower teach\.learning_rate"):
         run(LabelConfig(), make_context(tmp_path, inputs))
 
 

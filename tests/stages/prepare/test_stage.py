@@ -85,8 +85,8 @@ def test_refused_files_are_one_warning_with_reasons_and_place(folder: Path, tmp_
         recorder = Recorder()
         run(PrepareConfig(source=str(folder), image_size=8), make_context(tmp_path / step, {}, recorder=recorder))
         warnings = [event["message"] for event in recorder.events if event["event"] == "warning"]
-        place = Path("runs") / "run" / "artifacts" / "prepare"
-        assert warnings == ([f"3 files refused (3 x zero_bytes); see rejected.csv in {place}"] if broken else [])
+        place = tmp_path / step / "out" / "rejected.csv"
+        assert warnings == ([f"3 files refused (3 x zero_bytes); see {place}"] if broken else [])
 
 
 def test_a_class_that_is_left_out_is_named(folder: Path, tmp_path: Path) -> None:

@@ -43,11 +43,10 @@ def run(config: GenerateConfig, context: StepContext) -> None:
     details = {**facts, "shard_size": config.shard_size, "precision": precision}
     _write(context.out / "plan.json", json.dumps(details, indent=1))  # first: an attempt elsewhere must know the precision
     donors = [donor for donor in context.donors if _precision_of(donor) == precision]
-    if len(donors) < len(context.donors):
-        context.log(
-            "warning", message=f"drawn anew in {precision}: a set that could be copied from was drawn in another type"
-        )
     copied = copy_shards(donors, plan, config.shard_size, context.out)
+    if len(donors) < len(context.donors) and copied < plan.num_images:
+        message = f"drawn anew in {precision}: a set that could be copied from was drawn in another type"
+        context.log("warning", message=message)
     _draw(config, context, plan, recipe)
     _write(context.out / "README.md", data_card(**facts))
     context.log("generated", **facts, copied=copied)
@@ -161,10 +160,14 @@ def _recipe(config: GenerateConfig, context: StepContext, adapter: dict[str, Any
 
 
 def _precision(config: GenerateConfig, recipe: Recipe) -> str:
-    """Return what images are drawn in here; "half" is float16 or bfloat16, as the family of the generator has it."""
-    if recipe.device.startswith("cuda"):  # there all parts, on a CPU the denoiser alone
-        return "half" if config.precision == "auto" else f"{config.precision} weights"
-    return "bfloat16" if recipe.sampling.bfloat16 else "float32"
+    """Return what images are drawn in here.
+
+    bfloat16 is that of the denoiser's products on a CPU, of all weights on CUDA; "half weights" are float16 or bfloat16, as
+    the family of the generator has it.
+    """
+    if not recipe.device.startswith("cuda"):
+        return "bfloat16" if recipe.sampling.bfloat16 else "float32"
+    return {"auto": "half weights", "float32": "float32", "bfloat16": "bfloat16 weights"}[config.precision]
 
 
 def _precision_of(folder: Path) -> str | None:

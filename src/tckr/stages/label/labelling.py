@@ -78,8 +78,8 @@ def label_shard(labeller: Labeller, shard: Path, target: Path, advance: Callable
             soft_labels.append(labeller.soft_labels(images, indices[-1]))
             if not np.isfinite(soft_labels[-1]).all():
                 raise UserError(
-                    f"the Teacher's answer to synthetic image {indices[-1][0]} or one soon after it is not a number: its "
-                    "training diverged; lower teach.learning_rate or teach.gradient_clip"
+                    f"the Teacher's answer to synthetic image {indices[-1][0]} or one soon after it is not a number; most "
+                    "likely its training diverged: lower teach.learning_rate or teach.gradient_clip"
                 )
             advance(len(images))
     columns = labeller.columns(*(np.concatenate(parts) for parts in (indices, labels, soft_labels)))

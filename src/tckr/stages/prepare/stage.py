@@ -56,9 +56,9 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     write_rejections(context.out, screened.rejections)
     _require_enough(config, source, screened, context.out / REJECTED_NAME)
     if screened.rejections:
-        listed = context.execution.folder / "artifacts" / "prepare"
+        listed = context.out.with_suffix("") / REJECTED_NAME  # where it lies when the artifact is whole
         refused = f"{len(screened.rejections)} files refused ({_refused(screened)})"
-        context.log("warning", message=f"{refused}; see {REJECTED_NAME} in {listed}")
+        context.log("warning", message=f"{refused}; see {listed}")
     _warn_of_classes_left_out(config, screened, context)
     splits = split_records(
         screened.records,
