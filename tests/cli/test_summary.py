@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+import typer
 from rich.console import Console
 
+from tckr.cli.run import end
 from tckr.cli.summary import _table, print_summary, waterfall
 from tckr.running import RunResult
 from tests.stages.report.sample import Sample
@@ -38,6 +41,18 @@ def test_the_paired_comparison_is_one_line(tmp_path: Path) -> None:
     expected = "Student - Teacher: no measurable difference [-0.031, +0.003]; 3 images gained, 8 lost, p = 0.23"
     assert [line for line in lines if "Student - Teacher" in line] == [expected]
     assert len(expected) < 100
+
+
+@pytest.mark.parametrize(("sample", "status"), [(Sample(), 0), (Sample(valid=False), 3), (Sample(measured=False), 0)])
+def test_a_run_whose_controls_failed_ends_with_status_3(tmp_path: Path, sample: Sample, status: int) -> None:
+    result = RunResult(folder=tmp_path, artifacts={"audit": sample.write(tmp_path)["audit"]})
+    with pytest.raises(typer.Exit) if status else nullcontext() as ended:
+        end(result)
+    assert not status or ended.value.exit_code == status
+
+
+def test_a_run_that_did_not_come_to_its_audit_ends_well(tmp_path: Path) -> None:
+    end(RunResult(folder=tmp_path, artifacts={}))
 
 
 def printed_waterfall(sample: Sample) -> list[str]:

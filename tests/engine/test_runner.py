@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from collections.abc import Sequence
@@ -41,6 +42,22 @@ def chain(folder: Path, value: int = 1, mode: str = "write"):
 
 def journal(folder: Path) -> int:
     return len((folder / "journal.txt").read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"), [(Path.unlink, "is missing"), (lambda path: path.write_bytes(b""), "has 0 bytes")]
+)
+def test_a_damaged_artifact_is_named_and_computed_anew_when_deleted(tmp_path, damage, said):
+    steps = chain(tmp_path)
+    runner(tmp_path).run(steps)
+    folder = Store(tmp_path / "store").folder(steps[1])
+    file = next(path for path in sorted(folder.iterdir()) if path.name != "manifest.json" and path.stat().st_size)
+    damage(file)
+    with pytest.raises(UserError, match=rf"{file.name} {said}; expected .* delete {folder}, and the same command"):
+        runner(tmp_path).run(steps)
+    shutil.rmtree(folder)
+    runner(tmp_path).run(steps)
+    assert file.stat().st_size
 
 
 def test_a_second_run_computes_nothing(tmp_path):

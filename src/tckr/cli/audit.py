@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tckr.cli.run import DryRun, execute
+from tckr.cli.run import INVALID, DryRun, end, execute
 from tckr.cli.settings import Arguments, Data, Name, Preset, settings_from
 from tckr.errors import UserError
 
@@ -36,7 +36,6 @@ Plan = Annotated[
         "runs at every depth.",
     ),
 ]
-INVALID = 3
 
 
 def audit(
@@ -62,9 +61,4 @@ def audit(
         from tckr.cli.budget import plan_audit
 
         return plan_audit(settings)
-    result = execute(settings, "distill" if plan else "audit", dry_run)
-    if result:
-        from tckr.cli.summary import audit_is_valid
-
-        raise typer.Exit(0 if audit_is_valid(result) else INVALID)
-    return None
+    return end(execute(settings, "distill" if plan else "audit", dry_run))

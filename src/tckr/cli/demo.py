@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tckr.cli.run import DryRun, execute
+from tckr.cli.run import DryRun, end, execute
 from tckr.cli.settings import Output, settings_from
 
 
@@ -16,4 +16,4 @@ def demo(
     dry_run: DryRun = False,
 ) -> None:
     """Recycle 1,797 real scans of handwritten digits: no data and no model to bring, a few minutes on two CPU cores."""
-    execute(settings_from(overrides, None, "demo", None, output), dry_run=dry_run)
+    end(execute(settings_from(overrides, None, "demo", None, output), dry_run=dry_run))

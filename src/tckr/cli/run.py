@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print what would be computed and what is whole already; compute nothing.")
 ]
+INVALID = 3
 
 
 def run(
@@ -29,9 +30,9 @@ def run(
     """Recycle a data set: captions, adapter, synthetic images, Teacher, soft labels, Student, audit, report.
 
     A second call computes nothing; after a crash the same command continues. Changing a setting recomputes its stage and
-    what follows.
+    what follows. Exit status 3 when a control of the audit fails.
     """
-    execute(settings_from(arguments, data, preset, name, output), until, dry_run)
+    end(execute(settings_from(arguments, data, preset, name, output), until, dry_run))
 
 
 def execute(settings: Settings, until: str = "report", dry_run: bool = False) -> RunResult | None:
@@ -53,3 +54,11 @@ def execute(settings: Settings, until: str = "report", dry_run: bool = False) ->
     result = run_pipeline(settings, until, ConsoleObserver(console))
     print_summary(result, console)
     return result
+
+
+def end(result: RunResult | None) -> None:
+    """End with exit status 3 when a control of the run's audit failed: what it says of privacy does not count."""
+    from tckr.cli.summary import audit_is_valid
+
+    if result and not audit_is_valid(result):
+        raise typer.Exit(INVALID)

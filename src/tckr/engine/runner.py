@@ -76,6 +76,9 @@ class Runner:
 
         Returns:
             Name of each step that failed, or lacks an input that did -> why; always empty without `keep_going`.
+
+        Raises:
+            UserError: without `keep_going`, what a step ended with; a whole artifact is damaged.
         """
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         failed: dict[str, str] = {}
@@ -85,6 +88,7 @@ class Runner:
                 names = {step.name for step in missing}
                 for step in group:
                     if step.name not in names:
+                        self.store.check(step)
                         self.store.drop_remains(step)
                         self.observer.finished(step, self.store.manifest(step), True)
                 failed |= {step.name: why for step in missing if (why := _why_impossible(step, failed))}

@@ -68,13 +68,7 @@ DIGITS_ABLATION: Sequence[Grid] = (
     {
         "adapt.prompt_form": ["n", "c", "n: d", "n: c"],
         "distill.labels": ["hard", "soft"],
-        "adapt.fraction": [1.0],
-        "seed": DIGITS_SEEDS,
-    },
-    {
-        "adapt.prompt_form": ["n: d", "n: c"],
-        "distill.labels": ["hard", "soft"],
-        "adapt.fraction": FRACTIONS[:-1],
+        "adapt.fraction": FRACTIONS,
         "seed": DIGITS_SEEDS,
     },
 )
