@@ -173,16 +173,19 @@ def setting_names(model: type[BaseModel] = Settings, prefix: str = "") -> Iterat
 class _Loader(yaml.SafeLoader):
     """Reads plain values only, and refuses a key that is given twice: YAML itself would keep the last."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Return the mapping.
 
         Raises:
             yaml.constructor.ConstructorError: a key is there twice.
         """
-        written = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-        if twice := [key for place, key in enumerate(written) if key in written[:place]]:
-            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]!r} is given twice", node.start_mark)
-        return super().construct_mapping(node, deep)
+        node = super().compose_mapping_node(anchor)
+        written: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in written:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
+            written.add(key.value if isinstance(key, yaml.ScalarNode) else "")
+        return node
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:

@@ -38,8 +38,11 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def complete(store: Store, step: Step, seconds: float, threads: int = 2) -> None:
-    manifest = {"seconds": seconds, "peak_memory_mb": 1, "files": {"a": 400_000, "b": 600_000}}
+    sizes = {"a": 400_000, "b": 600_000}
+    manifest = {"seconds": seconds, "peak_memory_mb": 1, "files": sizes, "sealed": {}}
     store.folder(step).mkdir(parents=True)
+    for name, size in sizes.items():
+        (store.folder(step) / name).write_bytes(bytes(size))
     manifest["computed_on"] = {"threads": threads}
     (store.folder(step) / "manifest.json").write_text(json.dumps(manifest))
 

@@ -42,6 +42,9 @@ def test_an_unknown_setting_names_the_one_that_was_meant(monkeypatch, capsys):
             ["run", "--data", "digits", "--preset", "huge"],
             "unknown preset 'huge'; expected one of embedded, demo, small_photos, paper",
         ),
+        (["run", "."], "a folder of images is given with --data FOLDER"),
+        (["demo", "runs/demo"], "tckr demo takes settings alone"),
+        (["run", "--data", "digits", "generate.redraw=[" + "1," * 300 + "x]"], "setting generate.redraw"),
         (["run", "--data", "digits", "preset=paper"], "choose a preset with --preset NAME"),
         (["run", "--data", "digits", "--output", "here", "execution.output=there"], "drop one of them"),
         (["run", "--data", "no/such/folder", "--dry-run"], "no/such/folder"),
@@ -60,7 +63,7 @@ def test_a_problem_the_user_can_fix_is_one_message_with_status_2(monkeypatch, ca
 @pytest.mark.parametrize("text", ["name: 1\nname: 2", "adapt: {name: 1, name: 2}"])
 def test_a_key_that_a_file_gives_twice_is_refused(tmp_path, text):
     (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match="'name' is given twice"):
+    with pytest.raises(UserError, match=r"(?s)'name' is given twice.*line \d, column"):
         load_settings(tmp_path / "mine.yaml")
 
 

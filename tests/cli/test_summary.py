@@ -12,6 +12,7 @@ from rich.console import Console
 from tckr.cli.run import end
 from tckr.cli.summary import _table, print_summary, waterfall
 from tckr.running import RunResult
+from tests.cli.test_commands import call
 from tests.stages.report.sample import Sample
 
 
@@ -49,6 +50,15 @@ def test_a_run_whose_controls_failed_ends_with_status_3(tmp_path: Path, sample: 
     with pytest.raises(typer.Exit) if status else nullcontext() as ended:
         end(result)
     assert not status or ended.value.exit_code == status
+
+
+@pytest.mark.parametrize(
+    "command", [["run", "--data", "digits"], ["demo"], ["audit", "--data", "digits"], ["report", "--data", "digits"]]
+)
+def test_every_command_that_comes_to_the_audit_ends_with_status_3(monkeypatch, capsys, tmp_path: Path, command) -> None:
+    result = RunResult(folder=tmp_path, artifacts={"audit": Sample(valid=False).write(tmp_path)["audit"]})
+    monkeypatch.setattr("tckr.running.run", lambda *given: result)
+    assert call(monkeypatch, capsys, *command)[0] == 3
 
 
 def test_a_run_that_did_not_come_to_its_audit_ends_well(tmp_path: Path) -> None:

@@ -60,6 +60,19 @@ def test_a_damaged_artifact_is_named_and_computed_anew_when_deleted(tmp_path, da
     assert file.stat().st_size
 
 
+def test_damage_is_found_before_anything_is_computed(tmp_path):
+    runner(tmp_path).run(chain(tmp_path)[:2])
+    before = journal(tmp_path)
+    steps = chain(tmp_path)
+    for file in Store(tmp_path / "store").folder(steps[1]).iterdir():
+        if file.name != "manifest.json":
+            file.unlink()
+    other = step("other", FakeConfig(value=9, journal=str(tmp_path / "journal.txt")))
+    with pytest.raises(UserError, match="is missing"):
+        replace(runner(tmp_path), keep_going=True).run([other, *steps])
+    assert journal(tmp_path) == before
+
+
 def test_a_second_run_computes_nothing(tmp_path):
     runner(tmp_path).run(chain(tmp_path))
     before = journal(tmp_path)

@@ -7,6 +7,7 @@ import math
 import pytest
 
 from tckr.sweep.frontier import CARDINALITY, frontier, frontiers, mean_over, standard_error
+from tckr.sweep.page import mean_cells
 from tckr.sweep.table import missing_row
 
 
@@ -30,7 +31,7 @@ def three_sizes(validations, tests, aucs=(None, None, None)):
 
 def test_the_knee_is_the_smallest_within_one_standard_error_of_the_best():
     rows = three_sizes((0.5, 0.88, 0.9), (0.1, 0.1, 0.99))
-    assert standard_error(rows[-2:]) == pytest.approx(math.sqrt(0.9 * 0.1 / 100))  # 0.03: two seeds share images
+    assert standard_error(rows[-2:]) == pytest.approx(math.sqrt(92 * 12 / 104**3))  # 0.031: two seeds share images
     assert frontier(rows, {}).knee == 1
     assert frontier(three_sizes((0.5, 0.86, 0.9), (0.1, 0.1, 0.99)), {}).knee == 5
 
@@ -55,7 +56,7 @@ def test_gains_are_paired_by_seed():
 
 def test_the_sentence_says_what_the_next_step_buys_and_costs():
     found = frontier(three_sizes((0.5, 0.9, 0.9), (0.5, 0.9, 0.903), (0.5, 0.52, 0.56)), {})
-    assert found.sentence == "1x is the knee: 5x buys 0.3 points [0.3, 0.3] for +0.04 AUC."
+    assert found.sentence == "1x is the knee: 5x buys 0.3 points [0.3, 0.3] for +0.040 AUC [0.040, 0.040]."
     loses = frontier(three_sizes((0.5, 0.9, 0.9), (0.5, 0.9, 0.88)), {})
     assert loses.sentence == "1x is the knee: 5x buys -2.0 points [-2.0, -2.0]."
     single = frontier([row for row in three_sizes((0.5, 0.9, 0.9), (0.5, 0.9, 0.9)) if row["seed"] == 0], {})
@@ -82,6 +83,44 @@ def test_a_student_that_was_audited_twice_counts_once():
     alone, doubled = frontier(once, {}), frontier(twice, {})
     assert (doubled.at(1).accuracy, doubled.gap) == (alone.at(1).accuracy, alone.gap)
     assert (doubled.at(1).num_runs, doubled.at(1).num_audited, doubled.at(5).auc_gain.n) == (2, 2, 2)
+
+
+def test_seeds_that_share_test_images_do_not_make_their_error_smaller():
+    rows = [row(size, seed, 0.9, 0.8 + seed / 100) for size in (1, 5) for seed in (0, 1)]
+    for one in rows:
+        for name, half in (("student_accuracy", 0.03), ("student_minus_teacher", 0.02)):
+            one |= {f"{name}_low": one[name] - half, f"{name}_high": one[name] + half}
+    found, over_seeds = frontier(rows, {}), 12.706204736 * 0.005
+    assert found.at(1).accuracy.high == pytest.approx(0.805 + math.hypot(over_seeds, 0.03))
+    assert found.gap.low == pytest.approx(-0.095 - math.hypot(over_seeds, 0.02))
+
+
+def test_equal_means_are_equal_in_whichever_order_they_were_summed():
+    values = {1: (137 / 140,) * 3, 5: (1.0, 1.0, 131 / 140)}
+    assert sum(values[1]) / 3 != sum(values[5]) / 3
+    rows = [row(size, seed, value, 0.9) for size, three in values.items() for seed, value in enumerate(three)]
+    assert frontier(rows, {}).best == 1
+
+
+def test_a_student_that_is_right_on_all_validation_images_has_a_standard_error():
+    assert standard_error([row(1, seed, 1.0, 0.9) for seed in (0, 1)]) == pytest.approx(math.sqrt(102 * 2 / 104**3))
+    assert frontier(three_sizes((0.5, 0.99, 1.0), (0.5, 0.9, 0.9)), {}).knee == 1
+
+
+def test_other_settings_have_means_over_seeds():
+    rows = [
+        {**row(1, seed, 0.9, accuracy + seed / 100, 0.6 if seed == 0 else None), "distill.model": model}
+        for model, accuracy in (("small", 0.8), ("large", 0.9))
+        for seed in (0, 1)
+    ]
+    head, *cells = mean_cells(rows, ["distill.model", "seed"])
+    assert head[:2] == ["model", "runs"]
+    assert [(one[0], one[1], one[3]) for one in cells] == [
+        ("small", "2", "80.5 [74.1, 86.9]"),
+        ("large", "2", "90.5 [84.1, 96.9]"),
+    ]
+    assert cells[0][5] == "0.600 (1 of 2 runs)"
+    assert mean_cells(rows, ["distill.model"]) == mean_cells(rows, [CARDINALITY, "seed"]) == []
 
 
 def test_there_is_a_frontier_for_each_combination_of_the_other_settings():

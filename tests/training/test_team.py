@@ -165,7 +165,10 @@ def test_an_error_of_the_first_process_is_not_blamed_on_another(
 
 
 def test_a_training_that_cannot_be_handed_over_leaves_no_process(tmp_path: Path) -> None:
-    with pytest.raises((AttributeError, PicklingError)), assembled(2, lambda team: None, tmp_path / "team", "cpu"):
+    with (
+        pytest.raises((AttributeError, PicklingError), match="pickle"),
+        assembled(2, lambda team: None, tmp_path / "team", "cpu"),
+    ):
         pass
     assert not multiprocessing.active_children()
 

@@ -8,6 +8,7 @@ import typer
 
 from tckr.cli.run import DryRun, end, execute
 from tckr.cli.settings import Output, settings_from
+from tckr.errors import UserError
 
 
 def demo(
@@ -15,5 +16,10 @@ def demo(
     output: Output = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Recycle 1,797 real scans of handwritten digits: no data and no model to bring, a few minutes on two CPU cores."""
+    """Recycle 1,797 real scans of handwritten digits: no data and no model to bring, a few minutes on two CPU cores.
+
+    Exit status 3 when a control of the audit fails.
+    """
+    if unnamed := [text for text in overrides or [] if "=" not in text]:
+        raise UserError(f"found {unnamed[0]!r}; tckr demo takes settings alone, section.setting=value; see tckr run")
     end(execute(settings_from(overrides, None, "demo", None, output), dry_run=dry_run))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tckr.cli.run import DryRun, execute
+from tckr.cli.run import DryRun, end, execute
 from tckr.cli.settings import Arguments, Data, Name, Output, Preset, settings_from
 from tckr.errors import UserError
 
@@ -21,14 +21,16 @@ def report(
     dry_run: DryRun = False,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
 ) -> None:
-    """Write report.html and report.json, computing first what they need."""
+    """Write report.html and report.json, computing first what they need. Exit status 3 when a control failed."""
     settings = settings_from(arguments, data, preset, name, output)
+    result = None
     page = settings.execution.folder / "report" / "report.html"
     try:
-        execute(settings, "report", dry_run)
+        result = execute(settings, "report", dry_run)
     except UserError as error:
         if not (open_browser and page.is_file()):
             raise
         typer.echo(f"the report cannot be brought up to date: {error}\nopening the one that exists, {page}", err=True)
     if open_browser and not dry_run and not webbrowser.open(page.resolve().as_uri()):
         typer.echo("no browser found here; copy the file to a machine that has one")
+    end(result)

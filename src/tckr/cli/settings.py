@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,17 +93,17 @@ def read_arguments(
         if preset is not None:
             raise UserError(f"found --preset {preset} with {config}, which holds every setting already; drop --preset")
         if not sweep:
-            check_run_folder(config)
+            check_run_folder(config, otherwise="; a folder of images is given with --data FOLDER")
         config, overrides = config / (sweep or "config.yaml"), [*_place(config), *overrides]
     return load_settings(config, preset, overrides, sweep=bool(sweep)), config
 
 
-def check_run_folder(folder: Path) -> None:
+def check_run_folder(folder: Path, otherwise: str = "") -> None:
     """Raise a UserError when `folder` is not that of a run; one that holds runs is named with one of them."""
     if not (folder / "config.yaml").is_file():
         runs = sorted(path.parent for path in folder.glob("*/config.yaml"))
         found = f"it holds runs, e.g. {runs[0]}" if runs else "expected e.g. runs/demo"
-        raise UserError(f"{folder} is no run folder (it has no config.yaml); {found}")
+        raise UserError(f"{folder} is no run folder (it has no config.yaml); {found}{otherwise}")
 
 
 def _last_name(data: str) -> str:
@@ -113,7 +114,7 @@ def _last_name(data: str) -> str:
 
 def _split(arguments: list[str]) -> tuple[Path | None, list[str]]:
     """Return the one CONFIG among the arguments, if any, and the overrides."""
-    configs = [text for text in arguments if "=" not in text or Path(text).exists()]
+    configs = [text for text in arguments if "=" not in text or os.path.exists(text)]  # noqa: PTH110 - never raises
     if len(configs) > 1:
         raise UserError(f"found several configs: {', '.join(configs)}; give one, and settings as key=value")
     overrides = [text for text in arguments if text not in configs]

@@ -110,12 +110,14 @@ def _print_result(result: SweepResult, plan: SweepPlan) -> None:
 
     from tckr.cli.sweep_console import print_cells
     from tckr.sweep.frontier import frontiers
-    from tckr.sweep.page import frontier_cells, gap_sentence, variant_cells
+    from tckr.sweep.page import frontier_cells, gap_sentence, mean_cells, variant_cells
 
     console = Console(highlight=False)
     swept = list(dict.fromkeys(name for grid in plan.grids for name in grid))
     rows = [row | {"failure": None} for row in result.rows]  # the reasons were printed, and fit into no cell
     print_cells(variant_cells(rows, swept), console)
+    if means := mean_cells(result.rows, swept):
+        print_cells(means, console)
     for found in frontiers(result.rows, swept):
         print_cells(frontier_cells(found), console)
         for sentence in (found.sentence, gap_sentence(found)):

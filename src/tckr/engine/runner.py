@@ -81,6 +81,9 @@ class Runner:
             UserError: without `keep_going`, what a step ended with; a whole artifact is damaged.
         """
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        for step in steps:
+            if self.store.has(step):
+                self.store.check(step)  # before anything is computed
         failed: dict[str, str] = {}
         with LocalExecutor(self.execution.threads_for) as executor:
             for group in neighbours(steps):
@@ -88,7 +91,6 @@ class Runner:
                 names = {step.name for step in missing}
                 for step in group:
                     if step.name not in names:
-                        self.store.check(step)
                         self.store.drop_remains(step)
                         self.observer.finished(step, self.store.manifest(step), True)
                 failed |= {step.name: why for step in missing if (why := _why_impossible(step, failed))}

@@ -78,8 +78,8 @@ class Store:
             if found != size and Path(name).parts[0] not in manifest["sealed"]:
                 state = "is missing" if found is None else f"has {found:,} bytes"
                 raise UserError(
-                    f"{path} {state}; expected {size:,} bytes. The store is damaged: delete {folder}, and the same command "
-                    "computes it anew"
+                    f"{path} {state}; expected {size:,} bytes, as written. Put the file back, or delete {folder}, and "
+                    "the same command computes it anew"
                 )
 
     @contextmanager

@@ -5,11 +5,9 @@ that should be compared are held against one reference set, in one feature space
 
 **Intervals.** Jackknife over `GROUPS` groups, one of both sets left out at a time, with Student's t. Its variance is on
 average not too small for any statistic that treats its images alike (Efron and Stein 1981), also where the sets hardly
-differ and other approximations fail. Simulated (Gaussians of 2 to 128 dimensions, 200 and 647 images, alike and shifted),
-95 % intervals of the six measures covered in 90 to 100 % of the cases; binomial intervals that take the other set as given
-in 63 to 94 %. FID is biased upwards by a term of order 1 / n: its interval is of the value expected with n images, not of
-that with infinitely many; a bootstrap would add bias of its own, for it repeats images. Shares are never given less width
-than a Wilson interval.
+differ and other approximations fail; binomial intervals that take the other set as given are too narrow. FID is biased
+upwards by a term of order 1 / n: its interval is of the value expected with n images, not of that with infinitely many; a
+bootstrap would add bias of its own, for it repeats images. Shares are never given less width than a Wilson interval.
 
 Shape suffixes: N images of either side, R reference images, S images that are judged, C centres of balls, P points, K
 neighbours, D dimensions, G groups, V variants: the whole, then without each group.

@@ -16,6 +16,7 @@ from tckr.stages.report.svg import element
 from tckr.sweep.figures import Curve, alone, bar_chart, cardinality_chart, tradeoff_chart
 from tckr.sweep.frontier import RULE, Frontier
 from tckr.sweep.page import (
+    INTERVALS,
     Cells,
     chapter,
     frontier_cells,
@@ -135,11 +136,20 @@ def _cells(measures: dict[str, Compared], has_published: bool) -> list[str]:
     for name in MEASURES:
         compared, scale = measures[name], 100 if name == "cas" else 1
         digits = 1 if name == "cas" else 3
-        cells.append(percent(compared.ours) if name == "cas" else plain(compared.ours))
+        cells.append(
+            (percent(compared.ours) if name == "cas" else plain(compared.ours)) + _of_runs(compared, measures["cas"])
+        )
         if has_published:
             cells.append("-" if compared.published is None else f"{scale * compared.published:.{digits}f}")
             cells.append("-" if compared.difference is None else f"{scale * compared.difference:+.{digits}f}")
     return cells
+
+
+def _of_runs(compared: Compared, accuracy: Compared) -> str:
+    """Return of how many runs a number is, where others of the row are of more."""
+    if compared.ours is None or accuracy.ours is None or compared.ours.n == accuracy.ours.n:
+        return ""
+    return f" ({compared.ours.n} of {accuracy.ours.n} runs)"
 
 
 def _ablated(compared: Compared | None) -> str:
@@ -160,7 +170,7 @@ def _look(cell: ComparedCell) -> str:
 def _notes(found: Reproduced) -> list[str]:
     knee = [f"Knee: {RULE}; test accuracy takes no part in the choice."] if found.frontier else []
     colours = "Figures: Student blue, Teacher orange" + ("; dashed, as published." if found.has_published else ".")
-    intervals = "Intervals: 95 %, t over seeds where there are several, else over images or records of the one run."
+    intervals = f"{INTERVALS} They are not corrected for how many there are."
     return [colours, intervals, *knee, *([ORIGIN] if found.has_published else [])]
 
 

@@ -1,8 +1,12 @@
 """What more synthetic images buy and what they cost in privacy, cardinality by cardinality; and where to stop.
 
-The stopping rule is fixed here, before any sweep is run. It is the one-standard-error rule (Breiman et al. 1984): the knee
+The stopping rule is fixed here, whatever a sweep finds. It is the one-standard-error rule (Breiman et al. 1984): the knee
 is the smallest cardinality whose Student is, on the validation split, within one standard error of the best one. The test
 split takes no part in the choice; test accuracy, AUC and AOP are printed beside it.
+
+Runs of several seeds share test images, all of them or many. So t over seeds alone would say how far training scatters on
+these images, not how far other images would lie: the half-width of an interval is the root of the sum of squares of that of
+t over seeds and the mean one of the runs' own intervals. Gains of a step have no interval of images; theirs is t over seeds.
 """
 
 from __future__ import annotations
@@ -38,6 +42,7 @@ class Point:
         auc, aop: of the attack on the Student; None where no run was audited.
         num_audited: runs behind them.
         seconds: mean time of a run as if it had been alone, without its audit.
+        gap: test accuracy of the Student minus that of its Teacher.
         accuracy_gain, auc_gain: against the cardinality before, paired by seed; None for the first.
     """
 
@@ -49,6 +54,7 @@ class Point:
     aop: Estimate | None
     num_audited: int
     seconds: float
+    gap: Estimate
     accuracy_gain: Estimate | None
     auc_gain: Estimate | None
 
@@ -63,7 +69,6 @@ class Frontier:
         knee: the cardinality at which the stopping rule stops.
         best: the cardinality of the best mean validation accuracy.
         teacher: accuracy of the Teacher on the test split.
-        gap: Student at `best` minus Teacher on the test split, paired by seed.
     """
 
     fixed: dict[str, Any]
@@ -71,39 +76,40 @@ class Frontier:
     knee: float
     best: float
     teacher: Estimate
-    gap: Estimate
 
     def at(self, cardinality: float) -> Point:
         """Return the point of a cardinality."""
         return next(point for point in self.points if point.cardinality == cardinality)
 
     @property
+    def gap(self) -> Estimate:
+        """Return Student at `best` minus Teacher on the test split."""
+        return self.at(self.best).gap
+
+    @property
     def sentence(self) -> str:
-        """Return for example `1x is the knee: 5x buys 0.3 points [-2.1, 2.7] for +0.04 AUC`."""
+        """Return for example `1x is the knee: 5x buys 0.3 points [-2.1, 2.7] for +0.040 AUC [0.012, 0.068]`."""
         later = [point for point in self.points if point.cardinality > self.knee]
         if not later:
             return f"No knee: {self.knee:g}x, the largest, is best on the validation split; more may buy more."
         after = later[0]
-        bought = f"buys {_in_points(after.accuracy_gain)}" if after.accuracy_gain else "has no run of the same seed"
-        price = f" for {after.auc_gain.value:+.2f} AUC" if after.auc_gain else ""
+        gain, cost = after.accuracy_gain, after.auc_gain
+        bought = f"buys {100 * gain.value:.1f} points {_ends(gain, 100, 1)}" if gain else "has no run of the same seed"
+        price = f" for {cost.value:+.3f} AUC {_ends(cost, 1, 3)}" if cost else ""
         return f"{self.knee:g}x is the knee: {after.cardinality:g}x {bought}{price}."
 
 
 def frontiers(rows: Sequence[Row], swept: Sequence[str]) -> list[Frontier]:
     """Return one frontier per combination of the `swept` settings other than cardinality, seed and the audit's.
 
-    Runs that differ in the audit alone have one Student and count once (`_one_per_seed`).
+    Runs that differ in the audit alone have one Student and count once (`one_per_seed`).
 
     Variants that are not whole are left out; so is a combination with fewer than two cardinalities.
     """
     if CARDINALITY not in swept:
         return []
     others = [name for name in swept if name not in (CARDINALITY, SEED) and not name.startswith("audit.")]
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        if row["state"] == "whole":
-            groups.setdefault(repr([row[name] for name in others]), []).append(row)
-    found = [frontier(group, {name: group[0][name] for name in others}) for group in groups.values()]
+    found = [frontier(group, {name: group[0][name] for name in others}) for group in alike(rows, others)]
     return [one for one in found if one is not None]
 
 
@@ -112,7 +118,7 @@ def frontier(rows: Sequence[Row], fixed: dict[str, Any]) -> Frontier | None:
     by_size: dict[float, list[Row]] = {}
     for row in rows:
         by_size.setdefault(float(row[CARDINALITY]), []).append(row)
-    by_size = {size: _one_per_seed(group) for size, group in by_size.items()}
+    by_size = {size: one_per_seed(group) for size, group in by_size.items()}
     sizes = sorted(by_size)
     if len(sizes) < 2:
         return None
@@ -121,20 +127,26 @@ def frontier(rows: Sequence[Row], fixed: dict[str, Any]) -> Frontier | None:
         _point(size, by_size[size], [] if before is None else by_size[before])
         for size, before in zip(sizes, previous, strict=True)
     ]
-    best = max(points, key=lambda point: (point.validation.value, -point.cardinality))
-    gaps = [row["student_accuracy"] - row["teacher_accuracy"] for row in by_size[best.cardinality]]
-    only = by_size[best.cardinality][0]
+    best = max(points, key=lambda point: (_tied(point), -point.cardinality))
     return Frontier(
         fixed=fixed,
         points=points,
         knee=knee(points, [by_size[size] for size in sizes]),
         best=best.cardinality,
         teacher=_measured(list({_seed(row): row for row in rows}.values()), "teacher_accuracy"),
-        gap=mean_over(gaps) if len(gaps) > 1 else _estimate(only, "student_minus_teacher", "one run, paired over images"),
     )
 
 
-def _one_per_seed(rows: Sequence[Row]) -> list[Row]:
+def alike(rows: Sequence[Row], names: Sequence[str]) -> list[list[Row]]:
+    """Return the whole variants in groups of equal settings `names`."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if row["state"] == "whole":
+            groups.setdefault(repr([row[name] for name in names]), []).append(row)
+    return list(groups.values())
+
+
+def one_per_seed(rows: Sequence[Row]) -> list[Row]:
     """Return one row per seed, of equal ones the first with the most reference runs.
 
     Rows of one seed differ in their audit alone: the same Student twice would make an interval over seeds too narrow.
@@ -147,33 +159,55 @@ def _one_per_seed(rows: Sequence[Row]) -> list[Row]:
 
 def knee(points: Sequence[Point], rows: Sequence[Sequence[Row]]) -> float:
     """Return the cardinality at which the stopping rule (`RULE`) stops; `rows` are those behind each point."""
-    place = max(range(len(points)), key=lambda index: (points[index].validation.value, -index))
-    bar = points[place].validation.value - standard_error(rows[place])
-    return next(point.cardinality for point in points if point.validation.value >= bar - 1e-12)
+    place = max(range(len(points)), key=lambda index: (_tied(points[index]), -index))
+    bar = _tied(points[place]) - standard_error(rows[place])
+    return next(point.cardinality for point in points if _tied(point) >= bar)
+
+
+def _tied(point: Point) -> float:
+    """Return the mean validation accuracy such that equal means are equal, in whichever order they were summed."""
+    return round(point.validation.value, 9)
 
 
 def standard_error(rows: Sequence[Row]) -> float:
     """Return the standard error of the mean validation accuracy: the larger of that over seeds and that over images.
 
-    The validation images of several seeds are drawn from one data set and overlap, so they count as those of one seed.
+    The validation images of several seeds are drawn from one data set and overlap, so they count as those of one seed. Two
+    right and two wrong ones are added to them (Agresti and Coull 1998): without, a Student that is right on all has none.
     """
     values = [row["student_validation_accuracy"] for row in rows]
-    mean, images = sum(values) / len(values), min(row["num_validation"] for row in rows)
+    images = min(row["num_validation"] for row in rows) + 4
+    mean = (sum(values) / len(values) * (images - 4) + 2) / images
     over_images = math.sqrt(mean * (1 - mean) / images)
     over_seeds = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else 0.0
     return max(over_images, float(over_seeds))
 
 
 def over_runs(rows: Sequence[Row], name: str) -> Estimate | None:
-    """Return the mean of a column of shares over the runs that have it, with its t-interval; None where none has it.
+    """Return the mean of a column of shares over the runs that have it; None where none has it.
 
     A single run has its own interval.
     """
     known = [row for row in rows if row[name] is not None]
     if len(known) < 2:
         return _estimate(known[0], name, "one run") if known else None
-    mean = mean_over([row[name] for row in known])
+    mean = _over_seeds_and_images(known, name)
     return replace(mean, low=max(0.0, mean.low), high=min(1.0, mean.high))
+
+
+def _over_seeds_and_images(rows: Sequence[Row], name: str) -> Estimate:
+    """Return the mean of at least two runs of different seeds that share images."""
+    mean = mean_over([row[name] for row in rows])
+    own = statistics.fmean((row[f"{name}_high"] - row[f"{name}_low"]) / 2 for row in rows)
+    half = math.hypot(mean.high - mean.value, own)
+    return replace(mean, low=mean.value - half, high=mean.value + half, method="t over seeds, and the runs' own intervals")
+
+
+def gap_to_teacher(rows: Sequence[Row]) -> Estimate:
+    """Return the mean difference of test accuracy, Student minus Teacher, over runs of different seeds."""
+    if len(rows) > 1:
+        return _over_seeds_and_images(rows, "student_minus_teacher")
+    return _estimate(rows[0], "student_minus_teacher", "one run, paired over images")
 
 
 def mean_over(values: Sequence[float]) -> Estimate:
@@ -200,6 +234,7 @@ def _point(size: float, rows: Sequence[Row], before: Sequence[Row]) -> Point:
         aop=over_runs(rows, "student_aop"),
         num_audited=sum(row["student_auc"] is not None for row in rows),
         seconds=sum(row["seconds"] - row["seconds_audit"] - row["seconds_report"] for row in rows) / len(rows),
+        gap=gap_to_teacher(rows),
         accuracy_gain=_gain(rows, before, lambda row: row["student_accuracy"]),
         auc_gain=_gain(rows, before, lambda row: row["student_auc"]),
     )
@@ -215,9 +250,9 @@ def _gain(rows: Sequence[Row], before: Sequence[Row], value: Callable[[Row], flo
     return mean_over(gains) if len(gains) > 1 else Estimate(gains[0], gains[0], gains[0], 1, "one pair of runs, no interval")
 
 
-def _in_points(gain: Estimate) -> str:
-    interval = f"[{100 * gain.low:.1f}, {100 * gain.high:.1f}]" if gain.n > 1 else "(one pair of runs, no interval)"
-    return f"{100 * gain.value:.1f} points {interval}"
+def _ends(gain: Estimate, scale: int, digits: int) -> str:
+    interval = f"[{scale * gain.low:.{digits}f}, {scale * gain.high:.{digits}f}]"
+    return interval if gain.n > 1 else "(one pair of runs, no interval)"
 
 
 def _estimate(row: Row, name: str, method: str) -> Estimate:

@@ -11,17 +11,29 @@ from tckr.data.shards import write_whole
 from tckr.metrics.estimate import Estimate
 from tckr.stages.report.svg import element
 from tckr.sweep.figures import Curve, alone, cardinality_chart, report_css, tradeoff_chart
-from tckr.sweep.frontier import RULE, Frontier, Point, frontiers
+from tckr.sweep.frontier import (
+    CARDINALITY,
+    RULE,
+    SEED,
+    Frontier,
+    Point,
+    alike,
+    frontiers,
+    gap_to_teacher,
+    one_per_seed,
+    over_runs,
+)
 from tckr.sweep.grid import short_names
 from tckr.sweep.table import Row
 
 Cells = Sequence[Sequence[str]]
 """A table: its first row holds the headings."""
 
-NOTE = (
-    "Intervals: 95 %, over seeds where there are several, else over images or records of the one run. Time: seconds of a "
-    "run as if it had been alone, without its audit. Knee: {rule}; test accuracy takes no part in the choice."
+INTERVALS = (
+    "Intervals: 95 %; with several seeds over seeds and images, but gains over seeds alone; else over images or records of "
+    "the one run."
 )
+"""How the numbers of a frontier, or of means over seeds, are to be read."""
 
 
 def write_pages(folder: Path, rows: Sequence[Row], swept: Sequence[str]) -> None:
@@ -36,8 +48,29 @@ def write_pages(folder: Path, rows: Sequence[Row], swept: Sequence[str]) -> None
 
 def frontier_cells(frontier: Frontier) -> Cells:
     """Return the frontier as a table."""
-    heading = ["cardinality", "runs", "validation", "test accuracy (CAS)", "gain", "AUC", "gain", "AOP", "time"]
+    heading = [
+        "cardinality",
+        "runs",
+        "validation",
+        "test accuracy (CAS)",
+        "minus Teacher",
+        "gain",
+        "AUC",
+        "gain",
+        "AOP",
+        "time",
+    ]
     return [heading, *(_frontier_row(point, point.cardinality == frontier.knee) for point in frontier.points)]
+
+
+def mean_cells(rows: Sequence[Row], swept: Sequence[str]) -> Cells:
+    """Return the means over seeds, a row per combination of the other settings; nothing where a frontier has them."""
+    if SEED not in swept or CARDINALITY in swept:
+        return []
+    labels = short_names(swept)
+    others = [name for name in swept if name != SEED and not name.startswith("audit.")]
+    heading = [*(labels[name] for name in others), "runs", "Teacher", "test accuracy (CAS)", "minus Teacher", "AUC", "AOP"]
+    return [heading, *(_mean_row(one_per_seed(group), others) for group in alike(rows, others))]
 
 
 def variant_cells(rows: Sequence[Row], swept: Sequence[str]) -> Cells:
@@ -122,7 +155,9 @@ def _markdown(name: str, found: Sequence[Frontier], rows: Sequence[Row], swept: 
     for place, one in enumerate(found):
         shown = [f"![{file}]({file})" for file in _pictures(place, one)]
         parts += [f"## Frontier{_fixed(one)}", one.sentence, gap_sentence(one), markdown_table(frontier_cells(one)), *shown]
-    parts += [NOTE.format(rule=RULE)] if found else []
+    means = mean_cells(rows, swept)
+    parts += ["## Means over seeds", markdown_table(means)] if means else []
+    parts += [_note(found)] if found or means else []
     return "\n\n".join([*parts, "## Variants", markdown_table(variant_cells(rows, swept))]) + "\n"
 
 
@@ -133,7 +168,9 @@ def _html(name: str, found: Sequence[Frontier], rows: Sequence[Row], swept: Sequ
         words = [element("p", one.sentence), element("p", gap_sentence(one))]
         shown = [html_table(frontier_cells(one)), element("div", *plots, class_="plots")]
         parts.append(chapter(f"Frontier{_fixed(one)}", *words, *shown))
-    parts += [element("p", NOTE.format(rule=RULE), class_="note")] if found else []
+    means = mean_cells(rows, swept)
+    parts += [chapter("Means over seeds", html_table(means))] if means else []
+    parts += [element("p", _note(found), class_="note")] if found or means else []
     head, *body = variant_cells(rows, swept)
     linked = [
         [*cells, element("a", "report", href=row["report"]) if row.get("report") else "-"]
@@ -147,6 +184,11 @@ def _states(rows: Sequence[Row]) -> str:
     return f"{len(rows)} variants: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count) + "."
 
 
+def _note(found: Sequence[Frontier]) -> str:
+    knee = f" Time: seconds of a run as if it had been alone, without its audit. Knee: {RULE}; test accuracy takes no part."
+    return INTERVALS + (knee if found else "")
+
+
 def _fixed(frontier: Frontier) -> str:
     return "".join(f", {name}={value}" for name, value in frontier.fixed.items())
 
@@ -158,12 +200,31 @@ def _frontier_row(point: Point, chosen: bool) -> list[str]:
         str(point.num_runs),
         percent(point.validation),
         percent(point.accuracy),
-        percent(point.accuracy_gain),
+        percent(point.gap),
+        percent(point.accuracy_gain) + _one_pair(point.accuracy_gain),
         plain(point.auc) + audited,
-        plain(point.auc_gain),
-        plain(point.aop),
+        plain(point.auc_gain) + _one_pair(point.auc_gain),
+        plain(point.aop) + (audited if point.aop else ""),
         f"{point.seconds:.0f} s",
     ]
+
+
+def _mean_row(rows: Sequence[Row], others: Sequence[str]) -> list[str]:
+    accuracies = [percent(over_runs(rows, name)) for name in ("teacher_accuracy", "student_accuracy")]
+    audited = sum(row["student_auc"] is not None for row in rows)
+    of_runs = f" ({audited} of {len(rows)} runs)" if 0 < audited < len(rows) else ""
+    attacked = [over_runs(rows, name) for name in ("student_auc", "student_aop")]
+    return [
+        *(str(rows[0][name]) for name in others),
+        str(len(rows)),
+        *accuracies,
+        percent(gap_to_teacher(rows)),
+        *(plain(number) + (of_runs if number else "") for number in attacked),
+    ]
+
+
+def _one_pair(gain: Estimate | None) -> str:
+    return " (one pair)" if gain and gain.n == 1 else ""
 
 
 def _variant_row(row: Row, swept: Sequence[str]) -> list[str]:

@@ -91,7 +91,7 @@ def run_sweeps(plans: Sequence[SweepPlan], observer: SweepObserver) -> list[Swee
     a call after a crash or a kill goes on where the first one ended.
 
     Raises:
-        UserError: a folder belongs to a single run or to other data, or a worker process died.
+        UserError: a folder belongs to a single run or to other data, an artifact was changed, or a worker died.
     """
     for plan in plans:
         _open(plan)

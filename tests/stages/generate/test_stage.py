@@ -106,12 +106,12 @@ def test_a_set_of_which_nothing_is_drawn_yet_takes_another_precision(tmp_path: P
 @pytest.mark.parametrize(
     ("precision", "on_cpu", "on_cuda"),
     [
-        ("float32", "float32", "float32"),
+        ("float32", "float32", "float32 weights"),
         ("bfloat16", "bfloat16", "bfloat16 weights"),
         ("auto", "float32", "half weights"),
     ],
 )
-def test_sets_of_one_precision_are_those_that_any_machine_draws_alike(precision: str, on_cpu: str, on_cuda: str) -> None:
+def test_a_set_of_a_cpu_does_not_go_with_one_of_cuda(precision: str, on_cpu: str, on_cuda: str) -> None:
     sampling = Sampling(steps=1, guidance_scale=1.0, size=16, bfloat16=precision == "bfloat16")
     recipe = Recipe(
         model="", revision=None, adapter=None, few_step_adapter=None, device="cpu", sampling=sampling, dtype=None,

@@ -162,12 +162,12 @@ def _recipe(config: GenerateConfig, context: StepContext, adapter: dict[str, Any
 def _precision(config: GenerateConfig, recipe: Recipe) -> str:
     """Return what images are drawn in here.
 
-    bfloat16 is that of the denoiser's products on a CPU, of all weights on CUDA; "half weights" are float16 or bfloat16, as
-    the family of the generator has it.
+    CUDA computes with other weights ("half": float16 or bfloat16, as the family of the generator has it) and rounds the
+    products of float32 convolutions, so that nothing it draws goes with what a CPU draws.
     """
     if not recipe.device.startswith("cuda"):
         return "bfloat16" if recipe.sampling.bfloat16 else "float32"
-    return {"auto": "half weights", "float32": "float32", "bfloat16": "bfloat16 weights"}[config.precision]
+    return "half weights" if config.precision == "auto" else f"{config.precision} weights"
 
 
 def _precision_of(folder: Path) -> str | None:
