@@ -48,6 +48,17 @@ def test_a_partial_command_keeps_the_links_to_what_is_whole(fake, tmp_path):
     assert (folder / "report").is_dir()
 
 
+def test_a_report_that_was_changed_is_refused_and_stops_nothing_else(fake, tmp_path):
+    folder = running.run(settings(tmp_path)).folder
+    for file in (folder / "artifacts" / "report").resolve().iterdir():
+        if file.name != "manifest.json":
+            file.unlink()
+    running.run(settings(tmp_path), until="generate")
+    assert not (folder / "report").exists()
+    with pytest.raises(UserError, match=r"is missing; expected .* Put the file back, or delete"):
+        running.run(settings(tmp_path))
+
+
 def test_a_report_of_other_settings_is_removed(fake, tmp_path):
     folder = running.run(settings(tmp_path)).folder
     fake(2)

@@ -182,9 +182,10 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_mapping_node(anchor)
         written: set[str] = set()
         for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in written:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
-            written.add(key.value if isinstance(key, yaml.ScalarNode) else "")
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":  # which merges, and may do so several times
+                if key.value in written:
+                    raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
+                written.add(key.value)
         return node
 
 
@@ -214,9 +215,10 @@ def _parse_override(text: str) -> dict[str, Any]:
     if not equals or not key.strip():
         raise UserError(f"found {text!r}; an override has the form section.setting=value, e.g. generate.cardinality=5")
     try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise UserError(f"the value of {text!r} is not YAML; put quotes around special characters") from None
+        parsed = yaml.load(value, _Loader)
+    except yaml.YAMLError as error:
+        why = getattr(error, "problem", None) or "it is not YAML"
+        raise UserError(f"the value of {text!r} cannot be read: {why}; put quotes around special characters") from None
     if isinstance(parsed, dict) and not value.lstrip().startswith("{"):
         parsed = value  # `adapt.prompt_form=n: c` means the text, though YAML takes it for a mapping
     return _nested(key.strip(), parsed)

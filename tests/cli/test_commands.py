@@ -60,11 +60,24 @@ def test_a_problem_the_user_can_fix_is_one_message_with_status_2(monkeypatch, ca
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("text", ["name: 1\nname: 2", "adapt: {name: 1, name: 2}"])
-def test_a_key_that_a_file_gives_twice_is_refused(tmp_path, text):
+@pytest.mark.parametrize("text", ["name: 1\nname: 2", "adapt:\n  {name: 1, name: 2}"])
+def test_a_key_that_a_file_gives_twice_is_refused_with_its_line(tmp_path, text):
     (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match=r"(?s)'name' is given twice.*line \d, column"):
+    with pytest.raises(UserError, match=r"(?s)'name' is given twice.*line 2, column"):
         load_settings(tmp_path / "mine.yaml")
+
+
+def test_a_setting_that_gives_a_key_twice_is_refused():
+    with pytest.raises(UserError, match="'steps' is given twice"):
+        load_settings(overrides=["adapt={steps: 1, steps: 2}"])
+
+
+def test_a_section_may_start_from_another_one(tmp_path):
+    (tmp_path / "mine.yaml").write_text(
+        "teach: &one {epochs: 3}\ndistill: {<<: *one, <<: *one, epochs: 4}", encoding="utf-8"
+    )
+    settings = load_settings(tmp_path / "mine.yaml")
+    assert (settings.teach.epochs, settings.distill.epochs) == (3, 4)
 
 
 def test_a_preset_that_differs_from_that_of_the_file_is_refused(tmp_path):

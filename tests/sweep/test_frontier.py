@@ -1,4 +1,4 @@
-"""The knee is chosen on validation accuracy by a rule fixed in advance; gains are paired by seed."""
+"""The knee is chosen on validation accuracy by a fixed rule; gains are paired by seed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import pytest
 
 from tckr.sweep.frontier import CARDINALITY, frontier, frontiers, mean_over, standard_error
-from tckr.sweep.page import mean_cells
+from tckr.sweep.page import frontier_cells, mean_cells, write_pages
 from tckr.sweep.table import missing_row
 
 
@@ -95,6 +95,19 @@ def test_seeds_that_share_test_images_do_not_make_their_error_smaller():
     assert found.gap.low == pytest.approx(-0.095 - math.hypot(over_seeds, 0.02))
 
 
+def test_an_interval_over_seeds_is_on_no_side_narrower_than_that_of_a_run():
+    rows = [row(size, seed, 0.9, 1.0) | {"student_accuracy_low": 0.989} for size in (1, 5) for seed in (0, 1)]
+    assert frontier(rows, {}).at(1).accuracy.low == pytest.approx(0.989)
+
+
+def test_a_row_says_what_is_of_fewer_runs_and_how_far_the_student_is_from_its_teacher():
+    rows = [row(1, 0, 0.9, 0.8, 0.55), row(1, 1, 0.9, 0.8), row(5, 0, 0.5, 0.7, 0.6), row(5, 1, 0.5, 0.7)]
+    head, *cells = frontier_cells(frontier(rows, {}))
+    assert cells[1][head.index("minus Teacher")] == "-20.0"
+    assert cells[1][head.index("AUC")] == "0.600 (1 of 2 runs)"
+    assert cells[1][head.index("AUC") + 1] == "0.050 (one pair)"
+
+
 def test_equal_means_are_equal_in_whichever_order_they_were_summed():
     values = {1: (137 / 140,) * 3, 5: (1.0, 1.0, 131 / 140)}
     assert sum(values[1]) / 3 != sum(values[5]) / 3
@@ -107,7 +120,7 @@ def test_a_student_that_is_right_on_all_validation_images_has_a_standard_error()
     assert frontier(three_sizes((0.5, 0.99, 1.0), (0.5, 0.9, 0.9)), {}).knee == 1
 
 
-def test_other_settings_have_means_over_seeds():
+def test_other_settings_have_means_over_seeds(tmp_path):
     rows = [
         {**row(1, seed, 0.9, accuracy + seed / 100, 0.6 if seed == 0 else None), "distill.model": model}
         for model, accuracy in (("small", 0.8), ("large", 0.9))
@@ -120,7 +133,12 @@ def test_other_settings_have_means_over_seeds():
         ("large", "2", "90.5 [84.1, 96.9]"),
     ]
     assert cells[0][5] == "0.600 (1 of 2 runs)"
-    assert mean_cells(rows, ["distill.model"]) == mean_cells(rows, [CARDINALITY, "seed"]) == []
+    write_pages(tmp_path, [one | {"failure": None, "seconds_added": 1.0} for one in rows], ["distill.model", "seed"])
+    for page in ("sweep.md", "sweep.html"):
+        assert "80.5 [74.1, 86.9]" in (tmp_path / page).read_text(encoding="utf-8")
+    assert mean_cells(rows, ["distill.model"]) == []
+    assert mean_cells(rows, ["distill.model", CARDINALITY, "seed"])  # of one cardinality there is no frontier
+    assert mean_cells(three_sizes((0.5, 0.9, 0.9), (0.5, 0.9, 0.9)), [CARDINALITY, "seed"]) == []
 
 
 def test_there_is_a_frontier_for_each_combination_of_the_other_settings():

@@ -82,8 +82,8 @@ class Runner:
         """
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         for step in steps:
-            if self.store.has(step):
-                self.store.check(step)  # before anything is computed
+            if self.store.has(step) and (damage := self.store.damage(step)):
+                raise UserError(damage)  # before anything is computed
         failed: dict[str, str] = {}
         with LocalExecutor(self.execution.threads_for) as executor:
             for group in neighbours(steps):

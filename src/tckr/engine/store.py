@@ -25,7 +25,6 @@ from tckr.engine import seal
 from tckr.engine.fingerprint import canonical
 from tckr.engine.measure import Usage, measured
 from tckr.engine.step import Step
-from tckr.errors import UserError
 
 MANIFEST = "manifest.json"
 USAGE = "usage.json"
@@ -64,23 +63,19 @@ class Store:
         """Return the manifest of a whole artifact."""
         return json.loads((self.folder(step) / MANIFEST).read_text(encoding="utf-8"))
 
-    def check(self, step: Step) -> None:
-        """Look whether the files of a whole artifact are there and as long as they were.
-
-        Raises:
-            UserError: one is not.
-        """
-        folder = self.folder(step)
-        manifest = self.manifest(step)
+    def damage(self, step: Step) -> str:
+        """Return what is wrong with the first file of a whole artifact that is missing or of another size, else nothing."""
+        folder, manifest = self.folder(step), self.manifest(step)
         for name, size in manifest["files"].items():
             path = folder / name
             found = path.stat().st_size if path.is_file() else None
             if found != size and Path(name).parts[0] not in manifest["sealed"]:
                 state = "is missing" if found is None else f"has {found:,} bytes"
-                raise UserError(
-                    f"{path} {state}; expected {size:,} bytes, as written. Put the file back, or delete {folder}, and "
-                    "the same command computes it anew"
+                return (
+                    f"{path} {state}; expected {size:,} bytes, as written. Put the file back, or delete {folder}, and the "
+                    "same command computes it anew"
                 )
+        return ""
 
     @contextmanager
     def filling(self, step: Step, computed_on: Mapping[str, Any]) -> Iterator[Draft | None]:

@@ -4,9 +4,11 @@ The stopping rule is fixed here, whatever a sweep finds. It is the one-standard-
 is the smallest cardinality whose Student is, on the validation split, within one standard error of the best one. The test
 split takes no part in the choice; test accuracy, AUC and AOP are printed beside it.
 
-Runs of several seeds share test images, all of them or many. So t over seeds alone would say how far training scatters on
-these images, not how far other images would lie: the half-width of an interval is the root of the sum of squares of that of
-t over seeds and the mean one of the runs' own intervals. Gains of a step have no interval of images; theirs is t over seeds.
+Where the source has a test split, runs of all seeds share it, and t over seeds alone would say how far training scatters on
+these images, not how far other images would lie. So on either side the distance from the mean is the root of the sum of
+squares of that of t over seeds and the mean one of the runs' own intervals. Where each seed draws a test split of its own, t
+over seeds holds a part of that already, and the interval is too wide rather than too narrow. Gains of a step have no
+interval of images; theirs is t over seeds.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ CARDINALITY = "generate.cardinality"
 SEED = "seed"
 RULE = (
     "the smallest cardinality whose mean validation accuracy is within one standard error of the best (the larger of the "
-    "standard error over seeds and that over one seed's images)"
+    "standard error over seeds and that over one seed's images, to which two right and two wrong ones are added)"
 )
 LEVEL = 0.95
 
@@ -196,11 +198,12 @@ def over_runs(rows: Sequence[Row], name: str) -> Estimate | None:
 
 
 def _over_seeds_and_images(rows: Sequence[Row], name: str) -> Estimate:
-    """Return the mean of at least two runs of different seeds that share images."""
+    """Return the mean of at least two runs of different seeds, as the top of this file says."""
     mean = mean_over([row[name] for row in rows])
-    own = statistics.fmean((row[f"{name}_high"] - row[f"{name}_low"]) / 2 for row in rows)
-    half = math.hypot(mean.high - mean.value, own)
-    return replace(mean, low=mean.value - half, high=mean.value + half, method="t over seeds, and the runs' own intervals")
+    below = statistics.fmean(row[name] - row[f"{name}_low"] for row in rows)
+    above = statistics.fmean(row[f"{name}_high"] - row[name] for row in rows)
+    half, method = mean.high - mean.value, "t over seeds, and the runs' own intervals"
+    return replace(mean, low=mean.value - math.hypot(half, below), high=mean.value + math.hypot(half, above), method=method)
 
 
 def gap_to_teacher(rows: Sequence[Row]) -> Estimate:

@@ -12,7 +12,6 @@ from tckr.metrics.estimate import Estimate
 from tckr.stages.report.svg import element
 from tckr.sweep.figures import Curve, alone, cardinality_chart, report_css, tradeoff_chart
 from tckr.sweep.frontier import (
-    CARDINALITY,
     RULE,
     SEED,
     Frontier,
@@ -64,8 +63,8 @@ def frontier_cells(frontier: Frontier) -> Cells:
 
 
 def mean_cells(rows: Sequence[Row], swept: Sequence[str]) -> Cells:
-    """Return the means over seeds, a row per combination of the other settings; nothing where a frontier has them."""
-    if SEED not in swept or CARDINALITY in swept:
+    """Return the means over seeds, a row per combination of the other settings; nothing where there are frontiers."""
+    if SEED not in swept or frontiers(rows, swept):
         return []
     labels = short_names(swept)
     others = [name for name in swept if name != SEED and not name.startswith("audit.")]
