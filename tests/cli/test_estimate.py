@@ -10,7 +10,7 @@ import pytest
 
 from tckr import machine
 from tckr.config import load_settings
-from tckr.estimate.probe import probe_settings
+from tckr.costs.probe import probe_settings
 from tests.cli.test_commands import call
 from tests.stages.prepare.pictures import write_classes
 

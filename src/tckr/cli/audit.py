@@ -58,7 +58,7 @@ def audit(
         raise typer.Exit(0 if audit_table(scores, arguments or [], output).valid else INVALID)
     settings = settings_from(arguments, data, preset, name, output)
     if plan and not dry_run:
-        from tckr.cli.budget import plan_audit
+        from tckr.cli.plan import plan_audit
 
         return plan_audit(settings)
     return end(execute(settings, "distill" if plan else "audit", dry_run))

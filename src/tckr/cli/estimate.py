@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from tckr.config import Settings
+    from tckr.costs.forecast import Forecast
+    from tckr.costs.probe import Probe
     from tckr.data.card import DataCard
-    from tckr.estimate.forecast import Forecast
-    from tckr.estimate.probe import Probe
-    from tckr.stages.audit.budget import Bill
 
 Seconds = Annotated[
     float, typer.Option(min=1, help="About how long to measure, in seconds; the smallest probe may take longer.")
@@ -43,10 +42,10 @@ def estimate(
     from rich.console import Console
 
     from tckr.cli.console import ConsoleObserver
+    from tckr.costs.probe import probe
     from tckr.data.card import read_card
     from tckr.engine.runner import Runner
     from tckr.engine.store import Store
-    from tckr.estimate.probe import probe
     from tckr.running import plan
 
     console = Console(highlight=False)
@@ -64,7 +63,7 @@ def estimate(
 
 def print_estimate(settings: Settings, card: DataCard, found: Probe, console: Console) -> None:
     """Print what was measured, then what a run takes at each cardinality."""
-    from tckr.estimate.forecast import CARDINALITIES, forecast
+    from tckr.costs.forecast import CARDINALITIES, forecast
 
     console.print(f"measured with {found.num_members} images; the set has {card.num_members} members")
     console.print(_paces(found))
@@ -78,7 +77,7 @@ def print_estimate(settings: Settings, card: DataCard, found: Probe, console: Co
 def _paces(found: Probe) -> Table:
     from rich.table import Table
 
-    from tckr.estimate.forecast import images_per_second
+    from tckr.costs.forecast import images_per_second
 
     on_device = any(lap.device_memory_mb for lap in found.laps.values())
     table = Table("stage", "pace", "start-up", "peak memory", *(["GPU memory"] if on_device else []))
@@ -97,8 +96,9 @@ def _costs(settings: Settings, card: DataCard, by_cardinality: Mapping[float, Ma
     from rich import box
     from rich.table import Table
 
-    from tckr.cli.budget import duration, size
-    from tckr.estimate.forecast import drawn
+    from tckr.cli.units import rounded, size
+    from tckr.costs.forecast import disk_needed, drawn
+    from tckr.costs.reference_runs import bill_after
 
     configured = settings.generate.cardinality
     table = Table(
@@ -106,49 +106,20 @@ def _costs(settings: Settings, card: DataCard, by_cardinality: Mapping[float, Ma
     )
     table.add_row("images", *(f"{drawn(card.num_members, value):,d}" for value in by_cardinality))
     for stage in STAGES:
-        table.add_row(stage, *(" ".join(duration(costs[stage].seconds)) for costs in by_cardinality.values()))
+        table.add_row(stage, *(" ".join(rounded(costs[stage].seconds)) for costs in by_cardinality.values()))
     whole = [sum(cost.seconds for cost in costs.values()) for costs in by_cardinality.values()]
-    table.add_row("Student, in all", *(" ".join(duration(seconds)) for seconds in whole))
-    if bills := [audit_bill(settings, card, *pair) for pair in by_cardinality.items() if _has_references(settings)]:
-        table.add_row("audit, least", *(" ".join(duration(bill.fastest)) for bill in bills))
-        table.add_row("audit, most", *(" ".join(duration(bill.slowest)) for bill in bills))
+    table.add_row("Student, in all", *(" ".join(rounded(seconds)) for seconds in whole))
+    if bills := [bill_after(settings, card, *pair) for pair in by_cardinality.items() if _has_references(settings)]:
+        table.add_row("audit, least", *(" ".join(rounded(bill.fastest)) for bill in bills))
+        table.add_row("audit, most", *(" ".join(rounded(bill.slowest)) for bill in bills))
     table.add_row("disk", *(size(disk_needed(costs)) for costs in by_cardinality.values()))
     return table
-
-
-def disk_needed(costs: Mapping[str, Forecast]) -> float:
-    """Return the most bytes that a run up to the Student holds: all artifacts, and the caches of one stage at a time."""
-    return sum(cost.num_bytes for cost in costs.values()) + max(cost.scratch_bytes for cost in costs.values())
 
 
 def _has_references(settings: Settings) -> bool:
     from tckr.stages.audit.config import MIN_REFERENCE_RUNS
 
     return settings.prepare.audit_holdout > 0 and settings.audit.num_reference_runs >= MIN_REFERENCE_RUNS
-
-
-def audit_bill(settings: Settings, card: DataCard, cardinality: float, costs: Mapping[str, Forecast]) -> Bill:
-    """Return how long the reference runs and controls take after a target run of these costs."""
-    from tckr.cli.budget import Measurements
-    from tckr.running import plan
-    from tckr.stages.audit.budget import Cost
-
-    generate = settings.generate.model_copy(update={"cardinality": cardinality})
-    settings = settings.model_copy(update={"generate": generate})
-    threads = settings.execution.threads_for(1)
-    target = {
-        step.stage: (step, Cost(seconds=costs[step.stage].seconds, num_bytes=0, threads=threads, measured=False))
-        for step in plan(settings, "distill")
-        if step.stage in costs
-    }
-    found = Measurements(
-        settings=settings,
-        whole=lambda step: None,
-        target=target,
-        num_members=card.num_members,
-        num_others=card.num_pool - card.num_members,
-    )
-    return found.bill(found.repeated(settings.audit.depth), settings.audit.num_reference_runs)
 
 
 def _notes(settings: Settings) -> str:
@@ -164,7 +135,8 @@ def _notes(settings: Settings) -> str:
 def _warn_of_disk(settings: Settings, costs: Mapping[str, Forecast], console: Console) -> None:
     import shutil
 
-    from tckr.cli.budget import size
+    from tckr.cli.units import size
+    from tckr.costs.forecast import disk_needed
 
     needed = disk_needed(costs)
     free = shutil.disk_usage(settings.execution.output).free

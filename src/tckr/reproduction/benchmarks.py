@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from tckr.costs.forecast import CARDINALITIES
 from tckr.errors import UserError
 from tckr.sweep.grid import Grid
 
-CARDINALITIES = (0.1, 0.2, 1.0, 5.0, 10.0, 20.0)
 FRACTIONS = (0.02, 0.05, 0.1, 1.0)
 """Share of the members that the adapter learns from: 1/50, 1/20, 1/10, all."""
 

@@ -19,12 +19,12 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from tckr.config import Settings, absolute_source, save_settings, saved_source
+from tckr.costs.variant import seconds_row
 from tckr.engine.runner import Observer, Runner
 from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.errors import UserError
 from tckr.running import open_folder, publish
-from tckr.sweep.cost import seconds_row
 from tckr.sweep.grid import Grid, lay_out
 from tckr.sweep.page import write_pages
 from tckr.sweep.plan import Planned, merge, plan_variant

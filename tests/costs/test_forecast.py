@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tckr.config import load_settings
-from tckr.estimate.forecast import drawn, forecast, images_per_second
-from tckr.estimate.probe import Probe
-from tckr.estimate.stopwatch import Lap, Phase
+from tckr.costs.forecast import drawn, forecast, images_per_second
+from tckr.costs.probe import Probe
+from tckr.costs.stopwatch import Lap, Phase
 
 STEADY = [(2.0, 10), (3.0, 20)]
 """Ten units at first, then ten a second: 0.1 s a unit, and 1 s more for the first."""

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from tckr.costs.stopwatch import Lap, Phase, Stopwatch
 from tckr.engine.runner import Silent
-from tckr.estimate.stopwatch import Lap, Phase, Stopwatch
 
 
 def test_the_first_advance_also_pays_for_loading_and_is_left_out():

@@ -1,4 +1,4 @@
-"""What a variant took: stage by stage as if it had been alone, and what it added to the sweep."""
+"""What a variant of a sweep took: stage by stage as if it had been alone, and what it added to the sweep."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.pipeline import STAGES
 from tckr.stages.generate.donors import seconds_alone
-from tckr.sweep.table import Row
 
 
-def seconds_row(steps: Sequence[Step], store: Store, known: Collection[str]) -> Row:
+def seconds_row(steps: Sequence[Step], store: Store, known: Collection[str]) -> dict[str, float]:
     """Return the seconds of a whole variant.
 
     `seconds_STAGE` are those of the target run; all that is made for the audit alone (reference runs, controls, asking and
@@ -23,7 +22,7 @@ def seconds_row(steps: Sequence[Step], store: Store, known: Collection[str]) -> 
         store: where its artifacts are.
         known: fingerprints of steps that earlier variants have.
     """
-    row: Row = {f"seconds_{stage}": 0.0 for stage in STAGES}
+    row = {f"seconds_{stage}": 0.0 for stage in STAGES}
     for step in steps:
         stage = "audit" if "." in step.name or step.stage not in STAGES else step.stage
         row[f"seconds_{stage}"] += _alone(step, store)

@@ -1,19 +1,9 @@
-"""What reference runs cost and what they buy: arithmetic on measured seconds and bytes. Knows no pipeline and no file.
-
-Widths are those to expect where nothing leaks; leakage makes the interval of the target narrower.
-"""
+"""What reference runs cost: arithmetic on measured seconds and bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-from scipy.stats import t as student_t
-
-from tckr.metrics.proportions import critical_value
-
-REFERENCE_RUNS = (4, 8, 16, 64, 256)
-"""Numbers of reference runs that a plan compares."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,29 +86,3 @@ def bill(steps: Repeated, num_runs: int, *, workers: int, threads: int) -> Bill:
         estimated=sum(count * cost.seconds for count, cost in times if not cost.measured) / max(seconds, 1e-9),
         num_bytes=sum(count * cost.num_bytes for count, cost in times),
     )
-
-
-def auc_spread(num_members: int, num_others: int) -> float:
-    """Return the standard deviation of the AUC of one run where nothing leaks: that of the Mann-Whitney statistic (1947)."""
-    return ((num_members + num_others + 1) / (12 * num_members * num_others)) ** 0.5
-
-
-def target_width(num_members: int, num_others: int, confidence: float) -> float:
-    """Return the expected width of the AUC's interval over records; reference runs do not change it."""
-    return 2 * critical_value(confidence) * auc_spread(num_members, num_others)
-
-
-def mean_width(num_members: int, num_others: int, num_runs: int, confidence: float) -> float:
-    """Return the expected width of the t-interval of the mean AUC over the target and `num_runs` reference runs."""
-    quantile = float(student_t.ppf((1 + confidence) / 2, num_runs))
-    return 2 * quantile * auc_spread(num_members, num_others) / (num_runs + 1) ** 0.5
-
-
-def smallest_rate(num_others: int) -> float:
-    """Return the lowest FPR at which a TPR can be measured: one non-member of all."""
-    return 1 / num_others
-
-
-def numbers_to_compare(configured: int) -> list[int]:
-    """Return the numbers of reference runs of a plan, the configured one among them where it has an interval over runs."""
-    return sorted({*REFERENCE_RUNS, *([configured] if configured else [])})

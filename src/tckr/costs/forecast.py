@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tckr.config import RunConfig
-from tckr.estimate.probe import Probe
+from tckr.costs.probe import Probe
 
 CARDINALITIES = (0.1, 0.2, 1.0, 5.0, 10.0, 20.0)
 """Those of the paper."""
@@ -75,6 +75,11 @@ def _forecast(found: Probe, stage: str, units: Mapping[str, float], growth: floa
         num_bytes=lap.num_bytes * (growth if stage in PER_IMAGE else 1),
         scratch_bytes=lap.scratch_bytes * growth,
     )
+
+
+def disk_needed(costs: Mapping[str, Forecast]) -> float:
+    """Return the most bytes that a run up to the Student holds: all artifacts, and the caches of one stage at a time."""
+    return sum(cost.num_bytes for cost in costs.values()) + max(cost.scratch_bytes for cost in costs.values())
 
 
 def images_per_second(found: Probe, stage: str) -> float:

@@ -1,55 +1,28 @@
-"""`tckr audit --plan`: make one run, then print what reference runs would cost and buy."""
+"""What the reference runs and controls of a run cost, after what its target run took."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from tckr.cli.run import execute
-from tckr.cli.status import is_reference
 from tckr.config import Settings
-from tckr.data.card import EVERY_RECORD, read_canaries, read_membership
+from tckr.costs.bill import Bill, Cost, Repeated, after, asking, bill
+from tckr.costs.forecast import Forecast
+from tckr.data.card import EVERY_RECORD, DataCard, read_canaries, read_membership
 from tckr.engine.step import Step
 from tckr.engine.store import Store
-from tckr.errors import UserError
 from tckr.pipeline import pipeline
 from tckr.running import plan
 from tckr.stages.adapt.config import AdaptConfig
-from tckr.stages.audit.budget import (
-    Bill,
-    Cost,
-    Repeated,
-    after,
-    asking,
-    bill,
-    mean_width,
-    numbers_to_compare,
-    smallest_rate,
-    target_width,
-)
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS, Depth
 from tckr.training.config import TrainingConfig
 
 OTHER_COLUMNS = 4
 """Of a table of answers, beside one per question: the record's number, a second distance, and who was classified rightly."""
-
-
-def plan_audit(settings: Settings) -> None:
-    """Bring the target run up to its Student, then print a table of what reference runs cost and buy.
-
-    Raises:
-        UserError: the settings leave no non-members, so that nothing could be measured.
-    """
-    if settings.prepare.audit_holdout == 0:
-        raise UserError("prepare.audit_holdout=0 leaves no non-members, so there is no audit to plan; set it, e.g. to 0.5")
-    execute(settings, "distill")
-    _print(settings, Measurements.of(settings), Console(highlight=False))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +99,7 @@ class Measurements:
         audit = config.audit.model_copy(update={"depth": depth, "num_reference_runs": MIN_REFERENCE_RUNS})
         by_run: dict[str, list[Cost]] = {}
         for step in pipeline(config.model_copy(update={"audit": audit})):
-            if is_reference(step):
+            if "." in step.name:
                 by_run.setdefault(step.name.rsplit(".", 1)[1], []).append(self.cost(step))
         others = [run for run in by_run if run == "0" or not run.isdigit()]
         return Repeated(per_run=by_run["1"], once=[cost for run in others for cost in by_run[run]])
@@ -137,6 +110,26 @@ class Measurements:
         return bill(steps, num_runs, workers=workers, threads=self.settings.execution.threads_for(workers))
 
 
+def bill_after(settings: Settings, card: DataCard, cardinality: float, costs: Mapping[str, Forecast]) -> Bill:
+    """Return how long the reference runs and controls take after a target run of these costs."""
+    generate = settings.generate.model_copy(update={"cardinality": cardinality})
+    settings = settings.model_copy(update={"generate": generate})
+    threads = settings.execution.threads_for(1)
+    target = {
+        step.stage: (step, Cost(seconds=costs[step.stage].seconds, num_bytes=0, threads=threads, measured=False))
+        for step in plan(settings, "distill")
+        if step.stage in costs
+    }
+    found = Measurements(
+        settings=settings,
+        whole=lambda step: None,
+        target=target,
+        num_members=card.num_members,
+        num_others=card.num_pool - card.num_members,
+    )
+    return found.bill(found.repeated(settings.audit.depth), settings.audit.num_reference_runs)
+
+
 def whole_cost(store: Store, step: Step) -> Cost | None:
     """Return what a step of `store` took, or None where it is not whole."""
     return _of_manifest(store.manifest(step)) if store.has(step) else None
@@ -145,63 +138,3 @@ def whole_cost(store: Store, step: Step) -> Cost | None:
 def _of_manifest(manifest: Mapping[str, Any]) -> Cost:
     num_bytes, threads = sum(manifest["files"].values()), manifest["computed_on"]["threads"]
     return Cost(seconds=manifest["seconds"], num_bytes=num_bytes, threads=threads, measured=True)
-
-
-def _print(settings: Settings, found: Measurements, console: Console) -> None:
-    configured, level = settings.audit, settings.audit.confidence
-    depths: tuple[Depth, ...] = get_args(Depth)
-    steps = {depth: found.repeated(depth) for depth in depths}
-    table = Table("reference runs", "mean AUC", *(f"depth {depth}" for depth in depths))
-    for number in numbers_to_compare(configured.num_reference_runs):
-        bills = {depth: found.bill(steps[depth], number) for depth in depths}
-        marked = {configured.depth} if number == configured.num_reference_runs else set()
-        width = mean_width(found.num_members, found.num_others, number, level)
-        table.add_row(str(number), f"{width:.3f}", *(_cell(bills[depth], depth in marked) for depth in depths))
-    console.print(_constants(found, level), soft_wrap=True)
-    console.print(table)
-    console.print(_notes(settings, found, steps), soft_wrap=True)
-
-
-def _constants(found: Measurements, level: float) -> str:
-    width = target_width(found.num_members, found.num_others, level)
-    return (
-        f"{found.num_members} members and {found.num_others} non-members. With any number of reference runs: AUC of the "
-        f"target with a {level:.0%} interval {width:.3f} wide, TPR down to an FPR of {smallest_rate(found.num_others):.2%}."
-    )
-
-
-def _notes(settings: Settings, found: Measurements, steps: Mapping[Depth, Repeated]) -> str:
-    number = settings.audit.num_reference_runs
-    workers = settings.execution.num_workers(number)
-    estimated = ", ".join(f"{depth} {found.bill(costs, number).estimated:.0%}" for depth, costs in steps.items())
-    return (
-        "mean AUC: width of its interval over runs. Both widths are those to expect where nothing leaks.\n"
-        f"time: to train and ask the runs and the controls, {workers} at a time, without judging and process starts; "
-        "first if threads do not help, then if they help in full. Not measured but estimated (asking, longer controls): "
-        f"{estimated}.\n"
-        f"*: as configured (audit.num_reference_runs={number}, audit.depth={settings.audit.depth})."
-    )
-
-
-def _cell(cost: Bill, marked: bool) -> str:
-    return f"{span(cost.fastest, cost.slowest)}{' *' * marked}\n{size(cost.num_bytes)}"
-
-
-def span(fastest: float, slowest: float) -> str:
-    """Return for example `24 to 49 min`, `64 min to 2.1 h`, or one number where both print the same."""
-    (low, low_unit), (high, high_unit) = duration(fastest), duration(slowest)
-    if (low, low_unit) == (high, high_unit):
-        return f"{high} {high_unit}"
-    return f"{low} to {high} {high_unit}" if low_unit == high_unit else f"{low} {low_unit} to {high} {high_unit}"
-
-
-def duration(seconds: float) -> tuple[str, str]:
-    """Return a number of two digits and its unit."""
-    units = ((86400, "days"), (3600, "h"), (60, "min"))
-    size, unit = next(((size, unit) for size, unit in units if seconds >= 2 * size), (1, "s"))
-    return (f"{seconds / size:.1f}" if seconds < 10 * size else f"{seconds / size:.0f}"), unit
-
-
-def size(num_bytes: float) -> str:
-    """Return for example `1.6 GB` or `3.1 MB` (powers of ten)."""
-    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"

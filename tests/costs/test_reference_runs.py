@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tckr.cli.budget import Measurements
 from tckr.config import Settings, load_settings
+from tckr.costs.reference_runs import Measurements
 from tckr.data.card import CANARIES_NAME, MEMBERSHIP_NAME
 from tckr.engine.step import Step
 from tckr.engine.store import Store
