@@ -20,8 +20,8 @@ from scipy.stats import binom
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.membership import auc
 from tckr.stages.audit.evidence import Evidence
-from tckr.stages.audit.given import read_given
 from tckr.stages.audit.scorers import SCORERS
+from tckr.tables.audit import read_table
 
 CONFIDENCE = 0.95
 ENOUGH = 0.93
@@ -62,7 +62,7 @@ def main() -> int:
     parser.add_argument("--targets", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    evidence, _ = read_given(arguments.scores)
+    evidence, _ = read_table(arguments.scores)
     rows = null_rows(evidence, arguments.targets, arguments.seed)
     worst = 1.0
     print(f"{arguments.targets} simulated targets, {CONFIDENCE:.0%} intervals\n")

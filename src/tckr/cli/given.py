@@ -18,8 +18,8 @@ from tckr.metrics.estimate import Estimate, Measured
 from tckr.metrics.results import AuditResult, SurfaceResult
 from tckr.stages.audit.config import AuditConfig
 from tckr.stages.audit.evidence import Evidence
-from tckr.stages.audit.given import as_judged, judge_given, read_given
-from tckr.stages.audit.tables import write_scores
+from tckr.stages.audit.scores import write_scores
+from tckr.tables.audit import as_judged, judge_table, read_table
 
 SETTINGS = ("audit.scorer", "audit.confidence", "audit.delta")
 TABLE_NAME = "scores.parquet"
@@ -39,9 +39,9 @@ def audit_table(file: Path, overrides: Sequence[str], output: Path | None) -> Au
     """
     config = _config(overrides)
     folder = output or Path("runs") / f"audit-{run_name(file.stem)}"
-    evidence, depth = read_given(file)
+    evidence, depth = read_table(file)
     _refuse_other(folder, file, evidence)
-    result = judge_given(config, evidence, depth)
+    result = judge_table(config, evidence, depth)
     write_scores(folder / TABLE_NAME, as_judged(config, depth), evidence, depth=depth)
     text = result.model_dump_json(indent=1) + "\n"
     write_whole(folder / "audit.json", lambda path: path.write_text(text, encoding="utf-8"))
@@ -71,7 +71,7 @@ def _refuse_other(folder: Path, file: Path, evidence: Evidence) -> None:
 
 def _says(table: Path, evidence: Evidence) -> bool:
     try:
-        other, _ = read_given(table)
+        other, _ = read_table(table)
     except UserError:
         return False
     return np.array_equal(other.members, evidence.members) and _equal(other.signals, evidence.signals)

@@ -24,7 +24,7 @@ from tckr.stages.audit.config import AuditConfig, SignalConfig
 from tckr.stages.audit.evidence import MODELS, Evidence, Predictions
 from tckr.stages.audit.fidelity import compare_with_members
 from tckr.stages.audit.questions import QUESTIONS, Answers, Asked
-from tckr.stages.audit.tables import write_scores
+from tckr.stages.audit.scores import write_scores
 from tckr.stages.audit.verdict import judge
 
 RUN = "signals."

@@ -1,4 +1,4 @@
-"""Tables of scores that came from anywhere: read them, and judge what they say. Knows no pipeline and no model."""
+"""Tables of scores that came from anywhere: read them, and judge what they say."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from tckr.errors import UserError
 from tckr.metrics.results import AuditResult
 from tckr.stages.audit.config import AuditConfig
 from tckr.stages.audit.evidence import Evidence
-from tckr.stages.audit.given_arrays import read_arrays
-from tckr.stages.audit.given_rows import read_rows
 from tckr.stages.audit.soundness import require_sound
 from tckr.stages.audit.verdict import judge
+from tckr.tables.arrays import read_arrays
+from tckr.tables.rows import read_rows
 
 READERS: dict[str, Callable[[Path], tuple[Evidence, str]]] = {".parquet": read_rows, ".npz": read_arrays}
 """Ending of the file's name -> function that returns its evidence and the depth of its runs (empty = not known)."""
 
 
-def read_given(file: Path) -> tuple[Evidence, str]:
+def read_table(file: Path) -> tuple[Evidence, str]:
     """Return what a table says, with the depth of its reference runs, empty where the table does not name it.
 
     Raises:
@@ -36,7 +36,7 @@ def read_given(file: Path) -> tuple[Evidence, str]:
     return evidence, depth
 
 
-def judge_given(config: AuditConfig, evidence: Evidence, depth: str) -> AuditResult:
+def judge_table(config: AuditConfig, evidence: Evidence, depth: str) -> AuditResult:
     """Return the whole result for the scorer, confidence and delta of `config`.
 
     Where the depth is not known, every reference run counts as having repeated all that the table covers.

@@ -1,4 +1,4 @@
-"""Read scores and membership as rows of one Parquet file: the schema of `tables.py`, half of its columns optional.
+"""Read scores and membership as rows of one Parquet file: the schema of `scores.parquet`, half of its columns optional.
 
 Shape suffixes: L rows of the file, R runs (row 0 = target), N records.
 """
@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from tckr.errors import UserError
 from tckr.stages.audit.evidence import Evidence
-from tckr.stages.audit.given_arrays import ONLY_SURFACE, as_members
-from tckr.stages.audit.tables import CONTROL_RUNS, SCHEMA, describe_scores
+from tckr.stages.audit.scores import CONTROL_RUNS, SCHEMA, describe_scores
+from tckr.tables.arrays import ONLY_SURFACE, as_members
 
 REQUIRED = ("run", "record", "member", "value")
 UNUSED = ("score",)

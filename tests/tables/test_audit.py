@@ -14,9 +14,9 @@ import pytest
 from tckr.errors import UserError
 from tckr.metrics.results import AuditResult
 from tckr.stages.audit.config import AuditConfig
-from tckr.stages.audit.given import as_judged, judge_given, read_given
-from tckr.stages.audit.tables import write_scores
+from tckr.stages.audit.scores import write_scores
 from tckr.stages.audit.verdict import judge
+from tckr.tables.audit import as_judged, judge_table, read_table
 from tests.stages.audit.worlds import evidence, membership, signals
 
 RUNS, RECORDS = 6, 240
@@ -40,7 +40,7 @@ def test_our_own_table_gives_the_numbers_of_our_own_audit(tmp_path: Path, depth:
     config = AuditConfig(depth=depth, scorer=scorer)
     found = evidence(depth=depth, generator_leak=leak, num_references=5, records=240)
     write_scores(tmp_path / "scores.parquet", config, found)
-    ours, theirs = judge(config, found), judge_given(AuditConfig(scorer=scorer), *read_given(tmp_path / "scores.parquet"))
+    ours, theirs = judge(config, found), judge_table(AuditConfig(scorer=scorer), *read_table(tmp_path / "scores.parquet"))
     assert privacy_numbers(theirs) == privacy_numbers(ours)
     assert theirs.generator_leaks == (leak > 0 and depth == "distill")
     assert theirs.declared == ours.declared.model_copy(update={"num_test": 0, "num_queries": 0})
@@ -72,11 +72,11 @@ def save(tmp_path: Path, **arrays: Any) -> Path:
 
 def test_four_columns_or_two_arrays_are_enough_and_say_the_same(tmp_path: Path) -> None:
     members, values = small_world()
-    rows, depth = read_given(write(tmp_path, table(members, values)))
-    arrays, _ = read_given(save(tmp_path, members=members.astype(np.uint8), signals=values))
+    rows, depth = read_table(write(tmp_path, table(members, values)))
+    arrays, _ = read_table(save(tmp_path, members=members.astype(np.uint8), signals=values))
     assert (rows.members == members).all()
     assert (rows.signals["model"] == values).all()
-    assert judge_given(AuditConfig(), rows, depth) == judge_given(AuditConfig(), arrays, "")
+    assert judge_table(AuditConfig(), rows, depth) == judge_table(AuditConfig(), arrays, "")
 
 
 def test_order_of_rows_and_kind_of_ids_change_nothing(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_order_of_rows_and_kind_of_ids_change_nothing(tmp_path: Path) -> None:
     names = np.array([f"image-{record:04d}.png" for record in range(RECORDS)])
     named = ordered.set_column(1, "record", pa.array(names[ordered.column("record").to_numpy()]).dictionary_encode())
     shuffled = named.take(np.random.default_rng(0).permutation(len(named)))
-    found, _ = read_given(write(tmp_path, shuffled))
+    found, _ = read_table(write(tmp_path, shuffled))
     assert found.records is not None
     assert found.records.tolist() == names.tolist()
     assert (found.members == members).all()
@@ -105,7 +105,7 @@ def test_surfaces_labels_and_controls_of_arrays_are_judged(tmp_path: Path) -> No
         null=np.stack([null, null]),
         positive=np.stack([positive, positive]),
     )
-    result = judge_given(AuditConfig(), *read_given(file))
+    result = judge_table(AuditConfig(), *read_table(file))
     assert set(result.surfaces) == {"api", "weights"}
     assert set(result.surfaces["api"].auc_by_class) == {"cat", "dog"}
     assert {(check.name, check.surface) for check in result.controls} == {
@@ -120,10 +120,10 @@ def test_surfaces_and_signals_of_rows_keep_their_order_and_the_first_signal_is_d
         table(members, values + shift, surface=[surface] * values.size, signal=[signal] * values.size)
         for shift, (surface, signal) in enumerate([("weights", "loss"), ("api", "margin"), ("api", "loss")])
     ]
-    found, _ = read_given(write(tmp_path, pa.concat_tables(parts)))
+    found, _ = read_table(write(tmp_path, pa.concat_tables(parts)))
     assert found.surfaces == {"weights": ("weights: loss",), "api": ("api: margin", "api: loss")}
     assert found.signals["api: loss"] == pytest.approx(values + 2)
-    result = judge_given(AuditConfig(), found, "")
+    result = judge_table(AuditConfig(), found, "")
     assert result.surfaces["api"].signal == "api: margin"
     assert set(result.surfaces["api"].other_signals) == {"api: loss"}
 
@@ -131,7 +131,7 @@ def test_surfaces_and_signals_of_rows_keep_their_order_and_the_first_signal_is_d
 def test_rows_of_negative_runs_are_controls_whatever_they_say_of_members(tmp_path: Path) -> None:
     members, values = small_world()
     null = table(members[:1] & False, values[:1] - 1).set_column(0, "run", pa.array([-1] * RECORDS))
-    found, _ = read_given(write(tmp_path, pa.concat_tables([null, table(members, values)])))
+    found, _ = read_table(write(tmp_path, pa.concat_tables([null, table(members, values)])))
     assert (found.members == members).all()
     assert found.controls["null"]["model"] == pytest.approx(values[0] - 1)
     assert set(found.controls) == {"null"}
@@ -139,7 +139,7 @@ def test_rows_of_negative_runs_are_controls_whatever_they_say_of_members(tmp_pat
 
 def test_verdict_says_which_controls_were_not_given_and_the_others_are_made(tmp_path: Path) -> None:
     members, values = small_world()
-    result = judge_given(AuditConfig(), *read_given(save(tmp_path, members=members, signals=values)))
+    result = judge_table(AuditConfig(), *read_table(save(tmp_path, members=members, signals=values)))
     assert result.valid
     assert result.verdict == "audit valid; not given, so not checked: null control, positive control"
     assert {check.name for check in result.controls} == {"planted", "parity"}
@@ -150,14 +150,14 @@ def test_verdict_names_the_surfaces_that_lack_a_control(tmp_path: Path) -> None:
     config, found = AuditConfig(), evidence(num_references=5)
     del found.controls["positive"]["soft_labels"]  # type: ignore[attr-defined]
     write_scores(tmp_path / "scores.parquet", config, found)
-    result = judge_given(config, *read_given(tmp_path / "scores.parquet"))
+    result = judge_table(config, *read_table(tmp_path / "scores.parquet"))
     assert result.verdict.endswith("; not given, so not checked: positive control (soft_labels)")
 
 
 def test_a_broken_attack_still_makes_a_given_table_invalid(tmp_path: Path) -> None:
     members, values = small_world()
     values[0] += 100  # the target is unlike its references
-    result = judge_given(AuditConfig(), *read_given(save(tmp_path, members=members, signals=values)))
+    result = judge_table(AuditConfig(), *read_table(save(tmp_path, members=members, signals=values)))
     assert not result.valid
     assert "parity (model)" in result.verdict.partition(";")[0]
 
@@ -166,13 +166,13 @@ def test_a_broken_attack_still_makes_a_given_table_invalid(tmp_path: Path) -> No
 def test_a_written_table_keeps_ids_and_adds_the_score_of_the_declared_attack(tmp_path: Path, ids: np.ndarray) -> None:
     members, values = small_world()
     given = table(members, values)
-    found, depth = read_given(write(tmp_path, given.set_column(1, "record", pa.array(np.tile(ids, RUNS)))))
+    found, depth = read_table(write(tmp_path, given.set_column(1, "record", pa.array(np.tile(ids, RUNS)))))
     config = AuditConfig(scorer="global_threshold")
     write_scores(tmp_path / "again.parquet", as_judged(config, depth), found, depth=depth)
     again = pq.read_table(tmp_path / "again.parquet").to_pydict()
     assert again["record"][:RECORDS] == ids.tolist()
     assert again["score"][:RECORDS] == values[0].tolist()
-    assert judge_given(config, *read_given(tmp_path / "again.parquet")) == judge_given(config, found, depth)
+    assert judge_table(config, *read_table(tmp_path / "again.parquet")) == judge_table(config, found, depth)
 
 
 def with_cell(given: pa.Table, name: str, value: Any, row: int = 300) -> pa.Table:
@@ -220,7 +220,7 @@ BROKEN_ROWS = {
 def test_rows_that_cannot_be_audited_are_refused_with_the_reason(tmp_path: Path, case: str) -> None:
     break_it, message = BROKEN_ROWS[case]
     with pytest.raises(UserError) as refused:
-        read_given(write(tmp_path, break_it(table(*small_world()))))
+        read_table(write(tmp_path, break_it(table(*small_world()))))
     assert message in str(refused.value)
     assert str(refused.value).startswith(f"{tmp_path / 'given.parquet'}: ")
 
@@ -231,11 +231,11 @@ def test_signals_that_disagree_about_members_or_runs_are_refused(tmp_path: Path)
     other = members.copy()
     other[2, 7] = ~other[2, 7]
     with pytest.raises(UserError, match="margin says of some records otherwise who trained"):
-        read_given(write(tmp_path, pa.concat_tables([first, table(other, values, signal=["margin"] * values.size)])))
+        read_table(write(tmp_path, pa.concat_tables([first, table(other, values, signal=["margin"] * values.size)])))
     half = table(members, values, signal=["margin"] * values.size).slice(0, 3 * RECORDS)
     with pytest.raises(UserError, match="margin has the runs \\[0, 1, 2\\]"):
-        read_given(write(tmp_path, pa.concat_tables([first, half])))
-    alone, _ = read_given(write(tmp_path, pa.concat_tables([half.slice(0, RECORDS), first])))
+        read_table(write(tmp_path, pa.concat_tables([first, half])))
+    alone, _ = read_table(write(tmp_path, pa.concat_tables([half.slice(0, RECORDS), first])))
     assert not alone.has_references("margin")
     assert alone.has_references("loss")
 
@@ -273,7 +273,7 @@ def broken_arrays() -> dict[str, tuple[dict[str, Any], str]]:
 def test_arrays_that_cannot_be_audited_are_refused_with_the_reason(tmp_path: Path, case: str) -> None:
     arrays, message = broken_arrays()[case]
     with pytest.raises(UserError) as refused:
-        read_given(save(tmp_path, **arrays))
+        read_table(save(tmp_path, **arrays))
     assert message in str(refused.value)
 
 
@@ -294,7 +294,7 @@ def test_a_pickle_is_refused_and_never_loaded(tmp_path: Path) -> None:
     inside = save(tmp_path, members=members, signals=values, labels=np.array([Trap(sprung)] * RECORDS, dtype=object))
     for file in (tmp_path / "whole.npz", inside):
         with pytest.raises(UserError, match="plain arrays"):
-            read_given(file)
+            read_table(file)
     assert not sprung.exists()
 
 
@@ -312,14 +312,14 @@ def test_files_that_are_not_what_they_are_called_are_refused(tmp_path: Path) -> 
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError, match="cannot be read as"):
-            read_given(tmp_path / name)
+            read_table(tmp_path / name)
     with pytest.raises(UserError, match="no file at"):
-        read_given(tmp_path / "nowhere.npz")
+        read_table(tmp_path / "nowhere.npz")
     with pytest.raises(UserError, match=r"expected a file ending in \.parquet or \.npz"):
-        read_given(tmp_path / "array.npy")
+        read_table(tmp_path / "array.npy")
 
 
 def test_answers_that_are_all_equal_are_refused(tmp_path: Path) -> None:
     members, values = small_world()
     with pytest.raises(UserError, match=r"every value of model is 0\.0; expected answers that differ"):
-        read_given(save(tmp_path, members=members, signals=np.zeros_like(values)))
+        read_table(save(tmp_path, members=members, signals=np.zeros_like(values)))
