@@ -27,7 +27,7 @@ from tckr.data.images import decode_image
 from tckr.engine.execution import available_cores
 from tckr.training.batches import TrainingData
 from tckr.training.config import TrainingConfig
-from tckr.training.fit import fit, measure_accuracy, new_classifier
+from tckr.training.fit import Task, fit, measure_accuracy, new_classifier
 from tckr.training.losses import CrossEntropy
 
 RECIPES = ("paper", "light", "small_photos")
@@ -63,8 +63,8 @@ def train(
     network = new_classifier(config, names, seed)
     with tempfile.TemporaryDirectory() as scratch:
         started = time.perf_counter()
-        fit(network, data, None, CrossEntropy(config.label_smoothing), config, seed=seed, device=arguments.device,
-            scratch=Path(scratch))  # fmt: skip
+        task = Task(network, data, None, CrossEntropy(config.label_smoothing), config)
+        fit(task, seed=seed, device=arguments.device, scratch=Path(scratch))
         seconds = time.perf_counter() - started
     return measure_accuracy(network, validation, config.batch_size), seconds
 

@@ -48,6 +48,7 @@ from tckr.stages.distill.targets import SoftTargets, ViewedData
 from tckr.stages.label.config import ViewConfig
 from tckr.training.batches import Examples, TrainingData
 from tckr.training.config import AugmentConfig, TrainingConfig
+from tckr.training.fit import Task as FitTask
 from tckr.training.fit import train_epoch
 from tckr.training.losses import Loss, Mixture, OnlineDistillation, StoredDistillation
 from tckr.training.soft_labels import LabelRecipe, SoftLabels
@@ -117,7 +118,8 @@ def product_epoch(task: Task, images: np.ndarray, labels: str, precision: str) -
     if labels == "online":
         loss = OnlineDistillation(teacher.eval(), torch.arange(len(NAMES)))
     data = examples(images, VIEWS if labels == "views" else ViewRecipe())
-    return lambda: train_epoch(student, data, loss, optimizer, config, epoch=0, seed=0, device=task.device)
+    whole = FitTask(student, data, None, loss, config)
+    return lambda: train_epoch(whole, optimizer, epoch=0, seed=0, device=task.device)
 
 
 def examples(images: np.ndarray, recipe: ViewRecipe) -> Examples:

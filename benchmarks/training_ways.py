@@ -30,9 +30,10 @@ from tckr.models.classifiers import Classifier, build_classifier
 from tckr.models.classifiers.embedded import PLAIN as SPEC
 from tckr.training.batches import TrainingData, augmented
 from tckr.training.config import TrainingConfig
+from tckr.training.fit import Task as FitTask
 from tckr.training.fit import fit, measure_accuracy, seeded
 from tckr.training.losses import CrossEntropy
-from tckr.training.progress import learning_rate
+from tckr.training.schedule import learning_rate
 
 NAMES = [str(digit) for digit in range(10)]
 SIZE = 32
@@ -80,7 +81,12 @@ class Task:
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step, which is the same for all runs, because they have equally many members."""
-        return learning_rate(step, self.epochs * self.steps_per_epoch, self.config)
+        return learning_rate(
+            step,
+            self.epochs * self.steps_per_epoch,
+            peak=self.config.learning_rate,
+            warmup_fraction=self.config.warmup_fraction,
+        )
 
     def members(self, run: int) -> TrainingData:
         """Return what run `run` learns."""
@@ -178,7 +184,7 @@ def _fit_one(task: Task, run: int) -> Weights:
     model = new_model(task, run)
     with tempfile.TemporaryDirectory() as scratch, task.forward_precision():
         data, validation = task.members(run), task.validation()
-        fit(model, data, validation, LOSS, task.config, seed=run, device=task.device, scratch=Path(scratch))
+        fit(FitTask(model, data, validation, LOSS, task.config), seed=run, device=task.device, scratch=Path(scratch))
     return on_host(model.state_dict())
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tckr.models.classifiers import build_classifier
-from tckr.training.averaging import WeightAverage
+from tckr.training.averaging import weight_average
 from tckr.training.fit import measure_accuracy
 from tests.training.colours import COLOURS, FAST, colour_data
 from tests.training.test_fit import KilledAt, KilledError, assert_same_end, train, weights
@@ -12,7 +12,7 @@ from tests.training.test_fit import KilledAt, KilledError, assert_same_end, trai
 
 def test_the_average_follows_the_formula_for_weights_and_statistics():
     model = build_classifier("embedded:resnet", 3, COLOURS, seed=1)
-    average = WeightAverage(model, decay=0.15)
+    average = weight_average(model, decay=0.15)
     names = ("network.classifier.1.bias", "network.resnet.embedder.embedder.normalization.running_var")
     expected = {name: model.state_dict()[name].clone() for name in names}
     for step in range(3):
@@ -21,10 +21,10 @@ def test_the_average_follows_the_formula_for_weights_and_statistics():
             for name in names:
                 model.state_dict()[name].add_(step + 1.0)
                 expected[name] = decay * expected[name] + (1 - decay) * model.state_dict()[name]
-        average.update(model, step)
+        average.update_parameters(model)
     for name in names:
-        assert torch.allclose(average.model.state_dict()[name], expected[name])
-    assert not average.model.training
+        assert torch.allclose(average.module.state_dict()[name], expected[name])
+    assert not average.module.training
 
 
 def test_a_training_keeps_the_average_and_measures_it(tmp_path):

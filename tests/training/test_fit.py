@@ -15,7 +15,7 @@ from tckr.models.classifiers import build_classifier
 from tckr.training.batches import TrainingData
 from tckr.training.checkpoint import BEST, read_state
 from tckr.training.config import AugmentConfig
-from tckr.training.fit import fit, measure_accuracy
+from tckr.training.fit import Task, fit, measure_accuracy
 from tckr.training.losses import CrossEntropy
 from tests.training.colours import COLOURS, FAST, colour_data
 
@@ -54,11 +54,7 @@ def train(
     data = data or colour_data(40)
     validation = colour_data(12, seed=1) if validation == "own" else validation
     result = fit(
-        model,
-        data,
-        validation,
-        loss or CrossEntropy(),
-        config,
+        Task(model, data, validation, loss or CrossEntropy(), config),
         seed=seed,
         device="cpu",
         scratch=folder,
@@ -216,7 +212,8 @@ def test_a_compiled_training_ends_nearly_alike(tmp_path):
     for compiled in (False, True):
         models.append(build_classifier(str(tmp_path / "tiny"), 3, COLOURS, 1, pretrained=False, image_size=32))
         settings = {"seed": 5, "device": "cuda", "scratch": tmp_path / str(compiled), "compiled": compiled}
-        losses.append(fit(models[-1], colour_data(40), None, CrossEntropy(), config, **settings).history[0].loss)
+        task = Task(models[-1], colour_data(40), None, CrossEntropy(), config)
+        losses.append(fit(task, **settings).history[0].loss)
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
     assert weights(models[1]).keys() == weights(models[0]).keys()
     assert models[1]._compiled_call_impl is not None

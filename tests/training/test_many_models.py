@@ -14,7 +14,7 @@ from tckr.engine.executors.local import LocalExecutor
 from tckr.errors import UserError
 from tckr.models.classifiers import build_classifier
 from tckr.training.checkpoint import read_state
-from tckr.training.fit import fit
+from tckr.training.fit import Task, fit
 from tckr.training.losses import CrossEntropy
 from tests.training.colours import COLOURS, FAST, colour_data
 
@@ -47,7 +47,7 @@ def train(job: Job) -> tuple[int, dict[str, np.ndarray], int]:
 
     data, validation = colour_data(40, job.seed), colour_data(12, seed=9)
     options = {"device": "cpu", "scratch": job.scratch, "checkpoint_seconds": 0.0, "on_epoch": after_epoch}
-    fit(model, data, validation, CrossEntropy(), FAST, seed=job.seed, **options)
+    fit(Task(model, data, validation, CrossEntropy(), FAST), seed=job.seed, **options)
     return job.seed, {name: tensor.numpy() for name, tensor in model.state_dict().items()}, len(trained)
 
 

@@ -1,37 +1,35 @@
-"""Exponential moving average of a model's weights (Polyak averaging); knows neither data nor loss."""
+"""Exponential moving average of a model's weights (Polyak averaging)."""
 
 from __future__ import annotations
 
-import copy
-
-import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from tckr.models.classifiers import Classifier
 
 
-class WeightAverage:
-    """A copy of a model whose weights trail those that are trained.
+def weight_average(model: Classifier, decay: float) -> AveragedModel:
+    """Return a copy of `model` (`module`, in evaluation mode) whose weights trail those that are trained.
 
     After step t (from 0) the copy holds `d a + (1 - d) w` with `d = min(decay, (1 + t) / (10 + t))`: a young average forgets
     faster, so that it is not an average with weights that nothing had learned (as in TensorFlow's and timm's averages).
     The running statistics of batch normalisation are averaged alike; counters are copied.
 
-    Attributes:
-        model: the copy, in evaluation mode.
-        decay: share that is kept of it by a late step, in [0, 1).
+    Args:
+        model: as it is before the first step.
+        decay: share that is kept of the copy by a late step, in [0, 1).
     """
 
-    def __init__(self, model: Classifier, decay: float) -> None:
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        self.decay = decay
-
-    @torch.no_grad()
-    def update(self, model: Classifier, step: int) -> None:
-        """Move the copy towards `model` after step `step`."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        trained = model.state_dict()
-        for name, average in self.model.state_dict().items():
-            if average.is_floating_point():
-                average.lerp_(trained[name], 1 - decay)
+    def move(averages: list[Tensor], trained: list[Tensor], count_on_device: Tensor) -> None:
+        count = int(average.n_averaged)  # on the host: to ask the device for it would wait for the step
+        kept = min(decay, count / (9 + count))
+        for target, value in zip(averages, trained, strict=True):
+            if target.is_floating_point():
+                target.lerp_(value, 1 - kept)
             else:
-                average.copy_(trained[name])
+                target.copy_(value)
+
+    average = AveragedModel(model, multi_avg_fn=move, use_buffers=True)
+    average.n_averaged.fill_(1)  # torch copies the first weights that it meets; here they are already averaged
+    average.module.eval().requires_grad_(False)
+    return average

@@ -1,4 +1,4 @@
-"""State of a training between epochs: one safetensors file, replaced whole, with the history as JSON in its header.
+"""State of a training: one safetensors file, replaced whole; between epochs with the history as JSON in its header.
 
 A second file holds the weights of the kept epoch. No random state is stored: an epoch's draws follow from (seed, epoch).
 """
@@ -6,6 +6,7 @@ A second file holds the weights of the kept epoch. No random state is stored: an
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -17,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tckr.data.shards import write_whole
-from tckr.training.progress import EpochRecord
+from tckr.training.early_stopping import EpochRecord
 
 CHECKPOINT = "checkpoint.safetensors"
 BEST = "best.safetensors"
@@ -33,6 +34,10 @@ class TrainingState:
     history: list[EpochRecord] = field(default_factory=list)
     seconds: float = 0.0
 
+    def as_metadata(self) -> dict[str, str]:
+        """Return what a checkpoint's header holds."""
+        return {"state": json.dumps(asdict(self))}
+
 
 def read_state(folder: Path) -> TrainingState:
     """Return the state of the last finished epoch in `folder`; a fresh one when there is none."""
@@ -44,13 +49,12 @@ def read_state(folder: Path) -> TrainingState:
     return TrainingState([EpochRecord(**record) for record in state["history"]], state["seconds"])
 
 
-def save_checkpoint(folder: Path, modules: Modules, optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
-    """Replace the checkpoint in `folder` by the present weights of `modules`, AdamW's moments and `state`."""
+def state_tensors(modules: Modules, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the present weights of `modules` and AdamW's moments."""
     tensors = {f"{part}.{name}": tensor for part, module in modules.items() for name, tensor in module.state_dict().items()}
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
-    metadata = {"state": json.dumps(asdict(state))}
-    write_whole(folder / CHECKPOINT, lambda path: save_file(_contiguous(tensors), path, metadata))
+    return tensors
 
 
 def resume(folder: Path, modules: Modules, optimizer: torch.optim.Optimizer) -> TrainingState:
@@ -74,51 +78,65 @@ def resume(folder: Path, modules: Modules, optimizer: torch.optim.Optimizer) -> 
 
 @dataclass
 class Writer:
-    """Write the state now and then, and with it the kept weights, which wait in memory until then.
+    """Replace a checkpoint now and then.
 
-    When it writes depends on the clock; what a training ends with does not, because a repeated epoch repeats its bits.
+    When it writes depends on the clock; what a training ends with does not, because what is repeated repeats its bits.
 
     Attributes:
-        folder: of the two files.
-        seconds_between: least time between two checkpoints.
-        kept: weights that are to be kept and not yet on disk.
-        written_at: time of the last checkpoint, of `time.monotonic`.
+        path: of the checkpoint.
+        least_seconds: between two checkpoints; a kill loses at most these.
+        largest_share: of the time that may go into writing; where writing is slow, checkpoints are rarer.
+        written_at: when the last one was whole, of `time.monotonic`.
+        seconds: that it took.
     """
 
-    folder: Path
-    seconds_between: float
-    kept: dict[str, Tensor] | None = None
+    path: Path
+    least_seconds: float
+    largest_share: float = math.inf
     written_at: float = field(default_factory=time.monotonic)
-
-    def keep(self, model: nn.Module) -> None:
-        """Take the present weights for the best so far."""
-        self.kept = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    seconds: float = 0.0
 
     def is_due(self) -> bool:
         """Return whether the last checkpoint is old enough for another."""
-        return time.monotonic() - self.written_at >= self.seconds_between
+        return time.monotonic() - self.written_at >= max(self.least_seconds, self.seconds / self.largest_share)
 
-    def write(self, modules: Modules, optimizer: torch.optim.Optimizer, state: TrainingState) -> None:
-        """Replace the kept weights, if there are better ones, and then the checkpoint.
-
-        After a kill between the two the kept weights are of an epoch that the checkpoint does not know; the training
-        comes to it again before it ends.
-        """
-        if self.kept is not None:
-            kept = _contiguous(self.kept)
-            write_whole(self.folder / BEST, lambda path: save_file(kept, path))
-            self.kept = None
-        save_checkpoint(self.folder, modules, optimizer, state)
+    def write(self, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+        """Replace the checkpoint."""
+        started = time.monotonic()
+        _save(self.path, tensors, metadata)
         self.written_at = time.monotonic()
+        self.seconds = self.written_at - started
 
 
-def load_best(folder: Path, model: nn.Module) -> None:
-    """Bring `model` to the kept weights in `folder`."""
-    model.load_state_dict(load_file(folder / BEST))
+@dataclass
+class BestWeights:
+    """The weights of the epoch that is kept so far; they wait in memory until the next checkpoint.
+
+    They are written just before it. After a kill between the two they are of an epoch that the checkpoint does not know;
+    the training comes to it again before it ends.
+    """
+
+    folder: Path
+    waiting: dict[str, Tensor] | None = None
+
+    def keep(self, model: nn.Module) -> None:
+        """Take the present weights for the best so far."""
+        self.waiting = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+    def write(self) -> None:
+        """Replace the file if there are better weights."""
+        if self.waiting is not None:
+            _save(self.folder / BEST, self.waiting)
+            self.waiting = None
+
+    def load(self, model: nn.Module) -> None:
+        """Bring `model` to the weights in the file."""
+        model.load_state_dict(load_file(self.folder / BEST))
 
 
-def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+def _save(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_whole(path, lambda partial: save_file(whole, partial, metadata))
 
 
 def _like(parameter: Tensor, tensor: Tensor) -> Tensor:

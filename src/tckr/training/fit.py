@@ -8,22 +8,25 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from tckr.data.seeds import derive_seed
 from tckr.errors import UserError
 from tckr.models.classifiers import Classifier, build_classifier, predict_logits
 from tckr.models.precision import forward_precision
 from tckr.training import checkpoint
-from tckr.training.averaging import WeightAverage
+from tckr.training.averaging import weight_average
 from tckr.training.batches import Examples, TrainingData, augmented
 from tckr.training.config import TrainingConfig
+from tckr.training.early_stopping import EpochRecord, is_finished, kept_epoch
 from tckr.training.losses import Loss
 from tckr.training.prefetch import prefetched
-from tckr.training.progress import EpochRecord, is_finished, kept_epoch, learning_rate
-from tckr.training.team import ALONE, Team
+from tckr.training.process_group import ALONE, Team
+from tckr.training.schedule import learning_rate, set_learning_rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +59,26 @@ def new_classifier(config: TrainingConfig, class_names: Sequence[str], seed: int
     )
 
 
+class Task(NamedTuple):
+    """What is trained, on what and how.
+
+    Attributes:
+        model: moved to the training's device.
+        data: images to learn from; never empty.
+        validation: images with hard targets for selection and patience; None only where neither needs it.
+        loss: what to minimise.
+        config: the settings.
+    """
+
+    model: Classifier
+    data: Examples
+    validation: TrainingData | None
+    loss: Loss
+    config: TrainingConfig
+
+
 def fit(
-    model: Classifier,
-    data: Examples,
-    validation: TrainingData | None,
-    loss: Loss,
-    config: TrainingConfig,
+    task: Task,
     *,
     seed: int,
     device: str,
@@ -71,80 +88,74 @@ def fit(
     compiled: bool = False,
     team: Team = ALONE,
 ) -> FitResult:
-    """Train `model` in place with AdamW and leave it with the weights of the selected epoch.
+    """Train `task.model` in place with AdamW and leave it with the weights of the selected epoch.
 
     A killed training continues after its last checkpoint and ends with the same bits (one machine, equal threads).
 
     Args:
-        model: moved to `device`.
-        data: images to learn from; never empty.
-        validation: images with hard targets for selection and patience; None only where neither needs it.
-        loss: what to minimise.
-        config: the settings.
+        task: what is trained, on what and how.
         seed: with the epoch number, the source of every draw.
         device: torch device name.
         scratch: folder of the checkpoint, which also finds it again.
         on_epoch: told of every epoch finished in this call.
         checkpoint_seconds: least time between checkpoints, of which one takes 12 ms.
         compiled: train through `torch.compile`.
-        team: this process's place among those that compute what one would (`together.py`); the first alone writes.
+        team: this process's place among those that compute what one would (`data_parallel.py`); the first alone writes.
 
     Raises:
         UserError: the loss is no longer a number.
     """
+    model, data, validation, _, config = task
     assert len(data), "no training images"
     assert validation is not None or (config.selection == "last" and config.patience is None), "nothing to select on"
     optimizer, average = _prepare(model, config, device, compiled)
-    kept = average.model if average else model
-    modules = {"model": model, "average": kept} if average else {"model": model}
+    kept = average.module if average else model
+    modules = {"model": model, "average": average} if average else {"model": model}
     state = checkpoint.resume(scratch, modules, optimizer)
-    writer = checkpoint.Writer(scratch, checkpoint_seconds)
+    writer, best = checkpoint.Writer(scratch / checkpoint.CHECKPOINT, checkpoint_seconds), checkpoint.BestWeights(scratch)
     while not is_finished(state.history, config):
         started, epoch = time.perf_counter(), len(state.history)
-        mean_loss, rate = train_epoch(
-            model, data, loss, optimizer, config, epoch=epoch, seed=seed, device=device, average=average, team=team
-        )
+        mean_loss, rate = train_epoch(task, optimizer, epoch=epoch, seed=seed, device=device, average=average, team=team)
         accuracy = None if validation is None else measure_accuracy(kept, validation, config.batch_size, team)
         state.history.append(EpochRecord(epoch=epoch, loss=mean_loss, validation_accuracy=accuracy, learning_rate=rate))
         state.seconds += time.perf_counter() - started
         if kept_epoch(state.history, config.selection) == epoch:
-            writer.keep(kept)
+            best.keep(kept)
         if team.rank == 0 and (writer.is_due() or is_finished(state.history, config)):
-            writer.write(modules, optimizer, state)
+            best.write()
+            writer.write(checkpoint.state_tensors(modules, optimizer), state.as_metadata())
         on_epoch(state.history[-1])
     if team.rank == 0:
-        checkpoint.load_best(scratch, model)
+        best.load(model)
     model.eval()
-    best = kept_epoch(state.history, config.selection)
-    return FitResult(history=state.history, best_epoch=best, seconds=state.seconds, num_train=len(data))
+    selected = kept_epoch(state.history, config.selection)
+    return FitResult(history=state.history, best_epoch=selected, seconds=state.seconds, num_train=len(data))
 
 
 def _prepare(
     model: Classifier, config: TrainingConfig, device: str, compiled: bool
-) -> tuple[torch.optim.Optimizer, WeightAverage | None]:
+) -> tuple[torch.optim.Optimizer, AveragedModel | None]:
     """Move `model` to where it is trained, and return what trains it and what averages its weights."""
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # halves the time on a CPU
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=config.weight_decay, fused=True)
-    average = WeightAverage(model, config.ema_decay) if config.ema_decay else None
+    average = weight_average(model, config.ema_decay) if config.ema_decay else None
     if compiled:
         model.compile(options={"fallback_random": True})  # dropout draws as without it
     return optimizer, average
 
 
 def train_epoch(
-    model: Classifier,
-    data: Examples,
-    loss: Loss,
+    task: Task,
     optimizer: torch.optim.Optimizer,
-    config: TrainingConfig,
     *,
     epoch: int,
     seed: int,
     device: str,
-    average: WeightAverage | None = None,
+    average: AveragedModel | None = None,
     team: Team = ALONE,
 ) -> tuple[float, float]:
     """Return the mean loss and the last learning rate of one pass; all draws, dropout's too, follow from (seed, epoch)."""
+    model, data, _, loss, config = task
     model.train()
     num_classes = len(model.class_names)
     steps_per_epoch = -(-len(data) // config.batch_size)
@@ -155,12 +166,14 @@ def train_epoch(
     own_seed = team.own_seed(derive_seed(seed, "epoch", epoch))
     with seeded(own_seed, device), closing(prefetched(batches, device)) as ready:
         for step, (images_BCHW, targets_BK) in enumerate(ready, start=epoch * steps_per_epoch):
-            rate = learning_rate(step, config.epochs * steps_per_epoch, config)
+            rate = learning_rate(
+                step, config.epochs * steps_per_epoch, peak=config.learning_rate, warmup_fraction=config.warmup_fraction
+            )
             with forward_precision(bfloat16=config.precision == "bfloat16", device=device):
                 batch_loss = share_of_loss(model, loss, images_BCHW, targets_BK, team)
             update(optimizer, batch_loss, rate, config.gradient_clip, team)
             if average:
-                average.update(model, step)
+                average.update_parameters(model)
             total += batch_loss.detach() * len(images_BCHW)
     team.add_up(total)
     mean_loss = float(total) / len(data)
@@ -186,8 +199,7 @@ def update(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, gradient
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     team.add_up(*(parameter.grad for parameter in parameters if parameter.grad is not None))
     nn.utils.clip_grad_norm_(parameters, gradient_clip)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+    set_learning_rate(optimizer, rate)
     optimizer.step()
 
 

@@ -17,6 +17,7 @@ from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.draws import draw_step
 from tckr.stages.adapt.encode import EncodedSet, encode_set
 from tckr.stages.adapt.gradients import Passes
+from tckr.training import checkpoint as training_checkpoint
 from tests.tiny_models import ARRAY_WARNING
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
@@ -106,9 +107,10 @@ def test_bfloat16_resumes_exactly_and_learns_about_the_same(
 
 
 def test_a_checkpoint_is_due_when_it_is_cheap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    writer = checkpoint.Writer(tmp_path / "checkpoint.safetensors", written_at=100.0)
+    writer = checkpoint.writer_of(tmp_path / "checkpoint.safetensors")
+    writer.written_at = 100.0
     for now, seconds, due in ((109.0, 0.1, False), (111.0, 0.1, True), (111.0, 2.0, False), (139.0, 2.0, False)):
-        monkeypatch.setattr(checkpoint.time, "monotonic", lambda now=now: now)
+        monkeypatch.setattr(training_checkpoint.time, "monotonic", lambda now=now: now)
         writer.seconds = seconds
         assert writer.is_due() == due  # after 10 s, and after 40 s when writing takes 2 s
 
@@ -201,12 +203,6 @@ def test_unfitting_images_are_a_user_error(tiny_generator: Path, tmp_path: Path)
     images = np.zeros((1, 20, 20, 3), dtype=np.uint8)
     with pytest.raises(UserError, match=r"prepare\.image_size=16 or 24"):
         encode_set(generator, images, np.array([0]), ["a"], flip=False, batch_size=1, cache=tmp_path)
-
-
-def test_learning_rate_schedules() -> None:
-    assert train.learning_rate_factor("constant", 7, 10) == 1
-    assert [train.learning_rate_factor("cosine", step, 10) for step in (0, 5)] == [1, 0.5]
-    assert train.learning_rate_factor("cosine", 9, 10) > 0
 
 
 def test_loss_history_averages_blocks() -> None:

@@ -1,56 +1,32 @@
-"""State of a training between steps: one safetensors file, replaced whole.
+"""State of an adapter's training between steps.
 
 No random state is stored: a step's draws follow from (seed, step).
 """
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from tckr.data.shards import write_whole
 from tckr.stages.adapt.vector import AdapterVector
+from tckr.training.checkpoint import Writer
 
 ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")
 LEAST_SECONDS, LARGEST_SHARE = 10.0, 0.05
 """A kill loses this many seconds; more where writing would take more than this share of the time."""
 
 
-@dataclass
-class Writer:
-    """Write the state now and then. When it writes depends on the clock; what a training ends with does not.
-
-    Attributes:
-        path: of the checkpoint.
-        written_at: when the last one was whole, of `time.monotonic`.
-        seconds: that it took.
-    """
-
-    path: Path
-    written_at: float = field(default_factory=time.monotonic)
-    seconds: float = 0.0
-
-    def is_due(self) -> bool:
-        """Return whether the last checkpoint is old enough for another."""
-        return time.monotonic() - self.written_at >= max(LEAST_SECONDS, self.seconds / LARGEST_SHARE)
-
-    def write(self, adapter: AdapterVector, optimizer: torch.optim.AdamW, losses: torch.Tensor) -> None:
-        """Replace the checkpoint by the present state."""
-        started = time.monotonic()
-        save_checkpoint(self.path, adapter, optimizer, losses)
-        self.written_at = time.monotonic()
-        self.seconds = self.written_at - started
+def writer_of(path: Path) -> Writer:
+    """Return what writes the checkpoint at `path` now and then."""
+    return Writer(path, LEAST_SECONDS, LARGEST_SHARE)
 
 
-def save_checkpoint(path: Path, adapter: AdapterVector, optimizer: torch.optim.AdamW, losses: torch.Tensor) -> None:
-    """Write weights, both Adam moments and the losses of all finished steps."""
+def state_tensors(adapter: AdapterVector, optimizer: torch.optim.AdamW, losses: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return weights, both Adam moments and the losses of all finished steps."""
     state = optimizer.state[adapter.whole]
-    tensors = {"losses": losses, "weights": adapter.whole.detach()} | {name: state[name] for name in ADAM_MOMENTS}
-    write_whole(path, lambda partial: save_file(tensors, partial))
+    return {"losses": losses, "weights": adapter.whole.detach()} | {name: state[name] for name in ADAM_MOMENTS}
 
 
 def load_checkpoint(path: Path, adapter: AdapterVector, optimizer: torch.optim.AdamW) -> torch.Tensor:

@@ -27,7 +27,7 @@ from tckr.stages.adapt.encode import EncodedSet, encode_set, read_encoded
 from tckr.stages.adapt.gradients import Passes
 from tckr.stages.adapt.subset import subset_rows
 from tckr.stages.adapt.train import Course, loss_history, train_adapter
-from tckr.training.team import Team, assembled, team_size
+from tckr.training.process_group import Team, assembled, team_size
 
 TRAINED_ELSEWHERE = (
     "adapt.lora: this adapter was trained elsewhere, and on which images is not known here. The audit compares members and "

@@ -14,13 +14,14 @@ import torch
 from tckr.data.seeds import derive_seed
 from tckr.models.diffusion.generator import Generator
 from tckr.stages.adapt.batches import step_batches
-from tckr.stages.adapt.checkpoint import Writer, load_checkpoint
+from tckr.stages.adapt.checkpoint import load_checkpoint, state_tensors, writer_of
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.encode import EncodedSet
 from tckr.stages.adapt.gradients import Passes, add_gradients
 from tckr.stages.adapt.vector import AdapterVector
 from tckr.training.prefetch import prefetched
-from tckr.training.team import ALONE, Team
+from tckr.training.process_group import ALONE, Team
+from tckr.training.schedule import learning_rate, set_learning_rate
 
 HISTORY_POINTS = 50
 
@@ -69,13 +70,13 @@ def train_adapter(
     losses = torch.cat([finished, torch.zeros(course.num_steps - len(finished))]).to(course.device)
     steps = range(len(finished), course.num_steps)
     advance(steps.start)
-    writer = Writer(course.checkpoint)
+    writer = writer_of(course.checkpoint)
     share = team.share(config.batch_size)
     upcoming = step_batches(generator, encoded, config, steps=steps, seed=course.seed, device=course.device, share=share)
     with closing(prefetched(upcoming, course.device)) as batches:
         for step, batch in zip(steps, batches, strict=True):
-            factor = learning_rate_factor(config.schedule, step, course.num_steps)
-            set_learning_rate(optimizer, config.learning_rate * factor)
+            rate = learning_rate(step, course.num_steps, peak=config.learning_rate, schedule=config.schedule)
+            set_learning_rate(optimizer, rate)
             loss = add_gradients(generator, batch, adapter.gradient, passes, config=config, device=course.device)
             team.add_up(adapter.gradient, loss)
             losses[step] = loss
@@ -84,7 +85,7 @@ def train_adapter(
             adapter.gradient.zero_()
             advance(1)
             if team.rank == 0 and (writer.is_due() or step == steps[-1]):
-                writer.write(adapter, optimizer, losses[: step + 1])
+                writer.write(state_tensors(adapter, optimizer, losses[: step + 1]))
     return losses.cpu().numpy()
 
 
@@ -96,17 +97,6 @@ def build_optimizer(adapter: AdapterVector, config: AdaptConfig, device: str) ->
         weight_decay=config.weight_decay,
         fused=True if device.startswith("cuda") else None,
     )
-
-
-def set_learning_rate(optimizer: torch.optim.AdamW, rate: float) -> None:
-    """Make `rate` that of the next step."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
-def learning_rate_factor(schedule: str, step: int, num_steps: int) -> float:
-    """Return what the learning rate is multiplied with at `step`: 1, or half a cosine from 1 towards 0."""
-    return 1.0 if schedule == "constant" else 0.5 * (1 + math.cos(math.pi * step / num_steps))
 
 
 def loss_history(losses: np.ndarray) -> list[dict[str, float]]:

@@ -23,10 +23,10 @@ from tckr.stages.distill.targets import SoftTargets, shows_views, soft_targets, 
 from tckr.training.artifact import MODEL_FOLDER, save_training
 from tckr.training.checkpoint import read_state
 from tckr.training.config import AugmentConfig
-from tckr.training.fit import new_classifier
+from tckr.training.data_parallel import fit_together
+from tckr.training.fit import Task, new_classifier
 from tckr.training.losses import CrossEntropy, Loss, Mixture, OnlineDistillation, StoredDistillation
 from tckr.training.soft_labels import SoftLabels, read_soft_labels
-from tckr.training.together import Task, fit_together
 
 AUGMENT_UNUSED = (
     "distill.augment is set and without effect: label.views is above 1, so the Student sees the views that were labelled, "

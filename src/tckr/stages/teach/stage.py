@@ -14,9 +14,9 @@ from tckr.stages.teach.config import TeachConfig
 from tckr.stages.teach.records import read_records
 from tckr.training.artifact import MODEL_FOLDER, save_training
 from tckr.training.checkpoint import read_state
-from tckr.training.fit import new_classifier
+from tckr.training.data_parallel import fit_together
+from tckr.training.fit import Task, new_classifier
 from tckr.training.losses import CrossEntropy
-from tckr.training.together import Task, fit_together
 
 
 def run(config: TeachConfig, context: StepContext) -> None:

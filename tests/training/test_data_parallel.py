@@ -16,14 +16,14 @@ import torch
 from torch import nn
 
 from tckr.models.classifiers import build_classifier
-from tckr.training.averaging import WeightAverage
+from tckr.training.averaging import weight_average
 from tckr.training.batches import TrainingData
 from tckr.training.checkpoint import read_state
 from tckr.training.config import AugmentConfig
-from tckr.training.fit import FitResult, fit
+from tckr.training.data_parallel import can_share_statistics, fit_together, share_statistics
+from tckr.training.fit import FitResult, Task, fit
 from tckr.training.losses import CrossEntropy, Mixture, OnlineDistillation, StoredDistillation
-from tckr.training.team import ALONE, Team, assembled
-from tckr.training.together import Task, can_share_statistics, fit_together, share_statistics
+from tckr.training.process_group import ALONE, Team, assembled
 from tests.tiny_artifacts import Recorder
 from tests.training.colours import COLOURS, FAST, colour_data, write_vit
 
@@ -61,7 +61,7 @@ def train(folder: Path, vit: Path, case: str, team: Team) -> tuple[FitResult, di
             shutil.copytree(folder, killed)
 
     named = {"seed": 5, "device": "cpu", "scratch": folder, "checkpoint_seconds": 0.0, "on_epoch": after_epoch}
-    result = fit(*task, team=team, **named)
+    result = fit(task, team=team, **named)
     return result, {name: tensor.clone() for name, tensor in task.model.state_dict().items()}
 
 
@@ -124,6 +124,6 @@ def test_a_network_that_shares_its_statistics_has_the_same_weights_and_logits() 
     share_statistics(model)
     assert any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
     assert torch.equal(model.train()(images), expected.train()(images))
-    averaged = WeightAverage(model, 0.9).model
+    averaged = weight_average(model, 0.9).module
     assert torch.equal(averaged(images), expected.eval()(images))
     assert model.state_dict().keys() == expected.state_dict().keys()

@@ -5,33 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tckr.models.classifiers import Classifier
-from tckr.training.batches import Examples, TrainingData, smallest_batch
-from tckr.training.config import TrainingConfig
-from tckr.training.fit import FitResult, fit
-from tckr.training.losses import Loss
-from tckr.training.progress import EpochRecord
-from tckr.training.team import Team, assembled, team_size
+from tckr.training.batches import smallest_batch
+from tckr.training.early_stopping import EpochRecord
+from tckr.training.fit import FitResult, Task, fit
+from tckr.training.process_group import Team, assembled, team_size
 
 ONE_PROCESS = (
     "execution.gpus: one process trains this network, because torch computes its batch normalisation over several only on "
     "GPUs, and not in layers that a library made of its own"
 )
-
-
-class Task(NamedTuple):
-    """What `fit` trains, on what and how."""
-
-    model: Classifier
-    data: Examples
-    validation: TrainingData | None
-    loss: Loss
-    config: TrainingConfig
 
 
 def fit_together(
@@ -74,7 +60,7 @@ def fit_together(
     fit_task = partial(fit, seed=seed, scratch=scratch, compiled=compiled)
     help_fit = partial(_help_fit, make_task=make_task, fit_task=fit_task, device=device)
     with assembled(size, help_fit, scratch / "team", device) as team:
-        return fit_task(*task, device=device, on_epoch=on_epoch, team=team)
+        return fit_task(task, device=device, on_epoch=on_epoch, team=team)
 
 
 def _help_fit(team: Team, *, make_task: Callable[[str], Task], fit_task: Callable[..., FitResult], device: str) -> None:
@@ -82,7 +68,7 @@ def _help_fit(team: Team, *, make_task: Callable[[str], Task], fit_task: Callabl
     own = team.device(device)
     task = make_task(own)
     share_statistics(task.model)
-    fit_task(*task, device=own, team=team)
+    fit_task(task, device=own, team=team)
 
 
 def can_share_statistics(model: nn.Module, device: str) -> bool:

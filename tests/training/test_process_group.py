@@ -19,8 +19,8 @@ import pytest
 import torch
 
 from tckr.errors import UserError
-from tckr.training import team as team_module
-from tckr.training.team import ALONE, Team, assembled, team_size
+from tckr.training import process_group
+from tckr.training.process_group import ALONE, Team, assembled, team_size
 
 
 @pytest.mark.parametrize(("size", "count"), [(1, 5), (2, 5), (4, 4), (3, 32)])
@@ -73,10 +73,10 @@ from pathlib import Path
 
 import torch
 
-from tckr.training import team as team_module
-from tckr.training.team import assembled
+from tckr.training import process_group
+from tckr.training.process_group import assembled
 
-team_module.SECONDS_TO_END = 0.5
+process_group.SECONDS_TO_END = 0.5
 
 
 def help_train(team):
@@ -156,7 +156,7 @@ def add_threads(team: Team) -> float:
 def test_an_error_of_the_first_process_is_not_blamed_on_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(team_module, "SECONDS_TO_END", 2.0)
+    monkeypatch.setattr(process_group, "SECONDS_TO_END", 2.0)
     with pytest.raises(RuntimeError, match="of its own"):
         fail_beside_another(tmp_path / "team")
 

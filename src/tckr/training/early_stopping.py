@@ -1,8 +1,7 @@
-"""Decisions of a training that follow from its history alone: the rate, which epoch is best, when to stop."""
+"""Which epoch of a training is kept and when it stops; both follow from its history."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,15 +23,6 @@ class EpochRecord:
     loss: float
     validation_accuracy: float | None
     learning_rate: float
-
-
-def learning_rate(step: int, num_steps: int, config: TrainingConfig) -> float:
-    """Return the rate of step 0..num_steps-1: a straight rise over the warm-up, then half a cosine towards 0."""
-    warmup = round(config.warmup_fraction * num_steps)
-    if step < warmup:
-        return config.learning_rate * (step + 1) / warmup
-    done = (step - warmup) / max(1, num_steps - warmup)
-    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def kept_epoch(history: Sequence[EpochRecord], selection: str) -> int:
