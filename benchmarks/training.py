@@ -41,11 +41,11 @@ import plain_student
 from measure import busy_seconds, cpu_seconds, device_busy_share, matmul_peak, timed
 from tckr.data.images import encode_png, load_images
 from tckr.data.shards import write_shard
+from tckr.data.variation import Variation
 from tckr.data.views import ViewRecipe
 from tckr.engine.execution import available_cores
 from tckr.models.classifiers import Classifier, build_classifier
 from tckr.stages.distill.targets import SoftTargets, ViewedData
-from tckr.stages.label.config import ViewConfig
 from tckr.training.batches import Examples, TrainingData
 from tckr.training.config import AugmentConfig, TrainingConfig
 from tckr.training.fit import Task as FitTask
@@ -55,7 +55,7 @@ from tckr.training.soft_labels import LabelRecipe, SoftLabels
 
 NAMES = [str(label) for label in range(10)]
 PUBLISHED = AugmentConfig(shift=0.0, rotation_degrees=0.0, scale=0.0, flip=True, crop=0.1, augmix_severity=3.0)
-VIEWS = ViewRecipe(num_views=4, **dict(ViewConfig()))
+VIEWS = ViewRecipe(num_views=4, ranges=Variation())
 WAYS = {
     labels + suffix: (labels, precision)
     for precision, suffix in (("float32", ""), ("bfloat16", "-bfloat16"))

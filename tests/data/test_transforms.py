@@ -6,16 +6,14 @@ import torch
 from kornia.augmentation import RandomAffine
 
 from tckr.data.transforms import make_augmentation, mixup, to_device
+from tckr.data.variation import Variation
 
-NOTHING = {
-    "shift": 0.0,
-    "rotation_degrees": 0.0,
-    "scale": 0.0,
-    "flip": False,
-    "crop": 0.0,
-    "augmix_severity": 0.0,
-    "jitter": 0.0,
-}
+
+def changes(crop=0.0, augmix_severity=0.0, **ranges):
+    """Return an augmentation that makes these changes and no other."""
+    return make_augmentation(Variation.none().model_copy(update=ranges), crop=crop, augmix_severity=augmix_severity)
+
+
 EVERYTHING = {
     "shift": 0.1,
     "rotation_degrees": 9.0,
@@ -48,13 +46,13 @@ def test_pixels_are_scaled_to_one_and_colours_come_first():
 
 def test_nothing_is_the_identity():
     images = torch.rand(4, 3, 8, 8)
-    assert torch.equal(seeded(make_augmentation(**NOTHING), images), images)
+    assert torch.equal(seeded(changes(), images), images)
 
 
 def test_draws_follow_from_the_generator_alone():
     images, state = torch.rand(8, 3, 12, 10), torch.get_rng_state()
-    one, same = (seeded(make_augmentation(**EVERYTHING), images) for _ in range(2))
-    other = make_augmentation(**EVERYTHING)(images, torch.Generator().manual_seed(1))
+    one, same = (seeded(changes(**EVERYTHING), images) for _ in range(2))
+    other = changes(**EVERYTHING)(images, torch.Generator().manual_seed(1))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
     assert torch.equal(torch.get_rng_state(), state)
@@ -65,7 +63,7 @@ def test_draws_follow_from_the_generator_alone():
 
 def test_affine_draws_and_pixels_are_those_of_kornia():
     images = torch.rand(16, 3, 20, 24)
-    ours = seeded(make_augmentation(**NOTHING | {"shift": 0.2, "rotation_degrees": 30.0, "scale": 0.3}), images)
+    ours = seeded(changes(shift=0.2, rotation_degrees=30.0, scale=0.3), images)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         kornia = RandomAffine(degrees=30.0, translate=(0.2, 0.2), scale=(0.7, 1.3), padding_mode="border", p=1.0)
@@ -74,7 +72,7 @@ def test_affine_draws_and_pixels_are_those_of_kornia():
 
 def test_a_padded_crop_moves_whole_pixels_as_far_as_the_border_is_wide():
     images = torch.rand(200, 3, 20, 10) + 0.1
-    cropped = seeded(make_augmentation(**NOTHING | {"crop": 0.1}), images)
+    cropped = seeded(changes(crop=0.1), images)
     framed = torch.nn.functional.pad(images, (1, 1, 2, 2))
     places = [(top, left) for top in range(5) for left in range(3)]
     found = [
@@ -86,7 +84,7 @@ def test_a_padded_crop_moves_whole_pixels_as_far_as_the_border_is_wide():
 
 
 def test_shift_moves_every_image_by_its_own_amount_within_the_bound():
-    moved = seeded(make_augmentation(**NOTHING | {"shift": 0.1}), spot(10, 10))
+    moved = seeded(changes(shift=0.1), spot(10, 10))
     mass = moved.sum(dim=(1, 3))
     rows = (mass * torch.arange(20)).sum(dim=1) / mass.sum(dim=1)
     assert (rows - 10).abs().max() <= 2 + 1e-3
@@ -94,7 +92,7 @@ def test_shift_moves_every_image_by_its_own_amount_within_the_bound():
 
 
 def test_flip_mirrors_about_half_of_the_images():
-    flipped = seeded(make_augmentation(**NOTHING | {"flip": True}), spot(5, 2))
+    flipped = seeded(changes(flip=True), spot(5, 2))
     mirrored = flipped[:, 0, 5, 17] == 1
     assert ((flipped[:, 0, 5, 2] == 1) ^ mirrored).all()
     assert 16 <= int(mirrored.sum()) <= 48
@@ -102,14 +100,14 @@ def test_flip_mirrors_about_half_of_the_images():
 
 def test_jitter_stays_in_the_unit_interval():
     images = torch.full((16, 3, 4, 4), 0.95)
-    changed = seeded(make_augmentation(**NOTHING | {"jitter": 0.3}), images)
+    changed = seeded(changes(jitter=0.3), images)
     assert changed.min() >= 0
     assert changed.max() <= 1
     assert changed.mean(dim=(1, 2, 3)).std() > 0.01
 
 
 def test_rotation_turns_about_the_centre():
-    turned = seeded(make_augmentation(**NOTHING | {"rotation_degrees": 90.0}), torch.ones(8, 3, 9, 9))
+    turned = seeded(changes(rotation_degrees=90.0), torch.ones(8, 3, 9, 9))
     assert torch.allclose(turned, torch.ones(8, 3, 9, 9), atol=1e-5)  # border pixels are repeated, not black
 
 

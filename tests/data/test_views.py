@@ -6,15 +6,21 @@ import numpy as np
 import pytest
 import torch
 
+from tckr.data.variation import Variation
 from tckr.data.views import ViewRecipe, make_views, uniform
 
-ALL = ViewRecipe(num_views=4, seed=3, shift=0.1, rotation_degrees=10, scale=0.1, flip=True, jitter=0.2)
+ALL = ViewRecipe(num_views=4, seed=3, ranges=Variation(shift=0.1, rotation_degrees=10, scale=0.1, flip=True, jitter=0.2))
 IDS = np.array([5, 0, 17, 2**40, 3])
 
 
 @pytest.fixture
 def images():
     return torch.from_numpy(np.random.default_rng(0).random((5, 3, 12, 16), dtype=np.float32))
+
+
+def only(**ranges):
+    """Return a recipe that makes these changes and no other."""
+    return ViewRecipe.from_dict({"num_views": 2, **ranges})
 
 
 def planes(count, height=24, width=32):
@@ -67,7 +73,7 @@ def test_draws_are_uniform_and_unrelated():
 
 def test_a_shift_moves_the_image_by_at_most_its_share_of_a_side():
     ids, views = np.arange(400), np.ones(400, dtype=np.int64)
-    right, down, brightness = slopes(make_views(planes(400), ids, views, ViewRecipe(num_views=2, shift=0.1)))
+    right, down, brightness = slopes(make_views(planes(400), ids, views, only(shift=0.1)))
     np.testing.assert_allclose(right, 0.01, atol=1e-5)
     np.testing.assert_allclose(down, 0.005, atol=1e-5)
     most = 0.1 * (0.01 * 32 + 0.005 * 24)  # both shifts at their largest
@@ -76,7 +82,7 @@ def test_a_shift_moves_the_image_by_at_most_its_share_of_a_side():
 
 def test_a_rotation_turns_by_its_angle_whatever_the_shape():
     ids, views = np.arange(400), np.ones(400, dtype=np.int64)
-    right, down, brightness = slopes(make_views(planes(400), ids, views, ViewRecipe(num_views=2, rotation_degrees=20)))
+    right, down, brightness = slopes(make_views(planes(400), ids, views, only(rotation_degrees=20)))
     np.testing.assert_allclose(np.hypot(right, down), np.hypot(0.01, 0.005), rtol=1e-3)
     np.testing.assert_allclose(brightness, 0.5, atol=1e-5)
     turned = np.degrees(np.arctan2(down, right) - np.arctan2(0.005, 0.01))
@@ -86,7 +92,7 @@ def test_a_rotation_turns_by_its_angle_whatever_the_shape():
 
 def test_a_scale_enlarges_or_shrinks():
     ids, views = np.arange(400), np.ones(400, dtype=np.int64)
-    right, down, _ = slopes(make_views(planes(400), ids, views, ViewRecipe(num_views=2, scale=0.2)))
+    right, down, _ = slopes(make_views(planes(400), ids, views, only(scale=0.2)))
     np.testing.assert_allclose(down / right, 0.5, rtol=1e-3)
     assert 0.8 < (0.01 / right).min() < 0.82
     assert 1.18 < (0.01 / right).max() < 1.2
@@ -94,7 +100,7 @@ def test_a_scale_enlarges_or_shrinks():
 
 def test_half_of_the_views_are_mirrored_and_nothing_else(images):
     many = images[:1].expand(400, -1, -1, -1)
-    made = make_views(many, np.arange(400), np.ones(400, dtype=np.int64), ViewRecipe(num_views=2, flip=True))
+    made = make_views(many, np.arange(400), np.ones(400, dtype=np.int64), only(flip=True))
     mirrored = (made - many.flip(3)).abs().amax(dim=(1, 2, 3)) < 1e-5
     same = (made - many).abs().amax(dim=(1, 2, 3)) < 1e-5
     assert (mirrored ^ same).all()
@@ -105,7 +111,7 @@ def test_jitter_changes_brightness_and_contrast_within_its_range():
     grey = torch.full((300, 3, 4, 4), 0.5)
     grey[:, :, :2] = 0.3
     grey[:, :, 2:] = 0.5
-    made = make_views(grey, np.arange(300), np.ones(300, dtype=np.int64), ViewRecipe(num_views=2, jitter=0.2))
+    made = make_views(grey, np.arange(300), np.ones(300, dtype=np.int64), only(jitter=0.2))
     brightness = made.mean(dim=(1, 2, 3)) / 0.4
     contrast = (made[:, 0, 3, 0] - made[:, 0, 0, 0]) / 0.2 / brightness
     for factor in (brightness, contrast):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tckr.data.variation import Variation
 from tckr.data.views import ViewRecipe
 from tckr.training.soft_labels import LabelRecipe, SoftLabels, read_soft_labels, spread_top, take_top
 from tests.training.colours import COLOURS, write_labels
@@ -50,7 +51,9 @@ def test_many_classes_need_wider_numbers():
 
 
 def test_the_recipe_travels_in_the_files_metadata():
-    recipe = LabelRecipe(temperature=3.0, views=ViewRecipe(num_views=4, seed=2**62 + 1, shift=0.1, flip=True))
+    recipe = LabelRecipe(
+        temperature=3.0, views=ViewRecipe(num_views=4, seed=2**62 + 1, ranges=Variation(shift=0.1, flip=True))
+    )
     metadata = recipe.into({b"huggingface": b"{}"})
     assert metadata[b"huggingface"] == b"{}"
     assert LabelRecipe.out_of(metadata) == recipe

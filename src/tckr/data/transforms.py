@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from tckr.data.augmix import augmix
+from tckr.data.variation import Variation
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 """Float images [B, 3, H, W] in [0, 1] to the same, with draws from a generator of the host."""
@@ -30,38 +31,25 @@ def to_device(images_BHWC: np.ndarray, device: torch.device | str) -> Tensor:
     return pixels.permute(0, 3, 1, 2).float().div_(255.0)
 
 
-def make_augmentation(
-    *,
-    shift: float,
-    rotation_degrees: float,
-    scale: float,
-    flip: bool,
-    crop: float,
-    augmix_severity: float,
-    jitter: float,
-) -> Augmentation:
-    """Return random changes drawn anew for every image, applied in this order.
+def make_augmentation(ranges: Variation, *, crop: float = 0.0, augmix_severity: float = 0.0) -> Augmentation:
+    """Return random changes drawn anew for every image, in this order: affine, flip, crop, AugMix, jitter.
 
     Args:
-        shift: largest shift along each axis, as a fraction of the side, in [0, 1).
-        rotation_degrees: largest rotation, either way.
-        scale: largest relative change of size, either way, in [0, 1).
-        flip: mirror left and right with probability 0.5.
+        ranges: of shift, rotation, scale, flip and jitter.
         crop: black border around the image of which a crop of the old size is taken, as a fraction of the side, in [0, 1).
         augmix_severity: of AugMix, in [0, 10]; 0 is off.
-        jitter: largest relative change of brightness and of contrast, in [0, 1).
     """
     steps: list[Augmentation] = []
-    if shift or rotation_degrees or scale:
-        steps.append(partial(random_affine, shift=shift, rotation_degrees=rotation_degrees, scale=scale))
-    if flip:
+    if ranges.shift or ranges.rotation_degrees or ranges.scale:
+        steps.append(partial(random_affine, ranges=ranges))
+    if ranges.flip:
         steps.append(random_flip)
     if crop:
         steps.append(partial(padded_crop, fraction=crop))
     if augmix_severity:
         steps.append(partial(_augmix, severity=augmix_severity))
-    if jitter:
-        steps.append(partial(colour_jitter, largest=jitter))
+    if ranges.jitter:
+        steps.append(partial(colour_jitter, largest=ranges.jitter))
     return partial(_apply, steps)
 
 
@@ -75,16 +63,14 @@ def _augmix(images_BCHW: Tensor, generator: torch.Generator, *, severity: float)
     return augmix(images_BCHW, severity, generator)
 
 
-def random_affine(
-    images_BCHW: Tensor, generator: torch.Generator, *, shift: float, rotation_degrees: float, scale: float
-) -> Tensor:
+def random_affine(images_BCHW: Tensor, generator: torch.Generator, *, ranges: Variation) -> Tensor:
     """Return images turned, scaled and shifted in one bilinear resampling, so that they are blurred once; edges repeated."""
     from kornia.geometry.transform import get_affine_matrix2d, warp_affine  # slow to import, not needed for inference
 
     count, (height, width) = len(images_BCHW), images_BCHW.shape[2:]
-    angle = _uniform(count, rotation_degrees, generator)
-    size = _uniform(count, scale, generator, centre=1.0)
-    shifts = torch.stack([_uniform(count, shift, generator) * side for side in (width, height)], dim=1)
+    angle = _uniform(count, ranges.rotation_degrees, generator)
+    size = _uniform(count, ranges.scale, generator, centre=1.0)
+    shifts = torch.stack([_uniform(count, ranges.shift, generator) * side for side in (width, height)], dim=1)
     centre, unsheared = torch.tensor([[width / 2 - 0.5, height / 2 - 0.5]]).expand(count, 2), torch.zeros(count)
     matrices = get_affine_matrix2d(shifts, centre, size[:, None].repeat(1, 2), angle, unsheared, unsheared)[:, :2]
     matrices = matrices.to(images_BCHW, non_blocking=True)

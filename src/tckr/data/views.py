@@ -8,12 +8,16 @@ Shape suffixes: B batch, C 3 colours, H height, W width.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
+
+from tckr.data.variation import Variation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,20 +27,23 @@ class ViewRecipe:
     Attributes:
         num_views: V; an image has the views 0 to V - 1.
         seed: of all draws.
-        shift: largest shift along each axis, as a fraction of the side, in [0, 1).
-        rotation_degrees: largest rotation, either way.
-        scale: largest relative change of size, either way, in [0, 1).
-        flip: mirror left and right with probability 0.5.
-        jitter: largest relative change of brightness and of contrast, in [0, 1).
+        ranges: of the changes.
     """
 
     num_views: int = 1
     seed: int = 0
-    shift: float = 0.0
-    rotation_degrees: float = 0.0
-    scale: float = 0.0
-    flip: bool = False
-    jitter: float = 0.0
+    ranges: Variation = field(default_factory=Variation.none)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what a file of soft labels says of its views, all on one level."""
+        return {"num_views": self.num_views, "seed": self.seed, **self.ranges.model_dump()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ViewRecipe:
+        """Return the recipe of `as_dict`; what is missing has its default."""
+        own = {name: values[name] for name in ("num_views", "seed") if name in values}
+        ranges = {name: value for name, value in values.items() if name not in own}
+        return cls(**own, ranges=Variation.none().model_copy(update=ranges))
 
 
 def make_views(images_BCHW: Tensor, ids_B: np.ndarray, views_B: np.ndarray, recipe: ViewRecipe) -> Tensor:
@@ -50,7 +57,8 @@ def make_views(images_BCHW: Tensor, ids_B: np.ndarray, views_B: np.ndarray, reci
     draws = uniform(recipe.seed, ids_B[changed], views_B[changed], 7)
     made = images_BCHW.clone()
     rows = torch.from_numpy(changed).to(made.device)
-    made[rows] = _jitter(_resample(images_BCHW[rows], draws[:, :5], recipe), draws[:, 5:], recipe.jitter)
+    ranges = recipe.ranges
+    made[rows] = _jitter(_resample(images_BCHW[rows], draws[:, :5], ranges), draws[:, 5:], ranges.jitter)
     return made
 
 
@@ -72,13 +80,13 @@ def _mixed(state: np.ndarray) -> np.ndarray:
     return state ^ (state >> np.uint64(31))
 
 
-def _resample(images_BCHW: Tensor, draws_B5: np.ndarray, recipe: ViewRecipe) -> Tensor:
+def _resample(images_BCHW: Tensor, draws_B5: np.ndarray, ranges: Variation) -> Tensor:
     """Look at each image through a matrix that takes a place in the view to a place in the image, both in [-1, 1]."""
     height, width = images_BCHW.shape[2:]
-    angle = np.radians(recipe.rotation_degrees) * (2 * draws_B5[:, 0] - 1)
-    size = 1 + recipe.scale * (2 * draws_B5[:, 1] - 1)
-    shift_x, shift_y = (2 * recipe.shift * (2 * draws_B5[:, place] - 1) for place in (2, 3))  # a side is 2 wide
-    mirror = np.where(recipe.flip & (draws_B5[:, 4] < 0.5), -1.0, 1.0)
+    angle = np.radians(ranges.rotation_degrees) * (2 * draws_B5[:, 0] - 1)
+    size = 1 + ranges.scale * (2 * draws_B5[:, 1] - 1)
+    shift_x, shift_y = (2 * ranges.shift * (2 * draws_B5[:, place] - 1) for place in (2, 3))  # a side is 2 wide
+    mirror = np.where(ranges.flip & (draws_B5[:, 4] < 0.5), -1.0, 1.0)
     cos, sin = np.cos(angle) / size, np.sin(angle) / size
     rows = [[mirror * cos, -sin * height / width, shift_x], [mirror * sin * width / height, cos, shift_y]]
     matrices_B23 = torch.from_numpy(np.moveaxis(np.array(rows, dtype=np.float32), 2, 0).copy()).to(images_BCHW.device)

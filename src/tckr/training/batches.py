@@ -94,7 +94,7 @@ def augmented(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the batches of an epoch as training sees them, channels last in memory; draws follow from (seed, epoch)."""
     generator = torch.Generator().manual_seed(derive_seed(seed, "epoch", epoch))
-    augmentation = make_augmentation(**config.model_dump(exclude={"mixup_alpha"}))
+    augmentation = make_augmentation(config, crop=config.crop, augmix_severity=config.augmix_severity)
     batches = data.batches(batch_size=batch_size, seed=seed, epoch=epoch, num_classes=num_classes, device=device)
     for images_BCHW, targets_BK in batches:
         images_BCHW = augmentation(images_BCHW, generator)

@@ -6,23 +6,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tckr.data.variation import Variation
 from tckr.models.digest import ModelName
 
 MEMORIZING_EPOCHS = 100
 """Enough for the embedded classifier to fit every image to the last digit; about 30 s of one thread for 650 images."""
 
 
-class AugmentConfig(BaseModel):
+class AugmentConfig(Variation):
     """How training images are varied, drawn anew for every image and epoch."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    shift: float = Field(
-        default=0.1, ge=0, lt=1, description="Largest shift along each axis, fraction of a side; edges repeat."
-    )
-    rotation_degrees: float = Field(default=10.0, ge=0, le=180, description="Largest rotation either way, degrees.")
-    scale: float = Field(default=0.1, ge=0, lt=1, description="Largest relative change of size either way.")
-    flip: bool = Field(default=False, description="Mirror left-right half of the time; off: writing is not symmetric.")
     crop: float = Field(
         default=0.0,
         ge=0,
@@ -32,13 +25,7 @@ class AugmentConfig(BaseModel):
     augmix_severity: float = Field(
         default=0.0, ge=0, le=10, description="Strength of AugMix's operations, 10 the strongest, 0 = off; its authors: 3."
     )
-    jitter: float = Field(default=0.0, ge=0, lt=1, description="Largest relative change of brightness and contrast.")
     mixup_alpha: float = Field(default=0.0, ge=0, description="Beta parameter of MixUp, 0 = off; for hard labels only.")
-
-    @classmethod
-    def none(cls) -> AugmentConfig:
-        """Return settings that leave images as they are."""
-        return cls(shift=0.0, rotation_degrees=0.0, scale=0.0)
 
 
 class TrainingConfig(BaseModel):

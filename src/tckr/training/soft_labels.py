@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -44,13 +44,14 @@ class LabelRecipe:
 
     def into(self, metadata: Mapping[bytes, bytes] | None) -> dict[bytes, bytes]:
         """Return a file's metadata with the recipe among it."""
-        return {**(metadata or {}), METADATA: json.dumps(asdict(self)).encode()}
+        written = {"temperature": self.temperature, "views": self.views.as_dict()}
+        return {**(metadata or {}), METADATA: json.dumps(written).encode()}
 
     @classmethod
     def out_of(cls, metadata: Mapping[bytes, bytes] | None) -> LabelRecipe:
         """Return the recipe in a file's metadata; without one, the defaults."""
         values = json.loads((metadata or {}).get(METADATA, b"{}"))
-        return cls(**values | {"views": ViewRecipe(**values.get("views", {}))})
+        return cls(**values | {"views": ViewRecipe.from_dict(values.get("views", {}))})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,12 @@ from pydantic import ValidationError
 from tckr.data.class_names import read_class_names
 from tckr.data.shards import list_shards
 from tckr.data.transforms import to_device
+from tckr.data.variation import Variation
 from tckr.data.views import make_views
 from tckr.errors import UserError
 from tckr.models.classifiers import build_classifier, load_classifier, predict_logits
 from tckr.stages.label.agreement import agreement_of, low_agreement
-from tckr.stages.label.config import LabelConfig, ViewConfig
+from tckr.stages.label.config import LabelConfig
 from tckr.stages.label.labelling import Labeller
 from tckr.stages.label.stage import run
 from tckr.training.soft_labels import read_soft_labels
@@ -167,7 +168,7 @@ def test_compressed_labels_of_views_are_read_by_datasets_and_agree_as_the_whole_
 
 def test_views_that_do_not_differ_are_refused():
     with pytest.raises(ValidationError, match="set one of label"):
-        LabelConfig(views=2, augment=ViewConfig(shift=0, rotation_degrees=0, scale=0))
+        LabelConfig(views=2, augment=Variation(shift=0, rotation_degrees=0, scale=0))
 
 
 def test_the_positive_control_learns_whole_labels_of_the_very_images():

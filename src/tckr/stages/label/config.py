@@ -4,21 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from tckr.data.variation import Variation
 from tckr.stages.config_base import StageConfig
-
-
-class ViewConfig(BaseModel):
-    """How the views of an image differ from it; `distill` makes the same views again."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    shift: float = Field(0.1, ge=0, lt=1, description="Largest shift along each axis, fraction of a side; paper 0.1")
-    rotation_degrees: float = Field(10.0, ge=0, le=180, description="Largest rotation either way, degrees.")
-    scale: float = Field(0.1, ge=0, lt=1, description="Largest relative change of size either way.")
-    flip: bool = Field(False, description="Mirror left-right half of the time; off: writing is not symmetric.")
-    jitter: float = Field(0.0, ge=0, lt=1, description="Largest relative change of brightness and contrast.")
 
 
 class LabelConfig(StageConfig):
@@ -34,7 +23,7 @@ class LabelConfig(StageConfig):
         description="Labels per image: of the image as it is and of views - 1 augmented views, which the Student then sees "
         "in turn. With 1 the Student learns the label of the image as it is on augmentations of its own (distill.augment).",
     )
-    augment: ViewConfig = Field(ViewConfig(), description="How views differ from their image, where views > 1.")
+    augment: Variation = Field(Variation(), description="How views differ from their image, where views > 1.")
     top_k: int | None = Field(
         None,
         ge=1,

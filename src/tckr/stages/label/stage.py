@@ -39,7 +39,7 @@ def recipe_of(config: LabelConfig, seed: int) -> LabelRecipe:
     """Return how labels are made from a step's root seed; it travels with them, so that a Student makes the same views."""
     if config.views == 1:
         return LabelRecipe(temperature=config.temperature)
-    views = ViewRecipe(num_views=config.views, seed=derive_seed(seed, "views"), **config.augment.model_dump())
+    views = ViewRecipe(num_views=config.views, seed=derive_seed(seed, "views"), ranges=config.augment)
     return LabelRecipe(temperature=config.temperature, views=views)
 
 
