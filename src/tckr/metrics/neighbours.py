@@ -2,7 +2,8 @@
 
 Candidates are found in float32 from |b|^2 - 2 a.b, whose rounding error has a bound; every record that the bound does not
 exclude is measured again as |a - b| in float64. Results are those of the direct formula and do not depend on the size of a
-block. Both sides may be memory maps of any real type, with finite values below 1e15; memory is O(block).
+block. Both sides may be memory maps of any real type, with finite values below 1e15; memory is O(block). scikit-learn's
+brute force takes 0.8 to 2 times as long on one core, and puts a copy of a record at up to 1e-6 instead of 0.
 
 Shape suffixes: Q queries, B bank (the records searched), D dimensions, K neighbours, R some rows of Q, P pairs.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tckr.data.sources.digest import SourceKind, source_kind
+from tckr.data.sources.kinds import SourceKind, source_kind
 from tckr.data.sources.record import Source
 
 
@@ -21,7 +21,7 @@ def open_source(
     """Return the source that `source` names.
 
     Args:
-        source: see `tckr.data.sources.digest.source_kind`.
+        source: see `tckr.data.sources.kinds.source_kind`.
         image_column: column of the images in a table; empty = detect.
         label_column: column of the labels in a table; empty = detect.
         train_split: split of a Hugging Face data set that becomes pool, validation and (without test split) test.

@@ -15,10 +15,10 @@ import torch
 
 from tckr.models.diffusion.autoencoder import Autoencoder
 from tckr.models.diffusion.family import Family
+from tckr.models.diffusion.forward_process import process_of
 from tckr.models.diffusion.generator import Conditioning, Sampling, Solver
 from tckr.models.diffusion.lora import add_lora, merge_lora, save_lora
 from tckr.models.diffusion.outline import WHOLE, no_interval
-from tckr.models.diffusion.process import process_of
 from tckr.models.diffusion.sampling import build_solver, initial_noise, sample
 from tckr.models.precision import forward_precision
 from tckr.models.quiet import quiet_libraries

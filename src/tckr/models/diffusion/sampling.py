@@ -18,9 +18,9 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 
+from tckr.models.diffusion.forward_process import flow_shift, is_flow
 from tckr.models.diffusion.generator import Conditioning, Sampling
 from tckr.models.diffusion.outline import no_solver
-from tckr.models.diffusion.process import flow_shift, is_flow
 from tckr.models.quiet import quiet_libraries
 
 Predict = Callable[[torch.Tensor, torch.Tensor, Conditioning], torch.Tensor]

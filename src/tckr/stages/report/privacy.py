@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from tckr.data.sources import source_kind
-from tckr.data.sources.digest import SourceKind
+from tckr.data.sources.kinds import SourceKind
 from tckr.errors import UserError
 
 PRIVATE_NAME = "private image set"

@@ -9,7 +9,7 @@ from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, FlowMatchEuler
 from scipy.stats import norm
 
 from tckr.errors import UserError
-from tckr.models.diffusion.process import Diffusion, FlowMatching, process_of
+from tckr.models.diffusion.forward_process import Diffusion, FlowMatching, process_of
 
 GAMMA = 5.0
 

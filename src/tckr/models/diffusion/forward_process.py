@@ -16,7 +16,7 @@ from tckr.models.diffusion import outline
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
 
 
-class Process(Protocol):
+class ForwardProcess(Protocol):
     """A forward process with T noise levels."""
 
     num_timesteps: int  # T
@@ -42,7 +42,7 @@ class Process(Protocol):
         ...
 
 
-def process_of(scheduler: Any) -> Process:
+def process_of(scheduler: Any) -> ForwardProcess:
     """Return the process that a checkpoint with this scheduler was trained with.
 
     Raises:
