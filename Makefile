@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# a process per core, of one thread each
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal
 
 .PHONY: demo test check docs clean
 .DELETE_ON_ERROR:
@@ -11,7 +13,7 @@ demo: $(READY)  ## set up and run the whole pipeline on handwritten digits
 	$(BIN)/tckr demo
 
 test: $(READY)  ## set up and run the tests
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 check: $(READY)  ## everything that must hold before a commit: format, lint, types, imports, generated docs, tests
 	$(BIN)/ruff format --check .
@@ -19,7 +21,7 @@ check: $(READY)  ## everything that must hold before a commit: format, lint, typ
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 docs: $(READY)  ## write the generated pages of docs/
 	$(BIN)/python docs/generate.py

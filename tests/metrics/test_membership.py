@@ -187,9 +187,9 @@ def test_auc_by_class_uses_the_records_of_the_class() -> None:
 
 def test_roc_points_are_few_and_keep_the_low_end() -> None:
     scores, truth = gaussian(np.random.default_rng(7), 1.0, 20_000, 20_000)
-    start = time.perf_counter()
+    start = time.process_time()
     points = roc_points(scores, truth)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert len(points) <= 400
     assert points[0] == (0.0, 0.0)
     assert points[-1] == (1.0, 1.0)

@@ -49,13 +49,13 @@ def test_seeds_are_the_images_identity() -> None:
 
 
 def test_billion_images_are_planned_at_once() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     huge = plan(1e9 / 6)
     assert huge.num_images == 10**9
     assert huge.image(10**9 - 1).label == (10**9 - 1) % 3
     name, indices = next(iter(huge.shards(256)))
     assert (name, indices) == ("train-00000-of-3906250.parquet", range(256))
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
 
 
 @pytest.mark.parametrize("shard_size", [1, 5, 6, 7, 100])
