@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pickle
 import pkgutil
@@ -184,3 +185,21 @@ def test_import_contracts_hold():
     command = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([str(command)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+SOURCES = sorted(Path(tckr.__file__).parent.rglob("*.py"))
+
+
+def test_no_function_is_longer_than_60_lines():
+    found = [
+        f"{file}:{node.lineno} {node.name} has {node.end_lineno - node.lineno + 1} lines"
+        for file in SOURCES
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno - node.lineno >= 60
+    ]
+    assert not found
+
+
+def test_no_file_is_longer_than_400_lines():
+    lengths = {file: len(file.read_text(encoding="utf-8").splitlines()) for file in SOURCES}
+    assert not {file: length for file, length in lengths.items() if length > 400}
