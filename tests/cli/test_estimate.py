@@ -53,7 +53,7 @@ def test_estimate_warns_where_the_disk_is_too_small(monkeypatch, capsys, tmp_pat
     full, usage = type("Usage", (), {"free": 1000})(), shutil.disk_usage
     monkeypatch.setattr("shutil.disk_usage", lambda path: full if Path(path).name == "runs" else usage(path))
     _, out, _ = call(monkeypatch, capsys, "estimate", "--data", "digits", "--seconds", "1", *TINY)
-    assert re.search(r"warning +runs has 0.0 MB free and the run needs about \d", out)
+    assert re.search(r"warning +runs has 1 kB free and the run needs about \d", out)
 
 
 def test_estimate_without_data_says_what_to_give(monkeypatch, capsys):

@@ -96,9 +96,9 @@ def _costs(settings: Settings, card: DataCard, by_cardinality: Mapping[float, Ma
     from rich import box
     from rich.table import Table
 
-    from tckr.cli.units import rounded, size
     from tckr.costs.forecast import disk_needed, drawn
     from tckr.costs.reference_runs import bill_after
+    from tckr.html.numbers import megabytes, rounded
 
     configured = settings.generate.cardinality
     table = Table(
@@ -112,7 +112,7 @@ def _costs(settings: Settings, card: DataCard, by_cardinality: Mapping[float, Ma
     if bills := [bill_after(settings, card, *pair) for pair in by_cardinality.items() if _has_references(settings)]:
         table.add_row("audit, least", *(" ".join(rounded(bill.fastest)) for bill in bills))
         table.add_row("audit, most", *(" ".join(rounded(bill.slowest)) for bill in bills))
-    table.add_row("disk", *(size(disk_needed(costs)) for costs in by_cardinality.values()))
+    table.add_row("disk", *(megabytes(disk_needed(costs) / 1e6) for costs in by_cardinality.values()))
     return table
 
 
@@ -135,14 +135,13 @@ def _notes(settings: Settings) -> str:
 def _warn_of_disk(settings: Settings, costs: Mapping[str, Forecast], console: Console) -> None:
     import shutil
 
-    from tckr.cli.units import size
     from tckr.costs.forecast import disk_needed
+    from tckr.html.numbers import megabytes
 
-    needed = disk_needed(costs)
-    free = shutil.disk_usage(settings.execution.output).free
+    needed, free = disk_needed(costs) / 1e6, shutil.disk_usage(settings.execution.output).free / 1e6
     if needed > free:
         console.print(
-            f"[yellow]warning[/]  {settings.execution.output} has {size(free)} free and the run needs about {size(needed)}; "
-            "choose another --output, or a lower generate.cardinality",
+            f"[yellow]warning[/]  {settings.execution.output} has {megabytes(free)} free and the run needs about "
+            f"{megabytes(needed)}; choose another --output, or a lower generate.cardinality",
             soft_wrap=True,
         )

@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.table import Table
 
 from tckr.cli.run import execute
-from tckr.cli.units import size, span
 from tckr.config import Settings
 from tckr.costs.bill import Bill, Repeated
 from tckr.costs.reference_runs import Measurements
 from tckr.costs.widths import mean_width, numbers_to_compare, smallest_rate, target_width
 from tckr.errors import UserError
+from tckr.html.numbers import megabytes, span
 from tckr.stages.audit.config import Depth
 
 
@@ -67,4 +67,4 @@ def _notes(settings: Settings, found: Measurements, steps: Mapping[Depth, Repeat
 
 
 def _cell(cost: Bill, marked: bool) -> str:
-    return f"{span(cost.fastest, cost.slowest)}{' *' * marked}\n{size(cost.num_bytes)}"
+    return f"{span(cost.fastest, cost.slowest)}{' *' * marked}\n{megabytes(cost.num_bytes / 1e6)}"

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
 
-from tckr.data.shards import write_whole
+from tckr.html.pages import Cells, Section, chart_file, html_page, markdown_page, write_page
 from tckr.metrics.estimate import Estimate
 from tckr.reproduction.benchmarks import Benchmark
 from tckr.reproduction.comparison import MEASURES, Compared, ComparedCell, ComparedRow, comparison_rows
-from tckr.stages.report.svg import element
-from tckr.sweep.figures import Curve, alone, bar_chart, cardinality_chart, tradeoff_chart
+from tckr.sweep.figures import Curve, bar_chart, cardinality_chart, tradeoff_chart
 from tckr.sweep.frontier import RULE, Frontier
-from tckr.sweep.page import (
-    INTERVALS,
-    Cells,
-    chapter,
-    frontier_cells,
-    gap_sentence,
-    html_page,
-    html_table,
-    markdown_table,
-    percent,
-    plain,
-)
+from tckr.sweep.page import INTERVALS, frontier_cells, gap_sentence, percent, plain
 from tckr.sweep.table import write_table
 
 NAMES = {"cas": "CAS, %", "auc": "attack AUC", "aop": "AOP"}
@@ -58,9 +46,10 @@ def write_results(folder: Path, found: Reproduced) -> None:
     write_table(folder / "results.parquet", comparison_rows(found.results, found.ablation))
     charts = figures(found)
     for name, chart in charts.items():
-        _write(folder / name, alone(chart))
-    _write(folder / "results.md", _markdown(found, list(charts)))
-    _write(folder / "results.html", _html(found, list(charts.values())))
+        write_page(folder / name, chart_file(chart))
+    sections = _sections(found, charts)
+    write_page(folder / "results.md", markdown_page(found.benchmark.name, sections))
+    write_page(folder / "results.html", html_page(found.benchmark.name, sections))
 
 
 def result_cells(found: Reproduced) -> Cells:
@@ -174,25 +163,10 @@ def _notes(found: Reproduced) -> list[str]:
     return [colours, intervals, *knee, *([ORIGIN] if found.has_published else [])]
 
 
-def _markdown(found: Reproduced, charts: Sequence[str]) -> str:
-    parts = [f"# {found.benchmark.name}", *sentences(found), markdown_table(result_cells(found))]
+def _sections(found: Reproduced, charts: Mapping[str, Markup]) -> list[Section]:
+    sections = [Section(sentences=sentences(found), table=result_cells(found))]
     if found.frontier:
-        parts += ["## Frontier", markdown_table(frontier_cells(found.frontier))]
+        sections.append(Section(title="Frontier", table=frontier_cells(found.frontier)))
     if found.ablation:
-        parts += ["## Ablation: CAS, %", markdown_table(ablation_cells(found))]
-    return "\n\n".join([*parts, *(f"![{name}]({name})" for name in charts), *_notes(found)]) + "\n"
-
-
-def _html(found: Reproduced, charts: Sequence[Markup]) -> str:
-    parts = [*(element("p", text) for text in sentences(found)), html_table(result_cells(found))]
-    if found.frontier:
-        parts.append(chapter("Frontier", html_table(frontier_cells(found.frontier))))
-    if found.ablation:
-        parts.append(chapter("Ablation: CAS, %", html_table(ablation_cells(found))))
-    plots = element("div", *(element("figure", chart, class_="plot") for chart in charts), class_="plots")
-    notes = [element("p", text, class_="note") for text in _notes(found)]
-    return html_page(found.benchmark.name, *parts, chapter("Figures", plots, *notes))
-
-
-def _write(path: Path, text: str) -> None:
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+        sections.append(Section(title="Ablation: CAS, %", table=ablation_cells(found)))
+    return [*sections, Section(title="Figures", charts=charts, notes=_notes(found))]

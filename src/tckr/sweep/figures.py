@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 
 from markupsafe import Markup
 
+from tckr.html.axes import Axis, spanning
+from tckr.html.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Frame, element, picture, plot_frame
 from tckr.metrics.estimate import Estimate
-from tckr.stages.report.axes import Axis, spanning
-from tckr.stages.report.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Frame, element, picture, plot_frame
 from tckr.sweep.frontier import Frontier
 
 
@@ -78,19 +77,6 @@ def bar_chart(title: str, bars: Sequence[tuple[str, Estimate, str]], name: str) 
         ]
     tall = 6 + row * len(bars) + 18
     return picture(WIDTH, tall, title, *marks, element("text", name, x=label_width, y=tall - 4, class_="minor"))
-
-
-def alone(chart: Markup) -> str:
-    """Return a chart as a file of its own: with its colours and a name space."""
-    style = element("style", Markup(report_css()))
-    head, _, rest = chart.partition(">")
-    paper = element("rect", x=0, y=0, width="100%", height="100%", fill="var(--paper)")
-    return f'{head} xmlns="http://www.w3.org/2000/svg" font-family="sans-serif">{style}{paper}{rest}'
-
-
-def report_css() -> str:
-    """Return the report's style sheet."""
-    return (resources.files("tckr.stages.report") / "templates" / "report.css").read_text(encoding="utf-8")
 
 
 def _curve(frame: Frame, curve: Curve) -> list[Markup]:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from tckr.data.shards import write_whole
+from tckr.html.pages import Cells, Section, chart_file, html_page, markdown_page, write_page
 from tckr.metrics.estimate import Estimate
-from tckr.stages.report.svg import element
-from tckr.sweep.figures import Curve, alone, cardinality_chart, report_css, tradeoff_chart
+from tckr.sweep.figures import Curve, cardinality_chart, tradeoff_chart
 from tckr.sweep.frontier import (
     RULE,
     SEED,
@@ -25,9 +24,6 @@ from tckr.sweep.frontier import (
 from tckr.sweep.grid import short_names
 from tckr.sweep.table import Row
 
-Cells = Sequence[Sequence[str]]
-"""A table: its first row holds the headings."""
-
 INTERVALS = (
     "Intervals: 95 %; with several seeds over seeds and images, but gains over seeds alone; else over images or records of "
     "the one run."
@@ -38,11 +34,12 @@ INTERVALS = (
 def write_pages(folder: Path, rows: Sequence[Row], swept: Sequence[str]) -> None:
     """Write sweep.md, sweep.html and the pictures that sweep.md shows."""
     found = frontiers(rows, swept)
-    pictures = {name: chart for place, one in enumerate(found) for name, chart in _pictures(place, one).items()}
-    for name, chart in pictures.items():
-        _write(folder / name, alone(chart))
-    _write(folder / "sweep.md", _markdown(folder.name, found, rows, swept))
-    _write(folder / "sweep.html", _html(folder.name, found, rows, swept))
+    sections, title = _sections(found, rows, swept), f"Sweep {folder.name}"
+    for section in sections:
+        for name, chart in section.charts.items():
+            write_page(folder / name, chart_file(chart))
+    write_page(folder / "sweep.md", markdown_page(title, sections))
+    write_page(folder / "sweep.html", html_page(title, sections))
 
 
 def frontier_cells(frontier: Frontier) -> Cells:
@@ -78,37 +75,6 @@ def variant_cells(rows: Sequence[Row], swept: Sequence[str]) -> Cells:
     swept = [name for name in swept if len({repr(row[name]) for row in rows}) > 1]
     heading = [*(labels[name] for name in swept), "Teacher", "Student", "validation", "AUC", "AOP", "time", "added"]
     return [heading, *(_variant_row(row, swept) for row in rows)]
-
-
-def markdown_table(cells: Cells) -> str:
-    """Return a table in Markdown."""
-    head, *body = ([cell.replace("|", "\\|") for cell in row] for row in cells)
-    return "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *body))
-
-
-def html_table(cells: Cells) -> Markup:
-    """Return a table in HTML; cells are escaped where they are not Markup."""
-    head, *body = cells
-    rows = [element("tr", *(element("td", cell) for cell in row)) for row in body]
-    heading = element("thead", element("tr", *(element("th", cell) for cell in head)))
-    return element("div", element("table", heading, element("tbody", *rows)), class_="scroll")
-
-
-def html_page(title: str, *children: Markup) -> str:
-    """Return a self-contained page in the report's style."""
-    head = element(
-        "head",
-        Markup('<meta charset="utf-8"><meta name="viewport" content="width=device-width">'),
-        element("title", title),
-        element("style", Markup(report_css())),
-    )
-    inside = element("main", element("header", element("h1", title), class_="title"), *children)
-    return f"<!doctype html>{element('html', head, element('body', element('div', inside, class_='page')), lang='en')}\n"
-
-
-def chapter(title: str, *children: Markup) -> Markup:
-    """Return a part of a page under its heading."""
-    return element("section", element("h2", title), *children)
 
 
 def percent(number: Estimate | None) -> str:
@@ -149,33 +115,18 @@ def _pictures(place: int, frontier: Frontier) -> Mapping[str, Markup]:
     }
 
 
-def _markdown(name: str, found: Sequence[Frontier], rows: Sequence[Row], swept: Sequence[str]) -> str:
-    parts = [f"# Sweep {name}", _states(rows)]
+def _sections(found: Sequence[Frontier], rows: Sequence[Row], swept: Sequence[str]) -> list[Section]:
+    sections = [Section(sentences=[_states(rows)])]
     for place, one in enumerate(found):
-        shown = [f"![{file}]({file})" for file in _pictures(place, one)]
-        parts += [f"## Frontier{_fixed(one)}", one.sentence, gap_sentence(one), markdown_table(frontier_cells(one)), *shown]
+        words = [one.sentence, gap_sentence(one)]
+        sections.append(
+            Section(title=f"Frontier{_fixed(one)}", sentences=words, table=frontier_cells(one), charts=_pictures(place, one))
+        )
     means = mean_cells(rows, swept)
-    parts += ["## Means over seeds", markdown_table(means)] if means else []
-    parts += [_note(found)] if found or means else []
-    return "\n\n".join([*parts, "## Variants", markdown_table(variant_cells(rows, swept))]) + "\n"
-
-
-def _html(name: str, found: Sequence[Frontier], rows: Sequence[Row], swept: Sequence[str]) -> str:
-    parts = [element("p", _states(rows))]
-    for place, one in enumerate(found):
-        plots = [element("figure", chart, class_="plot") for chart in _pictures(place, one).values()]
-        words = [element("p", one.sentence), element("p", gap_sentence(one))]
-        shown = [html_table(frontier_cells(one)), element("div", *plots, class_="plots")]
-        parts.append(chapter(f"Frontier{_fixed(one)}", *words, *shown))
-    means = mean_cells(rows, swept)
-    parts += [chapter("Means over seeds", html_table(means))] if means else []
-    parts += [element("p", _note(found), class_="note")] if found or means else []
-    head, *body = variant_cells(rows, swept)
-    linked = [
-        [*cells, element("a", "report", href=row["report"]) if row.get("report") else "-"]
-        for cells, row in zip(body, rows, strict=True)
-    ]
-    return html_page(f"Sweep {name}", *parts, chapter("Variants", html_table([[*head, ""], *linked])))
+    sections += [Section(title="Means over seeds", table=means)] if means else []
+    sections += [Section(notes=[_note(found)])] if found or means else []
+    reports = [row.get("report") for row in rows]
+    return [*sections, Section(title="Variants", table=variant_cells(rows, swept), reports=reports)]
 
 
 def _states(rows: Sequence[Row]) -> str:
@@ -233,7 +184,3 @@ def _variant_row(row: Row, swept: Sequence[str]) -> list[str]:
     shown = [f"{100 * row[name]:.1f}" for name in ("teacher_accuracy", "student_accuracy", "student_validation_accuracy")]
     known = ["-" if row[name] is None else f"{row[name]:.3f}" for name in ("student_auc", "student_aop")]
     return [*values, *shown, *known, f"{row['seconds']:.0f} s", f"{row['seconds_added']:.0f} s"]
-
-
-def _write(path: Path, text: str) -> None:
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from tckr.stages.report.axes import Axis, decade_below, round_above, spanning, tick_label
+from tckr.html.axes import Axis, decade_below, round_above, spanning, tick_label
+from tckr.html.svg import BOTTOM, LEFT, RIGHT, TOP, WIDTH, element
 from tckr.stages.report.contents import Number
 from tckr.stages.report.figures import Series, bar, history_chart, interval_strip, roc_chart, smoothed
-from tckr.stages.report.svg import BOTTOM, LEFT, RIGHT, TOP, WIDTH, element
 
 NUMBER = Number(text="0.600 [0.550, 0.650]", value=0.6, low=0.55, high=0.65, n=100)
 MISSING = Number(text="not measurable", reason="3 non-members")

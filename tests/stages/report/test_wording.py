@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tckr.html.numbers import difference_number, duration, measured_number, megabytes, percent
 from tckr.metrics.estimate import Estimate, NotMeasurable
 from tckr.metrics.results import Differences
 from tckr.stages.report.coverage import coverage_of, covers_of, scorer_name
 from tckr.stages.report.glossary import GLOSSARY
-from tckr.stages.report.numbers import difference_number, duration, measured_number, megabytes, percent
 from tckr.stages.report.wording import verdict_of
 from tests.stages.report.sample import Sample
 from tests.stages.report.sample_audit import DECLARED

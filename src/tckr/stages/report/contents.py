@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from tckr.data.card import DataCard
+from tckr.html.numbers import Number
 from tckr.metrics.results import AuditResult, State
 
 SCHEMA_VERSION = "3"
@@ -22,18 +23,6 @@ Reading = Literal["no difference measured", "short of real images", "closer than
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Number(_Part):
-    """A number as it is printed: `text` is what the page shows, with its interval; `reason` says why there is none."""
-
-    text: str
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    n: int = 0
-    method: str = ""
-    reason: str = ""
 
 
 class Comparison(_Part):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tckr.html.numbers import measured_number, percent, signed_percent
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.results import AuditResult, CopiesResult, FlaggedImage
 from tckr.stages.report.contents import CopiesSummary, FlaggedRow, Number
-from tckr.stages.report.numbers import measured_number, percent, signed_percent
 from tckr.stages.report.privacy import without_folders
 
 MAX_PICTURES = 12

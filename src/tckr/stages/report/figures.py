@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from tckr.stages.report.axes import Axis, decade_below, spanning
+from tckr.html.axes import Axis, decade_below, spanning
+from tckr.html.svg import HEIGHT, WIDTH, element, picture, plot_frame
 from tckr.stages.report.contents import Number
 from tckr.stages.report.coverage import surface_name
-from tckr.stages.report.svg import HEIGHT, WIDTH, element, picture, plot_frame
 
 Curve = Sequence[tuple[float, float]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tckr.html.numbers import at_least, bound_number, measured_number, percent, plain
 from tckr.metrics.estimate import Estimate, NotMeasurable
 from tckr.metrics.results import PLAIN, AuditResult, OneRunBound, Package, Strongest, SurfaceResult
 from tckr.stages.report.contents import CanaryRow, Number, PackageRow, SurfaceRow
@@ -16,7 +17,6 @@ from tckr.stages.report.coverage import (
     surface_name,
     with_names,
 )
-from tckr.stages.report.numbers import at_least, bound_number, measured_number, percent, plain
 
 ABSENT = Number(text="\N{EN DASH}", reason="membership was not measured")
 

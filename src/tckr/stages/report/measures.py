@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from tckr.data.card import DataCard
+from tckr.html.numbers import bound_number, difference_number, fraction, measured_number, percent, plain
 from tckr.metrics.estimate import Estimate, Measured
 from tckr.metrics.results import PLAIN, AuditResult, SurfaceResult
 from tckr.stages.report.contents import Change, ClassRow, Comparison, Direction, Number
 from tckr.stages.report.coverage import scorer_name
 from tckr.stages.report.leakage import absent_reason
-from tckr.stages.report.numbers import bound_number, difference_number, fraction, measured_number, percent, plain
 from tckr.stages.report.wording import differences_of
 
 SPACE = "\N{NO-BREAK SPACE}"

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
-from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from tckr.data.rejections import REASONS, RULES
+from tckr.html.axes import round_above
+from tckr.html.jinja import environment, style_sheet
+from tckr.html.numbers import difference_number, duration, fraction, measured_number, megabytes, percent, plain
 from tckr.metrics.results import SurfaceResult
-from tckr.stages.report.axes import round_above
 from tckr.stages.report.checks import control_groups, purposes, result_of
 from tckr.stages.report.contents import Comparison, Contents, Number, Training
 from tckr.stages.report.copies import MAX_PICTURES, MAX_ROWS
@@ -23,7 +24,6 @@ from tckr.stages.report.flagged import Likeness
 from tckr.stages.report.gallery import ClassGallery, why_withheld
 from tckr.stages.report.leakage import strongest_name
 from tckr.stages.report.measures import FPRS
-from tckr.stages.report.numbers import difference_number, duration, fraction, measured_number, megabytes, percent, plain
 from tckr.stages.report.waterfall import state_class, state_mark, waterfall_chart
 
 PREVIEW_CLASSES = 30
@@ -45,7 +45,7 @@ def render(contents: Contents, galleries: Sequence[ClassGallery], likenesses: Se
             max_rows=MAX_ROWS,
             control_groups=control_groups(contents.audit),
             purposes=purposes(contents.audit.controls),
-            css=Markup(_css()),
+            css=style_sheet(),
             charts=charts(contents),
             total_seconds=sum(stage.seconds for stage in contents.stages),
             reasons=REASONS,
@@ -137,14 +137,8 @@ def _plain_percent(value: float) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("tckr.stages.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+    made = environment("tckr.stages.report")
+    made.filters |= {
         "number": measured_number,
         "percents": lambda measured: measured_number(measured, percent),
         "difference": difference_number,
@@ -161,9 +155,5 @@ def _environment() -> Environment:
         "strip": strip,
         "bar": bar,
     }
-    environment.globals |= {"class_strip": class_strip, "strongest_name": strongest_name}
-    return environment
-
-
-def _css() -> str:
-    return (resources.files("tckr.stages.report") / "templates" / "report.css").read_text(encoding="utf-8")
+    made.globals |= {"class_strip": class_strip, "strongest_name": strongest_name}
+    return made

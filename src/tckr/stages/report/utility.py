@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from tckr.html.numbers import fraction, measured_number, percent
 from tckr.metrics.estimate import Estimate, Measured
 from tckr.metrics.results import AuditResult, FidelityResult, PairedTest
 from tckr.stages.report.contents import CalibrationRow, FidelityRow, FidelitySummary, Number, PairedSummary, Reading
-from tckr.stages.report.numbers import fraction, measured_number, percent
 
 FIDELITY = {
     "fid": ("FID", "Frechet distance of the features", "lower"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from tckr.html.numbers import NO_DIFFERENCE, fraction, measured_number, signed, signed_percent
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.results import PLAIN, AuditResult, Declared, Differences, SurfaceResult
 from tckr.stages.report.contents import ClassRow, SurfaceRow, Validity, Verdict
 from tckr.stages.report.copies import copies_headline
 from tckr.stages.report.coverage import scorer_name, surface_name, with_names
 from tckr.stages.report.leakage import canary_rows, surface_rows
-from tckr.stages.report.numbers import NO_DIFFERENCE, fraction, measured_number, signed, signed_percent
 
 MAX_FAILED = 5
 """Failed controls told at the top of the page; all of them stand in the audit's chapter."""

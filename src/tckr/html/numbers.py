@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pydantic import BaseModel, ConfigDict
+
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.results import EpsilonBound
-from tckr.stages.report.contents import Number
 
 Form = Callable[[float], str]
 
 NO_DIFFERENCE = "no measurable difference"
+
+
+class Number(BaseModel):
+    """A number as it is printed: `text` is what the page shows, with its interval; `reason` says why there is none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    method: str = ""
+    reason: str = ""
 
 
 def fraction(value: float) -> str:
@@ -93,6 +108,21 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def span(fastest: float, slowest: float) -> str:
+    """Return for example `24 to 49 min`, `64 min to 2.1 h`, or one number where both print the same."""
+    (low, low_unit), (high, high_unit) = rounded(fastest), rounded(slowest)
+    if (low, low_unit) == (high, high_unit):
+        return f"{high} {high_unit}"
+    return f"{low} to {high} {high_unit}" if low_unit == high_unit else f"{low} {low_unit} to {high} {high_unit}"
+
+
+def rounded(seconds: float) -> tuple[str, str]:
+    """Return an estimated time as a number of two digits and its unit; a measured one has more (`duration`)."""
+    units = ((86400, "days"), (3600, "h"), (60, "min"))
+    size, unit = next(((size, unit) for size, unit in units if seconds >= 2 * size), (1, "s"))
+    return (f"{seconds / size:.1f}" if seconds < 10 * size else f"{seconds / size:.0f}"), unit
 
 
 def megabytes(value: float) -> str:

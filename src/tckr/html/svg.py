@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from tckr.stages.report.axes import Axis, tick_label
+from tckr.html.axes import Axis, tick_label
 
 WIDTH, HEIGHT = 440, 260
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 14, 44

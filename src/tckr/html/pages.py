@@ -1,0 +1,75 @@
+"""A page of sentences, tables and charts, as HTML that needs nothing else and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from markupsafe import Markup
+
+from tckr.data.shards import write_whole
+from tckr.html.jinja import environment, style_sheet
+from tckr.html.svg import element
+
+Cells = Sequence[Sequence[str]]
+"""A table: its first row holds the headings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of a page.
+
+    Attributes:
+        title: its heading; without one it goes on under the last.
+        sentences: paragraphs before the table.
+        table: empty for none.
+        reports: where the report of each row lies, as HTML links to it; empty for none.
+        charts: file name -> chart; HTML holds the charts, Markdown names the files.
+        notes: paragraphs after all else.
+    """
+
+    title: str = ""
+    sentences: Sequence[str] = ()
+    table: Cells = ()
+    reports: Sequence[str | None] = ()
+    charts: Mapping[str, Markup] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+def html_page(title: str, sections: Sequence[Section]) -> str:
+    """Return the page as HTML in the report's style; all text is escaped."""
+    return environment("tckr.html").get_template("page.html.j2").render(title=title, sections=sections, css=style_sheet())
+
+
+def markdown_page(title: str, sections: Sequence[Section]) -> str:
+    """Return the page as Markdown."""
+    return "\n\n".join([f"# {title}", *(part for section in sections for part in _markdown(section))]) + "\n"
+
+
+def write_page(path: Path, text: str) -> None:
+    """Replace the file at `path`, a page or a chart, as a whole."""
+    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def chart_file(chart: Markup) -> str:
+    """Return a chart as a file of its own: with its colours and a name space."""
+    head, _, rest = chart.partition(">")
+    paper = element("rect", x=0, y=0, width="100%", height="100%", fill="var(--paper)")
+    style = element("style", style_sheet())
+    return f'{head} xmlns="http://www.w3.org/2000/svg" font-family="sans-serif">{style}{paper}{rest}'
+
+
+def _markdown(section: Section) -> list[str]:
+    return [
+        *([f"## {section.title}"] if section.title else []),
+        *section.sentences,
+        *([_markdown_table(section.table)] if section.table else []),
+        *(f"![{file}]({file})" for file in section.charts),
+        *section.notes,
+    ]
+
+
+def _markdown_table(cells: Cells) -> str:
+    head, *body = ([cell.replace("|", "\\|") for cell in row] for row in cells)
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *body))
