@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from markupsafe import Markup
-
-from tckr.html.pages import Section, chart_file, html_page, markdown_page
+from tckr.html.pages import Section, html_page, markdown_page, page_files
 from tckr.html.svg import element, picture
 
 CHART = picture(10, 10, "a chart", element("line", x1=0.0, x2=1.5, class_="whisker"))
@@ -35,7 +33,9 @@ def test_markdown_has_the_same_parts_in_their_order():
 
 
 def test_a_chart_as_a_file_has_a_name_space_and_the_colours_of_the_pages():
-    file = chart_file(Markup(CHART))
+    files = page_files("sweep", "x", [Section(charts={"c.svg": CHART})])
+    assert set(files) == {"sweep.html", "sweep.md", "c.svg"}
+    file = files["c.svg"]
     assert file.startswith("<svg ")
     assert 'xmlns="http://www.w3.org/2000/svg"' in file
     assert "--paper" in file

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from markupsafe import Markup
@@ -37,6 +38,12 @@ class Section:
     notes: Sequence[str] = ()
 
 
+def page_files(stem: str, title: str, sections: Sequence[Section]) -> dict[str, str]:
+    """Return a page as files, name -> text: `stem`.html, `stem`.md, and the charts that the Markdown names."""
+    charts = {name: chart_file(chart) for section in sections for name, chart in section.charts.items()}
+    return {**charts, f"{stem}.md": markdown_page(title, sections), f"{stem}.html": html_page(title, sections)}
+
+
 def html_page(title: str, sections: Sequence[Section]) -> str:
     """Return the page as HTML in the report's style; all text is escaped."""
     return environment("tckr.html").get_template("page.html.j2").render(title=title, sections=sections, css=style_sheet())
@@ -47,9 +54,10 @@ def markdown_page(title: str, sections: Sequence[Section]) -> str:
     return "\n\n".join([f"# {title}", *(part for section in sections for part in _markdown(section))]) + "\n"
 
 
-def write_page(path: Path, text: str) -> None:
-    """Replace the file at `path`, a page or a chart, as a whole."""
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+def write_files(folder: Path, texts: Mapping[str, str]) -> None:
+    """Replace the files in `folder`, each as a whole."""
+    for name, text in texts.items():
+        write_whole(folder / name, partial(Path.write_text, data=text, encoding="utf-8"))
 
 
 def chart_file(chart: Markup) -> str:

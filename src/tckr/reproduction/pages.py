@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
 
-from tckr.html.pages import Cells, Section, chart_file, html_page, markdown_page, write_page
+from tckr.html.pages import Cells, Section, page_files, write_files
 from tckr.metrics.estimate import Estimate
 from tckr.reproduction.benchmarks import Benchmark
 from tckr.reproduction.comparison import MEASURES, Compared, ComparedCell, ComparedRow, comparison_rows
@@ -44,12 +44,7 @@ class Reproduced:
 def write_results(folder: Path, found: Reproduced) -> None:
     """Write the table, the pages and the figures."""
     write_table(folder / "results.parquet", comparison_rows(found.results, found.ablation))
-    charts = figures(found)
-    for name, chart in charts.items():
-        write_page(folder / name, chart_file(chart))
-    sections = _sections(found, charts)
-    write_page(folder / "results.md", markdown_page(found.benchmark.name, sections))
-    write_page(folder / "results.html", html_page(found.benchmark.name, sections))
+    write_files(folder, page_files("results", found.benchmark.name, _sections(found)))
 
 
 def result_cells(found: Reproduced) -> Cells:
@@ -163,10 +158,10 @@ def _notes(found: Reproduced) -> list[str]:
     return [colours, intervals, *knee, *([ORIGIN] if found.has_published else [])]
 
 
-def _sections(found: Reproduced, charts: Mapping[str, Markup]) -> list[Section]:
+def _sections(found: Reproduced) -> list[Section]:
     sections = [Section(sentences=sentences(found), table=result_cells(found))]
     if found.frontier:
         sections.append(Section(title="Frontier", table=frontier_cells(found.frontier)))
     if found.ablation:
         sections.append(Section(title="Ablation: CAS, %", table=ablation_cells(found)))
-    return [*sections, Section(title="Figures", charts=charts, notes=_notes(found))]
+    return [*sections, Section(title="Figures", charts=figures(found), notes=_notes(found))]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from tckr.html.pages import Cells, Section, chart_file, html_page, markdown_page, write_page
+from tckr.html.pages import Cells, Section, page_files, write_files
 from tckr.metrics.estimate import Estimate
 from tckr.sweep.figures import Curve, cardinality_chart, tradeoff_chart
 from tckr.sweep.frontier import (
@@ -33,13 +33,7 @@ INTERVALS = (
 
 def write_pages(folder: Path, rows: Sequence[Row], swept: Sequence[str]) -> None:
     """Write sweep.md, sweep.html and the pictures that sweep.md shows."""
-    found = frontiers(rows, swept)
-    sections, title = _sections(found, rows, swept), f"Sweep {folder.name}"
-    for section in sections:
-        for name, chart in section.charts.items():
-            write_page(folder / name, chart_file(chart))
-    write_page(folder / "sweep.md", markdown_page(title, sections))
-    write_page(folder / "sweep.html", html_page(title, sections))
+    write_files(folder, page_files("sweep", f"Sweep {folder.name}", _sections(frontiers(rows, swept), rows, swept)))
 
 
 def frontier_cells(frontier: Frontier) -> Cells:

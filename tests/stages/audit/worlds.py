@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from tckr.stages.audit.evidence import MODELS, SIGNALS_OF, Evidence, Predictions
+from tckr.stages.audit.evidence import MODELS, SURFACES, Evidence, Predictions
 
 CLASS_NAMES = ["a", "b", "c", "d"]
 REPEATED_AT = {
     "teacher": ("teacher",),
     "distill": ("soft_labels", "teacher", "student", "student_indirect"),
-    "full": tuple(signal for signals in SIGNALS_OF.values() for signal in signals),
+    "full": tuple(signal for signals in SURFACES.values() for signal in signals),
 }
 
 
@@ -50,7 +50,7 @@ def evidence(
     """
     generator = np.random.default_rng(seed)
     members = membership(generator, num_references + 1, records)
-    levels = {signal: 3 * generator.normal(size=records) + 5 for signals_ in SIGNALS_OF.values() for signal in signals_}
+    levels = {signal: 3 * generator.normal(size=records) + 5 for signals_ in SURFACES.values() for signal in signals_}
 
     def answers(signal: str, rows: np.ndarray, amount: float) -> np.ndarray:
         known = generator_leak if signal in ("student", "student_indirect", "soft_labels") else 0.0

@@ -9,7 +9,7 @@ import numpy as np
 from tckr.metrics.results import SEE_THE_IMAGES
 from tckr.stages.audit.canaries import CanaryBounds, canary_bounds, canary_scores
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS, AuditConfig
-from tckr.stages.audit.evidence import MODELS, SIGNALS_OF, Evidence, Predictions
+from tckr.stages.audit.evidence import MODELS, SURFACES, Evidence, Predictions
 from tckr.stages.audit.questions import Answers
 
 CONTROLS = ("null", "positive")
@@ -46,7 +46,7 @@ def assemble(
     runs = runs_of(answers)
     if len(runs) <= MIN_REFERENCE_RUNS:
         runs = []  # a target without references is asked for its canaries only
-    measured = [signal for signals in SIGNALS_OF.values() for signal in signals if runs and signal in answers[runs[0]]]
+    measured = [signal for signals in SURFACES.values() for signal in signals if runs and signal in answers[runs[0]]]
     signals = {signal: stack(answers, runs, signal)[:, ordinary] for signal in measured}
     return Evidence(
         class_names=class_names,
@@ -92,8 +92,8 @@ def canary_findings(
     scores = {
         surface: canary_scores(signals, membership[: len(signals)], canaries)
         for surface in CANARY_SURFACES
-        if SIGNALS_OF[surface][0] in answers[runs[0]]
-        for signals in [stack(answers, runs, SIGNALS_OF[surface][0])[: 1 if surface in shared else None]]
+        if SURFACES[surface][0] in answers[runs[0]]
+        for signals in [stack(answers, runs, SURFACES[surface][0])[: 1 if surface in shared else None]]
     }
     return canary_bounds(scores, membership[0], canaries, config.confidence, config.delta)
 

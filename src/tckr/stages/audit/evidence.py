@@ -14,7 +14,7 @@ from scipy.special import softmax
 
 from tckr.metrics.calibration import proper_scores
 
-SIGNALS_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
+SURFACES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "captions": ("captions",),
         "adapter": ("adapter",),
@@ -68,7 +68,7 @@ class Evidence:
     labels: np.ndarray
     members: np.ndarray
     records: np.ndarray | None = None
-    surfaces: Mapping[str, Sequence[str]] = field(default_factory=lambda: SIGNALS_OF)
+    surfaces: Mapping[str, Sequence[str]] = field(default_factory=lambda: SURFACES)
     signals: Mapping[str, np.ndarray] = field(default_factory=dict)
     correct: Mapping[str, np.ndarray] = field(default_factory=dict)
     controls: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
