@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from tckr.stages.config_base import StageConfig
+from tckr.strict import HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE, MOST_CLASSES, STRICT
 
 
 class ViewConfig(BaseModel):
     """How the views of an image differ from it; `distill` makes the same views again."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = STRICT
 
     shift: float = Field(0.1, ge=0, lt=1, description="Largest shift along each axis, fraction of a side; paper 0.1")
     rotation_degrees: float = Field(10.0, ge=0, le=180, description="Largest rotation either way, degrees.")
@@ -26,7 +27,12 @@ class LabelConfig(StageConfig):
 
     version: ClassVar[int] = 1
 
-    temperature: float = Field(1.0, gt=0, description="Divides the Teacher's logits before the softmax; 1 is the paper's.")
+    temperature: float = Field(
+        1.0,
+        ge=LOWEST_TEMPERATURE,
+        le=HIGHEST_TEMPERATURE,
+        description="Divides the Teacher's logits before the softmax; 1 is the paper's.",
+    )
     views: int = Field(
         1,
         ge=1,
@@ -38,6 +44,7 @@ class LabelConfig(StageConfig):
     top_k: int | None = Field(
         None,
         ge=1,
+        le=MOST_CLASSES,
         description="Likeliest classes that are stored per label, the rest being spread evenly; null: all.",
     )
 
