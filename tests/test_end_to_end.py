@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from transformers import AutoModelForImageClassification
 
-from tckr.config import load_settings
+from tckr.config import changed, load_settings
 from tckr.engine.runner import Silent
 from tckr.running import run
 
@@ -102,15 +102,7 @@ def test_the_student_opens_as_a_transformers_classifier(finished):
 def test_a_changed_setting_recomputes_that_stage_and_what_follows(finished):
     settings, _, _ = finished
     recorder = Recorder()
-    changed = load_settings(
-        overrides=[
-            f"prepare.source={settings.prepare.source}",
-            f"execution.output={settings.execution.output}",
-            *TINY,
-            "distill.epochs=4",
-        ]
-    )
-    run(changed, observer=recorder)
+    run(changed(settings, {"distill.epochs": 4}), observer=recorder)
     assert {name.split(".")[0] for name in recorder.computed} == {"distill", "signals", "audit", "report"}
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tckr.config import RunConfig, load_settings
+from tckr.config import RunConfig, changed, load_settings
 from tckr.data.card import read_card
 from tckr.data.images import iterate_images
 from tckr.data.shards import list_shards
@@ -25,7 +25,7 @@ from tckr.running import plan, run
 from tests.test_end_to_end import TINY
 
 JUDGE = "tckr.stages.audit.stage:run"
-SETTINGS = [*TINY, "audit.depth=full", "adapt.steps=1", "teach.epochs=1", "distill.epochs=1", "execution.workers=1"]
+SMALLER = {"audit.depth": "full", "adapt.steps": 1, "teach.epochs": 1, "distill.epochs": 1, "execution.workers": 1}
 
 
 @pytest.mark.parametrize(("depth", "labels"), list(itertools.product(["teacher", "distill", "full"], ["soft", "online"])))
@@ -61,7 +61,8 @@ def reached(tmp_path_factory) -> tuple[set[str], list[Reach]]:
         (root / "pictures" / name).mkdir(parents=True, exist_ok=True)
         pixels = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(root / "pictures" / name / f"{number}.png")
-    settings = load_settings(overrides=[f"prepare.source={root / 'pictures'}", f"execution.output={root}", *SETTINGS])
+    settings = load_settings(overrides=[f"prepare.source={root / 'pictures'}", f"execution.output={root}", *TINY])
+    settings = changed(settings, SMALLER)
     reaches: list[Reach] = []
     original = runner_module.load_function
 

@@ -9,14 +9,16 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from tckr.engine.execution import ExecutionConfig
-from tckr.errors import UserError
+from tckr.errors import MOST_CHARACTERS, UserError, shown, shown_name
 from tckr.models.digest import from_any_folder
+from tckr.overrides import merge, nested, parse_override, refuse_twice
+from tckr.plain_yaml import MOST_BYTES, NotPlainError, read_yaml, write_yaml
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.audit.config import AuditConfig
 from tckr.stages.caption.config import CaptionConfig
@@ -26,6 +28,7 @@ from tckr.stages.label.config import LabelConfig
 from tckr.stages.prepare.config import PrepareConfig
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.teach.config import TeachConfig
+from tckr.strict import STRICT
 
 PRESETS = {
     "embedded": "the defaults: tiny models that ship with the package, 32 x 32 px, for two CPU cores",
@@ -34,6 +37,8 @@ PRESETS = {
     "paper": "the published settings: BLIP-2 and Stable Diffusion 2 at 224 px; needs a GPU and a model hub",
 }
 
+NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
+
 SWEEP = "sweep"
 """Section of a file that lists the grids of a sweep (`tckr.sweep.grid`)."""
 
@@ -41,9 +46,11 @@ SWEEP = "sweep"
 class RunConfig(BaseModel):
     """Everything that decides what is computed, one section per stage."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = STRICT
 
-    seed: int = Field(0, ge=0, description="Root seed: splits, membership, noise and initial weights derive from it.")
+    seed: int = Field(
+        0, ge=0, lt=2**63, description="Root seed: splits, membership, noise and initial weights derive from it."
+    )
     prepare: PrepareConfig = Field(default_factory=PrepareConfig)
     caption: CaptionConfig = Field(default_factory=CaptionConfig)
     adapt: AdaptConfig = Field(default_factory=AdaptConfig)
@@ -80,31 +87,46 @@ class Settings(RunConfig):
 
 
 def load_settings(
-    file: Path | None = None, preset: str | None = None, overrides: Sequence[str] = (), *, sweep: bool = False
+    file: Path | None = None,
+    preset: str | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    options: Mapping[str, str] = NO_OPTIONS,
+    sweep: bool = False,
 ) -> Settings:
     """Return the settings of a preset, changed by a YAML file (which may name the `preset`), then by `key=value`s.
 
     Without any preset settings start from `embedded`.
 
-    With `sweep` the file may have a section `sweep`, which is read by `load_sweep`.
+    Args:
+        file: YAML (`tckr.plain_yaml` says what a value without quotes is).
+        preset: where settings start from.
+        overrides: `section.setting=value`.
+        options: settings given in another way, by name; their texts are taken as they are.
+        sweep: whether the file may have a section `sweep`, which is read by `load_sweep`.
 
     Raises:
-        UserError: an unreadable file, an unknown setting or preset, or a value outside its range.
+        UserError: an unreadable file, an unknown setting or preset, a value outside its range, or a setting given twice.
     """
     values = _read_yaml(file) if file else {}
     if file and not values:
-        raise UserError(f"{file} is empty; write what differs from the defaults, at least `prepare: {{source: DIR}}`")
+        raise UserError(f"{shown(file)} is empty; write what differs from the defaults, at least `prepare: {{source: DIR}}`")
     if SWEEP in values and not sweep:
-        raise UserError(f"{file} holds a section `{SWEEP}`; compute it with `tckr sweep {file}`, or remove the section")
+        path = shown(file)
+        raise UserError(f"{path} holds a section `{SWEEP}`; compute it with `tckr sweep {path}`, or remove the section")
     values.pop(SWEEP, None)
     own = str(values.pop("preset", preset or "embedded"))
     if preset not in (None, own):
-        raise UserError(f"found --preset {preset}, and {file} starts from preset {own}; drop one of them")
+        raise UserError(
+            f"found --preset {shown_name(preset)}, and {shown(file)} starts from preset {shown_name(own)}; drop one of them"
+        )
     tree = _read_preset(own)
     if file:
-        tree = _merge(tree, {"execution": {"name": run_name(file.stem)}})
-    for change in (values, *map(_parse_override, overrides)):
-        tree = _merge(tree, change)
+        tree = merge(tree, {"execution": {"name": run_name(file.stem)}})
+    given = [*(nested(name, value) for name, value in options.items()), *map(parse_override, overrides)]
+    refuse_twice(given)
+    for change in (values, *given):
+        tree = merge(tree, change)
     return _settings(tree)
 
 
@@ -116,7 +138,7 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     """
     tree = settings.model_dump()
     for name, value in changes.items():
-        tree = _merge(tree, _nested(name, value))
+        tree = merge(tree, nested(name, value))
     return _settings(tree)
 
 
@@ -159,7 +181,7 @@ def save_settings(settings: Settings, file: Path, sweep: Any = None) -> None:
     """Write the resolved settings, and the section `sweep` if given, as YAML that reads back to the same value."""
     tree = settings.model_dump(mode="json") | ({SWEEP: sweep} if sweep is not None else {})
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    file.write_text(write_yaml(tree), encoding="utf-8")
 
 
 def setting_names(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
@@ -170,72 +192,42 @@ def setting_names(model: type[BaseModel] = Settings, prefix: str = "") -> Iterat
             yield from setting_names(field.annotation, f"{prefix}{name}.")
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads plain values only, and refuses a key that is given twice: YAML itself would keep the last."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Return the mapping.
-
-        Raises:
-            yaml.constructor.ConstructorError: a key is there twice.
-        """
-        node = super().compose_mapping_node(anchor)
-        written: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value != "<<":  # which merges, and may do so several times
-                if key.value in written:
-                    raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
-                written.add(key.value)
-        return node
-
-
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
-        values = yaml.load(file.read_text(encoding="utf-8"), _Loader)
+        with file.open("rb") as stream:
+            written = stream.read(MOST_BYTES + 1)
+        values = _plain(written)
     except FileNotFoundError:
-        raise UserError(f"no config file at {file}; give a YAML file, a run folder, or --data FOLDER") from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise UserError(f"{file} cannot be read as YAML: {error}; see `tckr run --help` for the form") from None
+        raise UserError(f"no config file at {shown(file)}; give a YAML file, a run folder, or --data FOLDER") from None
+    except (OSError, ValueError) as error:  # ValueError: not plain, or a path with a NUL
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{shown(file)} cannot be read as YAML: {why}; see `tckr run --help` for the form") from None
     if not isinstance(values or {}, dict):
         raise UserError(
-            f"{file} holds a {type(values).__name__}; a config is a mapping of sections, e.g. `prepare: {{source: DIR}}`"
+            f"{shown(file)} holds {shown(values)}; a config is a mapping of sections, e.g. `prepare: {{source: DIR}}`"
         )
     return values or {}
 
 
+def _plain(written: bytes) -> Any:
+    """Return what the bytes of a file hold.
+
+    Raises:
+        NotPlainError: they are too many, no UTF-8, or no YAML of plain values.
+    """
+    if len(written) > MOST_BYTES:
+        raise NotPlainError(f"it has more than {MOST_BYTES:,} bytes")
+    try:
+        return read_yaml(written.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise NotPlainError(f"byte {error.start} is not UTF-8; save the file as UTF-8") from None
+
+
 def _read_preset(name: str) -> dict[str, Any]:
     if name not in PRESETS:
-        raise UserError(f"unknown preset {name!r}; expected one of {', '.join(PRESETS)}")
+        raise UserError(f"unknown preset {shown(name)}; expected one of {', '.join(PRESETS)}")
     text = (resources.files("tckr") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
-    return yaml.safe_load(text) or {}
-
-
-def _parse_override(text: str) -> dict[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise UserError(f"found {text!r}; an override has the form section.setting=value, e.g. generate.cardinality=5")
-    try:
-        parsed = yaml.load(value, _Loader)
-    except yaml.YAMLError as error:
-        why = getattr(error, "problem", None) or "it is not YAML"
-        raise UserError(f"the value of {text!r} cannot be read: {why}; put quotes around special characters") from None
-    if isinstance(parsed, dict) and not value.lstrip().startswith("{"):
-        parsed = value  # `adapt.prompt_form=n: c` means the text, though YAML takes it for a mapping
-    return _nested(key.strip(), parsed)
-
-
-def _nested(name: str, value: Any) -> dict[str, Any]:
-    """Return {"section": {"setting": value}} for `section.setting`."""
-    first, _, rest = name.partition(".")
-    return {first: _nested(rest, value) if rest else value}
-
-
-def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in change.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if both else value
-    return merged
+    return read_yaml(text) or {}
 
 
 def _refuse_unknown(tree: Mapping[str, Any], model: type[BaseModel] = Settings, prefix: str = "") -> None:
@@ -248,7 +240,7 @@ def _refuse_unknown(tree: Mapping[str, Any], model: type[BaseModel] = Settings, 
         if isinstance(section, type) and issubclass(section, BaseModel):
             if not isinstance(value, Mapping):
                 raise UserError(
-                    f"{prefix}{name} is a section; found {value!r}; set one of its fields, e.g. "
+                    f"{prefix}{name} is a section; found {shown(value)}; set one of its fields, e.g. "
                     f"{prefix}{name}.{next(iter(section.model_fields))}=..."
                 )
             _refuse_unknown(value, section, f"{prefix}{name}.")
@@ -258,19 +250,38 @@ def _unknown(name: str) -> str:
     if name == "preset":
         return "found setting preset=...; choose a preset with --preset NAME, or with `preset: NAME` in the config file"
     known = list(setting_names())
-    near = difflib.get_close_matches(name, known, 1, 0.5)
+    if name in known:  # `generate.cardinality: 5` in a file
+        nested = name.replace(".", ": {") + ": ..." + "}" * name.count(".")
+        return f"found {name} as one name; in YAML write one mapping in another: {nested}"
+    near = difflib.get_close_matches(name[:MOST_CHARACTERS], known, 1, 0.5)
     same_leaf = [other for other in known if other.split(".")[-1] == name.split(".")[-1]]
     guess = (same_leaf or near)[:1]
     hint = f"Did you mean {guess[0]}?" if guess else "See docs/settings.md for all settings."
-    return f"unknown setting {name}. {hint}"
+    return f"unknown setting {shown_name(name)}. {hint}"
+
+
+MOST_PROBLEMS = 5
+"""That a message lists."""
+
+EXPECTED = {
+    "int_type": "expected a whole number in decimal digits without leading zeros, such as 100",
+    "float_type": "expected a decimal number, such as 0.1, 30 or 1e-3",
+    "bool_type": "expected true or false",
+    "string_type": "expected a text; put a number, true, false or null in quotes",
+    "path_type": "expected a path; put a number, true, false or null in quotes",
+}
+"""Kind of problem -> what to say: YAML of old takes `0100` for 64, `1:30` for 90 and `yes` for 1."""
 
 
 def _explain(error: ValidationError) -> str:
-    lines = []
-    for problem in error.errors():
-        name = ".".join(str(part) for part in problem["loc"])
-        text = problem["msg"].removeprefix("Value error, ")
-        whole_section = problem["type"] == "value_error" and isinstance(problem.get("input"), Mapping)
-        found = "" if whole_section else f"found {problem.get('input')!r}; "
-        lines.append(f"setting {name}: {found}{text[0].lower()}{text[1:]}")
-    return "\n".join(lines)
+    problems = error.errors(include_url=False)
+    lines = [_problem(problem) for problem in problems[:MOST_PROBLEMS]]
+    return "\n".join([*lines, *([f"and {len(problems) - MOST_PROBLEMS} more"] if len(problems) > MOST_PROBLEMS else [])])
+
+
+def _problem(problem: Mapping[str, Any]) -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    text = EXPECTED.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    whole_section = problem["type"] == "value_error" and isinstance(problem.get("input"), Mapping)
+    found = "" if whole_section else f"found {shown(problem.get('input'))}; "
+    return f"setting {shown_name(name)}: {found}{text[0].lower()}{text[1:]}"

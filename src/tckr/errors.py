@@ -1,9 +1,62 @@
-"""The one error a user can cause: printed without a traceback.
+"""The one error type for what a user can cause, and how a message shows what a user wrote."""
 
-Every message says what was found, what was expected and what to do. Broken invariants of our own use `assert`; anything
-else may crash.
-"""
+from __future__ import annotations
+
+import reprlib
+from pathlib import PurePath
+
+MOST_BYTES = 4000
+"""Of a message. One that lists more says so by an ellipsis."""
+
+MOST_CHARACTERS = 200
+"""Of one value in a message."""
 
 
 class UserError(Exception):
-    """Report a problem that the user can fix; the command line prints the message and exits with status 2."""
+    """A problem the user can fix; the message says what was found, what was expected and what to do."""
+
+    def __init__(self, message: str) -> None:
+        """Keep `message`, cut to `MOST_BYTES`."""
+        super().__init__(cut_message(message))
+
+
+def cut_message(message: str) -> str:
+    """Return `message`, its middle left out if it has more than `MOST_BYTES` bytes: its end says what to do."""
+    written = message.encode("utf-8", "backslashreplace")
+    if len(written) <= MOST_BYTES:
+        return message
+    half = MOST_BYTES // 2 - 10
+    return f"{written[:half].decode('utf-8', 'ignore')} [...] {written[-half:].decode('utf-8', 'ignore')}"
+
+
+def shown(value: object) -> str:
+    """Return `value` as a message shows it: escaped, its middle left out if it has more than `MOST_CHARACTERS`.
+
+    A path is shown without quotes, everything else as Python writes it.
+    """
+    text = repr(str(value))[1:-1] if isinstance(value, PurePath) else _SHORT.repr(value)
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    half = MOST_CHARACTERS // 2 - 2
+    return f"{text[:half]}...{text[-half:]}"
+
+
+def shown_name(name: str) -> str:
+    """Return the name of a setting as a message shows it: a plain one without quotes."""
+    return shown(name).strip("'") if name.isprintable() else shown(name)
+
+
+class _Short(reprlib.Repr):
+    """Writes a few items of each container, and few characters of each text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxlist, self.maxtuple, self.maxdict = 4, 6, 6, 4
+        self.maxstring = self.maxother = self.maxlong = MOST_CHARACTERS - 10
+
+    def repr_int(self, number: int, level: int) -> str:
+        """Return the digits, or their number: Python writes no more than some thousands."""
+        return repr(number) if number.bit_length() < 500 else f"a number of {int(number.bit_length() * 0.30103):,} digits"
+
+
+_SHORT = _Short()

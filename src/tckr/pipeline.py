@@ -20,7 +20,7 @@ from tckr.data.card import EVERY_RECORD, VALIDATION_RUN
 from tckr.data.seeds import derive_seed
 from tckr.data.sources import file_digest, source_digest
 from tckr.engine.step import Sensitivity, Step
-from tckr.errors import UserError
+from tckr.errors import UserError, shown
 from tckr.models.diffusion.outline import refuse_misfits
 from tckr.models.digest import adapter_digest, checkpoint_digest
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS
@@ -227,7 +227,7 @@ def needed_for(steps: Sequence[Step], stage: str) -> list[Step]:
         UserError: there is no such stage.
     """
     if stage not in STAGES:
-        raise UserError(f"unknown stage {stage!r}; expected one of {', '.join(STAGES)}")
+        raise UserError(f"unknown stage {shown(stage)}; expected one of {', '.join(STAGES)}")
     needed = {stage}
     for step in reversed(steps):
         if step.name in needed:

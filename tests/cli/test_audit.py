@@ -69,7 +69,7 @@ def test_a_failed_control_is_explained_and_ends_with_status_3(table, monkeypatch
         (["--scores", "mine.npz", "generate.cardinality=2"], "expected audit.scorer=..., audit.confidence=..."),
         (["--scores", "mine.npz", "audit.depth=full"], "found 'audit.depth=full' with --scores"),
         (["--scores", "mine.npz", "audit.scorer=luck"], "setting audit.scorer: found 'luck'"),
-        (["--scores", "mine.npz", "audit.confidence=2"], "less than 1"),
+        (["--scores", "mine.npz", "audit.confidence=2"], "less than or equal to 0.999999"),
         (["--plan", "--data", "digits", "prepare.audit_holdout=0"], "leaves no non-members"),
     ],
 )  # fmt: skip

@@ -20,6 +20,7 @@ from tckr.data.shards import write_shard
 from tckr.data.sources import source_digest, source_kind
 from tckr.data.sources.columns import choose_columns
 from tckr.data.sources.opening import open_source
+from tckr.data.sources.parquet import class_label_names
 from tckr.data.sources.record import Source
 from tckr.errors import UserError
 
@@ -115,6 +116,14 @@ def test_columns_are_found(kinds: dict[str, str], image: str, label: str, chosen
 def test_doubtful_columns_are_listed(kinds: dict[str, str], image: str, label: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         choose_columns(kinds, image, label)
+
+
+@pytest.mark.parametrize(
+    "metadata", [b"[" * 100_000, b"7" * 5000, b"{", b"[]", b"\xff"], ids=["deep", "long", "cut", "list", "bytes"]
+)
+def test_metadata_that_cannot_be_read_is_none(metadata: bytes) -> None:
+    schema = pa.schema([("label", pa.int64())], metadata={b"huggingface": metadata})
+    assert class_label_names(schema, "label") == []
 
 
 def test_bad_rows_are_refused_one_by_one(tmp_path: Path) -> None:

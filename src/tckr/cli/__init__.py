@@ -7,7 +7,7 @@ import sys
 import typer
 
 from tckr.cli import audit, captions, demo, doctor, estimate, report, reproduce, run, stage, status, sweep
-from tckr.errors import UserError
+from tckr.errors import UserError, cut_message
 
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
 
@@ -37,7 +37,7 @@ def main() -> None:
     try:
         app()
     except (UserError, OSError) as error:  # OSError: no space left, no permission, no such disk
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {cut_message(str(error))}\n")
         sys.exit(2)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:

@@ -8,7 +8,7 @@ import typer
 
 from tckr.cli.run import DryRun, end, execute
 from tckr.cli.settings import Output, settings_from
-from tckr.errors import UserError
+from tckr.errors import UserError, shown
 
 
 def demo(
@@ -21,5 +21,5 @@ def demo(
     Exit status 3 when a control of the audit fails.
     """
     if unnamed := [text for text in overrides or [] if "=" not in text]:
-        raise UserError(f"found {unnamed[0]!r}; tckr demo takes settings alone, section.setting=value; see tckr run")
+        raise UserError(f"found {shown(unnamed[0])}; tckr demo takes settings alone, section.setting=value; see tckr run")
     end(execute(settings_from(overrides, None, "demo", None, output), dry_run=dry_run))

@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from tckr.config import load_settings, run_name
 from tckr.data.shards import write_whole
 from tckr.engine.store import MANIFEST
-from tckr.errors import UserError
+from tckr.errors import UserError, shown
 from tckr.metrics.estimate import Estimate, Measured
 from tckr.metrics.results import AuditResult, SurfaceResult
 from tckr.stages.audit.config import AuditConfig
@@ -52,7 +52,7 @@ def audit_table(file: Path, overrides: Sequence[str], output: Path | None) -> Au
 def _config(overrides: Sequence[str]) -> AuditConfig:
     for text in overrides:
         if text.partition("=")[0] not in SETTINGS:
-            raise UserError(f"found {text!r} with --scores; expected {', '.join(f'{name}=...' for name in SETTINGS)}")
+            raise UserError(f"found {shown(text)} with --scores; expected {', '.join(f'{name}=...' for name in SETTINGS)}")
     return load_settings(overrides=overrides).audit
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tckr.cli.run import DryRun
-from tckr.cli.settings import Output
+from tckr.cli.settings import Output, chosen_options
 from tckr.cli.sweep import compute, finish
-from tckr.errors import UserError
+from tckr.errors import UserError, shown
 
 if TYPE_CHECKING:
     from tckr.reproduction.pages import Reproduced
@@ -44,7 +43,8 @@ def reproduce(
     from tckr.reproduction.pages import write_results
     from tckr.reproduction.reproducing import check_data, plan_experiments, reproduced
 
-    experiments = plan_experiments(benchmark(name), _settings(overrides or [], data, output))
+    overrides = overrides or []
+    experiments = plan_experiments(benchmark(name), overrides, _options(overrides, data, output))
     if not dry_run:
         check_data(experiments, Silent())
     results = compute(list(experiments.sweeps.values()), dry_run)
@@ -55,13 +55,15 @@ def reproduce(
     finish(results)
 
 
-def _settings(overrides: list[str], data: str | None, output: Path | None) -> list[str]:
+def _options(overrides: list[str], data: str | None, output: Path | None) -> dict[str, str]:
+    from tckr.overrides import names_given
+
     if unnamed := [text for text in overrides if "=" not in text]:
-        raise UserError(f"found {unnamed[0]!r} after the name of the benchmark; expected section.setting=value")
-    if any(text.startswith("execution.name=") for text in overrides):
+        raise UserError(f"found {shown(unnamed[0])} after the name of the benchmark; expected section.setting=value")
+    given = names_given(overrides)
+    if "execution.name" in given:
         raise UserError("execution.name follows from the benchmark; choose another place with --output")
-    chosen = {"prepare.source": data, "execution.output": str(output) if output else None}
-    return [*(f"{key}={json.dumps(value)}" for key, value in chosen.items() if value is not None), *overrides]
+    return chosen_options(given, data=data, output=output)
 
 
 def _print(found: Reproduced, folder: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tckr.errors import UserError
+from tckr.errors import UserError, shown
 
 if TYPE_CHECKING:
     from tckr.config import Settings
@@ -38,6 +39,9 @@ Name = Annotated[str | None, typer.Option(help="Name of the run's folder; by def
 Output = Annotated[
     Path | None, typer.Option(help="Folder for runs and the artifact store.  [default: runs]", show_default=False)
 ]
+
+OPTIONS = {"data": "prepare.source", "name": "execution.name", "output": "execution.output"}
+"""Option -> the setting that it stands for."""
 
 
 def settings_from(
@@ -69,41 +73,49 @@ def read_arguments(
         UserError: neither or both of CONFIG and --data, or settings that do not hold.
     """
     from tckr.config import load_settings, run_name
+    from tckr.overrides import names_given
 
     config, overrides = _split(arguments or [])
-    if (
-        config is None
-        and data is None
-        and not any(text.startswith("prepare.source=") for text in overrides)
-        and preset != "demo"
-    ):
+    given = names_given(overrides)
+    if config is None and data is None and "prepare.source" not in given and preset != "demo":
         raise UserError(
             "nothing to work on; give --data FOLDER (one subfolder of images per class), a CONFIG file, or try `tckr demo`"
         )
-    chosen = dict(text.split("=", 1) for text in overrides)
-    if data is not None:
-        overrides = [f"prepare.source={_quoted(data)}", *overrides]
-    if (name or (config is None and data)) and "execution.name" not in chosen:
-        overrides = [f"execution.name={_quoted(name or run_name(_last_name(data or '')))}", *overrides]
-    if output is not None:
-        if "execution.output" in chosen:
-            raise UserError("found --output and execution.output=...; drop one of them")
-        overrides = [f"execution.output={_quoted(str(output))}", *overrides]
+    options = chosen_options(given, data=data, name=name, output=output)
+    followed = {"execution.name": run_name(_last_name(data))} if config is None and data else {}
     if config is not None and config.is_dir():
         if preset is not None:
-            raise UserError(f"found --preset {preset} with {config}, which holds every setting already; drop --preset")
+            raise UserError(
+                f"found --preset {shown(preset)} with {shown(config)}, which holds every setting already; drop --preset"
+            )
         if not sweep:
             check_run_folder(config, otherwise="; a folder of images is given with --data FOLDER")
-        config, overrides = config / (sweep or "config.yaml"), [*_place(config), *overrides]
-    return load_settings(config, preset, overrides, sweep=bool(sweep)), config
+        config, followed = config / (sweep or "config.yaml"), _place(config)
+    options = {setting: value for setting, value in followed.items() if setting not in given} | options
+    return load_settings(config, preset, overrides, options=options, sweep=bool(sweep)), config
+
+
+def chosen_options(
+    given: Collection[str], *, data: str | None = None, name: str | None = None, output: Path | None = None
+) -> dict[str, str]:
+    """Return the settings that options stand for, by name.
+
+    Raises:
+        UserError: one is among the settings `given` as key=value too.
+    """
+    found = {"data": data, "name": name or None, "output": None if output is None else str(output)}
+    chosen = {option: value for option, value in found.items() if value is not None}
+    if twice := [option for option in chosen if OPTIONS[option] in given]:
+        raise UserError(f"found --{twice[0]} and {OPTIONS[twice[0]]}=...; drop one of them")
+    return {OPTIONS[option]: value for option, value in chosen.items()}
 
 
 def check_run_folder(folder: Path, otherwise: str = "") -> None:
     """Raise a UserError when `folder` is not that of a run; one that holds runs is named with one of them."""
     if not (folder / "config.yaml").is_file():
         runs = sorted(path.parent for path in folder.glob("*/config.yaml"))
-        found = f"it holds runs, e.g. {runs[0]}" if runs else "expected e.g. runs/demo"
-        raise UserError(f"{folder} is no run folder (it has no config.yaml); {found}{otherwise}")
+        found = f"it holds runs, e.g. {shown(runs[0])}" if runs else "expected e.g. runs/demo"
+        raise UserError(f"{shown(folder)} is no run folder (it has no config.yaml); {found}{otherwise}")
 
 
 def _last_name(data: str) -> str:
@@ -116,20 +128,14 @@ def _split(arguments: list[str]) -> tuple[Path | None, list[str]]:
     """Return the one CONFIG among the arguments, if any, and the overrides."""
     configs = [text for text in arguments if "=" not in text or os.path.exists(text)]  # noqa: PTH110 - never raises
     if len(configs) > 1:
-        raise UserError(f"found several configs: {', '.join(configs)}; give one, and settings as key=value")
+        raise UserError(f"found several configs: {', '.join(map(shown, configs[:5]))}; give one, and settings as key=value")
     overrides = [text for text in arguments if text not in configs]
     if not configs:
         return None, overrides
     return Path(configs[0]), overrides
 
 
-def _place(folder: Path) -> list[str]:
-    """Return the overrides that keep a run where its folder lies now, whatever its config says."""
+def _place(folder: Path) -> dict[str, str]:
+    """Return the settings that keep a run where its folder lies now, whatever its config says."""
     folder = folder.absolute()
-    return [f"execution.output={_quoted(str(folder.parent))}", f"execution.name={_quoted(folder.name)}"]
-
-
-def _quoted(text: str) -> str:
-    import json
-
-    return json.dumps(text)
+    return {"execution.output": str(folder.parent), "execution.name": folder.name}

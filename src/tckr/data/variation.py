@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
+
+from tckr.strict import STRICT
 
 
 class Variation(BaseModel):
     """Ranges of the random changes that training images and labelled views share."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = STRICT
 
     shift: float = Field(
         0.1, ge=0, lt=1, description="Largest shift along each axis, fraction of a side; edges repeat; paper 0.1"

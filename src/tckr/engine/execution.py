@@ -10,37 +10,48 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from tckr.errors import UserError
+from tckr.errors import UserError, shown
+from tckr.strict import MOST_IMAGES_AT_ONCE, STRICT, FilePath, Word
+
+MOST_PROCESSES = 4096
+"""Or threads: more than a machine has."""
+
+MOST_GPUS = 1024
 
 
 class ExecutionConfig(BaseModel):
     """Devices, batch sizes, workers and paths of a run on this machine."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = STRICT
 
     name: str = Field(
         "run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="Name of the run's folder below `output`."
     )
-    output: Path = Field(Path("runs"), description="Folder that holds run folders and the artifact store.")
-    device: str = Field("auto", description="`auto` takes CUDA when torch sees it, else the CPU; or any torch device name.")
-    inference_batch_size: int = Field(64, ge=1, description="Images per forward pass where nothing is trained.")
+    output: FilePath = Field(Path("runs"), description="Folder that holds run folders and the artifact store.")
+    device: Word = Field("auto", description="`auto` takes CUDA when torch sees it, else the CPU; or any torch device name.")
+    inference_batch_size: int = Field(
+        64, ge=1, le=MOST_IMAGES_AT_ONCE, description="Images per forward pass where nothing is trained."
+    )
     generation_batch_size: int = Field(
         0,
         ge=0,
+        le=MOST_IMAGES_AT_ONCE,
         description="Images per pass of the denoiser; 0 = as many as the free memory of a GPU holds, inference_batch_size "
         "elsewhere. Half as many from then on whenever memory runs out.",
     )
     workers: int = Field(
         0,
         ge=0,
+        le=MOST_PROCESSES,
         description="Processes for independent steps (reference runs) and for the batches of `generate`; 0 = one per CPU "
         "core, one in all on a GPU.",
     )
     threads: int = Field(
         0,
         ge=0,
+        le=MOST_PROCESSES,
         description="CPU threads of one process; 0 = all cores shared among the processes. Set 1 beside other programs: "
         "threads that wait for one another then lose far more than they gain.",
     )
@@ -51,6 +62,7 @@ class ExecutionConfig(BaseModel):
     gpus: int = Field(
         1,
         ge=1,
+        le=MOST_GPUS,
         description="GPUs that train one adapter, Teacher or Student together, each on its part of every step's images (on "
         "a CPU: processes). The Teachers and Students of reference runs have one each.",
     )
@@ -80,7 +92,8 @@ class ExecutionConfig(BaseModel):
         except (RuntimeError, AssertionError):  # an unknown name; a torch built without it
             available = ["auto", "cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
             raise UserError(
-                f"execution.device {self.device!r} is not available to torch here; expected one of {', '.join(available)}"
+                f"execution.device {shown(self.device)} is not available to torch here; expected one of "
+                f"{', '.join(available)}"
             ) from None
         return self.device
 

@@ -13,6 +13,7 @@ from pydantic import AfterValidator
 
 from tckr.errors import UserError
 from tckr.models.embedded import FOLDERS, resolve
+from tckr.strict import PathName
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 
@@ -30,7 +31,7 @@ def _absolute(name: str) -> Path:
     return Path(os.path.expanduser(name)).absolute()  # noqa: PTH111 - likewise
 
 
-ModelName = Annotated[str, AfterValidator(from_any_folder)]
+ModelName = Annotated[PathName, AfterValidator(from_any_folder)]
 """A folder, made absolute, or a name."""
 
 

@@ -7,7 +7,7 @@ runs/reproduce-NAME/               results.md, results.html, results.parquet, fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,13 +41,13 @@ class Experiments:
         return next(iter(self.sweeps.values())).base.execution.output / f"reproduce-{self.benchmark.name}"
 
 
-def plan_experiments(benchmark: Benchmark, overrides: Sequence[str]) -> Experiments:
-    """Return the sweeps of `benchmark` with some settings changed.
+def plan_experiments(benchmark: Benchmark, overrides: Sequence[str], options: Mapping[str, str]) -> Experiments:
+    """Return the sweeps of `benchmark` with some settings changed (`tckr.config.load_settings`).
 
     Raises:
         UserError: a setting or a source that does not hold.
     """
-    base = load_settings(benchmark.file, overrides=[*overrides, "execution.name=reproduce"])
+    base = load_settings(benchmark.file, overrides=overrides, options={**options, "execution.name": "reproduce"})
     ablation, left_out = _described(benchmark.ablation_grids, has_descriptions=bool(base.adapt.descriptions))
     sweeps = {"cardinality": _plan("cardinality", benchmark, base, benchmark.cardinality_grids)}
     if ablation:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
+
+from tckr.strict import STRICT
 
 
 class StageConfig(BaseModel):
     """Settings of one stage, all in the fingerprint. Raise `version` when equal settings compute something else."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+    model_config = STRICT
 
     version: ClassVar[int] = 1

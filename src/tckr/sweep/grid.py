@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from tckr.config import run_name
-from tckr.errors import UserError
+from tckr.errors import UserError, shown, shown_name
+from tckr.overrides import read_value
+from tckr.plain_yaml import NotPlainError, read_yaml
 
 Grid = Mapping[str, Sequence[Any]]
 """Setting -> its values; the grid's variants are the product of all lists."""
+
+MOST_VARIANTS = 10_000
+"""Of a sweep; each is a run of its own, with a folder."""
 
 FORM = "--over section.setting=value,value,..., e.g. --over generate.cardinality=0.1,1,10 --over seed=0,1,2"
 
@@ -39,8 +43,9 @@ def parse_over(texts: Sequence[str]) -> Grid:
         name, equals, values = text.partition("=")
         name = name.strip()
         if not equals or not name:
-            raise UserError(f"found --over {text!r}; expected {FORM}")
+            raise UserError(f"found --over {shown(text)}; expected {FORM}")
         if name in grid:
+            name = shown_name(name)
             raise UserError(f"found two --over {name}; give its values in one list: --over {name}=value,value,...")
         grid[name] = _values(text, values.strip())
     return grid
@@ -57,7 +62,7 @@ def read_grids(section: Any, origin: str) -> list[Grid]:
     grids = [section] if isinstance(section, dict) else section
     if not isinstance(grids, list) or not grids or not all(isinstance(grid, dict) and grid for grid in grids):
         raise UserError(
-            f"the section `sweep` of {origin} holds {section!r}; expected grids such as "
+            f"the section `sweep` of {shown_name(origin)} holds {shown(section)}; expected grids such as "
             "`sweep: [{generate.cardinality: [0.1, 1], seed: [0, 1, 2]}]`"
         )
     return [{str(name): values if isinstance(values, list) else [values] for name, values in grid.items()} for grid in grids]
@@ -67,8 +72,12 @@ def lay_out(grids: Sequence[Grid]) -> list[Variant]:
     """Return the variants of all grids, in their order; one that several grids have appears once.
 
     Raises:
-        UserError: an empty list, a value given twice, a setting that changes no result, or names that collide.
+        UserError: an empty list, a value given twice, a setting that changes no result, names that collide, or more than
+            `MOST_VARIANTS`.
     """
+    number = sum(math.prod(len(values) for values in grid.values()) for grid in grids)
+    if number > MOST_VARIANTS:
+        raise UserError(f"the sweep has {shown(number)} variants; expected at most {MOST_VARIANTS:,}; leave values out")
     for grid in grids:
         for name, values in grid.items():
             _check(name, values)
@@ -89,32 +98,33 @@ def short_names(settings: Sequence[str]) -> dict[str, str]:
 def _values(text: str, values: str) -> list[Any]:
     """Return the values of a comma-separated list. Without quotes or brackets `n: c` is a text, not a mapping."""
     if not values:
-        raise UserError(f"found --over {text!r} without a value; expected {FORM}")
+        raise UserError(f"found --over {shown(text)} without a value; expected {FORM}")
     try:
         if any(mark in values for mark in "\"'[{"):
-            return list(yaml.safe_load(f"[{values}]"))
-        return [_scalar(part.strip()) for part in values.split(",")]
-    except yaml.YAMLError:
-        raise UserError(f"the values of --over {text!r} are not YAML; put quotes around special characters") from None
-
-
-def _scalar(text: str) -> Any:
-    value = yaml.safe_load(text)
-    return text if isinstance(value, dict) else value
+            return list(read_yaml(f"[{values}]"))
+        return [read_value(part) for part in values.split(",")]
+    except NotPlainError as error:
+        raise UserError(
+            f"the values of --over {shown(text)} are not YAML: {error}; put quotes around special characters"
+        ) from None
 
 
 def _check(name: str, values: Sequence[Any]) -> None:
     if name.split(".")[0] == "execution":
-        raise UserError(f"{name} says where to compute and changes no result, so there is nothing to sweep; set it once")
+        raise UserError(
+            f"{shown_name(name)} says where to compute and changes no result, so there is nothing to sweep; set it once"
+        )
     if not values:
-        raise UserError(f"the sweep over {name} has an empty list of values; give at least one")
-    doubled = [value for index, value in enumerate(values) if any(_same(value, other) for other in values[:index])]
+        raise UserError(f"the sweep over {shown_name(name)} has an empty list of values; give at least one")
+    written = Counter(_text(_same(value)) for value in values)
+    doubled = [value for value in values if written[_text(_same(value))] > 1]
     if doubled:
-        raise UserError(f"the sweep over {name} has the value {doubled[0]!r} twice; remove one")
+        raise UserError(f"the sweep over {shown_name(name)} has the value {shown(doubled[0])} twice; remove one")
 
 
-def _same(value: Any, other: Any) -> bool:
-    return value == other and isinstance(value, bool) == isinstance(other, bool)
+def _same(value: Any) -> Any:
+    """Return what is equal for equal values: 1 and 1.0 are, true and 1 are not."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _refuse_collisions(names: Sequence[str], points: Sequence[Mapping[str, Any]]) -> None:
@@ -123,7 +133,7 @@ def _refuse_collisions(names: Sequence[str], points: Sequence[Mapping[str, Any]]
         other = seen.setdefault(name.lower(), point)  # some file systems do not tell A from a
         if other is not point:
             raise UserError(
-                f"the variants {_text(other)} and {_text(point)} would share the folder {name}; sweep over them in two "
+                f"the variants {shown(other)} and {shown(point)} would share the folder {name}; sweep over them in two "
                 "sweeps (--name)"
             )
 

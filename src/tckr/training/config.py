@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from tckr.data.variation import Variation
 from tckr.models.digest import ModelName
+from tckr.strict import (
+    LARGEST_DECAY,
+    LARGEST_NORM,
+    LARGEST_RATE,
+    MOST_EPOCHS,
+    MOST_IMAGES_AT_ONCE,
+    STRICT,
+    Word,
+)
 
 MEMORIZING_EPOCHS = 100
 """Enough for the embedded classifier to fit every image to the last digit; about 30 s of one thread for 650 images."""
@@ -25,13 +34,15 @@ class AugmentConfig(Variation):
     augmix_severity: float = Field(
         default=0.0, ge=0, le=10, description="Strength of AugMix's operations, 10 the strongest, 0 = off; its authors: 3."
     )
-    mixup_alpha: float = Field(default=0.0, ge=0, description="Beta parameter of MixUp, 0 = off; for hard labels only.")
+    mixup_alpha: float = Field(
+        default=0.0, ge=0, le=100, description="Beta parameter of MixUp, 0 = off; for hard labels only."
+    )
 
 
 class TrainingConfig(BaseModel):
     """Settings of one classifier training."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+    model_config = STRICT
 
     model: ModelName = Field(
         "embedded:resnet",
@@ -39,17 +50,24 @@ class TrainingConfig(BaseModel):
         description="`embedded:resnet`, `embedded:resnet18`, or a Hugging Face id or folder of an image classifier in "
         "safetensors; timm's too, with `pip install tckr[timm]`.",
     )
-    revision: str | None = Field(None, description="Commit or branch of a hub model; pin a commit to repeat a run exactly.")
+    revision: Word | None = Field(None, description="Commit or branch of a hub model; pin a commit to repeat a run exactly.")
     pretrained: bool = Field(True, description="Start from the checkpoint's weights; off: only its architecture is taken.")
     image_size: int | None = Field(
-        None, ge=8, description="Side, px, to which images are scaled for the model; null: what its configuration says."
+        None,
+        ge=8,
+        le=4096,
+        description="Side, px, to which images are scaled for the model; null: what its configuration says.",
     )
-    epochs: int = Field(30, ge=1, description="Passes over the training images.")
-    batch_size: int = Field(64, ge=1, description="Most images per step; an epoch is cut into nearly equal batches.")
-    learning_rate: float = Field(2e-3, gt=0, description="Peak of AdamW's rate; fits a small network trained from nothing.")
-    weight_decay: float = Field(5e-5, ge=0, description="AdamW's decay; the paper's value.")
+    epochs: int = Field(30, ge=1, le=MOST_EPOCHS, description="Passes over the training images.")
+    batch_size: int = Field(
+        64, ge=1, le=MOST_IMAGES_AT_ONCE, description="Most images per step; an epoch is cut into nearly equal batches."
+    )
+    learning_rate: float = Field(
+        2e-3, gt=0, le=LARGEST_RATE, description="Peak of AdamW's rate; fits a small network trained from nothing."
+    )
+    weight_decay: float = Field(5e-5, ge=0, le=LARGEST_DECAY, description="AdamW's decay; the paper's value.")
     warmup_fraction: float = Field(0.1, ge=0, lt=1, description="Share of steps in which the rate rises; cosine after it.")
-    gradient_clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    gradient_clip: float = Field(1.0, gt=0, le=LARGEST_NORM, description="Largest norm of the gradient.")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of a hard label spread over all classes; paper: 0.1.")
     augment: AugmentConfig = Field(AugmentConfig(), description="How training images are varied.")
     ema_decay: float = Field(
@@ -67,13 +85,16 @@ class TrainingConfig(BaseModel):
         "best", description="Epoch that is kept: best accuracy on validation images (the later of equals), or the last."
     )
     patience: int | None = Field(
-        None, ge=1, description="Stop after this many epochs without better validation accuracy; paper: 30; null: never."
+        None,
+        ge=1,
+        le=MOST_EPOCHS,
+        description="Stop after this many epochs without better validation accuracy; paper: 30; null: never.",
     )
 
     def memorizing_changes(self) -> dict[str, Any]:
         """Return what must change so that nothing hinders learning every image by heart."""
         return {
-            "epochs": max(MEMORIZING_EPOCHS, 2 * self.epochs),
+            "epochs": min(MOST_EPOCHS, max(MEMORIZING_EPOCHS, 2 * self.epochs)),
             "weight_decay": 0.0,
             "label_smoothing": 0.0,
             "augment": AugmentConfig.none(),

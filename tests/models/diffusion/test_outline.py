@@ -70,7 +70,7 @@ def test_a_downloaded_checkpoint_is_read_from_the_cache(
         refuse_misfits("owner/flow", None, **NOTHING | {"solver": "lcm"})
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", None])
+@pytest.mark.parametrize("content", ["", "{", "[]", None, pytest.param("[" * 100_000, id="deep")])
 def test_what_cannot_be_read_is_left_to_the_loader(tmp_path: Path, content: str | None) -> None:
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
     if content is not None:

@@ -148,7 +148,7 @@ def test_interrupted_stage_gives_the_same_adapter(tmp_path: Path, inputs: dict[s
 
 
 def test_training_that_diverges_is_no_adapter(tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path) -> None:
-    config = AdaptConfig(model=str(tiny_generator), steps=3, batch_size=2, learning_rate=1e30)
+    config = AdaptConfig(model=str(tiny_generator), steps=3, batch_size=2).model_copy(update={"learning_rate": 1e30})
     with pytest.raises(UserError, match=r"diverged: the loss of step \d of 3 is (nan|inf) at adapt\.learning_rate=1e\+30"):
         stage.run(config, make_context(tmp_path, inputs))
 

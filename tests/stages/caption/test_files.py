@@ -128,6 +128,8 @@ def test_rows_without_label_have_no_place(tmp_path: Path) -> None:
         ("c.json", b'{"cat": ["a"], "cat": ["b"]}', "class 'cat' stands 2 times"),
         ("c.txt", b"cat: \xff", "cannot be read.*save it as UTF-8"),
         ("c.parquet", b"no table", "cannot be read"),
+        pytest.param("c.json", b"[" * 100_000, "cannot be read: maximum recursion depth", id="deep"),
+        pytest.param("c.json", b'{"cat": [' + b"7" * 5000 + b"]}", "cannot be read: Exceeds the limit", id="long"),
     ],
 )
 def test_broken_files_are_explained(tmp_path: Path, name: str, content: bytes, problem: str) -> None:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from tckr.errors import UserError
+from tckr.errors import UserError, shown
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 """With its owner: a single word is a mistyped folder more often than one of the few old names of the hub."""
@@ -42,7 +42,7 @@ def source_kind(source: str) -> SourceKind:
     if HUB_NAME.fullmatch(source) and not source.startswith("."):
         return SourceKind.HUB
     raise UserError(
-        f"prepare.source {source!r} is no file or folder here; expected `digits`, a folder class_name/*.png, "
+        f"prepare.source {shown(source)} is no file or folder here; expected `digits`, a folder class_name/*.png, "
         "a Parquet file or folder, or a Hugging Face name owner/name such as uoft-cs/cifar10. Check the path."
     )
 

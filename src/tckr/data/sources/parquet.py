@@ -172,7 +172,7 @@ def _features(schema: pa.Schema) -> dict[str, Any]:
     """Return the Hugging Face features in the schema's metadata, {} without or with unusable ones."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         return {}
     return features if isinstance(features, dict) else {}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tckr.errors import UserError
+from tckr.errors import UserError, shown
 from tckr.models.captioners.greedy import decode_greedily_by_default, generate_tokens
 
 TASKS = ("<CAPTION>", "<DETAILED_CAPTION>", "<MORE_DETAILED_CAPTION>")
@@ -30,7 +30,7 @@ class FlorenceCaptioner:
         task = prompt or TASKS[0]
         if task not in TASKS:
             raise UserError(
-                f"found caption.prompt {prompt!r}; Florence-2 knows the tasks {', '.join(TASKS)}; name one of them, or "
+                f"found caption.prompt {shown(prompt)}; Florence-2 knows the tasks {', '.join(TASKS)}; name one of them, or "
                 f"leave caption.prompt empty for {TASKS[0]}"
             )
         inputs = self.processor(images=list(images), text=[task] * len(images), return_tensors="pt")

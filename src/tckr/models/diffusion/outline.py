@@ -104,7 +104,7 @@ def _read(model: str, revision: str | None, name: str) -> dict[str, Any] | None:
     file = folder / name if folder.is_dir() else _downloaded(model, revision, name)
     try:
         found = json.loads(file.read_text(encoding="utf-8")) if file else None
-    except (OSError, ValueError):  # not there, or no JSON
+    except (OSError, ValueError, RecursionError):  # not there, or no JSON that can be read
         return None
     return found if isinstance(found, dict) else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tckr.errors import UserError
+from tckr.errors import UserError, shown
 
 PREFIX = "embedded:"
 WHEN_LOCAL = "Download or copy the folder again, as .safetensors (pickled weights such as .bin are not read)"
@@ -25,7 +25,7 @@ def resolve(name: str) -> str:
     if not name.startswith(PREFIX):
         return name
     if name not in FOLDERS:
-        raise UserError(f"no embedded model is called {name!r}; the package ships {', '.join(FOLDERS)}")
+        raise UserError(f"no embedded model is called {shown(name)}; the package ships {', '.join(FOLDERS)}")
     folder = Path(__file__).parent / FOLDERS[name]
     if not any(folder.glob("*.json")):
         raise UserError(f"{name} should lie in {folder}, which holds no checkpoint; install the package again")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -12,6 +11,18 @@ from tckr.models.diffusion.prompts import PromptForm
 from tckr.models.digest import ModelName
 from tckr.models.precision import Precision
 from tckr.stages.config_base import StageConfig
+from tckr.strict import (
+    LARGEST_DECAY,
+    LARGEST_NORM,
+    LARGEST_RATE,
+    MOST_CLASSES,
+    MOST_EPOCHS,
+    MOST_IMAGES_AT_ONCE,
+    MOST_STEPS,
+    FilePath,
+    Text,
+    Word,
+)
 
 MEMORIZING_RANK = 64
 MEMORIZING_LENGTH = 5
@@ -31,31 +42,44 @@ class AdaptConfig(StageConfig):
         min_length=1,
         description="Generator: embedded:generator, a folder, or a hub id (the paper: stabilityai/stable-diffusion-2).",
     )
-    revision: str | None = Field(None, description="Commit or branch of a hub model; pin a commit to repeat a run exactly.")
+    revision: Word | None = Field(None, description="Commit or branch of a hub model; pin a commit to repeat a run exactly.")
     prompt_form: PromptForm = Field(
         "n: c", description="Text per image, n = class name, c = caption, d = description; the paper finds n: c best."
     )
-    descriptions: dict[str, str] = Field(
-        default_factory=dict, description="Class name to its fixed description; needed by prompt_form n: d only."
+    descriptions: dict[Word, Text] = Field(
+        default_factory=dict,
+        max_length=MOST_CLASSES,
+        description="Class name to its fixed description; needed by prompt_form n: d only.",
     )
     rank: int = Field(8, ge=1, le=512, description="LoRA rank; 4 in the paper, more for the small embedded model.")
     steps: int | None = Field(
-        300, ge=0, description="Optimizer steps; 0 leaves the model unadapted (ablation). Set this or epochs, not both."
+        300,
+        ge=0,
+        le=MOST_STEPS,
+        description="Optimizer steps; 0 leaves the model unadapted (ablation). Set this or epochs, not both.",
     )
     epochs: float | None = Field(
-        None, gt=0, description="Passes over the members instead of steps (then steps: null); the paper makes 3."
+        None,
+        gt=0,
+        le=MOST_EPOCHS,
+        description="Passes over the members instead of steps (then steps: null); the paper makes 3.",
     )
     batch_size: int = Field(
         32,
         ge=1,
+        le=MOST_IMAGES_AT_ONCE,
         description="Images per optimizer step, in one forward pass or, where memory is short, in several; the paper: 4.",
     )
-    learning_rate: float = Field(1e-3, gt=0, description="AdamW step size; 1e-4 in the paper, more for the embedded model.")
+    learning_rate: float = Field(
+        1e-3, gt=0, le=LARGEST_RATE, description="AdamW step size; 1e-4 in the paper, more for the embedded model."
+    )
     schedule: Literal["constant", "cosine"] = Field(
         "cosine", description="Learning rate over the steps; cosine falls to 0 and suits few steps; constant in the paper."
     )
-    weight_decay: float = Field(1e-2, ge=0, description="AdamW weight decay, as in the paper.")
-    max_gradient_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm, as in the paper.")
+    weight_decay: float = Field(1e-2, ge=0, le=LARGEST_DECAY, description="AdamW weight decay, as in the paper.")
+    max_gradient_norm: float = Field(
+        1.0, gt=0, le=LARGEST_NORM, description="Gradients are clipped to this norm, as in the paper."
+    )
     precision: Precision = Field(
         "auto",
         description="Of the denoiser: auto is bfloat16 on a GPU and float32 on a CPU, where that is faster; the adapter's "
@@ -73,6 +97,7 @@ class AdaptConfig(StageConfig):
     min_snr_gamma: float | None = Field(
         None,
         gt=0,
+        le=1e9,
         description="Weigh noise levels by min(SNR, gamma) (Hang et al. 2023: gamma 5); null: all alike, as in the paper.",
     )
     fraction: float = Field(
@@ -82,7 +107,7 @@ class AdaptConfig(StageConfig):
         description="Share of each class that is trained on, at least one image; a smaller share is part of a larger one. "
         "Epochs are passes over these images; prompts of generate are still those of all members.",
     )
-    lora: Path | None = Field(
+    lora: FilePath | None = Field(
         None,
         description="LoRA file (.safetensors, as diffusers writes it), or a folder that holds one, instead of training; "
         "the settings of the training are then without effect.",
@@ -90,7 +115,7 @@ class AdaptConfig(StageConfig):
 
     @field_validator("lora")
     @classmethod
-    def _from_any_working_directory(cls, lora: Path | None) -> Path | None:
+    def _from_any_working_directory(cls, lora: FilePath | None) -> FilePath | None:
         return lora and lora.expanduser().absolute()
 
     @model_validator(mode="after")
@@ -117,8 +142,8 @@ class AdaptConfig(StageConfig):
 
         An unadapted pipeline (0 steps) has one that is adapted: without a memorizer there is no control.
         """
-        steps = None if self.steps is None else MEMORIZING_LENGTH * (self.steps or UNADAPTED_STEPS)
-        length = {"steps": steps, "epochs": self.epochs and MEMORIZING_LENGTH * self.epochs}
+        steps = None if self.steps is None else min(MOST_STEPS, MEMORIZING_LENGTH * (self.steps or UNADAPTED_STEPS))
+        length = {"steps": steps, "epochs": self.epochs and min(MOST_EPOCHS, MEMORIZING_LENGTH * self.epochs)}
         free = {
             "rank": max(MEMORIZING_RANK, self.rank),
             "caption_dropout": 0.0,

@@ -73,14 +73,14 @@ class AuditConfig(SignalConfig):
         description="The attack whose AUC goes into AOP. The default needs few reference runs, takes signals of any scale, "
         "and finds planted members where others lack the power (docs/audit.md has the comparison).",
     )
-    confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of every interval.")
+    confidence: float = Field(0.95, gt=0.5, le=0.999_999, description="Level of every interval.")
     fidelity_model: ModelName = Field(
         "",
         description="Image model in whose features fidelity is measured (safetensors): a Hugging Face id, optionally "
         "@revision (pin one to repeat a run exactly), or a folder; empty = the Teacher, which needs no download.",
     )
     delta: float = Field(1e-5, ge=0, lt=1, description="Delta of the epsilon lower bound; below 1 / number of members.")
-    aop_lambda: float = Field(2.0, ge=0, description="Exponent of AOP: how heavily leakage weighs (2 as published).")
+    aop_lambda: float = Field(2.0, ge=0, le=100, description="Exponent of AOP: how heavily leakage weighs (2 as published).")
 
     @property
     def shares_generator(self) -> bool:

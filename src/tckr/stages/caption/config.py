@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from tckr.models.digest import ModelName
 from tckr.stages.config_base import StageConfig
+from tckr.strict import MOST_CLASSES, PathName, Text, Word
 
 
 class CaptionConfig(StageConfig):
@@ -21,24 +22,25 @@ class CaptionConfig(StageConfig):
         min_length=1,
         description="Captioner: embedded:captioner, a folder, or a hub id (the paper: Salesforce/blip2-opt-2.7b).",
     )
-    revision: str | None = Field(None, description="Commit or branch of a hub model; pin a commit to repeat a run exactly.")
+    revision: Word | None = Field(None, description="Commit or branch of a hub model; pin a commit to repeat a run exactly.")
     max_new_tokens: int = Field(20, ge=1, le=512, description="Longest caption in tokens; 20 as in the paper.")
-    prompt: str = Field(
+    prompt: Text = Field(
         "",
         description=(
             "Text that BLIP continues, task of Florence-2 (`<CAPTION>`, `<DETAILED_CAPTION>`, `<MORE_DETAILED_CAPTION>`), "
             "or question to a chat model; empty = no text as in the paper, the first task, or a question for one sentence."
         ),
     )
-    file: str = Field(
+    file: PathName = Field(
         "",
         description=(
             "Captions from elsewhere instead of the captioner, in the order of the data set: .json (class name: list of "
             "captions), .txt (one `class name: caption` per line), or .parquet (columns label, caption). docs/captions.md."
         ),
     )
-    class_names: dict[str, str] = Field(
+    class_names: dict[Word, Word] = Field(
         default_factory=dict,
+        max_length=MOST_CLASSES,
         description="Class name in `file` to class name in the data set, where they differ; nothing is matched by order.",
     )
 

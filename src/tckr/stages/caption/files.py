@@ -48,7 +48,12 @@ def read_captions(file: Path, rows: Sequence[str], renamed: Mapping[str, str]) -
         if not file.stat().st_size:
             raise UserError(f"caption.file {file} is empty; expected one caption for each of {len(rows):,} rows")
         return READERS[file.suffix](file, rows, _names_in_file(rows, renamed))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, pa.ArrowException) as error:
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+        pa.ArrowException,
+    ) as error:  # RecursionError: JSON of thousands of brackets
         advice = "; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
         raise UserError(f"caption.file {file} cannot be read: {' '.join(str(error).split())[:200]}{advice}") from None
 

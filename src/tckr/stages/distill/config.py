@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from tckr.stages.config_base import StageConfig
+from tckr.strict import HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE, MOST_EPOCHS, MOST_STEPS
 from tckr.training.config import TrainingConfig
 
 MEMORIZING_LENGTH = 2
@@ -21,10 +22,11 @@ class DistillConfig(StageConfig, TrainingConfig):
 
     version: ClassVar[int] = 2
 
-    epochs: int = Field(60, ge=1, description="Passes over the synthetic images.")
+    epochs: int = Field(60, ge=1, le=MOST_EPOCHS, description="Passes over the synthetic images.")
     steps: int | None = Field(
         None,
         ge=1,
+        le=MOST_STEPS,
         description="Optimizer steps instead of epochs, to the nearest whole epoch: sets of any size then cost the same. "
         "null: epochs counts.",
     )
@@ -40,7 +42,8 @@ class DistillConfig(StageConfig, TrainingConfig):
     )
     temperature: float | None = Field(
         None,
-        gt=0,
+        ge=LOWEST_TEMPERATURE,
+        le=HIGHEST_TEMPERATURE,
         description="Divides the logits of both Teacher and Student where labels are soft or online (Hinton et al. 2015); "
         "null: as the labels are stored (label.temperature), or 1 online. Another than the stored one is reached from it.",
     )
@@ -74,7 +77,7 @@ class DistillConfig(StageConfig, TrainingConfig):
 
     def memorizing(self) -> DistillConfig:
         """Return the settings of the audit's positive control: a Student that learns its images by heart."""
-        length = {"steps": self.steps and MEMORIZING_LENGTH * self.steps}
+        length = {"steps": self.steps and min(MOST_STEPS, MEMORIZING_LENGTH * self.steps)}
         return self.attacker().model_copy(update=self.memorizing_changes() | length)
 
     def attacker(self) -> DistillConfig:

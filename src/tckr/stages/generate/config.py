@@ -10,6 +10,13 @@ from tckr.models.diffusion.outline import WHOLE
 from tckr.models.digest import ModelName
 from tckr.models.precision import Precision
 from tckr.stages.config_base import StageConfig
+from tckr.strict import MOST_IMAGES_AT_ONCE
+
+LARGEST_CARDINALITY = 10_000.0
+LAST_INDEX = 10**15
+
+Part = Annotated[float, Field(json_schema_extra={"minimum": 0, "maximum": 1})]
+"""One end of an interval; `_is_interval` checks the bounds of both together, and says so."""
 
 
 class GenerateConfig(StageConfig):
@@ -20,14 +27,19 @@ class GenerateConfig(StageConfig):
     cardinality: float = Field(
         1.0,
         gt=0,
+        le=LARGEST_CARDINALITY,
         description="Synthetic images per member image; 0.1 to 20 in the paper, where 1 is the knee of utility and privacy.",
     )
     steps: int = Field(20, ge=1, le=1000, description="Denoising steps per image; 20 as in the paper.")
     guidance_scale: float = Field(
-        2.0, ge=0, description="Classifier-free guidance; 2 as in the paper; 1 and below is off and takes half the time."
+        2.0,
+        ge=0,
+        le=1000,
+        description="Classifier-free guidance; 2 as in the paper; 1 and below is off and takes half the time.",
     )
-    guidance_interval: tuple[float, float] = Field(
+    guidance_interval: tuple[Part, Part] = Field(
         WHOLE,
+        strict=False,  # a list in YAML
         description="[start, stop]: part of the steps that are guided, 0 = the first (noise) and 1 = the end; steps outside "
         "take half the time and give other images. All of them by default, as in the paper.",
     )
@@ -50,11 +62,13 @@ class GenerateConfig(StageConfig):
     shard_size: int = Field(
         256,
         ge=1,
+        le=MOST_IMAGES_AT_ONCE,
         description="Images per Parquet file; a kill loses at most the files in progress. Beyond a million images take "
         "thousands: a folder of few files is quicker to list and to open.",
     )
-    redraw: list[Annotated[int, Field(ge=0)]] = Field(
+    redraw: list[Annotated[int, Field(ge=0, le=LAST_INDEX)]] = Field(
         default_factory=list,
+        max_length=100_000,
         description="Indices of images to draw with other noise, such as those the audit flags as copies; every other image "
         "stays the same. An index given twice is drawn a second time over. Removing flagged images hides what the generator "
         "knows; it does not make it forget.",

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from tckr.data.variation import Variation
 from tckr.stages.config_base import StageConfig
+from tckr.strict import HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE, MOST_CLASSES
 
 
 class LabelConfig(StageConfig):
@@ -15,7 +16,12 @@ class LabelConfig(StageConfig):
 
     version: ClassVar[int] = 1
 
-    temperature: float = Field(1.0, gt=0, description="Divides the Teacher's logits before the softmax; 1 is the paper's.")
+    temperature: float = Field(
+        1.0,
+        ge=LOWEST_TEMPERATURE,
+        le=HIGHEST_TEMPERATURE,
+        description="Divides the Teacher's logits before the softmax; 1 is the paper's.",
+    )
     views: int = Field(
         1,
         ge=1,
@@ -27,6 +33,7 @@ class LabelConfig(StageConfig):
     top_k: int | None = Field(
         None,
         ge=1,
+        le=MOST_CLASSES,
         description="Likeliest classes that are stored per label, the rest being spread evenly; null: all.",
     )
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from tckr.stages.config_base import StageConfig
+from tckr.strict import MOST_CLASSES, PathName, Word
 
 PILLOW_PIXEL_LIMIT = 89_478_485
 """Above this Pillow itself takes a picture for a decompression bomb."""
@@ -17,7 +18,7 @@ class PrepareConfig(StageConfig):
 
     version: ClassVar[int] = 4
 
-    source: str = Field(
+    source: PathName = Field(
         "digits",
         min_length=1,
         description=(
@@ -25,17 +26,18 @@ class PrepareConfig(StageConfig):
             "or a Hugging Face data set: owner/name, optionally @revision, or a local folder."
         ),
     )
-    image_column: str = Field("", description="Column of the images in a table; empty = detect.")
-    label_column: str = Field("", description="Column of the labels in a table; empty = detect.")
-    class_names: dict[str, str] = Field(
+    image_column: Word = Field("", description="Column of the images in a table; empty = detect.")
+    label_column: Word = Field("", description="Column of the labels in a table; empty = detect.")
+    class_names: dict[Word, Word] = Field(
         default_factory=dict,
+        max_length=MOST_CLASSES,
         description=(
             "The source's name (or number) of every class: the name to use, for sources that name classes by codes; a class "
             "that has its final name already may be left out. Empty = the source's own names."
         ),
     )
-    hub_split: str = Field("train", min_length=1, description="Split of a Hugging Face data set to split further.")
-    test_split: str = Field(
+    hub_split: Word = Field("train", min_length=1, description="Split of a Hugging Face data set to split further.")
+    test_split: Word = Field(
         "test",
         description=(
             "The source's own split of this name becomes the locked test split; where there is none, or if empty, "
@@ -62,6 +64,7 @@ class PrepareConfig(StageConfig):
     num_canaries: int = Field(
         0,
         ge=0,
+        le=1_000_000,
         multiple_of=2,
         description=(
             "Pool records whose membership is a fair coin of their own in every run, for the one-run audit: half of them "
@@ -70,9 +73,12 @@ class PrepareConfig(StageConfig):
         ),
     )
     min_images_per_class: int = Field(
-        8, ge=4, description=("Smaller classes are left out: each needs test, validation, member and non-member images.")
+        8,
+        ge=4,
+        le=1_000_000,
+        description=("Smaller classes are left out: each needs test, validation, member and non-member images."),
     )
-    min_classes: int = Field(2, ge=2, description="With fewer usable classes the run stops.")
+    min_classes: int = Field(2, ge=2, le=MOST_CLASSES, description="With fewer usable classes the run stops.")
     max_pixels: int = Field(
         64_000_000,
         ge=1024,

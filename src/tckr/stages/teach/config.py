@@ -25,6 +25,7 @@ class TeachConfig(StageConfig, TrainingConfig):
     )
     other_models: list[ModelName] = Field(
         default_factory=list,
+        max_length=100,
         description="Models that Teachers after the first take in turn, `model` among them; empty: all take `model`.",
     )
 
