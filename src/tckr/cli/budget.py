@@ -12,10 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from tckr.cli.run import execute
-from tckr.cli.status import is_reference
 from tckr.config import Settings
 from tckr.data.card import EVERY_RECORD, read_canaries, read_membership
-from tckr.engine.step import Step
+from tckr.engine.step import Role, Step
 from tckr.engine.store import Store
 from tckr.errors import UserError
 from tckr.pipeline import pipeline
@@ -124,12 +123,9 @@ class Measurements:
         """Return the costs of all steps that reference runs and controls add at `depth`."""
         config = self.settings.run_config()
         audit = config.audit.model_copy(update={"depth": depth, "num_reference_runs": MIN_REFERENCE_RUNS})
-        by_run: dict[str, list[Cost]] = {}
-        for step in pipeline(config.model_copy(update={"audit": audit})):
-            if is_reference(step):
-                by_run.setdefault(step.name.rsplit(".", 1)[1], []).append(self.cost(step))
-        others = [run for run in by_run if run == "0" or not run.isdigit()]
-        return Repeated(per_run=by_run["1"], once=[cost for run in others for cost in by_run[run]])
+        steps = pipeline(config.model_copy(update={"audit": audit}))
+        per_run = [self.cost(step) for step in steps if step.role is Role.REFERENCE and step.run == 1]
+        return Repeated(per_run=per_run, once=[self.cost(step) for step in steps if step.role is Role.CONTROL])
 
     def bill(self, steps: Repeated, num_runs: int) -> Bill:
         """Return what `num_runs` reference runs cost on this machine."""

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from tckr.config import Settings
 from tckr.data.card import read_card
 from tckr.data.shards import list_shards, write_shard
-from tckr.engine.runner import Observer
+from tckr.engine.observer import Observer
 from tckr.estimate.stopwatch import Lap, Stopwatch
 from tckr.running import run
 
