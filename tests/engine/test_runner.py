@@ -1,4 +1,7 @@
-"""What is whole is never computed again; what was killed goes on; what changed is computed with all that follows."""
+"""What is whole is never computed again; what was killed goes on; what changed is computed with all that follows.
+
+How steps that run at once fare together is in test_ready_queue.py.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ import torch
 from filelock import FileLock
 
 from tckr.engine import runner as runner_module
-from tckr.engine.executors import local as local_module
 from tckr.engine.execution import ExecutionConfig
+from tckr.engine.executors import local as local_module
 from tckr.engine.executors.local import LocalExecutor
 from tckr.engine.observer import Silent
 from tckr.engine.runner import Runner
