@@ -10,7 +10,7 @@ import pytest
 
 from tckr.config import RunConfig
 from tckr.engine.execution import ExecutionConfig
-from tckr.engine.graph import needs_of, sources_of
+from tckr.engine.graph import needs_of, sources_of, turns_of
 from tckr.engine.step import Role, Step
 from tckr.pipeline import needed_for, pipeline
 from tests.engine.fakes import step
@@ -74,6 +74,15 @@ def test_the_teachers_of_an_audit_run_beside_caption_and_adapt():
     assert (found["caption"], found["adapt"], found["teach"]) == (Fraction(1, 2), Fraction(1, 2), Fraction(1, 4))
     assert sources["teach"] == sources["teach.1"] == sources["caption"] == ["prepare"]
     assert {found[name] for name in ("prepare", "generate", "audit", "report")} == {Fraction(1)}
+
+
+def test_what_shares_the_machine_begins_with_the_target_then_with_the_longest_chains_and_the_rest_by_the_list():
+    steps = audited(audit={"num_reference_runs": 2, "depth": "full"})
+    turns = turns_of(steps, needs_of(steps, FOUR))
+    names = ("label", "caption.1", "caption.2", "adapt.1", "teach.1", "generate.2", "label.1", "distill.1", "signals.1")
+    assert sorted(names, key=turns.__getitem__) == list(names)
+    one = turns_of(steps, needs_of(steps, ExecutionConfig(device="cpu", workers=1)))
+    assert sorted(one, key=one.__getitem__) == [step.name for step in steps]
 
 
 def test_a_target_run_alone_has_the_machine_at_every_step():

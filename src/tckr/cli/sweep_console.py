@@ -42,7 +42,7 @@ class SweepConsole:
 
     def track(self, step_name: str, total: int, unit: str, done: int = 0) -> AbstractContextManager[Callable[[int], None]]:
         """Open a bar that disappears when the step is finished."""
-        return self._steps.track(step_name, total, unit, done)
+        return self._steps.track(step_name.rsplit("/", 1)[-1], total, unit, done)  # without sweep and variant
 
     def warned(self, message: str) -> None:
         """Print a warning."""

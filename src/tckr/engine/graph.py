@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from graphlib import TopologicalSorter
 
@@ -22,6 +22,23 @@ def sources_of(steps: Sequence[Step]) -> dict[str, list[str]]:
         step.name: [source.name for source in step.inputs.values() if source.name in place]
         + [donor.name for donor in step.donors if place.get(donor.name, len(steps)) < place[step.name]]
         for step in steps
+    }
+
+
+def turns_of(steps: Sequence[Step], needs: Mapping[str, Needs]) -> dict[str, tuple[int, int, int]]:
+    """Return for each step a key by which those that are ready are begun.
+
+    What has the machine for itself goes by its place in the list. Of what shares it, the target's steps come first, then
+    those with the longest chain of steps behind them, so that no long chain is left over at the end.
+    """
+    by_name, sources = {step.name: step for step in steps}, sources_of(steps)
+    behind = dict.fromkeys(by_name, 0)
+    for name in reversed(list(TopologicalSorter(sources).static_order())):
+        for source in sources[name]:
+            behind[source] = max(behind[source], behind[name] + 1)
+    return {
+        name: (0, 0, place) if needs[name].alone else (int(step.role is not Role.TARGET), -behind[name], place)
+        for place, (name, step) in enumerate(by_name.items())
     }
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from tckr.engine.execution import ExecutionConfig
 from tckr.engine.executors import Executor, Needs
 from tckr.engine.executors.local import LocalExecutor
-from tckr.engine.graph import needs_of, sources_of
+from tckr.engine.graph import needs_of, sources_of, turns_of
 from tckr.engine.observer import Listener, Observer, Silent
 from tckr.engine.step import Step, StepContext, Workers
 from tckr.engine.store import Store
@@ -44,7 +44,7 @@ class Runner:
     def run(self, steps: Sequence[Step]) -> dict[str, str]:
         """Run `steps`, each once its inputs are whole; what is whole is not computed again.
 
-        The order of `steps` says which is wanted first where several could begin. It changes no result.
+        Where several could begin, the order of `steps` says which is wanted first (`turns_of`). It changes no result.
 
         Returns:
             Name of each step that failed, or lacks an input that did -> why; always empty without `keep_going`.
@@ -70,16 +70,16 @@ class Runner:
         return missing
 
     def _run(self, steps: Sequence[Step], needs: Mapping[str, Needs], executor: Executor) -> dict[str, str]:
-        """Begin what is ready while there is room for it, in the order of `steps`; learn what is done; repeat."""
+        """Begin what is ready while there is room for it; learn what is done; repeat."""
         by_name = {step.name: step for step in steps}
-        place = {step.name: index for index, step in enumerate(steps)}
+        turns = turns_of(steps, needs) if needs else {}
         graph = TopologicalSorter(sources_of(steps))
         graph.prepare()
         ready: list[str] = []
         at_work: dict[Future[Any], Step] = {}
         failed: dict[str, str] = {}
         while graph.is_active():
-            ready = sorted([*ready, *self._to_compute(graph, by_name, failed)], key=place.__getitem__)
+            ready = sorted([*ready, *self._to_compute(graph, by_name, failed)], key=turns.__getitem__)
             for name in list(ready):
                 if executor.has_room(needs[name]):
                     ready.remove(name)
