@@ -47,12 +47,12 @@ def settings_of(output: Path, overrides: Sequence[str]) -> Settings:
 
 
 def stage_after_stage(steps: Sequence[Step]) -> list[Step]:
-    """Return `steps` with each waiting for all of the group before it."""
+    """Return `steps` with each waiting for all of the group before it; in a group the two controls come last."""
     names = [step.name for step in steps if step.role is Role.TARGET]
     last = names.index("audit")
     key = {name: (place if place < last else len(steps) + place, 0) for place, name in enumerate(names)}
     groups: dict[tuple[int, int], list[Step]] = {}
-    for step in steps:
+    for step in sorted(steps, key=lambda step: step.name.endswith(".null") + 2 * step.name.endswith(".positive")):
         groups.setdefault(key.get(step.name, (last, STAGES.index(step.stage))), []).append(step)
     ordered = [groups[place] for place in sorted(groups)]
     return [*ordered[0], *(replace(step, donors=before) for before, group in pairwise(ordered) for step in group)]
