@@ -15,7 +15,7 @@ import pytest
 import tckr
 from tckr.config import RunConfig
 from tckr.data.card import VALIDATION_RUN
-from tckr.engine.step import Sensitivity
+from tckr.engine.step import Role, Sensitivity
 from tckr.pipeline import STAGES, pipeline
 
 HEAVY = ("torch", "diffusers", "transformers", "peft", "kornia", "datasets", "numpy", "PIL", "sklearn", "scipy")
@@ -44,8 +44,17 @@ def test_every_stage_that_reads_private_data_directly_is_private_or_an_audit_out
 
 
 def test_the_map_has_the_nine_stages_in_their_order():
-    order = [step.stage for step in pipeline(RunConfig()) if step.run == 0 and "." not in step.name]
+    order = [step.stage for step in pipeline(RunConfig()) if step.role is Role.TARGET]
     assert order == list(STAGES)
+
+
+@pytest.mark.parametrize("depth", ["teacher", "distill", "full"])
+def test_every_step_says_whether_it_is_of_the_target_of_a_reference_run_or_of_what_the_audit_makes_once(depth):
+    found = steps(audit={"num_reference_runs": 2, "depth": depth})
+    roles = {role: {name for name, step in found.items() if step.role is role} for role in Role}
+    assert roles[Role.TARGET] == set(STAGES)
+    assert roles[Role.REFERENCE] == {name for name in found if name.endswith((".1", ".2"))}
+    assert roles[Role.CONTROL] == {name for name in found if name.endswith((".null", ".positive", ".0", ".base", ".all"))}
 
 
 def rows_of(found, stage):
@@ -126,7 +135,7 @@ def test_an_unadapted_pipeline_has_a_memorizer_all_the_same():
 
 def test_nothing_that_is_made_for_the_audit_is_ever_called_releasable():
     found = steps(audit={"num_reference_runs": 2, "depth": "full"})
-    assert {step.sensitivity for name, step in found.items() if "." in name} == {Sensitivity.PRIVATE}
+    assert {step.sensitivity for step in found.values() if step.role is not Role.TARGET} == {Sensitivity.PRIVATE}
     assert found["generate"].sensitivity is Sensitivity.RELEASABLE
 
 

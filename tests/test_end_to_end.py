@@ -12,7 +12,7 @@ from PIL import Image
 from transformers import AutoModelForImageClassification
 
 from tckr.config import changed, load_settings
-from tckr.engine.runner import Silent
+from tckr.engine.observer import Silent
 from tckr.running import run
 
 CLASSES = {"Rote Kreise": (200, 30, 30), "blue/squares": (30, 30, 200), "árbol verde": (20, 140, 40)}

@@ -9,14 +9,15 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from tckr.cli.budget import duration, size
-from tckr.estimate.forecast import forecast
-from tckr.estimate.probe import Probe, probe_settings
-from tckr.estimate.stopwatch import Lap, Phase
-from tckr.stages.audit.budget import Cost, Repeated, bill, mean_width, numbers_to_compare, target_width
 
 from tckr.config import Settings, changed, load_settings
+from tckr.costs.bill import Cost, Repeated, bill
+from tckr.costs.forecast import forecast
+from tckr.costs.probe import Probe, probe_settings
+from tckr.costs.stopwatch import Lap, Phase
+from tckr.costs.widths import mean_width, numbers_to_compare, target_width
 from tckr.errors import UserError
+from tckr.html.numbers import megabytes, rounded
 from tckr.metrics.proportions import critical_value
 from tckr.pipeline import pipeline
 from tckr.stages.generate.plan import Plan, make_plan
@@ -98,8 +99,8 @@ def test_estimates_at_the_bounds_are_finite_and_quick(tmp_path):
         found = forecast(settings.run_config(), MEMBERS, settings.generate.cardinality, Probe(laps=laps, num_members=16))
         for cost in found.values():
             assert finite(cost.seconds, cost.num_bytes, cost.scratch_bytes), settings
-            assert len(" ".join(duration(cost.seconds))) < 60
-            assert len(size(cost.num_bytes)) < 60
+            assert len(" ".join(rounded(cost.seconds))) < 60
+            assert len(megabytes(cost.num_bytes / 1e6)) < 60
         for control in (settings.null_control(), settings.memorizing(), settings.reference()):
             adapted = control.adapt.num_images(MEMBERS)
             assert 0 <= control.adapt.num_steps(adapted) < 10**16

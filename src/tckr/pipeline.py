@@ -10,8 +10,8 @@ soon as `prepare` is whole; `audit`, which judges last, is the only step that ge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -19,7 +19,7 @@ from tckr.config import RunConfig
 from tckr.data.card import EVERY_RECORD, VALIDATION_RUN
 from tckr.data.seeds import derive_seed
 from tckr.data.sources import file_digest, source_digest
-from tckr.engine.step import Sensitivity, Step
+from tckr.engine.step import Role, Sensitivity, Step
 from tckr.errors import UserError, shown
 from tckr.models.diffusion.outline import refuse_misfits
 from tckr.models.digest import adapter_digest, checkpoint_digest
@@ -71,21 +71,22 @@ class Run:
     config: RunConfig
     row: int
     seed: int
-    name: str = ""
+    role: Role = Role.CONTROL
+    name: str
 
 
 def pipeline(config: RunConfig) -> list[Step]:
-    """Return all steps of a run, inputs before what reads them.
+    """Return all steps of a run, inputs before what reads them, the target's first.
 
     Raises:
         UserError: files that settings name do not exist, or the generator cannot follow the settings.
     """
     _refuse_misfits(config)
-    data = _step("prepare", config.prepare, Run(config=config, row=0, seed=config.seed), seals=("test",))
+    data = _step("prepare", config.prepare, _target(config), seals=("test",))
     target = recycle(_target(config), data)
-    judged, audits = _audit(config, data, target)
-    report = _step("report", config.report, _target(config), {"data": data, **vars(target), "audit": judged})
-    return [data, *vars(target).values(), *_by_stage(audits, known=[data, *vars(target).values()]), judged, report]
+    audit = _audit(config, data, target)
+    report = _step("report", config.report, _target(config), {"data": data, **vars(target), "audit": audit})
+    return list(_all_for(report, set()))
 
 
 def _refuse_misfits(config: RunConfig) -> None:
@@ -114,25 +115,26 @@ def recycle(run: Run, data: Step, known: Mapping[str, Step] = NOTHING) -> Recycl
     return Recycled(captions=captions, adapter=adapter, synthetic=synthetic, teacher=teacher, labels=labels, student=student)
 
 
-def _audit(config: RunConfig, data: Step, target: Recycled) -> tuple[Step, list[Step]]:
-    """Return the step that judges, and the steps that ask the runs it compares about every record.
+def _audit(config: RunConfig, data: Step, target: Recycled) -> Step:
+    """Return the step that judges; its inputs ask the runs it compares about every record.
 
-    A reference run is `recycle` on another row of the membership matrix; the controls are `recycle` too.
+    A reference run is `recycle` on another row of the membership matrix; the controls are `recycle` too. The controls come
+    first: one of them trains longest.
     """
     judged = {"data": data, "teacher": target.teacher, "student": target.student, "synthetic": target.synthetic}
     references = _reference_runs(config)
     if not references and not config.prepare.num_canaries:
-        return _judging(config, judged), []
+        return _judging(config, judged)
     null, positive = _controls(config)
     never_saw = _step("teach", null.config.teach, null, {"data": data})
     common = {"data": data, "captions": _captions_of_all(config, data), "features": never_saw}
-    asked = {"signals.base": _ask_base(config, common), "signals.0": _ask(_target(config, "0"), target, common, "full")}
-    for run in [*references, null, positive] if references else []:
+    asked = {"signals.base": _ask_base(config, common), "signals.0": _ask(_attacked(config), target, common, "full")}
+    for run in [positive, null, *references] if references else []:
         known = _shared_with(target, config.audit.depth)
         if run is positive and not known:
             known = {"captions": target.captions, "synthetic": _replay(run, data, target)}
         asked[f"signals.{run.name}"] = _ask(run, recycle(run, data, known), common, config.audit.depth)
-    return _judging(config, {**judged, "features": never_saw, **asked}), list(asked.values())
+    return _judging(config, {**judged, "features": never_saw, **asked})
 
 
 def _judging(config: RunConfig, inputs: Mapping[str, Step]) -> Step:
@@ -164,7 +166,7 @@ def _ask(run: Run, recycled: Recycled, common: Mapping[str, Step], depth: str) -
     """Return the step that asks a run about every record: all that was made anew for it at this depth."""
     inputs = {**common, "teacher": recycled.teacher}
     if depth != "teacher":
-        attacking = Run(config=run.config, row=run.row, seed=derive_seed(run.seed, "attacker"), name=f"attacker.{run.name}")
+        attacking = replace(run, seed=derive_seed(run.seed, "attacker"), name=f"attacker.{run.name}")
         released = {"synthetic": recycled.synthetic, "labels": recycled.labels}
         attacker = _step("distill", run.config.distill.attacker(), attacking, released)
         inputs |= {"synthetic": recycled.synthetic, "student": recycled.student, "attacker": attacker}
@@ -184,8 +186,13 @@ def _captions_of_all(config: RunConfig, data: Step) -> Step:
     return _step("caption", config.caption, everyone, {"data": data})
 
 
-def _target(config: RunConfig, name: str = "") -> Run:
-    return Run(config=config, row=0, seed=config.seed, name=name)
+def _target(config: RunConfig) -> Run:
+    return Run(config=config, row=0, seed=config.seed, role=Role.TARGET, name="")
+
+
+def _attacked(config: RunConfig) -> Run:
+    """Return the target as the audit attacks it: what is made for that is no part of the target run."""
+    return Run(config=config, row=0, seed=config.seed, name="0")
 
 
 def _reference_runs(config: RunConfig) -> list[Run]:
@@ -193,7 +200,8 @@ def _reference_runs(config: RunConfig) -> list[Run]:
         return []
     rows = range(1, config.audit.num_reference_runs + 1)
     config = config.reference()
-    return [Run(config=config, row=row, seed=derive_seed(config.seed, "run", row), name=str(row)) for row in rows]
+    seeds = {row: derive_seed(config.seed, "run", row) for row in rows}
+    return [Run(config=config, row=row, seed=seeds[row], role=Role.REFERENCE, name=str(row)) for row in rows]
 
 
 def _controls(config: RunConfig) -> tuple[Run, Run]:
@@ -205,19 +213,13 @@ def _controls(config: RunConfig) -> tuple[Run, Run]:
     )
 
 
-def _by_stage(wanted: Sequence[Step], known: Sequence[Step]) -> list[Step]:
-    """Return `wanted` and all they need but `known`, stage by stage: the runner works on one stage's steps side by side."""
-    found: dict[str, Step] = {}
-
-    def visit(step: Step) -> None:
+def _all_for(step: Step, known: set[str]) -> Iterator[Step]:
+    """Yield `step` and all it depends on, inputs first, but those in `known`."""
+    if step.name not in known:
+        known.add(step.name)
         for source in step.inputs.values():
-            visit(source)
-        found.setdefault(step.name, step)
-
-    for step in wanted:
-        visit(step)
-    there = {step.name for step in known}
-    return sorted((step for step in found.values() if step.name not in there), key=lambda step: STAGES.index(step.stage))
+            yield from _all_for(source, known)
+        yield step
 
 
 def needed_for(steps: Sequence[Step], stage: str) -> list[Step]:
@@ -251,14 +253,17 @@ def _step(
         stage=stage,
         function=f"tckr.stages.{stage}.stage:{function}",
         version=config.version,
-        sensitivity=Sensitivity.PRIVATE if run.name else SENSITIVITY[stage],  # the audit's runs are nobody's release
+        # what is made for the audit is nobody's release
+        sensitivity=SENSITIVITY[stage] if run.role is Role.TARGET else Sensitivity.PRIVATE,
         config=config,
         seed=run.seed,
         run=run.row,
+        role=run.role,
         inputs=dict(inputs),  # a step travels to another process; a read-only mapping cannot
         reads=_reads(config),
         seals=seals,
         opens=opens,
+        prefers_alone=config.prefers_alone,
     )
 
 

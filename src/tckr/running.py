@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tckr.config import Settings, absolute_source, save_settings, saved_source
-from tckr.engine.runner import Observer, Runner, Silent
+from tckr.engine.observer import Observer, Silent
+from tckr.engine.runner import Runner
 from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.errors import UserError

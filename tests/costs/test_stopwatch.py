@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from tckr.costs.stopwatch import Lap, Phase, Stopwatch
-from tckr.engine.runner import Silent
+from tckr.engine.observer import Silent
 
 
 def test_the_first_advance_also_pays_for_loading_and_is_left_out():
@@ -34,7 +34,7 @@ class Shown(Silent):
     def __init__(self) -> None:
         self.advanced: list[int] = []
 
-    def track(self, total: int, unit: str, done: int = 0):
+    def track(self, step_name: str, total: int, unit: str, done: int = 0):
         from contextlib import nullcontext
 
         return nullcontext(self.advanced.append)
@@ -44,10 +44,10 @@ def test_a_stage_is_timed_while_it_is_shown(tmp_path: Path):
     shown = Shown()
     stopwatch = Stopwatch(tmp_path, shown)
     step = SimpleNamespace(stage="adapt")
-    stopwatch.started([step])  # type: ignore[list-item]
+    stopwatch.started(step)  # type: ignore[arg-type]
     cache = tmp_path / "adapt" / "abc.scratch" / "latents.npy"
     cache.parent.mkdir(parents=True)
-    with stopwatch.track(3, "images") as advance:
+    with stopwatch.track("adapt", 3, "images") as advance:
         cache.write_bytes(bytes(1000))
         advance(1)
         advance(2)
@@ -61,10 +61,10 @@ def test_a_stage_is_timed_while_it_is_shown(tmp_path: Path):
 
 def test_an_advance_by_nothing_has_no_pace(tmp_path: Path):
     stopwatch = Stopwatch(tmp_path, Silent())
-    with stopwatch.track(3, "images") as advance:
+    with stopwatch.track("adapt", 3, "images") as advance:
         advance(0)
         advance(2)
-    phase = stopwatch._lap.phases[0]
+    phase = stopwatch.laps["adapt"].phases[0]
     assert phase.units == 2
     assert phase.seconds_per_unit == (phase.moments[1][0] - phase.moments[0][0]) / 2
 

@@ -17,7 +17,7 @@ class FakeConfig(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     value: int = 1
-    mode: Literal["write", "fail", "die", "refuse"] = "write"
+    mode: Literal["write", "fail", "die", "refuse", "exit", "tell", "meet"] = "write"
     journal: str = ""
 
 
@@ -25,6 +25,13 @@ def run(config: FakeConfig, context: StepContext) -> None:
     """Write the sum of the inputs and `value` in two shards, noting every shard written in a journal."""
     if config.mode == "refuse":
         raise UserError("planted refusal")
+    if config.mode == "exit" and not (context.scratch / "tried").exists():
+        (context.scratch / "tried").touch()
+        os._exit(1)
+    if config.mode == "tell":
+        _tell(context)
+    if config.mode == "meet":
+        _meet(Path(config.journal).parent / "meeting")
     total = config.value + sum(int((folder / "sum.txt").read_text()) for folder in context.inputs.values())
     for shard in range(2):
         part = context.out / f"part{shard}.txt"
@@ -39,6 +46,24 @@ def run(config: FakeConfig, context: StepContext) -> None:
             (context.out / ".part1.txt.0123.partial").touch()
             time.sleep(60)
     (context.out / "sum.txt").write_text(str(total))
+
+
+def _tell(context: StepContext) -> None:
+    with context.track(1000, "looks") as advance:
+        for _ in range(1000):
+            advance(1)
+    context.log("warning", message="planted warning")
+
+
+def _meet(folder: Path) -> None:
+    """Wait until another step that meets in `folder` is at work too."""
+    folder.mkdir(exist_ok=True)
+    (folder / str(os.getpid())).touch()
+    deadline = time.monotonic() + 60
+    while len(list(folder.iterdir())) < 2:
+        if time.monotonic() > deadline:
+            raise UserError("nobody came")
+        time.sleep(0.01)
 
 
 def _note(config: FakeConfig, text: str) -> None:

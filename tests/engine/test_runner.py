@@ -1,4 +1,7 @@
-"""What is whole is never computed again; what was killed goes on; what changed is computed with all that follows."""
+"""What is whole is never computed again; what was killed goes on; what changed is computed with all that follows.
+
+How steps that run at once fare together is in test_ready_queue.py.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,10 @@ from filelock import FileLock
 
 from tckr.engine import runner as runner_module
 from tckr.engine.execution import ExecutionConfig
+from tckr.engine.executors import local as local_module
 from tckr.engine.executors.local import LocalExecutor
-from tckr.engine.runner import Runner, Silent, neighbours
+from tckr.engine.observer import Silent
+from tckr.engine.runner import Runner
 from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.errors import UserError
@@ -209,7 +214,7 @@ def test_a_device_that_is_not_there_is_named_with_those_that_are(device):
 
 def test_a_step_that_runs_alone_finds_its_process_set_up(tmp_path, monkeypatch):
     given = []
-    monkeypatch.setattr(runner_module, "set_up_process", given.append)
+    monkeypatch.setattr(local_module, "set_up_process", given.append)
     execution = ExecutionConfig(output=tmp_path, device="cpu", workers=1, threads=3)
     replace(runner(tmp_path), execution=execution).run(chain(tmp_path))
     assert given == [3, 3, 3]
@@ -217,7 +222,7 @@ def test_a_step_that_runs_alone_finds_its_process_set_up(tmp_path, monkeypatch):
 
 def test_a_step_that_runs_alone_begins_without_what_the_one_before_kept(tmp_path, monkeypatch):
     given_back = []
-    monkeypatch.setattr(runner_module, "give_back_memory", lambda: given_back.append(True))
+    monkeypatch.setattr(local_module, "give_back_memory", lambda: given_back.append(True))
     runner(tmp_path).run(chain(tmp_path))
     assert len(given_back) == 3
 
@@ -278,17 +283,6 @@ def test_an_error_in_a_worker_process_reaches_the_caller(tmp_path):
         runner(tmp_path, workers=2).run(leaves)
 
 
-def test_neighbours_group_only_independent_steps_of_one_stage():
-    first = step("a.1", stage="a")
-    second = step("a.2", stage="a", run=1)
-    after = step("a.3", stage="a", source=second)
-    assert [[member.name for member in group] for group in neighbours([first, second, after, step("b")])] == [
-        ["a.1", "a.2"],
-        ["a.3"],
-        ["b"],
-    ]
-
-
 def test_a_manifest_records_config_inputs_time_and_memory(tmp_path):
     steps = chain(tmp_path)
     runner(tmp_path).run(steps)
@@ -317,12 +311,6 @@ def test_donors_change_no_fingerprint_and_are_given_once_they_are_whole(tmp_path
         patch.setattr(runner_module, "load_function", looking)
         runner(tmp_path).run([replace(step("early", stage="leaf", run=3), donors=[donor]), donor, with_donor])
     assert seen == [[], [], [Store(tmp_path / "store").folder(donor)]]
-
-
-def test_a_step_waits_for_its_donor():
-    donor = step("donor", stage="leaf", run=1)
-    groups = list(neighbours([donor, replace(step("taker", stage="leaf", run=2), donors=[donor])]))
-    assert [[one.name for one in group] for group in groups] == [["donor"], ["taker"]]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

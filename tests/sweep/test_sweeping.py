@@ -12,7 +12,7 @@ from PIL import Image
 
 from tckr.config import load_settings, load_sweep
 from tckr.data.shards import list_shards, read_columns
-from tckr.engine.runner import Silent
+from tckr.engine.observer import Silent
 from tckr.errors import UserError
 from tckr.running import run
 from tckr.stages.generate.donors import COPIED_NAME

@@ -1,10 +1,11 @@
-"""What a run looks like on a terminal: one line per finished step, a bar with rate and time left for the one at work."""
+"""What a run looks like on a terminal: one line per finished step, a bar with rate and time left for each one at work."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -21,8 +22,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from tckr.cli.status import is_reference
-from tckr.engine.step import Step
+from tckr.engine.step import Role, Step
 
 
 class RateColumn(ProgressColumn):
@@ -34,38 +34,77 @@ class RateColumn(ProgressColumn):
         return Text(f"{speed:,.3g} {task.fields['unit']}/s" if speed else "", style="progress.data.speed")
 
 
-class ConsoleObserver:
-    """Print the progress of a run: a line per step of the target run, a line per group of reference runs."""
+@dataclass
+class Group:
+    """Steps that get one line together."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        """Print to `console`, by default to standard output."""
-        self.console = console or Console(highlight=False)
-        self._label = ""
-        self._left = 0
-        self._start = 0.0
+    label: str
+    left: int
+    start: float = 0.0
 
-    def started(self, steps: Sequence[Step]) -> None:
-        """Remember what the next bars belong to."""
-        self._label = steps[0].name if len(steps) == 1 else f"{steps[0].stage} x {len(steps)}"
-        self._left, self._start = len(steps), time.perf_counter()
-        if not self.console.is_terminal:
-            self.console.print(f"  [dim]...[/] {self._label}")
+    @property
+    def seconds(self) -> float:
+        """Return the time since the first of them began."""
+        return time.perf_counter() - self.start
 
-    def finished(self, step: Step, manifest: dict[str, Any], reused: bool) -> None:
-        """Print one line for a step of the target run, and one for a whole group of reference runs."""
-        if not is_reference(step):
-            cost = f"{manifest['seconds']:7.1f} s  {manifest['peak_memory_mb']:6,d} MB"
-            used = "[dim]whole already[/]" if reused else cost
-            self.console.print(f"  [green]ok[/]  {step.name:<11} {used}")
-        elif not reused:
-            self._left -= 1
-            if not self._left:
-                elapsed = time.perf_counter() - self._start
-                self.console.print(f"  [green]ok[/]  {self._label:<11} {elapsed:7.1f} s  [dim]references and controls[/]")
+
+class Groups:
+    """Know which group each planned step belongs to, and when a group begins and ends."""
+
+    def __init__(self, key: Callable[[Step], str]) -> None:
+        """Put steps with the same `key` together."""
+        self._key = key
+        self._groups: dict[str, Group] = {}
+
+    def plan(self, steps: Sequence[Step]) -> None:
+        """Take the steps that will be computed."""
+        self._groups = {}
+        members: dict[str, list[Step]] = {}
+        for step in steps:
+            members.setdefault(self._key(step), []).append(step)
+        for together in members.values():
+            label = together[0].name if len(together) == 1 else f"{together[0].stage} x {len(together)}"
+            group = Group(label, len(together))
+            self._groups |= {step.name: group for step in together}
+
+    def begun(self, step: Step) -> Group | None:
+        """Return the group of which `step` is the first to begin."""
+        group = self._groups[step.name]
+        if group.start:
+            return None
+        group.start = time.perf_counter()
+        return group
+
+    def ended(self, step: Step) -> Group | None:
+        """Return the group of which `step` is the last to end; none for a step that was whole before."""
+        group = self._groups.pop(step.name, None)
+        if group is not None:
+            group.left -= 1
+        return group if group and not group.left else None
+
+
+class Bars:
+    """Bars of the steps at work, one below the other; each disappears when its step is finished."""
+
+    def __init__(self, console: Console) -> None:
+        """Show them on `console` if that is a terminal."""
+        self._console = console
+        self._progress: Progress | None = None
 
     @contextmanager
-    def track(self, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
-        """Open a bar that disappears when the step is finished."""
+    def open(self, label: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
+        """Show a bar; the yielded function advances it."""
+        self._progress = progress = self._progress or self._start()
+        task = progress.add_task(label, total=total, completed=done, unit=unit)
+        try:
+            yield lambda amount: progress.update(task, advance=amount)
+        finally:
+            progress.remove_task(task)
+            if not progress.tasks:
+                progress.stop()
+                self._progress = None
+
+    def _start(self) -> Progress:
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description:<12}"),
@@ -76,9 +115,42 @@ class ConsoleObserver:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as progress:
-            task = progress.add_task(self._label, total=total, completed=done, unit=unit)
-            yield lambda amount: progress.update(task, advance=amount)
+        progress = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
+        progress.start()
+        return progress
+
+
+class ConsoleObserver:
+    """Print the progress of a run: a line per step of the target run, a line per stage of reference runs and controls."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        """Print to `console`, by default to standard output."""
+        self.console = console or Console(highlight=False)
+        self._bars = Bars(self.console)
+        self._groups = Groups(lambda step: step.name if step.role is Role.TARGET else f"{step.stage} of the audit")
+
+    def planned(self, steps: Sequence[Step]) -> None:
+        """Remember what gets one line together."""
+        self._groups.plan(steps)
+
+    def started(self, step: Step) -> None:
+        """Print a line where there are no bars."""
+        if (group := self._groups.begun(step)) and not self.console.is_terminal:
+            self.console.print(f"  [dim]...[/] {group.label}")
+
+    def finished(self, step: Step, manifest: dict[str, Any], reused: bool) -> None:
+        """Print one line for a step of the target run, and one for a whole group of reference runs."""
+        group = self._groups.ended(step)
+        if step.role is Role.TARGET:
+            cost = f"{manifest['seconds']:7.1f} s  {manifest['peak_memory_mb']:6,d} MB"
+            used = "[dim]whole already[/]" if reused else cost
+            self.console.print(f"  [green]ok[/]  {step.name:<11} {used}")
+        elif group:
+            self.console.print(f"  [green]ok[/]  {group.label:<11} {group.seconds:7.1f} s  [dim]references and controls[/]")
+
+    def track(self, step_name: str, total: int, unit: str, done: int = 0) -> AbstractContextManager[Callable[[int], None]]:
+        """Open a bar that disappears when the step is finished."""
+        return self._bars.open(step_name, total, unit, done)
 
     def warned(self, message: str) -> None:
         """Print a warning."""

@@ -38,7 +38,7 @@ def reproduce(
     Prints our figures beside the published ones and draws them (results.md, results.html). The digits need nothing but this
     package; they have no published figures. A second call computes nothing; after a crash the same command continues.
     """
-    from tckr.engine.runner import Silent
+    from tckr.engine.observer import Silent
     from tckr.reproduction.benchmarks import benchmark
     from tckr.reproduction.pages import write_results
     from tckr.reproduction.reproducing import check_data, plan_experiments, reproduced

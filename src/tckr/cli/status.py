@@ -68,18 +68,24 @@ def print_plan(settings: Settings, until: str = "report") -> None:
         console.print(f"{step.name}: {', '.join(step.seals)} is sealed and was opened {store.num_openings(step)} times.")
 
 
-def is_reference(step: Step) -> bool:
-    """Return whether `step` belongs to a reference run or a control of the audit, not to the target run."""
-    return "." in step.name
-
-
 def _grouped(steps: list[Step]) -> list[list[Step]]:
     """Return single steps of the target run, and the reference runs and controls of one stage together."""
+    from tckr.engine.step import Role
+
     groups: dict[str, list[Step]] = {}
-    for step in steps:
-        key = f"{step.stage} (references)" if is_reference(step) else step.name
+    for step in sorted(steps, key=_place):
+        key = step.name if step.role is Role.TARGET else f"{step.stage} (references)"
         groups.setdefault(key, []).append(step)
     return list(groups.values())
+
+
+def _place(step: Step) -> tuple[int, int]:
+    """Return where a step is shown: the target run, what the audit makes, then the verdict and the report; by stage."""
+    from tckr.engine.step import Role
+    from tckr.pipeline import STAGES
+
+    chapter = 1 if step.role is not Role.TARGET else 2 if step.stage in ("audit", "report") else 0
+    return chapter, STAGES.index(step.stage)
 
 
 def _row(group: list[Step], store: Store) -> tuple[str, str, str, str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from tckr.cli.console import ConsoleObserver
+from tckr.cli.console import ConsoleObserver, Groups
 from tckr.engine.step import Step
 
 if TYPE_CHECKING:
@@ -23,31 +22,31 @@ class SweepConsole:
 
     def __init__(self, console: Console, num_variants: int) -> None:
         """Print to `console`."""
-        self._console, self._bars = console, ConsoleObserver(console)
+        self._console, self._steps = console, ConsoleObserver(console)
+        self._groups = Groups(lambda step: step.stage)
         self._num_variants, self._finished = num_variants, 0
-        self._left, self._label, self._start = 0, "", 0.0
 
-    def started(self, steps: Sequence[Step]) -> None:
-        """Remember what the next bars belong to."""
-        self._bars.started(steps)
-        self._left, self._start = len(steps), time.perf_counter()
-        self._label = steps[0].name if len(steps) == 1 else f"{steps[0].stage} x {len(steps)}"
+    def planned(self, steps: Sequence[Step]) -> None:
+        """Remember what gets one line together."""
+        self._groups.plan(steps)
+
+    def started(self, step: Step) -> None:
+        """Print a line where there are no bars."""
+        if (group := self._groups.begun(step)) and not self._console.is_terminal:
+            self._console.print(f"  [dim]...[/] {escape(group.label)}")
 
     def finished(self, step: Step, manifest: dict[str, Any], reused: bool) -> None:
-        """Print one line when the last step of a group is whole."""
-        if not reused:
-            self._left -= 1
-            if not self._left:
-                elapsed = time.perf_counter() - self._start
-                self._console.print(f"  [green]ok[/]  {escape(self._label):<14} {elapsed:7.1f} s")
+        """Print one line when the last step of a stage is whole."""
+        if group := self._groups.ended(step):
+            self._console.print(f"  [green]ok[/]  {escape(group.label):<14} {group.seconds:7.1f} s")
 
-    def track(self, total: int, unit: str, done: int = 0) -> AbstractContextManager[Callable[[int], None]]:
+    def track(self, step_name: str, total: int, unit: str, done: int = 0) -> AbstractContextManager[Callable[[int], None]]:
         """Open a bar that disappears when the step is finished."""
-        return self._bars.track(total, unit, done)
+        return self._steps.track(step_name.rsplit("/", 1)[-1], total, unit, done)  # without sweep and variant
 
     def warned(self, message: str) -> None:
         """Print a warning."""
-        self._bars.warned(message)
+        self._steps.warned(message)
 
     def variant_finished(self, name: str, row: Row) -> None:
         """Print the variant with its two accuracies."""

@@ -15,7 +15,7 @@ from tckr.config import Settings
 from tckr.costs.stopwatch import Lap, Stopwatch
 from tckr.data.card import read_card
 from tckr.data.shards import list_shards, write_shard
-from tckr.engine.runner import Observer
+from tckr.engine.observer import Observer
 from tckr.running import run
 
 FIRST_IMAGES, MOST_IMAGES, GROWTH = 16, 1024, 4

@@ -13,7 +13,7 @@ from tckr.config import Settings
 from tckr.costs.bill import Bill, Cost, Repeated, after, asking, bill
 from tckr.costs.forecast import Forecast
 from tckr.data.card import EVERY_RECORD, DataCard, read_canaries, read_membership
-from tckr.engine.step import Step
+from tckr.engine.step import Role, Step
 from tckr.engine.store import Store
 from tckr.pipeline import pipeline
 from tckr.running import plan
@@ -97,12 +97,9 @@ class Measurements:
         """Return the costs of all steps that reference runs and controls add at `depth`."""
         config = self.settings.run_config()
         audit = config.audit.model_copy(update={"depth": depth, "num_reference_runs": MIN_REFERENCE_RUNS})
-        by_run: dict[str, list[Cost]] = {}
-        for step in pipeline(config.model_copy(update={"audit": audit})):
-            if "." in step.name:
-                by_run.setdefault(step.name.rsplit(".", 1)[1], []).append(self.cost(step))
-        others = [run for run in by_run if run == "0" or not run.isdigit()]
-        return Repeated(per_run=by_run["1"], once=[cost for run in others for cost in by_run[run]])
+        steps = pipeline(config.model_copy(update={"audit": audit}))
+        per_run = [self.cost(step) for step in steps if step.role is Role.REFERENCE and step.run == 1]
+        return Repeated(per_run=per_run, once=[self.cost(step) for step in steps if step.role is Role.CONTROL])
 
     def bill(self, steps: Repeated, num_runs: int) -> Bill:
         """Return what `num_runs` reference runs cost on this machine."""

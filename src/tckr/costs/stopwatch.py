@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tckr.engine.runner import Observer
+from tckr.engine.observer import Observer
 from tckr.engine.step import Step
 
 
@@ -82,13 +82,17 @@ class Stopwatch:
     def __init__(self, store: Path, shown: Observer) -> None:
         """Watch the scratch folders below `store`; show progress through `shown`."""
         self.laps: dict[str, Lap] = {}
-        self._store, self._shown, self._lap = store, shown, Lap()
+        self._store, self._shown = store, shown
 
-    def started(self, steps: Sequence[Step]) -> None:
+    def planned(self, steps: Sequence[Step]) -> None:
+        """Pass it on."""
+        self._shown.planned(steps)
+
+    def started(self, step: Step) -> None:
         """Begin the lap of the stage."""
-        self._lap = self.laps.setdefault(steps[0].stage, Lap())
+        self.laps.setdefault(step.stage, Lap())
         _reset_device_peak()
-        self._shown.started(steps)
+        self._shown.started(step)
 
     def finished(self, step: Step, manifest: dict[str, Any], reused: bool) -> None:
         """End the lap."""
@@ -98,11 +102,11 @@ class Stopwatch:
         self._shown.finished(step, manifest, reused)
 
     @contextmanager
-    def track(self, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
-        """Time every advance."""
-        phase, started, lap = Phase(unit), time.perf_counter(), self._lap
+    def track(self, step_name: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
+        """Time every advance. The steps of a target run are named after their stages."""
+        phase, started, lap = Phase(unit), time.perf_counter(), self.laps.setdefault(step_name, Lap())
         lap.phases.append(phase)
-        with self._shown.track(total, unit, done) as show:
+        with self._shown.track(step_name, total, unit, done) as show:
 
             def advance(amount: int) -> None:
                 phase.moments.append((time.perf_counter() - started, phase.units + amount))

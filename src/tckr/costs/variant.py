@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from tckr.engine.step import Step
+from tckr.engine.step import Role, Step
 from tckr.engine.store import Store
 from tckr.pipeline import STAGES
 from tckr.stages.generate.donors import seconds_alone
@@ -24,7 +24,7 @@ def seconds_row(steps: Sequence[Step], store: Store, known: Collection[str]) -> 
     """
     row = {f"seconds_{stage}": 0.0 for stage in STAGES}
     for step in steps:
-        stage = "audit" if "." in step.name or step.stage not in STAGES else step.stage
+        stage = "audit" if step.role is not Role.TARGET or step.stage not in STAGES else step.stage
         row[f"seconds_{stage}"] += _alone(step, store)
     total = sum(row.values())
     added = sum(store.manifest(step)["seconds"] for step in steps if step.fingerprint not in known)

@@ -1,4 +1,4 @@
-"""Run steps in their order, skipping what is whole; independent neighbours of one stage run side by side.
+"""Bring steps to whole artifacts: whatever has its inputs whole runs as soon as there is room for it.
 
 A step killed in the middle is simply run again: its stage function finds its partial folder and goes on from there.
 """
@@ -11,51 +11,21 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from tckr.engine.execution import ExecutionConfig
+from tckr.engine.executors import Executor, Needs
 from tckr.engine.executors.local import LocalExecutor
+from tckr.engine.graph import needs_of, sources_of, turns_of
+from tckr.engine.observer import Listener, Observer, Silent
 from tckr.engine.step import Step, StepContext, Workers
 from tckr.engine.store import Store
 from tckr.errors import UserError
-from tckr.process import give_back_memory, set_up_process
-
-
-class Observer(Protocol):
-    """See what the runner does: the console, or nothing."""
-
-    def started(self, steps: Sequence[Step]) -> None:
-        """Steps of one stage begin."""
-
-    def finished(self, step: Step, manifest: dict[str, Any], reused: bool) -> None:
-        """One artifact is whole."""
-
-    def track(self, total: int, unit: str, done: int = 0) -> AbstractContextManager[Callable[[int], None]]:
-        """Open a progress bar for the stage in progress."""
-
-    def warned(self, message: str) -> None:
-        """A stage has something to tell the user."""
-
-
-class Silent:
-    """Observe nothing: in worker processes, and where there is no console."""
-
-    def started(self, steps: Sequence[Step]) -> None:
-        """Ignore it."""
-
-    def finished(self, step: Step, manifest: dict[str, Any], reused: bool) -> None:
-        """Ignore it."""
-
-    def track(self, total: int, unit: str, done: int = 0) -> AbstractContextManager[Callable[[int], None]]:
-        """Count nothing."""
-        return nullcontext(lambda amount: None)
-
-    def warned(self, message: str) -> None:
-        """Ignore it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +42,9 @@ class Runner:
     keep_going: bool = False
 
     def run(self, steps: Sequence[Step]) -> dict[str, str]:
-        """Run `steps`, which are ordered so that inputs come first; what is whole is not computed again.
+        """Run `steps`, each once its inputs are whole; what is whole is not computed again.
+
+        Where several could begin, the order of `steps` says which is wanted first (`turns_of`). It changes no result.
 
         Returns:
             Name of each step that failed, or lacks an input that did -> why; always empty without `keep_going`.
@@ -81,76 +53,71 @@ class Runner:
             UserError: without `keep_going`, what a step ended with; a whole artifact is damaged.
         """
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        missing = self._missing(steps)
+        needs = needs_of(steps, self.execution) if missing else {}  # of all steps, so that resuming gives each the same
+        max_workers = self.execution.num_workers(len(steps)) if missing else 1
+        self.observer.planned(missing)
+        with LocalExecutor(self.execution.threads_for, max_workers, self.observer) as executor:
+            return self._run(steps, needs, executor)
+
+    def _missing(self, steps: Sequence[Step]) -> list[Step]:
+        """Return the steps to compute; raise before anything is computed where a whole artifact is damaged."""
+        missing = [step for step in steps if not self.store.has(step)]
+        names = {step.name for step in missing}
         for step in steps:
-            if self.store.has(step) and (damage := self.store.damage(step)):
-                raise UserError(damage)  # before anything is computed
+            if step.name not in names and (damage := self.store.damage(step)):
+                raise UserError(damage)
+        return missing
+
+    def _run(self, steps: Sequence[Step], needs: Mapping[str, Needs], executor: Executor) -> dict[str, str]:
+        """Begin what is ready while there is room for it; learn what is done; repeat."""
+        by_name = {step.name: step for step in steps}
+        turns = turns_of(steps, needs) if needs else {}
+        graph = TopologicalSorter(sources_of(steps))
+        graph.prepare()
+        ready: list[str] = []
+        at_work: dict[Future[Any], Step] = {}
         failed: dict[str, str] = {}
-        with LocalExecutor(self.execution.threads_for) as executor:
-            for group in neighbours(steps):
-                missing = [step for step in group if not self.store.has(step)]
-                names = {step.name for step in missing}
-                for step in group:
-                    if step.name not in names:
-                        self.store.drop_remains(step)
-                        self.observer.finished(step, self.store.manifest(step), True)
-                failed |= {step.name: why for step in missing if (why := _why_impossible(step, failed))}
-                possible = [step for step in missing if step.name not in failed]
-                if possible:
-                    num_workers = self.execution.num_workers(len(group))  # here a device that is not there is refused
-                    self.observer.started(possible)
-                    failed |= self._run_group(possible, num_workers, executor)
+        while graph.is_active():
+            ready = sorted([*ready, *self._to_compute(graph, by_name, failed)], key=turns.__getitem__)
+            for name in list(ready):
+                if executor.has_room(needs[name]):
+                    ready.remove(name)
+                    self.observer.started(by_name[name])
+                    job = partial(_attempt, by_name[name], self.store, self.execution, self.log_file)
+                    at_work[executor.submit(job, needs[name])] = by_name[name]
+            for future in executor.completed():
+                step = at_work.pop(future)
+                failed |= self._conclude(step, future.result())
+                graph.done(step.name)
         return failed
 
-    def _run_group(self, steps: Sequence[Step], num_workers: int, executor: LocalExecutor) -> dict[str, str]:
-        """Run independent steps; `num_workers` depends on the whole group, not on what is missing, so resuming keeps it."""
-        if num_workers == 1:
-            set_up_process(self.execution.threads_for(1))
-            outcomes = (self._alone(step, executor) for step in steps)
-            return self._finish(outcomes)
-        job = partial(_attempt, store=self.store, execution=self.execution, log_file=self.log_file, observer=Silent())
-        with self.observer.track(len(steps), "runs") as advance:
-            return self._finish(executor.map(job, steps, num_workers), advance)
+    def _to_compute(
+        self, graph: TopologicalSorter[str], by_name: Mapping[str, Step], failed: dict[str, str]
+    ) -> Iterator[str]:
+        """Yield the steps that have become ready, and pass over those that are whole or lack an input."""
+        while names := graph.get_ready():
+            for name in names:
+                step = by_name[name]
+                if self.store.has(step):
+                    self.store.drop_remains(step)
+                    self.observer.finished(step, self.store.manifest(step), True)
+                    graph.done(name)
+                elif why := _why_impossible(step, failed):
+                    failed[name] = why
+                    graph.done(name)
+                else:
+                    yield name
 
-    def _alone(self, step: Step, executor: LocalExecutor) -> Outcome:
-        executor.close()  # a step that runs alone has the memory and the device to itself
-        give_back_memory()
-        return _attempt(step, self.store, self.execution, self.log_file, self.observer, workers=executor.map)
-
-    def _finish(self, outcomes: Iterator[Outcome], advance: Callable[[int], None] = lambda amount: None) -> dict[str, str]:
-        """Tell of each outcome as it comes; return why the steps that failed did."""
-        failed = {}
-        for step, outcome in outcomes:
-            if not isinstance(outcome, UserError):
-                self.observer.finished(step, outcome, False)
-            elif self.keep_going:
-                failed[step.name] = str(outcome)
-                self.observer.warned(f"{step.name} failed: {outcome}")
-            else:
-                raise outcome
-            advance(1)
-        return failed
-
-
-Outcome = tuple[Step, dict[str, Any] | UserError]
-"""A step with its manifest, or with what the user must know."""
-
-
-def neighbours(steps: Sequence[Step]) -> Iterator[list[Step]]:
-    """Yield maximal stretches of adjacent steps of one stage of which none is an input or a donor of another."""
-    group: list[Step] = []
-    for step in steps:
-        independent = not group or (step.stage == group[0].stage and not _depends(step, group))
-        if not independent:
-            yield group
-            group = []
-        group.append(step)
-    if group:
-        yield group
-
-
-def _depends(step: Step, group: Sequence[Step]) -> bool:
-    names = {source.name for source in (*step.inputs.values(), *step.donors)}
-    return any(member.name in names for member in group)
+    def _conclude(self, step: Step, outcome: dict[str, Any] | UserError) -> dict[str, str]:
+        """Tell how a step ended; return its name and why where it failed."""
+        if not isinstance(outcome, UserError):
+            self.observer.finished(step, outcome, False)
+            return {}
+        if not self.keep_going:
+            raise outcome
+        self.observer.warned(f"{step.name} failed: {outcome}")
+        return {step.name: str(outcome)}
 
 
 def _why_impossible(step: Step, failed: Mapping[str, str]) -> str:
@@ -163,12 +130,12 @@ def run_step(
     store: Store,
     execution: ExecutionConfig,
     log_file: Path,
-    observer: Observer,
     *,
-    workers: Workers | None = None,
+    listener: Listener,
+    workers: Workers | None,
 ) -> dict[str, Any]:
     """Fill and commit one artifact; return its manifest. A step that runs beside others gets no `workers` of its own."""
-    write = partial(append_log, log_file, step.name, observer)
+    write = partial(append_log, log_file, step.name, listener)
     with store.filling(step, _computed_on(execution)) as draft:
         if draft is not None:
             write("started", fingerprint=step.fingerprint, resumed=any(draft.out.iterdir()) or any(draft.scratch.iterdir()))
@@ -184,7 +151,7 @@ def run_step(
                     seed=step.seed,
                     run=step.run,
                     execution=execution,
-                    track=observer.track,
+                    track=partial(listener.track, step.name),
                     log=write,
                     workers=workers,
                     donors=[store.folder(donor) for donor in step.donors if store.has(donor)],
@@ -206,14 +173,15 @@ def _attempt(
     store: Store,
     execution: ExecutionConfig,
     log_file: Path,
-    observer: Observer,
     *,
-    workers: Workers | None = None,
-) -> Outcome:
+    listener: Listener,
+    workers: Workers | None,
+) -> dict[str, Any] | UserError:
+    """Return the manifest, or what the user must know."""
     try:
-        return step, run_step(step, store, execution, log_file, observer, workers=workers)
+        return run_step(step, store, execution, log_file, listener=listener, workers=workers)
     except UserError as error:
-        return step, error
+        return error
 
 
 def load_function(path: str) -> Callable[[Any, StepContext], None]:
@@ -225,10 +193,10 @@ def load_function(path: str) -> Callable[[Any, StepContext], None]:
 _LOG_LOCK = threading.Lock()
 
 
-def append_log(log_file: Path, step_name: str, observer: Observer, event: str, **fields: Any) -> None:
+def append_log(log_file: Path, step_name: str, listener: Listener, event: str, **fields: Any) -> None:
     """Append one event as a JSON line; an event `warning` with a `message` is also shown to the user."""
     line = json.dumps({"time": round(time.time(), 3), "step": step_name, "event": event, **fields}, default=str)
     with _LOG_LOCK, log_file.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
     if event == "warning":
-        observer.warned(f"{step_name}: {fields.get('message', '')}")
+        listener.warned(f"{step_name}: {fields.get('message', '')}")

@@ -24,6 +24,17 @@ class Sensitivity(StrEnum):
     SHAREABLE = "shareable"
 
 
+class Role(StrEnum):
+    """Which run a step belongs to."""
+
+    TARGET = "target"
+    """The run whose images, labels and Student may be released, and what is said of it."""
+    REFERENCE = "reference"
+    """A run of the audit on other records, attacked as the target is."""
+    CONTROL = "control"
+    """What the audit makes once: attacks on the target, runs that learn nothing or everything by heart."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """One computation with declared inputs.
@@ -35,7 +46,8 @@ class Step:
     artifact is made and not what it is, so they are no part of the fingerprint.
 
     `seals` names subfolders of the artifact that no step can read but those that name it in `opens`, which names inputs.
-    Neither enters the fingerprint: both say where things lie, not what they are.
+    Neither enters the fingerprint: both say where things lie, not what they are. Nor does `role`, or `prefers_alone`: the
+    step wants the machine for itself unless other runs repeat it.
     """
 
     name: str
@@ -46,11 +58,13 @@ class Step:
     config: BaseModel
     seed: int
     run: int = 0
+    role: Role = Role.TARGET
     inputs: Mapping[str, Step] = field(default_factory=dict)
     reads: Mapping[str, str] = field(default_factory=dict)
     donors: Sequence[Step] = ()
     seals: tuple[str, ...] = ()
     opens: tuple[str, ...] = ()
+    prefers_alone: bool = False
 
     def __post_init__(self) -> None:
         """Hold that only inputs are opened, and only those with something sealed."""
@@ -111,7 +125,7 @@ class StepContext:
         track: opens a progress bar.
         log: writes one line of the run's log.
         donors: folders of whole artifacts that hold a part of this one's content; may be empty.
-        workers: maps over processes of this machine; None where the step shares the machine with others of its stage.
+        workers: maps over processes of this machine; None where the step shares the machine with others.
     """
 
     inputs: Mapping[str, Path]

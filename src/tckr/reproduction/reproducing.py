@@ -13,7 +13,8 @@ from pathlib import Path
 
 from tckr.config import Settings, changed, load_settings
 from tckr.data.card import read_card
-from tckr.engine.runner import Observer, Runner
+from tckr.engine.observer import Observer
+from tckr.engine.runner import Runner
 from tckr.engine.store import Store
 from tckr.errors import UserError
 from tckr.reproduction import published

@@ -15,3 +15,8 @@ class StageConfig(BaseModel):
     model_config = STRICT
 
     version: ClassVar[int] = 1
+
+    @property
+    def prefers_alone(self) -> bool:
+        """Return whether the stage wants the machine for itself: it loads a large model or brings its own processes."""
+        return False

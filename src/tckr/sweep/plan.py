@@ -1,17 +1,17 @@
-"""Merge the steps of all variants: equal fingerprints are one step, inputs come first, neighbours run side by side."""
+"""Merge the steps of all variants: equal fingerprints are one step, inputs come first."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tckr.config import Settings, changed
 from tckr.engine.step import Step
-from tckr.pipeline import STAGES, pipeline
+from tckr.pipeline import pipeline
 from tckr.stages.generate.config import GenerateConfig
 from tckr.sweep.grid import Variant
-from tckr.sweep.validate import VALIDATE, validate_step
+from tckr.sweep.validate import validate_step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +43,10 @@ def plan_variant(variant: Variant, base: Settings) -> Planned:
     return Planned(variant=variant, settings=settings, steps=[*steps, validate_step(steps, settings)])
 
 
-def merge(variants: Sequence[Planned], *, side_by_side: bool) -> list[Step]:
-    """Return every distinct step once, named `<sweep>/<first variant>/<name>`, ordered so that inputs come first.
+def merge(variants: Sequence[Planned]) -> list[Step]:
+    """Return every distinct step once, named `<sweep>/<first variant>/<name>`, inputs first and variant by variant.
 
-    Args:
-        variants: in the order in which they are wanted; of one sweep or of several.
-        side_by_side: order by stage, so that as many steps as possible run at once; otherwise variant by variant, so that
-            the first variants are finished early. Larger synthetic sets come before the smaller ones they contain.
+    So the first variants are finished early. Larger synthetic sets come before the smaller ones that they contain.
     """
     merged: dict[str, Step] = {}
     for planned in sorted(variants, key=_cardinality, reverse=True):
@@ -60,9 +57,7 @@ def merge(variants: Sequence[Planned], *, side_by_side: bool) -> list[Step]:
                     step, name=f"{planned.settings.execution.output.name}/{planned.name}/{step.name}", inputs=inputs
                 )
     donors = donors_of(list(merged.values()))
-    waiting = {step.name for step in merged.values() if _waits(step, donors)}
-    ordered = sorted(merged.values(), key=lambda step: _place(step, waiting)) if side_by_side else merged.values()
-    return [replace(step, donors=donors.get(step.name, ())) for step in ordered]
+    return [replace(step, donors=donors.get(step.name, ())) for step in merged.values()]
 
 
 def donors_of(steps: Sequence[Step]) -> dict[str, list[Step]]:
@@ -88,14 +83,3 @@ def sharing(variants: Sequence[Planned]) -> Counter[str]:
 
 def _cardinality(planned: Planned) -> float:
     return planned.settings.generate.cardinality
-
-
-def _waits(step: Step, donors: Mapping[str, Sequence[Step]]) -> bool:
-    """Return whether another step of the same stage comes before this one."""
-    first = [source for source in step.inputs.values() if source.stage == step.stage]
-    larger = [donor for donor in donors.get(step.name, ()) if donor.config.cardinality > step.config.cardinality]  # type: ignore[attr-defined]
-    return bool(first or larger)
-
-
-def _place(step: Step, waiting: Collection[str]) -> tuple[int, bool]:
-    return len(STAGES) if step.stage == VALIDATE else STAGES.index(step.stage), step.name in waiting

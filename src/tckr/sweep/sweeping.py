@@ -20,7 +20,8 @@ from pydantic import BaseModel
 
 from tckr.config import Settings, absolute_source, save_settings, saved_source
 from tckr.costs.variant import seconds_row
-from tckr.engine.runner import Observer, Runner
+from tckr.engine.observer import Observer
+from tckr.engine.runner import Runner
 from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.errors import UserError
@@ -80,8 +81,7 @@ def plan_sweep(base: Settings, grids: Sequence[Grid]) -> SweepPlan:
 
 def steps_of(plans: Sequence[SweepPlan]) -> list[Step]:
     """Return the steps of all variants of some sweeps into one store, each once, in the order of work."""
-    variants = [planned for plan in plans for planned in plan.variants]
-    return merge(variants, side_by_side=plans[0].base.execution.num_workers(len(variants)) > 1)
+    return merge([planned for plan in plans for planned in plan.variants])
 
 
 def run_sweeps(plans: Sequence[SweepPlan], observer: SweepObserver) -> list[SweepResult]:
@@ -141,7 +141,8 @@ class _Together:
 
     def __init__(self, results: Sequence[_Results], observer: SweepObserver) -> None:
         self._results, self._observer = results, observer
-        self.started, self.track, self.warned = observer.started, observer.track, observer.warned
+        self.planned, self.started = observer.planned, observer.started
+        self.track, self.warned = observer.track, observer.warned
 
     def finished(self, step: Step, manifest: dict[str, Any], reused: bool) -> None:
         """Tell the observer first."""

@@ -1,4 +1,4 @@
-"""Map over processes of this machine, each with its share of the CPU threads."""
+"""Run jobs on this machine: in worker processes, or in this process where a job has the machine for itself."""
 
 from __future__ import annotations
 
@@ -11,47 +11,104 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Lock
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from tckr.engine.executors import Item, Result
+from tckr.engine.executors import Item, Job, Needs, Result
+from tckr.engine.executors.relay import Receiver, Relay
+from tckr.engine.observer import Listener, Silent
 from tckr.errors import UserError
-from tckr.process import end_with_parent, set_up_process
+from tckr.process import end_with_parent, give_back_memory, set_up_process
 
 WORKER_DIED = """a worker process died before it was done. Either memory ran out: lower execution.workers, batch sizes or the
 image size, then give the same command again; it continues. Or a Python script calls tckr.run outside of
 `if __name__ == "__main__":`, which the workers, importing that script, would run again: put the call below that line."""
 
 AHEAD = 2
-"""Items per worker that are handed out: one at work, one waiting so that the worker does not."""
+"""Items per worker that `map` hands out: one at work, one waiting so that the worker does not."""
+
+SECONDS_BETWEEN = 0.2
+"""Of two looks at what workers tell."""
 
 
 class LocalExecutor:
     """Processes started afresh (spawn): nothing of the parent's libraries or devices is shared.
 
-    They stay for the next map of as many workers, because each needs seconds to load the libraries, until `close`.
+    They stay for the next jobs, because each needs seconds to load the libraries, until `close`.
     Leaving its `with` block closes it; leaving it by Ctrl-C ends the workers at once.
     """
 
-    def __init__(self, threads_for: Callable[[int], int]) -> None:
-        """Take the rule that gives the CPU threads of each of so many workers."""
-        self._threads_for = threads_for
+    def __init__(self, threads_for: Callable[[int], int], max_workers: int = 1, listener: Listener | None = None) -> None:
+        """Take what the processes are to be.
+
+        Args:
+            threads_for: rule that gives the CPU threads of each of so many processes that `map` uses.
+            max_workers: most jobs that ever run at once.
+            listener: hears what jobs tell.
+        """
+        self._threads_for, self._max_workers = threads_for, max_workers
+        self._listener = listener or Silent()
         self._pool: ProcessPoolExecutor | None = None
         self._num_workers = 0
         self._lifeline: tuple[Connection, Connection] | None = None
+        self._receiver: Receiver | None = None
+        self._at_work: dict[Future[Any], Needs] = {}
 
     def __enter__(self) -> Self:
         """Start nothing yet."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """End the workers: after the items in flight, or at once when it is no error that ends the block (Ctrl-C)."""
+        """End the workers: after the jobs in flight, or at once when it is no error that ends the block (Ctrl-C)."""
         if self._lifeline is not None and kind is not None and not issubclass(kind, Exception):
             self._lifeline[1].close()
         self.close()
 
+    def has_room(self, needs: Needs) -> bool:
+        """Return whether the shares of the jobs at work leave room for this one."""
+        return sum(other.share for other in self._at_work.values()) + needs.share <= 1
+
+    def submit(self, job: Job, needs: Needs) -> Future[Any]:
+        """Begin `job` in a worker; one that wants the machine for itself is done here, before this returns."""
+        future = self._done_here(job, needs.threads) if needs.alone else self._handed_out(job, needs.threads)
+        self._at_work[future] = needs
+        return future
+
+    def completed(self) -> Iterator[Future[Any]]:
+        """Wait until a job is done and yield those that are; meanwhile pass on what the others tell.
+
+        Raises:
+            UserError: a worker process died.
+        """
+        done: set[Future[Any]] = set()
+        while self._at_work and not done:
+            done, _ = wait_for(self._at_work, SECONDS_BETWEEN, FIRST_COMPLETED)
+            if self._receiver:
+                self._receiver.pass_on()
+        for future in [future for future in self._at_work if future in done]:
+            del self._at_work[future]
+            if isinstance(future.exception(), BrokenProcessPool):
+                raise UserError(WORKER_DIED)
+            yield future
+
+    def _done_here(self, job: Job, threads: int) -> Future[Any]:
+        self.close()  # the memory of the machine and its device are this job's
+        give_back_memory()
+        set_up_process(threads)
+        future: Future[Any] = Future()
+        future.set_result(job(listener=self._listener, workers=self.map))
+        return future
+
+    def _handed_out(self, job: Job, threads: int) -> Future[Any]:
+        try:
+            with _interrupts_held():  # this may start a process
+                return self._pool_of(self._max_workers).submit(_work, job, threads)
+        except BrokenProcessPool:
+            raise UserError(WORKER_DIED) from None
+
     def map(self, function: Callable[[Item], Result], items: Iterable[Item], num_workers: int) -> Iterator[Result]:
-        """Yield results as they finish; `function` and items must be picklable.
+        """Yield results of a pure function as they finish, in any order; `function` and items must be picklable.
 
         Items are taken as workers need them, one ahead for each: there may be billions.
 
@@ -76,7 +133,10 @@ class LocalExecutor:
             raise UserError(WORKER_DIED) from None
 
     def close(self) -> None:
-        """End the workers after the items in flight; what waits is dropped."""
+        """End the workers after the jobs and items in flight; what waits is dropped."""
+        if self._receiver is not None:
+            self._receiver.close()
+            self._receiver = None
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
@@ -90,7 +150,8 @@ class LocalExecutor:
             context = multiprocessing.get_context("spawn")
             self._num_workers = num_workers
             self._lifeline = context.Pipe(duplex=False)
-            given = self._threads_for(num_workers), self._lifeline[0]
+            self._receiver = Receiver(context, self._listener)
+            given = self._threads_for(num_workers), self._lifeline[0], *self._receiver.sender
             self._pool = ProcessPoolExecutor(num_workers, context, _start_worker, given)
         return self._pool
 
@@ -107,6 +168,16 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start_worker(threads: int, lifeline: Connection) -> None:
+_RELAY: list[Relay] = []
+"""Of this worker process: a pipe reaches a process when it starts, and not with a job."""
+
+
+def _start_worker(threads: int, lifeline: Connection, pipe: Connection, lock: Lock) -> None:
     end_with_parent(lifeline)
     set_up_process(threads)
+    _RELAY.append(Relay(pipe, lock))
+
+
+def _work(job: Job, threads: int) -> Any:
+    set_up_process(threads)
+    return job(listener=_RELAY[0], workers=None)

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tckr.models.diffusion.prompts import PromptForm
 from tckr.models.digest import ModelName
+from tckr.models.embedded import FOLDERS
 from tckr.models.precision import Precision
 from tckr.stages.config_base import StageConfig
 from tckr.strict import (
@@ -123,6 +124,11 @@ class AdaptConfig(StageConfig):
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("set either adapt.steps or adapt.epochs and the other to null")
         return self
+
+    @property
+    def prefers_alone(self) -> bool:
+        """Return whether a generator that may fill the memory is loaded."""
+        return self.model not in FOLDERS
 
     def num_images(self, num_members: int) -> int:
         """Return how many of `num_members` images are trained on, up to the rounding in each class."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 from pydantic import Field, field_validator
 
 from tckr.models.digest import ModelName
+from tckr.models.embedded import FOLDERS
 from tckr.stages.config_base import StageConfig
 from tckr.strict import MOST_CLASSES, PathName, Text, Word
 
@@ -43,6 +44,11 @@ class CaptionConfig(StageConfig):
         max_length=MOST_CLASSES,
         description="Class name in `file` to class name in the data set, where they differ; nothing is matched by order.",
     )
+
+    @property
+    def prefers_alone(self) -> bool:
+        """Return whether a captioner that may fill the memory is loaded."""
+        return not self.file and self.model not in FOLDERS
 
     @field_validator("file")
     @classmethod

@@ -74,6 +74,11 @@ class GenerateConfig(StageConfig):
         "knows; it does not make it forget.",
     )
 
+    @property
+    def prefers_alone(self) -> bool:
+        """Return that it does: it draws in processes of its own."""
+        return True
+
     @field_validator("guidance_interval")
     @classmethod
     def _is_interval(cls, interval: tuple[float, float]) -> tuple[float, float]:

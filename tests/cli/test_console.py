@@ -1,0 +1,97 @@
+"""Steps at work at once have a bar each; a step of the target has a line, what the audit makes has one for each stage."""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from tckr.cli.console import ConsoleObserver
+from tckr.cli.sweep_console import SweepConsole
+from tckr.engine.step import Role
+from tests.engine.fakes import step
+
+MANIFEST = {"seconds": 1.5, "peak_memory_mb": 7}
+
+
+def steps():
+    """Return two steps of the target and two of reference runs."""
+    others = [replace(step(f"teach.{run}", stage="teach", run=run), role=Role.REFERENCE) for run in (1, 2)]
+    return [step("adapt"), step("teach"), *others]
+
+
+def test_steps_of_several_stages_at_once_read_as_a_line_each_and_one_for_each_stage_of_the_audit():
+    file = io.StringIO()
+    observer = ConsoleObserver(Console(file=file, width=100, highlight=False))
+    adapt, teach, *others = steps()
+    observer.planned(steps())
+    for one in (adapt, others[0]):
+        observer.started(one)
+    observer.finished(others[0], MANIFEST, False)
+    for one in (others[1], teach):
+        observer.started(one)
+    for one in (teach, others[1], adapt):
+        observer.finished(one, MANIFEST, False)
+    words = [line.split()[:4] for line in file.getvalue().splitlines()]
+    assert words == [
+        ["...", "adapt"],
+        ["...", "teach", "x", "2"],
+        ["...", "teach"],
+        ["ok", "teach", "1.5", "s"],
+        ["ok", "teach", "x", "2"],
+        ["ok", "adapt", "1.5", "s"],
+    ]
+
+
+def test_what_is_whole_already_is_said_of_the_target_alone():
+    file = io.StringIO()
+    observer = ConsoleObserver(Console(file=file, width=100))
+    observer.planned([])
+    for one in steps():
+        observer.finished(one, MANIFEST, True)
+    assert [line.split() for line in file.getvalue().splitlines()] == [
+        ["ok", "adapt", "whole", "already"],
+        ["ok", "teach", "whole", "already"],
+    ]
+
+
+@pytest.mark.parametrize("make", [ConsoleObserver, lambda console: SweepConsole(console, 1)])
+def test_two_steps_at_work_show_two_bars_and_leave_none_behind(make):
+    file = io.StringIO()
+    observer = make(Console(file=file, width=100, force_terminal=True))
+    with observer.track("adapt", 300, "steps"):
+        with observer.track("teach", 20, "epochs") as advance:
+            advance(5)
+            assert drawn(file, ["adapt", "0/300 steps", "teach", "5/20 epochs"])
+        assert drawn(file, ["adapt", "0/300 steps"], never="teach")
+    assert "adapt" not in file.getvalue().splitlines()[-1]
+
+
+def drawn(file: io.StringIO, texts: list[str], never: str = "nothing") -> bool:
+    """Return whether all `texts` are drawn together within ten seconds; bars are drawn several times a second."""
+    start, deadline = len(file.getvalue()), time.monotonic() + 10
+    while time.monotonic() < deadline:
+        time.sleep(0.05)
+        frames = file.getvalue()[start:].split("\x1b[2K" + "\x1b[32m")  # each begins where a spinner does
+        together = "".join(frames[-3:])
+        if all(text in together for text in texts) and never not in frames[-1]:
+            return True
+    return False
+
+
+def test_a_sweep_has_one_line_for_each_stage():
+    file = io.StringIO()
+    observer = SweepConsole(Console(file=file, width=100), 1)
+    observer.planned(steps())
+    for one in steps():
+        observer.started(one)
+        observer.finished(one, MANIFEST, False)
+    assert [line.split()[:4] for line in file.getvalue().splitlines()] == [
+        ["...", "adapt"],
+        ["ok", "adapt", "0.0", "s"],
+        ["...", "teach", "x", "3"],
+        ["ok", "teach", "x", "3"],
+    ]

@@ -1,0 +1,109 @@
+"""What a step waits for and which share of the machine it has follow from the graph, not from the order or what is whole."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+
+from tckr.config import RunConfig
+from tckr.engine.execution import ExecutionConfig
+from tckr.engine.graph import needs_of, sources_of, turns_of
+from tckr.engine.step import Role, Step
+from tckr.pipeline import needed_for, pipeline
+from tests.engine.fakes import step
+
+FOUR = ExecutionConfig(device="cpu", workers=4)
+
+
+def shares(steps: list[Step], execution: ExecutionConfig = FOUR) -> dict[str, Fraction]:
+    return {name: needs.share for name, needs in needs_of(steps, execution).items()}
+
+
+def audited(**changes) -> list[Step]:
+    return pipeline(RunConfig(**{"audit": {"num_reference_runs": 2}, **changes}))
+
+
+def test_a_step_shares_the_machine_with_the_steps_of_its_stage_that_do_not_wait_for_it():
+    first, second = step("a.1", stage="a"), step("a.2", stage="a", run=1)
+    after = step("a.3", stage="a", source=second)
+    found = shares([first, second, after, step("b")])
+    assert found == {"a.1": Fraction(1, 2), "a.2": Fraction(1, 2), "a.3": Fraction(1), "b": Fraction(1)}
+
+
+def test_a_chain_through_another_stage_is_a_chain():
+    first = step("a.1", stage="a")
+    last = step("a.2", stage="a", source=step("b", source=first))
+    assert shares([first, last.inputs["source"], last])["a.2"] == 1
+
+
+def test_no_more_share_it_than_there_are_workers_and_each_has_its_part_of_the_threads():
+    leaves = [step(f"leaf.{run}", stage="leaf", run=run) for run in range(9)]
+    execution = ExecutionConfig(device="cpu", workers=3, threads=5)
+    assert {(needs.share, needs.threads) for needs in needs_of(leaves, execution).values()} == {(Fraction(1, 3), 5)}
+    assert set(shares(leaves, ExecutionConfig(device="cpu", workers=1)).values()) == {Fraction(1)}
+
+
+def test_what_prefers_the_machine_for_itself_shares_it_only_with_runs_that_repeat_it():
+    target, control = (
+        replace(step(f"a.{role}", stage="a", seed=seed), role=role, prefers_alone=True)
+        for seed, role in enumerate((Role.TARGET, Role.CONTROL))
+    )
+    assert set(shares([target, control]).values()) == {Fraction(1)}
+    other = replace(control, name="a.1", seed=2, role=Role.REFERENCE)
+    assert set(shares([target, control, other]).values()) == {Fraction(1, 2)}
+
+
+def test_a_step_waits_for_its_inputs_and_for_donors_that_are_listed_before_it():
+    one, other = step("one", stage="a"), step("other", stage="a", run=1)
+    steps = [replace(one, donors=[other]), replace(other, donors=[one]), step("end", a=one)]
+    assert sources_of(steps) == {"one": [], "other": ["one"], "end": ["one"]}
+
+
+@pytest.mark.parametrize("depth", ["teacher", "distill", "full"])
+def test_the_order_of_the_list_changes_no_need(depth):
+    steps = audited(audit={"num_reference_runs": 3, "depth": depth})
+    shuffled = random.Random(0).sample(steps, len(steps))
+    assert needs_of(shuffled, FOUR) == needs_of(steps, FOUR)
+
+
+def test_the_teachers_of_an_audit_run_beside_caption_and_adapt():
+    found, sources = shares(audited()), sources_of(audited())
+    assert (found["caption"], found["adapt"], found["teach"]) == (Fraction(1, 2), Fraction(1, 2), Fraction(1, 4))
+    assert sources["teach"] == sources["teach.1"] == sources["caption"] == ["prepare"]
+    assert {found[name] for name in ("prepare", "generate", "audit", "report")} == {Fraction(1)}
+
+
+def test_what_shares_the_machine_begins_with_the_target_then_with_the_longest_chains_and_the_rest_by_the_list():
+    steps = audited(audit={"num_reference_runs": 2, "depth": "full"})
+    turns = turns_of(steps, needs_of(steps, FOUR))
+    names = ("label", "caption.1", "caption.2", "adapt.1", "teach.1", "generate.2", "label.1", "distill.1", "signals.1")
+    assert sorted(names, key=turns.__getitem__) == list(names)
+    one = turns_of(steps, needs_of(steps, ExecutionConfig(device="cpu", workers=1)))
+    assert sorted(one, key=one.__getitem__) == [step.name for step in steps]
+
+
+def test_a_target_run_alone_has_the_machine_at_every_step():
+    steps = pipeline(RunConfig(audit={"num_reference_runs": 0}))
+    assert set(shares(steps).values()) == {Fraction(1)}
+    assert set(shares(needed_for(audited(), "distill")).values()) == {Fraction(1)}
+
+
+def test_a_large_captioner_or_generator_never_shares_the_memory_unless_it_is_repeated():
+    large = {"caption": {"model": "some/captioner"}, "adapt": {"model": "some/generator"}}
+    names = ("caption", "caption.all", "adapt", "adapt.base", "generate")
+    assert {shares(audited(**large))[name] for name in names} == {Fraction(1)}
+    repeated = shares(audited(**large, audit={"num_reference_runs": 2, "depth": "full"}))
+    assert {repeated[name] for name in ("caption", "adapt", "generate", "adapt.1")} == {Fraction(1, 3)}
+
+
+def test_whose_step_it_is_and_how_it_shares_a_machine_are_no_part_of_its_fingerprint():
+    first = step("first")
+    second = step("second", source=first)
+    assert first.fingerprint == "c0b9fa84463e980b71e0da1324cab74b53628bff051cc22dd5f6a4888b6ec9bc"  # before there were roles
+    assert second.fingerprint == "22d2aee1fe3e6552a086bd28772b0cad5811c41c5b3e310651e7e8e134509a06"
+    for role in Role:
+        other = replace(second, role=role, prefers_alone=True, inputs={"source": replace(first, role=role)})
+        assert other.fingerprint == second.fingerprint
