@@ -113,7 +113,7 @@ def test_a_class_without_images_does_not_warn():
         "green": (0, 0),
         "blue": (3, 1),
     }
-    assert (counts["green"]["low"], counts["green"]["high"]) == (0, 1)
+    assert (counts["green"].low, counts["green"].high) == (0, 1)
     assert low_agreement(counts) == ["blue"]
 
 
