@@ -15,16 +15,16 @@ from tckr.data.card import read_card
 from tckr.data.shards import write_whole
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.results import AuditResult, SurfaceResult
+from tckr.surfaces import CLASSIFIERS
 from tckr.sweep.validate import Validation
 
 Row = dict[str, Any]
 
-MODELS = ("teacher", "student")
 MEASURED = ("accuracy", "validation_accuracy", "auc", "auc_of_runs", "aop")
 """What is measured of each model: on the test split (CAS); on the validation split; attack AUC against the target; the same,
 mean over all runs taken as the target in turn; accuracy over privacy."""
 
-MEASURED_COLUMNS = [f"{model}_{name}" for model in MODELS for name in MEASURED] + ["student_minus_teacher"]
+MEASURED_COLUMNS = [f"{model}_{name}" for model in CLASSIFIERS for name in MEASURED] + ["student_minus_teacher"]
 
 
 def measured_row(artifacts: Mapping[str, Path]) -> Row:
@@ -36,7 +36,7 @@ def measured_row(artifacts: Mapping[str, Path]) -> Row:
     audit = AuditResult.read(artifacts["audit"])
     validation = Validation.read(artifacts["validate"])
     row: Row = {}
-    for model in MODELS:
+    for model in CLASSIFIERS:
         found = of_model(audit.surfaces[model], audit.declared.scorer) | {"validation_accuracy": getattr(validation, model)}
         for name in MEASURED:
             row |= _columns(f"{model}_{name}", found[name])

@@ -19,11 +19,10 @@ from tckr.engine.step import Sensitivity, Step, StepContext
 from tckr.metrics.accuracy import accuracy
 from tckr.metrics.estimate import Measured
 from tckr.stages.config_base import StageConfig
+from tckr.surfaces import CLASSIFIERS
 
 VALIDATE = "validate"
 """Name of the step and of its folder in the store."""
-
-MODELS = ("teacher", "student")
 
 
 class Validation(Document):
@@ -63,7 +62,7 @@ def run(config: ValidateConfig, context: StepContext) -> None:
     data = context.inputs["data"]
     images, names = load_images(data / "validation", context.scratch), read_card(data).class_names
     found = {}
-    for model in MODELS:
+    for model in CLASSIFIERS:
         classifier = load_classifier(context.inputs[model] / MODEL_FOLDER).to(context.execution.torch_device())
         logits = predict_logits(classifier, images.images, batch_size=context.execution.inference_batch_size)
         predicted = np.argmax(logits[:, class_columns(classifier.class_names, names)], axis=1)

@@ -23,11 +23,12 @@ from tckr.models.encoder import load_encoder
 from tckr.stages.audit.answers import read_answers, write_answers
 from tckr.stages.audit.collection import assemble, canary_findings, relative_to_base, runs_of
 from tckr.stages.audit.config import AuditConfig, SignalConfig
-from tckr.stages.audit.evidence import MODELS, Evidence, Predictions
+from tckr.stages.audit.evidence import Evidence, Predictions
 from tckr.stages.audit.fidelity import compare_with_members
 from tckr.stages.audit.questions import QUESTIONS, Answers, Asked
 from tckr.stages.audit.tables import write_scores
 from tckr.stages.audit.verdict import judge
+from tckr.surfaces import CLASSIFIERS
 
 RUN = "signals."
 """Begins the name of an input that holds the answers of a run."""
@@ -99,7 +100,7 @@ def collect(
         membership=membership,
         canaries=canaries,
         test_labels=test.labels,
-        test={name: predictions_on_test(context, name, test) for name in MODELS},
+        test={name: predictions_on_test(context, name, test) for name in CLASSIFIERS},
     )
 
 
