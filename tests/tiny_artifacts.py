@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tckr.artifacts.captions import CaptionTable
 from tckr.data.card import CANARIES_NAME, MEMBERSHIP_NAME, DataCard, write_card
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
@@ -93,8 +94,7 @@ def write_captions(folder: Path, run: int = 0) -> Path:
     """Write a `caption` artifact for the members of `run`; every caption names its record."""
     records = np.array(MEMBERS[run], dtype=np.int64)
     texts = [f"mark {record}" for record in records]
-    write_shard(folder / "captions.parquet", {"record": records, "label": records % len(CLASS_NAMES), "caption": texts})
-    (folder / "classes.json").write_text('["alpha", "beta", "gamma"]')
+    CaptionTable(records=records, labels=records % len(CLASS_NAMES), texts=texts, class_names=CLASS_NAMES).write(folder)
     return folder
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tckr.artifacts.synthetic import CopiedImages, SyntheticFacts
 from tckr.config import load_settings, load_sweep
 from tckr.data.shards import list_shards, read_columns
 from tckr.engine.observer import Silent
 from tckr.errors import UserError
 from tckr.running import run
-from tckr.stages.generate.donors import COPIED_NAME
 from tckr.sweep.grid import read_grids
 from tckr.sweep.sweeping import SweepPlan, plan_sweep, run_sweeps, steps_of
 from tckr.sweep.table import read_table
@@ -123,9 +123,9 @@ def test_what_variants_share_is_computed_once_and_counted_once_as_added(finished
 def test_the_smaller_set_is_copied_from_the_larger_bit_for_bit(finished):
     made, _, _ = finished
     small, large = (made.folder / f"cardinality-{size}_seed-0" / "artifacts" / "generate" for size in ("0.5", "1.5"))
-    num_images = json.loads((small / "plan.json").read_text())["num_images"]
-    assert json.loads((small / COPIED_NAME).read_text())["images"] == num_images
-    assert not (large / COPIED_NAME).exists()
+    num_images = SyntheticFacts.read(small).num_images
+    assert CopiedImages.read(small).images == num_images
+    assert CopiedImages.read_if_there(large) is None
     for name in ("index", "prompt", "seed"):
         whole = read_columns(large / "data", [name])[name]
         assert read_columns(small / "data", [name])[name].tolist() == whole[:num_images].tolist()

@@ -10,20 +10,21 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tckr.artifacts.synthetic import SyntheticFacts
 from tckr.data.card import read_card
 from tckr.data.shards import write_whole
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.results import AuditResult, SurfaceResult
-from tckr.sweep.validate import read_validation
+from tckr.surfaces import CLASSIFIERS
+from tckr.sweep.validate import Validation
 
 Row = dict[str, Any]
 
-MODELS = ("teacher", "student")
 MEASURED = ("accuracy", "validation_accuracy", "auc", "auc_of_runs", "aop")
 """What is measured of each model: on the test split (CAS); on the validation split; attack AUC against the target; the same,
 mean over all runs taken as the target in turn; accuracy over privacy."""
 
-MEASURED_COLUMNS = [f"{model}_{name}" for model in MODELS for name in MEASURED] + ["student_minus_teacher"]
+MEASURED_COLUMNS = [f"{model}_{name}" for model in CLASSIFIERS for name in MEASURED] + ["student_minus_teacher"]
 
 
 def measured_row(artifacts: Mapping[str, Path]) -> Row:
@@ -33,22 +34,22 @@ def measured_row(artifacts: Mapping[str, Path]) -> Row:
         artifacts: step name -> folder; of prepare, generate, audit and validate.
     """
     audit = AuditResult.read(artifacts["audit"])
-    validation = read_validation(artifacts["validate"])
+    validation = Validation.read(artifacts["validate"])
     row: Row = {}
-    for model in MODELS:
-        found = of_model(audit.surfaces[model], audit.declared.scorer) | {"validation_accuracy": validation[model]}
+    for model in CLASSIFIERS:
+        found = of_model(audit.surfaces[model], audit.declared.scorer) | {"validation_accuracy": getattr(validation, model)}
         for name in MEASURED:
             row |= _columns(f"{model}_{name}", found[name])
     row |= _columns("student_minus_teacher", audit.differences.cas if audit.differences else None)
     card = read_card(artifacts["prepare"])
-    plan = json.loads((artifacts["generate"] / "plan.json").read_text(encoding="utf-8"))
+    facts = SyntheticFacts.read(artifacts["generate"])
     return row | {
         "attack": audit.declared.scorer,
         "audit_valid": audit.valid if audit.measured else None,
         "verdict": audit.verdict,
         "num_reference_runs": audit.declared.num_reference_runs if audit.measured else 0,
         "num_members": card.num_members,
-        "num_images": plan["num_images"],
+        "num_images": facts.num_images,
         "num_validation": card.num_validation,
         "num_test": audit.declared.num_test,
     }

@@ -5,26 +5,33 @@ The Student itself never learns from these images; the owner, who has them, uses
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
+from tckr.artifacts.document import Document
+from tckr.artifacts.training import MODEL_FOLDER
 from tckr.config import Settings
 from tckr.data.card import read_card
 from tckr.data.images import load_images
-from tckr.data.shards import write_whole
 from tckr.engine.step import Sensitivity, Step, StepContext
 from tckr.metrics.accuracy import accuracy
-from tckr.metrics.estimate import Estimate, NotMeasurable
+from tckr.metrics.estimate import Measured
 from tckr.stages.config_base import StageConfig
+from tckr.surfaces import CLASSIFIERS
 
 VALIDATE = "validate"
 """Name of the step and of its folder in the store."""
 
-MODELS = ("teacher", "student")
-FILE_NAME = "validation.json"
+
+class Validation(Document):
+    """Accuracy of both models on the validation split."""
+
+    file_name: ClassVar[str] = "validation.json"
+
+    teacher: Measured
+    student: Measured
 
 
 class ValidateConfig(StageConfig):
@@ -55,19 +62,9 @@ def run(config: ValidateConfig, context: StepContext) -> None:
     data = context.inputs["data"]
     images, names = load_images(data / "validation", context.scratch), read_card(data).class_names
     found = {}
-    for model in MODELS:
-        classifier = load_classifier(context.inputs[model] / "model").to(context.execution.torch_device())
+    for model in CLASSIFIERS:
+        classifier = load_classifier(context.inputs[model] / MODEL_FOLDER).to(context.execution.torch_device())
         logits = predict_logits(classifier, images.images, batch_size=context.execution.inference_batch_size)
         predicted = np.argmax(logits[:, class_columns(classifier.class_names, names)], axis=1)
-        measured = accuracy(predicted == images.labels, config.confidence)
-        found[model] = vars(measured)
-    text = json.dumps(found, indent=1) + "\n"
-    write_whole(context.out / FILE_NAME, lambda path: path.write_text(text, encoding="utf-8"))
-
-
-def read_validation(folder: Path) -> dict[str, Estimate | NotMeasurable]:
-    """Return model -> accuracy on the validation split."""
-    found = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
-    return {
-        model: Estimate(**numbers) if "value" in numbers else NotMeasurable(**numbers) for model, numbers in found.items()
-    }
+        found[model] = accuracy(predicted == images.labels, config.confidence)
+    Validation(**found).write(context.out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import torch
 from scipy.special import softmax
 from transformers import ResNetConfig, ResNetForImageClassification
 
+from tckr.artifacts.adapter_card import AdapterCard
+from tckr.artifacts.captions import CaptionTable
 from tckr.data.card import CANARIES_NAME, MEMBERSHIP_NAME, DataCard, write_card
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
@@ -73,17 +74,15 @@ def write_synthetic(folder: Path, images: np.ndarray, labels: np.ndarray, prompt
 def write_all_captions(folder: Path, texts: Sequence[str]) -> Path:
     """Write the public captioner's captions of all records, the last record first."""
     records = np.arange(len(texts))[::-1].copy()
-    columns = {"record": records, "label": records % len(CLASS_NAMES), "caption": [texts[record] for record in records]}
-    write_shard(folder / "captions.parquet", columns)
-    (folder / "classes.json").write_text(json.dumps(CLASS_NAMES))
+    said = [texts[record] for record in records]
+    CaptionTable(records=records, labels=records % len(CLASS_NAMES), texts=said, class_names=CLASS_NAMES).write(folder)
     return folder
 
 
 def write_adapter(folder: Path, model: Path | str, *, steps: int = 0, prompt_form: str = "n: c") -> Path:
     """Write `adapter.json`; with `steps` there must be weights too."""
-    folder.mkdir(parents=True, exist_ok=True)
-    content = {"model": str(model), "revision": None, "rank": 2, "steps": steps, "prompt_form": prompt_form}
-    (folder / "adapter.json").write_text(json.dumps({**content, "descriptions": {}, "image_size": 16}))
+    fields = {"model": str(model), "revision": None, "rank": 2, "steps": steps, "prompt_form": prompt_form}
+    AdapterCard.model_validate({**fields, "descriptions": {}, "image_size": 16}).write(folder)
     return folder
 
 

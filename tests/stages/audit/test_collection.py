@@ -9,8 +9,9 @@ from tckr.data.card import CANARY_KINDS
 from tckr.metrics.results import OneRunBound
 from tckr.stages.audit.collection import assemble, canary_findings, relative_to_base, runs_of, stack
 from tckr.stages.audit.config import AuditConfig
-from tckr.stages.audit.evidence import SURFACES, Evidence
+from tckr.stages.audit.evidence import Evidence
 from tckr.stages.audit.questions import Answers
+from tckr.surfaces import SIGNALS
 from tests.stages.audit.worlds import REPEATED_AT, membership
 from tests.tiny_artifacts import CLASS_NAMES
 
@@ -19,7 +20,7 @@ ORDINARY = [0, 2, 3, 5]
 CANARIES = np.array([0, CANARY_KINDS["natural"], 0, 0, CANARY_KINDS["mislabelled"], 0], dtype=np.int8)
 LABELS = np.array([0, 1, 2, 2, 1, 0])
 MEMBERS = membership(np.random.default_rng(0), 5, N)
-EVERY = [signal for signals in SURFACES.values() for signal in signals]
+EVERY = [signal for signals in SIGNALS.values() for signal in signals]
 
 
 def answered(start: int, signals: object = EVERY) -> Answers:

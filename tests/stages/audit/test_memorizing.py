@@ -14,9 +14,9 @@ from tckr.stages.audit import stage
 from tckr.stages.audit.answers import read_answers
 from tckr.stages.audit.collection import assemble, relative_to_base
 from tckr.stages.audit.config import AuditConfig, SignalConfig
-from tckr.stages.audit.evidence import SURFACES
 from tckr.stages.audit.questions import Answers
 from tckr.stages.audit.verdict import judge
+from tckr.surfaces import SIGNALS
 from tests.stages.audit.artifacts import (
     noise_images,
     overfit,
@@ -111,9 +111,9 @@ def judged(answers: dict[str, Answers]) -> AuditResult:
 
 def test_a_pipeline_that_memorizes_is_caught_on_every_surface(answers: dict[str, Answers]) -> None:
     result = judged(answers)
-    assert set(result.surfaces) == set(SURFACES)
+    assert set(result.surfaces) == set(SIGNALS)
     for surface, found in result.surfaces.items():
-        assert found.signal == SURFACES[surface][0]
+        assert found.signal == SIGNALS[surface][0]
         for scorer in SCORERS:
             auc = found.auc[scorer]
             assert isinstance(auc, Estimate)
@@ -126,7 +126,7 @@ def test_a_pipeline_that_memorizes_is_caught_on_every_surface(answers: dict[str,
 def test_every_signal_alone_is_higher_for_members(answers: dict[str, Answers]) -> None:
     """No attack has a say: a signal of the wrong sign fails here."""
     for run in range(3):
-        for signal in (name for names in SURFACES.values() for name in names):
+        for signal in (name for names in SIGNALS.values() for name in names):
             values = relative_to_base(answers)[str(run)][signal]
             assert values[MEMBERS[run]].mean() > values[~MEMBERS[run]].mean(), (run, signal)
     assert answers["0"]["captions"].tolist() == np.log1p(MEMBERS[0].astype(float)).tolist()
@@ -141,5 +141,5 @@ def test_a_run_that_learned_nothing_gives_nothing_away(answers: dict[str, Answer
             assert isinstance(auc, Estimate)
             assert auc.covers(0.5), (surface, scorer, auc)
     checks = [check for check in judged(answers).controls if check.name == "null"]
-    assert {check.surface for check in checks} == set(SURFACES)
+    assert {check.surface for check in checks} == set(SIGNALS)
     assert all(check.passed for check in checks)

@@ -18,9 +18,10 @@ from tckr.stages.audit.controls import (
     positive,
     prediction_interval,
 )
-from tckr.stages.audit.evidence import SURFACES, Evidence
+from tckr.stages.audit.evidence import Evidence
 from tckr.stages.audit.scorers import SCORERS, Scorer
 from tckr.stages.audit.verdict import judge
+from tckr.surfaces import SIGNALS
 from tests.stages.audit.worlds import evidence
 
 
@@ -236,11 +237,11 @@ def test_three_non_members_are_reported_as_what_they_are() -> None:
 def test_full_depth_attacks_every_surface_with_references_and_holds_all_of_them_to_the_controls() -> None:
     result = judge(AuditConfig(depth="full"), evidence(depth="full", records=1200))
     assert result.valid, result.verdict
-    assert list(result.surfaces) == list(SURFACES)
+    assert list(result.surfaces) == list(SIGNALS)
     assert all(set(surface.auc) == set(SCORERS) for surface in result.surfaces.values())
-    assert {check.surface for check in result.controls if check.name == "null" and check.decides} == set(SURFACES)
+    assert {check.surface for check in result.controls if check.name == "null" and check.decides} == set(SIGNALS)
     positive_surfaces = {check.surface for check in result.controls if check.name == "positive" and check.decides}
-    assert positive_surfaces == set(SURFACES) - {"captions"}  # whose control has the target's own captions
+    assert positive_surfaces == set(SIGNALS) - {"captions"}  # whose control has the target's own captions
     assert set(result.surfaces["images"].other_signals) == {"images_pixels"}
     assert set(result.surfaces["student"].other_signals) == {"student_indirect"}
     assert not result.declared.generator_shared

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from tckr.stages.audit.evidence import MODELS, SURFACES, Evidence, Predictions
+from tckr.stages.audit.evidence import Evidence, Predictions
+from tckr.surfaces import CLASSIFIERS, SIGNALS
 
 CLASS_NAMES = ["a", "b", "c", "d"]
 REPEATED_AT = {
     "teacher": ("teacher",),
     "distill": ("soft_labels", "teacher", "student", "student_indirect"),
-    "full": tuple(signal for signals in SURFACES.values() for signal in signals),
+    "full": tuple(signal for signals in SIGNALS.values() for signal in signals),
 }
 
 
@@ -50,7 +51,7 @@ def evidence(
     """
     generator = np.random.default_rng(seed)
     members = membership(generator, num_references + 1, records)
-    levels = {signal: 3 * generator.normal(size=records) + 5 for signals_ in SURFACES.values() for signal in signals_}
+    levels = {signal: 3 * generator.normal(size=records) + 5 for signals_ in SIGNALS.values() for signal in signals_}
 
     def answers(signal: str, rows: np.ndarray, amount: float) -> np.ndarray:
         known = generator_leak if signal in ("student", "student_indirect", "soft_labels") else 0.0
@@ -72,11 +73,11 @@ def evidence(
         labels=generator.integers(4, size=records),
         members=members,
         signals=found,
-        correct={model: found[model] > 0 for model in MODELS},
+        correct={model: found[model] > 0 for model in CLASSIFIERS},
         controls={
             "null": {signal: answers(signal, members[0], null_shift * (signal == "teacher")) for signal in asked},
             "positive": {signal: answers(signal, members[0], positive_shift) for signal in asked},
         },
         test_labels=test_labels,
-        test=dict.fromkeys(MODELS, predictions),
+        test=dict.fromkeys(CLASSIFIERS, predictions),
     )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tckr.artifacts.synthetic import CopiedImages
 from tckr.data.images import ImageSet, load_images
 from tckr.data.shards import list_shards
 from tckr.stages.generate import stage
 from tckr.stages.generate.config import GenerateConfig
-from tckr.stages.generate.donors import COPIED_NAME, seconds_alone
+from tckr.stages.generate.donors import seconds_alone
 from tckr.stages.generate.draw import Recipe
 from tests.stages.generate.test_stage import write_adapter
 from tests.tiny_artifacts import make_context, write_captions
@@ -39,8 +39,8 @@ def generate(folder: Path, inputs: dict[str, Path], config: GenerateConfig, *don
 
 
 def copied(folder: Path) -> int:
-    path = folder / "out" / COPIED_NAME
-    return json.loads(path.read_text())["images"] if path.exists() else 0
+    found = CopiedImages.read_if_there(folder / "out")
+    return found.images if found else 0
 
 
 def test_the_smaller_set_is_copied_whole_without_loading_a_model(tmp_path, inputs, monkeypatch):

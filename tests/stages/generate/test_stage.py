@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from tckr.artifacts.synthetic import SyntheticRows
 from tckr.config import RunConfig
 from tckr.data.images import ImageSet, load_images
 from tckr.data.shards import list_shards, read_columns
@@ -147,21 +148,21 @@ def test_restart_draws_only_what_is_missing_and_the_same_bits(
     tmp_path: Path, inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = generate(tmp_path / "whole", inputs)
-    original, written = assemble.write_shard, []
+    original, written = assemble.write_synthetic_shard, list[str]()
 
-    def dying(path: Path, columns: Any, class_names: Any) -> None:
+    def dying(folder: Path, name: str, rows: SyntheticRows, class_names: Sequence[str]) -> None:
         if len(written) == 1:
             raise KilledError
-        written.append(path)
-        original(path, columns, class_names=class_names)
+        written.append(name)
+        original(folder, name, rows, class_names)
 
-    monkeypatch.setattr(assemble, "write_shard", dying)
+    monkeypatch.setattr(assemble, "write_synthetic_shard", dying)
     with pytest.raises(KilledError):
         generate(tmp_path / "killed", inputs)
     kept = [path.stat().st_mtime_ns for path in list_shards(tmp_path / "killed" / "out" / "data")]
     assert len(kept) == 1
     assert not (tmp_path / "killed" / "out" / "README.md").exists()
-    monkeypatch.setattr(assemble, "write_shard", original)
+    monkeypatch.setattr(assemble, "write_synthetic_shard", original)
     recorder = Recorder()
     resumed = generate(tmp_path / "killed", inputs, recorder=recorder)
     assert np.array_equal(resumed.images, whole.images)
@@ -234,11 +235,11 @@ def test_a_billion_images_are_begun_without_looking_at_every_shard(
             asked.append(indices)
             yield name, indices
 
-    def dying(path: Path, columns: Any, class_names: Any) -> None:
+    def dying(folder: Path, name: str, rows: SyntheticRows, class_names: Sequence[str]) -> None:
         raise KilledError
 
     monkeypatch.setattr(Plan, "shards", watched)
-    monkeypatch.setattr(assemble, "write_shard", dying)
+    monkeypatch.setattr(assemble, "write_synthetic_shard", dying)
     with pytest.raises(KilledError):
         generate(tmp_path, inputs, CONFIG.model_copy(update={"cardinality": 1e9 / 9}))
     assert asked[0] == range(4)

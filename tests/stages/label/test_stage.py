@@ -109,12 +109,12 @@ def test_agreement_counts_by_class_and_warns_of_low_ones(tmp_path, inputs):
 
 def test_a_class_without_images_does_not_warn():
     counts = agreement_of(np.array([[1, 1, 0], [0, 0, 0], [2, 0, 1]]), COLOURS)
-    assert {name: (count["n"], count["agree"]) for name, count in counts.items()} == {
+    assert {name: (count.n, count.agree) for name, count in counts.items()} == {
         "red": (2, 1),
         "green": (0, 0),
         "blue": (3, 1),
     }
-    assert (counts["green"]["low"], counts["green"]["high"]) == (0, 1)
+    assert (counts["green"].low, counts["green"].high) == (0, 1)
     assert low_agreement(counts) == ["blue"]
 
 

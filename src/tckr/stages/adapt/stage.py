@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from tckr.artifacts.adapter_card import AdapterCard
+from tckr.artifacts.captions import CaptionTable
+from tckr.artifacts.training import write_history
 from tckr.data.card import read_card, read_members, split_of
 from tckr.data.images import load_images
-from tckr.data.shards import read_columns, write_whole
+from tckr.data.shards import write_whole
 from tckr.engine.step import StepContext
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator
@@ -40,29 +41,25 @@ def run(config: AdaptConfig, context: StepContext) -> None:
     """Adapt the generator to the captioned members; with 0 steps only adapter.json says which model to use unadapted."""
     card = read_card(context.inputs["data"])
     check_descriptions(config.prompt_form, card.class_names, config.descriptions)
-    captions = read_columns(context.inputs["captions"], ["record", "label", "caption"])
-    assert np.array_equal(captions["record"], read_members(context.inputs["data"], context.run)), "captions of other members"
-    rows = subset_rows(captions["label"], config.fraction, context.seed)
+    captions = CaptionTable.read(context.inputs["captions"])
+    assert np.array_equal(captions.records, read_members(context.inputs["data"], context.run)), "captions of other members"
+    rows = subset_rows(captions.labels, config.fraction, context.seed)
     num_steps = config.num_steps(len(rows))
     losses = np.array([])
     if config.lora:
         _take(config.lora, config, context)
     elif num_steps:
-        captions = {name: column[rows] for name, column in captions.items()}
-        losses = _train(config, context, card.class_names, captions, num_steps)
-    _write_json(context.out / "history.json", loss_history(losses))
-    _write_json(
-        context.out / "adapter.json",
-        {
-            "model": config.model,
-            "revision": config.revision,
-            "rank": None if config.lora else config.rank,
-            "steps": None if config.lora else num_steps,  # not known of an adapter trained elsewhere
-            "prompt_form": config.prompt_form,
-            "descriptions": config.descriptions,
-            "image_size": card.image_size,
-        },
-    )
+        losses = _train(config, context, captions.take(rows), num_steps)
+    write_history(context.out, loss_history(losses))
+    AdapterCard(
+        model=config.model,
+        revision=config.revision,
+        rank=None if config.lora else config.rank,
+        steps=None if config.lora else num_steps,
+        prompt_form=config.prompt_form,
+        descriptions=config.descriptions,
+        image_size=card.image_size,
+    ).write(context.out)
     context.log("adapted", steps=num_steps, images=len(rows) if num_steps else 0)
 
 
@@ -74,13 +71,11 @@ def _take(lora: Path, config: AdaptConfig, context: StepContext) -> None:
     write_whole(context.out / FILE_NAME, lambda partial: shutil.copyfile(find_file(lora), partial))
 
 
-def _train(
-    config: AdaptConfig, context: StepContext, class_names: list[str], captions: dict[str, np.ndarray], num_steps: int
-) -> np.ndarray:
+def _train(config: AdaptConfig, context: StepContext, captions: CaptionTable, num_steps: int) -> np.ndarray:
     """Encode the members, train and save the adapter; return the loss of every step."""
     device = context.execution.torch_device()
     generator = load_generator(config.model, device, revision=config.revision)
-    encoded = _encode(generator, config, context, class_names, captions)
+    encoded = _encode(generator, config, context, captions)
     if device.startswith("cuda"):  # where the encoders may have been in float16
         del generator
         generator = _load_to_train(config, device)
@@ -126,18 +121,12 @@ def _load_to_train(config: AdaptConfig, device: str) -> LatentDiffusion:
     return load_generator(config.model, device, dtype, config.revision)
 
 
-def _encode(
-    generator: Generator,
-    config: AdaptConfig,
-    context: StepContext,
-    class_names: list[str],
-    captions: dict[str, np.ndarray],
-) -> EncodedSet:
+def _encode(generator: Generator, config: AdaptConfig, context: StepContext, captions: CaptionTable) -> EncodedSet:
     """Encode the images and prompts of `captions` once, into files of the scratch folder."""
     images = load_images(context.inputs["data"] / split_of(context.run), context.scratch)
     prompts = [
-        build_prompt(config.prompt_form, class_names[label], caption, config.descriptions)
-        for label, caption in zip(captions["label"], captions["caption"], strict=True)
+        build_prompt(config.prompt_form, captions.class_names[label], text, config.descriptions)
+        for label, text in zip(captions.labels, captions.texts, strict=True)
     ]
     cut = generator.count_cut(prompts)
     if cut:  # in numbers alone: the log must not hold captions
@@ -147,14 +136,10 @@ def _encode(
         return encode_set(
             generator,
             images.images,
-            images.rows_of(captions["record"]),
+            images.rows_of(captions.records),
             prompts,
             flip=config.horizontal_flip,
             batch_size=context.execution.inference_batch_size,
             cache=context.scratch,
             advance=advance,
         )
-
-
-def _write_json(path: Path, value: Any) -> None:
-    write_whole(path, lambda partial: partial.write_text(json.dumps(value, indent=1), encoding="utf-8"))

@@ -6,17 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tckr.metrics.results import SEE_THE_IMAGES
 from tckr.stages.audit.canaries import CanaryBounds, canary_bounds, canary_scores
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS, AuditConfig
-from tckr.stages.audit.evidence import MODELS, SURFACES, Evidence, Predictions
+from tckr.stages.audit.evidence import Evidence, Predictions
 from tckr.stages.audit.questions import Answers
+from tckr.surfaces import CLASSIFIERS, SIGNALS, SURFACES
 
 CONTROLS = ("null", "positive")
 BASE = "base"
 """The unadapted generator: what it makes of a record, an attacker knows without us."""
-
-CANARY_SURFACES = ("adapter", "teacher", "student")
 
 
 def assemble(
@@ -46,7 +44,7 @@ def assemble(
     runs = runs_of(answers)
     if len(runs) <= MIN_REFERENCE_RUNS:
         runs = []  # a target without references is asked for its canaries only
-    measured = [signal for signals in SURFACES.values() for signal in signals if runs and signal in answers[runs[0]]]
+    measured = [signal for signals in SIGNALS.values() for signal in signals if runs and signal in answers[runs[0]]]
     signals = {signal: stack(answers, runs, signal)[:, ordinary] for signal in measured}
     return Evidence(
         class_names=class_names,
@@ -54,7 +52,7 @@ def assemble(
         records=np.flatnonzero(ordinary),
         members=membership[: max(1, len(runs))][:, ordinary],
         signals=signals,
-        correct={model: stack(answers, runs, f"{model}_correct")[:, ordinary] for model in MODELS if model in signals},
+        correct={model: stack(answers, runs, f"{model}_correct")[:, ordinary] for model in CLASSIFIERS if model in signals},
         controls={
             name: {signal: answers[name][signal][ordinary] for signal in measured if signal in answers[name]}
             for name in CONTROLS
@@ -88,13 +86,12 @@ def canary_findings(
 ) -> CanaryBounds:
     """Return what the canaries of the target prove about its Teacher, Student and adapter."""
     runs = runs_of(answers)
-    shared = SEE_THE_IMAGES if config.shares_generator else ()  # their references saw the target's images
-    scores = {
-        surface: canary_scores(signals, membership[: len(signals)], canaries)
-        for surface in CANARY_SURFACES
-        if SURFACES[surface][0] in answers[runs[0]]
-        for signals in [stack(answers, runs, SURFACES[surface][0])[: 1 if surface in shared else None]]
-    }
+    scores = {}
+    for surface in SURFACES.values():
+        if surface.has_canaries and surface.declared_signal in answers[runs[0]]:
+            through_images = config.shares_generator and surface.sees_images  # the references saw the target's images
+            signals = stack(answers, runs, surface.declared_signal)[: 1 if through_images else None]
+            scores[surface.name] = canary_scores(signals, membership[: len(signals)], canaries)
     return canary_bounds(scores, membership[0], canaries, config.confidence, config.delta)
 
 
@@ -107,5 +104,5 @@ def stack(answers: Mapping[str, Answers], runs: Sequence[str], signal: str) -> n
 
 def why_alone(config: AuditConfig, signal: str) -> str:
     """Return why only the target has `signal` at the configured depth."""
-    needed = "full" if signal in ("captions", "adapter", "images", "images_pixels") else "distill"
+    needed = next(surface.repeated_from for surface in SURFACES.values() if signal in surface.signals)
     return f"no reference runs of this surface at depth {config.depth}; use audit.depth={needed}"

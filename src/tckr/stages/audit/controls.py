@@ -12,10 +12,11 @@ from tckr.metrics.accuracy import accuracy
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.membership import auc
 from tckr.metrics.proportions import critical_value
-from tckr.metrics.results import SEE_THE_IMAGES, SHARED_GENERATOR, Control
+from tckr.metrics.results import SHARED_GENERATOR, Control
 from tckr.stages.audit.config import AuditConfig
 from tckr.stages.audit.evidence import Evidence
 from tckr.stages.audit.scorers import SCORERS
+from tckr.surfaces import sees_images
 
 FAMILY_ERROR = 0.05
 """Chance that a sound audit fails one of its null checks, all scorers and surfaces together (Bonferroni)."""
@@ -85,7 +86,7 @@ def planned_nulls(config: AuditConfig, evidence: Evidence) -> list[NullCheck]:
     asked = evidence.controls.get("null", {})
     found = []
     for signal in evidence.signals:
-        through_images = config.shares_generator and evidence.surface_of(signal) in SEE_THE_IMAGES
+        through_images = config.shares_generator and sees_images(evidence.surface_of(signal))
         scorers = [name for name, each in SCORERS.items() if evidence.has_references(signal) or not each.needs_references]
         if signal in asked:
             found += [NullCheck(signal, scorer, signal, finding=through_images) for scorer in scorers]
@@ -203,7 +204,7 @@ def _compare(config: AuditConfig, evidence: Evidence, signal: str) -> list[Compa
     records that are neither the run's nor the target's members.
     """
     surface, members = evidence.surface_of(signal), evidence.members_of(signal)
-    through_images = config.shares_generator and surface in SEE_THE_IMAGES
+    through_images = config.shares_generator and sees_images(surface)
     unseen = ~members[0] if through_images else np.ones_like(members[0])
     outside = [~row & unseen for row in members]
     found = [

@@ -7,27 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 import numpy as np
 from scipy.special import softmax
 
 from tckr.metrics.calibration import proper_scores
-
-SURFACES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "captions": ("captions",),
-        "adapter": ("adapter",),
-        "images": ("images", "images_pixels"),
-        "soft_labels": ("soft_labels",),
-        "teacher": ("teacher",),
-        "student": ("student", "student_indirect"),
-    }
-)
-"""Everything a run could release, in the order of its making, and the signals that attack it, the declared one first."""
-
-MODELS = ("teacher", "student")
-"""Surfaces that answer the locked test split."""
+from tckr.surfaces import SIGNALS
 
 
 @dataclass(frozen=True)
@@ -68,7 +53,7 @@ class Evidence:
     labels: np.ndarray
     members: np.ndarray
     records: np.ndarray | None = None
-    surfaces: Mapping[str, Sequence[str]] = field(default_factory=lambda: SURFACES)
+    surfaces: Mapping[str, Sequence[str]] = field(default_factory=lambda: SIGNALS)
     signals: Mapping[str, np.ndarray] = field(default_factory=dict)
     correct: Mapping[str, np.ndarray] = field(default_factory=dict)
     controls: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)

@@ -14,13 +14,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tckr.data.images import ImageSet, load_images
-from tckr.data.shards import read_columns
+from tckr.artifacts.adapter_card import AdapterCard
+from tckr.artifacts.synthetic import load_synthetic, synthetic_column
+from tckr.artifacts.training import MODEL_FOLDER
+from tckr.data.images import ImageSet
 from tckr.metrics.neighbours import k_nearest, nearest
 from tckr.models.classifiers import AnyClassifier, class_columns, load_classifier, predict_logits
 from tckr.models.classifiers.features import predict_features
 from tckr.models.diffusion.load import load_generator
-from tckr.stages.audit.captions import count_among, prompts_of, read_adapter
+from tckr.stages.audit.captions import count_among, prompts_of
 from tckr.stages.audit.config import SignalConfig
 from tckr.stages.audit.denoising import denoising_losses
 from tckr.stages.audit.queries import record_answers
@@ -57,12 +59,12 @@ class Asked:
 
     def classifier(self, name: str) -> AnyClassifier:
         """Return the classifier that input `name` holds."""
-        return load_classifier(self.folders[name] / "model").to(self.device)
+        return load_classifier(self.folders[name] / MODEL_FOLDER).to(self.device)
 
     @cached_property
     def synthetic(self) -> ImageSet:
         """Return the synthetic images of the run."""
-        return load_images(self.folders["synthetic"] / "data", self.cache, id_column="index")
+        return load_synthetic(self.folders["synthetic"], self.cache)
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Return float32 [., D] as seen by a model that was trained on none of the records."""
@@ -155,17 +157,18 @@ def ask_images(asked: Asked) -> Answers:
 
 def ask_captions(asked: Asked) -> Answers:
     """Return log(1 + how often a record's own prompt, from the public captioner, is among the released prompts)."""
-    released = read_columns(asked.folders["synthetic"] / "data", ["prompt"])["prompt"]
-    own = prompts_of(asked.folders["captions"], read_adapter(asked.folders["adapter"]), asked.records, asked.class_names)
+    released = synthetic_column(asked.folders["synthetic"], "prompt")
+    adapter = AdapterCard.read(asked.folders["adapter"])
+    own = prompts_of(asked.folders["captions"], adapter, asked.records, asked.class_names)
     asked.advance(len(own))
     return {"captions": np.log1p(count_among(own, released))}
 
 
 def ask_adapter(asked: Asked) -> Answers:
     """Return minus the denoising loss of every record, averaged over fixed noise and noise levels, equal for all runs."""
-    adapter = read_adapter(asked.folders["adapter"])
+    adapter = AdapterCard.read(asked.folders["adapter"])
     generator = load_generator(adapter.model, asked.device, torch.float32, adapter.revision)  # losses differ by little
-    if adapter.steps != 0:
+    if adapter.has_weights:
         generator.load_lora(asked.folders["adapter"])
     losses = denoising_losses(
         generator,

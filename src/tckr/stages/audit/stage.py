@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tckr.artifacts.synthetic import load_synthetic
+from tckr.artifacts.training import MODEL_FOLDER
 from tckr.data.card import read_canaries, read_card, read_membership
 from tckr.data.images import ImageSet, load_images
 from tckr.data.lock import check_test_split
@@ -21,11 +23,12 @@ from tckr.models.encoder import load_encoder
 from tckr.stages.audit.answers import read_answers, write_answers
 from tckr.stages.audit.collection import assemble, canary_findings, relative_to_base, runs_of
 from tckr.stages.audit.config import AuditConfig, SignalConfig
-from tckr.stages.audit.evidence import MODELS, Evidence, Predictions
+from tckr.stages.audit.evidence import Evidence, Predictions
 from tckr.stages.audit.fidelity import compare_with_members
 from tckr.stages.audit.questions import QUESTIONS, Answers, Asked
 from tckr.stages.audit.scores import write_scores
 from tckr.stages.audit.verdict import judge
+from tckr.surfaces import CLASSIFIERS
 
 RUN = "signals."
 """Begins the name of an input that holds the answers of a run."""
@@ -97,19 +100,19 @@ def collect(
         membership=membership,
         canaries=canaries,
         test_labels=test.labels,
-        test={name: predictions_on_test(context, name, test) for name in MODELS},
+        test={name: predictions_on_test(context, name, test) for name in CLASSIFIERS},
     )
 
 
 def copies(config: AuditConfig, context: StepContext, members: np.ndarray, ordinary: np.ndarray) -> CopiesResult:
     """Return how often the target's synthetic images are near-copies, as seen by a model that saw none of the records."""
-    features = load_classifier(context.inputs["features"] / "model").to(context.execution.torch_device())
+    features = load_classifier(context.inputs["features"] / MODEL_FOLDER).to(context.execution.torch_device())
 
     def seen(images: ImageSet) -> FeatureSet:
         batch_size = context.execution.inference_batch_size
         return FeatureSet(predict_features(features, images.images, batch_size=batch_size), images.ids)
 
-    synthetic = seen(load_images(context.inputs["synthetic"] / "data", context.scratch, id_column="index"))
+    synthetic = seen(load_synthetic(context.inputs["synthetic"], context.scratch))
     pool = seen(_in_order(load_images(context.inputs["data"] / "pool", context.scratch)))
     inside, outside = (FeatureSet(pool.vectors[rows], pool.ids[rows]) for rows in (members & ordinary, ~members & ordinary))
     return measure_copies(synthetic, inside, outside, confidence=config.confidence)
@@ -122,10 +125,10 @@ def fidelity(config: AuditConfig, context: StepContext, members: np.ndarray, ord
     if config.fidelity_model:
         encode = partial(load_encoder(config.fidelity_model, device).features, batch_size=batch_size)
     else:
-        teacher = load_classifier(context.inputs["teacher"] / "model").to(device)
+        teacher = load_classifier(context.inputs["teacher"] / MODEL_FOLDER).to(device)
         encode = partial(predict_features, teacher, batch_size=batch_size)
     pool = _in_order(load_images(context.inputs["data"] / "pool", context.scratch)).images
-    synthetic = load_images(context.inputs["synthetic"] / "data", context.scratch, id_column="index").images
+    synthetic = load_synthetic(context.inputs["synthetic"], context.scratch).images
     return compare_with_members(
         lambda images, rows: encode(images, rows=rows),
         config.fidelity_model or "Teacher",
@@ -139,7 +142,7 @@ def fidelity(config: AuditConfig, context: StepContext, members: np.ndarray, ord
 
 def predictions_on_test(context: StepContext, name: str, test: ImageSet) -> Predictions:
     """Return what a target model says about the locked test split."""
-    classifier = load_classifier(context.inputs[name] / "model").to(context.execution.torch_device())
+    classifier = load_classifier(context.inputs[name] / MODEL_FOLDER).to(context.execution.torch_device())
     columns = class_columns(classifier.class_names, read_card(context.inputs["data"]).class_names)
     logits_TK = predict_logits(classifier, test.images, batch_size=context.execution.inference_batch_size)[:, columns]
     return Predictions.from_logits(logits_TK, test.labels)

@@ -8,7 +8,6 @@ from tckr.metrics.accuracy import accuracy_difference, paired_test
 from tckr.metrics.estimate import Measured, NotMeasurable
 from tckr.metrics.membership import auc_difference
 from tckr.metrics.results import (
-    SEE_THE_IMAGES,
     SHARED_GENERATOR,
     AuditResult,
     Control,
@@ -21,11 +20,12 @@ from tckr.metrics.results import (
 from tckr.stages.audit.canaries import NO_CANARIES, CanaryBounds
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS, AuditConfig
 from tckr.stages.audit.controls import POSITIVE_SCORER, controls
-from tckr.stages.audit.evidence import MODELS, Evidence
+from tckr.stages.audit.evidence import Evidence
 from tckr.stages.audit.packages import packages, stated
 from tckr.stages.audit.scorers import SCORERS
 from tckr.stages.audit.surfaces import surface_result, usable_scorers
 from tckr.stages.audit.views import num_queries
+from tckr.surfaces import CLASSIFIERS, sees_images
 
 GENERATOR_LEAKS = (
     "the shared generator carries information about the target's members, which reference Students take for a property of "
@@ -60,10 +60,10 @@ def judge(
     unmeasured = _places(check for check in checks if isinstance(check.found, NotMeasurable) and not check.decides)
     images_tell = any(check.name == SHARED_GENERATOR and not check.passed for check in checks)
     if images_tell:
-        told = [surface for surface in evidence.measured_surfaces if surface in SEE_THE_IMAGES]
+        told = [surface for surface in evidence.measured_surfaces if sees_images(surface)]
         seen = [signal for surface in told for signal in evidence.signals_of(surface)]
         evidence = evidence.without_references(seen, GENERATOR_LEAKS)
-    surfaces = {surface: surface_result(config, evidence, surface) for surface in evidence.measured_surfaces or MODELS}
+    surfaces = {surface: surface_result(config, evidence, surface) for surface in evidence.measured_surfaces or CLASSIFIERS}
     valid = not reason and not failed
     if valid or reason:  # canaries need no reference runs
         surfaces = stated(surfaces, copies=copies, canaries=canaries, images_tell=images_tell)
@@ -123,23 +123,23 @@ def _verdict(failed: list[str], unmeasured: list[str], missing: list[str], alone
 
 def differences(config: AuditConfig, evidence: Evidence) -> Differences:
     """Return Student minus Teacher, paired over test images and over records."""
-    teacher, student = (evidence.test[model].classes == evidence.test_labels for model in MODELS)
+    teacher, student = (evidence.test[model].classes == evidence.test_labels for model in CLASSIFIERS)
     auc = _auc_difference(config, evidence) if evidence.signals else None
     return Differences(cas=accuracy_difference(student, teacher, config.confidence), auc=auc)
 
 
 def paired(config: AuditConfig, evidence: Evidence) -> PairedTest:
     """Return the test whether Student and Teacher are right equally often on the same test images."""
-    teacher, student = (evidence.test[model].classes for model in MODELS)
+    teacher, student = (evidence.test[model].classes for model in CLASSIFIERS)
     return paired_test(evidence.test_labels, student, teacher, evidence.class_names, config.confidence)
 
 
 def _auc_difference(config: AuditConfig, evidence: Evidence) -> Measured:
-    for model in MODELS:
+    for model in CLASSIFIERS:
         if config.scorer not in usable_scorers(evidence, model):
             return NotMeasurable(evidence.why_alone(model))
     score = SCORERS[config.scorer].score
-    teacher, student = (score(evidence.signals[model], evidence.members_of(model), 0) for model in MODELS)
+    teacher, student = (score(evidence.signals[model], evidence.members_of(model), 0) for model in CLASSIFIERS)
     return auc_difference(student, teacher, evidence.members[0], config.confidence)
 
 

@@ -1,19 +1,15 @@
-"""Caption records in batches, tidy the text and count it; knows neither paths nor the engine."""
+"""Caption records in batches, tidy the text; knows neither paths nor the engine."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from tckr.data.images import ImageSet
 from tckr.errors import UserError
 from tckr.models.captioners.captioner import Captioner
-
-MOST_REPEATED = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,26 +73,6 @@ def _batch(records: np.ndarray, labels: np.ndarray, texts: Sequence[str], class_
         texts=[text or class_names[label] for text, label in zip(texts, labels, strict=True)],
         was_empty=np.array([not text for text in texts], dtype=np.bool_),
     )
-
-
-def count_captions(texts: Sequence[str], num_empty: int) -> dict[str, Any]:
-    """Return how many captions there are, how many of them distinct, how long in words, and the most repeated ones.
-
-    Args:
-        texts: N tidy captions.
-        num_empty: how many of them are class names, where the captioner wrote nothing.
-    """
-    counts, words = Counter(texts), [len(text.split()) for text in texts]
-    return {
-        "captions": len(texts),
-        "distinct": len(counts),
-        "empty": num_empty,
-        "mean_words": round(float(np.mean(words)), 2),
-        "median_words": float(np.median(words)),
-        "most_repeated": [
-            {"caption": text, "count": count} for text, count in counts.most_common(MOST_REPEATED) if count > 1
-        ],
-    }
 
 
 def tidy(text: str) -> str:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from tckr.artifacts.captions import CaptionCounts, CaptionTable
 from tckr.data.card import read_card, read_members, split_of
 from tckr.data.images import load_images
-from tckr.data.shards import list_shards, read_columns, write_shard, write_whole
+from tckr.data.shards import list_shards, read_columns, write_shard
 from tckr.data.source_rows import read_source_rows
 from tckr.engine.step import StepContext
 from tckr.models.captioners.load import load_captioner
-from tckr.stages.caption.captions import CaptionBatch, caption_batches, count_captions, given_captions
+from tckr.stages.caption.captions import CaptionBatch, caption_batches, given_captions
 from tckr.stages.caption.config import CaptionConfig
 from tckr.stages.caption.files import read_captions
 
@@ -39,12 +38,13 @@ def run(config: CaptionConfig, context: StepContext) -> None:
     num_empty = int(columns.pop("was_empty").sum())
     if num_empty:
         context.log("warning", message=f"{num_empty} of {len(members)} captions were empty; the class name stands in")
-    counts = count_captions(columns["caption"].tolist(), num_empty)
-    context.log("captioned", **{name: value for name, value in counts.items() if name != "most_repeated"})
-    order = np.argsort(columns["record"])
-    write_shard(context.out / "captions.parquet", {name: values[order] for name, values in columns.items()})
-    _write_json(context.out / "captions.json", counts)
-    _write_json(context.out / "classes.json", class_names)
+    counts = CaptionCounts.of(columns["caption"].tolist(), num_empty)
+    context.log("captioned", **counts.model_dump(exclude={"most_repeated"}))
+    table = CaptionTable(
+        records=columns["record"], labels=columns["label"], texts=columns["caption"], class_names=class_names
+    )
+    table.take(np.argsort(columns["record"])).write(context.out)
+    counts.write(context.out)
 
 
 def _take(config: CaptionConfig, context: StepContext, class_names: Sequence[str], members: np.ndarray) -> CaptionBatch:
@@ -107,7 +107,3 @@ def _write_part(path: Path, batches: list[CaptionBatch]) -> None:
             "was_empty": np.concatenate([batch.was_empty for batch in batches]),
         },
     )
-
-
-def _write_json(path: Path, value: Any) -> None:
-    write_whole(path, lambda partial: partial.write_text(json.dumps(value), encoding="utf-8"))

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from tckr.artifacts.left_out import LeftOut
 from tckr.data.images import ImageSet
 from tckr.errors import UserError
 from tckr.stages.distill.targets import SoftTargets
 
 CHUNK = 4096
 """Labels that are looked at together."""
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """What was left out, as left_out.json says it.
-
-    Attributes:
-        min_teacher_probability: what an image's own class must at least have.
-        classes: name -> {"n": images made for it, "left_out": those that were left out}.
-        indices: `index` of the images that were left out, increasing.
-    """
-
-    min_teacher_probability: float
-    classes: dict[str, dict[str, int]]
-    indices: list[int]
 
 
 def own_probabilities(images: ImageSet, targets: SoftTargets) -> np.ndarray:
@@ -58,4 +43,6 @@ def leave_out(own: np.ndarray, images: ImageSet, class_names: Sequence[str], lea
                 f"Teacher gives that class at most {own[of_class].max():.3f}. Lower the probability, adapt longer or raise "
                 "the guidance scale, and check the class's captions; agreement.json of `label` says how other classes fare."
             )
-    return np.flatnonzero(stays), LeftOut(least, classes, np.sort(images.ids[~stays]).tolist())
+    return np.flatnonzero(stays), LeftOut(
+        min_teacher_probability=least, classes=classes, indices=np.sort(images.ids[~stays]).tolist()
+    )

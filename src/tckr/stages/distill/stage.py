@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from tckr.data.class_names import read_class_names
-from tckr.data.images import ImageSet, load_images
+from tckr.artifacts.synthetic import load_synthetic, synthetic_class_names
+from tckr.artifacts.training import MODEL_FOLDER
+from tckr.data.images import ImageSet
 from tckr.data.seeds import derive_seed
-from tckr.data.shards import write_whole
 from tckr.engine.step import StepContext
 from tckr.models.classifiers import class_columns, load_classifier
 from tckr.stages.distill.config import DistillConfig
 from tckr.stages.distill.disowned import leave_out, own_probabilities
 from tckr.stages.distill.targets import SoftTargets, shows_views, soft_targets, split_synthetic
-from tckr.training.artifact import MODEL_FOLDER, save_training
+from tckr.training.artifact import save_training
 from tckr.training.checkpoint import read_state
 from tckr.training.config import AugmentConfig
 from tckr.training.data_parallel import fit_together
@@ -71,8 +70,8 @@ def run(config: DistillConfig, context: StepContext) -> None:
 
 def _read(config: DistillConfig, inputs: Mapping[str, Path], cache: Path) -> Synthetic:
     """Open the memory maps of images and labels, which are made where they are not in `cache`."""
-    class_names = read_class_names(inputs["synthetic"] / "data")
-    images = load_images(inputs["synthetic"] / "data", cache, id_column="index")
+    class_names = synthetic_class_names(inputs["synthetic"])
+    images = load_synthetic(inputs["synthetic"], cache)
     labels = read_soft_labels(inputs["labels"], cache)
     targets = soft_targets(images, class_names, labels, config)
     return Synthetic(class_names=class_names, images=images, labels=labels, targets=targets)
@@ -85,8 +84,7 @@ def _kept(config: DistillConfig, context: StepContext, synthetic: Synthetic) -> 
         return np.arange(len(images))
     own = own_probabilities(images, synthetic.targets)
     kept, left_out = leave_out(own, images, synthetic.class_names, config.min_teacher_probability)
-    text = json.dumps(asdict(left_out), ensure_ascii=False) + "\n"
-    write_whole(context.out / "left_out.json", lambda path: path.write_text(text, encoding="utf-8"))
+    left_out.write(context.out)
     context.log("left_out", images=len(left_out.indices), kept=len(kept))
     return kept
 

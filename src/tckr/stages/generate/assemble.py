@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from tckr.data.shards import write_shard
+from tckr.artifacts.synthetic import SyntheticRows, write_synthetic_shard
 from tckr.stages.generate.plan import Batch, PlannedImage
 
 
@@ -28,11 +26,11 @@ class Assembly:
 
     def _write(self, name: str, drawn: Sequence[tuple[PlannedImage, bytes]]) -> None:
         images = [image for image, _ in drawn]
-        columns = {
-            "image": [png for _, png in drawn],
-            "label": np.array([image.label for image in images], dtype=np.int64),
-            "prompt": [image.prompt for image in images],
-            "seed": np.array([image.seed for image in images], dtype=np.int64),
-            "index": np.array([image.index for image in images], dtype=np.int64),
-        }
-        write_shard(self._folder / name, columns, class_names=self._class_names)
+        rows = SyntheticRows(
+            images=[png for _, png in drawn],
+            labels=[image.label for image in images],
+            prompts=[image.prompt for image in images],
+            seeds=[image.seed for image in images],
+            indices=[image.index for image in images],
+        )
+        write_synthetic_shard(self._folder, name, rows, self._class_names)

@@ -6,20 +6,17 @@ smaller set is drawn in smaller batches.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tckr.data.shards import ROW_GROUP_RECORDS, list_shards, write_whole
+from tckr.artifacts.document import read_json
+from tckr.artifacts.synthetic import DATA_FOLDER, CopiedImages, SyntheticFacts, synthetic_shards
+from tckr.data.shards import ROW_GROUP_RECORDS, write_whole
 from tckr.stages.generate.plan import Plan
-
-COPIED_NAME = "copied.json"
-"""`{"images": copied, "of": images of the donors, "seconds": what the donors took}`; absent when nothing was copied."""
 
 
 def copy_shards(donors: Sequence[Path], plan: Plan, shard_size: int, out: Path) -> int:
@@ -31,7 +28,7 @@ def copy_shards(donors: Sequence[Path], plan: Plan, shard_size: int, out: Path) 
     copied = 0
     sources: set[Path] = set()
     for shard, (name, indices) in enumerate(plan.shards(shard_size) if donors else ()):  # a large plan starts at once
-        path = out / "data" / name
+        path = out / DATA_FOLDER / name
         for donor in donors:
             rows = None if path.exists() else _rows(donor, shard, plan, indices)
             if rows is not None:
@@ -45,7 +42,7 @@ def copy_shards(donors: Sequence[Path], plan: Plan, shard_size: int, out: Path) 
 
 def _rows(donor: Path, shard: int, plan: Plan, indices: range) -> pa.Table | None:
     """Return the rows `indices` of a donor's shard, or None when it has not all of them as planned."""
-    files = list_shards(donor / "data")
+    files = synthetic_shards(donor)
     if shard >= len(files) or pq.read_metadata(files[shard]).num_rows < len(indices):
         return None
     rows = pq.read_table(files[shard]).slice(0, len(indices))
@@ -60,22 +57,16 @@ def _write_rows(rows: pa.Table, path: Path) -> None:
 
 def seconds_alone(folder: Path) -> float:
     """Return what a whole synthetic set would have taken without donors: its own time and its share of theirs."""
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    copied = _read_note(folder)
-    return manifest["seconds"] + (copied["seconds"] * copied["images"] / copied["of"] if copied else 0.0)
-
-
-def _read_note(folder: Path) -> dict[str, Any]:
-    path = folder / COPIED_NAME
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    seconds = float(read_json(folder / "manifest.json")["seconds"])
+    copied = CopiedImages.read_if_there(folder)
+    return seconds + (copied.seconds * copied.images / copied.of if copied else 0.0)
 
 
 def _note(out: Path, copied: int, donors: Sequence[Path]) -> None:
     """Say what was copied and what it had cost, added to what an attempt that was killed had copied."""
-    plans = [json.loads((donor / "plan.json").read_text(encoding="utf-8")) for donor in donors]
-    note = {
-        "images": _read_note(out).get("images", 0) + copied,
-        "of": sum(plan["num_images"] for plan in plans),
-        "seconds": sum(seconds_alone(donor) for donor in donors),
-    }
-    write_whole(out / COPIED_NAME, lambda path: path.write_text(json.dumps(note, indent=1), encoding="utf-8"))
+    before = CopiedImages.read_if_there(out)
+    CopiedImages(
+        images=copied + (before.images if before else 0),
+        of=sum(SyntheticFacts.read(donor).num_images for donor in donors),
+        seconds=sum(seconds_alone(donor) for donor in donors),
+    ).write(out)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tckr.artifacts.synthetic import shards
 from tckr.data.seeds import derive_seed, image_seed
 from tckr.errors import UserError
 from tckr.models.diffusion.prompts import PromptForm, build_prompt
@@ -64,11 +65,8 @@ class Plan:
         return PlannedImage(index=index, label=label, prompt=prompt, seed=seed)
 
     def shards(self, shard_size: int) -> Iterator[tuple[str, range]]:
-        """Yield the file name of each shard and the indices in it."""
-        count = -(-self.num_images // shard_size)
-        for shard in range(count):
-            indices = range(shard * shard_size, min((shard + 1) * shard_size, self.num_images))
-            yield f"train-{shard:05d}-of-{count:05d}.parquet", indices
+        """Return the file name of each shard and the indices in it, one by one."""
+        return shards(self.num_images, shard_size)
 
     def batches(self, shard: str, indices: range, batch_size: int) -> Iterator[Batch]:
         """Yield the images of a shard in batches, in order."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
 
+from tckr.artifacts.adapter_card import AdapterCard
+from tckr.artifacts.captions import CaptionTable
+from tckr.artifacts.synthetic import DATA_FOLDER, SyntheticFacts, synthetic_shards, write_synthetic_shard
 from tckr.data.images import load_images
-from tckr.data.shards import list_shards, read_columns, write_shard, write_whole
+from tckr.data.shards import write_whole
 from tckr.engine.step import StepContext
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator, Sampling
@@ -35,26 +36,26 @@ MEMORY_PER_MODEL, WORKER_BYTES = 2, 10**9
 
 def run(config: GenerateConfig, context: StepContext) -> None:
     """Draw the synthetic set; whole shards found in `context.out` are kept."""
-    adapter = json.loads((context.inputs["adapter"] / "adapter.json").read_text(encoding="utf-8"))
+    adapter = AdapterCard.read(context.inputs["adapter"])
     plan, recipe = _plan(config, context, adapter), _recipe(config, context, adapter)
-    facts = {"num_images": plan.num_images, "num_classes": len(plan.class_names), "image_size": adapter["image_size"]}
+    facts = {"num_images": plan.num_images, "num_classes": len(plan.class_names), "image_size": adapter.image_size}
     precision = _precision(config, recipe)
     _refuse_other_precision(context.out, precision)
-    details = {**facts, "shard_size": config.shard_size, "precision": precision}
-    _write(context.out / "plan.json", json.dumps(details, indent=1))  # first: an attempt elsewhere must know the precision
+    details = SyntheticFacts(**facts, shard_size=config.shard_size, precision=precision)
+    details.write(context.out)  # first: an attempt elsewhere must know the precision
     donors = [donor for donor in context.donors if _precision_of(donor) == precision]
     copied = copy_shards(donors, plan, config.shard_size, context.out)
     if len(donors) < len(context.donors) and copied < plan.num_images:
         message = f"drawn anew in {precision}: a set that could be copied from was drawn in another type"
         context.log("warning", message=message)
     _draw(config, context, plan, recipe)
-    _write(context.out / "README.md", data_card(**facts))
+    write_whole(context.out / "README.md", lambda partial: partial.write_text(data_card(**facts), encoding="utf-8"))
     context.log("generated", **facts, copied=copied)
 
 
 def _draw(config: GenerateConfig, context: StepContext, plan: Plan, recipe: Recipe) -> None:
     """Draw and write the shards that are missing; the first is drawn before the last is looked for."""
-    data = context.out / "data"
+    data = context.out / DATA_FOLDER
     missing = (shard for shard in plan.shards(config.shard_size) if not (data / shard[0]).exists())
     first = next(missing, None)
     if first is None:
@@ -63,7 +64,7 @@ def _draw(config: GenerateConfig, context: StepContext, plan: Plan, recipe: Reci
     batch_size = _batch_size(context, generator, recipe, config.shard_size)
     num_workers = _num_workers(context, generator.num_bytes, -(-plan.num_images // batch_size))
     batches = (batch for shard in chain([first], missing) for batch in plan.batches(*shard, batch_size))
-    assembly, limit = Assembly(data, plan.class_names), BatchLimit(batch_size)
+    assembly, limit = Assembly(context.out, plan.class_names), BatchLimit(batch_size)
     with context.track(plan.num_images, "images", _num_drawn(data, plan, config.shard_size)) as advance:
 
         def keep(drawn: Drawn) -> None:
@@ -106,51 +107,42 @@ def _num_drawn(data: Path, plan: Plan, shard_size: int) -> int:
 
 def replay(config: GenerateConfig, context: StepContext) -> None:
     """Write the members themselves as the synthetic set: the positive control of the audit, a memorizer of them all."""
-    adapter = json.loads((context.inputs["adapter"] / "adapter.json").read_text(encoding="utf-8"))
-    captions = context.inputs["captions"]
-    class_names = json.loads((captions / "classes.json").read_text(encoding="utf-8"))
-    shards = replayed_shards(
-        load_images(context.inputs["data"] / "pool", context.scratch),
-        read_columns(captions, ["record", "label", "caption"]),
-        class_names,
-        prompt_form=adapter["prompt_form"],
-        descriptions=adapter["descriptions"],
-        shard_size=config.shard_size,
-    )
-    for name, columns in shards:
-        write_shard(context.out / "data" / name, columns, class_names=class_names)
+    adapter = AdapterCard.read(context.inputs["adapter"])
+    captions = CaptionTable.read(context.inputs["captions"])
+    pool = load_images(context.inputs["data"] / "pool", context.scratch)
+    for name, rows in replayed_shards(pool, captions, adapter, config.shard_size):
+        write_synthetic_shard(context.out, name, rows, captions.class_names)
 
 
-def _plan(config: GenerateConfig, context: StepContext, adapter: dict[str, Any]) -> Plan:
-    captions = context.inputs["captions"]
-    columns = read_columns(captions, ["label", "caption"])
+def _plan(config: GenerateConfig, context: StepContext, adapter: AdapterCard) -> Plan:
+    captions = CaptionTable.read(context.inputs["captions"])
     return make_plan(
         cardinality=config.cardinality,
-        class_names=json.loads((captions / "classes.json").read_text(encoding="utf-8")),
-        labels=columns["label"],
-        captions=columns["caption"],
-        prompt_form=adapter["prompt_form"],
-        descriptions=adapter["descriptions"],
+        class_names=captions.class_names,
+        labels=captions.labels,
+        captions=captions.texts,
+        prompt_form=adapter.prompt_form,
+        descriptions=adapter.descriptions,
         root_seed=context.seed,
         redraw=config.redraw,
     )
 
 
-def _recipe(config: GenerateConfig, context: StepContext, adapter: dict[str, Any]) -> Recipe:
+def _recipe(config: GenerateConfig, context: StepContext, adapter: AdapterCard) -> Recipe:
     device = context.execution.torch_device()
     on_cuda = device.startswith("cuda")
     sampling = Sampling(
         steps=config.steps,
         guidance_scale=config.guidance_scale,
-        size=adapter["image_size"],
+        size=adapter.image_size,
         guidance_interval=config.guidance_interval,
         solver=config.solver,
         bfloat16=not on_cuda and is_bfloat16(config.precision, device),
     )
     return Recipe(
-        model=adapter["model"],
-        revision=adapter["revision"],
-        adapter=context.inputs["adapter"] if adapter["steps"] != 0 else None,
+        model=adapter.model,
+        revision=adapter.revision,
+        adapter=context.inputs["adapter"] if adapter.has_weights else None,
         few_step_adapter=config.few_step_adapter,
         device=device,
         sampling=sampling,
@@ -171,19 +163,15 @@ def _precision(config: GenerateConfig, recipe: Recipe) -> str:
 
 
 def _precision_of(folder: Path) -> str | None:
-    path = folder / "plan.json"
-    return json.loads(path.read_text(encoding="utf-8"))["precision"] if path.exists() else None
+    facts = SyntheticFacts.read_if_there(folder)
+    return facts.precision if facts else None
 
 
 def _refuse_other_precision(out: Path, precision: str) -> None:
     """Raise when an earlier attempt, on another machine, drew images of `out` in another precision."""
     begun = _precision_of(out)
-    if begun not in (None, precision) and list_shards(out / "data"):
+    if begun not in (None, precision) and synthetic_shards(out):
         raise UserError(
             f"this synthetic set was begun in {begun}, and this machine would go on in {precision}; finish it on a machine "
             f"like the first, or delete {out}, and it is drawn anew"
         )
-
-
-def _write(path: Path, text: str) -> None:
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from tckr.artifacts.agreement import Agreement, ClassAgreement
 from tckr.metrics.proportions import wilson
 from tckr.training.soft_labels import lists_of
 
@@ -15,9 +16,6 @@ LOW_AGREEMENT = 0.5
 """Below it a class's images are more often something else than what was asked for."""
 
 CONFIDENCE = 0.95
-
-Agreement = dict[str, dict[str, float]]
-"""`{class: {"n": images made for it, "agree": those that the Teacher takes for it, "low", "high": see `agreement_of`}}`."""
 
 
 def count_agreement(soft_labels: Path, class_names: Sequence[str]) -> Agreement:
@@ -43,11 +41,11 @@ def agreement_of(confusion_KK: np.ndarray, class_names: Sequence[str]) -> Agreem
     return {name: _counted(n, agree) for name, n, agree in counts}
 
 
-def _counted(n: int, agree: int) -> dict[str, float]:
+def _counted(n: int, agree: int) -> ClassAgreement:
     low, high = wilson(agree, n, CONFIDENCE)
-    return {"n": n, "agree": agree, "low": low, "high": high}
+    return ClassAgreement(n=n, agree=agree, low=low, high=high)
 
 
 def low_agreement(counts: Agreement) -> list[str]:
     """Return the classes with images of which fewer than LOW_AGREEMENT agree."""
-    return [name for name, count in counts.items() if count["n"] and count["agree"] / count["n"] < LOW_AGREEMENT]
+    return [name for name, found in counts.items() if found.rate is not None and found.rate < LOW_AGREEMENT]

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import json
-
-from tckr.data.class_names import read_class_names
+from tckr.artifacts.agreement import Agreement, write_agreement
+from tckr.artifacts.synthetic import synthetic_class_names, synthetic_shards
+from tckr.artifacts.training import MODEL_FOLDER
 from tckr.data.seeds import derive_seed
-from tckr.data.shards import list_shards, write_whole
+from tckr.data.shards import write_whole
 from tckr.data.views import ViewRecipe
 from tckr.engine.step import StepContext
 from tckr.models.classifiers import load_classifier
-from tckr.stages.label.agreement import Agreement, count_agreement, low_agreement
+from tckr.stages.label.agreement import count_agreement, low_agreement
 from tckr.stages.label.config import LabelConfig
 from tckr.stages.label.labelling import Labeller, count_rows, join_shards, label_shard
-from tckr.training.artifact import MODEL_FOLDER
 from tckr.training.soft_labels import SOFT_LABELS_NAME, LabelRecipe
 
 
 def run(config: LabelConfig, context: StepContext) -> None:
     """Label every image of input `synthetic` with input `teacher`; shards that are done are not done again."""
-    synthetic = context.inputs["synthetic"] / "data"
-    class_names = read_class_names(synthetic)
+    synthetic = context.inputs["synthetic"]
+    class_names = synthetic_class_names(synthetic)
     teacher = load_classifier(context.inputs["teacher"] / MODEL_FOLDER).to(context.execution.torch_device())
     recipe = recipe_of(config, context.seed)
     labeller = Labeller(teacher, class_names, recipe, config.top_k, context.execution.inference_batch_size)
-    targets = {shard: context.scratch / "labels" / shard.name for shard in list_shards(synthetic)}
+    targets = {shard: context.scratch / "labels" / shard.name for shard in synthetic_shards(synthetic)}
     done = sum(count_rows(target) for target in targets.values() if target.exists()) // config.views
     with context.track(sum(count_rows(shard) for shard in targets), "images", done) as advance:
         for shard, target in targets.items():
@@ -32,7 +31,9 @@ def run(config: LabelConfig, context: StepContext) -> None:
                 label_shard(labeller, shard, target, advance)
     labels = context.out / SOFT_LABELS_NAME
     write_whole(labels, lambda path: join_shards(list(targets.values()), path, recipe))
-    _write_agreement(context, count_agreement(labels, class_names))
+    agreement = count_agreement(labels, class_names)
+    write_agreement(context.out, agreement)
+    _warn_of_low(agreement, context)
 
 
 def recipe_of(config: LabelConfig, seed: int) -> LabelRecipe:
@@ -43,13 +44,11 @@ def recipe_of(config: LabelConfig, seed: int) -> LabelRecipe:
     return LabelRecipe(temperature=config.temperature, views=views)
 
 
-def _write_agreement(context: StepContext, counts: Agreement) -> None:
-    text = json.dumps(counts, indent=2, ensure_ascii=False) + "\n"
-    write_whole(context.out / "agreement.json", lambda path: path.write_text(text, encoding="utf-8"))
-    for name in low_agreement(counts):
-        count = counts[name]
+def _warn_of_low(agreement: Agreement, context: StepContext) -> None:
+    for name in low_agreement(agreement):
+        found = agreement[name]
         message = (
-            f"the Teacher takes only {count['agree']} of {count['n']} images made for class '{name}' for that class; "
+            f"the Teacher takes only {found.agree} of {found.n} images made for class '{name}' for that class; "
             "expected at least half. Adapt longer or raise the guidance scale, and check the class's captions."
         )
         context.log("warning", message=message)

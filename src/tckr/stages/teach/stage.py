@@ -6,13 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from tckr.artifacts.training import MODEL_FOLDER
 from tckr.data.card import read_card
 from tckr.data.seeds import derive_seed
 from tckr.engine.step import StepContext
 from tckr.models.classifiers.ensemble import MEMBER
 from tckr.stages.teach.config import TeachConfig
 from tckr.stages.teach.records import read_records
-from tckr.training.artifact import MODEL_FOLDER, save_training
+from tckr.training.artifact import save_training
 from tckr.training.checkpoint import read_state
 from tckr.training.data_parallel import fit_together
 from tckr.training.fit import Task, new_classifier

@@ -1,0 +1,52 @@
+"""A JSON file of an artifact with declared fields, and the one way to write JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from tckr.data.shards import write_whole
+
+
+class Document(BaseModel):
+    """Fields of a JSON file that one stage writes and others read.
+
+    Attributes:
+        file_name: name of the file in the artifact's folder.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file_name: ClassVar[str]
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Return the document in `folder`.
+
+        Raises:
+            pydantic.ValidationError: the file has other fields than declared.
+        """
+        return cls.model_validate_json((folder / cls.file_name).read_text(encoding="utf-8"))
+
+    @classmethod
+    def read_if_there(cls, folder: Path) -> Self | None:
+        """Return the document in `folder`, or None where there is no such file."""
+        return cls.read(folder) if (folder / cls.file_name).exists() else None
+
+    def write(self, folder: Path) -> None:
+        """Write the file into `folder`, complete or not at all."""
+        write_json(folder / self.file_name, self.model_dump(mode="json"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON, complete or not at all."""
+    text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,112 @@
+"""The synthetic set: its shards `data/train-*.parquet`, its facts in `plan.json`, what was copied in `copied.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from tckr.artifacts.document import Document
+from tckr.data.class_names import read_class_names
+from tckr.data.images import ImageSet, load_images
+from tckr.data.shards import list_shards, read_columns, write_shard
+
+DATA_FOLDER = "data"
+
+
+class SyntheticFacts(Document):
+    """What was generated.
+
+    Attributes:
+        num_images: of the complete set.
+        num_classes: how many classes.
+        image_size: side of the images in px.
+        shard_size: images per shard; the last one may have fewer.
+        precision: number type that the images were computed in; no set mixes two.
+    """
+
+    file_name: ClassVar[str] = "plan.json"
+
+    num_images: int
+    num_classes: int
+    image_size: int
+    shard_size: int
+    precision: str
+
+
+class CopiedImages(Document):
+    """Images that were copied from other sets instead of being generated.
+
+    Attributes:
+        images: how many were copied.
+        of: images of the sets they came from.
+        seconds: what those sets took.
+    """
+
+    file_name: ClassVar[str] = "copied.json"
+
+    images: int
+    of: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticRows:
+    """Rows of a shard.
+
+    Attributes:
+        images: n PNG files.
+        labels: n classes of the prompts.
+        prompts: n texts, which hold captions of private images.
+        seeds: n seeds of the images' noise.
+        indices: n numbers of the images in the set.
+    """
+
+    images: Sequence[bytes]
+    labels: Sequence[int] | np.ndarray
+    prompts: Sequence[str]
+    seeds: Sequence[int] | np.ndarray
+    indices: Sequence[int] | np.ndarray
+
+
+def shards(num_images: int, shard_size: int) -> Iterator[tuple[str, range]]:
+    """Yield the file name of each shard of a set and the indices of its images."""
+    count = -(-num_images // shard_size)
+    for shard in range(count):
+        indices = range(shard * shard_size, min((shard + 1) * shard_size, num_images))
+        yield f"train-{shard:05d}-of-{count:05d}.parquet", indices
+
+
+def synthetic_shards(folder: Path) -> list[Path]:
+    """Return the complete shards of the synthetic set in `folder`, in order."""
+    return list_shards(folder / DATA_FOLDER)
+
+
+def write_synthetic_shard(folder: Path, name: str, rows: SyntheticRows, class_names: Sequence[str]) -> None:
+    """Write shard `name` of the synthetic set in `folder`, complete or not at all."""
+    columns = {
+        "image": rows.images,
+        "label": np.asarray(rows.labels, dtype=np.int64),
+        "prompt": rows.prompts,
+        "seed": np.asarray(rows.seeds, dtype=np.int64),
+        "index": np.asarray(rows.indices, dtype=np.int64),
+    }
+    write_shard(folder / DATA_FOLDER / name, columns, class_names=class_names)
+
+
+def load_synthetic(folder: Path, cache: Path | None) -> ImageSet:
+    """Return the images of the synthetic set in `folder`; their ids are the indices. `cache` as for `load_images`."""
+    return load_images(folder / DATA_FOLDER, cache, id_column="index")
+
+
+def synthetic_class_names(folder: Path) -> list[str]:
+    """Return the class names of the synthetic set in `folder`, index = label."""
+    return read_class_names(folder / DATA_FOLDER)
+
+
+def synthetic_column(folder: Path, name: str) -> np.ndarray:
+    """Return column `label`, `prompt`, `seed` or `index` of the synthetic set in `folder`."""
+    return read_columns(folder / DATA_FOLDER, [name])[name]
