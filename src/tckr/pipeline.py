@@ -17,7 +17,7 @@ from typing import Any
 
 from tckr.config import RunConfig
 from tckr.data.card import EVERY_RECORD, VALIDATION_RUN
-from tckr.data.seeds import derive_seed
+from tckr.data.seeds import derive_seed, keyed_root
 from tckr.data.sources import file_digest, source_digest
 from tckr.engine.step import Sensitivity, Step
 from tckr.errors import UserError
@@ -74,18 +74,28 @@ class Run:
     name: str = ""
 
 
-def pipeline(config: RunConfig) -> list[Step]:
+def pipeline(config: RunConfig, secret: bytes) -> list[Step]:
     """Return all steps of a run, inputs before what reads them.
+
+    Splits, membership and canaries follow from one root seed, all that is trained and drawn from another. Neither can be
+    guessed without the `secret` of the store, and knowing one says nothing of the other. Only a public set has `config.seed`
+    for both.
 
     Raises:
         UserError: files that settings name do not exist, or the generator cannot follow the settings.
     """
     _refuse_misfits(config)
-    data = _step("prepare", config.prepare, Run(config=config, row=0, seed=config.seed), seals=("test",))
+    preparing = Run(config=config, row=0, seed=_root(config, secret, "prepare"))
+    data = _step("prepare", config.prepare, preparing, seals=("test",))
+    config = config.model_copy(update={"seed": _root(config, secret, "run")})  # from which all that follows derives its own
     target = recycle(_target(config), data)
     judged, audits = _audit(config, data, target)
     report = _step("report", config.report, _target(config), {"data": data, **vars(target), "audit": judged})
     return [data, *vars(target).values(), *_by_stage(audits, known=[data, *vars(target).values()]), judged, report]
+
+
+def _root(config: RunConfig, secret: bytes, label: str) -> int:
+    return config.seed if config.prepare.is_public else keyed_root(secret, label, config.seed)
 
 
 def _refuse_misfits(config: RunConfig) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tckr.config import Settings, absolute_source, save_settings, saved_source
 from tckr.engine.runner import Observer, Runner, Silent
+from tckr.engine.secret import with_secret
 from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.errors import UserError
@@ -30,13 +31,26 @@ class RunResult:
     artifacts: dict[str, Path]
 
 
-def plan(settings: Settings, until: str = "report") -> list[Step]:
+def all_steps(settings: Settings, *, begins: bool = False) -> list[Step]:
+    """Return all steps of a run, in order; a run that `begins` draws the secret of a store that has none.
+
+    Raises:
+        UserError: what `pipeline` raises, or the secret is damaged.
+    """
+    config = settings.run_config()
+    return with_secret(settings.execution.store, lambda secret: pipeline(config, secret), begins=begins)
+
+
+def plan(settings: Settings, until: str = "report", *, begins: bool = False) -> list[Step]:
     """Return the steps that lead to stage `until`, in order.
+
+    In a store without a secret the plan stands for one that nothing was computed for; with `begins` it is the plan of a run
+    that is to be made now.
 
     Raises:
         UserError: `until` is no stage, or the data source does not exist.
     """
-    return needed_for(pipeline(settings.run_config()), until)
+    return needed_for(all_steps(settings, begins=begins), until)
 
 
 def run(settings: Settings, until: str = "report", observer: Observer | None = None) -> RunResult:
@@ -48,7 +62,7 @@ def run(settings: Settings, until: str = "report", observer: Observer | None = N
     Raises:
         UserError: settings or data that do not hold, or a run folder that belongs to other data.
     """
-    everything = pipeline(settings.run_config())
+    everything = all_steps(settings, begins=True)
     steps = needed_for(everything, until)
     folder = settings.execution.folder
     store = Store(settings.execution.store)

@@ -44,7 +44,7 @@ def reproduce(
     from tckr.reproduction.pages import write_results
     from tckr.reproduction.reproducing import check_data, plan_experiments, reproduced
 
-    experiments = plan_experiments(benchmark(name), _settings(overrides or [], data, output))
+    experiments = plan_experiments(benchmark(name), _settings(overrides or [], data, output), begins=not dry_run)
     if not dry_run:
         check_data(experiments, Silent())
     results = compute(list(experiments.sweeps.values()), dry_run)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from tckr.data.card import DataCard
 from tckr.metrics.results import AuditResult, State
 
-SCHEMA_VERSION = "3"
+SCHEMA_VERSION = "4"
 
 Validity = Literal["valid", "invalid", "not measured"]
 Direction = Literal["higher", "lower"]
@@ -239,7 +239,6 @@ class StageRecord(_Part):
     created: str
     fingerprint: str
     version: int
-    seed: int
     config: dict[str, Any]
 
 
