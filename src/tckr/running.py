@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tckr.config import Settings, absolute_source, save_settings, saved_source
@@ -31,26 +32,22 @@ class RunResult:
     artifacts: dict[str, Path]
 
 
-def all_steps(settings: Settings, *, begins: bool = False) -> list[Step]:
-    """Return all steps of a run, in order; a run that `begins` draws the secret of a store that has none.
-
-    Raises:
-        UserError: what `pipeline` raises, or the secret is damaged.
-    """
-    config = settings.run_config()
-    return with_secret(settings.execution.store, lambda secret: pipeline(config, secret), begins=begins)
-
-
 def plan(settings: Settings, until: str = "report", *, begins: bool = False) -> list[Step]:
     """Return the steps that lead to stage `until`, in order.
 
-    In a store without a secret the plan stands for one that nothing was computed for; with `begins` it is the plan of a run
-    that is to be made now.
+    With `begins` it is the plan of a run that is to be made now: a store without a secret gets one. Otherwise nothing is
+    written; in such a store nothing of the plan can be whole.
 
     Raises:
         UserError: `until` is no stage, or the data source does not exist.
     """
-    return needed_for(all_steps(settings, begins=begins), until)
+    return with_secret(settings.execution.store, partial(_planned, settings, until), begins=begins)[1]
+
+
+def _planned(settings: Settings, until: str, secret: bytes) -> tuple[list[Step], list[Step]]:
+    """Return all steps of a run, and those of them that lead to stage `until`."""
+    everything = pipeline(settings.run_config(), secret)
+    return everything, needed_for(everything, until)
 
 
 def run(settings: Settings, until: str = "report", observer: Observer | None = None) -> RunResult:
@@ -62,8 +59,7 @@ def run(settings: Settings, until: str = "report", observer: Observer | None = N
     Raises:
         UserError: settings or data that do not hold, or a run folder that belongs to other data.
     """
-    everything = all_steps(settings, begins=True)
-    steps = needed_for(everything, until)
+    everything, steps = with_secret(settings.execution.store, partial(_planned, settings, until), begins=True)
     folder = settings.execution.folder
     store = Store(settings.execution.store)
     open_folder(settings, everything)

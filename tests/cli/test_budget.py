@@ -13,7 +13,7 @@ from tckr.config import Settings, load_settings
 from tckr.data.card import CANARIES_NAME, MEMBERSHIP_NAME
 from tckr.engine.step import Step
 from tckr.engine.store import Store
-from tckr.running import all_steps, plan
+from tckr.running import plan
 from tests.cli.test_commands import call
 
 SECONDS = {"prepare": 2, "caption": 10, "adapt": 100, "generate": 400, "teach": 40, "label": 4, "distill": 60}
@@ -92,7 +92,7 @@ def test_controls_and_what_all_runs_share_are_counted_once(settings):
 
 def test_a_reference_run_that_is_whole_is_measured_itself(settings):
     audit = settings.audit.model_copy(update={"num_reference_runs": 2})
-    steps = {step.name: step for step in all_steps(settings.model_copy(update={"audit": audit}))}
+    steps = {step.name: step for step in plan(settings.model_copy(update={"audit": audit}))}
     complete(Store(settings.execution.store), steps["teach.1"], 33, threads=1)
     complete(Store(settings.execution.store), steps["signals.1"], 5, threads=1)
     found = Measurements.of(settings).repeated("distill").per_run

@@ -18,7 +18,7 @@ from tckr.data.card import EVERY_RECORD, read_canaries, read_membership
 from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.errors import UserError
-from tckr.running import all_steps, plan
+from tckr.running import plan
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.audit.budget import (
     Bill,
@@ -123,7 +123,7 @@ class Measurements:
         """Return the costs of all steps that reference runs and controls add at `depth`."""
         audit = self.settings.audit.model_copy(update={"depth": depth, "num_reference_runs": MIN_REFERENCE_RUNS})
         by_run: dict[str, list[Cost]] = {}
-        for step in all_steps(self.settings.model_copy(update={"audit": audit})):
+        for step in plan(self.settings.model_copy(update={"audit": audit})):
             if is_reference(step):
                 by_run.setdefault(step.name.rsplit(".", 1)[1], []).append(self.cost(step))
         others = [run for run in by_run if run == "0" or not run.isdigit()]

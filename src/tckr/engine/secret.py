@@ -32,8 +32,13 @@ def with_secret(store: Path, plan: Callable[[bytes], Plan], *, begins: bool) -> 
     secret = read_secret(store)
     if secret is not None:
         return plan(secret)
-    provisional = plan(secrets.token_bytes(NUM_BYTES))
+    provisional = plan(draw_secret())
     return plan(_keep_secret(store)) if begins else provisional
+
+
+def draw_secret() -> bytes:
+    """Return a new secret from the operating system's random numbers."""
+    return secrets.token_bytes(NUM_BYTES)
 
 
 def read_secret(store: Path) -> bytes | None:
@@ -65,7 +70,7 @@ def _keep_secret(store: Path) -> bytes:
     store.mkdir(parents=True, exist_ok=True)
     try:
         with os.fdopen(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(NUM_BYTES) + "\n")
+            file.write(draw_secret().hex() + "\n")
             file.flush()
             os.fsync(file.fileno())
         path.hardlink_to(partial)  # whole or absent, and unlike a rename it fails where there is one already

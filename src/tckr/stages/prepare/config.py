@@ -29,7 +29,7 @@ class PrepareConfig(StageConfig):
     public: bool = Field(
         False,
         description=(
-            "Everybody may see the pictures. Splits and membership then follow from `seed` alone: all who run it get the same "
+            "Everybody may see the pictures. Splits and membership then follow from `seed` alone: all who run it get equal "
             "numbers, and anyone can compute who is a member. Never for pictures that may not be shared. `digits` counts as "
             "public whatever is set."
         ),
