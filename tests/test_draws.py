@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from benchmarks.attack_draws import Attacker, Shared, attack_run, keyed_root, re
 from PIL import Image
 
 from tckr.config import RunConfig, load_settings
+from tckr.data.card import read_membership
+from tckr.data.images import load_images
 from tckr.data.seeds import keyed_root as root_of_the_product
 from tckr.data.shards import write_shard
 from tckr.engine.step import Step
@@ -19,6 +22,7 @@ from tckr.metrics.membership import auc
 from tckr.pipeline import pipeline
 from tckr.running import run
 from tckr.stages.prepare.config import PrepareConfig
+from tests.stages.prepare.pictures import prepared
 
 SECRET = bytes(range(32))
 """Fixed, so that what chance alone brings is the same in every call."""
@@ -167,6 +171,35 @@ def test_a_public_set_has_the_same_draws_in_every_store(prepare):
     one, other = steps(SECRET, **prepare), steps(OTHER_SECRET, **prepare)
     assert {name: step.fingerprint for name, step in one.items()} == {name: step.fingerprint for name, step in other.items()}
     assert one["prepare"].seed == one["teach"].seed == 4
+
+
+@pytest.mark.parametrize(
+    ("num_canaries", "splits", "membership"),
+    [
+        (0, "bc5beb04f08a4082aeb5d526e5f443d6", "3142e9586b34c739f228ba7c3aea89a2"),
+        (100, "be86784742eb3e409afd9421fbfd9b59", "551692d50b06a9fbd08fa1a3d9a5da04"),
+    ],
+)
+def test_the_digits_have_the_draws_that_published_numbers_rest_on(num_canaries, splits, membership, tmp_path):
+    root = pipeline(RunConfig(), OTHER_SECRET)[0].seed
+    folder = prepared(tmp_path, "digits", seed=root, image_size=32, num_canaries=num_canaries)
+    found = hashlib.sha256()
+    for split in ("pool", "validation", "test"):
+        images = load_images(folder / split, None)
+        for pixels, label, record in zip(images.images, images.labels, images.ids, strict=True):
+            content = hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
+            found.update(f"{split} {record} {label} {content}\n".encode())
+    assert found.hexdigest()[:32] == splits
+    assert hashlib.sha256(np.ascontiguousarray(read_membership(folder)).tobytes()).hexdigest()[:32] == membership
+
+
+def test_a_secret_that_is_brought_along_is_the_one_that_is_used(pictures, tmp_path):
+    (tmp_path / "store").mkdir(parents=True)
+    (tmp_path / "store" / "secret").write_text(SECRET.hex() + "\n")
+    settings = load_settings(overrides=[f"prepare.source={pictures}", f"execution.output={tmp_path}", "seed=4", *TINY])
+    found = run(settings, until="prepare").artifacts["prepare"]
+    assert found.name == steps(SECRET, source=str(pictures))["prepare"].fingerprint[:20]
+    assert (tmp_path / "store" / "secret").read_text() == SECRET.hex() + "\n"
 
 
 def test_a_name_on_the_hub_is_not_public_by_itself():

@@ -43,7 +43,12 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    seed: int = Field(0, ge=0, description="Root seed: splits, membership, noise and initial weights derive from it.")
+    seed: int = Field(
+        0,
+        ge=0,
+        description="Splits, membership, noise and initial weights derive from it and, unless the set is public, from the "
+        "secret of the store.",
+    )
     prepare: PrepareConfig = Field(default_factory=PrepareConfig)
     caption: CaptionConfig = Field(default_factory=CaptionConfig)
     adapt: AdaptConfig = Field(default_factory=AdaptConfig)
