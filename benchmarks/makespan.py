@@ -61,7 +61,7 @@ def stage_after_stage(steps: Sequence[Step]) -> list[Step]:
 def run_once(order: str, output: Path, overrides: Sequence[str]) -> None:
     """Run the pipeline up to the audit in one order."""
     settings = settings_of(output, overrides)
-    steps = needed_for(pipeline(settings.run_config()), "audit")
+    steps = needed_for(pipeline(settings.run_config(), b""), "audit")
     if order == "stages":
         steps = stage_after_stage(steps)
     store, log_file = Store(settings.execution.store), output / "log.jsonl"
@@ -84,7 +84,7 @@ def digests(output: Path, overrides: Sequence[str]) -> Iterator[tuple[str, str]]
     """Yield the name of each step with a SHA-256 of all that its artifact holds but times."""
     settings = settings_of(output, overrides)
     store = Store(settings.execution.store)
-    for step in needed_for(pipeline(settings.run_config()), "audit"):
+    for step in needed_for(pipeline(settings.run_config(), b""), "audit"):
         hashed = hashlib.sha256()
         for folder in (store.folder(step), store.sealed_folder(step)):
             for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in HOLDS_TIMES):

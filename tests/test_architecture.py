@@ -22,7 +22,7 @@ HEAVY = ("torch", "diffusers", "transformers", "peft", "kornia", "datasets", "nu
 
 
 def steps(**changes):
-    return {step.name: step for step in pipeline(RunConfig(**changes))}
+    return {step.name: step for step in pipeline(RunConfig(**changes), b"")}
 
 
 def test_the_student_has_no_input_but_the_synthetic_images_and_their_labels():
@@ -44,7 +44,7 @@ def test_every_stage_that_reads_private_data_directly_is_private_or_an_audit_out
 
 
 def test_the_map_has_the_nine_stages_in_their_order():
-    order = [step.stage for step in pipeline(RunConfig()) if step.role is Role.TARGET]
+    order = [step.stage for step in pipeline(RunConfig(), b"") if step.role is Role.TARGET]
     assert order == list(STAGES)
 
 

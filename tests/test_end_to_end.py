@@ -108,5 +108,5 @@ def test_a_changed_setting_recomputes_that_stage_and_what_follows(finished):
 
 def test_no_pickle_is_written(finished):
     settings, _, _ = finished
-    suffixes = {path.suffix for path in settings.execution.store.rglob("*") if path.is_file()}
-    assert suffixes <= {".json", ".parquet", ".npy", ".safetensors", ".csv", ".html", ".md", ".lock", ".jsonl"}
+    suffixes = {path.suffix for path in settings.execution.store.rglob("*") if path.is_file() and path.name != "secret"}
+    assert suffixes <= {".json", ".parquet", ".npy", ".safetensors", ".csv", ".html", ".md", ".lock", ".jsonl", ".key"}

@@ -152,5 +152,5 @@ def test_the_smallest_cardinality_draws_an_image_of_every_class():
 def test_every_pipeline_is_planned():
     for settings in SETTINGS:
         started = time.process_time()
-        assert len(pipeline(settings.run_config())) >= 9
+        assert len(pipeline(settings.run_config(), b"")) >= 9
         assert time.process_time() - started < SECONDS, settings

@@ -26,7 +26,7 @@ def fake(monkeypatch):
         return [first, second, step("report", FakeConfig(value=value), source=second)]
 
     def use(value: int) -> None:
-        monkeypatch.setattr(running, "pipeline", lambda config: steps(value))
+        monkeypatch.setattr(running, "pipeline", lambda config, secret: steps(value))
 
     monkeypatch.setattr(running, "_copy_report", lambda artifact, folder: folder.mkdir())
     use(1)

@@ -32,7 +32,7 @@ SMALLER = {"audit.depth": "full", "adapt.steps": 1, "teach.epochs": 1, "distill.
 @pytest.mark.parametrize("references", [0, 2])
 def test_one_step_opens_the_test_split_and_only_the_report_comes_after_it(depth, labels, references):
     audit = {"depth": depth, "num_reference_runs": references}
-    steps = pipeline(RunConfig.model_validate({"audit": audit, "distill": {"labels": labels}}))
+    steps = pipeline(RunConfig.model_validate({"audit": audit, "distill": {"labels": labels}}), b"")
     assert [(step.name, step.function, step.inputs["data"].name) for step in steps if step.opens] == [
         ("audit", JUDGE, "prepare")
     ]

@@ -49,7 +49,11 @@ class RunConfig(BaseModel):
     model_config = STRICT
 
     seed: int = Field(
-        0, ge=0, lt=2**63, description="Root seed: splits, membership, noise and initial weights derive from it."
+        0,
+        ge=0,
+        lt=2**63,
+        description="Splits, membership, noise and initial weights derive from it and, unless the set is public, from the "
+        "secret of the store.",
     )
     prepare: PrepareConfig = Field(default_factory=PrepareConfig)
     caption: CaptionConfig = Field(default_factory=CaptionConfig)

@@ -17,7 +17,7 @@ from typing import Any
 
 from tckr.config import RunConfig
 from tckr.data.card import EVERY_RECORD, VALIDATION_RUN
-from tckr.data.seeds import derive_seed
+from tckr.data.seeds import derive_seed, keyed_root
 from tckr.data.sources import file_digest, source_digest
 from tckr.engine.step import Role, Sensitivity, Step
 from tckr.errors import UserError, shown
@@ -75,18 +75,29 @@ class Run:
     name: str
 
 
-def pipeline(config: RunConfig) -> list[Step]:
+def pipeline(config: RunConfig, secret: bytes) -> list[Step]:
     """Return all steps of a run, inputs before what reads them, the target's first.
+
+    Splits, membership and canaries follow from one root seed, all that is trained and drawn from another. Neither can be
+    guessed without the `secret` of the store, and knowing one says nothing of the other. Only a public set has `config.seed`
+    for both.
 
     Raises:
         UserError: files that settings name do not exist, or the generator cannot follow the settings.
     """
     _refuse_misfits(config)
-    data = _step("prepare", config.prepare, _target(config), seals=("test",))
+    data = _step("prepare", config.prepare, _target(_rooted(config, secret, "prepare")), seals=("test",))
+    config = _rooted(config, secret, "run")
     target = recycle(_target(config), data)
     audit = _audit(config, data, target)
     report = _step("report", config.report, _target(config), {"data": data, **vars(target), "audit": audit})
     return list(_all_for(report, set()))
+
+
+def _rooted(config: RunConfig, secret: bytes, label: str) -> RunConfig:
+    """Return the settings with the root seed from which all that `label` names derives its own."""
+    root = config.seed if config.prepare.is_public else keyed_root(secret, label, config.seed)
+    return config.model_copy(update={"seed": root})
 
 
 def _refuse_misfits(config: RunConfig) -> None:

@@ -12,11 +12,13 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tckr.config import Settings, absolute_source, save_settings, saved_source
 from tckr.engine.observer import Observer, Silent
 from tckr.engine.runner import Runner
+from tckr.engine.secret import with_secret
 from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.errors import UserError
@@ -31,13 +33,22 @@ class RunResult:
     artifacts: dict[str, Path]
 
 
-def plan(settings: Settings, until: str = "report") -> list[Step]:
+def plan(settings: Settings, until: str = "report", *, begins: bool = False) -> list[Step]:
     """Return the steps that lead to stage `until`, in order.
+
+    With `begins` it is the plan of a run that is to be made now: a store without a secret gets one. Otherwise nothing is
+    written; in such a store nothing of the plan can be whole.
 
     Raises:
         UserError: `until` is no stage, or the data source does not exist.
     """
-    return needed_for(pipeline(settings.run_config()), until)
+    return with_secret(settings.execution.store, partial(_planned, settings, until), begins=begins)[1]
+
+
+def _planned(settings: Settings, until: str, secret: bytes) -> tuple[list[Step], list[Step]]:
+    """Return all steps of a run, and those of them that lead to stage `until`."""
+    everything = pipeline(settings.run_config(), secret)
+    return everything, needed_for(everything, until)
 
 
 def run(settings: Settings, until: str = "report", observer: Observer | None = None) -> RunResult:
@@ -49,8 +60,7 @@ def run(settings: Settings, until: str = "report", observer: Observer | None = N
     Raises:
         UserError: settings or data that do not hold, or a run folder that belongs to other data.
     """
-    everything = pipeline(settings.run_config())
-    steps = needed_for(everything, until)
+    everything, steps = with_secret(settings.execution.store, partial(_planned, settings, until), begins=True)
     folder = settings.execution.folder
     store = Store(settings.execution.store)
     open_folder(settings, everything)

@@ -13,7 +13,6 @@ from tckr.costs.reference_runs import Measurements
 from tckr.data.card import CANARIES_NAME, MEMBERSHIP_NAME
 from tckr.engine.step import Step
 from tckr.engine.store import Store
-from tckr.pipeline import pipeline
 from tckr.running import plan
 from tests.cli.test_commands import call
 
@@ -93,7 +92,7 @@ def test_controls_and_what_all_runs_share_are_counted_once(settings):
 
 def test_a_reference_run_that_is_whole_is_measured_itself(settings):
     audit = settings.audit.model_copy(update={"num_reference_runs": 2})
-    steps = {step.name: step for step in pipeline(settings.run_config().model_copy(update={"audit": audit}))}
+    steps = {step.name: step for step in plan(settings.model_copy(update={"audit": audit}))}
     complete(Store(settings.execution.store), steps["teach.1"], 33, threads=1)
     complete(Store(settings.execution.store), steps["signals.1"], 5, threads=1)
     found = Measurements.of(settings).repeated("distill").per_run

@@ -23,7 +23,7 @@ def shares(steps: list[Step], execution: ExecutionConfig = FOUR) -> dict[str, Fr
 
 
 def audited(**changes) -> list[Step]:
-    return pipeline(RunConfig(**{"audit": {"num_reference_runs": 2}, **changes}))
+    return pipeline(RunConfig(**{"audit": {"num_reference_runs": 2}, **changes}), b"")
 
 
 def test_a_step_shares_the_machine_with_the_steps_of_its_stage_that_do_not_wait_for_it():
@@ -86,7 +86,7 @@ def test_what_shares_the_machine_begins_with_the_target_then_with_the_longest_ch
 
 
 def test_a_target_run_alone_has_the_machine_at_every_step():
-    steps = pipeline(RunConfig(audit={"num_reference_runs": 0}))
+    steps = pipeline(RunConfig(audit={"num_reference_runs": 0}), b"")
     assert set(shares(steps).values()) == {Fraction(1)}
     assert set(shares(needed_for(audited(), "distill")).values()) == {Fraction(1)}
 

@@ -19,7 +19,7 @@ GRID = {"generate.cardinality": [0.1, 1, 5], "seed": [0, 1], "audit.num_referenc
 
 def planned(grid=GRID, *overrides: str):
     base = load_settings(overrides=list(overrides))
-    return [plan_variant(variant, base) for variant in lay_out([grid])]
+    return [plan_variant(variant, base, b"") for variant in lay_out([grid])]
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from tckr.artifacts.synthetic import CopiedImages, SyntheticFacts
 from tckr.config import load_settings, load_sweep
 from tckr.data.shards import list_shards, read_columns
 from tckr.engine.observer import Silent
+from tckr.engine.secret import read_secret
 from tckr.errors import UserError
 from tckr.running import run
 from tckr.sweep.grid import read_grids
@@ -150,8 +151,10 @@ def test_a_variant_is_a_run_of_its_own(finished):
     assert recorder.computed == []
 
 
-def test_an_interrupted_sweep_goes_on_and_ends_as_if_nothing_had_happened(finished, plan, tmp_path):
-    _, result, first = finished
+def test_an_interrupted_sweep_goes_on_and_ends_as_if_nothing_had_happened(finished, plan, tmp_path, monkeypatch):
+    made, result, first = finished
+    secret = read_secret(made.base.execution.store)
+    monkeypatch.setattr("tckr.engine.secret.draw_secret", lambda: secret)  # else the other store would draw other splits
     stopped = Recorder(stop_after=9)
     with pytest.raises(KeyboardInterrupt):
         run_sweeps([plan(tmp_path)], stopped)

@@ -45,10 +45,10 @@ def _captions_of_rows(settings: Settings) -> tuple[list[str], list[str | None]]:
     from tckr.data.shards import read_columns
     from tckr.data.source_rows import read_source_rows
     from tckr.engine.store import Store
-    from tckr.pipeline import pipeline
+    from tckr.running import plan
 
     store, folder = Store(settings.execution.store), settings.execution.folder
-    data, *others = pipeline(settings.run_config())
+    data, *others = plan(settings)
     whole = [step for step in others if step.stage == "caption" and store.has(step)]
     if not whole or not store.has(data):
         raise UserError(f"{folder} has no captions yet; make them with `tckr caption {folder}`")

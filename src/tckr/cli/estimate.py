@@ -50,7 +50,7 @@ def estimate(
 
     console = Console(highlight=False)
     observer = ConsoleObserver(console)
-    steps, store = plan(settings, "prepare"), Store(settings.execution.store)
+    steps, store = plan(settings, "prepare", begins=True), Store(settings.execution.store)
     settings.execution.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="tckr-estimate-", dir=settings.execution.output) as folder:
         log_file = Path(folder) / "log.jsonl"  # not the run's folder, which may show a finished run of other settings

@@ -44,7 +44,8 @@ def reproduce(
     from tckr.reproduction.reproducing import check_data, plan_experiments, reproduced
 
     overrides = overrides or []
-    experiments = plan_experiments(benchmark(name), overrides, _options(overrides, data, output))
+    options = _options(overrides, data, output)
+    experiments = plan_experiments(benchmark(name), overrides, options, begins=not dry_run)
     if not dry_run:
         check_data(experiments, Silent())
     results = compute(list(experiments.sweeps.values()), dry_run)

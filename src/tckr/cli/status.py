@@ -55,13 +55,12 @@ def print_plan(settings: Settings, until: str = "report") -> None:
 
     store = Store(settings.execution.store)
     steps = plan(settings, until)
-    table = Table(title=escape(f"{settings.execution.folder}  ({settings.prepare.source})"), title_justify="left")
-    for heading in ("step", "state", "time", "peak memory", "artifact"):
-        table.add_column(heading)
+    table = Table("step", "state", "time", "peak memory", "artifact")
     for group in _grouped(steps):
         table.add_row(*_row(group, store))
     whole = sum(store.has(step) for step in steps)
     console = Console(highlight=False)
+    console.print(escape(f"{settings.execution.folder}  ({settings.prepare.source})"), style="italic", soft_wrap=True)
     console.print(table)
     console.print(f"{whole} of {len(steps)} steps are whole.")
     for step in (step for step in steps if step.seals and store.has(step)):
@@ -99,4 +98,5 @@ def _row(group: list[Step], store: Store) -> tuple[str, str, str, str, str]:
     count = f" {len(whole)}/{len(group)}" if len(group) > 1 else ""
     seconds = f"{sum(manifest['seconds'] for manifest in manifests):.1f} s" if manifests else ""
     memory = f"{max(manifest['peak_memory_mb'] for manifest in manifests):,d} MB" if manifests else ""
-    return name, state + count, seconds, memory, escape(str(store.folder(group[0]))) if len(group) == 1 else ""
+    place = escape(str(store.folder(group[0]))) if len(group) == 1 and state != "missing" else ""
+    return name, state + count, seconds, memory, place

@@ -53,7 +53,7 @@ def sweep(
     if not over and section is None:
         raise UserError("nothing to sweep over; give --over generate.cardinality=0.1,1,10, or a list `sweep` in CONFIG")
     grids = [parse_over(over)] if over else read_grids(section, str(config))
-    plan = plan_sweep(settings, grids)
+    plan = plan_sweep(settings, grids, begins=not dry_run)
     for result in compute([plan], dry_run):
         _print_result(result, plan)
         finish([result])

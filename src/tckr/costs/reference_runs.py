@@ -15,7 +15,6 @@ from tckr.costs.forecast import Forecast
 from tckr.data.card import EVERY_RECORD, DataCard, read_canaries, read_membership
 from tckr.engine.step import Role, Step
 from tckr.engine.store import Store
-from tckr.pipeline import pipeline
 from tckr.running import plan
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS, Depth
@@ -95,9 +94,8 @@ class Measurements:
 
     def repeated(self, depth: Depth) -> Repeated:
         """Return the costs of all steps that reference runs and controls add at `depth`."""
-        config = self.settings.run_config()
-        audit = config.audit.model_copy(update={"depth": depth, "num_reference_runs": MIN_REFERENCE_RUNS})
-        steps = pipeline(config.model_copy(update={"audit": audit}))
+        audit = self.settings.audit.model_copy(update={"depth": depth, "num_reference_runs": MIN_REFERENCE_RUNS})
+        steps = plan(self.settings.model_copy(update={"audit": audit}))
         per_run = [self.cost(step) for step in steps if step.role is Role.REFERENCE and step.run == 1]
         return Repeated(per_run=per_run, once=[self.cost(step) for step in steps if step.role is Role.CONTROL])
 

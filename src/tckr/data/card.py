@@ -35,6 +35,7 @@ class DataCard(BaseModel):
     Attributes:
         name: short name of the data set.
         source: what the user named as source.
+        public: whether everybody may see the images and know who is a member (`prepare.public`).
         class_names: index = label, everywhere.
         renamed_classes: the source's class name -> the name used, where they differ.
         image_size: side of every stored image in px.
@@ -47,7 +48,7 @@ class DataCard(BaseModel):
         rejected: reason -> number of files (`tckr.data.rejections.REASONS`); the files are in rejected.csv.
         normalised: rule -> number of kept images or of classes (`tckr.data.rejections.RULES`).
         duplicates: rejected because the same pixels were there before, with the same label.
-        test_sha256: lock of the test split (`tckr.data.lock.split_digest`).
+        test_sha256: lock of the test split, an HMAC (`tckr.data.lock`); its key is not in the card.
         audit_holdout: fraction of the pool that a run does not train on.
         canaries: kind -> number of pool records (`CANARY_KINDS`); `counts` counts a mislabelled one under its wrong label.
         sizes: shorter side of the kept source images in px: `{"min", "median", "max"}`.
@@ -57,6 +58,7 @@ class DataCard(BaseModel):
 
     name: str
     source: str
+    public: bool = False
     class_names: list[str]
     renamed_classes: dict[str, str] = {}
     image_size: int

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import operator
+from collections.abc import Sequence
 
 
 def derive_seed(*parts: int | str) -> int:
@@ -15,9 +17,18 @@ def derive_seed(*parts: int | str) -> int:
     Raises:
         TypeError: a part is neither an integer nor a string.
     """
-    plain = [part if isinstance(part, str) else operator.index(part) for part in parts]
-    digest = hashlib.sha256(json.dumps(plain, ensure_ascii=True).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+    return int.from_bytes(hashlib.sha256(_written(parts)).digest()[:8], "big") >> 1
+
+
+def keyed_root(secret: bytes, label: str, seed: int) -> int:
+    """Return a root seed in [0, 2**256): HMAC-SHA256 of label and seed, not to be guessed without `secret`."""
+    message = json.dumps([label, operator.index(seed)], ensure_ascii=True).encode()
+    return int.from_bytes(hmac.digest(secret, message, "sha256"), "big")
+
+
+def derive_key(*parts: int | str) -> bytes:
+    """Return a key of 256 bits that is a fixed function of `parts`, no less secret than they are."""
+    return hashlib.sha256(_written(parts)).digest()
 
 
 def image_seed(root_seed: int, class_name: str, index: int, attempt: int = 0) -> int:
@@ -27,3 +38,8 @@ def image_seed(root_seed: int, class_name: str, index: int, attempt: int = 0) ->
     """
     again = (attempt,) if attempt else ()
     return derive_seed(root_seed, "image", class_name, index, *again)
+
+
+def _written(parts: Sequence[int | str]) -> bytes:
+    plain = [part if isinstance(part, str) else operator.index(part) for part in parts]
+    return json.dumps(plain, ensure_ascii=True).encode()

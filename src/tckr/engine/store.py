@@ -157,13 +157,13 @@ def _sizes(out: Path) -> dict[str, int]:
 
 
 def _write_manifest(out: Path, step: Step, usage: Usage, found: Mapping[str, Any]) -> None:
+    """Write what is known of an artifact; its root seed stays out, so that its fingerprint cannot be guessed."""
     manifest = {
         "step": step.name,
         "stage": step.stage,
         "fingerprint": step.fingerprint,
         "version": step.version,
         "config": json.loads(step.config.model_dump_json()),
-        "seed": step.seed,
         "run": step.run,
         "reads": dict(step.reads),
         "inputs": {name: source.fingerprint for name, source in step.inputs.items()},

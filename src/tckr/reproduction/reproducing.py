@@ -42,24 +42,26 @@ class Experiments:
         return next(iter(self.sweeps.values())).base.execution.output / f"reproduce-{self.benchmark.name}"
 
 
-def plan_experiments(benchmark: Benchmark, overrides: Sequence[str], options: Mapping[str, str]) -> Experiments:
-    """Return the sweeps of `benchmark` with some settings changed (`tckr.config.load_settings`).
+def plan_experiments(
+    benchmark: Benchmark, overrides: Sequence[str], options: Mapping[str, str], *, begins: bool = True
+) -> Experiments:
+    """Return the sweeps of `benchmark` with changed settings (`tckr.config.load_settings`); `begins` as in `plan_sweep`.
 
     Raises:
         UserError: a setting or a source that does not hold.
     """
     base = load_settings(benchmark.file, overrides=overrides, options={**options, "execution.name": "reproduce"})
     ablation, left_out = _described(benchmark.ablation_grids, has_descriptions=bool(base.adapt.descriptions))
-    sweeps = {"cardinality": _plan("cardinality", benchmark, base, benchmark.cardinality_grids)}
+    sweeps = {"cardinality": _plan("cardinality", benchmark, base, benchmark.cardinality_grids, begins=begins)}
     if ablation:
         fixed = {"generate.cardinality": benchmark.ablation_cardinality, "audit.num_reference_runs": 0}
-        sweeps["ablation"] = _plan("ablation", benchmark, changed(base, fixed), ablation)
+        sweeps["ablation"] = _plan("ablation", benchmark, changed(base, fixed), ablation, begins=begins)
     return Experiments(benchmark=benchmark, sweeps=sweeps, left_out=left_out)
 
 
-def _plan(name: str, benchmark: Benchmark, base: Settings, grids: Sequence[Grid]) -> SweepPlan:
+def _plan(name: str, benchmark: Benchmark, base: Settings, grids: Sequence[Grid], *, begins: bool) -> SweepPlan:
     execution = base.execution.model_copy(update={"name": f"reproduce-{benchmark.name}-{name}"})
-    return plan_sweep(base.model_copy(update={"execution": execution}), grids)
+    return plan_sweep(base.model_copy(update={"execution": execution}), grids, begins=begins)
 
 
 def check_data(experiments: Experiments, observer: Observer) -> None:

@@ -32,14 +32,14 @@ class Planned:
         return next(step for step in self.steps if step.name == name)
 
 
-def plan_variant(variant: Variant, base: Settings) -> Planned:
+def plan_variant(variant: Variant, base: Settings, secret: bytes) -> Planned:
     """Return a variant's settings and steps, with one more step that asks both models about the validation split.
 
     Raises:
         UserError: an unknown setting or a value outside its range, or a data source that does not exist.
     """
     settings = changed(base, variant.changes)
-    steps = pipeline(settings.run_config())
+    steps = pipeline(settings.run_config(), secret)
     return Planned(variant=variant, settings=settings, steps=[*steps, validate_step(steps, settings)])
 
 

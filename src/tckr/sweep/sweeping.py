@@ -22,6 +22,7 @@ from tckr.config import Settings, absolute_source, save_settings, saved_source
 from tckr.costs.variant import seconds_row
 from tckr.engine.observer import Observer
 from tckr.engine.runner import Runner
+from tckr.engine.secret import with_secret
 from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.errors import UserError
@@ -65,17 +66,23 @@ class SweepPlan:
         return self.base.execution.folder
 
 
-def plan_sweep(base: Settings, grids: Sequence[Grid]) -> SweepPlan:
+def plan_sweep(base: Settings, grids: Sequence[Grid], *, begins: bool = True) -> SweepPlan:
     """Return the plan of a sweep over `grids`, whose variants all start from `base`.
+
+    A sweep that `begins` draws the secret of a store that has none; one that is only to be shown does not.
 
     Raises:
         UserError: a grid (`lay_out`) or a setting that does not hold, or a data source that does not exist.
     """
+    return with_secret(base.execution.store, functools.partial(_plan, base, grids), begins=begins)
+
+
+def _plan(base: Settings, grids: Sequence[Grid], secret: bytes) -> SweepPlan:
     inside = base.execution.model_copy(update={"output": base.execution.folder})  # each variant is a run in there
     variants = []
     for variant in lay_out(grids):
         execution = inside.model_copy(update={"name": variant.name})
-        variants.append(plan_variant(variant, base.model_copy(update={"execution": execution})))
+        variants.append(plan_variant(variant, base.model_copy(update={"execution": execution}), secret))
     return SweepPlan(base=base, grids=grids, variants=variants)
 
 

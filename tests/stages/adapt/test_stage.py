@@ -224,7 +224,7 @@ def test_a_given_adapter_of_another_model_is_refused(tmp_path: Path, inputs: dic
 
 def test_a_given_adapter_enters_the_fingerprint(trained: Path) -> None:
     def fingerprint() -> str:
-        steps = pipeline(RunConfig(adapt=AdaptConfig(lora=trained)))
+        steps = pipeline(RunConfig(adapt=AdaptConfig(lora=trained)), b"")
         return next(step.fingerprint for step in steps if step.name == "adapt")
 
     first = fingerprint()

@@ -11,7 +11,7 @@ from transformers import ResNetConfig, ResNetForImageClassification
 
 from tckr.data.card import CANARIES_NAME, MEMBERSHIP_NAME, DataCard, write_card
 from tckr.data.images import encode_png
-from tckr.data.lock import split_digest
+from tckr.data.lock import split_digest, write_lock_key
 from tckr.data.shards import write_shard
 from tckr.data.transforms import to_device
 from tckr.errors import UserError
@@ -48,7 +48,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     members = np.argsort(generator.random((NUM_RUNS, NUM_POOL)), axis=1) < NUM_POOL // 2
     np.save(folder / "data" / MEMBERSHIP_NAME, members)
     np.save(folder / "data" / CANARIES_NAME, np.zeros(NUM_POOL, dtype=np.int8))
-    write_card(folder / "data", card(split_digest(folder / "data" / "test")))
+    write_card(folder / "data", card(split_digest(folder / "data" / "test", write_lock_key(folder / "data", 0))))
     rows = {f"teacher.{run}": members[run] for run in range(NUM_RUNS)} | {"teacher.positive": members[0]}
     rows |= {f"student.{run}": None for run in (*range(NUM_RUNS), "positive", "null")} | {"teacher.null": None}
     found = {"data": folder / "data"}

@@ -112,7 +112,7 @@ def test_the_file_is_part_of_what_is_computed(tmp_path: Path, monkeypatch: pytes
     def fingerprint() -> str:
         settings = load_settings(overrides=["caption.file=c.txt"])
         assert settings.caption.file == str(tmp_path / "c.txt")
-        steps = {step.name: step for step in pipeline(settings.run_config())}
+        steps = {step.name: step for step in pipeline(settings.run_config(), b"")}
         return steps["caption"].fingerprint
 
     (tmp_path / "c.txt").write_text("0: a")

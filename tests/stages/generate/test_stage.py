@@ -290,7 +290,7 @@ def test_a_few_step_adapter_is_merged_on_top_and_changes_the_fingerprint(
     adapt.run(AdaptConfig(model=str(tiny_generator), rank=4, steps=6, batch_size=4, learning_rate=0.1), context)
     few = {"few_step_adapter": str(context.out)}
     assert grey_levels_apart(base, generate(tmp_path / "few", inputs, CONFIG.model_copy(update=few))) > 5
-    before, after = (pipeline(RunConfig(generate=changes))[3] for changes in ({}, few))
+    before, after = (pipeline(RunConfig(generate=changes), b"")[3] for changes in ({}, few))
     assert (before.name, after.name) == ("generate", "generate")
     assert set(after.reads) - set(before.reads) == {"few_step_adapter"}
 

@@ -14,7 +14,7 @@ import pytest
 
 from tckr.data.card import MEMBERSHIP_ROWS, read_card, read_members, read_membership
 from tckr.data.images import load_images
-from tckr.data.lock import check_test_split, split_digest
+from tckr.data.lock import LOCK_KEY_NAME, check_test_split, split_digest
 from tckr.data.shards import read_columns, write_shard
 from tckr.data.source_rows import SOURCE_ROWS_NAME
 from tckr.errors import UserError
@@ -62,9 +62,11 @@ def test_the_matrix_has_a_column_per_pool_record_and_rows_of_equal_size(digits: 
 
 
 def test_the_test_split_is_locked(digits: Path, tmp_path: Path) -> None:
-    assert split_digest(digits / "test") == read_card(digits).test_sha256
+    key = bytes.fromhex((digits / LOCK_KEY_NAME).read_text())
+    assert split_digest(digits / "test", key) == read_card(digits).test_sha256
     check_test_split(digits / "test", digits)
-    (tmp_path / "card.json").write_bytes((digits / "card.json").read_bytes())
+    for name in ("card.json", LOCK_KEY_NAME):
+        (tmp_path / name).write_bytes((digits / name).read_bytes())
     images = load_images(digits / "test", None)
     columns = {"image": [png(0)] * len(images), "label": images.labels, "record": images.ids}
     write_shard(tmp_path / "test" / "part-00000.parquet", columns)

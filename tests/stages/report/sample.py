@@ -191,7 +191,6 @@ def write_manifest(
         "fingerprint": "0123456789abcdef" * 4,
         "version": 1,
         "config": config,
-        "seed": 0,
         "run": 0,
         "inputs": {},
         "sensitivity": sensitivity,

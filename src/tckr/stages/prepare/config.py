@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from tckr.data.sources import SourceKind
 from tckr.stages.config_base import StageConfig
 from tckr.strict import MOST_CLASSES, PathName, Word
 
@@ -16,7 +17,7 @@ PILLOW_PIXEL_LIMIT = 89_478_485
 class PrepareConfig(StageConfig):
     """What to read and how to split it."""
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     source: PathName = Field(
         "digits",
@@ -24,6 +25,14 @@ class PrepareConfig(StageConfig):
         description=(
             "`digits` (scikit-learn's handwritten digits), a folder class_name/*.png, a .parquet file or a folder of them, "
             "or a Hugging Face data set: owner/name, optionally @revision, or a local folder."
+        ),
+    )
+    public: bool = Field(
+        False,
+        description=(
+            "Everybody may see the pictures. Splits and membership then follow from `seed` alone: all who run it get equal "
+            "numbers, and anyone can compute who is a member. Never for pictures that may not be shared. `digits` counts as "
+            "public whatever is set."
         ),
     )
     image_column: Word = Field("", description="Column of the images in a table; empty = detect.")
@@ -85,3 +94,8 @@ class PrepareConfig(StageConfig):
         le=PILLOW_PIXEL_LIMIT,
         description=("Pictures with more pixels are refused unread (decompression bombs)."),
     )
+
+    @property
+    def is_public(self) -> bool:
+        """Return whether draws follow from the seed alone: it was asked for, or the pictures ship with scikit-learn."""
+        return self.public or self.source == SourceKind.DIGITS

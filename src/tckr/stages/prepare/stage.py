@@ -23,8 +23,8 @@ from tckr.stages.prepare.splitting import Splits, rows_of_source, split_records
 from tckr.stages.prepare.staging import Staged, stage_records
 from tckr.stages.prepare.writing import (
     REJECTED_NAME,
-    lock_digest,
     write_canaries,
+    write_lock,
     write_membership,
     write_rejections,
     write_splits,
@@ -34,7 +34,8 @@ EXAMPLES = 3
 
 
 def run(config: PrepareConfig, context: StepContext) -> None:
-    """Fill `context.out` with pool, validation, test, source rows, membership, canaries, rejected.csv and card.json.
+    """Fill `context.out` with pool, validation, test, source rows, membership, canaries, rejected.csv, card.json and the
+    key of the test split's lock.
 
     The engine takes `test` away and seals it.
 
@@ -77,7 +78,8 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     write_membership(
         context.out, labels, kinds, audit_holdout=config.audit_holdout, num_rows=MEMBERSHIP_ROWS, seed=context.seed
     )
-    card = _card(config, source.name, screened, splits, kinds, num_members=len(read_members(context.out, 0)))
+    num_members, lock = len(read_members(context.out, 0)), write_lock(context.out, splits, context.seed)
+    card = _card(config, source.name, screened, splits, kinds, num_members=num_members, test_sha256=lock)
     write_card(context.out, card)
     sizes = {"pool": card.num_pool, "validation": card.num_validation, "test": card.num_test, "members": card.num_members}
     sizes["canaries"] = sum(card.canaries.values())
@@ -128,7 +130,14 @@ def _warn_of_classes_left_out(config: PrepareConfig, screened: Screened, context
 
 
 def _card(
-    config: PrepareConfig, name: str, screened: Screened, splits: Splits, kinds: np.ndarray, *, num_members: int
+    config: PrepareConfig,
+    name: str,
+    screened: Screened,
+    splits: Splits,
+    kinds: np.ndarray,
+    *,
+    num_members: int,
+    test_sha256: str,
 ) -> DataCard:
     rejected = Counter(rejection.reason for rejection in screened.rejections)
     rules = Counter(rule for record in screened.records for rule in record.rules)
@@ -137,6 +146,7 @@ def _card(
     return DataCard(
         name=name,
         source=config.source,
+        public=config.is_public,
         class_names=screened.class_names,
         renamed_classes=screened.renamed,
         image_size=config.image_size,
@@ -148,7 +158,7 @@ def _card(
         rejected=dict(sorted(rejected.items())),
         normalised={rule: count for rule, count in sorted(rules.items()) if count},
         duplicates=rejected["duplicate"],
-        test_sha256=lock_digest(splits),
+        test_sha256=test_sha256,
         audit_holdout=config.audit_holdout,
         canaries={kind: int((kinds == code).sum()) for kind, code in CANARY_KINDS.items()},
         sizes={"min": min(sides), "median": float(np.median(sides)), "max": max(sides)},

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tckr.data.card import CANARIES_NAME, MEMBERSHIP_NAME
-from tckr.data.lock import record_line
+from tckr.data.lock import lock_digest, write_lock_key
 from tckr.data.rejections import Rejection
 from tckr.data.shards import write_shard, write_whole
 from tckr.stages.prepare.membership import membership_rows
@@ -41,12 +40,11 @@ def _write_part(path: Path, records: Sequence[Staged], staged: Path, first: int,
     write_shard(path, columns, class_names)
 
 
-def lock_digest(splits: Splits) -> str:
-    """Return what `tckr.data.lock.split_digest` finds in the written test split, from the hashes at hand."""
-    digest = hashlib.sha256()
-    for number, record in enumerate(splits.test, start=splits.first_record("test")):
-        digest.update(record_line(number, record.label, record.sha256))
-    return digest.hexdigest()
+def write_lock(out: Path, splits: Splits, seed: int) -> str:
+    """Write the key of the test split's lock; return what `tckr.data.lock.split_digest` finds there, from hashes at hand."""
+    numbered = enumerate(splits.test, start=splits.first_record("test"))
+    lines = ((number, record.label, record.sha256) for number, record in numbered)
+    return lock_digest(lines, write_lock_key(out, seed))
 
 
 def write_membership(

@@ -29,7 +29,7 @@ ORDER = ("data", "captions", "adapter", "synthetic", "teacher", "labels", "stude
 """The report's inputs in the order in which they were made."""
 
 
-RECORDED = ("stage", "sensitivity", "seconds", "peak_memory_mb", "created", "fingerprint", "version", "seed")
+RECORDED = ("stage", "sensitivity", "seconds", "peak_memory_mb", "created", "fingerprint", "version")
 
 
 def collect(folders: Folders, config: ReportConfig) -> Contents:

@@ -13,7 +13,7 @@ from tckr.data.card import DataCard
 from tckr.html.numbers import Number
 from tckr.metrics.results import AuditResult, State
 
-SCHEMA_VERSION = "3"
+SCHEMA_VERSION = "4"
 
 Validity = Literal["valid", "invalid", "not measured"]
 Direction = Literal["higher", "lower"]
@@ -228,7 +228,6 @@ class StageRecord(_Part):
     created: str
     fingerprint: str
     version: int
-    seed: int
     config: dict[str, Any]
 
 
