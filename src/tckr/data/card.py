@@ -51,6 +51,7 @@ class DataCard(BaseModel):
         audit_holdout: fraction of the pool that a run does not train on.
         canaries: kind -> number of pool records (`CANARY_KINDS`); `counts` counts a mislabelled one under its wrong label.
         sizes: shorter side of the kept source images in px: `{"min", "median", "max"}`.
+        public: whether the user declared the set public; its name may then be shown, a path never.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -72,6 +73,7 @@ class DataCard(BaseModel):
     audit_holdout: float
     canaries: dict[str, int] = {}
     sizes: dict[str, float]
+    public: bool = False
 
 
 def read_card(folder: Path) -> DataCard:

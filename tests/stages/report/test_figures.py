@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from tckr.stages.report.axes import Axis, decade_below, round_above, spanning, tick_label
+from tckr.metrics.rounding import round_above
+from tckr.stages.report.axes import Axis, decade_below, spanning, tick_label
 from tckr.stages.report.contents import Number
 from tckr.stages.report.figures import Series, bar, history_chart, interval_strip, roc_chart, smoothed
 from tckr.stages.report.svg import BOTTOM, LEFT, RIGHT, TOP, WIDTH, element

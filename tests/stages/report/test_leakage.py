@@ -8,8 +8,9 @@ from tckr.metrics.estimate import NotMeasurable
 from tckr.metrics.results import CopiesResult
 from tckr.stages.audit.packages import PACKAGES
 from tckr.stages.report.checks import PURPOSES, control_groups, purposes, result_of
-from tckr.stages.report.copies import copies_summary, redraw_command, redrawn_sentence, shareable_audit
+from tckr.stages.report.copies import copies_summary, redraw_command, redrawn_sentence
 from tckr.stages.report.leakage import canary_rows, package_rows, surface_rows
+from tckr.stages.report.shared_audit import shareable_audit
 from tckr.stages.report.wording import verdict_of
 from tests.stages.report.sample import Sample
 from tests.stages.report.sample_audit import CANARIES, REPEATED

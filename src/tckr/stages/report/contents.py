@@ -1,5 +1,7 @@
 """What `report.json` holds: every number of the report, once. The page prints these and computes none of its own.
 
+In a report that may be shared all of it is made from `shared_audit.py` and `shared.py`, which name what leaves.
+
 Knows neither artifacts nor HTML.
 """
 
@@ -12,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from tckr.data.card import DataCard
 from tckr.metrics.results import AuditResult, State
 
-SCHEMA_VERSION = "3"
+SCHEMA_VERSION = "4"
 
 Validity = Literal["valid", "invalid", "not measured"]
 Direction = Literal["higher", "lower"]
@@ -229,7 +231,7 @@ class Training(_Part):
 
 
 class StageRecord(_Part):
-    """What one step of the target run was, cost and depended on."""
+    """What one step of the target run was, cost and depended on; what may be shared has neither fingerprint nor seed."""
 
     stage: str
     sensitivity: str
@@ -239,7 +241,7 @@ class StageRecord(_Part):
     created: str
     fingerprint: str
     version: int
-    seed: int
+    seed: int | None
     config: dict[str, Any]
 
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from tckr.data.rejections import REASONS, RULES
 from tckr.metrics.results import SurfaceResult
-from tckr.stages.report.axes import round_above
+from tckr.metrics.rounding import round_above
 from tckr.stages.report.checks import control_groups, purposes, result_of
 from tckr.stages.report.contents import Comparison, Contents, Number, Training
 from tckr.stages.report.copies import MAX_PICTURES, MAX_ROWS
