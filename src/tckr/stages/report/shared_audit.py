@@ -77,7 +77,7 @@ def _surface(surface: SurfaceResult, declared: Declared) -> SurfaceResult:
     """Leave out the confusion matrix, balanced accuracy and the AUC of each class: many exact counts of few records."""
     return SurfaceResult(
         cas=shown(surface.cas),
-        per_class={name: _share(value, declared) for name, value in surface.per_class.items()},
+        per_class=_accuracies(surface, declared),
         ece=_optional(surface.ece),
         brier=_optional(surface.brier),
         nll=_optional(surface.nll),
@@ -100,8 +100,14 @@ def _surface(surface: SurfaceResult, declared: Declared) -> SurfaceResult:
     )
 
 
-def _share(measured: Measured, declared: Declared) -> Measured:
-    return stepped_share(measured, share_step(measured.n), declared.confidence)
+def _accuracies(surface: SurfaceResult, declared: Declared) -> dict[str, Measured]:
+    """Return the accuracy of each class in steps from that of all classes: another one only where they differ measurably."""
+    overall = shown(surface.cas)
+    origin = overall.value if isinstance(overall, Estimate) else 0.0
+    return {
+        name: stepped_share(value, share_step(value.n), declared.confidence, origin=origin)
+        for name, value in surface.per_class.items()
+    }
 
 
 def _rates(rates: dict[str, Measured], declared: Declared) -> dict[str, Measured]:
