@@ -31,12 +31,13 @@ MODEL_WORDS = frozenset(
 
 LEAVES: Mapping[str, Mapping[str, Rule]] = {
     "generate": {"data/*.parquet": Table(("image", "label", "index"))},
-    "label": {"soft_labels.parquet": Table(("index", "label", "view", "soft_label", "soft_label_class"))},
+    "label": {"soft_labels.parquet": Table(("index", "label", "soft_label", "soft_label_class"), zero="view")},
     "distill": {"model/*.json": Keys(MODEL_WORDS), "model/*.safetensors": Weights()},
     "report": {"report.html": Whole(), "report.json": Whole()},
 }
-"""Stage -> pattern of its artifact's files -> what of such a file may leave. Seeds tell which images were redrawn, and
-prompts hold captions. The two files of the report are made of nothing but what may leave (`tckr.stages.report.shared`)."""
+"""Stage -> pattern of its artifact's files -> what of such a file may leave. Seeds tell which images were redrawn,
+prompts hold captions, and the labels of augmented views need the seed of the views. The two files of the report are made of nothing but what may
+leave (`tckr.stages.report.shared`)."""
 
 TRAINING_SETTINGS = frozenset(
     {

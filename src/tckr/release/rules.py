@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tckr.data.shards import IMAGE_TYPE, ROW_GROUP_RECORDS
@@ -39,19 +40,29 @@ class Whole:
 
 @dataclass(frozen=True)
 class Table:
-    """Some columns of a Parquet file, those of them that it has. Images come without the names of their files."""
+    """Some columns of a Parquet file, those of them that it has. Images come without the names of their files.
+
+    Attributes:
+        columns: their names.
+        zero: name of a column; of a file that has it only the rows come where it is 0.
+    """
 
     columns: tuple[str, ...]
+    zero: str = ""
 
     def copy(self, source: Path, target: Path) -> None:
         """Write these columns, group by group, with metadata that speaks of no others."""
         with pq.ParquetFile(source) as file:
-            names = [name for name in self.columns if name in file.schema_arrow.names]
-            fields = [file.schema_arrow.field(name).remove_metadata() for name in names]
-            schema = pa.schema(fields, _kept_metadata(file.schema_arrow.metadata or {}, names))
+            found = file.schema_arrow
+            names, read = ([name for name in wanted if name in found.names] for wanted in (self.columns, self._read()))
+            schema = pa.schema([found.field(name).remove_metadata() for name in names], _kept_metadata(found, names))
             with pq.ParquetWriter(target, schema) as writer:
-                for batch in file.iter_batches(ROW_GROUP_RECORDS, columns=names):
-                    writer.write_batch(pa.record_batch([_bare(batch.column(name)) for name in names], schema=schema))
+                for batch in file.iter_batches(ROW_GROUP_RECORDS, columns=read):
+                    rows = batch.filter(pc.equal(batch.column(self.zero), 0)) if self.zero in read else batch
+                    writer.write_batch(pa.record_batch([_bare(rows.column(name)) for name in names], schema=schema))
+
+    def _read(self) -> tuple[str, ...]:
+        return (*self.columns, self.zero)
 
 
 @dataclass(frozen=True)
@@ -85,8 +96,8 @@ class Weights:
 
 
 def _is_numeric(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(_is_numeric(each) for each in value)
+    if isinstance(value, list | dict):
+        return all(_is_numeric(each) for each in (value.values() if isinstance(value, dict) else value))
     return value is None or isinstance(value, bool | int | float)
 
 
@@ -96,14 +107,12 @@ def _bare(column: pa.Array) -> pa.Array:
     return pa.StructArray.from_arrays([column.field("bytes"), pa.nulls(len(column), pa.string())], fields=list(IMAGE_TYPE))
 
 
-def _kept_metadata(metadata: dict[bytes, bytes], names: list[str]) -> dict[bytes, bytes]:
-    """Return the types of the kept columns, and the recipe of soft labels without the seed of their views."""
-    kept = {}
+def _kept_metadata(schema: pa.Schema, names: list[str]) -> dict[bytes, bytes]:
+    """Return the types of the kept columns, and the temperature of soft labels."""
+    metadata, kept = schema.metadata or {}, {}
     if HUGGINGFACE in metadata:
         features = json.loads(metadata[HUGGINGFACE])["info"]["features"]
         kept[HUGGINGFACE] = json.dumps({"info": {"features": {name: features[name] for name in names}}}).encode()
     if TCKR in metadata:
-        recipe = json.loads(metadata[TCKR])
-        views = {key: value for key, value in recipe["views"].items() if key != "seed" and _is_numeric(value)}
-        kept[TCKR] = json.dumps({"temperature": recipe["temperature"], "views": views}).encode()
+        kept[TCKR] = json.dumps({"temperature": json.loads(metadata[TCKR])["temperature"]}).encode()
     return kept
