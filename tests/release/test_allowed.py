@@ -196,13 +196,8 @@ def test_a_model_that_may_be_private_is_not_named(name):
 
 
 def test_models_that_the_product_itself_names_are_public():
-    paper = load_settings(preset="paper")
-    named = {model.name for model in MODELS} | {
-        paper.caption.model,
-        paper.adapt.model,
-        paper.teach.model,
-        paper.distill.model,
-    }
-    default = load_settings()
-    named |= {default.caption.model, default.adapt.model, default.teach.model, default.distill.model}
+    named = {model.name for model in MODELS}
+    for preset in ("paper", "embedded"):
+        settings = load_settings(preset=preset)
+        named |= {settings.caption.model, settings.adapt.model, settings.teach.model, settings.distill.model}
     assert named <= PUBLIC_MODELS

@@ -36,8 +36,8 @@ LEAVES: Mapping[str, Mapping[str, Rule]] = {
     "report": {"report.html": Whole(), "report.json": Whole()},
 }
 """Stage -> pattern of its artifact's files -> what of such a file may leave. Seeds tell which images were redrawn,
-prompts hold captions, and the labels of augmented views need the seed of the views. The two files of the report are made of nothing but what may
-leave (`tckr.stages.report.shared`)."""
+prompts hold captions, and the labels of augmented views need the seed of the views. The two files of the report are
+made of nothing but what may leave (`tckr.stages.report.shared`)."""
 
 TRAINING_SETTINGS = frozenset(
     {
