@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 from scipy.special import logit
+from scipy.stats import rankdata
 
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.membership import auc, auc_difference
@@ -132,8 +133,7 @@ def _false_rate(report: Report, rate: float) -> float:
 
 def told(density: np.ndarray, fallback: np.ndarray) -> np.ndarray:
     """Return an attack that goes by `density`, and among equals by `fallback`."""
-    ranks = fallback.argsort().argsort() / len(fallback)
-    return np.round(density, 9) + 1e-10 * ranks
+    return np.round(density, 9) + 1e-10 * rankdata(fallback) / len(fallback)
 
 
 @dataclass(frozen=True, kw_only=True)
