@@ -7,15 +7,21 @@ from pathlib import Path
 
 import datasets
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from benchmarks.attack_report import run_gains
 from PIL import Image
 from transformers import AutoModelForImageClassification
 
 from tckr.config import changed, load_settings
 from tckr.engine.observer import Silent
+from tckr.release.allowed import LEAVES
+from tckr.release.copying import copy_allowed
 from tckr.running import run
+from tests.release.test_allowed import every_byte
 
 CLASSES = {"Rote Kreise": (200, 30, 30), "blue/squares": (30, 30, 200), "árbol verde": (20, 140, 40)}
+MARKER = "zoe_winter"
 TINY = [
     "audit.num_reference_runs=2",
     "adapt.steps=2",
@@ -24,6 +30,7 @@ TINY = [
     "generate.shard_size=7",
     "teach.epochs=3",
     "distill.epochs=3",
+    "generate.redraw=[4]",
     "execution.workers=2",
     "execution.threads=1",
 ]
@@ -43,7 +50,8 @@ class Recorder(Silent):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """Write 3 classes of 30 noisy coloured pictures of different sizes."""
-    root = tmp_path_factory.mktemp("pictures")
+    root = tmp_path_factory.mktemp("home") / MARKER
+    root.mkdir()
     generator = np.random.default_rng(0)
     for name, colour in CLASSES.items():
         target = root / name.replace("/", "-")
@@ -59,7 +67,9 @@ def folder(tmp_path_factory) -> Path:
 def finished(folder, tmp_path_factory):
     """Run everything once; return settings, result and what was computed."""
     output = tmp_path_factory.mktemp("out")
-    settings = load_settings(overrides=[f"prepare.source={folder}", f"execution.output={output}", *TINY])
+    settings = load_settings(
+        overrides=[f"prepare.source={folder}", f"execution.output={output}", *TINY, f"execution.name={MARKER}"]
+    )
     recorder = Recorder()
     return settings, run(settings, observer=recorder), recorder
 
@@ -104,6 +114,41 @@ def test_a_changed_setting_recomputes_that_stage_and_what_follows(finished):
     recorder = Recorder()
     run(changed(settings, {"distill.epochs": 4}), observer=recorder)
     assert {name.split(".")[0] for name in recorder.computed} == {"distill", "signals", "audit", "report"}
+
+
+def test_what_may_leave_names_no_path_user_run_prompt_or_redrawn_image(finished, tmp_path):
+    settings, result, _ = finished
+    private = "".join((result.artifacts[stage] / "manifest.json").read_text() for stage in ("prepare", "generate"))
+    captions = pq.read_table(result.artifacts["caption"] / "captions.parquet").column("caption").to_pylist()
+    for stage in LEAVES:
+        copy_allowed(stage, result.artifacts[stage], tmp_path / stage)
+    shared = every_byte(tmp_path)
+    assert MARKER in private
+    assert "redraw" in private
+    for word in (
+        MARKER,
+        str(settings.execution.output),
+        'redraw"',
+        "manifest.json",
+        *{text for text in captions if len(text) > 9},
+    ):
+        assert word not in shared, word
+    assert len(list(tmp_path.rglob("*.*"))) >= 7
+
+
+def test_the_report_of_a_small_run_tells_no_member_and_its_exact_audit_tells_all(finished, tmp_path):
+    _, result, _ = finished
+    shared = list(run_gains(result.folder, result.folder / "report" / "report.json"))
+    assert [one.name for one in shared] == ["curve", "rates", "classes"]
+    for one in shared:
+        assert one.gain.low <= 0 <= one.gain.high, one
+        assert one.certain == 0
+    exact = json.loads((result.folder / "report" / "report.json").read_text())
+    exact["audit"] = json.loads((result.artifacts["audit"] / "audit.json").read_text())
+    (tmp_path / "exact.json").write_text(json.dumps(exact))
+    walked = next(run_gains(result.folder, tmp_path / "exact.json"))
+    assert walked.attack.value > 0.98
+    assert walked.gain.low > 0
 
 
 def test_no_pickle_is_written(finished):

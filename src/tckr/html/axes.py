@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from tckr.metrics.rounding import round_above
+
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -63,9 +65,3 @@ def decade_below(share: float) -> float:
     """Return the power of ten at or below a share in (0, 1]: the left end of a log axis that shows it."""
     assert 0 < share <= 1, share
     return 10.0 ** min(-1, math.floor(math.log10(share) + 1e-9))
-
-
-def round_above(value: float, steps: tuple[float, ...] = (1.0, 2.0, 5.0, 10.0)) -> float:
-    """Return the smallest of `steps` times a power of ten that is at least `value` (> 0)."""
-    power = 10.0 ** math.floor(math.log10(value))
-    return power * next(step for step in steps if step >= value / power - 1e-9)

@@ -54,7 +54,7 @@ class LeaveOneOut(_Result):
 
     mean: Measured = Field(description="Mean over runs with a t-interval; n = runs.")
     spread: float = Field(description="Standard deviation over runs.")
-    runs: list[float] = Field(description="AUC of run 0 (the target), 1, ..., R.")
+    runs: list[float] = Field(description="AUC of run 0 (the target), 1, ..., R; empty in a report that may be shared.")
 
 
 class Strongest(_Result):
@@ -73,9 +73,12 @@ class EpsilonBound(_Result):
     value: float = Field(ge=0, description="0 when the attack shows nothing.")
     confidence: float
     delta: float
-    threshold: float = Field(description="Score above which a record is called a member; fixed on the reference runs.")
-    true_positives: int
-    false_positives: int
+    threshold: float | None = Field(
+        description="Score above which a record is called a member; fixed on the reference runs. Like the two counts None "
+        "in a report that may be shared."
+    )
+    true_positives: int | None
+    false_positives: int | None
     num_members: int
     num_non_members: int
     method: str
@@ -131,10 +134,10 @@ class PairedTest(_Result):
     """Student and Teacher on the same test images: who was right where the other was not."""
 
     num_test: int
-    both_right: int
-    only_student: int
-    only_teacher: int
-    both_wrong: int
+    both_right: int | None = Field(description="This and the next three are None in a report that may be shared.")
+    only_student: int | None
+    only_teacher: int | None
+    both_wrong: int | None
     difference: Measured = Field(description="Accuracy, Student minus Teacher, paired: the same as `differences.cas`.")
     p_value: float = Field(description="Exact two-sided McNemar test that both are right equally often.")
     by_class: dict[str, Measured] = Field(description="`difference` on the images of each class.")
@@ -182,7 +185,7 @@ class OneRunBound(_Result):
     delta: float
     num_canaries: int = Field(description="Records put in or left out by a fair coin each.")
     guesses: int = Field(description="Canaries guessed for this value; abstained from the rest. Best of a declared few.")
-    correct: int = Field(description="Right guesses among them.")
+    correct: int | None = Field(description="Right guesses among them; None in a report that may be shared.")
     method: str
 
 

@@ -323,7 +323,7 @@ def test_canaries_that_prove_something_make_their_surface_leak() -> None:
     bound = OneRunBound(value=1.5, confidence=0.95, delta=1e-5, num_canaries=50, guesses=10, correct=10, method="m")
     world = evidence(1, shift=0.0, records=1200, depth="full")
     found = judge(AuditConfig(depth="full"), world, canaries={"adapter": {"natural": bound}}).surfaces
-    assert (found["adapter"].state, found["adapter"].why) == ("leaks", "epsilon at least 1.50 by canaries")
+    assert (found["adapter"].state, found["adapter"].why) == ("leaks", "epsilon at least 1.5 by canaries")
     assert found["student"].state == "no measurable leakage"
 
 

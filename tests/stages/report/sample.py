@@ -47,6 +47,9 @@ class Sample:
     images_tell: bool = False
     num_non_members: int = 647
     source: str = "/home/ann/patients/digits"
+    name: str = "digits"
+    public: bool = False
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     fidelity_features: str = "Teacher"
 
     def write(self, folder: Path) -> dict[str, Path]:
@@ -89,7 +92,7 @@ class Sample:
             "teacher": {"model": "embedded:teacher", "epochs": 40, "selection": "best"},
             "student": {"labels": "soft", "selection": "last", "epochs": 40, "learning_rate": 1e-3, "flip": False},
         }
-        return configs.get(name, {"model": f"embedded:{name}", "epochs": 40})
+        return configs.get(name, {"model": f"embedded:{name}", "epochs": 40}) | self.settings.get(name, {})
 
     def _write_data(self, folder: Path) -> None:
         labels = self.labels
@@ -107,8 +110,9 @@ class Sample:
 
     def _card(self) -> DataCard:
         return DataCard(
-            name="digits",
+            name=self.name,
             source=self.source,
+            public=self.public,
             class_names=self.class_names,
             image_size=self.image_size,
             counts={name: {"pool": 129, "validation": 14, "test": 36} for name in self.class_names},

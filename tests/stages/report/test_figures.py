@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from tckr.html.axes import Axis, decade_below, round_above, spanning, tick_label
+from tckr.html.axes import Axis, decade_below, spanning, tick_label
 from tckr.html.svg import BOTTOM, LEFT, RIGHT, TOP, WIDTH, element
+from tckr.metrics.rounding import round_above
 from tckr.stages.report.contents import Number
 from tckr.stages.report.figures import Series, bar, history_chart, interval_strip, roc_chart, smoothed
 

@@ -6,10 +6,12 @@ import pytest
 
 from tckr.metrics.estimate import NotMeasurable
 from tckr.metrics.results import CopiesResult
+from tckr.metrics.rounding import rounded
 from tckr.stages.audit.packages import PACKAGES
 from tckr.stages.report.checks import PURPOSES, control_groups, purposes, result_of
-from tckr.stages.report.copies import copies_summary, redraw_command, redrawn_sentence, shareable_audit
+from tckr.stages.report.copies import copies_summary, redraw_command, redrawn_sentence
 from tckr.stages.report.leakage import canary_rows, package_rows, surface_rows
+from tckr.stages.report.shared_audit import shareable_audit
 from tckr.stages.report.wording import verdict_of
 from tests.stages.report.sample import Sample
 from tests.stages.report.sample_audit import CANARIES, REPEATED
@@ -175,7 +177,7 @@ def test_what_may_be_shared_of_copies_is_counts_and_shares():
     assert (summary.num_flagged, summary.num_mirrored, summary.excess.value) == (3, 2, 0.004)
     shared = shareable_audit(audit).copies
     assert (shared.flagged, shared.threshold) == ([], None)
-    assert (shared.num_flagged, shared.num_mirrored, shared.excess) == (3, 2, audit.copies.excess)
+    assert (shared.num_flagged, shared.num_mirrored, shared.excess) == (3, 2, rounded(audit.copies.excess))
 
 
 def test_redrawn_images_are_counted_once_and_said_to_be_chosen():

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tckr.metrics.estimate import Estimate, NotMeasurable
+from tckr.release.allowed import UNNAMED
 from tckr.stages.report.utility import fidelity_summary, p_text
 from tests.stages.report.conftest import make_report
 from tests.stages.report.sample import Sample
@@ -66,7 +67,7 @@ def test_audits_of_given_tables_have_none():
 
 @pytest.mark.parametrize("measured", [True, False])
 def test_the_page_shows_fidelity_calibration_and_the_paired_test_with_and_without_membership(tmp_path, measured):
-    made = make_report(tmp_path, Sample(measured=measured))
+    made = make_report(tmp_path, Sample(measured=measured), include_private=True)
     rows = re.findall(r'<tr data-fidelity="([a-z]+)">', made.html)
     assert rows == ["fid", "kid", "precision", "recall", "density", "coverage"]
     assert (
@@ -78,10 +79,20 @@ def test_the_page_shows_fidelity_calibration_and_the_paired_test_with_and_withou
     assert all(row["difference"]["value"] == -0.0625 for row in made.data["classes"])
 
 
-def test_the_folder_of_a_feature_model_is_not_told(tmp_path):
-    made = make_report(tmp_path, Sample(fidelity_features="/home/ann/models/net"))
-    assert made.data["fidelity"]["features"] == made.data["audit"]["fidelity"]["features"] == ".../net"
-    assert "/home/ann" not in made.html
+def test_what_may_be_shared_of_the_paired_test_are_its_size_and_a_rounded_p_value(tmp_path):
+    made = make_report(tmp_path, Sample())
+    assert "Student and Teacher on the same 360 test images: exact McNemar test, p = 0.2." in made.html
+    assert "alone got" not in made.html
+    assert made.data["paired"]["p_value"] == made.data["audit"]["paired"]["p_value"] == 0.2
+    counts = ("both_right", "only_student", "only_teacher", "both_wrong")
+    assert [made.data["audit"]["paired"][count] for count in counts] == [None] * 4
+
+
+@pytest.mark.parametrize("model", ["/home/ann/models/net", "ann-smith/net@main", "models/net"])
+def test_the_name_of_a_feature_model_that_may_be_private_is_not_told(tmp_path, model):
+    made = make_report(tmp_path, Sample(fidelity_features=model))
+    assert made.data["fidelity"]["features"] == made.data["audit"]["fidelity"]["features"] == UNNAMED
+    assert not re.search(r"\bann\b|\bnet\b", made.html)
 
 
 def test_p_values_are_printed_short():

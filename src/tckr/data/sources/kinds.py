@@ -39,12 +39,17 @@ def source_kind(source: str) -> SourceKind:
     path = Path(source).expanduser()
     if _exists(path):
         return _kind_of_path(path)
-    if HUB_NAME.fullmatch(source) and not source.startswith("."):
+    if is_hub_name(source):
         return SourceKind.HUB
     raise UserError(
         f"prepare.source {shown(source)} is no file or folder here; expected `digits`, a folder class_name/*.png, "
         "a Parquet file or folder, or a Hugging Face name owner/name such as uoft-cs/cifar10. Check the path."
     )
+
+
+def is_hub_name(source: str) -> bool:
+    """Return whether `source` is the name `owner/name` of a set on the hub, and no file or folder here."""
+    return bool(HUB_NAME.fullmatch(source)) and not source.startswith(".") and not _exists(Path(source).expanduser())
 
 
 class NamesSource(Protocol):

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.results import CopiesResult, OneRunBound, Package, SurfaceResult
+from tckr.metrics.rounding import bound_below, rounded
 from tckr.stages.audit.canaries import CanaryBounds
 
 PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -52,25 +53,26 @@ def leaks_of(surface: SurfaceResult) -> list[str]:
     """Return what the declared attack shows."""
     auc, bound = surface.headline, surface.epsilon_lower_bound
     runs = surface.leave_one_out[surface.attack].mean if surface.attack in surface.leave_one_out else None
-    found = [f"AUC {exact(auc)}"] if isinstance(auc, Estimate) and auc.low > 0.5 else []
-    found += [f"mean AUC of all runs {exact(runs)}"] if isinstance(runs, Estimate) and runs.low > 0.5 else []
-    return found + ([f"epsilon at least {bound.value:.2f}"] if bound and bound.value > 0 else [])
+    found = [f"AUC {supported(auc)}"] if isinstance(auc, Estimate) and auc.low > 0.5 else []
+    found += [f"mean AUC of all runs {supported(runs)}"] if isinstance(runs, Estimate) and runs.low > 0.5 else []
+    return found + ([f"epsilon at least {bound_below(bound.value):g}"] if bound and bound.value > 0 else [])
 
 
 def canary_leaks(bounds: Iterable[object]) -> list[str]:
     """Return what the canaries prove."""
     values = [bound.value for bound in bounds if isinstance(bound, OneRunBound) and bound.value > 0]
-    return [f"epsilon at least {max(values):.2f} by canaries"] if values else []
+    return [f"epsilon at least {bound_below(max(values)):g} by canaries"] if values else []
 
 
 def copy_leaks(copies: CopiesResult | None) -> list[str]:
     """Return the excess of near-copies of members, if there is one."""
     excess = copies.excess if copies else None
-    return [f"excess of near-copies {exact(excess)}"] if isinstance(excess, Estimate) and excess.low > 0 else []
+    return [f"excess of near-copies {supported(excess)}"] if isinstance(excess, Estimate) and excess.low > 0 else []
 
 
-def exact(number: Estimate) -> str:
-    """Return a number with as many decimals as its state depends on."""
+def supported(number: Estimate) -> str:
+    """Return a number with the digits that its interval supports, at most three decimals: a shared report repeats it."""
+    number = rounded(number)
     return f"{number.value:.3f} [{number.low:.3f}, {number.high:.3f}]"
 
 
@@ -81,8 +83,8 @@ def _state(surface: SurfaceResult, leaks: list[str]) -> dict[str, str]:
     if not isinstance(auc, Estimate):
         return {"state": "not measured", "why": "no attack"}
     if not surface.leave_one_out:
-        return {"state": "not measured", "why": f"attacked without references only, AUC {exact(auc)}"}
-    return {"state": "no measurable leakage", "why": f"AUC {exact(auc)}"}
+        return {"state": "not measured", "why": f"attacked without references only, AUC {supported(auc)}"}
+    return {"state": "no measurable leakage", "why": f"AUC {supported(auc)}"}
 
 
 def packages(surfaces: Mapping[str, SurfaceResult]) -> list[Package]:

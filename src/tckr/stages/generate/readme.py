@@ -17,7 +17,8 @@ tags:
 
 {num_images} images of {num_classes} classes, {image_size} x {image_size} px, drawn by a text-to-image model that was
 adapted to a private image set (TCKR). Classes are balanced. **Private as it lies here**: prompts hold captions of private
-images, and the images may resemble them. Before a release, read the audit and drop the column `prompt`.
+images, seeds tell which images were drawn anew, and the images may resemble private ones. Before a release, read the audit
+and drop the columns `prompt` and `seed`; `manifest.json` and `plan.json` stay private.
 
 | column | meaning |
 |---|---|

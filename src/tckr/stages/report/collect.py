@@ -1,4 +1,4 @@
-"""Read the artifacts of a run into `Contents`. Opens no image; private words and paths are dropped here unless asked for."""
+"""Read the artifacts of a run into `Contents`. Opens no image; what may not be shared is dropped here unless asked for."""
 
 from __future__ import annotations
 
@@ -12,14 +12,22 @@ import numpy as np
 from tckr.data.card import DataCard, read_card
 from tckr.data.shards import read_columns
 from tckr.metrics.results import AuditResult
+from tckr.release.allowed import allowed_settings
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.contents import CaptionSummary, Contents, StageRecord, Training
-from tckr.stages.report.copies import copies_summary, redrawn_sentence, shareable_audit
+from tckr.stages.report.copies import copies_summary, redrawn_sentence
 from tckr.stages.report.coverage import coverage_of
 from tckr.stages.report.glossary import GLOSSARY
 from tckr.stages.report.leakage import canary_rows, package_rows, surface_rows
 from tckr.stages.report.measures import agreement_number, class_rows, headline_rows
-from tckr.stages.report.privacy import PRIVATE_NAME, is_public, shareable
+from tckr.stages.report.shared import (
+    shareable_captions,
+    shareable_card,
+    shareable_history,
+    shareable_record,
+    shareable_training,
+)
+from tckr.stages.report.shared_audit import shareable_audit
 from tckr.stages.report.utility import calibration_rows, fidelity_summary, paired_summary
 from tckr.stages.report.wording import low_agreement_of, origin_of, verdict_of
 
@@ -33,69 +41,74 @@ RECORDED = ("stage", "sensitivity", "seconds", "peak_memory_mb", "created", "fin
 
 
 def collect(folders: Folders, config: ReportConfig) -> Contents:
-    """Return everything the report says. `folders` are the finished artifacts by the names in `ORDER`."""
-    audit, card = AuditResult.read(folders["audit"]), shown_card(read_card(folders["data"]), config)
-    shown = audit if config.include_private else shareable_audit(audit)
+    """Return everything the report says. `folders` are the finished artifacts by the names in `ORDER`.
+
+    What may not be shared is dropped here, before anything is derived, unless `config.include_private` asks for it.
+    """
+    private = config.include_private
+    audit, card = AuditResult.read(folders["audit"]), read_card(folders["data"])
+    audit, card = (audit, card) if private else (shareable_audit(audit), shareable_card(card))
     agreement = read_agreement(folders["labels"])
     num_synthetic = count_synthetic(folders["synthetic"], card)
     classes = class_rows(audit, card, agreement, num_synthetic)
-    stages = [stage_record(folders[name], config) for name in ORDER]
+    stages = [stage_record(folders[name], private) for name in ORDER]
     redrawn = read_json(folders["synthetic"] / "manifest.json", {})["config"].get("redraw", [])
-    settings = {stage.stage: stage.config for stage in stages} | {"report": config.model_dump(mode="json")}
+    history = read_json(folders["adapter"] / "history.json", [])
     return Contents(
         title=config.title or card.name,
         created=max(stage.created for stage in stages),
-        contains_private=config.include_private,
+        contains_private=private,
         verdict=verdict_of(audit, redrawn_sentence(redrawn)),
         origin=origin_of(audit.declared, audit.measured),
         headline=headline_rows(audit),
         paired=paired_summary(audit),
         calibration=calibration_rows(audit),
-        fidelity=fidelity_summary(shown),
+        fidelity=fidelity_summary(audit),
         surfaces=surface_rows(audit),
         coverage=coverage_of(audit),
         packages=package_rows(audit),
-        copies=copies_summary(audit, redrawn, config.include_private),
+        copies=copies_summary(audit, redrawn, private),
         redrawn=redrawn_sentence(redrawn),
         canaries=canary_rows(audit),
         classes=classes,
         data=card,
-        captions=caption_summary(folders["captions"]),
-        adaptation=read_json(folders["adapter"] / "history.json", []),
+        captions=caption_summary(folders["captions"], private),
+        adaptation=history if private else shareable_history(history),
         num_synthetic=num_synthetic,
-        teacher=read_training(folders["teacher"]),
-        student=read_training(folders["student"]),
+        teacher=read_training(folders["teacher"], private),
+        student=read_training(folders["student"], private),
         agreement=agreement_number(_total(agreement)),
         low_agreement=low_agreement_of(classes),
         stages=stages,
         libraries=read_json(folders["audit"] / "manifest.json", {}).get("libraries", {}),
-        settings=settings,
+        settings=shown_settings(stages, config),
         glossary=GLOSSARY,
-        audit=shown,
+        audit=audit,
     )
 
 
-def shown_card(card: DataCard, config: ReportConfig) -> DataCard:
-    """Return the card; the name of a private source, taken from its folder, only when asked for."""
-    if config.include_private or is_public(card.source):
-        return card
-    return card.model_copy(update={"source": PRIVATE_NAME, "name": PRIVATE_NAME})
+def shown_settings(stages: list[StageRecord], config: ReportConfig) -> dict[str, dict[str, Any]]:
+    """Return the settings of every stage, those of the report itself included."""
+    own = config.model_dump(mode="json")
+    own = own if config.include_private else allowed_settings("report", own)
+    return {stage.stage: stage.config for stage in stages} | {"report": own}
 
 
-def stage_record(folder: Path, config: ReportConfig) -> StageRecord:
+def stage_record(folder: Path, private: bool) -> StageRecord:
     """Return what the engine's manifest says about one artifact."""
     manifest = read_json(folder / "manifest.json", {})
-    settings = manifest["config"] if config.include_private else shareable(manifest["config"])
-    return StageRecord(
+    record = StageRecord(
         **{name: manifest[name] for name in RECORDED},
         size_mb=sum(manifest["files"].values()) / 1e6,
-        config=settings,
+        config=manifest["config"],
     )
+    return record if private else shareable_record(record)
 
 
-def read_training(folder: Path) -> Training:
+def read_training(folder: Path, private: bool) -> Training:
     """Return the history and summary that a training wrote; both are empty where it wrote none."""
-    return Training(history=read_json(folder / "history.json", []), metrics=read_json(folder / "metrics.json", {}))
+    training = Training(history=read_json(folder / "history.json", []), metrics=read_json(folder / "metrics.json", {}))
+    return training if private else shareable_training(training)
 
 
 def read_agreement(folder: Path) -> dict[str, dict[str, float]]:
@@ -110,14 +123,15 @@ def count_synthetic(folder: Path, card: DataCard) -> dict[str, int]:
     return {name: int(count) for name, count in zip(card.class_names, counts, strict=True)}
 
 
-def caption_summary(folder: Path) -> CaptionSummary:
+def caption_summary(folder: Path, private: bool) -> CaptionSummary:
     """Return counts over the captions; their words stay where they are."""
     captions = read_columns(folder, ["caption"])["caption"]
-    return CaptionSummary(
+    summary = CaptionSummary(
         num_captions=len(captions),
         num_distinct=len(set(captions)),
         median_words=float(np.median([len(caption.split()) for caption in captions])) if len(captions) else 0.0,
     )
+    return summary if private else shareable_captions(summary)
 
 
 def read_json(path: Path, absent: Any) -> Any:

@@ -12,16 +12,17 @@ from tckr.stages.config_base import StageConfig
 class ReportConfig(StageConfig):
     """What the report shows and to whom it may be shown."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     title: str = Field(
         "", max_length=200, description="Headline; empty takes the data set's name, because most reports need no other."
     )
     include_private: bool = Field(
         False,
-        description="Show private images, captions, prompts, the source's name and paths. Off, because then the report may "
-        "be shared: synthetic images appear only after a valid audit that found no leakage through them, without those "
-        "flagged as near-copies of private images. Turn it on for public data or for your own eyes.",
+        description="Show private images, captions, prompts, the source's name, paths, exact numbers. Off, because then the "
+        "report may be shared: its numbers are too coarse to tell single records, and synthetic images appear only after a "
+        "valid audit that found no leakage through them, without those flagged as near-copies of private images. Turn it on "
+        "for public data or for your own eyes.",
     )
     gallery_images_per_class: int = Field(
         8, ge=0, le=64, description="Images of each class in the galleries, the first by index, not selected; 0 shows none."

@@ -1,5 +1,7 @@
 """What `report.json` holds: every number of the report, once. The page prints these and computes none of its own.
 
+In a report that may be shared all of it is made from `shared_audit.py` and `shared.py`, which name what leaves.
+
 Knows neither artifacts nor HTML.
 """
 
@@ -218,7 +220,7 @@ class Training(_Part):
 
 
 class StageRecord(_Part):
-    """What one step of the target run was, cost and depended on."""
+    """What one step of the target run was, cost and depended on; what may be shared has no fingerprint."""
 
     stage: str
     sensitivity: str

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from tckr.html.numbers import measured_number, percent, signed_percent
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.results import AuditResult, CopiesResult, FlaggedImage
 from tckr.stages.report.contents import CopiesSummary, FlaggedRow, Number
-from tckr.stages.report.privacy import without_folders
 
 MAX_PICTURES = 12
 """Flagged images shown with their neighbours."""
@@ -46,16 +44,6 @@ def copies_summary(audit: AuditResult, redrawn: Sequence[int], include_private: 
     )
 
 
-def shareable_audit(audit: AuditResult) -> AuditResult:
-    """Return the audit without folders, with counts and shares of copies alone: no list of flagged images, no distance."""
-    changed: dict[str, Any] = {}
-    if audit.copies is not None:
-        changed["copies"] = audit.copies.model_copy(update={"flagged": [], "threshold": None})
-    if audit.fidelity is not None:
-        changed["fidelity"] = audit.fidelity.model_copy(update={"features": without_folders(audit.fidelity.features)})
-    return audit.model_copy(update=changed)
-
-
 def redrawn_sentence(redrawn: Sequence[int]) -> str:
     """Return what `generate.redraw` does to the numbers of the images; empty when nothing was drawn anew."""
     if not redrawn:
@@ -89,10 +77,10 @@ def redraw_command(copies: CopiesResult, redrawn: Sequence[int]) -> str:
 
 
 def _nearness(copies: CopiesResult, include_private: bool) -> str:
-    if copies.threshold is None:
+    if not isinstance(copies.excess, Estimate):
         return ""
     records = copies.num_members + copies.num_holdout
-    within = f"within {copies.threshold:.3g}" if include_private else "within one distance"
+    within = f"within {copies.threshold:.3g}" if include_private and copies.threshold is not None else "within one distance"
     return (
         f"Near means {within} in the features of a model that saw neither set: "
         f"{100 * copies.quantile:g} % of the {records:,} real records have another one as near."

@@ -112,9 +112,13 @@ def _canary_row(audit: AuditResult, surface: str, kind: str, bound: OneRunBound 
         surface=surface_name(surface),
         kind=kind,
         bound=number,
-        guessed=f"{bound.correct:,} of {bound.guesses:,} guesses right, {bound.num_canaries:,} canaries",
+        guessed=f"{_guesses(bound)}, {bound.num_canaries:,} canaries",
         conditions=f"{100 * bound.confidence:g} % confidence, delta {plain(bound.delta)}{_own_signal(audit, surface)}",
     )
+
+
+def _guesses(bound: OneRunBound) -> str:
+    return f"{bound.guesses:,} guesses" if bound.correct is None else f"{bound.correct:,} of {bound.guesses:,} guesses right"
 
 
 def _own_signal(audit: AuditResult, surface: str) -> str:

@@ -11,10 +11,10 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from tckr.data.rejections import REASONS, RULES
-from tckr.html.axes import round_above
 from tckr.html.jinja import environment, style_sheet
 from tckr.html.numbers import difference_number, duration, fraction, measured_number, megabytes, percent, plain
 from tckr.metrics.results import SurfaceResult
+from tckr.metrics.rounding import round_above
 from tckr.stages.report.checks import control_groups, purposes, result_of
 from tckr.stages.report.contents import Comparison, Contents, Number, Training
 from tckr.stages.report.copies import MAX_PICTURES, MAX_ROWS

@@ -42,11 +42,15 @@ def paired_summary(audit: AuditResult) -> PairedSummary | None:
 
 
 def paired_sentence(test: PairedTest) -> str:
-    """Return the counts of the paired test and its p-value."""
+    """Return the counts of the paired test, where they may be shown, and its p-value."""
+    test_words = f"exact McNemar test, p {p_text(test.p_value)}"
+    counts = (test.only_student, test.only_teacher, test.both_right, test.both_wrong)
+    if None in counts:
+        return f"Student and Teacher on the same {test.num_test:,} test images: {test_words}"
+    student, teacher, both, neither = (f"{count:,}" for count in counts)
     return (
-        f"Of {test.num_test:,} test images the Student alone got {test.only_student:,} right, the Teacher alone "
-        f"{test.only_teacher:,}, both {test.both_right:,}, neither {test.both_wrong:,}; exact McNemar test, "
-        f"p {p_text(test.p_value)}"
+        f"Of {test.num_test:,} test images the Student alone got {student} right, the Teacher alone {teacher}, both {both}, "
+        f"neither {neither}; {test_words}"
     )
 
 

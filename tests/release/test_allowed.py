@@ -1,0 +1,203 @@
+"""Only what is on the list leaves: of artifacts full of private words, no copied byte has one."""
+
+from __future__ import annotations
+
+import json
+import typing
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from pydantic import BaseModel
+from transformers import AutoModelForImageClassification
+
+from tckr.config import RunConfig, load_settings
+from tckr.data.images import encode_png, load_images
+from tckr.data.shards import write_shard
+from tckr.data.views import ViewRecipe
+from tckr.errors import UserError
+from tckr.machine import MODELS
+from tckr.models.classifiers import build_classifier, load_classifier, predict_logits
+from tckr.release.allowed import LEAVES, MODEL_SETTINGS, PUBLIC_MODELS, SETTINGS, UNNAMED, allowed_settings, shown_model
+from tckr.release.copying import copy_allowed
+from tckr.training.soft_labels import LabelRecipe, read_soft_labels
+
+MARKER = "zoe_winter"
+SEED = 987654321
+
+
+def every_byte(folder: Path) -> str:
+    """Return all that stands in the files of a folder: names, bytes, and of Parquet files every value and all metadata."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        found.append(str(path.relative_to(folder)))
+        if path.is_file():
+            found.append(path.read_bytes().decode("latin-1"))
+        if path.suffix == ".parquet":
+            with pq.ParquetFile(path) as file:
+                found += [str(file.schema_arrow.metadata), str(file.metadata.metadata), str(file.read().to_pylist())]
+    return "\n".join(found)
+
+
+def plant_generate(folder: Path) -> Path:
+    rng = np.random.default_rng(0)
+    columns = {
+        "image": [encode_png(image) for image in rng.integers(0, 255, (6, 8, 8, 3), dtype=np.uint8)],
+        "label": np.arange(6) % 2,
+        "prompt": [f"a: scan of {MARKER} {number}" for number in range(6)],
+        "seed": SEED + np.arange(6),
+        "index": np.arange(6),
+    }
+    write_shard(folder / "data" / "train-00000-of-00001.parquet", columns, ["a", "b"])
+    (folder / "plan.json").write_text(json.dumps({"prompts": [MARKER], "redraw": [3], "root_seed": SEED}))
+    (folder / "README.md").write_text(f"drawn for {MARKER}")
+    return folder
+
+
+def plant_label(folder: Path, views: int = 3) -> Path:
+    folder.mkdir(parents=True)
+    index = np.repeat(np.arange(4), views)
+    soft = np.tile(np.array([0.25, 0.75], dtype=np.float16), (len(index), 1))
+    soft[np.arange(len(index)) % views == 0] = [0.5, 0.5]
+    columns = {"index": index, "label": index % 2, "view": np.arange(len(index)) % views, "soft_label": soft}
+    path = folder / "soft_labels.parquet"
+    write_shard(path, columns, ["a", "b"])
+    recipe = LabelRecipe(temperature=2.0, views=ViewRecipe(num_views=views, seed=SEED, shift=0.1))
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata(recipe.into({**table.schema.metadata, b"owner": MARKER.encode()})), path)
+    (folder / "agreement.json").write_text(json.dumps({MARKER: 1}))
+    return folder
+
+
+def plant_distill(folder: Path) -> Path:
+    student = build_classifier("embedded:resnet", 2, ["a", "b"], seed=1)
+    student.network.config._name_or_path = f"/home/{MARKER}/net"
+    student.network.config.made_by = MARKER
+    student.network.config.notes = [MARKER, {"who": MARKER}]
+    student.save(folder / "model")
+    weights = folder / "model" / "model.safetensors"
+    raw = weights.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + length])
+    header["__metadata__"] |= {"trained_on": f"/home/{MARKER}"}
+    text = json.dumps(header).encode()
+    weights.write_bytes(len(text).to_bytes(8, "little") + text + raw[8 + length :])
+    config = folder / "model" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"_name_or_path": f"/home/{MARKER}/net"}))
+    (folder / "left_out.json").write_text(json.dumps({"indices": [3], MARKER: 1}))
+    return folder
+
+
+PLANTED = {"generate": plant_generate, "label": plant_label, "distill": plant_distill}
+
+
+@pytest.fixture
+def planted(request, tmp_path) -> tuple[str, Path]:
+    folder = PLANTED[request.param](tmp_path / request.param)
+    manifest = {"config": {"model": f"/home/{MARKER}/net", "redraw": [3]}, "seed": SEED, "step": MARKER}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return request.param, folder
+
+
+@pytest.mark.parametrize("planted", PLANTED, indirect=True)
+def test_no_private_word_path_or_seed_is_in_a_copy(planted, tmp_path):
+    stage, folder = planted
+    assert MARKER in every_byte(folder)
+    written = copy_allowed(stage, folder, tmp_path / "copy")
+    assert written
+    everything = every_byte(tmp_path / "copy")
+    assert MARKER not in everything
+    assert str(SEED)[:-1] not in everything
+    assert not [path for path in written if path.name in ("manifest.json", "plan.json", "left_out.json", "agreement.json")]
+
+
+def test_a_copied_set_has_its_images_labels_and_class_names(tmp_path):
+    original = load_images(plant_generate(tmp_path / "set") / "data", None, id_column="index")
+    copy_allowed("generate", tmp_path / "set", tmp_path / "copy")
+    copied = load_images(tmp_path / "copy" / "data", None, id_column="index")
+    assert np.array_equal(copied.images, original.images)
+    assert np.array_equal(copied.labels, original.labels)
+    (shard,) = (tmp_path / "copy" / "data").iterdir()
+    assert pq.read_schema(shard).names == ["image", "label", "index"]
+    assert json.loads(pq.read_schema(shard).metadata[b"huggingface"])["info"]["features"]["label"]["names"] == ["a", "b"]
+
+
+def test_copied_soft_labels_are_those_of_the_images_as_they_are(tmp_path):
+    copy_allowed("label", plant_label(tmp_path / "labels"), tmp_path / "copy")
+    labels = read_soft_labels(tmp_path / "copy", tmp_path / "cache")
+    assert labels.indices.tolist() == [0, 1, 2, 3]
+    assert np.array_equal(labels.stored[:, 0], np.full((4, 2), 0.5, dtype=np.float16))
+    assert (labels.recipe.temperature, labels.recipe.views.num_views) == (2.0, 1)
+
+
+def test_a_copied_student_answers_as_before(tmp_path):
+    folder = plant_distill(tmp_path / "student")
+    copy_allowed("distill", folder, tmp_path / "copy")
+    images = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3), dtype=np.uint8)
+    before, after = (load_classifier(each / "model") for each in (folder, tmp_path / "copy"))
+    assert after.class_names == ["a", "b"]
+    assert np.array_equal(predict_logits(before, images, batch_size=3), predict_logits(after, images, batch_size=3))
+    assert AutoModelForImageClassification.from_pretrained(tmp_path / "copy" / "model").config.id2label == {0: "a", 1: "b"}
+
+
+@pytest.mark.parametrize("stage", ["prepare", "caption", "adapt", "teach", "audit"])
+def test_nothing_of_a_private_stage_may_be_copied(stage, tmp_path):
+    assert stage not in LEAVES
+    with pytest.raises(UserError, match=f"nothing of the stage {stage} may be shared"):
+        copy_allowed(stage, tmp_path, tmp_path / "copy")
+
+
+def test_a_report_that_shows_private_images_may_not_be_copied(tmp_path):
+    for private in (True, False):
+        folder = tmp_path / str(private)
+        folder.mkdir()
+        (folder / "report.json").write_text(json.dumps({"contains_private": private}))
+        (folder / "report.html").write_text("")
+    assert len(copy_allowed("report", tmp_path / "False", tmp_path / "copy")) == 2
+    with pytest.raises(UserError, match=r"report\.include_private=false"):
+        copy_allowed("report", tmp_path / "True", tmp_path / "other")
+
+
+def holds_no_free_text(annotation: object) -> bool:
+    """Return whether values of a type are numbers, switches or words out of a fixed few."""
+    if typing.get_origin(annotation) is typing.Literal or annotation in (int, float, bool, type(None)):
+        return True
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return all(holds_no_free_text(field.annotation) for field in annotation.model_fields.values())
+    inner = typing.get_args(annotation)
+    return bool(inner) and typing.get_origin(annotation) is not dict and all(holds_no_free_text(each) for each in inner)
+
+
+@pytest.mark.parametrize("stage", SETTINGS)
+def test_every_setting_on_the_list_is_a_number_a_switch_a_fixed_word_or_a_model(stage):
+    fields = RunConfig.model_fields[stage].annotation.model_fields
+    assert SETTINGS[stage] <= set(fields)
+    for name in SETTINGS[stage] - MODEL_SETTINGS:
+        assert holds_no_free_text(fields[name].annotation), name
+    assert not SETTINGS[stage] & {"source", "prompt", "file", "lora", "redraw", "revision", "title", "class_names"}
+
+
+def test_a_setting_that_is_not_on_the_list_does_not_leave():
+    assert allowed_settings("caption", {"model": "embedded:captioner", "prompt": MARKER, "invented": 1}) == {
+        "model": "embedded:captioner"
+    }
+
+
+@pytest.mark.parametrize(
+    "name", [f"/home/{MARKER}/net", f"{MARKER}/net", f"models/{MARKER}", f"{MARKER}", f"microsoft/{MARKER}"]
+)
+def test_a_model_that_may_be_private_is_not_named(name):
+    assert shown_model(name) == UNNAMED
+    assert allowed_settings("teach", {"model": name, "other_models": [name, "microsoft/resnet-18@main"]}) == {
+        "model": UNNAMED,
+        "other_models": [UNNAMED, "microsoft/resnet-18"],
+    }
+
+
+def test_models_that_the_product_itself_names_are_public():
+    named = {model.name for model in MODELS}
+    for preset in ("paper", "embedded"):
+        settings = load_settings(preset=preset)
+        named |= {settings.caption.model, settings.adapt.model, settings.teach.model, settings.distill.model}
+    assert named <= PUBLIC_MODELS
