@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tckr.disk import write_whole
 from tckr.engine.execution import ExecutionConfig
 from tckr.errors import UserError
 from tckr.models.digest import from_any_folder
@@ -158,8 +159,8 @@ def _with_absolute_source(settings: Settings) -> Settings:
 def save_settings(settings: Settings, file: Path, sweep: Any = None) -> None:
     """Write the resolved settings, and the section `sweep` if given, as YAML that reads back to the same value."""
     tree = settings.model_dump(mode="json") | ({SWEEP: sweep} if sweep is not None else {})
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+    write_whole(file, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 def setting_names(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
@@ -195,7 +196,9 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"no config file at {file}; give a YAML file, a run folder, or --data FOLDER") from None
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise UserError(f"{file} cannot be read as YAML: {error}; see `tckr run --help` for the form") from None
+        raise UserError(
+            f"{file} cannot be read as YAML: {' '.join(str(error).split())}; see `tckr run --help` for the form"
+        ) from None
     if not isinstance(values or {}, dict):
         raise UserError(
             f"{file} holds a {type(values).__name__}; a config is a mapping of sections, e.g. `prepare: {{source: DIR}}`"
@@ -273,4 +276,4 @@ def _explain(error: ValidationError) -> str:
         whole_section = problem["type"] == "value_error" and isinstance(problem.get("input"), Mapping)
         found = "" if whole_section else f"found {problem.get('input')!r}; "
         lines.append(f"setting {name}: {found}{text[0].lower()}{text[1:]}")
-    return "\n".join(lines)
+    return "; ".join(lines)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tckr.config import Settings, absolute_source, save_settings, saved_source
+from tckr.disk import explained
 from tckr.engine.runner import Observer, Runner, Silent
 from tckr.engine.step import Step
 from tckr.engine.store import Store
@@ -46,16 +47,19 @@ def run(settings: Settings, until: str = "report", observer: Observer | None = N
     in processes that import the calling script, so a script calls this below `if __name__ == "__main__":`.
 
     Raises:
-        UserError: settings or data that do not hold, or a run folder that belongs to other data.
+        UserError: settings or data that do not hold, a run folder that belongs to other data, an artifact that is not what
+            was written, or a disk that is full or refuses to write.
     """
     everything = pipeline(settings.run_config())
     steps = needed_for(everything, until)
     folder = settings.execution.folder
     store = Store(settings.execution.store)
-    open_folder(settings, everything)
+    with explained(folder):
+        open_folder(settings, everything)
     runner = Runner(store=store, execution=settings.execution, log_file=folder / "log.jsonl", observer=observer or Silent())
-    runner.run(steps)
-    publish(folder, everything, store)
+    with explained(folder):
+        runner.run(steps)
+        publish(folder, everything, store)
     return RunResult(folder=folder, artifacts={step.name: store.folder(step) for step in steps})
 
 

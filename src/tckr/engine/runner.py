@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from tckr.disk import explained
 from tckr.engine.execution import ExecutionConfig
 from tckr.engine.executors.local import LocalExecutor
 from tckr.engine.step import Step, StepContext, Workers
@@ -81,9 +82,7 @@ class Runner:
             UserError: without `keep_going`, what a step ended with; a whole artifact is damaged.
         """
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        for step in steps:
-            if self.store.has(step) and (damage := self.store.damage(step)):
-                raise UserError(damage)  # before anything is computed
+        self.store.require_intact(steps)  # before anything is computed
         failed: dict[str, str] = {}
         with LocalExecutor(self.execution.threads_for) as executor:
             for group in neighbours(steps):
@@ -169,6 +168,7 @@ def run_step(
 ) -> dict[str, Any]:
     """Fill and commit one artifact; return its manifest. A step that runs beside others gets no `workers` of its own."""
     write = partial(append_log, log_file, step.name, observer)
+    store.require_intact(step.inputs.values())  # in this process too: days may have passed, and it may be another machine
     with store.filling(step, _computed_on(execution)) as draft:
         if draft is not None:
             write("started", fingerprint=step.fingerprint, resumed=any(draft.out.iterdir()) or any(draft.scratch.iterdir()))
@@ -187,7 +187,7 @@ def run_step(
                     track=observer.track,
                     log=write,
                     workers=workers,
-                    donors=[store.folder(donor) for donor in step.donors if store.has(donor)],
+                    donors=[store.folder(donor) for donor in step.donors if store.has(donor) and not store.damage(donor)],
                 )
                 load_function(step.function)(step.config, context)
     manifest = store.manifest(step)
@@ -211,7 +211,8 @@ def _attempt(
     workers: Workers | None = None,
 ) -> Outcome:
     try:
-        return step, run_step(step, store, execution, log_file, observer, workers=workers)
+        with explained(store.folder(step)):
+            return step, run_step(step, store, execution, log_file, observer, workers=workers)
     except UserError as error:
         return step, error
 
@@ -228,7 +229,7 @@ _LOG_LOCK = threading.Lock()
 def append_log(log_file: Path, step_name: str, observer: Observer, event: str, **fields: Any) -> None:
     """Append one event as a JSON line; an event `warning` with a `message` is also shown to the user."""
     line = json.dumps({"time": round(time.time(), 3), "step": step_name, "event": event, **fields}, default=str)
-    with _LOG_LOCK, log_file.open("a", encoding="utf-8") as file:
+    with explained(log_file), _LOG_LOCK, log_file.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
     if event == "warning":
         observer.warned(f"{step_name}: {fields.get('message', '')}")

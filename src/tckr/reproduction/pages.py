@@ -8,7 +8,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from tckr.data.shards import write_whole
+from tckr.disk import write_whole
 from tckr.metrics.estimate import Estimate
 from tckr.reproduction.benchmarks import Benchmark
 from tckr.reproduction.comparison import MEASURES, Compared, ComparedCell, ComparedRow, comparison_rows

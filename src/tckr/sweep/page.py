@@ -7,7 +7,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from tckr.data.shards import write_whole
+from tckr.disk import write_whole
+from tckr.errors import printable
 from tckr.metrics.estimate import Estimate
 from tckr.stages.report.svg import element
 from tckr.sweep.figures import Curve, alone, cardinality_chart, report_css, tradeoff_chart
@@ -82,7 +83,7 @@ def variant_cells(rows: Sequence[Row], swept: Sequence[str]) -> Cells:
 
 def markdown_table(cells: Cells) -> str:
     """Return a table in Markdown."""
-    head, *body = ([cell.replace("|", "\\|") for cell in row] for row in cells)
+    head, *body = ([printable(cell).replace("|", "\\|") for cell in row] for row in cells)
     return "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *body))
 
 

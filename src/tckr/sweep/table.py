@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tckr.data.card import read_card
-from tckr.data.shards import write_whole
+from tckr.disk import write_whole
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.results import AuditResult, SurfaceResult
 from tckr.sweep.validate import read_validation

@@ -14,7 +14,7 @@ import numpy as np
 from tckr.config import Settings
 from tckr.data.card import read_card
 from tckr.data.images import load_images
-from tckr.data.shards import write_whole
+from tckr.disk import write_whole
 from tckr.engine.step import Sensitivity, Step, StepContext
 from tckr.metrics.accuracy import accuracy
 from tckr.metrics.estimate import Estimate, NotMeasurable

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tckr.data.shards import write_whole
+from tckr.disk import write_whole
 from tckr.models.classifiers import Classifier
 from tckr.training.fit import FitResult
 

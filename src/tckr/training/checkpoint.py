@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tckr.data.shards import write_whole
+from tckr.disk import write_whole
 from tckr.training.progress import EpochRecord
 
 CHECKPOINT = "checkpoint.safetensors"

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from tckr.data.shards import write_whole
+from tckr.disk import write_whole
 from tckr.stages.adapt.vector import AdapterVector
 
 ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")

@@ -13,7 +13,8 @@ import torch
 
 from tckr.data.card import read_card, read_members, split_of
 from tckr.data.images import load_images
-from tckr.data.shards import read_columns, write_whole
+from tckr.data.shards import read_columns
+from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator

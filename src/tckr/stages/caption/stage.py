@@ -11,8 +11,9 @@ import numpy as np
 
 from tckr.data.card import read_card, read_members, split_of
 from tckr.data.images import load_images
-from tckr.data.shards import list_shards, read_columns, write_shard, write_whole
+from tckr.data.shards import list_shards, read_columns, write_shard
 from tckr.data.source_rows import read_source_rows
+from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.models.captioners.load import load_captioner
 from tckr.stages.caption.captions import CaptionBatch, caption_batches, count_captions, given_captions

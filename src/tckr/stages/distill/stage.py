@@ -14,7 +14,7 @@ import torch
 from tckr.data.class_names import read_class_names
 from tckr.data.images import ImageSet, load_images
 from tckr.data.seeds import derive_seed
-from tckr.data.shards import write_whole
+from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.models.classifiers import class_columns, load_classifier
 from tckr.stages.distill.config import DistillConfig

@@ -15,7 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tckr.data.shards import ROW_GROUP_RECORDS, list_shards, write_whole
+from tckr.data.shards import ROW_GROUP_RECORDS, list_shards
+from tckr.disk import write_whole
 from tckr.stages.generate.plan import Plan
 
 COPIED_NAME = "copied.json"

@@ -12,7 +12,8 @@ import psutil
 import torch
 
 from tckr.data.images import load_images
-from tckr.data.shards import list_shards, read_columns, write_shard, write_whole
+from tckr.data.shards import list_shards, read_columns, write_shard
+from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator, Sampling

@@ -6,8 +6,9 @@ import json
 
 from tckr.data.class_names import read_class_names
 from tckr.data.seeds import derive_seed
-from tckr.data.shards import list_shards, write_whole
+from tckr.data.shards import list_shards
 from tckr.data.views import ViewRecipe
+from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.models.classifiers import load_classifier
 from tckr.stages.label.agreement import Agreement, count_agreement, low_agreement
