@@ -13,8 +13,10 @@ from rich.table import Table
 
 from tckr.cli.run import execute
 from tckr.cli.status import is_reference
+from tckr.cli.terminal import Terminal
 from tckr.config import Settings
 from tckr.data.card import EVERY_RECORD, read_canaries, read_membership
+from tckr.disk import size_text
 from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.errors import UserError
@@ -49,7 +51,7 @@ def plan_audit(settings: Settings) -> None:
     if settings.prepare.audit_holdout == 0:
         raise UserError("prepare.audit_holdout=0 leaves no non-members, so there is no audit to plan; set it, e.g. to 0.5")
     execute(settings, "distill")
-    _print(settings, Measurements.of(settings), Console(highlight=False))
+    _print(settings, Measurements.of(settings), Terminal())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +186,7 @@ def _notes(settings: Settings, found: Measurements, steps: Mapping[Depth, Repeat
 
 
 def _cell(cost: Bill, marked: bool) -> str:
-    return f"{span(cost.fastest, cost.slowest)}{' *' * marked}\n{size(cost.num_bytes)}"
+    return f"{span(cost.fastest, cost.slowest)}{' *' * marked}\n{size_text(cost.num_bytes)}"
 
 
 def span(fastest: float, slowest: float) -> str:
@@ -200,8 +202,3 @@ def duration(seconds: float) -> tuple[str, str]:
     units = ((86400, "days"), (3600, "h"), (60, "min"))
     size, unit = next(((size, unit) for size, unit in units if seconds >= 2 * size), (1, "s"))
     return (f"{seconds / size:.1f}" if seconds < 10 * size else f"{seconds / size:.0f}"), unit
-
-
-def size(num_bytes: float) -> str:
-    """Return for example `1.6 GB` or `3.1 MB` (powers of ten)."""
-    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -22,6 +21,7 @@ from rich.progress import (
 from rich.text import Text
 
 from tckr.cli.status import is_reference
+from tckr.cli.terminal import Terminal, escape
 from tckr.engine.step import Step
 
 
@@ -39,7 +39,7 @@ class ConsoleObserver:
 
     def __init__(self, console: Console | None = None) -> None:
         """Print to `console`, by default to standard output."""
-        self.console = console or Console(highlight=False)
+        self.console = console or Terminal()
         self._label = ""
         self._left = 0
         self._start = 0.0

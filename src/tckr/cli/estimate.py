@@ -40,16 +40,15 @@ def estimate(
     The data is prepared in full, as the run would do anyway; the rest is measured in a temporary folder and deleted.
     """
     settings = settings_from(arguments, data, preset, name, output)
-    from rich.console import Console
-
     from tckr.cli.console import ConsoleObserver
+    from tckr.cli.terminal import Terminal
     from tckr.data.card import read_card
     from tckr.engine.runner import Runner
     from tckr.engine.store import Store
     from tckr.estimate.probe import probe
     from tckr.running import plan
 
-    console = Console(highlight=False)
+    console = Terminal()
     observer = ConsoleObserver(console)
     steps, store = plan(settings, "prepare"), Store(settings.execution.store)
     settings.execution.output.mkdir(parents=True, exist_ok=True)
@@ -97,7 +96,8 @@ def _costs(settings: Settings, card: DataCard, by_cardinality: Mapping[float, Ma
     from rich import box
     from rich.table import Table
 
-    from tckr.cli.budget import duration, size
+    from tckr.cli.budget import duration
+    from tckr.disk import size_text
     from tckr.estimate.forecast import drawn
 
     configured = settings.generate.cardinality
@@ -112,7 +112,7 @@ def _costs(settings: Settings, card: DataCard, by_cardinality: Mapping[float, Ma
     if bills := [audit_bill(settings, card, *pair) for pair in by_cardinality.items() if _has_references(settings)]:
         table.add_row("audit, least", *(" ".join(duration(bill.fastest)) for bill in bills))
         table.add_row("audit, most", *(" ".join(duration(bill.slowest)) for bill in bills))
-    table.add_row("disk", *(size(disk_needed(costs)) for costs in by_cardinality.values()))
+    table.add_row("disk", *(size_text(disk_needed(costs)) for costs in by_cardinality.values()))
     return table
 
 
@@ -162,15 +162,14 @@ def _notes(settings: Settings) -> str:
 
 
 def _warn_of_disk(settings: Settings, costs: Mapping[str, Forecast], console: Console) -> None:
-    import shutil
-
-    from tckr.cli.budget import size
+    from tckr.cli.terminal import escape
+    from tckr.disk import free_bytes, size_text
 
     needed = disk_needed(costs)
-    free = shutil.disk_usage(settings.execution.output).free
+    free = free_bytes(settings.execution.output)
     if needed > free:
         console.print(
-            f"[yellow]warning[/]  {settings.execution.output} has {size(free)} free and the run needs about {size(needed)}; "
-            "choose another --output, or a lower generate.cardinality",
+            f"[yellow]warning[/]  {escape(settings.execution.output)} has {size_text(free)} free and the run needs about "
+            f"{size_text(needed)}; choose another --output, or a lower generate.cardinality",
             soft_wrap=True,
         )
