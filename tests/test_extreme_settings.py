@@ -16,8 +16,9 @@ from tckr.costs.forecast import forecast
 from tckr.costs.probe import Probe, probe_settings
 from tckr.costs.stopwatch import Lap, Phase
 from tckr.costs.widths import mean_width, numbers_to_compare, target_width
+from tckr.disk import size_text
 from tckr.errors import UserError
-from tckr.html.numbers import megabytes, rounded
+from tckr.html.numbers import rounded
 from tckr.metrics.proportions import critical_value
 from tckr.pipeline import pipeline
 from tckr.stages.generate.plan import Plan, make_plan
@@ -100,7 +101,7 @@ def test_estimates_at_the_bounds_are_finite_and_quick(tmp_path):
         for cost in found.values():
             assert finite(cost.seconds, cost.num_bytes, cost.scratch_bytes), settings
             assert len(" ".join(rounded(cost.seconds))) < 60
-            assert len(megabytes(cost.num_bytes / 1e6)) < 60
+            assert len(size_text(cost.num_bytes)) < 60
         for control in (settings.null_control(), settings.memorizing(), settings.reference()):
             adapted = control.adapt.num_images(MEMBERS)
             assert 0 <= control.adapt.num_steps(adapted) < 10**16

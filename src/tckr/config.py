@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
+from tckr.disk import write_whole
 from tckr.engine.execution import ExecutionConfig
 from tckr.errors import MOST_CHARACTERS, UserError, shown, shown_name
 from tckr.models.digest import from_any_folder
@@ -184,8 +185,7 @@ def _with_absolute_source(settings: Settings) -> Settings:
 def save_settings(settings: Settings, file: Path, sweep: Any = None) -> None:
     """Write the resolved settings, and the section `sweep` if given, as YAML that reads back to the same value."""
     tree = settings.model_dump(mode="json") | ({SWEEP: sweep} if sweep is not None else {})
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(write_yaml(tree), encoding="utf-8")
+    write_whole(file, lambda partial: partial.write_text(write_yaml(tree), encoding="utf-8"))
 
 
 def setting_names(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
@@ -280,7 +280,7 @@ EXPECTED = {
 def _explain(error: ValidationError) -> str:
     problems = error.errors(include_url=False)
     lines = [_problem(problem) for problem in problems[:MOST_PROBLEMS]]
-    return "\n".join([*lines, *([f"and {len(problems) - MOST_PROBLEMS} more"] if len(problems) > MOST_PROBLEMS else [])])
+    return "; ".join([*lines, *([f"and {len(problems) - MOST_PROBLEMS} more"] if len(problems) > MOST_PROBLEMS else [])])
 
 
 def _problem(problem: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+import unicodedata
 from pathlib import PurePath
 
 MOST_BYTES = 4000
@@ -10,6 +11,12 @@ MOST_BYTES = 4000
 
 MOST_CHARACTERS = 200
 """Of one value in a message."""
+
+JOINERS = "\u200c\u200d"
+"""Invisible, but Persian, Hindi and others are not written without them, and they join what stands beside them only."""
+HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Unicode categories that a terminal obeys instead of showing: control, format (such as the direction of writing), halves of
+characters, and line ends."""
 
 
 class UserError(Exception):
@@ -60,3 +67,14 @@ class _Short(reprlib.Repr):
 
 
 _SHORT = _Short()
+
+
+def printable(text: str) -> str:
+    r"""Return `text` on one line, with control and format characters and line ends written as escapes such as `\x1b`."""
+    return "".join(_shown(char) for char in text)
+
+
+def _shown(char: str) -> str:
+    if char in JOINERS or unicodedata.category(char) not in HIDDEN:
+        return char
+    return char.encode("unicode_escape").decode()

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from tckr.config import Settings, absolute_source, save_settings, saved_source
+from tckr.disk import explained
 from tckr.engine.observer import Observer, Silent
 from tckr.engine.runner import Runner
 from tckr.engine.secret import with_secret
@@ -58,15 +59,18 @@ def run(settings: Settings, until: str = "report", observer: Observer | None = N
     in processes that import the calling script, so a script calls this below `if __name__ == "__main__":`.
 
     Raises:
-        UserError: settings or data that do not hold, or a run folder that belongs to other data.
+        UserError: settings or data that do not hold, a run folder that belongs to other data, an artifact that is not what
+            was written, or a disk that is full or refuses to write.
     """
     everything, steps = with_secret(settings.execution.store, partial(_planned, settings, until), begins=True)
     folder = settings.execution.folder
     store = Store(settings.execution.store)
-    open_folder(settings, everything)
+    with explained(folder):
+        open_folder(settings, everything)
     runner = Runner(store=store, execution=settings.execution, log_file=folder / "log.jsonl", observer=observer or Silent())
-    runner.run(steps)
-    publish(folder, everything, store)
+    with explained(folder):
+        runner.run(steps)
+        publish(folder, everything, store)
     return RunResult(folder=folder, artifacts={step.name: store.folder(step) for step in steps})
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tckr import machine
+from tckr import disk, machine
 from tckr.config import load_settings
 from tckr.costs.probe import probe_settings
 from tests.cli.test_commands import call
@@ -50,10 +49,10 @@ def _pairs(cells: list[str]) -> list[tuple[str, str]]:
 
 def test_estimate_warns_where_the_disk_is_too_small(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
-    full, usage = type("Usage", (), {"free": 1000})(), shutil.disk_usage
-    monkeypatch.setattr("shutil.disk_usage", lambda path: full if Path(path).name == "runs" else usage(path))
+    free_bytes = disk.free_bytes
+    monkeypatch.setattr(disk, "free_bytes", lambda path: 1000 if Path(path).name == "runs" else free_bytes(path))
     _, out, _ = call(monkeypatch, capsys, "estimate", "--data", "digits", "--seconds", "1", *TINY)
-    assert re.search(r"warning +runs has 1 kB free and the run needs about \d", out)
+    assert re.search(r"warning +runs has 1\.0 kB free and the run needs about \d", out)
 
 
 def test_estimate_without_data_says_what_to_give(monkeypatch, capsys):

@@ -19,12 +19,15 @@ class FakeConfig(BaseModel):
     value: int = 1
     mode: Literal["write", "fail", "die", "refuse", "exit", "tell", "meet"] = "write"
     journal: str = ""
+    error: int = 0
 
 
 def run(config: FakeConfig, context: StepContext) -> None:
     """Write the sum of the inputs and `value` in two shards, noting every shard written in a journal."""
     if config.mode == "refuse":
         raise UserError("planted refusal")
+    if config.error:
+        raise OSError(config.error, os.strerror(config.error))
     if config.mode == "exit" and not (context.scratch / "tried").exists():
         (context.scratch / "tried").touch()
         os._exit(1)

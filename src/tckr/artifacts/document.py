@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from tckr.data.shards import write_whole
+from tckr.disk import write_whole
 
 
 class Document(BaseModel):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import NoReturn
 
 import typer
 
 from tckr.cli import audit, captions, demo, doctor, estimate, report, reproduce, run, stage, status, sweep
-from tckr.errors import UserError, cut_message
+from tckr.disk import explain
+from tckr.errors import UserError, cut_message, printable
 
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
 
@@ -32,13 +35,20 @@ app.command("audit", rich_help_panel=stage.PANEL)(audit.audit)
 app.command("report", rich_help_panel=stage.PANEL)(report.report)
 
 
+def fail(message: str) -> NoReturn:
+    """Print what the user must know and end."""
+    sys.stderr.write(f"error: {printable(message)}\n")
+    sys.exit(2)
+
+
 def main() -> None:
     """Run the command line: exit status 0 done, 2 a problem the user can fix, 3 audit invalid, 130 interrupted."""
     try:
         app()
-    except (UserError, OSError) as error:  # OSError: no space left, no permission, no such disk
-        sys.stderr.write(f"error: {cut_message(str(error))}\n")
-        sys.exit(2)
+    except UserError as error:
+        fail(str(error))
+    except OSError as error:
+        fail(cut_message(str(explain(error, Path.cwd()) or error)))
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
             sys.stderr.write("\ninterrupted; what is finished is kept, the same command continues\n")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tckr.cli.settings import check_run_folder, settings_from
-from tckr.errors import UserError
+from tckr.errors import UserError, printable
 
 if TYPE_CHECKING:
     from tckr.config import Settings
@@ -31,7 +31,7 @@ def captions(
     write_captions(output, form, names, texts)
     told = sum(text is not None for text in texts)
     typer.echo(
-        f"{told:,} captions of {len(texts):,} rows, {form}: {output}\n"
+        f"{told:,} captions of {len(texts):,} rows, {form}: {printable(str(output))}\n"
         "They say what private images show: keep the file where the images are, and do not release it."
     )
 
@@ -52,6 +52,7 @@ def _captions_of_rows(settings: Settings) -> tuple[list[str], list[str | None]]:
     whole = [step for step in others if step.stage == "caption" and store.has(step)]
     if not whole or not store.has(data):
         raise UserError(f"{folder} has no captions yet; make them with `tckr caption {folder}`")
+    store.require_intact([data, *whole])
     said: dict[int, str] = {}
     for step in reversed(whole):  # the target's own captions, which come first, are the ones that stay
         columns = read_columns(store.folder(step), ["record", "caption"])

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -22,6 +21,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from tckr.cli.terminal import escape
 from tckr.engine.step import Role, Step
 
 
@@ -125,7 +125,7 @@ class ConsoleObserver:
 
     def __init__(self, console: Console | None = None) -> None:
         """Print to `console`, by default to standard output."""
-        self.console = console or Console(highlight=False)
+        self.console = console or Terminal()
         self._bars = Bars(self.console)
         self._groups = Groups(lambda step: step.name if step.role is Role.TARGET else f"{step.stage} of the audit")
 

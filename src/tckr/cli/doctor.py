@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from tckr.cli.settings import Output
+from tckr.disk import free_bytes, nearest_folder, size_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,22 +19,23 @@ PROBLEM = 2
 
 def doctor(output: Output = None) -> None:
     """Say what this machine can run and what to mend. Exit status 2 when TCKR itself cannot work."""
-    from rich.console import Console
+    from tckr.cli.terminal import Terminal, escape
 
-    console = Console(highlight=False)
+    console = Terminal()
     problems = _software(console)
     device, memory = _hardware(console, output or Path("runs"))
     console.print(_models(device, memory))
     where = "GPU memory with weights in half precision" if device else "memory with weights in float32"
     console.print(f"needs: about, {where}, for small batches; `tckr estimate` measures it. *: downloaded.", soft_wrap=True)
     for problem in problems:
-        console.print(f"[red]problem[/]  {problem}", soft_wrap=True)
+        console.print(f"[red]problem[/]  {escape(problem)}", soft_wrap=True)
     raise typer.Exit(PROBLEM if problems else 0)
 
 
 def _software(console: Console) -> list[str]:
     """Print versions; return what keeps TCKR from working."""
     from tckr import machine
+    from tckr.cli.terminal import escape
 
     version, supported = machine.python()
     problems = [] if supported else [f"Python {version}; TCKR needs 3.11 to 3.13; make a new environment with one of them"]
@@ -47,21 +48,22 @@ def _software(console: Console) -> list[str]:
     console.print(f"  C++ compiler: {machine.compiler() or 'none'}; for torch.compile on a CPU")
     address, answers = machine.hub()
     hint = "" if answers else "; models and data sets come from folders and from the cache of earlier downloads only"
-    console.print(f"  hub {address}: {'answers' if answers else 'no answer'}{hint}", soft_wrap=True)
+    console.print(f"  hub {escape(address)}: {'answers' if answers else 'no answer'}{hint}", soft_wrap=True)
     return problems
 
 
 def _hardware(console: Console, output: Path) -> tuple[float, float]:
     """Print what computes; return the free memory of the first GPU (0 without one) and of the machine in GB."""
     from tckr import machine
+    from tckr.cli.terminal import escape
 
     total, available = machine.memory_gb()
-    folder = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
+    folder = nearest_folder(output)
     rates = ", ".join(f"{machine.matmul_rate('cpu', kind):,.0f} GFLOP/s in {kind}" for kind in ("float32", "bfloat16"))
     console.print(
         f"CPU: {machine.cores()} cores, {available:.0f} of {total:.0f} GB memory available, {rates}", soft_wrap=True
     )
-    console.print(f"disk: {shutil.disk_usage(folder).free / 1e9:,.0f} GB free in {folder}")
+    console.print(f"disk: {size_text(free_bytes(folder))} free in {escape(folder)}", soft_wrap=True)
     devices = machine.gpus()
     for index, (name, size, free, half) in enumerate(devices):
         rate = machine.matmul_rate(f"cuda:{index}", half)

@@ -39,16 +39,15 @@ def estimate(
     The data is prepared in full, as the run would do anyway; the rest is measured in a temporary folder and deleted.
     """
     settings = settings_from(arguments, data, preset, name, output)
-    from rich.console import Console
-
     from tckr.cli.console import ConsoleObserver
+    from tckr.cli.terminal import Terminal
     from tckr.costs.probe import probe
     from tckr.data.card import read_card
     from tckr.engine.runner import Runner
     from tckr.engine.store import Store
     from tckr.running import plan
 
-    console = Console(highlight=False)
+    console = Terminal()
     observer = ConsoleObserver(console)
     steps, store = plan(settings, "prepare", begins=True), Store(settings.execution.store)
     settings.execution.output.mkdir(parents=True, exist_ok=True)
@@ -98,7 +97,8 @@ def _costs(settings: Settings, card: DataCard, by_cardinality: Mapping[float, Ma
 
     from tckr.costs.forecast import disk_needed, drawn
     from tckr.costs.reference_runs import bill_after
-    from tckr.html.numbers import megabytes, rounded
+    from tckr.disk import size_text
+    from tckr.html.numbers import rounded
 
     configured = settings.generate.cardinality
     table = Table(
@@ -112,7 +112,7 @@ def _costs(settings: Settings, card: DataCard, by_cardinality: Mapping[float, Ma
     if bills := [bill_after(settings, card, *pair) for pair in by_cardinality.items() if _has_references(settings)]:
         table.add_row("audit, least", *(" ".join(rounded(bill.fastest)) for bill in bills))
         table.add_row("audit, most", *(" ".join(rounded(bill.slowest)) for bill in bills))
-    table.add_row("disk", *(megabytes(disk_needed(costs) / 1e6) for costs in by_cardinality.values()))
+    table.add_row("disk", *(size_text(disk_needed(costs)) for costs in by_cardinality.values()))
     return table
 
 
@@ -133,15 +133,14 @@ def _notes(settings: Settings) -> str:
 
 
 def _warn_of_disk(settings: Settings, costs: Mapping[str, Forecast], console: Console) -> None:
-    import shutil
-
+    from tckr.cli.terminal import escape
     from tckr.costs.forecast import disk_needed
-    from tckr.html.numbers import megabytes
+    from tckr.disk import free_bytes, size_text
 
-    needed, free = disk_needed(costs) / 1e6, shutil.disk_usage(settings.execution.output).free / 1e6
+    needed, free = disk_needed(costs), free_bytes(settings.execution.output)
     if needed > free:
         console.print(
-            f"[yellow]warning[/]  {settings.execution.output} has {megabytes(free)} free and the run needs about "
-            f"{megabytes(needed)}; choose another --output, or a lower generate.cardinality",
+            f"[yellow]warning[/]  {escape(settings.execution.output)} has {size_text(free)} free and the run needs about "
+            f"{size_text(needed)}; choose another --output, or a lower generate.cardinality",
             soft_wrap=True,
         )

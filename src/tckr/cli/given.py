@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
+from tckr.cli.terminal import Terminal, escape
 from tckr.config import load_settings, run_name
-from tckr.data.shards import write_whole
+from tckr.disk import write_whole
 from tckr.engine.store import MANIFEST
-from tckr.errors import UserError, shown
+from tckr.errors import UserError, printable, shown
 from tckr.metrics.estimate import Estimate, Measured
 from tckr.metrics.results import AuditResult, SurfaceResult
 from tckr.stages.audit.config import AuditConfig
@@ -45,7 +45,7 @@ def audit_table(file: Path, overrides: Sequence[str], output: Path | None) -> Au
     write_scores(folder / TABLE_NAME, as_judged(config, depth), evidence, depth=depth)
     text = result.model_dump_json(indent=1) + "\n"
     write_whole(folder / "audit.json", lambda path: path.write_text(text, encoding="utf-8"))
-    _print(result, folder, Console(highlight=False))
+    _print(result, folder, Terminal())
     return result
 
 
@@ -91,9 +91,13 @@ def _print(result: AuditResult, folder: Path, console: Console) -> None:
     for control in result.controls:
         if control.decides and not control.passed:
             where = f"{control.name} ({control.surface}, {control.measure})"
-            console.print(f"{where}: found {control.found}; expected {control.expected}", markup=False, soft_wrap=True)
-    console.print(f"Privacy: {result.verdict}", style="green" if result.valid else "yellow", soft_wrap=True, markup=False)
-    console.print(f"results        {folder}", soft_wrap=True, markup=False)
+            console.print(
+                printable(f"{where}: found {control.found}; expected {control.expected}"), markup=False, soft_wrap=True
+            )
+    console.print(
+        printable(f"Privacy: {result.verdict}"), style="green" if result.valid else "yellow", soft_wrap=True, markup=False
+    )
+    console.print(printable(f"results        {folder}"), soft_wrap=True, markup=False)
 
 
 def _origin(result: AuditResult) -> str:

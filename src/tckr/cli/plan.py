@@ -9,12 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from tckr.cli.run import execute
+from tckr.cli.terminal import Terminal
 from tckr.config import Settings
 from tckr.costs.bill import Bill, Repeated
 from tckr.costs.reference_runs import Measurements
 from tckr.costs.widths import mean_width, numbers_to_compare, smallest_rate, target_width
+from tckr.disk import size_text
 from tckr.errors import UserError
-from tckr.html.numbers import megabytes, span
+from tckr.html.numbers import span
 from tckr.stages.audit.config import Depth
 
 
@@ -27,7 +29,7 @@ def plan_audit(settings: Settings) -> None:
     if settings.prepare.audit_holdout == 0:
         raise UserError("prepare.audit_holdout=0 leaves no non-members, so there is no audit to plan; set it, e.g. to 0.5")
     execute(settings, "distill")
-    _print(settings, Measurements.of(settings), Console(highlight=False))
+    _print(settings, Measurements.of(settings), Terminal())
 
 
 def _print(settings: Settings, found: Measurements, console: Console) -> None:
@@ -67,4 +69,4 @@ def _notes(settings: Settings, found: Measurements, steps: Mapping[Depth, Repeat
 
 
 def _cell(cost: Bill, marked: bool) -> str:
-    return f"{span(cost.fastest, cost.slowest)}{' *' * marked}\n{megabytes(cost.num_bytes / 1e6)}"
+    return f"{span(cost.fastest, cost.slowest)}{' *' * marked}\n{size_text(cost.num_bytes)}"

@@ -22,6 +22,8 @@ def report(
     open_browser: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
 ) -> None:
     """Write report.html and report.json, computing first what they need. Exit status 3 when a control failed."""
+    from tckr.cli.terminal import complain
+
     settings = settings_from(arguments, data, preset, name, output)
     result = None
     page = settings.execution.folder / "report" / "report.html"
@@ -30,7 +32,8 @@ def report(
     except UserError as error:
         if not (open_browser and page.is_file()):
             raise
-        typer.echo(f"the report cannot be brought up to date: {error}\nopening the one that exists, {page}", err=True)
+        complain(f"the report cannot be brought up to date: {error}")
+        complain(f"opening the one that exists, {page}")
     if open_browser and not dry_run and not webbrowser.open(page.resolve().as_uri()):
         typer.echo("no browser found here; copy the file to a machine that has one")
     end(result)

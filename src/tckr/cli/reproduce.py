@@ -10,7 +10,7 @@ import typer
 from tckr.cli.run import DryRun
 from tckr.cli.settings import Output, chosen_options
 from tckr.cli.sweep import compute, finish
-from tckr.errors import UserError, shown
+from tckr.errors import UserError, printable, shown
 
 if TYPE_CHECKING:
     from tckr.reproduction.pages import Reproduced
@@ -68,15 +68,14 @@ def _options(overrides: list[str], data: str | None, output: Path | None) -> dic
 
 
 def _print(found: Reproduced, folder: Path) -> None:
-    from rich.console import Console
-
     from tckr.cli.sweep_console import print_cells
+    from tckr.cli.terminal import Terminal
     from tckr.reproduction.pages import ablation_cells, result_cells, sentences
 
-    console = Console(highlight=False)
+    console = Terminal()
     print_cells(result_cells(found), console)
     if found.ablation:
         print_cells(ablation_cells(found), console)
     for text in sentences(found):
-        console.print(text, soft_wrap=True, markup=False)
-    console.print(f"results        {folder / 'results.html'}", soft_wrap=True, markup=False)
+        console.print(printable(text), soft_wrap=True, markup=False)
+    console.print(printable(f"results        {folder / 'results.html'}"), soft_wrap=True, markup=False)

@@ -38,18 +38,17 @@ def run(
 def execute(settings: Settings, until: str = "report", dry_run: bool = False) -> RunResult | None:
     """Run or only show the plan; print the summary of a finished run."""
     if dry_run:
-        from tckr.cli.status import print_plan
+        from tckr.cli.status import DAMAGED, print_plan
 
-        print_plan(settings, until)
+        if not print_plan(settings, until):
+            raise typer.Exit(DAMAGED)
         return None
-    from rich.console import Console
-    from rich.markup import escape
-
     from tckr.cli.console import ConsoleObserver
     from tckr.cli.summary import print_summary
+    from tckr.cli.terminal import Terminal, escape
     from tckr.running import run as run_pipeline
 
-    console = Console(highlight=False)
+    console = Terminal()
     console.print(f"[bold]tckr[/] {escape(f'{settings.prepare.source} -> {settings.execution.folder}')}", soft_wrap=True)
     result = run_pipeline(settings, until, ConsoleObserver(console))
     print_summary(result, console)

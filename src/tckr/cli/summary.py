@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from tckr.cli.terminal import escape
+from tckr.errors import printable
 from tckr.metrics.estimate import describe_difference
 from tckr.metrics.results import PLAIN, AuditResult, PairedTest
 from tckr.stages.report.leakage import canary_rows, surface_rows
@@ -23,16 +24,18 @@ def print_summary(result: RunResult, console: Console) -> None:
         audit = AuditResult.read(result.artifacts["audit"])
         console.print(_table(audit))
         if audit.paired:
-            console.print(paired_line(audit.paired), soft_wrap=True, markup=False)
+            console.print(printable(paired_line(audit.paired)), soft_wrap=True, markup=False)
         if audit.measured:
             console.print(waterfall(audit))
             for name, why in hidden_leaks(audit):
-                console.print(f"{name} leaks: {why}", soft_wrap=True, markup=False)
+                console.print(printable(f"{name} leaks: {why}"), soft_wrap=True, markup=False)
         if audit.canaries:
             console.print(canaries(audit))
-        console.print(f"Privacy: {audit.verdict}", style="green" if audit.valid else "yellow", soft_wrap=True, markup=False)
+        console.print(
+            printable(f"Privacy: {audit.verdict}"), style="green" if audit.valid else "yellow", soft_wrap=True, markup=False
+        )
     for name, path in _places(result).items():
-        console.print(f"{name:<14} {path}", soft_wrap=True, markup=False)
+        console.print(printable(f"{name:<14} {path}"), soft_wrap=True, markup=False)
 
 
 def audit_is_valid(result: RunResult) -> bool:

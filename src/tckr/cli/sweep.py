@@ -10,7 +10,7 @@ import typer
 
 from tckr.cli.run import DryRun
 from tckr.cli.settings import Arguments, Data, Name, Output, Preset, read_arguments
-from tckr.errors import UserError
+from tckr.errors import UserError, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,10 +61,9 @@ def sweep(
 
 def compute(plans: Sequence[SweepPlan], dry_run: bool) -> list[SweepResult]:
     """Print the plan of some sweeps, or compute them and return what was found; say which variants failed."""
-    from rich.console import Console
-    from rich.markup import escape
+    from tckr.cli.terminal import Terminal, escape
 
-    console = Console(highlight=False)
+    console = Terminal()
     for plan in plans:
         places = f"{plan.base.prepare.source} -> {plan.folder}"
         console.print(f"[bold]tckr[/] {escape(places)}: {len(plan.variants)} variants", soft_wrap=True)
@@ -76,7 +75,7 @@ def compute(plans: Sequence[SweepPlan], dry_run: bool) -> list[SweepResult]:
 
     results = run_sweeps(plans, SweepConsole(console, sum(len(plan.variants) for plan in plans)))
     for name, why in (failure for result in results for failure in result.failures.items()):
-        console.print(f"failed: {name}: {why}", soft_wrap=True, markup=False, style="red")
+        console.print(printable(f"failed: {name}: {why}"), soft_wrap=True, markup=False, style="red")
     return results
 
 
@@ -106,13 +105,12 @@ def _print_plan(plans: Sequence[SweepPlan], console: Console) -> None:
 
 
 def _print_result(result: SweepResult, plan: SweepPlan) -> None:
-    from rich.console import Console
-
     from tckr.cli.sweep_console import print_cells
+    from tckr.cli.terminal import Terminal
     from tckr.sweep.frontier import frontiers
     from tckr.sweep.page import frontier_cells, gap_sentence, mean_cells, variant_cells
 
-    console = Console(highlight=False)
+    console = Terminal()
     swept = list(dict.fromkeys(name for grid in plan.grids for name in grid))
     rows = [row | {"failure": None} for row in result.rows]  # the reasons were printed, and fit into no cell
     print_cells(variant_cells(rows, swept), console)
@@ -121,9 +119,9 @@ def _print_result(result: SweepResult, plan: SweepPlan) -> None:
     for found in frontiers(result.rows, swept):
         print_cells(frontier_cells(found), console)
         for sentence in (found.sentence, gap_sentence(found)):
-            console.print(sentence, soft_wrap=True, markup=False)
+            console.print(printable(sentence), soft_wrap=True, markup=False)
     for label, path in _places(result.folder).items():
-        console.print(f"{label:<14} {path}", soft_wrap=True, markup=False)
+        console.print(printable(f"{label:<14} {path}"), soft_wrap=True, markup=False)
 
 
 def _places(folder: Path) -> dict[str, Path]:

@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from tckr.cli.console import ConsoleObserver, Groups
+from tckr.cli.terminal import escape
 from tckr.engine.step import Step
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from tckr.data.shards import read_columns, write_whole
+from tckr.data.shards import read_columns
+from tckr.disk import write_whole
 
 if TYPE_CHECKING:
     import numpy as np

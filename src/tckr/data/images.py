@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import mmap
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,11 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
+from tckr import disk
 from tckr.data.encoded import EncodedImages, write_encoded
-from tckr.data.shards import list_shards, read_columns, write_whole
+from tckr.data.npy import write_npy
+from tckr.data.shards import list_shards, read_columns
+from tckr.disk import write_whole
 from tckr.errors import UserError
 
 DECODE_BATCH = 64
@@ -104,7 +106,7 @@ def load_images(folder: Path, cache: Path | None, id_column: str = "record") -> 
 
 def free_bytes(folder: Path) -> int:
     """Return what may be written to the disk of `folder`, leaving SPARE_BYTES for everything else."""
-    return shutil.disk_usage(folder).free - SPARE_BYTES
+    return disk.free_bytes(folder) - SPARE_BYTES
 
 
 def _decoded_bytes(folder: Path, count: int) -> int:
@@ -113,12 +115,9 @@ def _decoded_bytes(folder: Path, count: int) -> int:
 
 def _open_encoded(folder: Path, path: Path) -> EncodedImages:
     if not path.exists():
-        needed, free = sum(shard.stat().st_size for shard in list_shards(folder)), free_bytes(path.parent)
-        if needed > free:
-            raise UserError(
-                f"the disk of {path.parent} has {max(free, 0) / 1e9:.1f} GB to spare, and the encoded images of {folder} "
-                f"need {needed / 1e9:.1f} GB there. Free some, or choose another disk with execution.output."
-            )
+        needed = sum(shard.stat().st_size for shard in list_shards(folder))
+        if needed > free_bytes(path.parent):
+            raise UserError(disk.no_room(path, disk.size_text(needed), SPARE_BYTES))
         write_whole(path, lambda partial: write_encoded(partial, _encoded_images(folder)))
     return EncodedImages(path, decode_image)
 
@@ -160,17 +159,7 @@ def encode_png(pixels: np.ndarray) -> bytes:
 
 
 def _decode_into(path: Path, folder: Path, count: int) -> None:
-    mapped: np.memmap | None = None
-    row = 0
-    for batch in iterate_images(folder, DECODE_BATCH, columns=()):
-        images = batch["image"]
-        if mapped is None:
-            mapped = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, *images.shape[1:]))
-        mapped[row : row + len(images)] = images
-        row += len(images)
-    assert mapped is not None, f"no image in {folder}"
-    assert row == count, (row, count)
-    mapped.flush()
+    write_npy(path, count, (batch["image"] for batch in iterate_images(folder, DECODE_BATCH, columns=())))
 
 
 def _select_mapped(images: np.memmap, rows: np.ndarray) -> np.ndarray:
@@ -182,10 +171,8 @@ def _select_mapped(images: np.memmap, rows: np.ndarray) -> np.ndarray:
 
 
 def _copy_rows(path: Path, images: np.ndarray, rows: np.ndarray) -> None:
-    mapped = np.lib.format.open_memmap(path, mode="w+", dtype=images.dtype, shape=(len(rows), *images.shape[1:]))
-    for start in range(0, len(rows), DECODE_BATCH):
-        mapped[start : start + DECODE_BATCH] = images[rows[start : start + DECODE_BATCH]]
-    mapped.flush()
+    starts = range(0, max(1, len(rows)), DECODE_BATCH)  # of no rows one part too: it has their type and shape
+    write_npy(path, len(rows), (images[rows[start : start + DECODE_BATCH]] for start in starts))
 
 
 def shards_digest(folder: Path) -> str:

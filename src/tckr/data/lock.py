@@ -13,7 +13,7 @@ from pathlib import Path
 from tckr.data.card import read_card
 from tckr.data.images import iterate_images
 from tckr.data.seeds import derive_key
-from tckr.data.shards import write_whole
+from tckr.disk import write_whole
 from tckr.errors import UserError
 
 LOCK_BATCH = 256

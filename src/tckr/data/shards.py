@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from tckr.disk import write_whole
 
 ROW_GROUP_RECORDS = 100
 """Records that a reader must hold at once; images make larger groups heavy."""
@@ -33,17 +33,6 @@ def write_shard(path: Path, columns: Mapping[str, Any], class_names: Sequence[st
     metadata = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
     table = pa.table(arrays).replace_schema_metadata(metadata)
     write_whole(path, lambda partial: pq.write_table(table, partial, row_group_size=ROW_GROUP_RECORDS))
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Call `write` with a temporary name beside `path`, then rename: a killed process leaves no half-written `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        write(partial)
-        os.replace(partial, path)  # noqa: PTH105 - Path.replace is the same call; this one reads as what it is
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def list_shards(folder: Path) -> list[Path]:

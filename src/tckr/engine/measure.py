@@ -7,9 +7,12 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from tckr.disk import write_whole
+from tckr.errors import UserError
 
 
 @dataclass
@@ -35,7 +38,8 @@ def measured(record: Path) -> Iterator[Usage]:
         yield usage
     except BaseException:
         _add(usage, start)
-        _write(record, usage)
+        with suppress(UserError):  # of a full disk: what ended the block is told, not this
+            _write(record, usage)
         raise
     _add(usage, start)
 
@@ -46,9 +50,7 @@ def _add(usage: Usage, start: float) -> None:
 
 
 def _write(record: Path, usage: Usage) -> None:
-    temporary = record.with_name(f".{record.name}.partial")
-    temporary.write_text(json.dumps(asdict(usage)), encoding="utf-8")
-    temporary.replace(record)
+    write_whole(record, lambda partial: partial.write_text(json.dumps(asdict(usage)), encoding="utf-8"))
 
 
 def _reset_peak() -> None:

@@ -18,6 +18,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+from tckr.disk import explained
 from tckr.engine.execution import ExecutionConfig
 from tckr.engine.executors import Executor, Needs
 from tckr.engine.executors.local import LocalExecutor
@@ -53,21 +54,13 @@ class Runner:
             UserError: without `keep_going`, what a step ended with; a whole artifact is damaged.
         """
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
-        missing = self._missing(steps)
+        self.store.require_intact(steps)  # before anything is computed
+        missing = [step for step in steps if not self.store.has(step)]
         needs = needs_of(steps, self.execution) if missing else {}  # of all steps, so that resuming gives each the same
         max_workers = self.execution.num_workers(len(steps)) if missing else 1
         self.observer.planned(missing)
         with LocalExecutor(self.execution.threads_for, max_workers, self.observer) as executor:
             return self._run(steps, needs, executor)
-
-    def _missing(self, steps: Sequence[Step]) -> list[Step]:
-        """Return the steps to compute; raise before anything is computed where a whole artifact is damaged."""
-        missing = [step for step in steps if not self.store.has(step)]
-        names = {step.name for step in missing}
-        for step in steps:
-            if step.name not in names and (damage := self.store.damage(step)):
-                raise UserError(damage)
-        return missing
 
     def _run(self, steps: Sequence[Step], needs: Mapping[str, Needs], executor: Executor) -> dict[str, str]:
         """Begin what is ready while there is room for it; learn what is done; repeat."""
@@ -136,6 +129,7 @@ def run_step(
 ) -> dict[str, Any]:
     """Fill and commit one artifact; return its manifest. A step that runs beside others gets no `workers` of its own."""
     write = partial(append_log, log_file, step.name, listener)
+    store.require_intact(step.inputs.values())  # in this process too: days may have passed, and it may be another machine
     with store.filling(step, _computed_on(execution)) as draft:
         if draft is not None:
             write("started", fingerprint=step.fingerprint, resumed=any(draft.out.iterdir()) or any(draft.scratch.iterdir()))
@@ -154,7 +148,7 @@ def run_step(
                     track=partial(listener.track, step.name),
                     log=write,
                     workers=workers,
-                    donors=[store.folder(donor) for donor in step.donors if store.has(donor)],
+                    donors=[store.folder(donor) for donor in step.donors if store.has(donor) and not store.damage(donor)],
                 )
                 load_function(step.function)(step.config, context)
     manifest = store.manifest(step)
@@ -179,7 +173,8 @@ def _attempt(
 ) -> dict[str, Any] | UserError:
     """Return the manifest, or what the user must know."""
     try:
-        return run_step(step, store, execution, log_file, listener=listener, workers=workers)
+        with explained(store.folder(step)):
+            return run_step(step, store, execution, log_file, listener=listener, workers=workers)
     except UserError as error:
         return error
 
@@ -196,7 +191,7 @@ _LOG_LOCK = threading.Lock()
 def append_log(log_file: Path, step_name: str, listener: Listener, event: str, **fields: Any) -> None:
     """Append one event as a JSON line; an event `warning` with a `message` is also shown to the user."""
     line = json.dumps({"time": round(time.time(), 3), "step": step_name, "event": event, **fields}, default=str)
-    with _LOG_LOCK, log_file.open("a", encoding="utf-8") as file:
+    with explained(log_file), _LOG_LOCK, log_file.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
     if event == "warning":
         listener.warned(f"{step_name}: {fields.get('message', '')}")

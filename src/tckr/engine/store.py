@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,12 +21,13 @@ from typing import Any
 
 from filelock import FileLock
 
-from tckr.engine import seal
+from tckr.engine import contents, seal
+from tckr.engine.contents import MANIFEST
 from tckr.engine.fingerprint import canonical
 from tckr.engine.measure import Usage, measured
 from tckr.engine.step import Step
+from tckr.errors import UserError
 
-MANIFEST = "manifest.json"
 USAGE = "usage.json"
 TEMPORARY = ".*.partial"
 """Names of files that were being written; a killed process leaves them behind."""
@@ -60,22 +61,39 @@ class Store:
         return (self.folder(step) / MANIFEST).is_file()
 
     def manifest(self, step: Step) -> dict[str, Any]:
-        """Return the manifest of a whole artifact."""
-        return json.loads((self.folder(step) / MANIFEST).read_text(encoding="utf-8"))
+        """Return the manifest of a whole artifact.
+
+        Raises:
+            UserError: it is damaged, or that of another artifact.
+        """
+        folder = self.folder(step)
+        try:
+            manifest = contents.read_manifest(folder)
+        except contents.DamageError as error:
+            raise UserError(_damaged_manifest(folder, str(error))) from None
+        if manifest.get("fingerprint", step.fingerprint) != step.fingerprint:
+            raise UserError(_damaged_manifest(folder, f"belongs to another artifact, of step {manifest.get('step')!r}"))
+        return manifest
 
     def damage(self, step: Step) -> str:
-        """Return what is wrong with the first file of a whole artifact that is missing or of another size, else nothing."""
-        folder, manifest = self.folder(step), self.manifest(step)
-        for name, size in manifest["files"].items():
-            path = folder / name
-            found = path.stat().st_size if path.is_file() else None
-            if found != size and Path(name).parts[0] not in manifest["sealed"]:
-                state = "is missing" if found is None else f"has {found:,} bytes"
-                return (
-                    f"{path} {state}; expected {size:,} bytes, as written. Put the file back, or delete {folder}, and the "
-                    "same command computes it anew"
-                )
-        return ""
+        """Return what is wrong with a whole artifact: the first file that is not what was written, else nothing.
+
+        Every byte is read, once per process. An artifact written before manifests had digests is checked for sizes.
+        """
+        try:
+            return next(contents.differences(self.folder(step), self.manifest(step)), "")
+        except UserError as error:
+            return str(error)
+
+    def require_intact(self, steps: Iterable[Step]) -> None:
+        """Check those of `steps` that are whole.
+
+        Raises:
+            UserError: an artifact is not what was written.
+        """
+        for step in steps:
+            if self.has(step) and (damage := self.damage(step)):
+                raise UserError(damage)
 
     @contextmanager
     def filling(self, step: Step, computed_on: Mapping[str, Any]) -> Iterator[Draft | None]:
@@ -97,9 +115,11 @@ class Store:
             (draft.out / MANIFEST).unlink(missing_ok=True)  # of an attempt killed before the rename
             with measured(draft.scratch / USAGE) as usage:
                 yield draft
-            files = _sizes(draft.out)
+            sizes = {name: path.stat().st_size for name, path in contents.list_files(draft.out).items()}
             sealed = seal.seal(draft.out, self.sealed_folder(step), step.seals)
-            _write_manifest(draft.out, step, usage, {"computed_on": dict(computed_on), "files": files, "sealed": sealed})
+            digests = {name: contents.file_digest(path) for name, path in contents.list_files(draft.out).items()}
+            found = {"computed_on": dict(computed_on), "files": sizes, "digests": digests, "sealed": sealed}
+            _write_manifest(draft.out, step, usage, found)
             draft.out.rename(final)
             self.drop_scratch(step)
 
@@ -152,8 +172,11 @@ def _version(library: str) -> str:
         return "not installed"
 
 
-def _sizes(out: Path) -> dict[str, int]:
-    return {str(path.relative_to(out)): path.stat().st_size for path in sorted(out.rglob("*")) if path.is_file()}
+def _damaged_manifest(folder: Path, why: str) -> str:
+    return (
+        f"{folder / MANIFEST} {why}, so nothing in {folder} can be trusted. Put the file back, or delete {folder}, and the "
+        "same command computes it anew"
+    )
 
 
 def _write_manifest(out: Path, step: Step, usage: Usage, found: Mapping[str, Any]) -> None:
@@ -174,6 +197,4 @@ def _write_manifest(out: Path, step: Step, usage: Usage, found: Mapping[str, Any
         "libraries": {name: _version(name) for name in LIBRARIES},
         **found,
     }
-    temporary = out / f".{MANIFEST}.partial"
-    temporary.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    temporary.replace(out / MANIFEST)
+    contents.write_manifest(out, manifest)

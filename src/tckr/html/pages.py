@@ -9,7 +9,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from tckr.data.shards import write_whole
+from tckr.disk import write_whole
+from tckr.errors import printable
 from tckr.html.jinja import environment, style_sheet
 from tckr.html.svg import element
 
@@ -79,5 +80,5 @@ def _markdown(section: Section) -> list[str]:
 
 
 def _markdown_table(cells: Cells) -> str:
-    head, *body = ([cell.replace("|", "\\|") for cell in row] for row in cells)
+    head, *body = ([printable(cell).replace("|", "\\|") for cell in row] for row in cells)
     return "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *body))

@@ -6,7 +6,7 @@ import json
 from functools import partial
 from pathlib import Path
 
-from tckr.data.shards import write_whole
+from tckr.disk import write_whole
 from tckr.errors import UserError
 from tckr.release.allowed import LEAVES
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from tckr.artifacts.synthetic import SyntheticFacts
 from tckr.data.card import read_card
-from tckr.data.shards import write_whole
+from tckr.disk import write_whole
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.results import AuditResult, SurfaceResult
 from tckr.surfaces import CLASSIFIERS

@@ -80,8 +80,9 @@ def _load(file: Path) -> dict[str, np.ndarray]:
             loaded = np.load(stream, allow_pickle=False)
             return {name: loaded[name] for name in loaded.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = " ".join(str(error).split())
         raise UserError(
-            f"cannot be read as an npz file of plain arrays ({error}); write it with numpy.savez(file, signals=..., "
+            f"cannot be read as an npz file of plain arrays ({reason}); write it with numpy.savez(file, signals=..., "
             "members=...), text as numpy strings and not as objects"
         ) from None
 

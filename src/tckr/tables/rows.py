@@ -89,7 +89,9 @@ def _read(file: Path) -> tuple[Rows, str]:
         table = opened.read([name for name in found if name not in UNUSED])
         description = describe_scores(table.schema)
     except (pa.ArrowException, OSError, ValidationError) as error:
-        raise UserError(f"cannot be read as Parquet ({error}); write it with pyarrow, pandas or polars") from None
+        raise UserError(
+            f"cannot be read as Parquet ({' '.join(str(error).split())}); write it with pyarrow, pandas or polars"
+        ) from None
     if not len(table):
         raise UserError("found no rows; expected one per run and record")
     if "label" in table.column_names and table.column("label").null_count == len(table):

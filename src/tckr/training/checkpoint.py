@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tckr.data.shards import write_whole
+from tckr.disk import write_whole
 from tckr.training.early_stopping import EpochRecord
 
 CHECKPOINT = "checkpoint.safetensors"

@@ -23,7 +23,7 @@ import torch
 from torch import distributed
 
 from tckr.data.seeds import derive_seed
-from tckr.errors import UserError
+from tckr.errors import UserError, printable
 from tckr.process import end_with_parent, set_up_process
 
 SECONDS_TO_END = 10.0
@@ -32,9 +32,12 @@ SECONDS_TO_END = 10.0
 SECONDS_TO_SPEAK = 3.0
 """Before a process tells of a lost connection."""
 
-DIED = """one of the processes that train together died before the training was over. Its reason is above, unless the system
-ended it for want of memory: then set a smaller execution.gpus. The same command goes on from the last checkpoint. A Python
-script that calls tckr.run must do so below `if __name__ == "__main__":`, because the other processes import it."""
+DIED = (
+    "one of the processes that train together died before the training was over. Its reason is above, unless the "
+    "system ended it for want of memory: then set a smaller execution.gpus. The same command goes on from the last "
+    'checkpoint. A Python script that calls tckr.run must do so below `if __name__ == "__main__":`, because the other '
+    "processes import it."
+)
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,7 @@ def _take_part(team: Team, help_train: Callable[[Team], object], meeting: Path, 
         with _connected(team, (), meeting, device):
             help_train(team)
     except UserError as error:
-        raise SystemExit(f"process {team.rank + 1} of {team.size}: {error}") from None  # without a traceback
+        raise SystemExit(printable(f"process {team.rank + 1} of {team.size}: {error}")) from None  # without a traceback
     except RuntimeError:
         time.sleep(SECONDS_TO_SPEAK)  # if the first process ended the connection, it ends this one now
         raise

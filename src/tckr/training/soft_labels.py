@@ -23,8 +23,9 @@ import pyarrow.parquet as pq
 
 from tckr.data.class_names import read_class_names
 from tckr.data.images import shards_digest
-from tckr.data.shards import write_whole
+from tckr.data.npy import write_npy
 from tckr.data.views import ViewRecipe
+from tckr.disk import write_whole
 
 SOFT_LABELS_NAME = "soft_labels.parquet"
 METADATA = b"tckr"
@@ -130,18 +131,9 @@ def map_lists(path: Path, name: str, cache: Path) -> np.ndarray:
 
 
 def _write_lists(target: Path, path: Path, name: str) -> None:
-    mapped: np.memmap | None = None
-    row = 0
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(columns=[name]):
-            values = lists_of(batch.column(name))
-            if mapped is None:
-                shape = (file.metadata.num_rows, values.shape[1])
-                mapped = np.lib.format.open_memmap(target, mode="w+", dtype=values.dtype, shape=shape)
-            mapped[row : row + len(batch)] = values
-            row += len(batch)
-    assert mapped is not None, f"no soft label in {path}"
-    mapped.flush()
+        batches = file.iter_batches(columns=[name])
+        write_npy(target, file.metadata.num_rows, (lists_of(batch.column(name)) for batch in batches))
 
 
 def lists_of(column: pa.ListArray) -> np.ndarray:

@@ -18,6 +18,7 @@ from tckr.data.card import read_card
 from tckr.data.images import load_images
 from tckr.data.rejections import REASONS, RULES
 from tckr.data.sources.folder import read_file
+from tckr.errors import printable
 from tckr.stages.prepare import normalise
 from tckr.stages.prepare.normalise import RejectedImageError, normalise_image, strict_pillow
 from tests.stages.prepare.pictures import encoded, picture, pixels, png, prepared, write_classes
@@ -206,7 +207,7 @@ TRAPS = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_an_unusable_file_is_refused_with_its_reason(artifact: Path, name: str) -> None:
-    assert rejected(artifact)[f"odd/{name}"][0] == REFUSED[name][1]
+    assert rejected(artifact)[printable(f"odd/{name}")][0] == REFUSED[name][1]
 
 
 @pytest.mark.parametrize("name", TRAPS)
@@ -226,7 +227,7 @@ def test_an_unusual_file_is_normalised_by_its_rules(name: str) -> None:
 
 def test_nothing_else_is_refused_and_every_rule_is_counted(artifact: Path) -> None:
     card = read_card(artifact)
-    assert set(rejected(artifact)) == {f"odd/{name}" for name in REFUSED} | set(TRAPS)
+    assert set(rejected(artifact)) == {printable(f"odd/{name}") for name in REFUSED} | set(TRAPS)
     assert card.rejected == dict(Counter(reason for reason, _ in rejected(artifact).values()))
     rules = Counter(rule for name, (_, rules) in NORMALISED.items() for rule in rules)
     assert card.normalised == dict(rules)

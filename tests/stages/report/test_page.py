@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tckr.stages.report.collect import collect
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.page import render
-from tests.stages.report.conftest import SMALL, make_report
+from tests.stages.report.browser import CHROMIUM, page_widths
+from tests.stages.report.conftest import SMALL, Report, make_report
 from tests.stages.report.sample import Sample
 from tests.stages.report.sample_audit import DECLARED
 
@@ -274,3 +277,30 @@ def test_other_ways_of_asking_stand_beside_the_declared_one(report):
     assert [float(value) for value in re.findall(r'<data value="([^"]+)"', table.group(0))] == [
         auc["value"] for auc in signals.values()
     ]
+
+
+LONG = {
+    "class_names": ["W" * 100, "<b>" + "x" * 97, "2"],
+    "source": "/home/ann/" + "p" * 100,
+    "fidelity_features": "f" * 100,
+}
+
+
+@pytest.fixture(scope="module")
+def long_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """Return a report on classes, a source and a model whose names are words of 100 letters."""
+    return make_report(tmp_path_factory.mktemp("long"), Sample(**SMALL | LONG), include_private=True)
+
+
+def test_long_words_may_be_broken_everywhere_but_in_cells_that_scroll(long_report):
+    style = re.search(r"<style>(.*?)</style>", long_report.html, re.DOTALL)[1]
+    assert re.search(r"\nbody \{[^}]*overflow-wrap: anywhere", style)  # unlike break-word it lets columns shrink, too
+    for selector in (r"\.classes tbody th", r"\.settings td"):
+        assert re.search(selector + r" \{[^}]*overflow-wrap: anywhere", style)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium to lay out the page")
+@pytest.mark.parametrize("which", ["report", "long_report", "invalid_report", "bare_report"])
+def test_no_page_is_wider_than_its_window(which, request, tmp_path):
+    for window, page, beyond in page_widths(request.getfixturevalue(which).html, [390, 820, 1440], tmp_path):
+        assert page <= window, beyond

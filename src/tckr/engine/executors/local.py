@@ -21,9 +21,12 @@ from tckr.engine.observer import Listener, Silent
 from tckr.errors import UserError
 from tckr.process import end_with_parent, give_back_memory, set_up_process
 
-WORKER_DIED = """a worker process died before it was done. Either memory ran out: lower execution.workers, batch sizes or the
-image size, then give the same command again; it continues. Or a Python script calls tckr.run outside of
-`if __name__ == "__main__":`, which the workers, importing that script, would run again: put the call below that line."""
+WORKER_DIED = (
+    "a worker process died before it was done. Either memory ran out: lower execution.workers, batch sizes or the "
+    "image size, then give the same command again; it continues. Or a Python script calls tckr.run outside of `if "
+    '__name__ == "__main__":`, which the workers, importing that script, would run again: put the call below that '
+    "line."
+)
 
 AHEAD = 2
 """Items per worker that `map` hands out: one at work, one waiting so that the worker does not."""

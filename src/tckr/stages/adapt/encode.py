@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 
-from tckr.data.shards import write_whole
+from tckr.data.npy import NpyFile, open_npy, write_npy
+from tckr.disk import write_whole
 from tckr.models.diffusion.generator import Conditioning, Generator, check_image_size
 
 
@@ -70,7 +71,7 @@ def encode_set(
     _encode_into(cache / "latents", encode_images, len(rows), batch_size, advance)
     _encode_into(cache / "prompts", encode_prompts, len(distinct) + 1, batch_size)
     prompt_of = np.array([place[prompt] for prompt in prompts])
-    write_whole(cache / "prompt_of.npy", lambda partial: _save(partial, prompt_of))
+    write_whole(cache / "prompt_of.npy", lambda partial: write_npy(partial, len(prompt_of), [prompt_of]))
     return read_encoded(cache)
 
 
@@ -95,23 +96,15 @@ def _encode_into(
     partial = folder.with_name(f".{folder.name}.filling")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    files: dict[str, np.memmap] = {}
-    for start in range(0, count, batch_size):
-        encoded = {name: tensor.to("cpu", torch.float16).numpy() for name, tensor in encode(start).items()}
-        for name, values in encoded.items():
-            if name not in files:
-                shape = (count, *values.shape[1:])
-                files[name] = open_memmap(partial / f"{name}.npy", mode="w+", dtype=np.float16, shape=shape)
-            files[name][start : start + len(values)] = values
-        advance(min(batch_size, count - start))
-    for file in files.values():
-        file.flush()
+    files: dict[str, NpyFile] = {}
+    with ExitStack() as stack:
+        for start in range(0, count, batch_size):
+            for name, tensor in encode(start).items():
+                if name not in files:
+                    files[name] = stack.enter_context(open_npy(partial / f"{name}.npy", count))
+                files[name].append(tensor.to("cpu", torch.float16).numpy())
+            advance(min(batch_size, count - start))
     partial.rename(folder)
-
-
-def _save(path: Path, values: np.ndarray) -> None:
-    with path.open("wb") as file:  # given a name, NumPy would add a suffix
-        np.save(file, values)
 
 
 def _mapped(folder: Path) -> dict[str, np.ndarray]:

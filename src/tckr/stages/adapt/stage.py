@@ -14,7 +14,7 @@ from tckr.artifacts.captions import CaptionTable
 from tckr.artifacts.training import write_history
 from tckr.data.card import read_card, read_members, split_of
 from tckr.data.images import load_images
-from tckr.data.shards import write_whole
+from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator

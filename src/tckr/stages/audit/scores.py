@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
-from tckr.data.shards import write_whole
+from tckr.disk import write_whole
 from tckr.stages.audit.config import AuditConfig
 from tckr.stages.audit.evidence import Evidence
 from tckr.stages.audit.surfaces import usable_scorers

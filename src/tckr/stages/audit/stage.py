@@ -13,7 +13,7 @@ from tckr.artifacts.training import MODEL_FOLDER
 from tckr.data.card import read_canaries, read_card, read_membership
 from tckr.data.images import ImageSet, load_images
 from tckr.data.lock import check_test_split
-from tckr.data.shards import write_whole
+from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.metrics.copies import FeatureSet, measure_copies
 from tckr.metrics.results import CopiesResult, FidelityResult

@@ -20,8 +20,8 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tckr.data.shards import write_whole
 from tckr.data.sources.parquet import class_label_names
+from tckr.disk import write_whole
 from tckr.errors import UserError
 
 Format = Literal["grouped_by_class", "original_order"]

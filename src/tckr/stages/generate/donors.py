@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 
 from tckr.artifacts.document import read_json
 from tckr.artifacts.synthetic import DATA_FOLDER, CopiedImages, SyntheticFacts, synthetic_shards
-from tckr.data.shards import ROW_GROUP_RECORDS, write_whole
+from tckr.data.shards import ROW_GROUP_RECORDS
+from tckr.disk import write_whole
 from tckr.stages.generate.plan import Plan
 
 

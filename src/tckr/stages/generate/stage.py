@@ -13,7 +13,7 @@ from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.captions import CaptionTable
 from tckr.artifacts.synthetic import DATA_FOLDER, SyntheticFacts, synthetic_shards, write_synthetic_shard
 from tckr.data.images import load_images
-from tckr.data.shards import write_whole
+from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator, Sampling

@@ -6,8 +6,8 @@ from tckr.artifacts.agreement import Agreement, write_agreement
 from tckr.artifacts.synthetic import synthetic_class_names, synthetic_shards
 from tckr.artifacts.training import MODEL_FOLDER
 from tckr.data.seeds import derive_seed
-from tckr.data.shards import write_whole
 from tckr.data.views import ViewRecipe
+from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.models.classifiers import load_classifier
 from tckr.stages.label.agreement import count_agreement, low_agreement

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,14 +11,19 @@ import numpy as np
 
 from tckr.data.card import CANARIES_NAME, MEMBERSHIP_NAME
 from tckr.data.lock import lock_digest, write_lock_key
+from tckr.data.npy import write_npy
 from tckr.data.rejections import Rejection
-from tckr.data.shards import write_shard, write_whole
+from tckr.data.shards import write_shard
+from tckr.disk import write_whole
+from tckr.errors import printable
 from tckr.stages.prepare.membership import membership_rows
 from tckr.stages.prepare.splitting import SPLITS, Splits
 from tckr.stages.prepare.staging import Staged, read_png
 
 SHARD_RECORDS = 1000
 REJECTED_NAME = "rejected.csv"
+FORMULA = re.compile(r"""[\s"']*[=+\-@\uff1d\uff0b\uff0d\uff20]""")
+"""How a cell begins that spreadsheets may compute, also behind blanks and quotes; East Asian editions take wide signs."""
 
 
 def write_splits(out: Path, splits: Splits, staged: Path, class_names: Sequence[str]) -> None:
@@ -52,33 +58,31 @@ def write_membership(
 ) -> None:
     """Write membership.npy, bool [num_rows, len(labels)], one row in memory at a time; `kinds` as in `write_canaries`."""
 
-    def fill(partial: Path) -> None:
-        rows = membership_rows(labels, kinds > 0, audit_holdout=audit_holdout, num_rows=num_rows, seed=seed)
-        matrix = np.lib.format.open_memmap(partial, mode="w+", dtype=np.bool_, shape=(num_rows, len(labels)))
-        for row, members in enumerate(rows):
-            matrix[row] = members
-        matrix.flush()
-
-    write_whole(out / MEMBERSHIP_NAME, fill)
+    rows = membership_rows(labels, kinds > 0, audit_holdout=audit_holdout, num_rows=num_rows, seed=seed)
+    write_whole(out / MEMBERSHIP_NAME, lambda partial: write_npy(partial, num_rows, (row[None] for row in rows)))
 
 
 def write_canaries(out: Path, kinds: np.ndarray) -> None:
     """Write canaries.npy, int8 [num_pool]: the kind of every pool record (`tckr.data.card.CANARY_KINDS`), 0 = no canary."""
 
-    def fill(partial: Path) -> None:
-        with partial.open("wb") as file:  # a file object: numpy would add another suffix to a name
-            np.save(file, kinds, allow_pickle=False)
+    write_whole(out / CANARIES_NAME, lambda partial: write_npy(partial, len(kinds), [kinds]))
 
-    write_whole(out / CANARIES_NAME, fill)
+
+def plain_cell(text: str) -> str:
+    """Return `text` as a spreadsheet shows it and computes nothing: control characters, line ends and bytes that are no
+    UTF-8 become escapes, and a quote stands before what could be a formula.
+    """
+    shown = printable(text)
+    return f"'{shown}" if FORMULA.match(shown) else shown
 
 
 def write_rejections(out: Path, rejections: Sequence[Rejection]) -> None:
-    """Write rejected.csv (file, reason, detail); bytes of file names that are no UTF-8 appear as escapes."""
+    """Write rejected.csv (file, reason, detail), safe to open in a terminal and in a spreadsheet (`plain_cell`)."""
 
     def fill(partial: Path) -> None:
-        with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        with partial.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["file", "reason", "detail"])
-            writer.writerows([rejection.file, rejection.reason, rejection.detail] for rejection in rejections)
+            writer.writerows(map(plain_cell, [line.file, line.reason, line.detail]) for line in rejections)
 
     write_whole(out / REJECTED_NAME, fill)

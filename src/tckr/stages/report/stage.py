@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tckr.data.shards import write_whole
+from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.stages.report.collect import collect
 from tckr.stages.report.config import ReportConfig

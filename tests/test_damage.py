@@ -1,0 +1,89 @@
+"""A flipped bit in whatever a run wrote is found by status, run and audit, which name the file and say what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tckr.config import Settings
+from tckr.errors import UserError
+from tckr.running import RunResult, run
+from tests.cli.test_commands import call
+from tests.test_full_disk import pictures, settings
+
+__all__ = ["pictures"]
+
+FILES = {
+    "membership": ("prepare", "membership.npy"),
+    "pool": ("prepare", "pool/part-*.parquet"),
+    "card": ("prepare", "card.json"),
+    "captions": ("caption", "*.parquet"),
+    "adapter": ("adapt", "*.safetensors"),
+    "synthetic images": ("generate", "data/*.parquet"),
+    "Teacher": ("teach", "**/*.safetensors"),
+    "soft labels": ("label", "soft_labels.parquet"),
+    "Student": ("distill", "model/*.safetensors"),
+    "score table": ("audit", "*.parquet"),
+    "verdict": ("audit", "audit.json"),
+    "report": ("report", "report.html"),
+    "manifest": ("distill", "manifest.json"),
+}
+
+
+@pytest.fixture(scope="module")
+def finished(pictures, tmp_path_factory) -> tuple[Settings, RunResult]:
+    chosen = settings(pictures, tmp_path_factory.mktemp("out"))
+    return chosen, run(chosen)
+
+
+@contextmanager
+def flipped(path: Path) -> Iterator[None]:
+    """Flip one bit in the middle of a file, and put the file back at the end of the block."""
+    data = path.read_bytes()
+    middle = len(data) // 2
+    path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+    yield
+    path.write_bytes(data)
+
+
+@pytest.mark.slow
+def test_a_flipped_bit_anywhere_is_named_by_status_run_and_audit(finished, monkeypatch, capsys):
+    chosen, result = finished
+    folder = str(result.folder)
+    for name, (step, pattern) in FILES.items():
+        path = sorted(result.artifacts[step].glob(pattern))[0]
+        with flipped(path):
+            with pytest.raises(UserError) as refused:
+                run(chosen)
+            said = [str(refused.value)]
+            for command in (["status", folder], ["run", folder], ["audit", folder], ["run", folder, "--dry-run"]):
+                if name == "report" and command[0] == "audit":
+                    continue  # which does not read it
+                status, out, err = call(monkeypatch, capsys, *command)
+                assert status == 2, (name, command)
+                said.append(out + err)
+        for text in said:
+            assert str(path) in text, (name, text)
+            assert f"Put the file back, or delete {result.artifacts[step]}, and the same command" in text
+    assert call(monkeypatch, capsys, "status", folder)[0] == 0
+
+
+def test_a_damaged_report_is_not_shown_in_the_run_s_folder(finished):
+    chosen, result = finished
+    with flipped(result.artifacts["report"] / "report.json"):
+        run(chosen, "audit")
+        assert not (result.folder / "report").exists()
+    run(chosen)
+    assert (result.folder / "report" / "report.json").is_file()
+
+
+def test_captions_that_were_damaged_are_not_written_out(finished, monkeypatch, capsys, tmp_path):
+    _, result = finished
+    path = next(result.artifacts["caption"].glob("*.parquet"))
+    with flipped(path):
+        status, _, err = call(monkeypatch, capsys, "captions", str(result.folder), "--output", str(tmp_path / "c.json"))
+    assert status == 2
+    assert str(path) in err
