@@ -155,11 +155,10 @@ def _with_absolute_source(settings: Settings) -> Settings:
     return settings.model_copy(update={"prepare": prepare})
 
 
-def save_settings(settings: Settings, file: Path, sweep: Any = None) -> None:
-    """Write the resolved settings, and the section `sweep` if given, as YAML that reads back to the same value."""
+def settings_text(settings: Settings, sweep: Any = None) -> str:
+    """Return the resolved settings, and the section `sweep` if given, as YAML that reads back to the same value."""
     tree = settings.model_dump(mode="json") | ({SWEEP: sweep} if sweep is not None else {})
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
 
 
 def setting_names(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:

@@ -64,6 +64,9 @@ def compute(plans: Sequence[SweepPlan], dry_run: bool) -> list[SweepResult]:
     from rich.console import Console
     from rich.markup import escape
 
+    from tckr.sweep.sweeping import check_sweeps
+
+    check_sweeps(plans)
     console = Console(highlight=False)
     for plan in plans:
         places = f"{plan.base.prepare.source} -> {plan.folder}"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from markupsafe import Markup
 
-from tckr.data.shards import write_whole
+from tckr.engine.folders import Folder, text_fill
 from tckr.metrics.estimate import Estimate
 from tckr.reproduction.benchmarks import Benchmark
 from tckr.reproduction.comparison import MEASURES, Compared, ComparedCell, ComparedRow, comparison_rows
@@ -53,14 +52,18 @@ class Reproduced:
         return any(compared.published is not None for row in self.results for compared in row.measures.values())
 
 
-def write_results(folder: Path, found: Reproduced) -> None:
-    """Write the table, the pages and the figures."""
-    write_table(folder / "results.parquet", comparison_rows(found.results, found.ablation))
+def write_results(folder: Folder, found: Reproduced) -> None:
+    """Write the table, the pages and the figures.
+
+    Raises:
+        UserError: the folder holds something else.
+    """
     charts = figures(found)
-    for name, chart in charts.items():
-        _write(folder / name, alone(chart))
-    _write(folder / "results.md", _markdown(found, list(charts)))
-    _write(folder / "results.html", _html(found, list(charts.values())))
+    texts = {name: alone(chart) for name, chart in charts.items()}
+    texts |= {"results.md": _markdown(found, list(charts)), "results.html": _html(found, list(charts.values()))}
+    rows = comparison_rows(found.results, found.ablation)
+    written = {name: text_fill(text) for name, text in texts.items()}
+    folder.put({"results.parquet": lambda path: write_table(path, rows), **written})
 
 
 def result_cells(found: Reproduced) -> Cells:
@@ -192,7 +195,3 @@ def _html(found: Reproduced, charts: Sequence[Markup]) -> str:
     plots = element("div", *(element("figure", chart, class_="plot") for chart in charts), class_="plots")
     notes = [element("p", text, class_="note") for text in _notes(found)]
     return html_page(found.benchmark.name, *parts, chapter("Figures", plots, *notes))
-
-
-def _write(path: Path, text: str) -> None:
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from markupsafe import Markup
 
-from tckr.data.shards import write_whole
 from tckr.metrics.estimate import Estimate
 from tckr.stages.report.svg import element
 from tckr.sweep.figures import Curve, alone, cardinality_chart, report_css, tradeoff_chart
@@ -35,14 +33,15 @@ INTERVALS = (
 """How the numbers of a frontier, or of means over seeds, are to be read."""
 
 
-def write_pages(folder: Path, rows: Sequence[Row], swept: Sequence[str]) -> None:
-    """Write sweep.md, sweep.html and the pictures that sweep.md shows."""
+def pages(title: str, rows: Sequence[Row], swept: Sequence[str]) -> dict[str, str]:
+    """Return sweep.md, sweep.html and the pictures that sweep.md shows, by file name."""
     found = frontiers(rows, swept)
     pictures = {name: chart for place, one in enumerate(found) for name, chart in _pictures(place, one).items()}
-    for name, chart in pictures.items():
-        _write(folder / name, alone(chart))
-    _write(folder / "sweep.md", _markdown(folder.name, found, rows, swept))
-    _write(folder / "sweep.html", _html(folder.name, found, rows, swept))
+    return {
+        **{name: alone(chart) for name, chart in pictures.items()},
+        "sweep.md": _markdown(title, found, rows, swept),
+        "sweep.html": _html(title, found, rows, swept),
+    }
 
 
 def frontier_cells(frontier: Frontier) -> Cells:
@@ -233,7 +232,3 @@ def _variant_row(row: Row, swept: Sequence[str]) -> list[str]:
     shown = [f"{100 * row[name]:.1f}" for name in ("teacher_accuracy", "student_accuracy", "student_validation_accuracy")]
     known = ["-" if row[name] is None else f"{row[name]:.3f}" for name in ("student_auc", "student_aop")]
     return [*values, *shown, *known, f"{row['seconds']:.0f} s", f"{row['seconds_added']:.0f} s"]
-
-
-def _write(path: Path, text: str) -> None:
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
