@@ -88,14 +88,14 @@ def test_a_folder_with_a_run_on_other_data_is_refused(fake, tmp_path):
 
 @pytest.mark.parametrize("seeds", [(0, 1), (0, 0)])
 def test_of_two_processes_in_one_run_folder_one_is_refused_or_comes_after_the_other(tmp_path, seeds):
-    context, num_rounds = multiprocessing.get_context("spawn"), 15
+    context, num_rounds = multiprocessing.get_context("spawn"), 10
     meet, outcomes = context.Barrier(2), context.Queue()
     both = [
         context.Process(target=make_runs, args=(tmp_path, seed, num_rounds, meet, outcomes), daemon=True) for seed in seeds
     ]
     for process in both:
         process.start()
-    ended = [outcomes.get(timeout=120) for _ in range(2 * num_rounds)]
+    ended = [outcomes.get(timeout=600) for _ in range(2 * num_rounds)]
     for process in both:
         process.join()
     refusals = [why for _, _, why in ended if why]

@@ -25,7 +25,7 @@ def make_runs(output: Path, seed: int, num_rounds: int, meet: Any, outcomes: Any
     for number in range(num_rounds):
         overrides = [f"execution.output={output / str(number)}", "execution.device=cpu", "execution.workers=1"]
         settings = load_settings(overrides=[*overrides, f"seed={seed}"])
-        meet.wait(60)
+        meet.wait(600)
         try:
             running.run(settings)
             outcomes.put((number, seed, ""))
