@@ -34,5 +34,6 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)
 
-clean:  ## remove the environment and every run below runs/
-	rm -rf $(VENV) runs
+clean:  ## remove the environment that make made; runs stay: they may hold what nobody can make again
+	@test -f $(READY) || { echo "$(VENV) was not made by this Makefile; nothing removed"; exit 1; }
+	rm -rf $(VENV)

@@ -18,11 +18,13 @@ def copy_rows(source: Path, target: Path, rows: range) -> None:
     """Write `rows` of the table `source` to `target`.
 
     Raises:
-        SystemExit: the table does not have these rows.
+        SystemExit: the table does not have these rows, or `target` exists.
     """
     table = pq.read_table(source)
     if not len(rows) or rows.stop > len(table):
         raise SystemExit(f"{source} has the rows 0:{len(table)}; expected a part of them, found {rows.start}:{rows.stop}")
+    if target.exists():
+        raise SystemExit(f"{target} exists, and is left as it is; give another --output")
     target.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table.slice(rows.start, len(rows)), target)
     print(f"{len(rows)} rows of {source} -> {target}")

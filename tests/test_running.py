@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import re
 import shutil
 from pathlib import Path
 
@@ -11,8 +13,10 @@ from tckr import running
 from tckr.cli.captions import captions
 from tckr.cli.settings import settings_from
 from tckr.config import load_settings, run_name
+from tckr.engine.store import Store
 from tckr.errors import UserError
 from tests.engine.fakes import FakeConfig, step
+from tests.engine.runs_at_once import make_runs, steps
 from tests.tiny_generators import build_family
 
 
@@ -28,7 +32,7 @@ def fake(monkeypatch):
     def use(value: int) -> None:
         monkeypatch.setattr(running, "pipeline", lambda config, secret: steps(value))
 
-    monkeypatch.setattr(running, "_copy_report", lambda artifact, folder: folder.mkdir())
+    monkeypatch.setattr(running, "REPORT_FILES", ("sum.txt",))
     use(1)
     return use
 
@@ -80,6 +84,31 @@ def test_a_folder_with_a_run_on_other_data_is_refused(fake, tmp_path):
     running.run(settings(tmp_path, f"prepare.source={tmp_path / 'a/train'}", "execution.name=train"))
     with pytest.raises(UserError, match="give another --name"):
         running.run(settings(tmp_path, f"prepare.source={tmp_path / 'b/train'}", "execution.name=train"))
+
+
+@pytest.mark.parametrize("seeds", [(0, 1), (0, 0)])
+def test_of_two_processes_in_one_run_folder_one_is_refused_or_comes_after_the_other(tmp_path, seeds):
+    context, num_rounds = multiprocessing.get_context("spawn"), 10
+    meet, outcomes = context.Barrier(2), context.Queue()
+    both = [
+        context.Process(target=make_runs, args=(tmp_path, seed, num_rounds, meet, outcomes), daemon=True) for seed in seeds
+    ]
+    for process in both:
+        process.start()
+    ended = [outcomes.get(timeout=600) for _ in range(2 * num_rounds)]
+    for process in both:
+        process.join()
+    refusals = [why for _, _, why in ended if why]
+    assert all(re.match(r"(process \d+ on .+|another process) works in .*run\. ", why) for why in refusals), refusals
+    for number in range(num_rounds):
+        done = [seed for place, seed, why in ended if place == number and not why]
+        folder = tmp_path / str(number) / "run"
+        saved = load_settings(folder / "config.yaml").seed
+        assert saved in done
+        for one in steps(saved):
+            assert (folder / "artifacts" / one.name).readlink().name == one.fingerprint[:20]
+        report = Store(tmp_path / str(number) / "store").folder(steps(saved)[-1])
+        assert (folder / "report" / "sum.txt").read_text() == (report / "sum.txt").read_text()
 
 
 def test_a_local_source_is_kept_as_an_absolute_path(monkeypatch, tmp_path):

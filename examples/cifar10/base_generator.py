@@ -303,6 +303,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=25_000)
     parser.add_argument("--limit", type=int, help="use the first rows only")
     options = parser.parse_args()
+    if options.output.exists() and any(options.output.iterdir()) and not (options.output / "checkpoints").is_dir():
+        raise SystemExit(f"{options.output} holds something else, and is left as it is; give another --output")
     size, data = SIZES[options.size], read_captioned(options.data, options.limit)
     torch.manual_seed(0)
     tokenizer = new_tokenizer([f"{name}: {caption}" for name, caption in zip(data.names, data.captions, strict=True)])

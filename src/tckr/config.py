@@ -14,7 +14,6 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from tckr.disk import write_whole
 from tckr.engine.execution import ExecutionConfig
 from tckr.errors import MOST_CHARACTERS, UserError, shown, shown_name
 from tckr.models.digest import from_any_folder
@@ -182,10 +181,10 @@ def _with_absolute_source(settings: Settings) -> Settings:
     return settings.model_copy(update={"prepare": prepare})
 
 
-def save_settings(settings: Settings, file: Path, sweep: Any = None) -> None:
-    """Write the resolved settings, and the section `sweep` if given, as YAML that reads back to the same value."""
+def settings_text(settings: Settings, sweep: Any = None) -> str:
+    """Return the resolved settings, and the section `sweep` if given, as YAML that reads back to the same value."""
     tree = settings.model_dump(mode="json") | ({SWEEP: sweep} if sweep is not None else {})
-    write_whole(file, lambda partial: partial.write_text(write_yaml(tree), encoding="utf-8"))
+    return write_yaml(tree)
 
 
 def setting_names(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:

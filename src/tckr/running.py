@@ -4,26 +4,31 @@ runs/<name>/config.yaml       the resolved settings; `tckr run runs/<name>` cont
 runs/<name>/log.jsonl         one line per event
 runs/<name>/artifacts/<step>  link to the artifact of each step that is whole
 runs/<name>/report/           report.html and report.json, while they belong to these settings
+runs/<name>/.tckr.json        what of this TCKR wrote and may replace (`tckr.engine.folders`)
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tckr.config import Settings, absolute_source, save_settings, saved_source
+from tckr.config import Settings, absolute_source, saved_source, settings_text
 from tckr.disk import explained
+from tckr.engine.folders import Folder, Kind, copy_fill, link_fill, read_marker, text_fill
 from tckr.engine.observer import Observer, Silent
+from tckr.engine.places import check_places
 from tckr.engine.runner import Runner
 from tckr.engine.secret import with_secret
 from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.errors import UserError
 from tckr.pipeline import needed_for, pipeline
+
+REPORT_FILES = ("report.html", "report.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,31 +63,57 @@ def run(settings: Settings, until: str = "report", observer: Observer | None = N
     A second call computes nothing; a call after a crash or a kill goes on where the first one ended. Independent steps run
     in processes that import the calling script, so a script calls this below `if __name__ == "__main__":`.
 
+    Only files that TCKR wrote are replaced or removed; all that it writes is readable by the owner alone.
+
     Raises:
-        UserError: settings or data that do not hold, a run folder that belongs to other data, an artifact that is not what
-            was written, or a disk that is full or refuses to write.
+        UserError: settings or data that do not hold, a folder that is no run of these data or in which another process works,
+            an artifact that is not what was written, or a disk that is full or refuses to write.
     """
+    refuse_places(settings)
     everything, steps = with_secret(settings.execution.store, partial(_planned, settings, until), begins=True)
-    folder = settings.execution.folder
-    store = Store(settings.execution.store)
-    with explained(folder):
-        open_folder(settings, everything)
-    runner = Runner(store=store, execution=settings.execution, log_file=folder / "log.jsonl", observer=observer or Silent())
-    with explained(folder):
-        runner.run(steps)
+    observer = observer or Silent()
+    store, folder = Store(settings.execution.store), run_folder(settings, observer)
+    with explained(folder.path), _held(folder):
+        open_folder(settings, everything, observer)
+        log_file = folder.log_file()
+        Runner(store=store, execution=settings.execution, log_file=log_file, observer=observer).run(steps)
         publish(folder, everything, store)
-    return RunResult(folder=folder, artifacts={step.name: store.folder(step) for step in steps})
+    return RunResult(folder=folder.path, artifacts={step.name: store.folder(step) for step in steps})
 
 
-def open_folder(settings: Settings, steps: Sequence[Step]) -> None:
+def refuse_places(settings: Settings, kind: Kind = Kind.RUN) -> None:
+    """Raise a UserError when the settings would let TCKR write over their data or into what is no run; write nothing."""
+    source = settings.prepare.source
+    is_path = source != "digits" and os.path.exists(source)  # noqa: PTH110 - never raises, whatever a user wrote
+    check_places(settings.execution, kind, Path(source) if is_path else None)
+
+
+def run_folder(settings: Settings, observer: Observer) -> Folder:
+    """Return the folder of a run."""
+    return Folder(settings.execution.folder, Kind.RUN, observer.warned)
+
+
+@contextmanager
+def _held(folder: Folder) -> Iterator[None]:
+    """Keep the run's folder for this process; a variant of a sweep also keeps away another call of that sweep."""
+    sweep = Folder(folder.path.parent, Kind.SWEEP)
+    marker = read_marker(sweep.path)
+    with sweep.joined() if marker and marker.kind is Kind.SWEEP else nullcontext(), folder.held():
+        yield
+
+
+def open_folder(settings: Settings, steps: Sequence[Step], observer: Observer) -> None:
     """Make or take over the run's folder: its config, and links to what of `steps` is whole.
 
     Raises:
-        UserError: the folder belongs to other data.
+        UserError: the folder belongs to other data, or to nobody that TCKR knows.
     """
+    folder, store = run_folder(settings, observer), Store(settings.execution.store)
+    folder.check()
     _refuse_other_run(settings)
-    save_settings(settings, settings.execution.folder / "config.yaml")
-    publish(settings.execution.folder, steps, Store(settings.execution.store))
+    store.make()
+    folder.put({"config.yaml": text_fill(settings_text(settings))})
+    publish(folder, steps, store)
 
 
 def _refuse_other_run(settings: Settings) -> None:
@@ -102,25 +133,11 @@ def _refuse_other_run(settings: Settings) -> None:
             )
 
 
-def publish(folder: Path, steps: Sequence[Step], store: Store) -> None:
+def publish(folder: Folder, steps: Sequence[Step], store: Store) -> None:
     """Let the run's folder show exactly what is whole for its settings; a report that was changed is not shown."""
     whole = {step.name: store.folder(step) for step in steps if store.has(step)}
-    _link(folder / "artifacts", whole)
-    shutil.rmtree(folder / "report", ignore_errors=True)
+    links = {name: os.path.relpath(artifact, folder.path / "artifacts") for name, artifact in whole.items()}
+    shown = {f"artifacts/{name}": link_fill(target) for name, target in links.items()}
     if any(step.name == "report" and not store.damage(step) for step in steps if step.name in whole):
-        _copy_report(whole["report"], folder / "report")
-
-
-def _link(folder: Path, artifacts: dict[str, Path]) -> None:
-    """Point `folder/<step>` at each artifact, replacing links of an earlier configuration."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        old.unlink()
-    for name, artifact in artifacts.items():
-        (folder / name).symlink_to(os.path.relpath(artifact, folder), target_is_directory=True)
-
-
-def _copy_report(artifact: Path, folder: Path) -> None:
-    folder.mkdir()
-    for name in ("report.html", "report.json"):
-        shutil.copyfile(artifact / name, folder / name)
+        shown |= {f"report/{name}": copy_fill(whole["report"] / name) for name in REPORT_FILES}
+    folder.put(shown, only=("artifacts/", "report/"))

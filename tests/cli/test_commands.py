@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tckr.cli import main
-from tckr.config import PRESETS, load_settings, save_settings
+from tckr.config import PRESETS, load_settings, settings_text
 from tckr.errors import UserError
 
 
@@ -88,14 +88,15 @@ def test_a_preset_that_differs_from_that_of_the_file_is_refused(tmp_path):
 
 @pytest.mark.parametrize("command", [["run"], ["status"], ["captions", "--output", "captions.json"]])
 def test_the_folder_of_several_runs_is_no_run_folder(monkeypatch, capsys, tmp_path, command):
-    save_settings(load_settings(preset="demo"), tmp_path / "sweep" / "seed=1" / "config.yaml")
+    (tmp_path / "sweep" / "seed=1").mkdir(parents=True)
+    (tmp_path / "sweep" / "seed=1" / "config.yaml").write_text(settings_text(load_settings(preset="demo")))
     status, _, err = call(monkeypatch, capsys, *command, str(tmp_path / "sweep"))
     assert status == 2
     assert "it holds runs, e.g." in err
 
 
 def test_a_run_folder_takes_no_preset(monkeypatch, capsys, tmp_path):
-    save_settings(load_settings(preset="demo"), tmp_path / "config.yaml")
+    (tmp_path / "config.yaml").write_text(settings_text(load_settings(preset="demo")))
     status, _, err = call(monkeypatch, capsys, "run", str(tmp_path), "--preset", "paper", "--dry-run")
     assert status == 2
     assert "drop --preset" in err
@@ -131,7 +132,7 @@ def test_a_run_stops_at_the_named_stage_and_status_shows_it(monkeypatch, capsys,
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_saved_config_reads_back_to_the_same_settings(tmp_path, preset):
     settings = load_settings(preset=preset, overrides=["seed=3", "execution.name=x"])
-    save_settings(settings, tmp_path / "config.yaml")
+    (tmp_path / "config.yaml").write_text(settings_text(settings))
     assert load_settings(tmp_path / "config.yaml") == settings
     assert Path(settings.execution.folder) == Path("runs/x")
 

@@ -29,7 +29,7 @@ def test_estimate_measures_every_stage_and_leaves_only_the_prepared_data(monkeyp
     seconds = [float(number) * {"s": 1, "min": 60, "h": 3600}[unit] for number, unit in _pairs(rows["generate"])]
     assert seconds == sorted(seconds)
     assert seconds[-1] > 5 * seconds[2] > 0  # twenty times the images, beside what is fixed
-    assert {path.name for path in (tmp_path / "runs" / "store").iterdir()} == {"prepare", "sealed", "secret"}
+    assert {path.name for path in (tmp_path / "runs" / "store").iterdir()} == {".tckr.json", "prepare", "sealed", "secret"}
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {"store"}  # no run's folder, which may hold a report
 
 

@@ -27,6 +27,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.chdir(tmp_path)
     settings = load_settings(overrides=OVERRIDES)
     store = Store(settings.execution.store)
+    store.make()
     for step in plan(settings, "distill"):
         complete(store, step, SECONDS[step.stage])
         if step.stage == "prepare":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tckr.engine.folders import Folder, Kind
 from tckr.reproduction.benchmarks import benchmark
 from tckr.reproduction.comparison import compare_ablation, compare_results, comparison_rows
 from tckr.reproduction.pages import Reproduced, ablation_cells, figures, result_cells, write_results
@@ -59,7 +60,7 @@ def test_without_published_figures_there_is_no_such_column():
 
 
 def test_the_pages_are_written_with_the_published_figures_drawn_for_ours(tmp_path):
-    write_results(tmp_path, found("CIFAR10"))
+    write_results(Folder(tmp_path, Kind.RESULTS), found("CIFAR10"))
     drawn = {path.name for path in tmp_path.glob("*.svg")}
     assert drawn == {"cas.svg", "auc.svg", "aop.svg", "frontier.svg", "ablation.svg"}
     assert "Student, published" in (tmp_path / "cas.svg").read_text()

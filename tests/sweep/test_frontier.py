@@ -7,7 +7,7 @@ import math
 import pytest
 
 from tckr.sweep.frontier import CARDINALITY, frontier, frontiers, mean_over, standard_error
-from tckr.sweep.page import frontier_cells, mean_cells, write_pages
+from tckr.sweep.page import frontier_cells, mean_cells, pages
 from tckr.sweep.table import missing_row
 
 
@@ -120,7 +120,7 @@ def test_a_student_that_is_right_on_all_validation_images_has_a_standard_error()
     assert frontier(three_sizes((0.5, 0.99, 1.0), (0.5, 0.9, 0.9)), {}).knee == 1
 
 
-def test_other_settings_have_means_over_seeds(tmp_path):
+def test_other_settings_have_means_over_seeds():
     rows = [
         {**row(1, seed, 0.9, accuracy + seed / 100, 0.6 if seed == 0 else None), "distill.model": model}
         for model, accuracy in (("small", 0.8), ("large", 0.9))
@@ -133,9 +133,9 @@ def test_other_settings_have_means_over_seeds(tmp_path):
         ("large", "2", "90.5 [84.1, 96.9]"),
     ]
     assert cells[0][5] == "0.600 (1 of 2 runs)"
-    write_pages(tmp_path, [one | {"failure": None, "seconds_added": 1.0} for one in rows], ["distill.model", "seed"])
+    found = pages("tiny", [one | {"failure": None, "seconds_added": 1.0} for one in rows], ["distill.model", "seed"])
     for page in ("sweep.md", "sweep.html"):
-        assert "80.5 [74.1, 86.9]" in (tmp_path / page).read_text(encoding="utf-8")
+        assert "80.5 [74.1, 86.9]" in found[page]
     assert mean_cells(rows, ["distill.model"]) == []
     assert mean_cells(rows, ["distill.model", CARDINALITY, "seed"])  # of one cardinality there is no frontier
     assert mean_cells(three_sizes((0.5, 0.9, 0.9), (0.5, 0.9, 0.9)), [CARDINALITY, "seed"]) == []

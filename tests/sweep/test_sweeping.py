@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,13 +14,15 @@ from PIL import Image
 from tckr.artifacts.synthetic import CopiedImages, SyntheticFacts
 from tckr.config import load_settings, load_sweep
 from tckr.data.shards import list_shards, read_columns
+from tckr.engine.folders import Folder, Kind, text_fill
 from tckr.engine.observer import Silent
 from tckr.engine.secret import read_secret
 from tckr.errors import UserError
 from tckr.running import run
 from tckr.sweep.grid import read_grids
-from tckr.sweep.sweeping import SweepPlan, plan_sweep, run_sweeps, steps_of
+from tckr.sweep.sweeping import SweepPlan, plan_sweep, run_sweeps, steps_of, sweep_folder
 from tckr.sweep.table import read_table
+from tests.foreign import seen
 
 CLASSES = {"circle": (200, 30, 30), "square": (30, 30, 200)}
 GRIDS = [
@@ -186,15 +189,36 @@ def test_the_sweeps_file_reads_back_to_the_same_sweep(finished):
 
 
 def test_a_folder_of_a_run_or_of_other_data_is_refused(plan, tmp_path):
-    made = plan(tmp_path)
-    made.folder.mkdir(parents=True)
-    (made.folder / "config.yaml").touch()
-    with pytest.raises(UserError, match="folder of a single run"):
+    made = plan(tmp_path / "run")
+    Folder(made.folder, Kind.RUN).make()
+    with pytest.raises(UserError, match="folder of another kind: run, not sweep"):
         run_sweeps([made], Recorder())
-    (made.folder / "config.yaml").unlink()
-    (made.folder / "sweep.yaml").write_text("prepare: {source: digits}")
+    made = plan(tmp_path / "other data")
+    Folder(made.folder, Kind.SWEEP).put({"sweep.yaml": text_fill("prepare: {source: digits}")})
     with pytest.raises(UserError, match="holds a sweep on digits"):
         run_sweeps([made], Recorder())
+
+
+def test_a_variant_may_be_run_while_its_sweep_is_not_and_the_other_way_round(finished, plan):
+    made, _, _ = finished
+    output = made.base.execution.output
+    with sweep_folder(made, Recorder()).held(), pytest.raises(UserError, match=f"process {os.getpid()} on .* works in"):
+        run(made.variants[0].settings)
+    with sweep_folder(made, Recorder()).joined(), pytest.raises(UserError, match="give another --name"):
+        run_sweeps([plan(output)], Recorder())
+
+
+def test_foreign_files_in_the_folder_of_a_sweep_or_a_variant_are_left_alone(plan, tmp_path):
+    made = plan(tmp_path)
+    for folder in (made.folder, made.variants[-1].settings.execution.folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "report.html").write_text("my notes")
+        before = seen(tmp_path)
+        with pytest.raises(UserError, match=r"holds report\.html and no \.tckr\.json"):
+            run_sweeps([made], Recorder())
+        assert seen(tmp_path) == before
+        (folder / "report.html").unlink()
+        Folder(made.folder, Kind.SWEEP).make()
 
 
 def test_sweeps_that_run_together_share_steps_and_have_a_table_each(finished):

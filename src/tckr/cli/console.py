@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from tckr.cli.terminal import escape
+from tckr.cli.terminal import Terminal, escape
 from tckr.engine.step import Role, Step
 
 

@@ -43,14 +43,16 @@ def estimate(
     from tckr.cli.terminal import Terminal
     from tckr.costs.probe import probe
     from tckr.data.card import read_card
+    from tckr.engine.private import make_private
     from tckr.engine.runner import Runner
     from tckr.engine.store import Store
-    from tckr.running import plan
+    from tckr.running import plan, refuse_places
 
+    refuse_places(settings)
     console = Terminal()
     observer = ConsoleObserver(console)
     steps, store = plan(settings, "prepare", begins=True), Store(settings.execution.store)
-    settings.execution.output.mkdir(parents=True, exist_ok=True)
+    make_private(settings.execution.output)
     with tempfile.TemporaryDirectory(prefix="tckr-estimate-", dir=settings.execution.output) as folder:
         log_file = Path(folder) / "log.jsonl"  # not the run's folder, which may show a finished run of other settings
         Runner(store=store, execution=settings.execution, log_file=log_file, observer=observer).run(steps)

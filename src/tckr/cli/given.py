@@ -11,8 +11,7 @@ from rich.table import Column, Table
 
 from tckr.cli.terminal import Terminal, escape
 from tckr.config import load_settings, run_name
-from tckr.disk import write_whole
-from tckr.engine.store import MANIFEST
+from tckr.engine.folders import Folder, Kind, text_fill
 from tckr.errors import UserError, printable, shown
 from tckr.metrics.estimate import Estimate, Measured
 from tckr.metrics.results import AuditResult, SurfaceResult
@@ -39,13 +38,15 @@ def audit_table(file: Path, overrides: Sequence[str], output: Path | None) -> Au
     """
     config = _config(overrides)
     folder = output or Path("runs") / f"audit-{run_name(file.stem)}"
+    console = Terminal()
+    own = Folder(folder, Kind.SCORES, lambda message: console.print(message, markup=False, soft_wrap=True))
     evidence, depth = read_table(file)
-    _refuse_other(folder, file, evidence)
-    result = judge_table(config, evidence, depth)
-    write_scores(folder / TABLE_NAME, as_judged(config, depth), evidence, depth=depth)
-    text = result.model_dump_json(indent=1) + "\n"
-    write_whole(folder / "audit.json", lambda path: path.write_text(text, encoding="utf-8"))
-    _print(result, folder, Terminal())
+    _refuse_other(own, file, evidence)
+    result, judged = judge_table(config, evidence, depth), as_judged(config, depth)
+    text = text_fill(result.model_dump_json(indent=1) + "\n")
+    with own.held():
+        own.put({TABLE_NAME: lambda path: write_scores(path, judged, evidence, depth=depth), "audit.json": text})
+    _print(result, folder, console)
     return result
 
 
@@ -56,17 +57,14 @@ def _config(overrides: Sequence[str]) -> AuditConfig:
     return load_settings(overrides=overrides).audit
 
 
-def _refuse_other(folder: Path, file: Path, evidence: Evidence) -> None:
-    """Raise when writing to `folder` would change an artifact, the table itself or the results of another table."""
-    table = folder / TABLE_NAME
-    if folder.is_file():
-        raise UserError(f"{folder} is a file; expected a folder for the results; give another --output")
-    if (folder / "config.yaml").exists():
-        raise UserError(f"{folder} is the folder of a run; give another --output")
-    if (folder / MANIFEST).exists() or (table.exists() and table.samefile(file)):
-        raise UserError(f"{folder} holds the table itself, or an artifact of a run; give another --output")
+def _refuse_other(folder: Folder, file: Path, evidence: Evidence) -> None:
+    """Raise when writing to `folder` would change the table itself, the results of another one or what is not TCKR's."""
+    folder.check()
+    table = folder.path / TABLE_NAME
+    if table.exists() and table.samefile(file):
+        raise UserError(f"{folder.path} holds the table itself; give another --output")
     if table.exists() and not _says(table, evidence):
-        raise UserError(f"{folder} holds the audit of another table; give another --output, or remove that folder")
+        raise UserError(f"{folder.path} holds the audit of another table; give another --output, or remove that folder")
 
 
 def _says(table: Path, evidence: Evidence) -> bool:

@@ -51,8 +51,9 @@ def reproduce(
     results = compute(list(experiments.sweeps.values()), dry_run)
     if results:
         found = reproduced(experiments, dict(zip(experiments.sweeps, results, strict=True)))
-        write_results(experiments.folder, found)
-        _print(found, experiments.folder)
+        with experiments.folder.held():
+            write_results(experiments.folder, found)
+        _print(found, experiments.folder.path)
     finish(results)
 
 

@@ -39,7 +39,9 @@ def execute(settings: Settings, until: str = "report", dry_run: bool = False) ->
     """Run or only show the plan; print the summary of a finished run."""
     if dry_run:
         from tckr.cli.status import DAMAGED, print_plan
+        from tckr.running import refuse_places
 
+        refuse_places(settings)
         if not print_plan(settings, until):
             raise typer.Exit(DAMAGED)
         return None

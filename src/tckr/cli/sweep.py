@@ -62,7 +62,9 @@ def sweep(
 def compute(plans: Sequence[SweepPlan], dry_run: bool) -> list[SweepResult]:
     """Print the plan of some sweeps, or compute them and return what was found; say which variants failed."""
     from tckr.cli.terminal import Terminal, escape
+    from tckr.sweep.sweeping import check_sweeps
 
+    check_sweeps(plans)
     console = Terminal()
     for plan in plans:
         places = f"{plan.base.prepare.source} -> {plan.folder}"

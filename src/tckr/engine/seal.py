@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from tckr.engine.private import create_private, make_private
 from tckr.errors import UserError
 
 CLOSED = 0o000
@@ -30,7 +31,8 @@ def seal(draft: Path, sealed: Path, names: Sequence[str]) -> dict[str, str]:
     """
     digests = {name: folder_digest(draft / name) for name in names}
     for name in names:
-        sealed.mkdir(parents=True, exist_ok=True)
+        _make_parents(sealed)
+        make_private(sealed)
         if (sealed / name).exists():
             shutil.rmtree(sealed / name)
         (draft / name).rename(sealed / name)
@@ -70,7 +72,9 @@ def close(sealed: Path) -> None:
 
 def note_opening(sealed: Path, step_name: str, fingerprint: str) -> None:
     """Note who opens the seal."""
-    with _openings_of(sealed).open("a", encoding="utf-8") as file:
+    path = _openings_of(sealed)
+    create_private(path)
+    with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps({"time": round(time.time(), 3), "step": step_name, "fingerprint": fingerprint}) + "\n")
 
 
@@ -117,8 +121,16 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _lock_of(sealed: Path) -> Path:
-    sealed.parent.mkdir(parents=True, exist_ok=True)
-    return sealed.with_name(sealed.name + ".lock")
+    _make_parents(sealed)
+    lock = sealed.with_name(sealed.name + ".lock")
+    create_private(lock)
+    return lock
+
+
+def _make_parents(sealed: Path) -> None:
+    """Create `store/sealed` and `store/sealed/<stage>`."""
+    for folder in (sealed.parent.parent, sealed.parent):
+        make_private(folder)
 
 
 def _openings_of(sealed: Path) -> Path:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from tckr.engine.folders import Folder, Kind
 from tckr.errors import UserError
 
 SECRET_NAME = "secret"
@@ -67,7 +68,7 @@ def _keep_secret(store: Path) -> bytes:
     """Draw the secret of `store` and return it; if another process was faster, return that one's."""
     path = store / SECRET_NAME
     partial = path.with_name(f".{SECRET_NAME}.{secrets.token_hex(8)}.partial")
-    store.mkdir(parents=True, exist_ok=True)
+    Folder(store, Kind.STORE).make()
     try:
         with os.fdopen(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="ascii") as file:
             file.write(draw_secret().hex() + "\n")

@@ -4,7 +4,10 @@ store/<stage>/<fingerprint>/            whole: manifest.json was written last, t
 store/<stage>/<fingerprint>.partial/    being filled; kept when the process dies, found again by the next attempt
 store/<stage>/<fingerprint>.scratch/    checkpoints and caches of the attempt; deleted on commit
 store/<stage>/<fingerprint>.lock        held while one process fills the artifact
+store/.tckr.json                        says that TCKR made the folder (`tckr.engine.folders`)
 store/sealed/<stage>/<fingerprint>/     what the artifact sealed (`tckr.engine.seal`); counts from the artifact's commit
+
+Folders have mode 0700 and files 0600. While an artifact is filled, its folder alone keeps others out.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ from filelock import FileLock
 from tckr.engine import contents, seal
 from tckr.engine.contents import MANIFEST
 from tckr.engine.fingerprint import canonical
+from tckr.engine.folders import Folder, Kind
 from tckr.engine.measure import Usage, measured
+from tckr.engine.private import FILE, close_to_others, make_private
 from tckr.engine.step import Step
 from tckr.errors import UserError
 
@@ -47,6 +52,14 @@ class Store:
     """Artifacts by fingerprint below one folder."""
 
     root: Path
+
+    def make(self) -> None:
+        """Create the store unless it is there.
+
+        Raises:
+            UserError: the folder holds something else.
+        """
+        Folder(self.root, Kind.STORE).make()
 
     def folder(self, step: Step) -> Path:
         """Return where the whole artifact of `step` lies or will lie."""
@@ -102,24 +115,27 @@ class Store:
         A second process asking for the same artifact waits, then finds it whole. `computed_on` goes into the manifest.
         """
         final = self.folder(step)
-        final.parent.mkdir(parents=True, exist_ok=True)
+        self.make()
+        make_private(final.parent)
         draft = Draft(out=_beside(final, ".partial"), scratch=_beside(final, ".scratch"))
-        with FileLock(_beside(final, ".lock")):
+        with FileLock(_beside(final, ".lock"), mode=FILE):
             if self.has(step):
                 self.drop_scratch(step)
                 yield None
                 return
             for folder in (draft.out, draft.scratch):
-                folder.mkdir(exist_ok=True)
+                make_private(folder)
                 _remove_temporaries(folder)
             (draft.out / MANIFEST).unlink(missing_ok=True)  # of an attempt killed before the rename
             with measured(draft.scratch / USAGE) as usage:
                 yield draft
             sizes = {name: path.stat().st_size for name, path in contents.list_files(draft.out).items()}
+            close_to_others(draft.out)
             sealed = seal.seal(draft.out, self.sealed_folder(step), step.seals)
             digests = {name: contents.file_digest(path) for name, path in contents.list_files(draft.out).items()}
             found = {"computed_on": dict(computed_on), "files": sizes, "digests": digests, "sealed": sealed}
             _write_manifest(draft.out, step, usage, found)
+            (draft.out / MANIFEST).chmod(FILE)
             draft.out.rename(final)
             self.drop_scratch(step)
 

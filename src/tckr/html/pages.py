@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 
 from markupsafe import Markup
 
-from tckr.disk import write_whole
 from tckr.errors import printable
 from tckr.html.jinja import environment, style_sheet
 from tckr.html.svg import element
@@ -53,12 +50,6 @@ def html_page(title: str, sections: Sequence[Section]) -> str:
 def markdown_page(title: str, sections: Sequence[Section]) -> str:
     """Return the page as Markdown."""
     return "\n\n".join([f"# {title}", *(part for section in sections for part in _markdown(section))]) + "\n"
-
-
-def write_files(folder: Path, texts: Mapping[str, str]) -> None:
-    """Replace the files in `folder`, each as a whole."""
-    for name, text in texts.items():
-        write_whole(folder / name, partial(Path.write_text, data=text, encoding="utf-8"))
 
 
 def chart_file(chart: Markup) -> str:

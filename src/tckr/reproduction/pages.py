@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from markupsafe import Markup
 
-from tckr.html.pages import Cells, Section, page_files, write_files
+from tckr.engine.folders import Folder, text_fill
+from tckr.html.pages import Cells, Section, page_files
 from tckr.metrics.estimate import Estimate
 from tckr.reproduction.benchmarks import Benchmark
 from tckr.reproduction.comparison import MEASURES, Compared, ComparedCell, ComparedRow, comparison_rows
@@ -41,10 +41,16 @@ class Reproduced:
         return any(compared.published is not None for row in self.results for compared in row.measures.values())
 
 
-def write_results(folder: Path, found: Reproduced) -> None:
-    """Write the table, the pages and the figures."""
-    write_table(folder / "results.parquet", comparison_rows(found.results, found.ablation))
-    write_files(folder, page_files("results", found.benchmark.name, _sections(found)))
+def write_results(folder: Folder, found: Reproduced) -> None:
+    """Write the table, the pages and the figures.
+
+    Raises:
+        UserError: the folder holds something else.
+    """
+    rows = comparison_rows(found.results, found.ablation)
+    texts = page_files("results", found.benchmark.name, _sections(found))
+    written = {name: text_fill(text) for name, text in texts.items()}
+    folder.put({"results.parquet": lambda path: write_table(path, rows), **written})
 
 
 def result_cells(found: Reproduced) -> Cells:

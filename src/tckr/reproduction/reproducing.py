@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from tckr.config import Settings, changed, load_settings
 from tckr.data.card import read_card
+from tckr.engine.folders import Folder, Kind
 from tckr.engine.observer import Observer
 from tckr.engine.runner import Runner
 from tckr.engine.store import Store
@@ -23,7 +23,7 @@ from tckr.reproduction.comparison import compare_ablation, compare_results
 from tckr.reproduction.pages import Reproduced
 from tckr.sweep.frontier import CARDINALITY, frontier
 from tckr.sweep.grid import Grid
-from tckr.sweep.sweeping import SweepPlan, SweepResult, plan_sweep
+from tckr.sweep.sweeping import SweepPlan, SweepResult, check_sweeps, plan_sweep, sweep_folder
 
 DESCRIBED = "n: d"
 
@@ -37,9 +37,10 @@ class Experiments:
     left_out: str
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> Folder:
         """Return where the results lie."""
-        return next(iter(self.sweeps.values())).base.execution.output / f"reproduce-{self.benchmark.name}"
+        output = next(iter(self.sweeps.values())).base.execution.output
+        return Folder(output / f"reproduce-{self.benchmark.name}", Kind.RESULTS)
 
 
 def plan_experiments(
@@ -68,16 +69,20 @@ def check_data(experiments: Experiments, observer: Observer) -> None:
     """Read the data set and check that its classes are those of the benchmark, before anything is trained.
 
     Raises:
-        UserError: the data cannot be read, or is another set.
+        UserError: the data cannot be read, or is another set; a folder is taken.
     """
+    experiments.folder.check()
+    check_sweeps(list(experiments.sweeps.values()))
     benchmark, plan = experiments.benchmark, experiments.sweeps["cardinality"]
     execution, data = plan.base.execution, plan.variants[0].step("prepare")
     store = Store(execution.store)
-    try:
-        Runner(store=store, execution=execution, log_file=plan.folder / "log.jsonl", observer=observer).run([data])
-    except UserError as error:
-        local = f"A local copy can be given with `tckr reproduce {benchmark.name} --data PATH`."
-        raise UserError(f"{error} {local}") from None
+    folder = sweep_folder(plan, observer)
+    with folder.held():
+        try:
+            Runner(store=store, execution=execution, log_file=folder.log_file(), observer=observer).run([data])
+        except UserError as error:
+            local = f"A local copy can be given with `tckr reproduce {benchmark.name} --data PATH`."
+            raise UserError(f"{error} {local}") from None
     names = read_card(store.folder(data)).class_names
     absent = [name for name in benchmark.some_classes if name not in {found.lower() for found in names}]
     if len(names) != benchmark.num_classes or absent:

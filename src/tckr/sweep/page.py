@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from markupsafe import Markup
 
-from tckr.html.pages import Cells, Section, page_files, write_files
+from tckr.html.pages import Cells, Section, page_files
 from tckr.metrics.estimate import Estimate
 from tckr.sweep.figures import Curve, cardinality_chart, tradeoff_chart
 from tckr.sweep.frontier import (
@@ -31,9 +30,9 @@ INTERVALS = (
 """How the numbers of a frontier, or of means over seeds, are to be read."""
 
 
-def write_pages(folder: Path, rows: Sequence[Row], swept: Sequence[str]) -> None:
-    """Write sweep.md, sweep.html and the pictures that sweep.md shows."""
-    write_files(folder, page_files("sweep", f"Sweep {folder.name}", _sections(frontiers(rows, swept), rows, swept)))
+def pages(title: str, rows: Sequence[Row], swept: Sequence[str]) -> dict[str, str]:
+    """Return sweep.md, sweep.html and the pictures that sweep.md shows, by file name."""
+    return page_files("sweep", title, _sections(frontiers(rows, swept), rows, swept))
 
 
 def frontier_cells(frontier: Frontier) -> Cells:

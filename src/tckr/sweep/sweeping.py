@@ -10,25 +10,26 @@ runs/<sweep>/store           link to the store that all runs of the output folde
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from tckr.config import Settings, absolute_source, save_settings, saved_source
+from tckr.config import Settings, absolute_source, saved_source, settings_text
 from tckr.costs.variant import seconds_row
+from tckr.engine.folders import Folder, Kind, link_fill, text_fill
 from tckr.engine.observer import Observer
 from tckr.engine.runner import Runner
 from tckr.engine.secret import with_secret
 from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.errors import UserError
-from tckr.running import open_folder, publish
+from tckr.running import open_folder, publish, refuse_places, run_folder
 from tckr.sweep.grid import Grid, lay_out
-from tckr.sweep.page import write_pages
+from tckr.sweep.page import pages
 from tckr.sweep.plan import Planned, merge, plan_variant
 from tckr.sweep.table import Row, measured_row, missing_row, write_table
 
@@ -72,8 +73,10 @@ def plan_sweep(base: Settings, grids: Sequence[Grid], *, begins: bool = True) ->
     A sweep that `begins` draws the secret of a store that has none; one that is only to be shown does not.
 
     Raises:
-        UserError: a grid (`lay_out`) or a setting that does not hold, or a data source that does not exist.
+        UserError: a grid (`lay_out`) or a setting that does not hold, a data source that does not exist, or a sweep that would
+            write over its data or into what is no sweep.
     """
+    refuse_places(base, Kind.SWEEP)
     return with_secret(base.execution.store, functools.partial(_plan, base, grids), begins=begins)
 
 
@@ -98,13 +101,35 @@ def run_sweeps(plans: Sequence[SweepPlan], observer: SweepObserver) -> list[Swee
     a call after a crash or a kill goes on where the first one ended.
 
     Raises:
-        UserError: a folder belongs to a single run or to other data, an artifact was changed, or a worker died.
+        UserError: a folder is that of no such sweep or of other data, another process works in it, an artifact was changed,
+            or a worker died.
     """
+    check_sweeps(plans)
+    with ExitStack() as stack:
+        for plan in plans:
+            stack.enter_context(sweep_folder(plan, observer).held())
+        return _run_held(plans, observer)
+
+
+def check_sweeps(plans: Sequence[SweepPlan]) -> None:
+    """Raise a UserError when some sweeps would write over their data or into what is no sweep; write nothing."""
     for plan in plans:
-        _open(plan)
+        refuse_places(plan.base, Kind.SWEEP)
+        for planned in plan.variants:
+            Folder(planned.settings.execution.folder, Kind.RUN).check()
+
+
+def sweep_folder(plan: SweepPlan, observer: Observer) -> Folder:
+    """Return the folder of a sweep."""
+    return Folder(plan.folder, Kind.SWEEP, observer.warned)
+
+
+def _run_held(plans: Sequence[SweepPlan], observer: SweepObserver) -> list[SweepResult]:
+    for plan in plans:
+        _open(plan, observer)
     steps, execution = steps_of(plans), plans[0].base.execution
     results = [_Results(plan, observer) for plan in plans]
-    store, log_file = Store(execution.store), plans[0].folder / "log.jsonl"
+    store, log_file = Store(execution.store), sweep_folder(plans[0], observer).log_file()
     runner = Runner(
         store=store, execution=execution, log_file=log_file, observer=_Together(results, observer), keep_going=True
     )
@@ -119,28 +144,22 @@ def run_sweeps(plans: Sequence[SweepPlan], observer: SweepObserver) -> list[Swee
     ]
 
 
-def _open(plan: SweepPlan) -> None:
+def _open(plan: SweepPlan, observer: Observer) -> None:
     """Make or take over the sweep's folder and those of its variants."""
     folder, source = plan.folder, saved_source(plan.folder / CONFIG_NAME)
-    if (folder / "config.yaml").exists():
-        raise UserError(f"{folder} is the folder of a single run; give the sweep another --name, or remove that folder")
     if source is not None and source != absolute_source(plan.base.prepare.source):
         raise UserError(
             f"{folder} holds a sweep on {source}; found prepare.source {plan.base.prepare.source}; give another --name, or "
             "remove that folder"
         )
-    save_settings(plan.base, folder / CONFIG_NAME, [dict(grid) for grid in plan.grids])
-    _link_store(folder / "store")
+    link = folder / "store"
+    if link.exists() and not link.is_symlink():
+        raise UserError(f"{link} is no link to {folder.parent / 'store'}; remove it, or give the sweep another --name")
+    Store(plan.base.execution.store).make()
+    config = text_fill(settings_text(plan.base, [dict(grid) for grid in plan.grids]))
+    sweep_folder(plan, observer).put({CONFIG_NAME: config, link.name: link_fill("../store")})
     for planned in plan.variants:
-        open_folder(planned.settings, planned.steps)
-
-
-def _link_store(link: Path) -> None:
-    if link.is_symlink():
-        return
-    if link.exists():
-        raise UserError(f"{link} is no link to {link.parent.parent / 'store'}; remove it, or give the sweep another --name")
-    link.symlink_to(Path(os.pardir, "store"), target_is_directory=True)
+        open_folder(planned.settings, planned.steps, observer)
 
 
 class _Together:
@@ -199,11 +218,12 @@ class _Results:
     def write(self) -> None:
         """Write the table and the pages."""
         rows = self.rows()
-        write_table(self._plan.folder / TABLE_NAME, rows)
-        write_pages(self._plan.folder, rows, self._settings())
+        folder = sweep_folder(self._plan, self._observer)
+        written = {name: text_fill(text) for name, text in pages(folder.path.name, rows, self._settings()).items()}
+        folder.put({TABLE_NAME: lambda path: write_table(path, rows), **written})
 
     def _take(self, planned: Planned) -> None:
-        publish(planned.settings.execution.folder, planned.steps, self._store)
+        publish(run_folder(planned.settings, self._observer), planned.steps, self._store)
         artifacts = {step.name: self._store.folder(step) for step in planned.steps}
         before = self._plan.variants[: self._plan.variants.index(planned)]
         known = {step.fingerprint for other in before for step in other.steps}

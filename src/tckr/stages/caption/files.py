@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -61,8 +62,11 @@ def read_captions(file: Path, rows: Sequence[str], renamed: Mapping[str, str]) -
 def write_captions(file: Path, form: Format, rows: Sequence[str], texts: Sequence[str | None]) -> None:
     """Write N captions (None = none) of rows with these class names, whole or not at all.
 
+    The file is its owner's alone. One that exists is never overwritten.
+
     Raises:
-        UserError: the file's ending is of another format, or a class name has a line break and the format is of lines.
+        UserError: the file's ending is of another format, a class name has a line break and the format is of lines, or the
+            file exists with another content.
     """
     if file.suffix != SUFFIXES[form]:
         others = "".join(f", or choose --format {other}" for other, suffix in SUFFIXES.items() if suffix == file.suffix)
@@ -74,7 +78,17 @@ def write_captions(file: Path, form: Format, rows: Sequence[str], texts: Sequenc
     if form == "original_order" and broken:
         raise UserError(f"class name {broken[0]!r} has a line break; original_order is of lines: use grouped_by_class")
     text = WRITERS[form](rows, texts)
-    write_whole(file, lambda partial: partial.write_text(text, encoding="utf-8", newline="\n"))
+    file = Path(os.path.realpath(file.parent)) / file.name
+    if os.path.lexists(file):
+        if file.is_file() and not file.is_symlink() and file.read_bytes() == text.encode():
+            return
+        raise UserError(f"{file} exists, and is left as it is; remove it, or give another --output")
+
+    def fill(partial: Path) -> None:
+        partial.touch(mode=0o600)
+        partial.write_text(text, encoding="utf-8", newline="\n")
+
+    write_whole(file, fill)
 
 
 def _names_in_file(rows: Sequence[str], renamed: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,287 @@
+"""Folders that TCKR made: a marker proves it, and only what the marker names is ever replaced or removed.
+
+FOLDER/.tckr.json   kind of the folder, and the digest of every file and link in it that TCKR may replace
+FOLDER/.tckr.lock   held by the process that works in the folder
+
+A folder that holds files and no marker is refused. A file that somebody else wrote or changed keeps its content: it is
+renamed (`report.kept-1.html`) where TCKR needs the name, and left alone elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
+
+from tckr.engine.hold import exclusive, shared
+from tckr.engine.private import FILE, create_private, make_private
+from tckr.errors import UserError
+
+OWN = ".tckr."
+"""How the names of files begin that are TCKR's in any folder."""
+MARKER, LOCK, PARTIAL = f"{OWN}json", f"{OWN}lock", ".partial"
+LOG_START = b'{"time": '
+SHOWN = 3
+"""Names that an error lists."""
+
+Fill = Callable[[Path], object]
+"""Writes a file, or makes a link, at the path it is given."""
+
+
+class Kind(StrEnum):
+    """What TCKR made a folder for."""
+
+    RUN = "run"
+    SWEEP = "sweep"
+    RESULTS = "reproduction"
+    SCORES = "audit of scores"
+    STORE = "artifact store"
+
+
+BROUGHT = {Kind.STORE: ("secret",)}
+"""Files that a user may put into a folder before TCKR makes it: the secret of another store."""
+
+
+class Marker(BaseModel):
+    """What `.tckr.json` says: for each file and link that TCKR may replace, the marks it can have (`_mark`)."""
+
+    format: Literal["TCKR folder"] = "TCKR folder"
+    version: Literal[1] = 1
+    kind: Kind
+    files: dict[str, list[str]] = {}
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of one kind, there or not; `tell` is told where a file of somebody else was kept."""
+
+    path: Path
+    kind: Kind
+    tell: Callable[[str], Any] = field(default=lambda message: None, compare=False)
+
+    def check(self) -> None:
+        """Raise a UserError unless the folder is missing, empty, or one that TCKR made for the same; write nothing."""
+        self._check_parents()
+        marker = read_marker(self.path)
+        if self.path.is_symlink() and self.kind is not Kind.STORE:  # a store may lie on another disk
+            raise UserError(f"{self.path} is a link; expected a folder. Name the place it leads to, or {self._advice}")
+        if marker is None and (found := [name for name in _strangers(self.path) if name not in BROUGHT.get(self.kind, ())]):
+            more = " ..." if len(found) > SHOWN else ""
+            raise UserError(
+                f"{self.path} holds {', '.join(found[:SHOWN])}{more} and no {MARKER}, so nothing proves that TCKR made it, "
+                f"and TCKR writes nothing there; {self._advice}. (Older versions of TCKR wrote no {MARKER}: their folders "
+                "can be read, and you may remove them yourself.)"
+            )
+        if marker is not None and marker.kind is not self.kind:
+            raise UserError(f"{self.path} is the folder of another kind: {marker.kind}, not {self.kind}; {self._advice}")
+
+    def _check_parents(self) -> None:
+        for path in (self.path, *self.path.parents):
+            if path.name == ".." and not path.exists():  # what `missing/..` is changes when the folder is made
+                raise UserError(f"{self.path} goes through {path.parent}, which does not exist; give the path without `..`")
+        for parent in Path(os.path.realpath(self.path)).parents:
+            marker = read_marker(parent) if parent.exists() else None
+            if marker is not None and marker.kind is not Kind.SWEEP:  # which holds its variants
+                raise UserError(f"{self.path} lies in {parent}, the folder of another kind: {marker.kind}; {self._advice}")
+
+    @property
+    def _advice(self) -> str:
+        return "give another --name or --output" if self.kind in (Kind.RUN, Kind.SWEEP) else "give another --output"
+
+    def make(self) -> None:
+        """Create the folder with its marker unless it is there.
+
+        Raises:
+            UserError: see `check`.
+        """
+        self.check()
+        self._create()
+        if read_marker(self.path) is None:
+            self._note({})
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Create the folder unless it is there, and keep it for this process alone until the block ends.
+
+        Raises:
+            UserError: see `check`; another process works there.
+        """
+        self.check()
+        self._create()
+        with exclusive(self.path / LOCK, self.path):
+            self.make()  # checks again: somebody may have filled the folder meanwhile
+            for left in self.path.glob(f"{OWN}*{PARTIAL}"):
+                shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()  # of a killed process
+            yield
+
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """Keep away a process that wants the folder for itself, until the block ends.
+
+        Raises:
+            UserError: another process has the folder for itself.
+        """
+        with shared(self.path / LOCK, self.path):
+            yield
+
+    def put(self, made: Mapping[str, Fill], only: Sequence[str] = ()) -> None:
+        """Write files and links, whole or not at all; killed at any moment, the next call proves what is TCKR's.
+
+        Args:
+            made: relative name -> what writes it.
+            only: beginnings of names; what TCKR wrote there earlier and is not in `made` is removed.
+
+        Raises:
+            UserError: see `check`; a subfolder is a link or a file.
+        """
+        self.make()
+        noted = self._noted()
+        gone = [name for name in noted if name not in made and name.startswith(tuple(only))]
+        partials = {name: self._filled(fill) for name, fill in made.items()}
+        marks = {name: _mark(partial) for name, partial in partials.items()}
+        self._note({**noted, **{name: [*noted.get(name, []), mark] for name, mark in marks.items()}})
+        for name, partial in partials.items():
+            self._replace(name, partial, noted.get(name, []), marks[name])
+        for name in gone:
+            self._remove(name, noted[name])
+        self._note({name: found for name, found in noted.items() if name not in gone} | {n: [m] for n, m in marks.items()})
+
+    def log_file(self, name: str = "log.jsonl") -> Path:
+        """Return the log of the folder, to which lines are added; a file of somebody else with that name is renamed."""
+        path = self.path / name
+        if os.path.lexists(path) and not _is_log(path):
+            self._keep(path)
+        create_private(path)
+        return path
+
+    def _create(self) -> None:
+        make_private(self.path.parent)  # an output folder made here shows nobody what runs there are
+        make_private(self.path)
+
+    def _noted(self) -> dict[str, list[str]]:
+        marker = read_marker(self.path)
+        return dict(marker.files) if marker else {}
+
+    def _note(self, files: Mapping[str, list[str]]) -> None:
+        unique = {name: list(dict.fromkeys(marks)) for name, marks in files.items()}
+        text = Marker(kind=self.kind, files=unique).model_dump_json(indent=1) + "\n"
+        if read_marker(self.path) is None or unique != self._noted():
+            self._filled(text_fill(text)).replace(self.path / MARKER)
+
+    def _filled(self, fill: Fill) -> Path:
+        """Return a new file or link in this folder that `fill` made; nobody else can read it, nor could meanwhile."""
+        name = f"{OWN}{uuid.uuid4().hex}"
+        work, partial = self.path / f"{name}.work{PARTIAL}", self.path / f"{name}{PARTIAL}"
+        make_private(work)
+        try:
+            fill(work / "new")
+            if not (work / "new").is_symlink():
+                (work / "new").chmod(FILE)
+            return (work / "new").replace(partial)
+        finally:
+            shutil.rmtree(work)
+
+    def _replace(self, name: str, partial: Path, known: Sequence[str], mark: str) -> None:
+        path = self.path / name
+        self._make_parent(path)
+        if os.path.lexists(path):
+            found = _mark(path)
+            if found == mark and found in known:
+                return partial.unlink()
+            if found not in known:
+                self._keep(path)
+        return os.replace(partial, path)  # noqa: PTH105 - as in `write_whole`
+
+    def _make_parent(self, path: Path) -> None:
+        if path.parent == self.path:
+            return
+        if path.parent.is_symlink() or (path.parent.exists() and not path.parent.is_dir()):
+            raise UserError(
+                f"{path.parent} is a link or a file; TCKR needs a folder there: move it away, and repeat the command"
+            )
+        make_private(path.parent)
+
+    def _remove(self, name: str, known: Sequence[str]) -> None:
+        path = self.path / name
+        if path.parent.is_symlink() or not os.path.lexists(path):
+            return
+        if _mark(path) in known:
+            path.unlink()
+        else:
+            self._keep(path)
+        if path.parent != self.path and not any(path.parent.iterdir()):
+            path.parent.rmdir()
+
+    def _keep(self, path: Path) -> None:
+        """Rename what TCKR did not write."""
+        number = 1
+        while os.path.lexists(kept := path.with_name(f"{path.stem}.kept-{number}{path.suffix}")):
+            number += 1
+        path.rename(kept)
+        self.tell(f"{path} was not as TCKR wrote it; it is kept as {kept}")
+
+
+def read_marker(folder: Path) -> Marker | None:
+    """Return what the marker of `folder` says, None without one.
+
+    Raises:
+        UserError: the marker cannot be read, or is of a newer version; the folder is a file.
+    """
+    path = folder / MARKER
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise UserError(
+            f"{folder} is no folder{' (a link that leads nowhere)' * folder.is_symlink()}; move it, or give another path"
+        )
+    if path.is_symlink() or not path.is_file():
+        return None
+    try:
+        return Marker.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError):
+        raise UserError(
+            f"{path} is damaged, or of a newer version of TCKR. It says which files of {folder} are TCKR's own, so none is "
+            "changed. Restore it, or give another --name or --output"
+        ) from None
+
+
+def text_fill(text: str) -> Fill:
+    """Return what writes `text` as UTF-8."""
+    return lambda path: path.write_text(text, encoding="utf-8")
+
+
+def copy_fill(source: Path) -> Fill:
+    """Return what writes the content of the file `source`."""
+    return lambda path: path.write_bytes(source.read_bytes())
+
+
+def link_fill(target: str) -> Fill:
+    """Return what makes a link to the folder `target`."""
+    return lambda path: path.symlink_to(target, target_is_directory=True)
+
+
+def _strangers(folder: Path) -> list[str]:
+    """Return the names in `folder` that do not begin as TCKR's own do."""
+    return sorted(name for name in os.listdir(folder) if not name.startswith(OWN)) if folder.is_dir() else []  # noqa: PTH208
+
+
+def _mark(path: Path) -> str:
+    """Return what tells the content of a file or the target of a link apart from any other; nothing for a folder."""
+    if path.is_symlink():
+        return f"link:{os.readlink(path)}"  # noqa: PTH115 - as it is written, not as a path
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" if path.is_file() else ""
+
+
+def _is_log(path: Path) -> bool:
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        start = file.read(len(LOG_START))
+    return start in (b"", LOG_START)
