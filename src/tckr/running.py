@@ -66,8 +66,8 @@ def run(settings: Settings, until: str = "report", observer: Observer | None = N
     Only files that TCKR wrote are replaced or removed; all that it writes is readable by the owner alone.
 
     Raises:
-        UserError: settings or data that do not hold, a folder that is no run of these data or in which another process works,
-            an artifact that is not what was written, or a disk that is full or refuses to write.
+        UserError: settings or data that do not hold, a folder that is no run of these data or in which another process
+            works, an artifact that is not what was written, or a disk that is full or refuses to write.
     """
     refuse_places(settings)
     everything, steps = with_secret(settings.execution.store, partial(_planned, settings, until), begins=True)

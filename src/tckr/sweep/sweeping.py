@@ -73,8 +73,8 @@ def plan_sweep(base: Settings, grids: Sequence[Grid], *, begins: bool = True) ->
     A sweep that `begins` draws the secret of a store that has none; one that is only to be shown does not.
 
     Raises:
-        UserError: a grid (`lay_out`) or a setting that does not hold, a data source that does not exist, or a sweep that would
-            write over its data or into what is no sweep.
+        UserError: a grid (`lay_out`) or a setting that does not hold, a data source that does not exist, or a folder
+            that overlaps the data or is no sweep's.
     """
     refuse_places(base, Kind.SWEEP)
     return with_secret(base.execution.store, functools.partial(_plan, base, grids), begins=begins)
