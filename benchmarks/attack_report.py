@@ -34,9 +34,10 @@ from tckr.metrics.estimate import Estimate
 from tckr.metrics.membership import auc, auc_difference
 from tckr.metrics.results import PLAIN, AuditResult
 from tckr.stages.audit.config import AuditConfig
-from tckr.stages.audit.evidence import MODELS, Evidence, Predictions
+from tckr.stages.audit.evidence import Evidence, Predictions
 from tckr.stages.audit.verdict import judge
 from tckr.stages.report.shared_audit import shareable_audit
+from tckr.surfaces import CLASSIFIERS
 
 Report = dict[str, Any]
 """The section `audit` of report.json."""
@@ -199,10 +200,10 @@ def world(seed: int, records: int, *, references: int = 4, noise: float = 0.0) -
         class_names=[str(label) for label in range(CLASSES)],
         labels=labels[pool],
         members=members,
-        signals=dict.fromkeys(MODELS, rows),
-        correct=dict.fromkeys(MODELS, np.vstack([~wrong[pool], generator.random((references, records)) > 0.1])),
+        signals=dict.fromkeys(CLASSIFIERS, rows),
+        correct=dict.fromkeys(CLASSIFIERS, np.vstack([~wrong[pool], generator.random((references, records)) > 0.1])),
         test_labels=labels[test],
-        test=dict.fromkeys(MODELS, answers),
+        test=dict.fromkeys(CLASSIFIERS, answers),
     )
     audit = judge(AuditConfig(scorer=PLAIN, depth="full", num_reference_runs=references), evidence)
     everybody = Candidates(signal=signal, labels=labels, wrong=wrong)

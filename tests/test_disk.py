@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models
 
-from tckr.config import load_settings, save_settings
+from tckr.config import load_settings, settings_text
 from tckr.disk import explained, size_text, write_whole
 from tckr.engine.measure import measured
 from tckr.engine.store import Store
@@ -94,7 +94,9 @@ def test_what_ended_a_step_is_told_though_its_time_cannot_be_noted_any_more(tmp_
 def test_a_full_disk_under_what_a_command_writes_elsewhere_is_a_sentence(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("tckr.cli.captions._captions_of_rows", lambda settings: (["a"], ["b" * 10**4]))
     run = tmp_path / "demo"
-    save_settings(load_settings(preset="demo", overrides=[f"execution.output={tmp_path}"]), run / "config.yaml")
+    settings = load_settings(preset="demo", overrides=[f"execution.output={tmp_path}"])
+    run.mkdir()
+    (run / "config.yaml").write_text(settings_text(settings))
     with limited(1000):
         status, _, err = call(monkeypatch, capsys, "captions", str(run), "--output", str(tmp_path / "captions.json"))
     assert status == 2

@@ -286,4 +286,4 @@ def test_a_store_may_lie_on_another_disk(home, tmp_path):
     settings = load_settings(overrides=["prepare.source=docs", f"execution.output={home / 'empty' / 'runs'}"])
     result = running.run(settings, until="prepare")
     assert (result.folder / "artifacts" / "prepare" / "card.json").is_file()
-    assert {path.name for path in (tmp_path / "disk").iterdir()} == {".tckr.json", "prepare", "sealed"}
+    assert {path.name for path in (tmp_path / "disk").iterdir()} == {".tckr.json", "prepare", "sealed", "secret"}

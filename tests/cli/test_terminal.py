@@ -19,8 +19,8 @@ from tckr.cli.console import ConsoleObserver
 from tckr.cli.terminal import Terminal, escape
 from tckr.data.rejections import Rejection
 from tckr.errors import UserError, printable
+from tckr.html.pages import Section, markdown_page
 from tckr.stages.prepare.writing import plain_cell, write_rejections
-from tckr.sweep.page import markdown_table
 from tests.cli.test_commands import call
 
 HOSTILE = {
@@ -153,7 +153,8 @@ def test_ordinary_cells_are_not_changed():
 
 
 def test_a_cell_of_a_markdown_table_stays_in_its_row():
-    assert markdown_table([["a|b"], ["c\nd"]]).splitlines() == ["| a\\|b |", "| --- |", "| c\\nd |"]
+    page = markdown_page("t", [Section(table=[["a|b"], ["c\nd"]])])
+    assert page.splitlines()[-3:] == ["| a\\|b |", "| --- |", "| c\\nd |"]
 
 
 def test_every_command_prints_through_the_terminal():

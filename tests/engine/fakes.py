@@ -76,7 +76,7 @@ def _note(config: FakeConfig, text: str) -> None:
 
 
 def step(
-    name: str, config: FakeConfig | None = None, *, stage: str | None = None, run: int = 0, seed: int = 0, **inputs: Step
+    name: str, config: BaseModel | None = None, *, stage: str | None = None, run: int = 0, seed: int = 0, **inputs: Step
 ) -> Step:
     return Step(
         name=name,

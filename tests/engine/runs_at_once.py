@@ -20,7 +20,7 @@ def steps(seed: int) -> list[Any]:
 
 def make_runs(output: Path, seed: int, num_rounds: int, meet: Any, outcomes: Any) -> None:
     """Run once per round under one name, starting together with the other process; say how each ended."""
-    running.pipeline = lambda config: steps(config.seed)  # type: ignore[assignment]
+    running.pipeline = lambda config, secret: steps(config.seed)  # type: ignore[assignment]
     running.REPORT_FILES = ("sum.txt",)  # type: ignore[assignment]
     for number in range(num_rounds):
         overrides = [f"execution.output={output / str(number)}", "execution.device=cpu", "execution.workers=1"]

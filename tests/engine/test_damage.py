@@ -82,19 +82,19 @@ def test_whatever_is_not_as_it_was_written_is_told_and_computed_anew_when_delete
 
 def test_two_artifacts_that_changed_places_are_told(tmp_path):
     steps, store = chain(tmp_path), Store(tmp_path / "store")
-    other = step("second", FakeConfig(value=7), source=steps[0])
+    other = step("other", FakeConfig(value=7), stage=steps[1].stage, source=steps[0])
     runner(tmp_path).run([*steps, other])
     places = store.folder(steps[1]), store.folder(other)
     places[0].rename(tmp_path / "aside")
     places[1].rename(places[0])
     (tmp_path / "aside").rename(places[1])
-    with pytest.raises(UserError, match=r"belongs to another artifact, of step 'second'"):
+    with pytest.raises(UserError, match=r"belongs to another artifact, of step 'other'"):
         runner(tmp_path).run(steps)
 
 
 def test_a_file_that_came_from_another_artifact_is_told(tmp_path):
     steps, store = chain(tmp_path), Store(tmp_path / "store")
-    other = step("second", FakeConfig(value=7), source=steps[0])
+    other = step("other", FakeConfig(value=7), stage=steps[1].stage, source=steps[0])
     runner(tmp_path).run([*steps, other])
     shutil.copy(store.folder(other) / "sum.txt", store.folder(steps[1]))
     assert "not the content that was written" in store.damage(steps[1])

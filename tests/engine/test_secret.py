@@ -21,7 +21,7 @@ def test_it_is_drawn_once_and_stays(tmp_path: Path) -> None:
     secret = used(tmp_path / "runs" / "store")
     assert len(secret) == NUM_BYTES
     assert used(tmp_path / "runs" / "store") == used(tmp_path / "runs" / "store", begins=False) == secret
-    assert [path.name for path in (tmp_path / "runs" / "store").iterdir()] == ["secret"]
+    assert {path.name for path in (tmp_path / "runs" / "store").iterdir()} == {".tckr.json", "secret"}
 
 
 def test_every_store_has_another(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_runs_that_begin_together_have_one_secret(tmp_path: Path) -> None:
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(lambda number: used(tmp_path / "store"), range(64)))
     assert set(found) == {read_secret(tmp_path / "store")}
-    assert [path.name for path in (tmp_path / "store").iterdir()] == ["secret"]
+    assert {path.name for path in (tmp_path / "store").iterdir()} == {".tckr.json", "secret"}
 
 
 @pytest.mark.parametrize(

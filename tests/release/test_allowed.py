@@ -15,6 +15,7 @@ from transformers import AutoModelForImageClassification
 from tckr.config import RunConfig, load_settings
 from tckr.data.images import encode_png, load_images
 from tckr.data.shards import write_shard
+from tckr.data.variation import Variation
 from tckr.data.views import ViewRecipe
 from tckr.errors import UserError
 from tckr.machine import MODELS
@@ -63,7 +64,7 @@ def plant_label(folder: Path, views: int = 3) -> Path:
     columns = {"index": index, "label": index % 2, "view": np.arange(len(index)) % views, "soft_label": soft}
     path = folder / "soft_labels.parquet"
     write_shard(path, columns, ["a", "b"])
-    recipe = LabelRecipe(temperature=2.0, views=ViewRecipe(num_views=views, seed=SEED, shift=0.1))
+    recipe = LabelRecipe(temperature=2.0, views=ViewRecipe(num_views=views, seed=SEED, ranges=Variation(shift=0.1)))
     table = pq.read_table(path)
     pq.write_table(table.replace_schema_metadata(recipe.into({**table.schema.metadata, b"owner": MARKER.encode()})), path)
     (folder / "agreement.json").write_text(json.dumps({MARKER: 1}))
@@ -165,6 +166,8 @@ def holds_no_free_text(annotation: object) -> bool:
         return True
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return all(holds_no_free_text(field.annotation) for field in annotation.model_fields.values())
+    if typing.get_origin(annotation) is typing.Annotated:
+        return holds_no_free_text(typing.get_args(annotation)[0])
     inner = typing.get_args(annotation)
     return bool(inner) and typing.get_origin(annotation) is not dict and all(holds_no_free_text(each) for each in inner)
 

@@ -39,7 +39,7 @@ def audit_table(file: Path, overrides: Sequence[str], output: Path | None) -> Au
     config = _config(overrides)
     folder = output or Path("runs") / f"audit-{run_name(file.stem)}"
     console = Terminal()
-    own = Folder(folder, Kind.SCORES, lambda message: console.print(message, markup=False, soft_wrap=True))
+    own = Folder(folder, Kind.SCORES, lambda message: console.print(escape(message), soft_wrap=True))
     evidence, depth = read_table(file)
     _refuse_other(own, file, evidence)
     result, judged = judge_table(config, evidence, depth), as_judged(config, depth)

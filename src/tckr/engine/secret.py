@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from tckr.disk import explained
 from tckr.engine.folders import Folder, Kind
 from tckr.errors import UserError
 
@@ -28,13 +29,18 @@ def with_secret(store: Path, plan: Callable[[bytes], Plan], *, begins: bool) -> 
     and something `begins`, a secret is kept in the store and the plan is made again with that one.
 
     Raises:
-        UserError: the secret is damaged, or what `plan` raises; then a store without a secret is left as it is.
+        UserError: the secret is damaged, the disk is full or refuses to write, or what `plan` raises; then a store without
+            a secret is left as it is.
     """
     secret = read_secret(store)
     if secret is not None:
         return plan(secret)
     provisional = plan(draw_secret())
-    return plan(_keep_secret(store)) if begins else provisional
+    if not begins:
+        return provisional
+    with explained(store):
+        secret = _keep_secret(store)
+    return plan(secret)
 
 
 def draw_secret() -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tckr.errors import UserError
-from tckr.models.diffusion import outline, process, sampling
+from tckr.models.diffusion import forward_process, outline, sampling
 from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import FAMILIES
 from tckr.models.diffusion.outline import outline_of, refuse_misfits
@@ -23,7 +23,7 @@ def test_outline_is_that_of_the_loaded_generator(family: str, families: dict[str
     found = outline_of(str(families[family]), None)
     assert found is not None
     assert FAMILIES[found.pipeline] is type(generator.family)
-    assert found.flow == process.is_flow(generator.pipeline.scheduler) == (family in FLOW)
+    assert found.flow == forward_process.is_flow(generator.pipeline.scheduler) == (family in FLOW)
 
 
 def test_names_are_those_of_the_solvers_and_families() -> None:
