@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from scipy.special import softmax
 
+from tckr.artifacts.soft_labels import spread_top, take_top
 from tckr.data.shards import write_shard
-from tckr.training.soft_labels import spread_top, take_top
 
 
 def draw(images: int, classes: int) -> np.ndarray:

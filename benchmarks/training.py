@@ -39,10 +39,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import plain_student
 from measure import busy_seconds, cpu_seconds, device_busy_share, matmul_peak, timed
+from tckr.artifacts.soft_labels import LabelRecipe, SoftLabels
 from tckr.data.images import encode_png, load_images
 from tckr.data.shards import write_shard
-from tckr.data.variation import Variation
-from tckr.data.views import ViewRecipe
+from tckr.data.variation import Variation, ViewRecipe
 from tckr.engine.execution import available_cores
 from tckr.models.classifiers import Classifier, build_classifier
 from tckr.stages.distill.targets import SoftTargets, ViewedData
@@ -51,7 +51,6 @@ from tckr.training.config import AugmentConfig, TrainingConfig
 from tckr.training.fit import Task as FitTask
 from tckr.training.fit import train_epoch
 from tckr.training.losses import Loss, Mixture, OnlineDistillation, StoredDistillation
-from tckr.training.soft_labels import LabelRecipe, SoftLabels
 
 NAMES = [str(label) for label in range(10)]
 PUBLISHED = AugmentConfig(shift=0.0, rotation_degrees=0.0, scale=0.0, flip=True, crop=0.1, augmix_severity=3.0)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tckr.data.variation import Variation
-from tckr.data.views import ViewRecipe, make_views, uniform
+from tckr.data.variation import Variation, ViewRecipe
+from tckr.data.views import make_views, uniform
 
 ALL = ViewRecipe(num_views=4, seed=3, ranges=Variation(shift=0.1, rotation_degrees=10, scale=0.1, flip=True, jitter=0.2))
 IDS = np.array([5, 0, 17, 2**40, 3])

@@ -12,17 +12,16 @@ import pytest
 from pydantic import BaseModel
 from transformers import AutoModelForImageClassification
 
+from tckr.artifacts.soft_labels import LabelRecipe, read_soft_labels
 from tckr.config import RunConfig, load_settings
 from tckr.data.images import encode_png, load_images
 from tckr.data.shards import write_shard
-from tckr.data.variation import Variation
-from tckr.data.views import ViewRecipe
+from tckr.data.variation import Variation, ViewRecipe
 from tckr.errors import UserError
 from tckr.machine import MODELS
 from tckr.models.classifiers import build_classifier, load_classifier, predict_logits
 from tckr.release.allowed import LEAVES, MODEL_SETTINGS, PUBLIC_MODELS, SETTINGS, UNNAMED, allowed_settings, shown_model
 from tckr.release.copying import copy_allowed
-from tckr.training.soft_labels import LabelRecipe, read_soft_labels
 
 MARKER = "zoe_winter"
 SEED = 987654321

@@ -23,7 +23,7 @@ def captions(
     ] = "grouped_by_class",
 ) -> None:
     """Write the captions of a run, in the order of the data set, for caption.file or other programs. They are private."""
-    from tckr.stages.caption.files import write_captions
+    from tckr.data.caption_files import write_captions
 
     check_run_folder(folder)
     settings = settings_from([str(folder)], None, None, None, None)

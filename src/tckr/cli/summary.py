@@ -9,10 +9,10 @@ from rich.table import Table
 
 from tckr.cli.terminal import escape
 from tckr.errors import printable
+from tckr.html.numbers import p_text
 from tckr.metrics.estimate import describe_difference
 from tckr.metrics.results import PLAIN, AuditResult, PairedTest
 from tckr.stages.report.leakage import canary_rows, surface_rows
-from tckr.stages.report.utility import p_text
 
 if TYPE_CHECKING:
     from tckr.running import RunResult

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from tckr.artifacts.synthetic import seconds_alone
 from tckr.engine.step import Role, Step
 from tckr.engine.store import Store
 from tckr.pipeline import STAGES
-from tckr.stages.generate.donors import seconds_alone
 
 
 def seconds_row(steps: Sequence[Step], store: Store, known: Collection[str]) -> dict[str, float]:

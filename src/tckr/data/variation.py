@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
@@ -26,3 +28,29 @@ class Variation(BaseModel):
     def none(cls) -> Self:
         """Return ranges that leave images as they are."""
         return cls(shift=0.0, rotation_degrees=0.0, scale=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewRecipe:
+    """What views there are of every image, and how they are made. View 0 is the image as it is.
+
+    Attributes:
+        num_views: V; an image has the views 0 to V - 1.
+        seed: of all draws.
+        ranges: of the changes.
+    """
+
+    num_views: int = 1
+    seed: int = 0
+    ranges: Variation = field(default_factory=Variation.none)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what a file of soft labels says of its views, all on one level."""
+        return {"num_views": self.num_views, "seed": self.seed, **self.ranges.model_dump()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ViewRecipe:
+        """Return the recipe of `as_dict`; what is missing has its default."""
+        own = {name: values[name] for name in ("num_views", "seed") if name in values}
+        ranges = {name: value for name, value in values.items() if name not in own}
+        return cls(**own, ranges=Variation.none().model_copy(update=ranges))

@@ -8,42 +8,12 @@ Shape suffixes: B batch, C 3 colours, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from tckr.data.variation import Variation
-
-
-@dataclass(frozen=True, kw_only=True)
-class ViewRecipe:
-    """What views there are of every image, and how they are made. View 0 is the image as it is.
-
-    Attributes:
-        num_views: V; an image has the views 0 to V - 1.
-        seed: of all draws.
-        ranges: of the changes.
-    """
-
-    num_views: int = 1
-    seed: int = 0
-    ranges: Variation = field(default_factory=Variation.none)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what a file of soft labels says of its views, all on one level."""
-        return {"num_views": self.num_views, "seed": self.seed, **self.ranges.model_dump()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ViewRecipe:
-        """Return the recipe of `as_dict`; what is missing has its default."""
-        own = {name: values[name] for name in ("num_views", "seed") if name in values}
-        ranges = {name: value for name, value in values.items() if name not in own}
-        return cls(**own, ranges=Variation.none().model_copy(update=ranges))
+from tckr.data.variation import Variation, ViewRecipe
 
 
 def make_views(images_BCHW: Tensor, ids_B: np.ndarray, views_B: np.ndarray, recipe: ViewRecipe) -> Tensor:

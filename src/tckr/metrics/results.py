@@ -15,10 +15,6 @@ from tckr.metrics.estimate import Measured, NotMeasurable
 SHARED_GENERATOR = "shared generator"
 """Name of the check whether images that all runs share know the target's members."""
 
-
-SEE_THE_IMAGES = ("soft_labels", "student")
-"""Surfaces that learned from the synthetic images, which all runs share below depth `full`."""
-
 PLAIN = "global_threshold"
 """The attack that needs no reference run."""
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from transformers import ViTConfig, ViTForImageClassification
 
+from tckr.artifacts.soft_labels import LabelRecipe, SoftLabels, read_soft_labels
 from tckr.data.images import ImageSet, load_images
 from tckr.data.views import make_views
 from tckr.errors import UserError
@@ -21,7 +22,6 @@ from tckr.stages.distill.targets import ViewedData, soft_targets, split_syntheti
 from tckr.stages.label.config import LabelConfig
 from tckr.stages.label.stage import run as label
 from tckr.training.config import AugmentConfig
-from tckr.training.soft_labels import LabelRecipe, SoftLabels, read_soft_labels
 from tests.tiny_artifacts import Recorder, make_context
 from tests.training.colours import COLOURS, assert_same_training, draw_colours, note_gpus, write_labels, write_synthetic
 

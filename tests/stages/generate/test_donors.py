@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tckr.artifacts.synthetic import CopiedImages
+from tckr.artifacts.synthetic import CopiedImages, seconds_alone
 from tckr.data.images import ImageSet, load_images
 from tckr.data.shards import list_shards
 from tckr.stages.generate import stage
 from tckr.stages.generate.config import GenerateConfig
-from tckr.stages.generate.donors import seconds_alone
 from tckr.stages.generate.draw import Recipe
 from tests.stages.generate.test_stage import write_adapter
 from tests.tiny_artifacts import make_context, write_captions

@@ -10,6 +10,7 @@ import pytest
 from datasets import load_dataset
 from pydantic import ValidationError
 
+from tckr.artifacts.soft_labels import read_soft_labels
 from tckr.data.class_names import read_class_names
 from tckr.data.shards import list_shards
 from tckr.data.transforms import to_device
@@ -21,7 +22,6 @@ from tckr.stages.label.agreement import agreement_of, low_agreement
 from tckr.stages.label.config import LabelConfig
 from tckr.stages.label.labelling import Labeller
 from tckr.stages.label.stage import run
-from tckr.training.soft_labels import read_soft_labels
 from tests.tiny_artifacts import Recorder, make_context
 from tests.training.colours import COLOURS, draw_colours, write_synthetic
 

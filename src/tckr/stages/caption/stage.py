@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tckr.artifacts.captions import CaptionCounts, CaptionTable
+from tckr.data.caption_files import read_captions
 from tckr.data.card import read_card, read_members, split_of
 from tckr.data.images import load_images
 from tckr.data.shards import list_shards, read_columns, write_shard
@@ -16,7 +17,6 @@ from tckr.engine.step import StepContext
 from tckr.models.captioners.load import load_captioner
 from tckr.stages.caption.captions import CaptionBatch, caption_batches, given_captions
 from tckr.stages.caption.config import CaptionConfig
-from tckr.stages.caption.files import read_captions
 
 PART_BATCHES = 16  # batches whose captions a kill may lose
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from tckr.artifacts.soft_labels import SoftLabels, read_soft_labels
 from tckr.artifacts.synthetic import load_synthetic, synthetic_class_names
 from tckr.artifacts.training import MODEL_FOLDER
 from tckr.data.images import ImageSet
@@ -25,7 +26,6 @@ from tckr.training.config import AugmentConfig
 from tckr.training.data_parallel import fit_together
 from tckr.training.fit import Task, new_classifier
 from tckr.training.losses import CrossEntropy, Loss, Mixture, OnlineDistillation, StoredDistillation
-from tckr.training.soft_labels import SoftLabels, read_soft_labels
 
 AUGMENT_UNUSED = (
     "distill.augment is set and without effect: label.views is above 1, so the Student sees the views that were labelled, "

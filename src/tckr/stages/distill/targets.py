@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor
 
+from tckr.artifacts.soft_labels import SoftLabels
 from tckr.data.images import ImageSet
 from tckr.data.seeds import derive_seed
 from tckr.data.transforms import to_device
@@ -16,7 +17,6 @@ from tckr.errors import UserError
 from tckr.models.classifiers import class_columns
 from tckr.stages.distill.config import DistillConfig
 from tckr.training.batches import Examples, TrainingData, epoch_batches, target_probabilities
-from tckr.training.soft_labels import SoftLabels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tckr.artifacts.document import read_json
-from tckr.artifacts.synthetic import DATA_FOLDER, CopiedImages, SyntheticFacts, synthetic_shards
+from tckr.artifacts.synthetic import DATA_FOLDER, CopiedImages, SyntheticFacts, seconds_alone, synthetic_shards
 from tckr.data.shards import ROW_GROUP_RECORDS
 from tckr.disk import write_whole
 from tckr.stages.generate.plan import Plan
@@ -54,13 +53,6 @@ def _rows(donor: Path, shard: int, plan: Plan, indices: range) -> pa.Table | Non
 
 def _write_rows(rows: pa.Table, path: Path) -> None:
     pq.write_table(rows, path, row_group_size=ROW_GROUP_RECORDS)
-
-
-def seconds_alone(folder: Path) -> float:
-    """Return what a whole synthetic set would have taken without donors: its own time and its share of theirs."""
-    seconds = float(read_json(folder / "manifest.json")["seconds"])
-    copied = CopiedImages.read_if_there(folder)
-    return seconds + (copied.seconds * copied.images / copied.of if copied else 0.0)
 
 
 def _note(out: Path, copied: int, donors: Sequence[Path]) -> None:

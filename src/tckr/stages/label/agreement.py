@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from tckr.artifacts.agreement import Agreement, ClassAgreement
+from tckr.artifacts.soft_labels import lists_of
 from tckr.metrics.proportions import wilson
-from tckr.training.soft_labels import lists_of
 
 LOW_AGREEMENT = 0.5
 """Below it a class's images are more often something else than what was asked for."""

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
+from tckr.artifacts.soft_labels import LabelRecipe, take_top
 from tckr.data.images import decode_image
 from tckr.data.shards import write_shard
 from tckr.data.transforms import to_device
@@ -17,7 +18,6 @@ from tckr.data.views import make_views
 from tckr.errors import UserError
 from tckr.models.classifiers import AnyClassifier, class_columns
 from tckr.training.losses import soften
-from tckr.training.soft_labels import LabelRecipe, take_top
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from tckr.artifacts.agreement import Agreement, write_agreement
+from tckr.artifacts.soft_labels import SOFT_LABELS_NAME, LabelRecipe
 from tckr.artifacts.synthetic import synthetic_class_names, synthetic_shards
 from tckr.artifacts.training import MODEL_FOLDER
 from tckr.data.seeds import derive_seed
-from tckr.data.views import ViewRecipe
+from tckr.data.variation import ViewRecipe
 from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.models.classifiers import load_classifier
 from tckr.stages.label.agreement import count_agreement, low_agreement
 from tckr.stages.label.config import LabelConfig
 from tckr.stages.label.labelling import Labeller, count_rows, join_shards, label_shard
-from tckr.training.soft_labels import SOFT_LABELS_NAME, LabelRecipe
 
 
 def run(config: LabelConfig, context: StepContext) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tckr.metrics.estimate import NotMeasurable
 from tckr.metrics.results import SHARED_GENERATOR, AuditResult, Control
-from tckr.stages.report.coverage import SURFACES, surface_name
+from tckr.surfaces import SURFACES, surface_title
 
 PURPOSES = {
     "null": "A model that saw none of the records is attacked. If members are found in it, the attack invents them.",
@@ -64,7 +64,7 @@ def result_of(control: Control) -> str:
 
 def _group(surface: str, controls: list[Control]) -> ControlGroup:
     return ControlGroup(
-        name=surface_name(surface),
+        name=surface_title(surface),
         controls=sorted(controls, key=lambda control: (control.passed, not control.decides)),
         failed=sum(control.decides and not control.passed for control in controls),
         noted=sum(not control.decides and not control.passed for control in controls),

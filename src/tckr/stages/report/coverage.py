@@ -1,39 +1,13 @@
-"""What a reader must know of a surface: its name, what the attacker looks at, and what its number covers at each depth."""
+"""What the number of a surface covers at each depth, and the names of the attacks."""
 
 from __future__ import annotations
 
 import re
 
-from tckr.metrics.results import PLAIN, SEE_THE_IMAGES, AuditResult
-
-SURFACES = ("captions", "adapter", "images", "soft_labels", "teacher", "student")
-"""Everything a run could release, in the order in which it is made."""
-
-IMAGES = "images"
-"""The surface that near-copies are looked for on."""
+from tckr.metrics.results import PLAIN, AuditResult
+from tckr.surfaces import SURFACES, sees_images, surface_title
 
 ATTACKS = {"lira": "LiRA", "rmia": "RMIA", "bavaria": "BaVarIA"}
-
-ASKED = {
-    "captions": "How often a record's own prompt is among the released prompts.",
-    "adapter": "How much better the adapter denoises a record than the model it started from.",
-    "images": "How near the nearest synthetic image is to a record.",
-    "soft_labels": "What a model trained by the attacker on the released images and soft labels says of a record.",
-    "teacher": "How sure the Teacher is of a record's label.",
-    "student": "How sure the Student is of a record's label.",
-}
-"""Surface -> what the attacker looks at (the declared signal)."""
-
-SIGNALS = {
-    "images": "nearest in features",
-    "images_pixels": "nearest in pixels",
-    "soft_labels": "attacker's own student",
-    "adapter": "denoising loss",
-    "captions": "prompts found again",
-    "teacher": "direct queries",
-    "student": "direct queries",
-    "student_indirect": "indirect queries",
-}
 
 STRONGER = (
     "Not covered: attacks stronger than these, groups of related records (one patient), and what several releases of the "
@@ -71,16 +45,6 @@ COVERAGE = {
 }
 
 
-def surface_name(surface: str) -> str:
-    """Return the name of a surface as a reader knows it: `soft labels`, `Student`."""
-    return surface.capitalize() if surface in ("teacher", "student") else readable(surface)
-
-
-def signal_name(signal: str) -> str:
-    """Return in words how a surface was asked."""
-    return SIGNALS.get(signal, readable(signal))
-
-
 def scorer_name(scorer: str) -> str:
     """Return a scorer's identifier as a reader knows it: `lira_online_fixed_variance` as `LiRA online, fixed variance`."""
     first, *rest = scorer.removesuffix("_fixed_variance").split("_")
@@ -88,14 +52,9 @@ def scorer_name(scorer: str) -> str:
     return " ".join([ATTACKS.get(first, first), *rest]) + suffix
 
 
-def readable(text: str) -> str:
-    """Return an identifier in words: `my_model` as `my model`."""
-    return text.replace("_", " ")
-
-
 def with_names(text: str) -> str:
-    """Return a text of the audit with every surface under its name: `soft_labels: AUC ...` as `soft labels: AUC ...`."""
-    return re.sub(rf"\b({'|'.join(SURFACES)})\b", lambda found: surface_name(found[0]), text)
+    """Return a text of the audit with every surface under its title: `soft_labels: AUC ...` as `soft labels: AUC ...`."""
+    return re.sub(rf"\b({'|'.join(SURFACES)})\b", lambda found: surface_title(found[0]), text)
 
 
 def coverage_of(audit: AuditResult) -> list[str]:
@@ -118,13 +77,13 @@ def covers_of(audit: AuditResult, surface: str) -> str:
         return "As far as the given tables go."
     if found.attack == PLAIN:
         return _without_references(audit, surface)
-    if audit.declared.generator_shared and surface in SEE_THE_IMAGES:
+    if audit.declared.generator_shared and sees_images(surface):
         return "Through the soft labels only: all runs share the generator."
     return "All of it: each reference run made its own."
 
 
 def _without_references(audit: AuditResult, surface: str) -> str:
-    if audit.generator_leaks and surface in SEE_THE_IMAGES:
+    if audit.generator_leaks and sees_images(surface):
         return "No reference fits: the shared generator knows the target's members. A weak attack, unchecked."
     if audit.surfaces[surface].leave_one_out:
         return "The declared attack uses no reference run: weak, so a lower bound."

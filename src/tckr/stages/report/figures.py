@@ -10,7 +10,7 @@ from markupsafe import Markup
 from tckr.html.axes import Axis, decade_below, spanning
 from tckr.html.svg import HEIGHT, WIDTH, element, picture, plot_frame
 from tckr.stages.report.contents import Number
-from tckr.stages.report.coverage import surface_name
+from tckr.surfaces import surface_title
 
 Curve = Sequence[tuple[float, float]]
 
@@ -70,7 +70,7 @@ def roc_chart(surface: str, curves: Mapping[str, Curve], declared: str, num_non_
     thin = [frame.line(points, "thin", name) for name, points in seen.items() if name != declared and points]
     colour = surface if surface in ("teacher", "student") else "other"
     bold = [frame.line(seen[declared], f"bold {colour}", f"{declared} (headline)")] if seen.get(declared) else []
-    title = f"ROC curves of {len(curves)} scorers against {surface_name(surface)}, log axes"
+    title = f"ROC curves of {len(curves)} scorers against {surface_title(surface)}, log axes"
     return picture(WIDTH, ROC_HEIGHT, title, shade, *frame.draw(), diagonal, *thin, *bold)
 
 

@@ -18,7 +18,6 @@ from tckr.data.shards import list_shards, read_columns
 from tckr.metrics.results import AuditResult
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.contents import Contents
-from tckr.stages.report.coverage import IMAGES
 
 MAX_SIDE_PX = 96
 """Larger images are shown smaller: a report must open anywhere."""
@@ -75,7 +74,7 @@ def why_withheld(contents: Contents) -> str:
     """Return why synthetic images do not belong in a report that may be shared, or an empty string."""
     if contents.verdict.state != "valid":
         return "without a valid audit they are to be treated as private"
-    leaks = [row.why for row in contents.surfaces if row.key == IMAGES and row.state == "leaks"]
+    leaks = [row.why for row in contents.surfaces if row.key == "images" and row.state == "leaks"]
     return f"the audit found that they leak: {leaks[0]}" if leaks else ""
 
 

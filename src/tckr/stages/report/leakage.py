@@ -7,23 +7,15 @@ from tckr.metrics.estimate import Estimate, NotMeasurable
 from tckr.metrics.results import PLAIN, AuditResult, OneRunBound, Package, Strongest, SurfaceResult
 from tckr.stages.report.contents import CanaryRow, Number, PackageRow, SurfaceRow
 from tckr.stages.report.copies import NOT_LOOKED_FOR, copies_headline
-from tckr.stages.report.coverage import (
-    ASKED,
-    IMAGES,
-    SURFACES,
-    covers_of,
-    scorer_name,
-    signal_name,
-    surface_name,
-    with_names,
-)
+from tckr.stages.report.coverage import covers_of, scorer_name, with_names
+from tckr.surfaces import SURFACES, signal_title, surface_title
 
 ABSENT = Number(text="\N{EN DASH}", reason="membership was not measured")
 
 
 def surface_rows(audit: AuditResult) -> list[SurfaceRow]:
     """Return every surface in the order in which it is made, attacked or not; of given tables their own."""
-    names = SURFACES if audit.declared.depth else tuple(audit.surfaces)
+    names = tuple(SURFACES) if audit.declared.depth else tuple(audit.surfaces)
     return [_surface_row(audit, name, audit.surfaces.get(name)) for name in names]
 
 
@@ -53,7 +45,7 @@ def absent_reason(audit: AuditResult, surface: SurfaceResult | None = None) -> s
 
 def strongest_name(strongest: Strongest, declared_signal: str) -> str:
     """Return scorer and, where it is not the declared one, signal of the strongest attack."""
-    signal = "" if strongest.signal == declared_signal else f"; {signal_name(strongest.signal)}"
+    signal = "" if strongest.signal == declared_signal else f"; {signal_title(strongest.signal)}"
     return scorer_name(strongest.scorer) + signal
 
 
@@ -63,8 +55,8 @@ def _surface_row(audit: AuditResult, key: str, surface: SurfaceResult | None) ->
     strongest = found.strongest
     return SurfaceRow(
         key=key,
-        name=surface_name(key),
-        asked=ASKED.get(key, ""),
+        name=surface_title(key),
+        asked=SURFACES[key].question if key in SURFACES else "",
         attack=scorer_name(found.attack) if measured else "",
         has_references=measured and found.attack != PLAIN,
         state=found.state,
@@ -90,7 +82,7 @@ def _package_row(audit: AuditResult, package: Package) -> PackageRow:
         exposes={name: surface.state if surface else "not measured" for name, surface in found.items()},
         state=package.state,
         reason=with_names(package.reason),
-        also=_copies_note(audit) if IMAGES in package.exposes else "",
+        also=_copies_note(audit) if "images" in package.exposes else "",
     )
 
 
@@ -104,12 +96,12 @@ def _copies_note(audit: AuditResult) -> str:
 def _canary_row(audit: AuditResult, surface: str, kind: str, bound: OneRunBound | NotMeasurable) -> CanaryRow:
     if isinstance(bound, NotMeasurable):
         number = Number(text="not measurable", reason=bound.reason, n=bound.n)
-        return CanaryRow(surface=surface_name(surface), kind=kind, bound=number, guessed="", conditions="")
+        return CanaryRow(surface=surface_title(surface), kind=kind, bound=number, guessed="", conditions="")
     number = Number(
         text=at_least(bound.value), value=bound.value, low=bound.value, n=bound.num_canaries, method=bound.method
     )
     return CanaryRow(
-        surface=surface_name(surface),
+        surface=surface_title(surface),
         kind=kind,
         bound=number,
         guessed=f"{_guesses(bound)}, {bound.num_canaries:,} canaries",
@@ -126,4 +118,4 @@ def _own_signal(audit: AuditResult, surface: str) -> str:
     if audit.declared.num_reference_runs == 0:
         return "; own signal only, for there are no reference runs"
     shared = audit.declared.generator_shared and surface != "teacher"
-    return f"; the {surface_name(surface)}'s own signal only, for all runs share the generator" if shared else ""
+    return f"; the {surface_title(surface)}'s own signal only, for all runs share the generator" if shared else ""

@@ -18,13 +18,14 @@ from tckr.metrics.rounding import round_above
 from tckr.stages.report.checks import control_groups, purposes, result_of
 from tckr.stages.report.contents import Comparison, Contents, Number, Training
 from tckr.stages.report.copies import MAX_PICTURES, MAX_ROWS
-from tckr.stages.report.coverage import SURFACES, scorer_name, signal_name, surface_name
+from tckr.stages.report.coverage import scorer_name
 from tckr.stages.report.figures import Series, bar, history_chart, interval_strip, roc_chart, smoothed
 from tckr.stages.report.flagged import Likeness
 from tckr.stages.report.gallery import ClassGallery, why_withheld
 from tckr.stages.report.leakage import strongest_name
 from tckr.stages.report.measures import FPRS
 from tckr.stages.report.waterfall import state_class, state_mark, waterfall_chart
+from tckr.surfaces import SURFACES, signal_title, surface_title
 
 PREVIEW_CLASSES = 30
 """Longer per-class tables are folded."""
@@ -52,7 +53,7 @@ def render(contents: Contents, galleries: Sequence[ClassGallery], likenesses: Se
             rules=RULES,
             fprs=FPRS,
             preview_classes=PREVIEW_CLASSES,
-            surfaces={name: surface_name(name) for name in SURFACES},
+            surfaces={name: surface_title(name) for name in SURFACES},
         )
     )
 
@@ -147,8 +148,8 @@ def _environment() -> Environment:
         "megabytes": megabytes,
         "plain": plain,
         "scorer": scorer_name,
-        "signal": signal_name,
-        "surface": surface_name,
+        "signal": signal_title,
+        "surface": surface_title,
         "state_mark": state_mark,
         "state_class": state_class,
         "result": result_of,

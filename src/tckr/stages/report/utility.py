@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tckr.html.numbers import fraction, measured_number, percent
+from tckr.html.numbers import fraction, measured_number, p_text, percent
 from tckr.metrics.estimate import Estimate, Measured
 from tckr.metrics.results import AuditResult, FidelityResult, PairedTest
 from tckr.stages.report.contents import CalibrationRow, FidelityRow, FidelitySummary, Number, PairedSummary, Reading
@@ -52,11 +52,6 @@ def paired_sentence(test: PairedTest) -> str:
         f"Of {test.num_test:,} test images the Student alone got {student} right, the Teacher alone {teacher}, both {both}, "
         f"neither {neither}; {test_words}"
     )
-
-
-def p_text(p_value: float) -> str:
-    """Return `= 0.23`, or `< 0.001`."""
-    return "< 0.001" if p_value < 0.001 else f"= {p_value:.2g}"
 
 
 def calibration_rows(audit: AuditResult) -> list[CalibrationRow]:

@@ -7,8 +7,9 @@ from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.results import PLAIN, AuditResult, Declared, Differences, SurfaceResult
 from tckr.stages.report.contents import ClassRow, SurfaceRow, Validity, Verdict
 from tckr.stages.report.copies import copies_headline
-from tckr.stages.report.coverage import scorer_name, surface_name, with_names
+from tckr.stages.report.coverage import scorer_name, with_names
 from tckr.stages.report.leakage import canary_rows, surface_rows
+from tckr.surfaces import surface_title
 
 MAX_FAILED = 5
 """Failed controls told at the top of the page; all of them stand in the audit's chapter."""
@@ -70,7 +71,7 @@ def low_agreement_of(classes: list[ClassRow]) -> list[str]:
 def _invalid_sentences(audit: AuditResult) -> list[str]:
     failed = [control for control in audit.controls if control.decides and not control.passed]
     found = [
-        f"Control {control.name} ({surface_name(control.surface)}, {scorer_name(control.measure)}), expected: "
+        f"Control {control.name} ({surface_title(control.surface)}, {scorer_name(control.measure)}), expected: "
         f"{_stop(control.expected, ';')} found: {control.found}."
         for control in failed[:MAX_FAILED]
     ]

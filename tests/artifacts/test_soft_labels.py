@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tckr.data.variation import Variation
-from tckr.data.views import ViewRecipe
-from tckr.training.soft_labels import LabelRecipe, SoftLabels, read_soft_labels, spread_top, take_top
+from tckr.artifacts.soft_labels import LabelRecipe, SoftLabels, read_soft_labels, spread_top, take_top
+from tckr.data.variation import Variation, ViewRecipe
 from tests.training.colours import COLOURS, write_labels
 
 

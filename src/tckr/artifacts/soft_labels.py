@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from tckr.data.class_names import read_class_names
 from tckr.data.images import shards_digest
 from tckr.data.npy import write_npy
-from tckr.data.views import ViewRecipe
+from tckr.data.variation import ViewRecipe
 from tckr.disk import write_whole
 
 SOFT_LABELS_NAME = "soft_labels.parquet"

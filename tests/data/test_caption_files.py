@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tckr.data.caption_files import SUFFIXES, Format, read_captions, write_captions
 from tckr.data.shards import write_shard
 from tckr.errors import UserError
-from tckr.stages.caption.files import SUFFIXES, Format, read_captions, write_captions
 
 ROWS = ["dog", "cat", "cat: big", "cat", "dog"]
 TEXTS = ['a "dog": brown', "a cat", None, "", "eine Katze, größer: 猫\u2028x"]
