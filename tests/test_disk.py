@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +28,7 @@ from tests.full_disk import filled, limited, mounted
 MEGABYTE_OF_FLOATS = np.arange(250_000, dtype=np.float32)
 WRITERS = {
     "text": lambda path: path.write_text("0" * 10**6),
-    "NumPy": lambda path: np.save(path.open("wb"), MEGABYTE_OF_FLOATS),
+    "NumPy": lambda path: _save(path),
     "Arrow": lambda path: pq.write_table(pa.table({"a": MEGABYTE_OF_FLOATS}), path),
     "safetensors": lambda path: save_file({"a": torch.from_numpy(MEGABYTE_OF_FLOATS)}, path),
     "torch": lambda path: torch.save(torch.from_numpy(MEGABYTE_OF_FLOATS), path),
@@ -35,7 +36,11 @@ WRITERS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a file object that cannot flush
+def _save(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, MEGABYTE_OF_FLOATS)
+
+
 def test_every_writer_s_own_error_on_a_full_disk_becomes_the_same_sentence(tmp_path):
     with mounted(tmp_path / "disk", "size=100k") as disk:
         for name, write in WRITERS.items():

@@ -112,7 +112,7 @@ def test_the_student_opens_as_a_transformers_classifier(finished):
 def test_a_changed_setting_recomputes_that_stage_and_what_follows(finished):
     settings, _, _ = finished
     recorder = Recorder()
-    run(changed(settings, {"distill.epochs": 4}), observer=recorder)
+    run(changed(settings, {"distill.epochs": 4, "execution.name": "other"}), observer=recorder)
     assert {name.split(".")[0] for name in recorder.computed} == {"distill", "signals", "audit", "report"}
 
 

@@ -71,10 +71,11 @@ class Folder:
     def check(self) -> None:
         """Raise a UserError unless the folder is missing, empty, or one that TCKR made for the same; write nothing."""
         self._check_parents()
-        marker = read_marker(self.path)
+        found = [name for name in _strangers(self.path) if name not in BROUGHT.get(self.kind, ())]
+        marker = read_marker(self.path)  # after the names: another process writes the marker before anything else
         if self.path.is_symlink() and self.kind is not Kind.STORE:  # a store may lie on another disk
             raise UserError(f"{self.path} is a link; expected a folder. Name the place it leads to, or {self._advice}")
-        if marker is None and (found := [name for name in _strangers(self.path) if name not in BROUGHT.get(self.kind, ())]):
+        if marker is None and found:
             more = " ..." if len(found) > SHOWN else ""
             raise UserError(
                 f"{self.path} holds {', '.join(found[:SHOWN])}{more} and no {MARKER}, so nothing proves that TCKR made it, "
