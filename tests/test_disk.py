@@ -65,6 +65,9 @@ def test_every_writer_s_own_error_about_a_limit_becomes_the_same_sentence(tmp_pa
         (errno.EROFS, r"is mounted for reading only.*command again: it goes on"),
         (errno.EACCES, r"refuses access to \S+ \(permission denied\).*command again: it goes on"),
         (errno.EIO, r"reports an input/output error.*command again: it goes on"),
+        (errno.ENOLCK, r"its file system lacks what TCKR needs there \(locks of files.*another disk with --output"),
+        (errno.EOPNOTSUPP, r"its file system lacks what TCKR needs there \(locks of files.*another disk with --output"),
+        (errno.ENOSYS, r"its file system lacks what TCKR needs there \(locks of files.*another disk with --output"),
     ],
 )
 def test_what_the_system_refuses_a_stage_is_a_sentence(tmp_path, number, said):

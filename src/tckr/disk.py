@@ -195,6 +195,13 @@ def _broken(path: Path) -> str:
     )
 
 
+def _unsupported(path: Path) -> str:
+    return (
+        f"{path} cannot be used: its file system lacks what TCKR needs there (locks of files, or links), or does not allow "
+        "it just now, as some network disks do. Choose a folder on another disk with --output"
+    )
+
+
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 SENTENCES: dict[int, Callable[[Path], str]] = {
     errno.ENOSPC: no_room,
@@ -204,4 +211,7 @@ SENTENCES: dict[int, Callable[[Path], str]] = {
     errno.EACCES: _refused,
     errno.EPERM: _refused,
     errno.EIO: _broken,
+    errno.ENOLCK: _unsupported,
+    errno.EOPNOTSUPP: _unsupported,
+    errno.ENOSYS: _unsupported,
 }

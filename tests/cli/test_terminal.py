@@ -147,6 +147,15 @@ def test_no_cell_of_rejected_csv_begins_a_formula(tmp_path, cell):
         assert written != cell
 
 
+def test_no_cell_begins_a_formula_where_cells_end_at_semicolons(tmp_path):
+    names = ["x;=1+1", "a; -1.png", ";@SUM(1)", 'b;"=1"']
+    write_rejections(tmp_path, [Rejection(file=name, reason="corrupt", detail=name) for name in names])
+    text = (tmp_path / "rejected.csv").read_text(encoding="utf-8")
+    cells = [cell for row in csv.reader(io.StringIO(text), delimiter=";") for cell in row]
+    assert len(cells) > len(names)
+    assert not [cell for cell in cells if re.match(r"[\s\"]*[=+\-@]", cell)]
+
+
 def test_ordinary_cells_are_not_changed():
     for cell in ("a/b.png", "cat-1.png", "3 x 4 px", "a=b", "árbol"):
         assert plain_cell(cell) == cell

@@ -37,6 +37,11 @@ def rewrite(change: Callable[[dict], object]) -> Callable[[Path], object]:
     return apply
 
 
+def replace_by_folder(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+    (folder / "manifest.json").mkdir()
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a flipped bit": (lambda folder: flip_a_bit(folder / "sum.txt"), r"sum\.txt has the size but not the content"),
     "zeros": (lambda folder: (folder / "sum.txt").write_bytes(b"\0"), r"sum\.txt has the size but not the content"),
@@ -57,6 +62,13 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         rewrite(lambda manifest: manifest.update(digests={})),
         r"manifest\.json is not what was written",
     ),
+    "nothing sealed": (rewrite(lambda manifest: manifest.pop("sealed")), r"manifest\.json is not a manifest any more"),
+    "brackets": (
+        lambda folder: (folder / "manifest.json").write_text("[" * 100_000),
+        r"manifest\.json is no longer readable",
+    ),
+    "no manifest": (lambda folder: (folder / "manifest.json").unlink(), r"manifest\.json is missing"),
+    "a folder as manifest": (replace_by_folder, r"manifest\.json is missing"),
     "a digest less": (rewrite(lambda manifest: manifest.pop("manifest_digest")), r"manifest\.json is not what was written"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -163,6 +164,34 @@ def test_a_marker_that_cannot_be_read_lets_nothing_be_changed(folder, text):
     with pytest.raises(UserError, match="none is changed"):
         folder.put({"a": text_fill("2")})
     assert (folder.path / "a").read_text() == "1"
+
+
+@pytest.mark.parametrize("name", ["../mine", "/mine", "report/../../mine", "a/b/c", "..", "", ".", "a//b"])
+def test_a_marker_from_elsewhere_names_no_file_outside_of_its_folder(folder, told, name):
+    folder.put({"report/a": text_fill("1")})
+    mine = folder.path.parent / "mine"
+    mine.write_text("1")
+    marker = json.loads((folder.path / MARKER).read_text())
+    marker["files"] = {name: marker["files"]["report/a"]}
+    (folder.path / MARKER).write_text(json.dumps(marker))
+    with pytest.raises(UserError, match="none is changed"):
+        folder.put({}, only=("",))
+    assert mine.read_text() == "1"
+    assert told == []
+
+
+def test_of_what_a_killed_process_left_only_that_is_removed(folder):
+    with folder.held():
+        pass
+    left = [folder.path / f".tckr.{'0' * 32}{end}" for end in (".partial", ".work.partial")]
+    mine = [folder.path / ".tckr.notes.partial", folder.path / ".tckr.0123.work.partial"]
+    left[0].touch()
+    for path in (left[1], *mine):
+        path.mkdir()
+        (path / "new").touch()
+    with folder.held():
+        assert not any(path.exists() for path in left)
+        assert all((path / "new").exists() for path in mine)
 
 
 def test_an_empty_folder_of_the_user_is_taken_and_keeps_its_mode(folder):

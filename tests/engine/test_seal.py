@@ -80,6 +80,9 @@ def test_the_manifest_says_what_was_sealed_with_its_digest_and_every_opening_is_
         ("look", 2),
     ]
     assert found.num_openings(source) == 2
+    with found.sealed_folder(source).with_name(found.sealed_folder(source).name + ".openings.jsonl").open("ab") as file:
+        file.write(b"\xff damaged\n")
+    assert found.num_openings(source) == 3
 
 
 @pytest.mark.parametrize("damage", ["changed", "renamed", "removed", "more"])

@@ -112,6 +112,19 @@ def test_no_private_word_path_or_seed_is_in_a_copy(planted, tmp_path):
     assert not [path for path in written if path.name in ("manifest.json", "plan.json", "left_out.json", "agreement.json")]
 
 
+def test_a_file_that_is_in_the_way_of_a_copy_is_left_as_it_is(tmp_path):
+    artifact, mine = plant_generate(tmp_path / "set"), tmp_path / "mine"
+    shard = next((artifact / "data").iterdir())
+    (mine / "data").mkdir(parents=True)
+    (mine / "data" / shard.name).write_text("mine")
+    before = every_byte(artifact)
+    for target in (mine, artifact):
+        with pytest.raises(UserError, match="exists, and is left as it is"):
+            copy_allowed("generate", artifact, target)
+    assert (mine / "data" / shard.name).read_text() == "mine"
+    assert every_byte(artifact) == before
+
+
 def test_a_copied_set_has_its_images_labels_and_class_names(tmp_path):
     original = load_images(plant_generate(tmp_path / "set") / "data", None, id_column="index")
     copy_allowed("generate", tmp_path / "set", tmp_path / "copy")

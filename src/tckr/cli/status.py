@@ -67,7 +67,7 @@ def print_plan(settings: Settings, until: str = "report") -> bool:
     store = Store(settings.execution.store)
     steps = plan(settings, until)
     table = Table("step", "state", "time", "peak memory", "artifact")
-    damaged = {step.name: damage for step in steps if store.has(step) and (damage := store.damage(step))}
+    damaged = {step.name: damage for step in steps if (damage := store.damage(step))}
     for group in _grouped(steps):
         table.add_row(*_row(group, store, damaged))
     whole = sum(store.has(step) and step.name not in damaged for step in steps)

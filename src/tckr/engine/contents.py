@@ -65,9 +65,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except ValueError:  # no JSON, or no text
+    except (FileNotFoundError, IsADirectoryError):
+        raise DamageError("is missing") from None
+    except (ValueError, RecursionError):  # no JSON, or no text
         raise DamageError("is no longer readable") from None
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+    if not isinstance(manifest, dict) or not all(isinstance(manifest.get(name), dict) for name in ("files", "sealed")):
         raise DamageError("is not a manifest any more")
     if (OWN_DIGEST in manifest or "digests" in manifest) and manifest.get(OWN_DIGEST) != _own_digest(manifest):
         raise DamageError("is not what was written")

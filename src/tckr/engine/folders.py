@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, field_validator
 
 from tckr.engine.hold import exclusive, shared
 from tckr.engine.private import FILE, create_private, make_private
@@ -29,7 +30,11 @@ from tckr.errors import UserError
 OWN = ".tckr."
 """How the names of files begin that are TCKR's in any folder."""
 MARKER, LOCK, PARTIAL = f"{OWN}json", f"{OWN}lock", ".partial"
+LEFT_BEHIND = re.compile(rf"{re.escape(OWN)}[0-9a-f]{{32}}(\.work)?{re.escape(PARTIAL)}")
+"""Names of what a killed process was writing (`Folder._filled`)."""
 LOG_START = b'{"time": '
+MOST_PARTS = 2
+"""Of a name: TCKR writes into a folder and its subfolders, no deeper."""
 SHOWN = 3
 """Names that an error lists."""
 
@@ -58,6 +63,16 @@ class Marker(BaseModel):
     version: Literal[1] = 1
     kind: Kind
     files: dict[str, list[str]] = {}
+
+    @field_validator("files")
+    @classmethod
+    def _inside(cls, files: dict[str, list[str]]) -> dict[str, list[str]]:
+        """Refuse names outside the folder: a folder, and so its marker, may come from somebody else."""
+        for name in files:
+            parts = PurePosixPath(name).parts
+            if not 1 <= len(parts) <= MOST_PARTS or "/".join(parts) != name or {"..", "/"} & set(parts):
+                raise ValueError(f"{name!r} is no file of this folder")
+        return files
 
 
 @dataclass(frozen=True)
@@ -120,9 +135,12 @@ class Folder:
         self._create()
         with exclusive(self.path / LOCK, self.path):
             self.make()  # checks again: somebody may have filled the folder meanwhile
-            for left in self.path.glob(f"{OWN}*{PARTIAL}"):
-                shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()  # of a killed process
+            self._remove_left_behind()
             yield
+
+    def _remove_left_behind(self) -> None:
+        for left in (path for path in self.path.iterdir() if LEFT_BEHIND.fullmatch(path.name)):
+            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
 
     @contextmanager
     def joined(self) -> Iterator[None]:

@@ -14,6 +14,8 @@ from pathlib import Path
 from tckr.engine.private import FILE
 from tckr.errors import UserError
 
+LOCK_START = b'{"process": '
+
 
 @contextmanager
 def exclusive(lock: Path, folder: Path) -> Iterator[None]:
@@ -41,6 +43,7 @@ def shared(lock: Path, folder: Path) -> Iterator[None]:
 def _locked(lock: Path, folder: Path, how: int) -> Iterator[None]:
     handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE)
     try:
+        _require_lock(handle, lock)
         os.fchmod(handle, FILE)
         try:
             fcntl.flock(handle, how | fcntl.LOCK_NB)
@@ -53,6 +56,12 @@ def _locked(lock: Path, folder: Path, how: int) -> Iterator[None]:
         yield
     finally:
         os.close(handle)  # which unlocks
+
+
+def _require_lock(handle: int, lock: Path) -> None:
+    """Raise when the file holds something else than `_sign` writes: it would be overwritten."""
+    if os.fstat(handle).st_size and os.pread(handle, len(LOCK_START), 0) != LOCK_START:
+        raise UserError(f"{lock} is no lock of TCKR, and is left as it is; move it away, and give the same command again")
 
 
 def _sign(handle: int) -> None:

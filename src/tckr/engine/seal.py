@@ -81,7 +81,7 @@ def note_opening(sealed: Path, step_name: str, fingerprint: str) -> None:
 def num_openings(sealed: Path) -> int:
     """Return how often a seal was opened since it was made, over all runs that share the store."""
     path = _openings_of(sealed)
-    return len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
+    return len(path.read_bytes().splitlines()) if path.exists() else 0
 
 
 def folder_digest(folder: Path) -> str:

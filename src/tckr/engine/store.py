@@ -89,23 +89,25 @@ class Store:
         return manifest
 
     def damage(self, step: Step) -> str:
-        """Return what is wrong with a whole artifact: the first file that is not what was written, else nothing.
+        """Return what is wrong with an artifact: the first file that is not what was written; nothing where none lies.
 
         Every byte is read, once per process. An artifact written before manifests had digests is checked for sizes.
         """
+        if not self.folder(step).exists():
+            return ""
         try:
             return next(contents.differences(self.folder(step), self.manifest(step)), "")
         except UserError as error:
             return str(error)
 
     def require_intact(self, steps: Iterable[Step]) -> None:
-        """Check those of `steps` that are whole.
+        """Check those of `steps` that are whole, or were and lack their manifest: nothing could take their place.
 
         Raises:
             UserError: an artifact is not what was written.
         """
         for step in steps:
-            if self.has(step) and (damage := self.damage(step)):
+            if damage := self.damage(step):
                 raise UserError(damage)
 
     @contextmanager

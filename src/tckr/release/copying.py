@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ def copy_allowed(stage: str, artifact: Path, target: Path) -> list[Path]:
     """Copy what may leave of the artifact of `stage` into the folder `target`; return the files.
 
     Raises:
-        UserError: nothing of this stage may leave, or its report shows private images.
+        UserError: nothing of this stage may leave, its report shows private images, or a file is in the way.
     """
     if stage not in LEAVES:
         raise UserError(f"nothing of the stage {stage} may be shared; expected one of {', '.join(LEAVES)}")
@@ -25,6 +26,8 @@ def copy_allowed(stage: str, artifact: Path, target: Path) -> list[Path]:
     for pattern, rule in LEAVES[stage].items():
         for source in sorted(artifact.glob(pattern)):
             copy = target / source.relative_to(artifact)
+            if os.path.lexists(copy):
+                raise UserError(f"{copy} exists, and is left as it is; copy into another folder")
             write_whole(copy, partial(rule.copy, source))
             written.append(copy)
     return written

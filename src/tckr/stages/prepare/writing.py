@@ -22,8 +22,9 @@ from tckr.stages.prepare.staging import Staged, read_png
 
 SHARD_RECORDS = 1000
 REJECTED_NAME = "rejected.csv"
-FORMULA = re.compile(r"""[\s"']*[=+\-@\uff1d\uff0b\uff0d\uff20]""")
-"""How a cell begins that spreadsheets may compute, also behind blanks and quotes; East Asian editions take wide signs."""
+FORMULA = re.compile(r"""(^|;)(?=[\s"']*[=+\-@\uff1d\uff0b\uff0d\uff20])""")
+"""How a cell begins that spreadsheets may compute, also behind blanks and quotes; East Asian editions take wide signs, and
+where a comma is in numbers, cells end at `;`."""
 
 
 def write_splits(out: Path, splits: Splits, staged: Path, class_names: Sequence[str]) -> None:
@@ -72,8 +73,7 @@ def plain_cell(text: str) -> str:
     """Return `text` as a spreadsheet shows it and computes nothing: control characters, line ends and bytes that are no
     UTF-8 become escapes, and a quote stands before what could be a formula.
     """
-    shown = printable(text)
-    return f"'{shown}" if FORMULA.match(shown) else shown
+    return FORMULA.sub(r"\1'", printable(text))
 
 
 def write_rejections(out: Path, rejections: Sequence[Rejection]) -> None:
