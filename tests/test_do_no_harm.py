@@ -13,7 +13,8 @@ from PIL import Image
 
 from tckr import running
 from tckr.config import load_settings
-from tckr.engine.runner import Silent
+from tckr.engine.folders import Folder, Kind
+from tckr.engine.observer import Silent
 from tckr.errors import UserError
 from tckr.running import run
 from tests.cli.test_commands import call
@@ -248,6 +249,28 @@ def test_every_command_that_writes_is_refused_among_foreign_files(littered, monk
         status, _, err = call(monkeypatch, capsys, *command)
         assert (status, err[:7]) == (2, "error: "), command
         assert seen(root) == before, command
+
+
+@pytest.mark.parametrize("place", ["artifacts/caption", "artifacts", ".", "../store", "report"])
+def test_captions_are_not_written_into_a_folder_of_tckr(monkeypatch, capsys, tmp_path, place):
+    run, store = tmp_path / "runs" / "run", tmp_path / "runs" / "store"
+    for folder, kind in ((run, Kind.RUN), (store, Kind.STORE)):
+        Folder(folder, kind).make()
+    for name in ("artifacts/caption", "report"):
+        (run / name).mkdir(parents=True)
+    (run / "config.yaml").write_text("{}")
+    status, _, err = call(monkeypatch, capsys, "captions", str(run), "--output", str(run / place / "c.json"))
+    assert status == 2
+    assert "a folder that TCKR made for itself; give a file outside of it" in err
+
+
+def test_a_reproduction_whose_folder_is_taken_writes_nothing(monkeypatch, capsys, tmp_path):
+    (tmp_path / "o" / "reproduce-digits").mkdir(parents=True)
+    (tmp_path / "o" / "reproduce-digits" / "thesis.tex").write_text("mine")
+    status, _, err = call(monkeypatch, capsys, "reproduce", "digits", "--output", str(tmp_path / "o"))
+    assert status == 2
+    assert "holds thesis.tex and no .tckr.json" in err
+    assert [path.name for path in (tmp_path / "o").iterdir()] == ["reproduce-digits"]
 
 
 def test_captions_are_written_for_their_owner_alone_and_twice_the_same_is_no_problem(

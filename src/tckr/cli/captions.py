@@ -24,8 +24,10 @@ def captions(
 ) -> None:
     """Write the captions of a run, in the order of the data set, for caption.file or other programs. They are private."""
     from tckr.data.caption_files import write_captions
+    from tckr.engine.folders import refuse_inside
 
     check_run_folder(folder)
+    refuse_inside(output)
     settings = settings_from([str(folder)], None, None, None, None)
     names, texts = _captions_of_rows(settings)
     write_captions(output, form, names, texts)

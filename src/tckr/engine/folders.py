@@ -271,6 +271,13 @@ def read_marker(folder: Path) -> Marker | None:
         ) from None
 
 
+def refuse_inside(file: Path) -> None:
+    """Raise a UserError when `file` would lie in a folder that TCKR made, whose files are TCKR's own."""
+    for parent in Path(os.path.realpath(file)).parents:
+        if parent.is_dir() and read_marker(parent) is not None:
+            raise UserError(f"{file} would lie in {parent}, a folder that TCKR made for itself; give a file outside of it")
+
+
 def text_fill(text: str) -> Fill:
     """Return what writes `text` as UTF-8."""
     return lambda path: path.write_text(text, encoding="utf-8")

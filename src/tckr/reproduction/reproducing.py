@@ -21,11 +21,15 @@ from tckr.reproduction import published
 from tckr.reproduction.benchmarks import Benchmark
 from tckr.reproduction.comparison import compare_ablation, compare_results
 from tckr.reproduction.pages import Reproduced
+from tckr.running import refuse_places
 from tckr.sweep.frontier import CARDINALITY, frontier
 from tckr.sweep.grid import Grid
 from tckr.sweep.sweeping import SweepPlan, SweepResult, check_sweeps, plan_sweep, sweep_folder
 
 DESCRIBED = "n: d"
+
+
+SWEEPS = ("cardinality", "ablation")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +53,10 @@ def plan_experiments(
     """Return the sweeps of `benchmark` with changed settings (`tckr.config.load_settings`); `begins` as in `plan_sweep`.
 
     Raises:
-        UserError: a setting or a source that does not hold.
+        UserError: a setting or a source that does not hold, or a folder that is taken.
     """
     base = load_settings(benchmark.file, overrides=overrides, options={**options, "execution.name": "reproduce"})
+    _refuse_places(benchmark, base)
     ablation, left_out = _described(benchmark.ablation_grids, has_descriptions=bool(base.adapt.descriptions))
     sweeps = {"cardinality": _plan("cardinality", benchmark, base, benchmark.cardinality_grids, begins=begins)}
     if ablation:
@@ -60,9 +65,20 @@ def plan_experiments(
     return Experiments(benchmark=benchmark, sweeps=sweeps, left_out=left_out)
 
 
-def _plan(name: str, benchmark: Benchmark, base: Settings, grids: Sequence[Grid], *, begins: bool) -> SweepPlan:
+def _refuse_places(benchmark: Benchmark, base: Settings) -> None:
+    """Raise a UserError before anything is written when one of the folders is taken."""
+    for name in SWEEPS:
+        refuse_places(_named(name, benchmark, base), Kind.SWEEP)
+    Folder(base.execution.output / f"reproduce-{benchmark.name}", Kind.RESULTS).check()
+
+
+def _named(name: str, benchmark: Benchmark, base: Settings) -> Settings:
     execution = base.execution.model_copy(update={"name": f"reproduce-{benchmark.name}-{name}"})
-    return plan_sweep(base.model_copy(update={"execution": execution}), grids, begins=begins)
+    return base.model_copy(update={"execution": execution})
+
+
+def _plan(name: str, benchmark: Benchmark, base: Settings, grids: Sequence[Grid], *, begins: bool) -> SweepPlan:
+    return plan_sweep(_named(name, benchmark, base), grids, begins=begins)
 
 
 def check_data(experiments: Experiments, observer: Observer) -> None:
