@@ -1,7 +1,8 @@
 """Measure the shipped float16 checkpoints: `python -m pretraining.evaluate`.
 
 Captioner: fresh scenes, and fresh scenes in fonts and handwriting that training never used. Generator: images asked for
-by full prompts, read by a classifier trained on rendered images. All is loaded as TCKR does, by plain from_pretrained.
+by full prompts, read by a classifier trained on rendered images or by another captioner. All is loaded as TCKR does, by
+plain from_pretrained.
 """
 
 from __future__ import annotations
@@ -113,17 +114,25 @@ def measure_captioner(count: int, folder: Path) -> dict[str, dict[str, str]]:
     return result
 
 
-def measure_generator(count: int, folder: Path, *, steps: int, guidance: float) -> dict[str, dict[str, str]]:
-    """Return the judge's own accuracy and the accuracy of generated images; write the grids."""
-    judge = trained_judge()
+def right_in(images: np.ndarray, rows: np.ndarray, reader: Path | None) -> np.ndarray:
+    """Return (N, 9): whether the judge, or else the captioner in folder `reader`, sees each field of a scene."""
+    if reader:
+        return right_words(captions_of(images, reader), rows)
+    return read(trained_judge(), images) == rows
+
+
+def measure_generator(
+    count: int, folder: Path, reader: Path | None, *, steps: int, guidance: float
+) -> dict[str, dict[str, str]]:
+    """Return the reader's own accuracy and the accuracy of generated images; write the grids."""
     real, real_rows = world.scenes(count, load_bank(), HELD_OUT_SEED + 1)
-    own = summarise("Judge on rendered images, fresh scenes", read(judge, real) == real_rows, real_rows)
+    own = summarise("Reader on rendered images, fresh scenes", right_in(real, real_rows, reader), real_rows)
     rows = world.sample_rows(count, np.random.default_rng(HELD_OUT_SEED + 2))
     images = generate([full_prompt(r) for r in rows], folder, steps=steps, guidance=guidance)
-    drawn = summarise("Generated images, read by the judge", read(judge, images) == rows, rows)
+    drawn = summarise("Generated images, as read", right_in(images, rows, reader), rows)
     grid(images[:256], 16, HERE / "generated.png")
     grid(real[:256], 16, HERE / "rendered.png")
-    return {"judge": own, "generator": drawn}
+    return {"reader": own, "generator": drawn}
 
 
 def class_grid(folder: Path, *, steps: int, guidance: float) -> None:
@@ -140,6 +149,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--guidance", type=float, default=4.0)
     parser.add_argument("--folder", type=Path, default=EMBEDDED)
+    parser.add_argument(
+        "--reader", type=Path, help="folder of a captioner that reads the generated images; the judge if none"
+    )
     options = parser.parse_args()
     path = HERE / "quality.json"
     quality = json.loads(path.read_text()) if path.exists() else {}
@@ -147,7 +159,7 @@ def main() -> None:
         quality |= measure_captioner(options.count, options.folder / "captioner")
     if options.which != "captioner":
         folder = options.folder / "generator"
-        quality |= measure_generator(options.count, folder, steps=options.steps, guidance=options.guidance)
+        quality |= measure_generator(options.count, folder, options.reader, steps=options.steps, guidance=options.guidance)
         class_grid(folder, steps=options.steps, guidance=options.guidance)
     path.write_text(json.dumps(quality, indent=1) + "\n")
 

@@ -37,19 +37,19 @@ def put_in_place(partial: Path, folder: Path) -> None:
     print(f"{folder.name}: {size / 1e6:.2f} MB")
 
 
-def export_captioner() -> None:
-    """Write captioner/: Blip2ForConditionalGeneration and its processor."""
+def export_captioner(folder: Path) -> None:
+    """Write captioner/ into `folder`: Blip2ForConditionalGeneration and its processor."""
     processor = new_processor()
     learner = Learner(processor)
     checkpoint = RUNS / "captioner" / "checkpoint.pt"
     if checkpoint.exists():
         learner.load_state_dict(best_weights(checkpoint))
-    partial = whole(EMBEDDED / "captioner")
+    partial = whole(folder / "captioner")
     captioner = learner.captioner.eval()
     captioner.half().save_pretrained(partial)
     processor.save_pretrained(partial)
     _halve_everything(partial / "model.safetensors")
-    put_in_place(partial, EMBEDDED / "captioner")
+    put_in_place(partial, folder / "captioner")
 
 
 def _halve_everything(path: Path) -> None:
@@ -79,22 +79,23 @@ def pipeline() -> StableDiffusionPipeline:
     )
 
 
-def export_generator() -> None:
-    """Write generator/: the StableDiffusionPipeline."""
-    partial = whole(EMBEDDED / "generator")
+def export_generator(folder: Path) -> None:
+    """Write generator/ into `folder`: the StableDiffusionPipeline."""
+    partial = whole(folder / "generator")
     pipeline().to(dtype=torch.float16).save_pretrained(partial)
-    put_in_place(partial, EMBEDDED / "generator")
+    put_in_place(partial, folder / "generator")
 
 
 def main() -> None:
     """Export one or both."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("which", nargs="?", choices=("captioner", "generator", "both"), default="both")
-    which = parser.parse_args().which
-    if which != "generator":
-        export_captioner()
-    if which != "captioner":
-        export_generator()
+    parser.add_argument("--folder", type=Path, default=EMBEDDED, help="where to write; the package by default")
+    options = parser.parse_args()
+    if options.which != "generator":
+        export_captioner(options.folder)
+    if options.which != "captioner":
+        export_generator(options.folder)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .loop import Plan, best_weights, fit
+from .loop import Plan, autocast, best_weights, fit
 from .render import RUNS
 from .train_autoencoder import to_model
 from .train_captioner import augment
@@ -77,7 +77,7 @@ def main() -> None:
 
     def loss(_: int, index: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
         target = torch.from_numpy(np.array(rows[index.numpy()])).long()
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             logits = judge(to_model(augment(images[index.numpy()], rng)))
         right = [(f.argmax(1) == target[:, i]).float().mean().item() for i, f in enumerate(logits)]
         value = torch.stack([F.cross_entropy(f, target[:, i]) for i, f in enumerate(logits)]).sum()

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -54,9 +55,28 @@ def learning_rate_at(plan: Plan, progress: Progress) -> float:
     return plan.learning_rate * min(1.0, (progress.step + 1) / plan.warmup_steps) * cosine
 
 
+@cache
+def faster_type() -> torch.dtype:
+    """Return float32 or bfloat16, whichever multiplies matrices faster here; processors with AVX-512 differ in it."""
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        a, b = torch.ones(2048, 576, dtype=dtype), torch.ones(576, 128, dtype=dtype)
+        a @ b
+        start = time.process_time()
+        for _ in range(10):
+            a @ b
+        seconds[dtype] = time.process_time() - start
+    return min(seconds, key=lambda dtype: seconds[dtype])
+
+
+def autocast() -> torch.autocast:
+    """Return the context of a forward pass: bfloat16 where that is faster."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=faster_type() == torch.bfloat16)
+
+
 def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
     """Return nearly the nearest orthogonal matrix, by five Newton-Schulz steps (Jordan et al. 2024)."""
-    x = matrix.bfloat16()
+    x = matrix.to(faster_type())
     wide = x.shape[0] <= x.shape[1]
     x = x if wide else x.T
     x = x / (x.norm() + 1e-7)
@@ -101,10 +121,21 @@ def make_optimizers(model: nn.Module, plan: Plan) -> list[torch.optim.Optimizer]
     return [adam, Muon(hidden, plan.learning_rate, plan.weight_decay)] if hidden else [adam]
 
 
-def start_from(model: nn.Module, checkpoint: Path) -> None:
-    """Take over from another run every tensor whose shape fits; the rest stays as it was drawn."""
+def take_over(model: nn.Module, other: dict[str, torch.Tensor]) -> None:
+    """Copy every tensor whose name and shape fit; the rest stays as it was drawn."""
     own = model.state_dict()
-    model.load_state_dict(own | {k: v for k, v in best_weights(checkpoint).items() if v.shape == own[k].shape})
+    fitting = {name: value.float() for name, value in other.items() if name in own and value.shape == own[name].shape}
+    assert fitting, "no tensor fits"
+    model.load_state_dict(own | fitting)
+
+
+def take_over_words(table: nn.Embedding, words: dict[str, int], before: torch.Tensor, old_words: dict[str, int]) -> None:
+    """Copy the embeddings (old words, width) of the words that both vocabularies have; draw the others of equal size."""
+    with torch.no_grad():
+        table.weight.normal_(std=float(before.std()))
+        for word, i in words.items():
+            if word in old_words:
+                table.weight[i] = before[old_words[word]]
 
 
 class Ema:
@@ -171,7 +202,7 @@ def average_over_processes(model: nn.Module, seconds: float) -> float:
 
 
 def fit(model: nn.Module, loss: Loss, num_images: int, plan: Plan) -> Progress:
-    """Train until the plan's minutes are used; log every 50 steps."""
+    """Train until the plan's minutes are used; log every 20 steps."""
     plan.run.mkdir(parents=True, exist_ok=True)
     path = plan.run / "checkpoint.pt"
     optimizers = make_optimizers(model, plan)
@@ -196,7 +227,7 @@ def fit(model: nn.Module, loss: Loss, num_images: int, plan: Plan) -> Progress:
         if ema:
             ema.update(model, progress.step)
         progress = Progress(progress.step + 1, seconds, progress.images + processes * plan.batch_size)
-        if progress.step % 50 == 0 and rank == 0:
+        if progress.step % 20 == 0 and rank == 0:
             report = " ".join(f"{k} {v:.4f}" for k, v in parts.items())
             print(f"step {progress.step} {progress.seconds:.0f} s {progress.images} images {report}", flush=True)
         if time.time() - saved > plan.checkpoint_seconds and rank == 0:

@@ -10,10 +10,14 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
-from .loop import Plan, fit, start_from
+from .loop import Plan, autocast, fit, take_over
+from .mixture import TOTAL, split_index, vary
+from .photos import PHOTOGRAPHS, load_photos
 from .render import RUNS
 
 LATENT_CHANNELS = 8
+SHARES = [0.25, 0.6, 0.15]
+"""Of the rendered world, photographs and pictograms."""
 
 
 def new_autoencoder() -> AutoencoderKL:
@@ -50,47 +54,84 @@ def grain(x: torch.Tensor) -> torch.Tensor:
     return (F.avg_pool2d(fine**2, 6, stride=4) + 1e-4).sqrt().view(x.shape[0], 3, 7, 7)
 
 
+def tint(x: torch.Tensor) -> torch.Tensor:
+    """Return red less green and blue less green, averaged over 4 x 4 pixels: the tint of grey pictures."""
+    return F.avg_pool2d(x[:, [0, 2]] - x[:, [1]], 4)
+
+
 def autoencoder_loss(model: AutoencoderKL, x: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
-    """Return L1 + L2 + edge + grain loss with a faint pull of the latents to a unit normal."""
-    with torch.autocast("cpu", torch.bfloat16):
-        posterior = model.encode(x).latent_dist
+    """Return L1 + L2 + edge + grain + tint loss with a faint pull of the latents to a unit normal."""
+    learns = any(p.requires_grad for p in model.encoder.parameters())
+    with autocast():
+        with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+            posterior = model.encode(x).latent_dist
         y = model.decode(posterior.sample()).sample
     y = y.float()
     l1, l2 = (x - y).abs().mean(), ((x - y) ** 2).mean()
     edge = sum(((a - b).abs().mean() for a, b in zip(edges(x), edges(y), strict=True)), torch.zeros(()))
     rough = (grain(x) - grain(y)).abs().mean()
     kl = posterior.kl().float().mean() / (8 * 8 * LATENT_CHANNELS)
-    total = l1 + 2 * l2 + 0.3 * edge + 2 * rough + 2e-3 * kl
-    return total, {"l1": l1.item(), "mse": l2.item(), "edge": edge.item(), "grain": rough.item(), "kl": kl.item()}
+    colour = (tint(x) - tint(y)).abs().mean()
+    total = l1 + 2 * l2 + 0.3 * edge + 2 * rough + colour + 2e-3 * kl
+    report = {"l1": l1, "mse": l2, "edge": edge, "grain": rough, "tint": colour, "kl": kl}
+    return total, {name: value.item() for name, value in report.items()}
 
 
-def latent_moments(model: AutoencoderKL, images: np.ndarray, batch_size: int = 500) -> tuple[np.ndarray, float]:
-    """Return the posterior means (N, 8, 8, 8) as float16, unscaled, and one over their standard deviation."""
-    model.eval()
-    means = np.empty((len(images), LATENT_CHANNELS, 8, 8), np.float16)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        for i in range(0, len(images), batch_size):
-            part = model.encode(to_model(images[i : i + batch_size])).latent_dist.mean
-            means[i : i + batch_size] = part.float().numpy()
-    return means, 1 / float(means[:50_000].astype(np.float32).std())
+def drift(model: AutoencoderKL, held: AutoencoderKL, x: torch.Tensor) -> torch.Tensor:
+    """Return how far the latents of images x moved from those of `held`, as a share of their variance.
+
+    A UNet that knows the old latents of the rendered world then knows the new ones, too.
+    """
+    with torch.no_grad():
+        before = held.encode(x).latent_dist.mean
+    return ((model.encode(x).latent_dist.mean - before) ** 2).mean() / before.var()
+
+
+class Pictures:
+    """Draw pictures of the world, photographs and pictograms by virtual index."""
+
+    def __init__(self) -> None:
+        """Open runs/images.npy and runs/photos.npy."""
+        photos = load_photos()[0]
+        self.sources = [np.load(RUNS / "images.npy", mmap_mode="r"), photos[:PHOTOGRAPHS], photos[PHOTOGRAPHS:]]
+
+    def draw(self, index: np.ndarray, step: int) -> tuple[torch.Tensor, int]:
+        """Return varied pictures (B, 3, 32, 32) and how many of them, the first ones, are rendered."""
+        parts = split_index(index, [len(s) for s in self.sources], SHARES)
+        images = np.concatenate([s[p] for s, p in zip(self.sources, parts, strict=True)])
+        return vary(to_model(images), np.random.default_rng((0, step))), len(parts[0])
 
 
 def main() -> None:
-    """Train on runs/images.npy."""
+    """Train on runs/images.npy and runs/photos.npy."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=13)
+    parser.add_argument("--minutes", type=float, default=22)
     parser.add_argument("--run", type=Path, default=RUNS / "autoencoder")
-    parser.add_argument("--start-from", type=Path, help="checkpoint of a run with other latent channels")
+    parser.add_argument("--start-from", type=Path, help="exported generator folder, whose latents are kept")
+    parser.add_argument("--decoder-only", action="store_true", help="leave the encoder, so that every UNet goes on to fit")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    images = np.load(RUNS / "images.npy", mmap_mode="r")
-    model = new_autoencoder()
+    pictures, model, held = Pictures(), new_autoencoder(), new_autoencoder().eval()
     if options.start_from:
-        start_from(model, options.start_from)
-    plan = Plan(run=options.run, minutes=options.minutes, batch_size=32, learning_rate=1.5e-3, ema_decay=0.995)
-    fit(model, lambda _, index: autoencoder_loss(model, to_model(images[index.numpy()])), len(images), plan)
+        before = AutoencoderKL.from_pretrained(options.start_from / "vae").state_dict()
+        take_over(model, before)
+        take_over(held, before)
+    if options.decoder_only:
+        model.encoder.requires_grad_(False)
+        model.quant_conv.requires_grad_(False)
+
+    def loss(step: int, index: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
+        x, rendered = pictures.draw(index.numpy(), step)
+        value, report = autoencoder_loss(model, x)
+        if options.start_from and rendered and not options.decoder_only:
+            moved = drift(model, held, x[:rendered])
+            value, report = value + 0.5 * moved, report | {"drift": moved.item()}
+        return value, report
+
+    plan = Plan(run=options.run, minutes=options.minutes, batch_size=16, learning_rate=2e-3, ema_decay=0.995, muon=True)
+    fit(model, loss, TOTAL, plan)
 
 
 if __name__ == "__main__":

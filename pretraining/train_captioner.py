@@ -1,7 +1,7 @@
 """Train the captioner, a tiny BLIP-2: `python -m pretraining.train_captioner`.
 
-Vision model, Q-Former and language model learn together from scratch. Linear heads that read the fields of a scene from
-the Q-Former's output and from the mean image token help at first and are dropped on export.
+Vision model, Q-Former and language model learn together. Linear heads that read the fields of a scene, or the class of a
+photograph, from the Q-Former's output and from the mean image token help at first and are dropped on export.
 """
 
 from __future__ import annotations
@@ -24,12 +24,21 @@ from transformers import (
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
 from .bpe import CAPTION_TOKENS, caption_tokenizer
-from .loop import Plan, fit
+from .loop import Plan, autocast, fit, take_over, take_over_words
+from .mixture import TOTAL, split_index, to_grey
+from .photos import PHOTOGRAPHS, load_photos
+from .prompts import grey_caption
 from .render import RUNS
 from .train_autoencoder import to_model
 from .vocabulary import FIELDS, caption
 
 QUERIES = 8
+PHOTO_CLASSES = 100
+UNKNOWN = -100
+SHARES = [0.25, 0.6, 0.15]
+"""Of the rendered world, photographs and pictograms."""
+GREY = 0.12
+"""Share of photographs and pictograms that are made grey, which their captions say."""
 
 
 def new_processor() -> Blip2Processor:
@@ -96,38 +105,43 @@ class Learner(nn.Module):
         super().__init__()
         self.captioner = new_captioner(processor)
         self.captioner.set_attn_implementation("eager")  # twice as fast as the fused kernel to train on CPUs
-        self.levels = [len(v) for v in FIELDS.values()]
+        self.levels = [*(len(v) for v in FIELDS.values()), PHOTO_CLASSES]
         self.from_queries = nn.Linear(QUERIES * 128, sum(self.levels))
         self.from_patches = nn.Linear(128, sum(self.levels))
 
     def head_loss(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """Return the summed cross entropy of all fields."""
+        """Return the summed cross entropy of the fields that rows (B, 10) name; the others are UNKNOWN."""
         parts = logits.float().split(self.levels, 1)
-        return torch.stack([F.cross_entropy(p, rows[:, i]) for i, p in enumerate(parts)]).sum()
+        known = [(p, rows[:, i]) for i, p in enumerate(parts) if (rows[:, i] != UNKNOWN).any()]
+        share = [(target != UNKNOWN).float().mean() for _, target in known]
+        losses = [w * F.cross_entropy(p, t, ignore_index=UNKNOWN) for w, (p, t) in zip(share, known, strict=True)]
+        return torch.stack(losses).sum()
 
     def forward(self, x: torch.Tensor, ids: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
-        """Return the loss of images x (B, 3, 32, 32), token ids (B, T) and scenes (B, 9)."""
+        """Return the loss of images x (B, 3, 32, 32), token ids (B, T) and what is known of them, rows (B, 10)."""
         pad = self.captioner.config.text_config.pad_token_id
         labels = ids.masked_fill(ids == pad, -100)
         labels[:, : QUERIES + 1] = -100
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             out = self.captioner(pixel_values=x, input_ids=ids, attention_mask=(ids != pad).long())
             queries = self.from_queries(out.qformer_outputs.last_hidden_state.flatten(1))
             patches = self.from_patches(out.vision_outputs.last_hidden_state.mean(1))
         text = F.cross_entropy(out.logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten())
         a, b = self.head_loss(queries, rows), self.head_loss(patches, rows)
-        right = (queries[:, : self.levels[0]].argmax(1) == rows[:, 0]).float().mean()
-        report = {"text": text.item(), "queries": a.item(), "patches": b.item(), "class": right.item()}
+        photos = rows[:, -1] != UNKNOWN
+        right = (queries[photos, -PHOTO_CLASSES:].argmax(1) == rows[photos, -1]).float().mean()
+        report = {"text": text.item(), "queries": a.item(), "patches": b.item(), "photo_class": right.item()}
         return 3 * text + 0.2 * a + 0.2 * b, report
 
 
-def token_ids(rows: np.ndarray, processor: Blip2Processor) -> torch.Tensor:
-    """Return (N, QUERIES + 1 + CAPTION_TOKENS) ids: image places, start, caption, end, padding."""
+def token_ids(captions: list[str], processor: Blip2Processor) -> torch.Tensor:
+    """Return (N, QUERIES + 1 + CAPTION_TOKENS) ids: image places, start, caption, end, padding; long captions are cut."""
     tokenizer = processor.tokenizer
     start = [tokenizer.convert_tokens_to_ids("<image>")] * QUERIES + [tokenizer.bos_token_id]
-    ids = np.full((len(rows), len(start) + CAPTION_TOKENS), tokenizer.pad_token_id, np.int64)
+    ids = np.full((len(captions), len(start) + CAPTION_TOKENS), tokenizer.pad_token_id, np.int64)
     ids[:, : len(start)] = start
-    for i, text in enumerate(tokenizer([caption(r) for r in rows], add_special_tokens=False).input_ids):
+    for i, text in enumerate(tokenizer(captions, add_special_tokens=False).input_ids):
+        text = text[: CAPTION_TOKENS - 1]
         ids[i, len(start) : len(start) + len(text) + 1] = [*text, tokenizer.eos_token_id]
     return torch.from_numpy(ids)
 
@@ -140,27 +154,64 @@ def augment(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(images * gain + shift + grain, 0, 255)
 
 
+class Examples:
+    """Draw pictures of the mixture with their captions."""
+
+    def __init__(self) -> None:
+        """Open what `render` and `photos` have written."""
+        self.images, self.rows = (np.load(RUNS / f"{name}.npy", mmap_mode="r") for name in ("images", "rows"))
+        self.photos, names, self.captions = load_photos()
+        numbers = {name: i for i, name in enumerate(sorted(set(names[:PHOTOGRAPHS])))}
+        self.classes = np.array([numbers.get(name, UNKNOWN) for name in names[:PHOTOGRAPHS]])
+
+    def draw(self, index: np.ndarray, rng: np.random.Generator) -> tuple[torch.Tensor, list[str], torch.Tensor]:
+        """Return pictures (B, 3, 32, 32), captions and what is known (B, 10) of the virtual indices (B,)."""
+        sizes = [len(self.images), PHOTOGRAPHS, len(self.photos) - PHOTOGRAPHS]
+        world, photographs, pictograms = split_index(index, sizes, SHARES)
+        taken = np.concatenate([photographs, PHOTOGRAPHS + pictograms])
+        grey = rng.random(len(taken)) < GREY
+        texts = [grey_caption(self.captions[i]) if g else self.captions[i] for i, g in zip(taken, grey, strict=True)]
+        x = to_model(augment(self.photos[taken], rng))
+        x = torch.where(torch.from_numpy(rng.random(len(taken)) < 0.5).view(-1, 1, 1, 1), x.flip(3), x)
+        x = torch.where(torch.from_numpy(grey).view(-1, 1, 1, 1), to_grey(x), x)
+        known = np.full((len(index), len(FIELDS) + 1), UNKNOWN, np.int64)
+        known[: len(world), :-1] = self.rows[world]
+        known[len(world) : len(world) + len(photographs), -1] = self.classes[photographs]
+        x = torch.cat([to_model(augment(self.images[world], rng)), x])
+        return x, [caption(r) for r in self.rows[world]] + texts, torch.from_numpy(known)
+
+
+def start_from(learner: Learner, processor: Blip2Processor, folder: Path) -> None:
+    """Start from an exported captioner: all weights that fit, and the embeddings of the words that both tokenizers know."""
+    before = Blip2ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    take_over(learner.captioner, before.state_dict())
+    old_words = Blip2Processor.from_pretrained(folder).tokenizer.get_vocab()
+    tables = [m.language_model.get_input_embeddings() for m in (learner.captioner, before)]
+    take_over_words(tables[0], processor.tokenizer.get_vocab(), tables[1].weight, old_words)
+
+
 def main() -> None:
-    """Train on runs/images.npy and runs/rows.npy."""
+    """Train on pictures and captions of the mixture."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=25)
     parser.add_argument("--run", type=Path, default=RUNS / "captioner")
+    parser.add_argument("--start-from", type=Path, help="exported captioner folder whose weights to start from")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    images, rows = (np.load(RUNS / f"{name}.npy", mmap_mode="r") for name in ("images", "rows"))
-    processor = new_processor()
+    processor, examples = new_processor(), Examples()
     learner = Learner(processor)
+    if options.start_from:
+        start_from(learner, processor, options.start_from)
     rng = np.random.default_rng(5)
 
     def loss(_: int, index: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
-        part = np.array(rows[index.numpy()])
-        x = to_model(augment(images[index.numpy()], rng))
-        return learner(x, token_ids(part, processor), torch.from_numpy(part).long())
+        x, captions, known = examples.draw(index.numpy(), rng)
+        return learner(x, token_ids(captions, processor), known)
 
-    plan = Plan(run=options.run, minutes=options.minutes, batch_size=128, learning_rate=2e-3, ema_decay=0.998, muon=True)
-    fit(learner, loss, len(images), plan)
+    plan = Plan(run=options.run, minutes=options.minutes, batch_size=96, learning_rate=2e-3, ema_decay=0.99, muon=True)
+    fit(learner, loss, TOTAL, plan)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Train the generator, a tiny Stable Diffusion: `python -m pretraining.train_generator`.
 
-UNet and CLIP text encoder learn together on the latents of the rendered world, which are computed once. Prediction: v;
+UNet and CLIP text encoder learn together on the latents of the rendered world, photographs and pictograms. Prediction: v;
 schedule: scaled linear with zero terminal signal, so that black grounds come out black.
 """
 
@@ -21,9 +21,12 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from .bpe import PROMPT_TOKENS, clip_tokenizer
-from .loop import Plan, best_weights, fit, start_from
+from .loop import Plan, autocast, best_weights, fit, take_over, take_over_words
+from .mixture import TOTAL, split_index, to_grey
+from .photos import PHOTOGRAPHS, load_photos
+from .prompts import grey_caption, photo_prompt
 from .render import RUNS
-from .train_autoencoder import LATENT_CHANNELS, latent_moments, new_autoencoder
+from .train_autoencoder import LATENT_CHANNELS, new_autoencoder, to_model
 from .vocabulary import prompt
 
 SCHEDULE = {
@@ -37,6 +40,10 @@ SCHEDULE = {
     "steps_offset": 1,
 }
 TEXT_WIDTH = 128
+SHARES = [0.6, 0.3, 0.1]
+"""Of the rendered world, photographs and pictograms."""
+GREY = 0.12
+"""Share of photographs and pictograms that are made grey, which their captions say."""
 
 
 def trained_autoencoder() -> AutoencoderKL:
@@ -46,19 +53,15 @@ def trained_autoencoder() -> AutoencoderKL:
     return model.eval()
 
 
-def load_latents(count: int) -> np.ndarray:
-    """Return unscaled latents (count, 8, 8, 8) float16; computed on first use, with their scaling factor."""
-    path = RUNS / "latents.npy"
-    if not path.exists():
-        images = np.load(RUNS / "images.npy", mmap_mode="r")[:count]
-        latents, factor = latent_moments(trained_autoencoder(), images)
-        (RUNS / "latents.json").write_text(json.dumps({"scaling_factor": factor}))
-        np.save(path, latents)
-    return np.load(path)
+@torch.no_grad()
+def measure_scaling_factor(autoencoder: AutoencoderKL, examples: Examples) -> float:
+    """Return one over the standard deviation of the latents of 1,000 pictures."""
+    x, _ = examples.draw(np.random.default_rng(3).integers(TOTAL, size=1000), step=0)
+    return 1 / float(autoencoder.encode(x).latent_dist.mean.std())
 
 
 def scaling_factor() -> float:
-    """Return one over the standard deviation of the latents."""
+    """Return the factor that the generator's latents are multiplied by, as `main` chose it."""
     return float(json.loads((RUNS / "latents.json").read_text())["scaling_factor"])
 
 
@@ -104,6 +107,7 @@ class Generator(nn.Module):
     def __init__(self, tokenizer: CLIPTokenizer) -> None:
         """Build both untrained."""
         super().__init__()
+        self.tokenizer = tokenizer
         self.text_encoder = new_text_encoder(tokenizer)
         self.unet = new_unet()
         self.text_encoder.set_attn_implementation("eager")  # 1.7 times as fast as fused kernels to train on CPUs
@@ -115,51 +119,84 @@ class Generator(nn.Module):
         t = torch.randint(1000, (len(latents),))
         noise = torch.randn_like(latents)
         noisy, target = self.schedule.add_noise(latents, noise, t), self.schedule.get_velocity(latents, noise, t)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             text = self.text_encoder(ids).last_hidden_state
             v = self.unet(noisy, t, text).sample
         loss = F.mse_loss(v.float(), target)
         return loss, {"v_mse": loss.item()}
 
 
+class Examples:
+    """Draw pictures of the mixture with their prompts."""
+
+    def __init__(self) -> None:
+        """Open what `render` and `photos` have written."""
+        self.images, self.rows = (np.load(RUNS / f"{name}.npy", mmap_mode="r") for name in ("images", "rows"))
+        self.photos, self.names, self.captions = load_photos()
+
+    def draw(self, index: np.ndarray, step: int) -> tuple[torch.Tensor, list[str]]:
+        """Return pictures (B, 3, 32, 32) in -1..1 and prompts of the virtual indices (B,)."""
+        rng = np.random.default_rng((9, step, int(index[0])))
+        sizes = [len(self.images), PHOTOGRAPHS, len(self.photos) - PHOTOGRAPHS]
+        world, photographs, pictograms = split_index(index, sizes, SHARES)
+        taken = np.concatenate([photographs, PHOTOGRAPHS + pictograms])
+        grey = rng.random(len(taken)) < GREY
+        prompts = [prompt(self.rows[i], rng) for i in world]
+        for i, is_grey in zip(taken, grey, strict=True):
+            caption = grey_caption(self.captions[i]) if is_grey else self.captions[i]
+            prompts.append(photo_prompt(self.names[i], caption, rng))
+        x = to_model(self.photos[taken])
+        x = torch.where(torch.from_numpy(grey).view(-1, 1, 1, 1), to_grey(x), x)
+        x = torch.where(torch.from_numpy(rng.random(len(taken)) < 0.5).view(-1, 1, 1, 1), x.flip(3), x)
+        return torch.cat([to_model(self.images[world]), x]), prompts
+
+
+def start_from(model: Generator, folder: Path) -> None:
+    """Start from an exported generator: all weights that fit, and the embeddings of the words that both tokenizers know."""
+    take_over(model.unet, UNet2DConditionModel.from_pretrained(folder / "unet").state_dict())
+    before = CLIPTextModel.from_pretrained(folder / "text_encoder")
+    take_over(model.text_encoder, before.state_dict())
+    table, old_table = model.text_encoder.get_input_embeddings(), before.get_input_embeddings()
+    old_words = CLIPTokenizer.from_pretrained(folder / "tokenizer").get_vocab()
+    take_over_words(table, model.tokenizer.get_vocab(), old_table.weight.float(), old_words)
+
+
 def main() -> None:
-    """Train on the latents of runs/images.npy and fresh prompts for runs/rows.npy."""
+    """Train on pictures and fresh prompts; the autoencoder of the last checkpoint encodes them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=50)
-    parser.add_argument("--count", type=int, default=160_000)
     parser.add_argument("--run", type=Path, default=RUNS / "generator")
-    parser.add_argument("--start-from", type=Path, help="checkpoint of another run to take the weights from")
+    parser.add_argument("--start-from", type=Path, help="exported generator folder whose weights to start from")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if "WORLD_SIZE" in os.environ:
         dist.init_process_group("gloo")
     torch.manual_seed(0)
-    latents = load_latents(options.count)
-    factor = scaling_factor()
-    rows = np.load(RUNS / "rows.npy", mmap_mode="r")
-    tokenizer = clip_tokenizer()
-    model = Generator(tokenizer)
+    examples, autoencoder, model = Examples(), trained_autoencoder(), Generator(clip_tokenizer())
+    factor = measure_scaling_factor(autoencoder, examples)
     if options.start_from:
         start_from(model, options.start_from)
+        factor = AutoencoderKL.load_config(options.start_from / "vae")["scaling_factor"]
+    (RUNS / "latents.json").write_text(json.dumps({"scaling_factor": factor}))
 
     def loss(step: int, index: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
-        rng = np.random.default_rng((plan.seed, 9, step, int(index[0])))
-        prompts = [prompt(rows[i], rng) for i in index.tolist()]
-        ids = tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt").input_ids
-        x = torch.from_numpy(latents[index.numpy()].astype(np.float32)) * factor
-        return model(x, ids)
+        x, prompts = examples.draw(index.numpy(), step)
+        ids = model.tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        with torch.no_grad():
+            latents = autoencoder.encode(x).latent_dist.mean
+        return model(latents * factor, ids)
 
     plan = Plan(
         run=options.run,
         minutes=options.minutes,
-        batch_size=64,
+        batch_size=96,
         learning_rate=1.5e-3,
-        warmup_steps=100,
-        ema_decay=0.999,
+        warmup_steps=50,
+        ema_decay=0.995,
         muon=True,
     )
-    fit(model, loss, len(latents), plan)
+    fit(model, loss, TOTAL, plan)
 
 
 if __name__ == "__main__":
