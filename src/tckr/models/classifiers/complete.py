@@ -34,8 +34,8 @@ def head_of(config: PreTrainedConfig) -> tuple[str, ...]:
 def incomplete(network: PreTrainedModel, found: Mapping[str, Any], head: Sequence[str]) -> str:
     """Return which weights transformers did not find, or not as they should be; empty when all is well.
 
-    Left-over weights of layers that the network does not have at all, such as the head of another task, are no fault; left
-    over from within its body they say that the network is another one.
+    Left-over weights beside its blocks, such as the head of another task or a token of its training, are no fault; left
+    over from within the blocks they say that the network is another one.
 
     Args:
         network: as loaded.
@@ -71,8 +71,9 @@ def _layers_of(name: str, network: PreTrainedModel) -> str:
 
 
 def _within(key: str, network: PreTrainedModel) -> bool:
-    """Return whether `key` names something inside a part that the network has."""
+    """Return whether `key` names something inside the blocks (which have numbers) of a part that the network has."""
     prefix = network.base_model_prefix
     body = getattr(network, prefix, network) if prefix else network
     parts = {name for module in (network, body) for name, child in module.named_children()} - {prefix}
-    return key.removeprefix(f"{prefix}.").partition(".")[0] in parts
+    first, *path = key.removeprefix(f"{prefix}.").split(".")
+    return first in parts and any(name.isdigit() for name in path)

@@ -77,7 +77,7 @@ def spec_from_settings(name: str, settings: dict[str, Any]) -> ClassifierSpec:
     """
     try:
         return _spec(name, settings)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise UserError(f"{CONFIG_NAME} of model '{name}' cannot be used: {error}. Correct the file") from error
 
 
