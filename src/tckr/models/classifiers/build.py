@@ -114,13 +114,14 @@ def _network(name: str, names: dict[int, str], revision: str | None, pretrained:
     }
     try:
         config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False, **labels)
+        (getattr(config, "model_args", None) or {}).pop("num_classes", None)  # timm's of the old head, beside num_labels
         head = head_of(config)
         if not pretrained:
             return AutoModelForImageClassification.from_config(config, trust_remote_code=False)
         network, found = AutoModelForImageClassification.from_pretrained(
             name,
+            config=config,
             revision=revision,
-            **labels,
             ignore_mismatched_sizes=True,  # the last layer of other classes gives way to a fresh one
             use_safetensors=True,
             trust_remote_code=False,  # unset, transformers asks on the terminal whether to run it
