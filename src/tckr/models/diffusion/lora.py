@@ -61,6 +61,7 @@ def rewrite_lora(pipeline: Any, part: str, path: Path, scale: float, folder: Pat
         weight = layers[place].weight
         rank = len(change.down)
         name = f"{place.part}.{place.layer}"
-        tensors[f"{name}.lora_A.weight"] = change.down.reshape(rank, *weight.shape[1:]).clone()
-        tensors[f"{name}.lora_B.weight"] = (change.scale * change.up).reshape(-1, rank, *(1,) * (weight.ndim - 2))
+        first, second = ("lora.down", "lora.up") if place.part == "unet" else ("lora_A", "lora_B")  # as `save_lora`
+        tensors[f"{name}.{first}.weight"] = change.down.reshape(rank, *weight.shape[1:]).clone()
+        tensors[f"{name}.{second}.weight"] = (change.scale * change.up).reshape(-1, rank, *(1,) * (weight.ndim - 2))
     write_whole(folder / FILE_NAME, lambda partial: save_file(dict(sorted(tensors.items())), partial, {"format": "pt"}))
