@@ -196,6 +196,12 @@ LOADED = [
     Layout("Kohya, SD 1, alpha everywhere", "sd1", KOHYA_SD, alpha=everywhere),
     Layout("Kohya, SD 1, no alpha", "sd1", KOHYA_SD),
     Layout("Kohya, SD 1, alpha differs or is missing", "sd1", KOHYA_SD, alpha=differing, ranks=(4, 2, 8)),
+    Layout(
+        "Kohya, SD 1, denoiser alone, alpha differs or is missing",
+        "sd1",
+        same("lora_unet_", *UNET, underscores=True),
+        alpha=differing,
+    ),
     Layout("Kohya, SD 2, float16", "sd2", KOHYA_SD, alpha=everywhere, dtype=torch.float16),
     Layout(
         "Kohya, SDXL (sgm names), both text encoders",
