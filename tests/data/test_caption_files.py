@@ -150,3 +150,41 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has a line break"):
         write_captions(tmp_path / "c.txt", "original_order", ["a\nb"], ["x"])
     assert not list(tmp_path.iterdir())
+
+
+APART = "e\u0301"
+"""The letter é as some systems write it: e, and the accent as a character of its own (NFD)."""
+
+
+@pytest.mark.parametrize("suffix", [".json", ".txt", ".parquet"])
+@pytest.mark.parametrize(("ours", "theirs"), [("caf\u00e9", f"caf{APART}"), (f"caf{APART}", "caf\u00e9")])
+def test_accents_may_be_composed_or_apart(suffix: str, ours: str, theirs: str, tmp_path: Path) -> None:
+    """The names are equal after NFC; the captions stay as they are."""
+    rows, file = [ours, "caf", ours], tmp_path / f"c{suffix}"
+    texts = [f"un {APART}clair", "b", None]
+    if suffix == ".parquet":
+        write_table(file, [theirs, "caf", theirs], texts, None)
+    else:
+        write_captions(file, "grouped_by_class" if suffix == ".json" else "original_order", [theirs, "caf", theirs], texts)
+    assert [text and text.strip() for text in read_captions(file, rows, {})] == texts
+
+
+def test_a_mapping_may_write_accents_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text(json.dumps({"coffee": ["a"]}))
+    assert read_captions(tmp_path / "c.json", [f"caf{APART}"], {"coffee": "caf\u00e9"}) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('{"cat": ["secret \\ud83d"]}', r"half of a surrogate pair \(.ud83d\).*UTF-8"),
+        ('{"cat": ["secret \\udc00\\ud83d"]}', "half of a surrogate pair"),
+        ('{"cat": ' + "[" * 200_000 + "]" * 200_000 + "}", "cannot be read"),
+        ('{"cat": ["secret", ' + '{"a":' * 50_000 + "1" + "}" * 50_000 + "]}", "cannot be read"),
+    ],
+)
+def test_json_that_no_text_can_hold_is_refused_without_the_captions(content: str, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=problem) as error:
+        read_captions(tmp_path / "c.json", ["cat"], {})
+    assert "secret" not in str(error.value)

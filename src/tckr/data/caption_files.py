@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -48,15 +49,23 @@ def read_captions(file: Path, rows: Sequence[str], renamed: Mapping[str, str]) -
     try:
         if not file.stat().st_size:
             raise UserError(f"caption.file {file} is empty; expected one caption for each of {len(rows):,} rows")
-        return READERS[file.suffix](file, rows, _names_in_file(rows, renamed))
+        captions = READERS[file.suffix](file, rows, _names_in_file(rows, renamed))
+        "".join(caption for caption in captions if caption).encode()  # raises for half of a surrogate pair
+        return captions
     except (
         OSError,
         ValueError,
         RecursionError,
         pa.ArrowException,
     ) as error:  # RecursionError: JSON of thousands of brackets
-        advice = "; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
-        raise UserError(f"caption.file {file} cannot be read: {' '.join(str(error).split())[:200]}{advice}") from None
+        advice = "; save it as UTF-8" if isinstance(error, UnicodeError) else ""
+        reason = _without_text(error) if isinstance(error, UnicodeEncodeError) else " ".join(str(error).split())[:200]
+        raise UserError(f"caption.file {file} cannot be read: {reason}{advice}") from None
+
+
+def _without_text(error: UnicodeEncodeError) -> str:
+    """Return what is wrong, without the captions that the error quotes."""
+    return f"a caption has half of a surrogate pair (\\u{ord(error.object[error.start]):04x}), which is no character"
 
 
 def write_captions(file: Path, form: Format, rows: Sequence[str], texts: Sequence[str | None]) -> None:
@@ -94,17 +103,25 @@ def write_captions(file: Path, form: Format, rows: Sequence[str], texts: Sequenc
 def _names_in_file(rows: Sequence[str], renamed: Mapping[str, str]) -> dict[str, str]:
     """Return class name in the data set -> class name in the file."""
     names = {name: name for name in rows}
+    ours_composed = {_composed(name): name for name in names}
+    renamed = {theirs: ours_composed.get(_composed(ours), ours) for theirs, ours in renamed.items()}
     if unknown := sorted(set(renamed.values()) - names.keys()):
         raise UserError(
             f"caption.class_names leads to {unknown[:SHOWN]}; the data set has {list(names)[:SHOWN]}"
             f"{' ...' if len(names) > SHOWN else ''}. Write it as name in the file: name in the data set"
         )
     names |= {ours: theirs for theirs, ours in renamed.items()}
+    names = {ours: _composed(theirs) for ours, theirs in names.items()}
     if len(set(names.values())) < len(names) or len(set(renamed.values())) < len(renamed):
         raise UserError(
             f"caption.class_names {dict(renamed)} gives two classes one name; every class needs a name of its own"
         )
     return names
+
+
+def _composed(name: str) -> str:
+    """Return a name with composed accents (NFC): files of other systems may write an accent as a character of its own."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _read_grouped(file: Path, rows: Sequence[str], names: Mapping[str, str]) -> list[str | None]:
@@ -125,6 +142,7 @@ def _read_grouped(file: Path, rows: Sequence[str], names: Mapping[str, str]) -> 
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    pairs = [(_composed(name), value) for name, value in pairs]
     name, count = max(Counter(name for name, _ in pairs).items(), key=lambda item: item[1], default=("", 0))
     if count > 1:
         raise UserError(f"class {name!r} stands {count} times in caption.file; give every class one list")
@@ -137,6 +155,7 @@ def _is_list_of_captions(group: object) -> bool:
 
 def _read_in_order(file: Path, rows: Sequence[str], names: Mapping[str, str]) -> list[str | None]:
     lines = file.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
+    lines = [_composed_name(line, list(names.values())) for line in lines]
     if (blank := [number for number, line in enumerate(lines, start=1) if not line.strip()]) and len(lines) != len(rows):
         raise UserError(
             f"caption.file {file} has {len(lines):,} lines for {len(rows):,} labelled training rows of the data set; "
@@ -145,6 +164,13 @@ def _read_in_order(file: Path, rows: Sequence[str], names: Mapping[str, str]) ->
     _check_counts(file, Counter(_class_of(line, names.values()) for line in lines), rows, names)
     numbered = enumerate(zip(lines, rows, strict=True), start=1)
     return [_caption_of(line.removesuffix("\r"), names[name], file, number) for number, (line, name) in numbered]
+
+
+def _composed_name(line: str, names: Sequence[str]) -> str:
+    """Return the line with its class name composed, and its caption as it is."""
+    apart = (unicodedata.normalize("NFD", name) for name in names)
+    spelt = max((name for name in apart if line.startswith(name)), key=len, default="")
+    return _composed(spelt) + line[len(spelt) :]
 
 
 def _caption_of(line: str, name: str, file: Path, number: int) -> str | None:
@@ -168,7 +194,7 @@ def _read_table(file: Path, rows: Sequence[str], names: Mapping[str, str]) -> li
         raise UserError(f"caption.file {file} has the columns {found}; it needs label, and caption of type string")
     table = pq.read_table(file, columns=["label", "caption"]).to_pydict()
     known = class_label_names(schema, "label")
-    named = [_class_name(label, known) for label in table["label"]]
+    named = [name and _composed(name) for name in (_class_name(label, known) for label in table["label"])]
     labelled = [(name, caption) for name, caption in zip(named, table["caption"], strict=True) if name is not None]
     _check_counts(file, Counter(name for name, _ in labelled), rows, names)
     for number, (name, row) in enumerate(zip([name for name, _ in labelled], rows, strict=True)):

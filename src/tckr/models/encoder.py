@@ -14,6 +14,7 @@ from transformers import AutoModel, PreTrainedModel
 
 from tckr.data.transforms import to_device
 from tckr.errors import UserError
+from tckr.models.classifiers.complete import incomplete
 from tckr.models.classifiers.preprocessing import ClassifierSpec, read_spec
 from tckr.models.quiet import quiet_libraries
 
@@ -80,16 +81,18 @@ def load_encoder(name: str, device: str) -> Encoder:
                 trust_remote_code=False,  # unset, transformers asks on the terminal whether to run it
                 dtype=torch.float32,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # refused below, by name
             )
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except Exception as error:  # whatever a checkpoint that is none, or a damaged one, makes the libraries raise
         raise UserError(_unusable(name, str(error).strip().split("\n")[0])) from error
-    missing = [key for key in found["missing_keys"] if "pooler" not in key]
-    if missing:
-        raise UserError(_unusable(name, f"{len(missing)} weights are missing, such as {missing[0]}"))
+    pools = not found["missing_keys"]
+    found["missing_keys"] = [key for key in found["missing_keys"] if "pooler" not in key]
+    if wrong := incomplete(network, found, head=()):
+        raise UserError(_unusable(name, wrong))
     if "pixel_values" not in signature(network.forward).parameters:
         raise UserError(_unusable(name, f"{type(network).__name__} takes no images"))
     spec = read_spec(source, network.config, revision or None)
-    return Encoder(network.to(device).eval(), spec, pools=not found["missing_keys"])
+    return Encoder(network.to(device).eval(), spec, pools=pools)
 
 
 def _unusable(name: str, reason: str) -> str:

@@ -115,3 +115,15 @@ def test_a_truncated_file_is_a_user_error(tmp_path: Path, tiny_captioner: Path, 
     file.write_bytes(file.read_bytes()[:size])
     with pytest.raises(UserError, match=r"could not be loaded.*Download or copy the folder again"):
         load_captioner(str(tmp_path / "truncated"), "cpu")
+
+
+@pytest.mark.parametrize("changes", [{"hidden_size": "wide"}, {"hidden_size": 17}, {"num_hidden_layers": 3}])
+def test_a_configuration_of_nonsense_is_refused_in_a_sentence(
+    changes: dict[str, object], tiny_captioner: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_captioner, tmp_path / "copy"))
+    config = json.loads((folder / "config.json").read_text())
+    config["vision_config"] |= changes
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"could not be loaded|lacks"):
+        load_captioner(str(folder), "cpu")

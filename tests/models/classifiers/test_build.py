@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from transformers import (
     AutoConfig,
@@ -14,6 +15,7 @@ from transformers import (
     ConvNextForImageClassification,
     ViTConfig,
     ViTForImageClassification,
+    pipeline,
 )
 from transformers.image_processing_base import ImageProcessingMixin
 from transformers.utils import is_timm_available
@@ -232,3 +234,14 @@ def test_a_timm_checkpoint_without_timm_is_refused_with_the_command_that_helps(t
     save_file({"head.weight": torch.zeros(1)}, tmp_path / "model.safetensors", {"format": "pt"})
     with pytest.raises(UserError, match=r"timm library.*pip install"):
         build_classifier(str(tmp_path), 3, NAMES, seed=1, pretrained=pretrained)
+
+
+def test_a_stored_classifier_answers_alike_in_the_pipeline_of_transformers(tmp_path):
+    model = build_classifier("embedded:resnet", 3, NAMES, seed=1).eval()
+    model.save(tmp_path)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    ours = torch.tensor(predict_logits(model, pixels, batch_size=3)).softmax(dim=1)
+    classify = pipeline("image-classification", model=str(tmp_path), top_k=None, device="cpu")
+    for image, expected in zip(pixels, ours, strict=True):
+        found = {answer["label"]: answer["score"] for answer in classify(Image.fromarray(image))}
+        np.testing.assert_allclose([found[name] for name in NAMES], expected, atol=1e-5)

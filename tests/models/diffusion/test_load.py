@@ -15,7 +15,7 @@ from tckr.errors import UserError
 from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import FAMILIES, load_generator
 from tests.models.diffusion.drawing import draw
-from tests.tiny_generators import IMAGE_SIZES
+from tests.tiny_generators import IMAGE_SIZES, build_family
 
 
 def test_loading_and_drawing_print_nothing(
@@ -116,3 +116,22 @@ def test_text_encoders_under_the_names_of_older_versions_are_whole(tmp_path: Pat
         load_generator(str(folder), "cpu").encode_prompts(["a cat"]) for folder in (tmp_path / "old", tiny_generator)
     )
     assert all(torch.equal(old[name], new[name]) for name in new)
+
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("unet", {"block_out_channels": [8, 40_000_000]}),
+        ("unet", {"block_out_channels": "wide"}),
+        ("unet", {"down_block_types": ["NoSuchBlock", "CrossAttnDownBlock2D"]}),
+        ("vae", {"latent_channels": None}),
+        ("text_encoder", {"num_hidden_layers": "two"}),
+        ("text_encoder", {"hidden_size": 17}),
+    ],
+)
+def test_a_configuration_of_nonsense_is_refused_in_a_sentence(part: str, changes: dict[str, object], tmp_path: Path) -> None:
+    build_family("sd1", tmp_path)
+    file = tmp_path / part / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    with pytest.raises(UserError, match=r"could not be loaded|lacks"):
+        load_generator(str(tmp_path), "cpu")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tckr.config import RunConfig
 from tckr.data.shards import read_columns, write_shard
@@ -211,6 +211,22 @@ def test_a_given_adapter_is_taken_instead_of_training(
     assert "trained elsewhere" in warning
     assert config.num_steps(9) == config.unadapted().num_steps(9) == 0
     assert config.memorizing().lora is None  # the positive control has to learn by heart
+
+
+def test_a_given_adapter_has_its_own_strength_times_the_setting(
+    tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path, trained: Path
+) -> None:
+    """Also where a file beside the adapter states the strength: the artifact does without it."""
+    weights = load_file(trained)
+    named = {name.replace("lora.down", "lora_A").replace("lora.up", "lora_B"): tensor for name, tensor in weights.items()}
+    save_file(named, tmp_path / "adapter_model.safetensors")
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 8}))
+    context = make_context(tmp_path, inputs)
+    lora = tmp_path / "adapter_model.safetensors"
+    stage.run(AdaptConfig(model=str(tiny_generator), lora=lora, lora_scale=0.5), context)
+    found = load_file(context.out / "pytorch_lora_weights.safetensors")
+    for name, tensor in weights.items():
+        torch.testing.assert_close(found[name], tensor * (2 if "lora.up" in name else 1), msg=name)
 
 
 def test_a_given_adapter_of_another_model_is_refused(tmp_path: Path, inputs: dict[str, Path], trained: Path) -> None:

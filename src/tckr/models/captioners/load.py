@@ -8,7 +8,6 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from jinja2 import TemplateError
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from tckr.errors import UserError
@@ -66,10 +65,12 @@ def load_captioner(name: str, device: str, dtype: torch.dtype | None = None, rev
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # refused below, by name
             )
-    except (OSError, ValueError, SafetensorError) as error:  # missing, offline, gated and malformed checkpoints
-        raise UserError(_unreadable(name, error)) from error
+    except UserError:
+        raise
     except ImportError as error:
         raise UserError(f"captioner {name!r} needs a package that is not installed here: {_first_line(error)}") from error
+    except Exception as error:  # missing, offline, gated; and whatever a malformed one makes the libraries raise
+        raise UserError(_unreadable(name, error)) from error
     _refuse_incomplete(name, {*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])})
     captioner = family(model.to(device), processor)
     if isinstance(captioner, ChatCaptioner):

@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForImageClassification, PreTrained
 
 from tckr.errors import UserError
 from tckr.models.classifiers.classifier import Classifier
+from tckr.models.classifiers.complete import head_of, incomplete
 from tckr.models.classifiers.embedded import PLAIN, embedded_resnet, embedded_resnet18
 from tckr.models.classifiers.ensemble import AnyClassifier, Ensemble, member_folders
 from tckr.models.classifiers.preprocessing import ClassifierSpec, read_spec
@@ -82,10 +83,27 @@ def load_classifier(folder: Path) -> AnyClassifier:
 def _load(folder: Path) -> Classifier:
     """Return the classifier that `Classifier.save` wrote; its names and input come with it."""
     with quiet_libraries():
-        network = AutoModelForImageClassification.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, dtype=torch.float32
-        )
+        try:
+            network, found = AutoModelForImageClassification.from_pretrained(
+                folder,
+                use_safetensors=True,
+                local_files_only=True,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,  # refused below, by name
+                output_loading_info=True,
+            )
+        except Exception as error:  # whatever a damaged file makes the libraries raise
+            raise UserError(_damaged(folder, _reason(error))) from error
+    if wrong := incomplete(network, found, head=()):
+        raise UserError(_damaged(folder, wrong))
     return Classifier(network, read_spec(str(folder), network.config)).eval()
+
+
+def _damaged(folder: Path, reason: str) -> str:
+    return (
+        f"the classifier in {folder} cannot be loaded: {reason}. Expected what TCKR wrote there; delete the "
+        "artifact and run again, or copy it again from where it came"
+    )
 
 
 def _network(name: str, names: dict[int, str], revision: str | None, pretrained: bool) -> PreTrainedModel:
@@ -95,30 +113,42 @@ def _network(name: str, names: dict[int, str], revision: str | None, pretrained:
         "label2id": {label: index for index, label in names.items()},
     }
     try:
+        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False, **labels)
+        (getattr(config, "model_args", None) or {}).pop("num_classes", None)  # timm's of the old head, beside num_labels
+        head = head_of(config)
         if not pretrained:
-            config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False, **labels)
             return AutoModelForImageClassification.from_config(config, trust_remote_code=False)
-        return AutoModelForImageClassification.from_pretrained(
+        network, found = AutoModelForImageClassification.from_pretrained(
             name,
+            config=config,
             revision=revision,
-            **labels,
             ignore_mismatched_sizes=True,  # the last layer of other classes gives way to a fresh one
             use_safetensors=True,
             trust_remote_code=False,  # unset, transformers asks on the terminal whether to run it
             dtype=torch.float32,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, ImportError, KeyError) as error:
-        reason = next(line for line in str(error).split("\n") if line.strip())
+    except Exception as error:  # whatever a checkpoint that is none, or a damaged one, makes the libraries raise
         advice = (
             "Install it: timm's need `pip install tckr[timm]`."
             if isinstance(error, ImportError)
             else "Check the name and the network."
         )
         raise UserError(
-            f"model '{name}' cannot be loaded as an image classifier ({reason.strip()}). Expected one of "
+            f"model '{name}' cannot be loaded as an image classifier ({_reason(error)}). Expected one of "
             f"{', '.join(EMBEDDED)}, or a Hugging Face id or folder with an image-classification model in safetensors. "
             f"{advice}"
         ) from error
+    if wrong := incomplete(network, found, head):
+        raise UserError(
+            f"model '{name}' is not the checkpoint that its configuration describes: {wrong}. These weights would be random "
+            "or left out. Expected all weights but the last layer's; download or save it again, or choose another"
+        )
+    return network
+
+
+def _reason(error: Exception) -> str:
+    return next((line.strip() for line in str(error).split("\n") if line.strip()), type(error).__name__)
 
 
 def _checked(classifier: Classifier, name: str) -> Classifier:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from transformers import PreTrainedModel
 
-from tckr.models.classifiers.preprocessing import ClassifierSpec, write_spec
+from tckr.models.classifiers.preprocessing import ClassifierSpec, state_spec, write_spec
 from tckr.models.quiet import quiet_libraries
 
 
@@ -53,6 +53,7 @@ class Classifier(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Write the weights (safetensors), config.json and preprocessor_config.json that transformers reads back."""
+        state_spec(self.network.config, self.spec)
         with quiet_libraries():
             self.network.to(memory_format=torch.contiguous_format).save_pretrained(folder)
         write_spec(folder, self.spec)

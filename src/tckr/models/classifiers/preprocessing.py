@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,10 @@ from transformers.image_processing_base import ImageProcessingMixin
 from tckr.errors import UserError
 
 CONFIG_NAME = "preprocessor_config.json"
+LARGEST_SIDE = 16384
+"""px"""
+
+Colours = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -29,46 +35,130 @@ class ClassifierSpec:
     std: tuple[float, float, float]
     input_size: tuple[int, int]
 
+    def is_close(self, other: ClassifierSpec) -> bool:
+        """Return whether both say the same, up to the rounding of written numbers."""
+        pairs = zip((*self.mean, *self.std), (*other.mean, *other.std), strict=True)
+        return self.input_size == other.input_size and all(math.isclose(a, b, rel_tol=1e-4, abs_tol=1e-6) for a, b in pairs)
+
 
 def read_spec(name: str, config: PreTrainedConfig, revision: str | None = None) -> ClassifierSpec:
     """Return the specification of checkpoint `name` (a hub id, at `revision`, or a folder).
 
     Raises:
-        UserError: the checkpoint does not say how its images are normalised.
+        UserError: the checkpoint does not say how its images are normalised, says it twice and differently, or asks for
+            what is not done here.
     """
     timm = getattr(config, "pretrained_cfg", None)  # timm checkpoints keep it in config.json
-    if timm:
-        return ClassifierSpec(_triple(timm["mean"]), _triple(timm["std"]), tuple(timm["input_size"][-2:]))
+    stated = _timm_spec(name, timm) if timm else None
     try:
         settings, _ = ImageProcessingMixin.get_image_processor_dict(name, revision=revision)
     except OSError as error:
+        if stated:
+            return stated
         raise UserError(
             f"model '{name}' has no {CONFIG_NAME}, which says how its images are scaled and normalised. "
             "Choose a checkpoint that has one, add the file to its folder, or train from nothing with pretrained=false and "
             "an image_size."
         ) from error
-    return spec_from_settings(name, settings)
+    spec = spec_from_settings(name, settings)
+    if stated and not spec.is_close(stated):
+        raise UserError(
+            f"model '{name}' says two things of its input: {spec} in {CONFIG_NAME}, {stated} in config.json "
+            "(pretrained_cfg). Correct the one that is wrong, or remove the file"
+        )
+    return spec
 
 
 def spec_from_settings(name: str, settings: dict[str, Any]) -> ClassifierSpec:
-    """Return the specification that image-processor `settings` state; raise UserError when they give no size."""
+    """Return the specification that image-processor `settings` state.
+
+    Raises:
+        UserError: they give no size or no usable numbers, or ask for what is not done here.
+    """
+    try:
+        return _spec(name, settings)
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise UserError(f"{CONFIG_NAME} of model '{name}' cannot be used: {error}. Correct the file") from error
+
+
+def _spec(name: str, settings: dict[str, Any]) -> ClassifierSpec:
+    if settings.get("do_flip_channel_order"):
+        raise UserError(
+            f"{CONFIG_NAME} of model '{name}' has do_flip_channel_order: its images are blue, green, red. Expected red, "
+            "green, blue; choose another checkpoint, or train its architecture from nothing with pretrained=false"
+        )
+    mean, std = (0.0,) * 3, (1.0,) * 3
+    if settings.get("do_normalize", True) is not False:
+        given = (settings.get(f"image_{part}") or (0.5,) * 3 for part in ("mean", "std"))  # transformers' own default
+        mean, std = (_triple(values) for values in given)
+        efficient = str(settings.get("image_processor_type")).startswith("EfficientNet")
+        if settings.get("include_top", efficient):  # EfficientNet divides by the standard deviation once more
+            std = _mapped(lambda s: s * s, std)
+    return _checked(name, _of_unit_range(settings, mean, std, _size(name, settings)))
+
+
+def _of_unit_range(settings: dict[str, Any], mean: Colours, std: Colours, size: tuple[int, int]) -> ClassifierSpec:
+    """Return mean and std for values in [0, 1], of those for the values that the checkpoint's own rescaling gives."""
+    if settings.get("do_rescale", True) is False:
+        factor, offset = 255.0, 0.0
+    else:
+        factor = 255.0 * float(settings.get("rescale_factor", 1 / 255))
+        offset = 1.0 if settings.get("rescale_offset") else 0.0  # EfficientNet: values in [-1, 1]
+    if abs(factor - 1) < 1e-6 and not offset:  # written numbers stay as they are
+        return ClassifierSpec(mean, std, size)
+    return ClassifierSpec(_mapped(lambda m: (m + offset) / factor, mean), _mapped(lambda s: s / factor, std), size)
+
+
+def _size(name: str, settings: dict[str, Any]) -> tuple[int, int]:
     size = settings.get("crop_size") if settings.get("do_center_crop") else None
     size = size or settings.get("size")
     if isinstance(size, dict) and "shortest_edge" in size:
         size = size["shortest_edge"]
     if isinstance(size, dict) and {"height", "width"} <= set(size):
-        height_width = (int(size["height"]), int(size["width"]))
-    elif isinstance(size, int):
-        height_width = (size, size)
-    else:
+        return int(size["height"]), int(size["width"])
+    if isinstance(size, int):
+        return size, size
+    raise UserError(
+        f"{CONFIG_NAME} of model '{name}' gives the size {size!r}; expected a number, `height` and `width`, or "
+        "`shortest_edge`. Correct the file or choose another checkpoint."
+    )
+
+
+def _timm_spec(name: str, settings: dict[str, Any]) -> ClassifierSpec:
+    try:
+        height, width = settings["input_size"][-2:]
+        return _checked(name, ClassifierSpec(_triple(settings["mean"]), _triple(settings["std"]), (int(height), int(width))))
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{CONFIG_NAME} of model '{name}' gives the size {size!r}; expected a number, `height` and `width`, or "
-            "`shortest_edge`. Correct the file or choose another checkpoint."
-        )
-    if settings.get("do_normalize", True) is False:
-        return ClassifierSpec((0.0,) * 3, (1.0,) * 3, height_width)
-    mean, std = (settings.get(f"image_{part}") or (0.5,) * 3 for part in ("mean", "std"))  # 0.5: transformers' own default
-    return ClassifierSpec(_triple(mean), _triple(std), height_width)
+            f"config.json of model '{name}' says in pretrained_cfg no input_size, mean and std that can be used "
+            f"({type(error).__name__}: {error}). Correct the file, or save the model again with timm"
+        ) from error
+
+
+def _checked(name: str, spec: ClassifierSpec) -> ClassifierSpec:
+    """Return the specification if its numbers can be used."""
+    numbers = (*spec.mean, *spec.std)
+    if (
+        not all(map(math.isfinite, numbers))
+        or min(spec.std) <= 0
+        or not all(0 < side <= LARGEST_SIDE for side in spec.input_size)
+    ):
+        raise UserError(f"model '{name}' states an input that cannot be used: {spec}. Correct its {CONFIG_NAME}")
+    return spec
+
+
+def state_spec(config: PreTrainedConfig, spec: ClassifierSpec) -> None:
+    """Write the specification into the configuration of a timm model, from which timm reads it; others have none there."""
+    if getattr(config, "pretrained_cfg", None):
+        kept = {key: value for key, value in config.pretrained_cfg.items() if not key.startswith("test_")}
+        config.pretrained_cfg = kept | {
+            "input_size": [3, *spec.input_size],
+            "mean": list(spec.mean),
+            "std": list(spec.std),
+            "interpolation": "bilinear",
+            "crop_pct": 1.0,
+            "crop_mode": "squash",  # the whole image, whatever its shape
+        }
 
 
 def write_spec(folder: Path, spec: ClassifierSpec) -> None:
@@ -88,6 +178,11 @@ def write_spec(folder: Path, spec: ClassifierSpec) -> None:
     (folder / CONFIG_NAME).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
-def _triple(values: Any) -> tuple[float, float, float]:
+def _mapped(change: Callable[[float], float], values: Colours) -> Colours:
+    red, green, blue = map(change, values)
+    return red, green, blue
+
+
+def _triple(values: Any) -> Colours:
     red, green, blue = values if isinstance(values, list | tuple) else (values,) * 3
     return float(red), float(green), float(blue)

@@ -126,6 +126,14 @@ class Generator(Protocol):
         """
         ...
 
+    def rewrite_lora(self, path: Path, scale: float, folder: Path) -> None:
+        """Write the adapter at `path`, in any layout, `scale` times as strong, as `save_lora` would have written it.
+
+        Raises:
+            UserError: as for `load_lora`.
+        """
+        ...
+
     def compile_denoiser(self, *, cuda_graphs: bool = True) -> None:
         """Compile the denoiser for static shapes: each new batch size or image size compiles once more (a minute or so).
 

@@ -17,7 +17,7 @@ from tckr.models.diffusion.autoencoder import Autoencoder
 from tckr.models.diffusion.family import Family
 from tckr.models.diffusion.forward_process import process_of
 from tckr.models.diffusion.generator import Conditioning, Sampling, Solver
-from tckr.models.diffusion.lora import add_lora, merge_lora, save_lora
+from tckr.models.diffusion.lora import add_lora, merge_lora, rewrite_lora, save_lora
 from tckr.models.diffusion.outline import WHOLE, no_interval
 from tckr.models.diffusion.sampling import build_solver, initial_noise, sample
 from tckr.models.precision import forward_precision
@@ -138,6 +138,10 @@ class LatentDiffusion:
     def load_lora(self, path: Path) -> None:
         """Merge the adapter at `path` into the weights."""
         merge_lora(self.pipeline, self.family.lora_part, path)
+
+    def rewrite_lora(self, path: Path, scale: float, folder: Path) -> None:
+        """Write the adapter at `path` into `folder` as `save_lora` would, `scale` times as strong."""
+        rewrite_lora(self.pipeline, self.family.lora_part, path, scale, folder)
 
     def compile_denoiser(self, *, cuda_graphs: bool = True) -> None:
         """Compile the denoiser in place, for static shapes."""

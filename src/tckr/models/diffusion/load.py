@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from diffusers import DiffusionPipeline
-from safetensors import SafetensorError
 
 from tckr.errors import UserError
 from tckr.models.diffusion.complete import load_text_encoders, refuse_empty
@@ -60,7 +59,9 @@ def load_generator(name: str, device: str, dtype: torch.dtype | None = None, rev
                 requires_safety_checker=False,
                 **load_text_encoders(name, source, index, revision=revision, dtype=dtype),
             )
-    except (OSError, ValueError, SafetensorError) as error:  # missing, offline, gated and malformed checkpoints
+    except UserError:
+        raise
+    except Exception as error:  # missing, offline, gated; and whatever a malformed one makes the libraries raise
         raise UserError(_unreadable(name, error)) from error
     refuse_empty(name, pipeline.components)
     return LatentDiffusion(family(pipeline.to(device)))

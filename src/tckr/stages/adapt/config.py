@@ -36,7 +36,7 @@ UNADAPTED_STEPS = 300
 class AdaptConfig(StageConfig):
     """How the generator learns the private set. Model and prompt form are set here only; `generate` follows the adapter."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # a given adapter is written anew, with its scale in its numbers
 
     model: ModelName = Field(
         "embedded:generator",
@@ -112,6 +112,12 @@ class AdaptConfig(StageConfig):
         None,
         description="LoRA file (.safetensors, as diffusers writes it), or a folder that holds one, instead of training; "
         "the settings of the training are then without effect.",
+    )
+    lora_scale: float = Field(
+        1.0,
+        ge=-100,
+        le=100,
+        description="Strength of the adapter in lora, times what its file says (alpha / rank); without effect on training.",
     )
 
     @field_validator("lora")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from functools import partial
 from pathlib import Path
 
@@ -14,13 +13,11 @@ from tckr.artifacts.captions import CaptionTable
 from tckr.artifacts.training import write_history
 from tckr.data.card import read_card, read_members, split_of
 from tckr.data.images import load_images
-from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator
 from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import load_generator
-from tckr.models.diffusion.lora import FILE_NAME, find_file
 from tckr.models.diffusion.prompts import build_prompt, check_descriptions
 from tckr.models.precision import is_bfloat16
 from tckr.stages.adapt.config import AdaptConfig
@@ -64,11 +61,12 @@ def run(config: AdaptConfig, context: StepContext) -> None:
 
 
 def _take(lora: Path, config: AdaptConfig, context: StepContext) -> None:
-    """Copy the adapter `lora` after it was found to fit the generator."""
+    """Write the adapter `lora`, in whatever layout it is, as a trained one would be written; it must fit the generator."""
     if context.run == 0:
         context.log("warning", message=TRAINED_ELSEWHERE)
-    load_generator(config.model, "cpu", revision=config.revision).load_lora(lora)
-    write_whole(context.out / FILE_NAME, lambda partial: shutil.copyfile(find_file(lora), partial))
+    generator = load_generator(config.model, "cpu", revision=config.revision)
+    generator.rewrite_lora(lora, config.lora_scale, context.out)
+    generator.load_lora(context.out)  # which compares the change of every weight with the file
 
 
 def _train(config: AdaptConfig, context: StepContext, captions: CaptionTable, num_steps: int) -> np.ndarray:

@@ -1,0 +1,130 @@
+"""What peft's settings say of the strength of an adapter: in `adapter_config.json`, or in the metadata of its file."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tckr.errors import UserError, shown
+
+PEFT_FILE, PEFT_SETTINGS = "adapter_model.safetensors", "adapter_config.json"
+METADATA = "lora_adapter_metadata"
+"""Where diffusers keeps peft's settings in the file, each under the name of its part: `unet.lora_alpha`."""
+
+PLAIN_STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
+"""Ways to begin a training that leave the model itself as it was; PiSSA, OLoRA and others change it."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """The strength of each layer.
+
+    Attributes:
+        file: of the adapter, for messages.
+        parts: prefix of the names of a part ("" = all) -> peft's settings.
+    """
+
+    file: Path
+    parts: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def of(cls, file: Path, parts: Mapping[str, Mapping[str, Any]] | None) -> Scaling | None:
+        """Return what the settings say, None where there are none; raise UserError for those of no plain LoRA."""
+        if not parts:
+            return None
+        for settings in parts.values():
+            _refuse_others(file, settings)
+        return cls(file, parts)
+
+    def scale(self, name: str, rank: int) -> float:
+        """Return alpha / rank of the layer `name`, or alpha / sqrt(rank) (rsLoRA, Kalajdzievski 2023).
+
+        Raises:
+            UserError: the settings state another rank than the layer has.
+        """
+        settings = next((self.parts[part] for part in self.parts if not part or name.startswith(f"{part}.")), None)
+        if settings is None:
+            return 1.0
+        stated = _of_layer(self.file, settings.get("rank_pattern"), name, settings.get("r", rank))
+        alpha = _of_layer(self.file, settings.get("alpha_pattern"), name, settings.get("lora_alpha", stated))
+        if stated != rank:
+            raise UserError(
+                f"adapter {self.file}: {shown(name)} has rank {rank}, its settings say {stated}; take the settings that "
+                "were saved with it"
+            )
+        return alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
+
+
+def settings_beside(file: Path, denoiser: str) -> dict[str, dict[str, Any]] | None:
+    """Return the settings in the folder of an adapter that peft's `save_pretrained` wrote; None for any other file."""
+    path = file.parent / PEFT_SETTINGS
+    if file.name != PEFT_FILE:
+        return None
+    if not path.is_file():
+        raise UserError(
+            f"adapter {file} has no {PEFT_SETTINGS} beside it, which states its strength (alpha); copy it from where the "
+            "adapter comes from"
+        )
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}; copy it again") from error
+    if not isinstance(settings, dict):
+        raise UserError(f"{path} is no JSON object; expected the settings that peft writes; copy it again")
+    return {"": settings}
+
+
+def settings_within(file: Path, metadata: Mapping[str, str]) -> dict[str, dict[str, Any]] | None:
+    """Return part -> settings, as diffusers writes them into the file; None where there are none."""
+    if METADATA not in metadata:
+        return None
+    try:
+        flat = json.loads(metadata[METADATA])
+        parts: dict[str, dict[str, Any]] = {}
+        for key, value in flat.items():
+            part, _, setting = key.partition(".")
+            parts.setdefault(part, {})[setting] = value
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise UserError(f"adapter {file}: its metadata {METADATA} is no JSON object; save it again") from error
+    return parts
+
+
+def _refuse_others(file: Path, settings: Mapping[str, Any]) -> None:
+    kind = settings.get("peft_type", "LORA")
+    if str(kind).rpartition(".")[2] != "LORA":
+        raise UserError(
+            f"adapter {file} is {shown(kind)} of peft; expected LoRA. Merge it into the model and name the model"
+        )
+    if settings.get("use_dora"):
+        raise UserError(f"adapter {file} is DoRA, which is not applied. Merge it into the model and name the model")
+    start = settings.get("init_lora_weights")
+    if start not in PLAIN_STARTS:
+        raise UserError(
+            f"adapter {file} was begun with {shown(start)}, which changes the model that it belongs to; it cannot be "
+            "added to the model as it was. Save it as an ordinary LoRA (peft: path_initial_model_for_weight_conversion)"
+        )
+    for name in ("r", "lora_alpha"):
+        _number(file, name, settings.get(name, 1))
+
+
+def _of_layer(file: Path, patterns: Any, name: str, usual: float) -> float:
+    """Return the value for the layer `name`: of a pattern that it ends with, at a dot, or the usual one."""
+    if not isinstance(patterns, dict):
+        return usual
+    for pattern, value in patterns.items():
+        ending = str(pattern).removeprefix("^").replace("\\.", ".")
+        if not ending.replace(".", "").replace("_", "").isalnum():
+            raise UserError(f"adapter {file}: the pattern {shown(pattern)} of its settings is no name of a layer")
+        if name == ending or name.endswith(f".{ending}"):
+            return _number(file, str(pattern), value)
+    return usual
+
+
+def _number(file: Path, name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UserError(f"adapter {file}: its settings have {shown(name)} = {shown(value)}; expected a number")
+    return value
