@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tckr.data.card import CANARY_KINDS, MEMBERSHIP_ROWS, DataCard, read_members, write_card
+from tckr.data.layouts.description import write_layout
 from tckr.data.source_rows import write_source_rows
 from tckr.data.sources.opening import open_source
 from tckr.data.sources.record import Source
@@ -34,7 +35,7 @@ EXAMPLES = 3
 
 
 def run(config: PrepareConfig, context: StepContext) -> None:
-    """Fill `context.out` with pool, validation, test, source rows, membership, canaries, rejected.csv and card.json.
+    """Fill `context.out` with pool, validation, test, source rows, membership, canaries, rejected.csv, card.json and layout.json.
 
     The engine takes `test` away and seals it.
 
@@ -45,11 +46,15 @@ def run(config: PrepareConfig, context: StepContext) -> None:
         config.source,
         image_column=config.image_column,
         label_column=config.label_column,
+        layout=config.layout,
+        table=config.table,
         train_split=config.hub_split,
         test_split=config.test_split,
         max_file_bytes=max_file_bytes(config.max_pixels),
         cache=context.scratch / "datasets",
     )
+    layout = source.layout
+    context.log("layout", message="\n".join(layout.lines()))
     staging = context.scratch / "staged"
     staged = _stage(source, staging, config, context)
     screened = screen(staged, renamed(source.class_names, config.class_names), config.min_images_per_class)
@@ -79,6 +84,7 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     )
     card = _card(config, source.name, screened, splits, kinds, num_members=len(read_members(context.out, 0)))
     write_card(context.out, card)
+    write_layout(context.out, layout)
     sizes = {"pool": card.num_pool, "validation": card.num_validation, "test": card.num_test, "members": card.num_members}
     sizes["canaries"] = sum(card.canaries.values())
     context.log("prepared", **sizes, classes=len(card.class_names), rejected=card.rejected, normalised=card.normalised)
