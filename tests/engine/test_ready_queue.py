@@ -161,6 +161,9 @@ class Recorder(Silent):
     def warned(self, message) -> None:
         self.told.append(message)
 
+    def described(self, message) -> None:
+        self.told.append(message)
+
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_steps_tell_reaches_the_observer_before_they_are_finished_wherever_they_run(tmp_path, workers):

@@ -45,15 +45,26 @@ def execute(settings: Settings, until: str = "report", dry_run: bool = False) ->
     from rich.console import Console
     from rich.markup import escape
 
-    from tckr.cli.console import ConsoleObserver
+    from tckr.cli.console import ConsoleObserver, print_layout
     from tckr.cli.summary import print_summary
     from tckr.running import run as run_pipeline
 
     console = Console(highlight=False)
     console.print(f"[bold]tckr[/] {escape(f'{settings.prepare.source} -> {settings.execution.folder}')}", soft_wrap=True)
+    print_layout(console, known_layout(settings))
     result = run_pipeline(settings, until, ConsoleObserver(console))
     print_summary(result, console)
     return result
+
+
+def known_layout(settings: Settings) -> list[str]:
+    """Return how the data was understood, if it is prepared; `prepare` itself tells what it reads anew."""
+    from tckr.data.layouts.description import read_layout
+    from tckr.engine.store import Store
+    from tckr.pipeline import pipeline
+
+    store, step = Store(settings.execution.store), pipeline(settings.run_config())[0]
+    return read_layout(store.folder(step)).lines() if store.has(step) else []
 
 
 def end(result: RunResult | None) -> None:

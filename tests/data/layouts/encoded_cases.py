@@ -48,7 +48,7 @@ def categorical(root: Path) -> None:
 
 def beside_classes(root: Path) -> None:
     shard(root / "train.parquet")
-    folders(root / "more")
+    folders(root)
 
 
 def beside_pictures(root: Path) -> None:
@@ -89,18 +89,36 @@ CASES = [
     Case("parquet-swapped", "the same, class names in another order", lambda root: in_splits(root, ("dog", "cat")), SPLIT),
     Case("parquet-text", "numbers with names in one, text in the other", lambda root: in_splits(root, None), SPLIT),
     Case("parquet-bare-test", "`test.parquet` without labels", bare_test, Refused("the split 'test' has no labels")),
-    Case("parquet-test-left-out", "the same, `test_split=` (empty)", bare_test, Read(refused=("corrupt_table",)),
-         {"test_split": ""}),
+    Case(
+        "parquet-test-left-out",
+        "the same, `test_split=` (empty)",
+        bare_test,
+        Read(refused=("corrupt_table",)),
+        {"test_split": ""},
+    ),
     Case("parquet-categorical", "a categorical label column (pandas)", categorical, Read()),
     Case("parquet-and-classes", "a Parquet file and class folders", beside_classes, Refused("in two ways")),
     Case("parquet-and-pictures", "a Parquet file and `examples/`", beside_pictures, Read(refused=("other_file",))),
     Case("saved", "written by `save_to_disk`", saved, SPLIT),
     Case("swapped-names", "the same, class names in another order", lambda root: saved(root, names=("dog", "cat")), SPLIT),
     Case("saved-testing", "its test split is called `testing`", lambda root: saved(root, "testing"), SPLIT),
-    Case("unlabelled-test", "its test split has no labels", lambda root: saved(root, bare=True),
-         Refused("the split 'test' of .* has no labels")),
-    Case("test-of-minus-one", "all its test labels are -1", lambda root: saved(root, none=True),
-         Refused("the split 'test' of .* has no labels")),
-    Case("webdataset", "TAR files with `1.png`, `1.cls`", tars, Read(classes=("0", "1"), rename={"0": "cat", "1": "dog"}),
-         {"image_column": "png", "label_column": "cls"}),
+    Case(
+        "unlabelled-test",
+        "its test split has no labels",
+        lambda root: saved(root, bare=True),
+        Refused("the split 'test' of .* has no labels"),
+    ),
+    Case(
+        "test-of-minus-one",
+        "all its test labels are -1",
+        lambda root: saved(root, none=True),
+        Refused("the split 'test' of .* has no labels"),
+    ),
+    Case(
+        "webdataset",
+        "TAR files with `1.png`, `1.cls`",
+        tars,
+        Read(classes=("0", "1"), rename={"0": "cat", "1": "dog"}),
+        {"image_column": "png", "label_column": "cls"},
+    ),
 ]

@@ -17,8 +17,9 @@ from tckr.stages.prepare.normalise import FORMATS
 from tests.data.layouts.building import Case, Read, Refused, truth
 from tests.data.layouts.cases import CASES
 from tests.data.layouts.encoded_cases import CASES as ENCODED
+from tests.data.layouts.table_cases import CASES as TABLES
 
-ALL = [*CASES, *ENCODED]
+ALL = [*CASES, *TABLES, *ENCODED]
 
 
 def opened(case: Case, root: Path) -> Source:

@@ -1,4 +1,4 @@
-"""Decide how a folder is read. One reading must be left: two are an error that shows both and names the setting that decides.
+"""Decide how a folder is read. Two possible readings are an error that shows both and names the setting that decides.
 
 1. A folder written by `save_to_disk` says so itself.
 2. Parquet files that hold pictures, and TAR or Arrow files, are read where no picture files lie beside them.
@@ -51,7 +51,11 @@ def decide(root: Path, wishes: Wishes) -> Reading:
 
 def _choose(folders: FolderReading, tables: Tables, top: Folder, wishes: Wishes) -> Reading:
     reading = tables.reading
-    asked = wishes.layout == "table" or bool(wishes.table) or bool(wishes.label_column and (reading or tables.problems))
+    asked = (
+        wishes.layout == "table"
+        or bool(wishes.table)
+        or bool((wishes.label_column or wishes.image_column) and (reading or tables.problems))
+    )
     if asked and reading is None:
         raise UserError(f"{_no_table(tables, wishes)}.")
     plausible = not folders.problems and len(folders.classes) > 1
@@ -64,7 +68,9 @@ def _choose(folders: FolderReading, tables: Tables, top: Folder, wishes: Wishes)
         return _accepted(known, top, wishes)
     if plausible and not asked:
         _refuse_two_readings(folders, reading, wishes)
-        return _accepted(replace(folders, notes=[*folders.notes, _says_the_same(reading)], captions=reading.captions), top, wishes)
+        return _accepted(
+            replace(folders, notes=[*folders.notes, _says_the_same(reading)], captions=reading.captions), top, wishes
+        )
     return _checked_table(reading, top, wishes)
 
 
@@ -73,8 +79,8 @@ def _no_table(tables: Tables, wishes: Wishes) -> str:
         return tables.problems[0]
     unread = "; ".join(f"{item.what}: {item.why}" for item in tables.left_out[:EXAMPLES])
     return (
-        f"no table in {wishes.source} names its pictures and their labels ({unread or 'no table found'}). Expected a CSV, TSV, "
-        "JSON lines or Parquet file with a column `file_name` and a column `label`, one row for each picture"
+        f"no table in {wishes.source} names its pictures and their labels ({unread or 'no table found'}). Expected a CSV, "
+        "TSV, JSON lines or Parquet file with a column `file_name` and a column `label`, one row for each picture"
     )
 
 
@@ -90,11 +96,12 @@ def _refuse_two_readings(folders: FolderReading, reading: TableReading, wishes: 
     differing = [row for row in reading.rows if row.file and row.label is not None and not _in_folder(row.file, row.label)]
     if not differing and has_train_rows(reading):
         return
+    labels = sorted({str(row.label) for row in reading.rows if row.label is not None})
     raise UserError(
-        f"{wishes.source} can be read in two ways. By folders: classes {_some(list(folders.classes))}. By {reading.tables[0]}, "
-        f"column {reading.label_column!r}: classes {_some(sorted({str(row.label) for row in reading.rows}))}. Set "
-        "prepare.layout=class_folders (split_folders where they lie in splits) for the first, or prepare.layout=table for the "
-        "second."
+        f"{wishes.source} can be read in two ways. By folders: classes {_some(list(folders.classes))}. "
+        f"By {reading.tables[0]}, column {reading.label_column!r}: classes {_some(labels)}. Set "
+        "prepare.layout=class_folders (split_folders where they lie in splits) for the first, or prepare.layout=table for "
+        "the second."
     )
 
 
@@ -110,11 +117,13 @@ def _checked_table(reading: TableReading, top: Folder, wishes: Wishes) -> TableR
     """Return the reading by tables unless its test split cannot be meant."""
     if name := split_without_labels(reading, top, wishes):
         raise UserError(
-            f"the split {name!r} has no labels: {', '.join(reading.tables[:EXAMPLES])} label none of its pictures. Label them; "
-            "or set prepare.test_split= (empty): then they are left out and a test split is drawn from the others."
+            f"the split {name!r} has no labels: {', '.join(reading.tables[:EXAMPLES])} label none of its pictures. Label "
+            "them; or set prepare.test_split= (empty): then they are left out and a test split is drawn from the others."
         )
     if not has_train_rows(reading):
-        raise UserError(f"{', '.join(reading.tables[:EXAMPLES])} label no picture to train on. Check the tables and the splits.")
+        raise UserError(
+            f"{', '.join(reading.tables[:EXAMPLES])} label no picture to train on. Check the tables and the splits."
+        )
     sizes: dict[str, dict[str, int]] = {TRAIN: {}, TEST: {}}
     for row in reading.rows:
         if row.file and row.label is not None:
@@ -124,8 +133,8 @@ def _checked_table(reading: TableReading, top: Folder, wishes: Wishes) -> TableR
         raise UserError(f"{wishes.source}: {problem[0]}.")
     if all(split_of(name) for name in sizes[TRAIN]):
         raise UserError(
-            f"the labels in column {reading.label_column!r} of {reading.tables[0]} are {_some(sorted(sizes[TRAIN]))}: names of "
-            "splits, not of classes. Name the column of labels: prepare.label_column=NAME."
+            f"the labels in column {reading.label_column!r} of {reading.tables[0]} are {_some(sorted(sizes[TRAIN]))}: names "
+            "of splits, not of classes. Name the column of labels: prepare.label_column=NAME."
         )
     return reading
 

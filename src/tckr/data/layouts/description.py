@@ -18,7 +18,7 @@ MOST_SHOWN = 12
 _FIXED = ConfigDict(extra="forbid", frozen=True)
 
 
-class Part(BaseModel):
+class LayoutPart(BaseModel):
     """A split of the source.
 
     Attributes:
@@ -62,7 +62,7 @@ class Layout(BaseModel):
 
     kind: str
     labels_from: str
-    parts: list[Part]
+    parts: list[LayoutPart]
     classes: dict[str, dict[str, int]]
     group_column: str = ""
     captions: str = ""

@@ -61,7 +61,7 @@ def _doubts(splits: Mapping[Folder, str], beside: Sequence[Folder]) -> list[str]
 def _classes_of(
     whole: Folder, root: Path, parts: Mapping[Folder, Part], problems: Sequence[str], *, sure: bool
 ) -> FolderReading:
-    found = list(problems)
+    found, flat = list(problems), []
     counts: Counter[str] = Counter()
     by_use: dict[str, Counter[str]] = {TRAIN: Counter(), TEST: Counter()}
     for folder, part in parts.items():
@@ -69,7 +69,10 @@ def _classes_of(
         counts.update(sizes)
         by_use[part.use].update(sizes)
         if folder.pictures and not folder.full:
-            found.append(_flat(folder, part, whole, len(parts)))
+            if part.use == TRAIN and split_of(part.name) != "train" and len(parts) > 1:
+                flat.append(f"{part.name}: {len(folder.pictures):,} pictures without class folders are left out")
+            else:
+                found.append(_flat(folder, part, whole, len(parts)))
     classes = [inner for folder in parts for inner in folder.full]
     if not sure:
         found += _not_classes(counts) + _other_levels(classes)
@@ -82,7 +85,7 @@ def _classes_of(
         problems=found,
         masks=masks,
         captions=_texts(classes),
-        notes=notes,
+        notes=[*notes, *flat],
     )
 
 
@@ -116,8 +119,9 @@ def _not_classes(counts: Mapping[str, int]) -> list[str]:
     numbered = [name for name in names if is_numbered(name)]
     if len(numbered) > 1 and 2 * len(numbered) >= len(names):
         problems.append(
-            f"{len(numbered)} folders such as {_shown(numbered)} look like one patient, part or site each, not like classes. "
-            f"Put pictures into class_name/patient_001/*.png, or add a table with columns `file_name` and `label`; {_SURE}"
+            f"{len(numbered)} folders such as {_shown(numbered)} look like one patient, part or site each, not like "
+            "classes. Put pictures into class_name/patient_001/*.png, or add a table with columns `file_name` and `label`; "
+            f"{_SURE}"
         )
     return problems
 
@@ -130,7 +134,9 @@ def _other_levels(classes: Sequence[Folder]) -> list[str]:
     deep = [folder for folder in classes if not folder.pictures and folder.full]
     names = Counter(inner.name for folder in deep for inner in folder.full)
     shared = [
-        name for name, count in names.items() if count > 1 and not (is_numbered(name) or containers([name]) or name.isdecimal())
+        name
+        for name, count in names.items()
+        if count > 1 and not (is_numbered(name) or containers([name]) or name.isdecimal())
     ]
     if len(deep) < 2 or 2 * len(deep) < len(classes) or len(shared) < 2 or 2 * len(shared) < len(names):
         return []

@@ -21,7 +21,8 @@ SAME_STEM = "same stem"
 def find_masks(folder: Folder, root: Path) -> set[str]:
     """Return the paths of the masks below `folder`, one class or a flat folder of pictures.
 
-    A kind of file (by its extension and the sign that it may be a mask) counts as masks where all of a sample hold few values.
+    A kind of file, by its extension and the sign that it may be a mask, counts as masks where all of a sample hold few
+    values.
     """
     found = _candidates(folder)
     kinds = [kind for kind, files in found.items() if _all_masks([root / file for file in files], _most_values(kind[0]))]
@@ -91,4 +92,3 @@ def _num_values(path: Path) -> int | None:
             return len(np.unique(pixels.reshape(image.width * image.height, -1), axis=0))
     except Exception:  # decoders raise anything; a broken file is refused when it is read
         return None
-

@@ -11,7 +11,19 @@ from typing import Any
 from tckr.data.layouts.tables import Table
 from tckr.errors import UserError
 
-USUAL_PATHS = ("file_name", "filename", "file", "path", "filepath", "file_path", "image", "image_path", "img", "image_id", "id")
+USUAL_PATHS = (
+    "file_name",
+    "filename",
+    "file",
+    "path",
+    "filepath",
+    "file_path",
+    "image",
+    "image_path",
+    "img",
+    "image_id",
+    "id",
+)
 SAMPLE = 500
 """Rows by which the column is chosen."""
 
@@ -92,7 +104,7 @@ def match_pictures(table: Table, pictures: Pictures, asked: str) -> Match | None
     if not most or most < min(2, rows):
         return None
     likely = [name for name, size in sizes.items() if size > most / 2]
-    certain = [name for word in USUAL_PATHS for name in likely if name.strip().lower().replace(" ", "_") == word]
+    certain = [name for word in USUAL_PATHS for name in likely if _key(name) == word]
     plain = [name for name in likely if "mask" not in name.lower()] or likely
     chosen = (certain or plain)[0]
     others = [name for name in plain if name != chosen and not certain and _differ(table, pictures, chosen, name)]
@@ -101,7 +113,16 @@ def match_pictures(table: Table, pictures: Pictures, asked: str) -> Match | None
             f"{table.file}: the columns {chosen!r} and {others[0]!r} both name pictures. Say which one to read: "
             "prepare.image_column=NAME."
         )
+    if _key(chosen) not in USUAL_PATHS and pictures.find(chosen, table.folder):
+        raise UserError(
+            f"the first line of {table.file} names a picture ({chosen}), not the columns. Write a line above it, such as "
+            "file_name,label."
+        )
     return _match(table, pictures, chosen)
+
+
+def _key(name: str) -> str:
+    return name.strip().lower().replace(" ", "_")
 
 
 def _match(table: Table, pictures: Pictures, column: str) -> Match:

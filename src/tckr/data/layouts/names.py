@@ -30,7 +30,9 @@ TABLE_SUFFIXES = {".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet"}
 PLAIN_FILES = {"readme", "license", "licence", "copying", "notice", "authors", "makefile", "version", "changelog", "classes"}
 """Files without extension that are no pictures."""
 
-_PEOPLE = "patient|patients|pat|subject|subjects|subj|sub|person|persons|participant|participants|case|cases|donor|individual"
+_PEOPLE = (
+    "patient|patients|pat|subject|subjects|subj|sub|person|persons|participant|participants|case|cases|donor|individual"
+)
 _THINGS = "study|studies|exam|scan|slide|specimen|animal|visit|pid|writer|speaker|lot|fold|site|center|centre|hospital"
 _NUMBERED = re.compile(rf"(?:{_PEOPLE}|{_THINGS})[-_. ]*(?:id)?[-_. ]*\d+[a-z]?", re.IGNORECASE)
 _GROUP = re.compile(rf"(?:{_PEOPLE}|{_THINGS}|group)(?:[-_. ]*(?:id|no|number|name))?", re.IGNORECASE)

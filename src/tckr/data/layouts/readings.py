@@ -103,4 +103,3 @@ class LoaderReading:
 
 
 Reading = FolderReading | TableReading | EncodedReading | LoaderReading
-

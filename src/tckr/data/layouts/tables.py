@@ -1,4 +1,4 @@
-"""Tables beside pictures: CSV with any usual separator and encoding, TSV, JSON lines, JSON, Parquet, as columns of values."""
+"""Tables beside pictures, as columns of values: CSV with any usual separator and encoding, TSV, JSON (lines), Parquet."""
 
 from __future__ import annotations
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def join_classes(names: Sequence[Sequence[str]], values: Sequence[Mapping[Any, int]]) -> tuple[list[str], list[dict[Any, int]]]:
+def join_classes(
+    names: Sequence[Sequence[str]], values: Sequence[Mapping[Any, int]]
+) -> tuple[list[str], list[dict[Any, int]]]:
     """Return the class names, and for each table which class each value of its label column is.
 
     Args:
@@ -18,7 +20,7 @@ def join_classes(names: Sequence[Sequence[str]], values: Sequence[Mapping[Any, i
     """
     first = next((list(given) for given in names if given), [])
     tables = [
-        {number: name for number, name in enumerate(given)}
+        dict(enumerate(given))
         if given
         else {value: _name(value, first) for value in _ordered(found) if not _is_outside(value, first)}
         for given, found in zip(names, values, strict=True)

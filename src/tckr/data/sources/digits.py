@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from tckr.data.images import encode_png
-from tckr.data.layouts.description import Layout, Part, merge_counts
+from tckr.data.layouts.description import Layout, LayoutPart, merge_counts
 from tckr.data.sources.record import TRAIN, SourceRecord
 
 MAX_VALUE = 16
@@ -35,7 +35,7 @@ class DigitsSource:
         return Layout(
             kind="scikit-learn's handwritten digits",
             labels_from="the data set",
-            parts=[Part(name=TRAIN, use=TRAIN, images=len(self))],
+            parts=[LayoutPart(name=TRAIN, use=TRAIN, images=len(self))],
             classes=merge_counts(self.class_names, {TRAIN: counts}),
         )
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tckr.data.layouts.description import Layout, LeftOut, Part, count_classes
+from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, count_classes
 from tckr.data.layouts.readings import FolderReading
 from tckr.data.layouts.survey import is_picture
 from tckr.data.sources.record import TRAIN, SourceRecord, printable
@@ -64,7 +64,7 @@ class FolderSource:
         return Layout(
             kind=f"class folders{splits}",
             labels_from="the names of folders",
-            parts=[Part(name=part.name, use=part.use, images=images[part.name]) for part in reading.parts.values()],
+            parts=[LayoutPart(name=part.name, use=part.use, images=images[part.name]) for part in reading.parts.values()],
             classes={
                 printable(name): counts
                 for name, counts in count_classes(self.class_names, usable).items()

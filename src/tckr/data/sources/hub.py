@@ -15,7 +15,7 @@ from typing import Any
 import datasets
 from huggingface_hub.constants import HF_HUB_CACHE
 
-from tckr.data.layouts.description import Layout, LeftOut, Part, merge_counts
+from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, merge_counts
 from tckr.data.layouts.names import use_of
 from tckr.data.sources.classes import join_classes
 from tckr.data.sources.columns import choose_columns
@@ -61,7 +61,9 @@ class HubSource:
         self._image, self._label = choose_columns(_kinds(train.features), image_column, label_column)
         uses = {name: use for name in splits if (use := _use(name, splits, train_split, test_split))}
         self._refuse_unlabelled(source, splits, uses)
-        self._parts = [(name, uses[name], self._plain(splits[name])) for name in sorted(uses, key=lambda name: uses[name] == TEST)]
+        self._parts = [
+            (name, uses[name], self._plain(splits[name])) for name in sorted(uses, key=lambda name: uses[name] == TEST)
+        ]
         used = {name for name, _, _ in self._parts}
         self._problems = [
             SourceRecord(file=name, reason="split_not_used", detail=f"{len(split)} rows")
@@ -83,7 +85,7 @@ class HubSource:
         return Layout(
             kind=self._kind,
             labels_from=f"column {self._label!r}; images from column {self._image!r}",
-            parts=[Part(name=name, use=use, images=len(split)) for name, use, split in self._parts],
+            parts=[LayoutPart(name=name, use=use, images=len(split)) for name, use, split in self._parts],
             classes=merge_counts([printable(name) for name in self.class_names], self._counts),
             left_out=[LeftOut(what=f"split {record.file}", count=1, why=record.detail) for record in self._problems],
         )
@@ -133,8 +135,8 @@ class HubSource:
                 lacking = [self._label]
             if lacking:
                 raise UserError(
-                    f"the split {name!r} of {source} has no labels that can be read: expected the columns {self._image!r} and "
-                    f"{self._label!r} as in the training split; found {', '.join(found)}. Add labels to it; or set "
+                    f"the split {name!r} of {source} has no labels that can be read: expected the columns {self._image!r} "
+                    f"and {self._label!r} as in the training split; found {', '.join(found)}. Add labels to it; or set "
                     "prepare.test_split= (empty): then it is left out and a test split is drawn from the others."
                 )
 

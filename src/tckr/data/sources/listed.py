@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from tckr.data.layouts.description import Layout, LeftOut, Part, count_classes
+from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, count_classes
 from tckr.data.layouts.labels import label_order
 from tckr.data.layouts.readings import Row, TableReading
 from tckr.data.sources.folder import read_file
@@ -34,14 +34,18 @@ class ListedSource:
         there = [row for row in reading.rows if row.file is not None]
         images = Counter(row.part.name for row in there)
         labelled = [(row.part.name, self._label.get(row.label, -1) if row.label is not None else -1) for row in there]
-        unlisted = [LeftOut(what=UNLISTED, count=len(reading.unlisted), why="they have no label")] if reading.unlisted else []
+        unlisted = (
+            [LeftOut(what=UNLISTED, count=len(reading.unlisted), why="they have no label")] if reading.unlisted else []
+        )
         lost = len(reading.rows) - len(there)
-        missing = [LeftOut(what="rows without a picture", count=lost, why="no file, or several, of that name")] if lost else []
+        missing = (
+            [LeftOut(what="rows without a picture", count=lost, why="no file, or several, of that name")] if lost else []
+        )
         return Layout(
             kind="images with a table of labels" + (" in splits" if len(uses) > 1 else ""),
             labels_from=f"column {reading.label_column!r} of {', '.join(reading.tables[:4])}; pictures from column "
             f"{reading.path_column!r}",
-            parts=[Part(name=name, use=use, images=images[name]) for name, use in uses.items()],
+            parts=[LayoutPart(name=name, use=use, images=images[name]) for name, use in uses.items()],
             classes=count_classes(self.class_names, labelled),
             group_column=reading.group_column,
             captions=reading.captions,

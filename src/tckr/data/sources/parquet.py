@@ -15,7 +15,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tckr.data.layouts.description import Layout, LeftOut, Part, merge_counts
+from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, merge_counts
+from tckr.data.layouts.names import split_of
+from tckr.data.layouts.readings import Part
 from tckr.data.rejections import REASONS
 from tckr.data.sources.classes import join_classes
 from tckr.data.sources.columns import choose_columns
@@ -59,20 +61,20 @@ class ParquetSource:
                 f"none of {len(files)} Parquet files in {path} is readable; the first is {next(iter(files)).name}. "
                 "Copy or download them again."
             )
-        first = next((schemas[file] for file, part in files.items() if file in schemas and part.use == TRAIN), None)
-        first = first or next(iter(schemas.values()))
+        first = schemas[min(schemas, key=lambda file: _is_aside(files[file]))]
         self._image, self._label = choose_columns(_kinds(first), image_column, label_column)
         tables, self._problems = _sort_files(root, files, schemas, first, (self._image, self._label))
         if path.is_dir():
             self._problems += _other_files(path, list(files))
-        counts = [_count_labels(table, self._label) for table in tables]
-        named = [class_label_names(schemas[table.path], self._label) for table in tables]
+        leading = sorted(
+            tables, key=lambda table: _is_aside(table.part)
+        )  # the order of classes is that of the training split
+        counts = [_count_labels(table, self._label) for table in leading]
+        named = [class_label_names(schemas[table.path], self._label) for table in leading]
         self.class_names, indices = join_classes(named, counts)
-        self._tables = [replace(table, index=index) for table, index in zip(tables, indices, strict=True)]
-        self._counts = [
-            Counter({index[value]: number for value, number in found.items() if value in index})
-            for found, index in zip(counts, indices, strict=True)
-        ]
+        index_of = dict(zip((table.path for table in leading), indices, strict=True))
+        self._tables = [replace(table, index=index_of[table.path]) for table in tables]
+        self._counts = dict(zip((table.path for table in leading), map(_in_classes, counts, indices), strict=True))
 
     @property
     def layout(self) -> Layout:
@@ -80,13 +82,13 @@ class ParquetSource:
         uses = {table.part.name: table.part.use for table in self._tables}
         images: Counter[str] = Counter()
         by_part: dict[str, Counter[int]] = {name: Counter() for name in uses}
-        for table, counts in zip(self._tables, self._counts, strict=True):
+        for table in self._tables:
             images[table.part.name] += table.num_rows
-            by_part[table.part.name] += counts
+            by_part[table.part.name] += self._counts[table.path]
         return Layout(
             kind="Parquet files that hold the images",
             labels_from=f"column {self._label!r}; images from column {self._image!r}",
-            parts=[Part(name=name, use=use, images=images[name]) for name, use in uses.items()],
+            parts=[LayoutPart(name=name, use=use, images=images[name]) for name, use in uses.items()],
             classes=merge_counts([printable(name) for name in self.class_names], by_part),
             left_out=[LeftOut(what=record.file, count=1, why=REASONS[record.reason]) for record in self._problems],
         )
@@ -170,6 +172,15 @@ def _read_schema(path: Path) -> pa.Schema | None:
         return None
 
 
+def _is_aside(part: Part) -> bool:
+    """Return whether a file belongs to another split than the training split."""
+    return part.use == TEST or split_of(part.name) not in (None, "train")
+
+
+def _in_classes(counts: Mapping[Any, int], index: Mapping[Any, int]) -> Counter[int]:
+    return Counter({index[value]: number for value, number in counts.items() if value in index})
+
+
 def _sort_files(
     root: Path,
     files: Mapping[Path, Part],
@@ -200,7 +211,7 @@ def _sort_files(
             tables.append(_Table(path, name, part, pq.read_metadata(path).num_rows))
     _refuse_lost_split(files, {table.path for table in tables}, schemas, columns)
     if tables and all(table.part.use == TEST for table in tables):  # test rows alone are the data set, not a test split
-        tables = [replace(table, part=Part(name=table.part.name, use=TRAIN)) for table in tables]
+        tables = [replace(table, part=Part(table.part.name, TRAIN)) for table in tables]
     return tables, problems
 
 
@@ -228,8 +239,8 @@ def _refuse_lost_split(
         raise UserError(
             f"the split {files[tests[0]].name!r} has no labels that fit: {tests[0].name} has the columns "
             f"{', '.join(schemas[tests[0]].names)}; the training split has its labels in {columns[1]!r} and its images in "
-            f"{columns[0]!r}. Write the column; or set prepare.test_split= (empty): then that file is left out and a test split "
-            "is drawn."
+            f"{columns[0]!r}. Write the column; or set prepare.test_split= (empty): then that file is left out and a test "
+            "split is drawn."
         )
 
 

@@ -18,6 +18,7 @@ from tckr.errors import UserError
 from tckr.stages.prepare.canaries import draw_canaries
 from tckr.stages.prepare.class_names import renamed
 from tckr.stages.prepare.config import PrepareConfig
+from tckr.stages.prepare.depth import describe_unused_range
 from tckr.stages.prepare.normalise import max_file_bytes
 from tckr.stages.prepare.screening import Screened, screen
 from tckr.stages.prepare.splitting import Splits, rows_of_source, split_records
@@ -35,7 +36,7 @@ EXAMPLES = 3
 
 
 def run(config: PrepareConfig, context: StepContext) -> None:
-    """Fill `context.out` with pool, validation, test, source rows, membership, canaries, rejected.csv, card.json and layout.json.
+    """Fill `context.out` with pool, validation, test, source rows, membership, canaries, rejected.csv, card and layout.
 
     The engine takes `test` away and seals it.
 
@@ -65,6 +66,9 @@ def run(config: PrepareConfig, context: StepContext) -> None:
         refused = f"{len(screened.rejections)} files refused ({_refused(screened)})"
         context.log("warning", message=f"{refused}; see {listed}")
     _warn_of_classes_left_out(config, screened, context)
+    if dark := describe_unused_range(screened.records):
+        context.log("warning", message=dark)
+        layout = layout.model_copy(update={"notes": [*layout.notes, dark]})
     splits = split_records(
         screened.records,
         seed=context.seed,
