@@ -158,6 +158,11 @@ def linked(root: Path) -> None:
         link.symlink_to(path)
 
 
+def codes(root: Path) -> None:
+    for number in range(3):
+        flat(root / f"P{number:03}", 4)
+
+
 CASES = [
     Case("class-folders", "`cat/`, `dog/`", folders, Read()),
     Case("nested-classes", "folders below the classes", patients_below, Read()),
@@ -251,6 +256,7 @@ CASES = [
     Case("patients-above", "`patient_001/cat`", patients, Refused("look like one patient, part or site each")),
     Case("numbers-above", "`0017/cat`", lambda root: patients(root, "{:04}"), Refused("two readings are possible")),
     Case("one-class-per-patient", "`patient1/*.png`", one_class_each_patient, Refused("look like one patient")),
+    Case("codes", "`P000/*.png`, `P001/*.png`, ...", codes, Refused("'P000', 'P001', 'P002' look like one patient")),
     Case("sites-above", "`Berlin/cat`, `Bonn/cat`", sites, Refused("classes 'Berlin', 'Bonn', or classes 'cat', 'dog'")),
     Case("flat", "pictures without class folders or table", flat_only, Refused("without class folders.*labels.csv")),
     Case("spreadsheet", "`labels.xlsx`, `images/`", spreadsheet, Refused("'images' are no classes.*file_name")),

@@ -46,6 +46,20 @@ def categorical(root: Path) -> None:
     pq.write_table(pa.table({"image": images, "label": labels}), root / "t.parquet")
 
 
+def floating(root: Path, step: float = 1.0) -> None:
+    columns = {"image": [png(KINDS[number % 2]) for number in range(12)], "label": [step * (n % 2) for n in range(12)]}
+    pq.write_table(pa.table(columns), root / "t.parquet")
+
+
+def joined(root: Path) -> None:
+    columns = {"image": [png("cat")] * 3, "label": ["cat", "dog", "cat|dog"]}
+    write_shard(root / "t.parquet", columns)
+
+
+def lists(root: Path) -> None:
+    pq.write_table(pa.table({"image": [png("cat")] * 2, "label": [["cat"], ["cat", "dog"]]}), root / "t.parquet")
+
+
 def beside_classes(root: Path) -> None:
     shard(root / "train.parquet")
     folders(root)
@@ -97,6 +111,15 @@ CASES = [
         {"test_split": ""},
     ),
     Case("parquet-categorical", "a categorical label column (pandas)", categorical, Read()),
+    Case(
+        "parquet-floating",
+        "a floating-point label column 0.0, 1.0 (pandas)",
+        floating,
+        Read(classes=("0", "1"), rename={"0": "cat", "1": "dog"}),
+    ),
+    Case("parquet-measures", "the same, 0.0, 0.5", lambda root: floating(root, 0.5), Refused("measures, not classes")),
+    Case("parquet-joined", "labels `cat`, `dog`, `cat\\|dog`", joined, Refused("several labels in one cell")),
+    Case("parquet-lists", "lists of labels in a Parquet file", lists, Refused("no label column; columns found")),
     Case("parquet-and-classes", "a Parquet file and class folders", beside_classes, Refused("in two ways")),
     Case("parquet-and-pictures", "a Parquet file and `examples/`", beside_pictures, Read(refused=("other_file",))),
     Case("saved", "written by `save_to_disk`", saved, SPLIT),

@@ -174,7 +174,36 @@ def folders_and_age(root: Path) -> None:
     table(folders(root) / "people.csv", ("file", "age"), rows)
 
 
+def parts_of_images(root: Path) -> None:
+    rows = flat(root / "SKIN_images_part_1", 6, name="a{:03}.png") + flat(root / "SKIN_images_part_2", 6)
+    rows = [(name.removesuffix(".png"), kind, 50) for name, kind in rows]
+    table(root / "SKIN_metadata.csv", ("image_id", "dx", "age"), rows)
+
+
+def longer_paths(root: Path) -> None:
+    rows = [(f"set-v1/images/{name}", kind) for name, kind in flat(root / "images")]
+    table(root / "labels.csv", ("Path", "label"), rows)
+
+
+def stray_spaces(root: Path) -> None:
+    rows = [(name, kind.title() + " " if name == "000.png" else kind) for name, kind in flat(root / "images")]
+    table(root / "labels.csv", FILE, rows)
+
+
+def only_joined(root: Path) -> None:
+    table(root / "labels.csv", FILE, [(name, f"{kind}|pet") for name, kind in flat(root / "images")])
+
+
 CASES = [
+    Case("parts-of-images", "`SKIN_images_part_1/`, `.._2/`, `SKIN_metadata.csv`", parts_of_images, Read()),
+    Case("longer-paths", "paths in the table that begin above the folder", longer_paths, Read()),
+    Case(
+        "stray-spaces",
+        "a label `Cat ` among `cat`",
+        stray_spaces,
+        Read(classes=("Cat ", "cat", "dog"), said=("differ in case, spaces",), rename={"Cat ": "cat"}),
+    ),
+    Case("only-joined", "labels `cat\\|pet`, `dog\\|pet`", only_joined, Refused("several labels in one cell")),
     Case("metadata-in-splits", "`train/metadata.csv`, `test/metadata.csv`", metadata_in_splits, SPLIT),
     Case("metadata", "pictures and `metadata.csv`", lambda root: table(root / "metadata.csv", FILE, flat(root)), Read()),
     Case("labels-csv", "`labels.csv`, `images/`", labels_csv, Read(said=("column 'label' of labels.csv",))),

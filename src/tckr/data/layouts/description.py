@@ -74,7 +74,7 @@ class Layout(BaseModel):
         lines = [
             f"understood as {self.kind}",
             f"labels from {self.labels_from}",
-            "; ".join(f"{part.name}: {part.images:,} images ({_USES[part.use]})" for part in self.parts) or "no images",
+            "; ".join(self._part(part) for use in _USES for part in self.parts if part.use == use) or "no images",
             f"{len(self.classes)} classes: {self._sizes()}",
         ]
         lines += [f"not read: {item.what} ({item.count:,}): {item.why}" for item in self.left_out[:MOST_SHOWN]]
@@ -85,6 +85,9 @@ class Layout(BaseModel):
         if self.group_column:
             lines.append(f"column {self.group_column!r} looks like a group (patient, part); the splits do not follow it")
         return lines + self.notes
+
+    def _part(self, part: LayoutPart) -> str:
+        return f"{part.name}: {part.images:,} images ({_USES[part.use]})"
 
     def _sizes(self) -> str:
         sizes = [f"{name} {sum(counts.values()):,}" for name, counts in self.classes.items()]

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from tckr.data.layouts.description import LeftOut
 from tckr.data.layouts.masks import find_masks
-from tckr.data.layouts.names import containers, is_mask_folder, is_numbered, look_alike, split_of, use_of
+from tckr.data.layouts.names import containers, is_mask_folder, is_numbered, look_alike, numbered, split_of, use_of
 from tckr.data.layouts.readings import FolderReading, Part, Wishes
 from tckr.data.layouts.survey import Folder
 from tckr.data.sources.record import TEST, TRAIN, printable
@@ -116,10 +116,10 @@ def _not_classes(counts: Mapping[str, int]) -> list[str]:
     splits = [name for name in names if split_of(name)]
     if splits and 2 * len(splits) >= len(names):
         problems.append(f"folders named {_shown(splits)} are splits, not classes; expected split/class_name/*.png; {_SURE}")
-    numbered = [name for name in names if is_numbered(name)]
-    if len(numbered) > 1 and 2 * len(numbered) >= len(names):
+    people = numbered(names)
+    if len(people) > 1 and 2 * len(people) >= len(names):
         problems.append(
-            f"{len(numbered)} folders such as {_shown(numbered)} look like one patient, part or site each, not like "
+            f"{len(people)} folders such as {_shown(people)} look like one patient, part or site each, not like "
             "classes. Put pictures into class_name/patient_001/*.png, or add a table with columns `file_name` and `label`; "
             f"{_SURE}"
         )

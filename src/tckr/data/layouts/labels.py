@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tckr.data.layouts.names import is_group_column, split_of
+from tckr.data.layouts.names import is_group_column, look_alike, split_of
 from tckr.errors import shown
 
 USUAL_LABELS = ("label", "labels", "class", "target", "class_name", "category", "diagnosis", "dx", "y")
@@ -31,7 +31,7 @@ def as_labels(name: str, values: Sequence[Any]) -> list[str | int | None]:
         example = next(value for value in known if isinstance(value, (list, tuple, dict)))
         raise NoClassError(f"column {name!r} holds several labels for a picture, such as {shown(example)}. {_TAKE_ONE}")
     texts = [str(value) for value in known]
-    _refuse_joined(name, texts)
+    _refuse_joined(name, Counter(texts))
     if known and all(_whole(text) is not None for text in texts):
         numbers = [None if value is None else _whole(str(value)) for value in values]
         return [number if number is not None and number >= 0 else None for number in numbers]
@@ -51,13 +51,41 @@ _TAKE_ONE = (
 )
 
 
-def _refuse_joined(name: str, texts: Sequence[str]) -> None:
-    """Refuse `A|B` where `A` or `B` is a label of its own: several labels in one cell."""
-    counts = Counter(texts)
+def refuse_unclassed(name: str, values: Mapping[Any, int]) -> None:
+    """Refuse a column whose values (with the rows of each) are measures, or several labels in one cell.
+
+    Raises:
+        NoClassError: says what was found and what to do.
+    """
+    measured = [value for value in values if isinstance(value, float) and value == value and not value.is_integer()]
+    if measured:
+        raise NoClassError(
+            f"column {name!r} holds measures, not classes, such as {measured[0]}. Write a column that names the class of "
+            "each row."
+        )
+    _refuse_joined(name, Counter({value: rows for value, rows in values.items() if isinstance(value, str)}))
+
+
+def alike(names: Sequence[str]) -> str:
+    """Return a sentence on class names that differ in case, spaces or dashes alone; empty if there are none."""
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(look_alike(name.strip()), name)
+        if other != name:
+            return (
+                f"the classes {shown(other)} and {shown(name)} differ in case, spaces or dashes alone; to make them one, "
+                "give both the same name in prepare.class_names"
+            )
+    return ""
+
+
+def _refuse_joined(name: str, counts: Counter[str]) -> None:
+    """Refuse `A|B` where `A` or `B` is a label of its own, or several labels hold `|`: several labels in one cell."""
     for separator in ("|", ";", ","):
         joined = {text for text in counts if separator in text}
         single = {text.strip() for text in counts.keys() - joined}
         several = [text for text in joined if single & {part.strip() for part in text.split(separator)}]
+        several = sorted(several or (joined if separator == "|" and len(joined) > 1 else ()))
         if several:
             rows = sum(counts[text] for text in several)
             raise NoClassError(

@@ -73,7 +73,11 @@ class Pictures:
         for path in (f"{folder}/{name}" if folder else name, name):
             if path in self.paths:
                 return path
-        last = PurePosixPath(name).name
+        parts = name.split("/")
+        for start in range(1, len(parts) - 1):  # the table may know the source by another folder above it
+            if (path := "/".join(parts[start:])) in self.paths:
+                return path
+        last = parts[-1]
         for index in (self._by_name, self._by_stem):
             if last in index:
                 return _only(index[last], name, folder)

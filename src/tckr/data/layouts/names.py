@@ -22,6 +22,9 @@ CONTAINER_WORDS = MASK_WORDS | {
 }
 """Folders of these names hold what belongs to the pictures of all classes, and are no class."""
 
+_PLURALS = {"images", "imgs", "pictures", "photos", "masks", "annotations", "labels"}
+"""Words that no class has in its name: `HAM10000_images_part_1`."""
+
 PICTURE_SUFFIXES = {
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".dib"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".jpf", ".j2c", ".jpc", ".avif", ".avifs"),
@@ -35,6 +38,8 @@ _PEOPLE = (
 )
 _THINGS = "study|studies|exam|scan|slide|specimen|animal|visit|pid|writer|speaker|lot|fold|site|center|centre|hospital"
 _NUMBERED = re.compile(rf"(?:{_PEOPLE}|{_THINGS})[-_. ]*(?:id)?[-_. ]*\d+[a-z]?", re.IGNORECASE)
+_CODE = re.compile(r"([A-Za-z]{1,4})[-_ ]?(?:0\d+|\d{3,})")
+_SYNSET = re.compile(r"n\d{8}")
 _GROUP = re.compile(rf"(?:{_PEOPLE}|{_THINGS}|group)(?:[-_. ]*(?:id|no|number|name))?", re.IGNORECASE)
 _MASK_NAME = re.compile(r"(?P<stem>.+?)[-_. ](?:mask|seg|segmentation|gt|groundtruth)s?(?:[-_. ]?\d+)?", re.IGNORECASE)
 
@@ -67,7 +72,9 @@ def plain(name: str) -> str:
 
 def containers(names: Iterable[str]) -> list[str]:
     """Return the names that folders of images, masks or annotations have, rather than classes."""
-    return [name for name in names if plain(name) in CONTAINER_WORDS]
+    return [
+        name for name in names if plain(name) in CONTAINER_WORDS or _PLURALS & set(re.split(r"[-._ 0-9]+", name.lower()))
+    ]
 
 
 def is_mask_folder(name: str) -> bool:
@@ -84,6 +91,14 @@ def stem_of_mask(stem: str) -> str | None:
 def is_numbered(name: str) -> bool:
     """Return whether a folder is named like one patient, part, site or fold: `patient_001`, `case 7`."""
     return bool(_NUMBERED.fullmatch(name.strip()))
+
+
+def numbered(names: Iterable[str]) -> list[str]:
+    """Return the names that look like one patient, part or site each; also codes of one prefix, such as P001, P002."""
+    listed = list(names)
+    codes = [found for name in listed if (found := _CODE.fullmatch(name.strip())) and not _SYNSET.fullmatch(name)]
+    alike = len({code[1] for code in codes}) == 1 and len(codes) > 2
+    return [name for name in listed if is_numbered(name) or (alike and _CODE.fullmatch(name.strip()))]
 
 
 def is_group_column(name: str) -> bool:

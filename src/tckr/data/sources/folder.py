@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, count_classes
+from tckr.data.layouts.labels import alike
 from tckr.data.layouts.readings import FolderReading
 from tckr.data.layouts.survey import is_picture
 from tckr.data.sources.record import TRAIN, SourceRecord, printable
@@ -71,9 +72,14 @@ class FolderSource:
                 if counts or not reading.classes
             },
             captions=reading.captions,
-            left_out=[*(masks if reading.masks else []), *reading.left_out],
-            notes=list(reading.notes),
+            left_out=[*(masks if reading.masks else []), *reading.left_out, *self._strays()],
+            notes=[*reading.notes, *([note] if (note := alike(self.class_names)) else [])],
         )
+
+    def _strays(self) -> list[LeftOut]:
+        strays = [printable(entry.file) for entry in self._entries if entry.reason == "no_class_folder"]
+        names = ", ".join(strays[:3]) + (" ..." if len(strays) > 3 else "")
+        return [LeftOut(what=names, count=len(strays), why="in no class folder")] if strays else []
 
     def __len__(self) -> int:
         """Return the number of files and of refused folders and links."""

@@ -16,6 +16,7 @@ import datasets
 from huggingface_hub.constants import HF_HUB_CACHE
 
 from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, merge_counts
+from tckr.data.layouts.labels import NoClassError, refuse_unclassed
 from tckr.data.layouts.names import use_of
 from tckr.data.sources.classes import join_classes
 from tckr.data.sources.columns import choose_columns
@@ -71,6 +72,10 @@ class HubSource:
             if name not in used
         ]
         counts = [_count(split, self._label) for _, _, split in self._parts]
+        try:
+            refuse_unclassed(self._label, sum(counts, Counter()))
+        except NoClassError as error:
+            raise UserError(f"{source}: {error}") from None
         names = [_names(split.features[self._label]) for _, _, split in self._parts]
         self.class_names, self._indices = join_classes(names, counts)
         self._counts = {
@@ -199,4 +204,6 @@ def _kind(feature: Any) -> str:
     dtype = str(getattr(feature, "dtype", type(feature).__name__))
     if dtype.startswith(("int", "uint")):
         return "integer"
+    if dtype.startswith("float"):
+        return "floating point"
     return {"string": "text", "large_string": "text", "bool": "boolean", "large_binary": "binary"}.get(dtype, dtype)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, count_classes
-from tckr.data.layouts.labels import label_order
+from tckr.data.layouts.labels import alike, label_order
 from tckr.data.layouts.readings import Row, TableReading
 from tckr.data.sources.folder import read_file
 from tckr.data.sources.record import SourceRecord, printable
@@ -50,7 +50,7 @@ class ListedSource:
             group_column=reading.group_column,
             captions=reading.captions,
             left_out=[*unlisted, *missing, *reading.left_out],
-            notes=list(reading.notes),
+            notes=[*reading.notes, *([note] if (note := alike(self.class_names)) else [])],
         )
 
     def __len__(self) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, merge_counts
+from tckr.data.layouts.labels import NoClassError, alike, refuse_unclassed
 from tckr.data.layouts.names import split_of
 from tckr.data.layouts.readings import Part
 from tckr.data.rejections import REASONS
@@ -70,6 +71,7 @@ class ParquetSource:
             tables, key=lambda table: _is_aside(table.part)
         )  # the order of classes is that of the training split
         counts = [_count_labels(table, self._label) for table in leading]
+        _refuse_measures(self._label, counts)
         named = [class_label_names(schemas[table.path], self._label) for table in leading]
         self.class_names, indices = join_classes(named, counts)
         index_of = dict(zip((table.path for table in leading), indices, strict=True))
@@ -91,6 +93,7 @@ class ParquetSource:
             parts=[LayoutPart(name=name, use=use, images=images[name]) for name, use in uses.items()],
             classes=merge_counts([printable(name) for name in self.class_names], by_part),
             left_out=[LeftOut(what=record.file, count=1, why=REASONS[record.reason]) for record in self._problems],
+            notes=[note] if (note := alike(self.class_names)) else [],
         )
 
     def __len__(self) -> int:
@@ -170,6 +173,13 @@ def _read_schema(path: Path) -> pa.Schema | None:
         return pq.read_schema(path)
     except (pa.ArrowException, OSError):
         return None
+
+
+def _refuse_measures(label: str, counts: Sequence[Counter[Any]]) -> None:
+    try:
+        refuse_unclassed(label, sum(counts, Counter()))
+    except NoClassError as error:
+        raise UserError(str(error)) from None
 
 
 def _is_aside(part: Part) -> bool:
@@ -273,6 +283,8 @@ def _kind(arrow_type: pa.DataType, feature: Any) -> str:
         return "image"
     if pa.types.is_integer(arrow_type):
         return "class label" if declared == "ClassLabel" else "integer"
+    if pa.types.is_floating(arrow_type):
+        return "floating point"
     if pa.types.is_boolean(arrow_type):
         return "boolean"
     if _is_text(arrow_type):
