@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from tckr.cli import audit, captions, demo, doctor, estimate, report, reproduce, run, stage, status, sweep
+from tckr.cli import audit, captions, demo, doctor, estimate, inspect, report, reproduce, run, stage, status, sweep
 from tckr.errors import UserError, cut_message
 
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("demo")(demo.demo)
+app.command("inspect")(inspect.inspect)
 app.command("estimate")(estimate.estimate)
 app.command("doctor")(doctor.doctor)
 app.command("sweep")(sweep.sweep)

@@ -53,18 +53,8 @@ def open_source(
         test_split=test_split,
     )
     reading = _reading(path, wishes) if path.exists() else LoaderReading(saved=False)
-    if isinstance(reading, FolderReading):
-        from tckr.data.sources.folder import FolderSource
-
-        return FolderSource(path, reading, max_file_bytes=max_file_bytes)
-    if isinstance(reading, TableReading):
-        from tckr.data.sources.listed import ListedSource
-
-        return ListedSource(path, reading, max_file_bytes=max_file_bytes)
-    if isinstance(reading, EncodedReading):
-        from tckr.data.sources.parquet import ParquetSource
-
-        return ParquetSource(path, reading.files, image_column=image_column, label_column=label_column)
+    if not isinstance(reading, LoaderReading):
+        return _open_files(path, reading, wishes, max_file_bytes)
     from tckr.data.sources.hub import HubSource
 
     return HubSource(
@@ -77,6 +67,22 @@ def open_source(
         max_file_bytes=max_file_bytes,
         cache=cache,
     )
+
+
+def _open_files(
+    path: Path, reading: FolderReading | TableReading | EncodedReading, wishes: Wishes, max_file_bytes: int
+) -> Source:
+    if isinstance(reading, FolderReading):
+        from tckr.data.sources.folder import FolderSource
+
+        return FolderSource(path, reading, max_file_bytes=max_file_bytes)
+    if isinstance(reading, TableReading):
+        from tckr.data.sources.listed import ListedSource
+
+        return ListedSource(path, reading, max_file_bytes=max_file_bytes)
+    from tckr.data.sources.parquet import ParquetSource
+
+    return ParquetSource(path, reading.files, image_column=wishes.image_column, label_column=wishes.label_column)
 
 
 def _reading(path: Path, wishes: Wishes) -> Reading:
