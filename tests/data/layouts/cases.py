@@ -163,7 +163,17 @@ def codes(root: Path) -> None:
         flat(root / f"P{number:03}", 4)
 
 
+def two_tests(root: Path) -> None:
+    folders(splits(root) / "evaluation", 2, "test")
+
+
+def train_and_val(root: Path) -> None:
+    folders(splits(root) / "val", 2)
+
+
 CASES = [
+    Case("two-tests", "`train/`, `test/`, `evaluation/`", two_tests, Refused("can all be the test split 'test'")),
+    Case("validation", "`train/`, `val/`, `test/`", train_and_val, Read(train=16, test=6)),
     Case("class-folders", "`cat/`, `dog/`", folders, Read()),
     Case("nested-classes", "folders below the classes", patients_below, Read()),
     Case("splits", "`train/cat`, `test/cat`", splits, SPLIT),

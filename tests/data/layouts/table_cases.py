@@ -194,7 +194,35 @@ def only_joined(root: Path) -> None:
     table(root / "labels.csv", FILE, [(name, f"{kind}|pet") for name, kind in flat(root / "images")])
 
 
+def two_label_columns(root: Path, differ: bool = False) -> None:
+    rows = [(name, number % 3 if differ else int(kind == "dog"), kind) for number, (name, kind) in enumerate(flat(root))]
+    table(root / "metadata.csv", (*FILE, "class"), rows)
+
+
+def one_joined(root: Path) -> None:
+    rows = flat(root / "images")
+    table(root / "labels.csv", FILE, [*rows[1:], (rows[0][0], "emu|gnu")])
+
+
+def no_label_at_all(root: Path) -> None:
+    table(root / "labels.csv", FILE, [(name, "") for name, _ in flat(root / "images")])
+
+
 CASES = [
+    Case(
+        "two-label-columns",
+        "columns `label` (0, 1) and `class` (names) that agree",
+        two_label_columns,
+        Read(classes=("0", "1"), rename={"0": "cat", "1": "dog"}),
+    ),
+    Case(
+        "label-columns-differ",
+        "columns `label` and `class` that group the pictures differently",
+        lambda root: two_label_columns(root, differ=True),
+        Refused("'label' and 'class' can both be the labels"),
+    ),
+    Case("one-joined", "one label `emu\\|gnu`", one_joined, Refused("several labels in one cell")),
+    Case("no-label-at-all", "an empty label column", no_label_at_all, Refused("label no picture to train on")),
     Case("parts-of-images", "`SKIN_images_part_1/`, `.._2/`, `SKIN_metadata.csv`", parts_of_images, Read()),
     Case("longer-paths", "paths in the table that begin above the folder", longer_paths, Read()),
     Case(

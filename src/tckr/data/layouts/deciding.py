@@ -124,6 +124,12 @@ def _checked_table(reading: TableReading, top: Folder, wishes: Wishes) -> TableR
         raise UserError(
             f"{', '.join(reading.tables[:EXAMPLES])} label no picture to train on. Check the tables and the splits."
         )
+    tests = sorted({row.part.name for row in reading.rows if row.part.use == TEST})
+    if len(tests) > 1:
+        raise UserError(
+            f"{wishes.source}: {_some(tests)} can all be the test split {wishes.test_split!r}. Move away, or rename, those "
+            "that are not."
+        )
     sizes: dict[str, dict[str, int]] = {TRAIN: {}, TEST: {}}
     for row in reading.rows:
         if row.file and row.label is not None:

@@ -28,6 +28,11 @@ def read_folders(top: Folder, root: Path, wishes: Wishes) -> FolderReading:
     parts = {descend(folder): Part(folder.name, use) for folder, use in splits.items()}
     beside = [folder for folder in whole.folders if folder not in splits]
     problems = [] if wishes.layout == "split_folders" else _doubts(splits, beside)
+    tests = [folder.name for folder, use in splits.items() if use == TEST]
+    if len(tests) > 1:
+        problems.append(
+            f"{_shown(tests)} can all be the test split {wishes.test_split!r}. Move away, or rename, those that are not"
+        )
     if not any(split_of(folder.name) == "train" for folder in splits):
         problems.append(f"the splits {_named(splits)} have no training split beside them")
     reading = _classes_of(whole, root, parts, problems, sure=wishes.layout == "split_folders")

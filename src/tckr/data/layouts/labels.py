@@ -80,12 +80,12 @@ def alike(names: Sequence[str]) -> str:
 
 
 def _refuse_joined(name: str, counts: Counter[str]) -> None:
-    """Refuse `A|B` where `A` or `B` is a label of its own, or several labels hold `|`: several labels in one cell."""
+    """Refuse `A|B`, and `A;B` or `A,B` where `A` or `B` is a label of its own: several labels in one cell."""
     for separator in ("|", ";", ","):
         joined = {text for text in counts if separator in text}
         single = {text.strip() for text in counts.keys() - joined}
         several = [text for text in joined if single & {part.strip() for part in text.split(separator)}]
-        several = sorted(several or (joined if separator == "|" and len(joined) > 1 else ()))
+        several = sorted(several or (joined if separator == "|" else ()))
         if several:
             rows = sum(counts[text] for text in several)
             raise NoClassError(
@@ -132,15 +132,29 @@ def find_label_column(columns: Mapping[str, Sequence[Any]], taken: set[str], ask
     """Return the column of labels: the one asked for, one of a usual name, or the only one that is left; None if none is.
 
     `taken` are columns of paths and of splits.
+
+    Raises:
+        NoClassError: two columns of usual names group the rows differently.
     """
     if asked:
         return asked if asked in columns else None
     free = [name for name in columns if name not in taken]
     usual = sorted((name for name in free if is_usual_label(name)), key=lambda name: USUAL_LABELS.index(_key(name)))
+    for other in usual[1:]:
+        if not _same_groups(columns[usual[0]], columns[other]):
+            raise NoClassError(
+                f"the columns {usual[0]!r} and {other!r} can both be the labels, and group the rows differently. Name the "
+                "one to read: prepare.label_column=NAME."
+            )
     if usual:
         return usual[0]
     left = [name for name in free if name.strip().lower() not in (*CAPTION_COLUMNS, "index") and not is_group_column(name)]
     return left[0] if len(left) == 1 else None
+
+
+def _same_groups(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    pairs = {(str(left), str(right)) for left, right in zip(one, other, strict=True)}
+    return len(pairs) == len({left for left, _ in pairs}) == len({right for _, right in pairs})
 
 
 def is_usual_label(name: str) -> bool:

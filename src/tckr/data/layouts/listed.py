@@ -104,8 +104,11 @@ def _asked(files: Sequence[str], wishes: Wishes) -> Sequence[str]:
 def _labels(table: Table, match: Match, wishes: Wishes) -> _Labelled | str:
     """Return the labels of a table, or why it has none."""
     taken = {match.column} | ({split} if (split := split_column(table.columns)) else set())
-    column = find_label_column(table.columns, taken, wishes.label_column)
     where = f"{table.file} names {len(match.found):,} pictures in the column {match.column!r}"
+    try:
+        column = find_label_column(table.columns, taken, wishes.label_column)
+    except NoClassError as error:
+        return f"{where}: {error}"
     if column is None:
         ones = one_hot_columns(table.columns, taken)
         what = "no column of labels that is certain"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, count_classes
 from tckr.data.layouts.labels import alike
+from tckr.data.layouts.names import split_of
 from tckr.data.layouts.readings import FolderReading
 from tckr.data.layouts.survey import is_picture
 from tckr.data.sources.record import TRAIN, SourceRecord, printable
@@ -61,7 +62,8 @@ class FolderSource:
         usable = [(names[entry.part], self._label[entry.class_name]) for entry in self._entries if entry.counts]
         images = Counter(name for name, _ in usable)
         masks = [LeftOut(what="masks", count=len(reading.masks), why="few values, and named like a picture beside them")]
-        splits = "" if len(names) == 1 and "train" in names.values() and "" in names else " in folders of splits"
+        in_splits = len(names) > 1 or any(split_of(part) for prefix in names for part in prefix.split("/"))
+        splits = " in folders of splits" if in_splits else ""
         return Layout(
             kind=f"class folders{splits}",
             labels_from="the names of folders",
