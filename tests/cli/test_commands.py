@@ -10,6 +10,7 @@ import pytest
 from tckr.cli import main
 from tckr.config import PRESETS, load_settings, settings_text
 from tckr.errors import UserError
+from tests.stages.prepare.pictures import write_classes
 
 
 def call(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
@@ -203,3 +204,12 @@ def test_an_unknown_option_keeps_its_message_and_status(monkeypatch, capsys):
 def test_a_value_with_a_colon_is_text_unless_it_has_braces():
     settings = load_settings(overrides=["adapt.prompt_form=n: c", "adapt.descriptions={a: x}"])
     assert (settings.adapt.prompt_form, settings.adapt.descriptions) == ("n: c", {"a": "x"})
+
+
+def test_how_the_data_is_understood_is_printed_when_it_is_prepared_and_at_each_run_after(monkeypatch, capsys, tmp_path):
+    write_classes(tmp_path / "data", {"cat": 9, "dog": 9})
+    arguments = ("prepare", "--data", str(tmp_path / "data"), "--output", str(tmp_path / "runs"))
+    for _ in range(2):
+        status, out, _ = call(monkeypatch, capsys, *arguments)
+        assert status == 0
+        assert out.count("understood as class folders") == out.count("2 classes: cat 9, dog 9") == 1

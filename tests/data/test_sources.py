@@ -182,7 +182,6 @@ def test_label_numbers_become_names_in_number_order(tmp_path: Path) -> None:
     assert [record.label for record in source.records()] == [2, 1, -1, 0]
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # datasets leaves the metadata file open
 def test_a_folder_that_datasets_understands_is_loaded_by_it(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"{number}.png").write_bytes(PNG)
@@ -191,7 +190,6 @@ def test_a_folder_that_datasets_understands_is_loaded_by_it(tmp_path: Path) -> N
     assert source.class_names == ["cat", "dog"]
     assert [record.data for record in source.records()] == [PNG] * 3
     assert [record.label for record in source.records(start=1)] == [1, 0]
-    gc.collect()  # close it here, not in another test
 
 
 def test_a_hub_name_that_cannot_be_loaded_is_the_users_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def _tell(context: StepContext) -> None:
         for _ in range(1000):
             advance(1)
     context.log("warning", message="planted warning")
+    context.log("layout", message=f"planted layout of seed {context.seed}")
 
 
 def _meet(folder: Path) -> None:

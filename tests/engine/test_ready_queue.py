@@ -161,6 +161,9 @@ class Recorder(Silent):
     def warned(self, message) -> None:
         self.told.append(message)
 
+    def described(self, message) -> None:
+        self.told.append(message)
+
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_steps_tell_reaches_the_observer_before_they_are_finished_wherever_they_run(tmp_path, workers):
@@ -172,6 +175,7 @@ def test_what_steps_tell_reaches_the_observer_before_they_are_finished_wherever_
         assert [line for line in recorder.told if leaf.name in line] == [
             line.replace("NAME", leaf.name) for line in expected
         ]
+    assert {"planted layout of seed 0", "planted layout of seed 1"} <= set(recorder.told)
     assert recorder.told[0] == "planned 2"
     assert recorder.advanced == {leaf.name: 1000 for leaf in leaves}
     again = Recorder()

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from tckr.cli import audit, captions, demo, doctor, estimate, report, reproduce, run, stage, status, sweep
+from tckr.cli import audit, captions, demo, doctor, estimate, inspect, report, reproduce, run, stage, status, sweep
 from tckr.disk import explain
 from tckr.errors import UserError, cut_message, printable
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("demo")(demo.demo)
+app.command("inspect")(inspect.inspect)
 app.command("estimate")(estimate.estimate)
 app.command("doctor")(doctor.doctor)
 app.command("sweep")(sweep.sweep)

@@ -155,3 +155,13 @@ class ConsoleObserver:
     def warned(self, message: str) -> None:
         """Print a warning."""
         self.console.print(f"  [yellow]warning[/]  {escape(message)}", soft_wrap=True)
+
+    def described(self, message: str) -> None:
+        """Print how the data was understood."""
+        print_layout(self.console, message.splitlines())
+
+
+def print_layout(console: Console, lines: Sequence[str]) -> None:
+    """Print the lines of `tckr.data.layouts.description.Layout`."""
+    for line in lines:
+        console.print(f"  [dim]data[/]     {escape(line)}", soft_wrap=True)

@@ -45,16 +45,27 @@ def execute(settings: Settings, until: str = "report", dry_run: bool = False) ->
         if not print_plan(settings, until):
             raise typer.Exit(DAMAGED)
         return None
-    from tckr.cli.console import ConsoleObserver
+    from tckr.cli.console import ConsoleObserver, print_layout
     from tckr.cli.summary import print_summary
     from tckr.cli.terminal import Terminal, escape
     from tckr.running import run as run_pipeline
 
     console = Terminal()
     console.print(f"[bold]tckr[/] {escape(f'{settings.prepare.source} -> {settings.execution.folder}')}", soft_wrap=True)
+    print_layout(console, known_layout(settings))
     result = run_pipeline(settings, until, ConsoleObserver(console))
     print_summary(result, console)
     return result
+
+
+def known_layout(settings: Settings) -> list[str]:
+    """Return how the data was understood, if it is prepared; `prepare` itself tells what it reads anew."""
+    from tckr.data.layouts.description import read_layout
+    from tckr.engine.store import Store
+    from tckr.running import plan
+
+    store, step = Store(settings.execution.store), plan(settings, "prepare")[0]
+    return read_layout(store.folder(step)).lines() if store.has(step) else []
 
 
 def end(result: RunResult | None) -> None:

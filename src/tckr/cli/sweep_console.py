@@ -48,6 +48,10 @@ class SweepConsole:
         """Print a warning."""
         self._steps.warned(message)
 
+    def described(self, message: str) -> None:
+        """Print how the data was understood."""
+        self._steps.described(message)
+
     def variant_finished(self, name: str, row: Row) -> None:
         """Print the variant with its two accuracies."""
         self._finished += 1

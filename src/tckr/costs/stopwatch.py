@@ -119,6 +119,10 @@ class Stopwatch:
     def warned(self, message: str) -> None:
         """Say nothing: what a few images make a stage warn of need not hold for all."""
 
+    def described(self, message: str) -> None:
+        """Show how the data was understood."""
+        self._shown.described(message)
+
 
 def _size(folders: Iterator[Path]) -> int:
     return sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())

@@ -16,7 +16,10 @@ class Listener(Protocol):
         """Open a progress bar for a step; the yielded function advances it."""
 
     def warned(self, message: str) -> None:
-        """A step has something to tell the user."""
+        """A step has something to warn the user of."""
+
+    def described(self, message: str) -> None:
+        """A step says how it understood its input."""
 
 
 class Observer(Listener, Protocol):
@@ -49,4 +52,7 @@ class Silent:
         return nullcontext(lambda amount: None)
 
     def warned(self, message: str) -> None:
+        """Ignore it."""
+
+    def described(self, message: str) -> None:
         """Ignore it."""

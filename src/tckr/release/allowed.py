@@ -64,6 +64,7 @@ SETTINGS: Mapping[str, frozenset[str]] = {
         {
             "audit_holdout",
             "image_size",
+            "layout",
             "max_pixels",
             "min_classes",
             "min_images_per_class",
@@ -82,6 +83,7 @@ SETTINGS: Mapping[str, frozenset[str]] = {
             "fraction",
             "horizontal_flip",
             "learning_rate",
+            "lora_scale",
             "max_gradient_norm",
             "min_snr_gamma",
             "model",

@@ -168,7 +168,7 @@ class _Together:
     def __init__(self, results: Sequence[_Results], observer: SweepObserver) -> None:
         self._results, self._observer = results, observer
         self.planned, self.started = observer.planned, observer.started
-        self.track, self.warned = observer.track, observer.warned
+        self.track, self.warned, self.described = observer.track, observer.warned, observer.described
 
     def finished(self, step: Step, manifest: dict[str, Any], reused: bool) -> None:
         """Tell the observer first."""

@@ -105,6 +105,10 @@ def test_a_class_without_a_given_name_and_one_name_for_two_classes_are_refused()
         renamed(["a", "b"], {"a": "x", "b": "x"})
 
 
+def test_names_that_differ_in_case_and_spaces_alone_can_be_made_one() -> None:
+    assert renamed(["Cat ", "cat", "dog"], {"Cat ": "cat", "dog": "dog"}) == ["cat", "cat", "dog"]
+
+
 def test_given_names_reach_the_card_with_their_images(tmp_path: Path) -> None:
     write_classes(tmp_path / "data", {"n02": 8, "n01": 12})
     out = prepared(tmp_path / "run", tmp_path / "data", class_names={"n01": "zebra", "n02": "ant"})

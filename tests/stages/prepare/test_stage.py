@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import re
 import subprocess
 import sys
@@ -11,9 +12,11 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pytest
+from PIL import Image
 
 from tckr.data.card import MEMBERSHIP_ROWS, read_card, read_members, read_membership
 from tckr.data.images import load_images
+from tckr.data.layouts.description import read_layout
 from tckr.data.lock import LOCK_KEY_NAME, check_test_split, split_digest
 from tckr.data.shards import read_columns, write_shard
 from tckr.data.source_rows import SOURCE_ROWS_NAME
@@ -21,6 +24,7 @@ from tckr.errors import UserError
 from tckr.stages.prepare import staging, writing
 from tckr.stages.prepare.config import PrepareConfig
 from tckr.stages.prepare.stage import run
+from tests.data.layouts.encoded_cases import tars
 from tests.stages.prepare.pictures import picture, png, prepared, write_classes
 from tests.stages.prepare.test_odd_files import rejected
 from tests.tiny_artifacts import Recorder, make_context
@@ -102,7 +106,6 @@ def test_a_class_that_is_left_out_is_named(folder: Path, tmp_path: Path) -> None
     assert re.fullmatch(r"1 of \d+ classes left out, which have fewer than .*=8 usable images: 'rare' \(2\)", warnings[1])
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # datasets leaves the metadata file open
 def test_a_label_edited_in_place_is_seen_and_no_picture_reaches_the_shared_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,9 +117,48 @@ def test_a_label_edited_in_place_is_seen_and_no_picture_reaches_the_shared_cache
         (root / "metadata.csv").write_text("file_name,label\n" + "".join(rows))
         folder = prepared(tmp_path / word, root, min_images_per_class=4)
         assert read_card(folder).class_names == ["cat", word]
+    assert not (tmp_path / "shared").exists()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # datasets leaves files open
+def test_no_picture_of_a_tar_reaches_the_shared_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "shared"))
+    monkeypatch.setattr(datasets.config, "DOWNLOADED_DATASETS_PATH", tmp_path / "shared" / "downloads")
+    (tmp_path / "data").mkdir()
+    tars(tmp_path / "data")
+    folder = prepared(tmp_path / "out", tmp_path / "data", min_images_per_class=4, image_column="png", label_column="cls")
+    assert read_card(folder).class_names == ["0", "1"]
     gc.collect()  # close it here, not in another test
     assert not (tmp_path / "shared").exists()
-    assert (tmp_path / "emu" / "scratch" / "datasets").is_dir()
+    assert (tmp_path / "out" / "scratch" / "datasets").is_dir()
+
+
+def test_what_was_understood_is_told_and_stored(folder: Path, tmp_path: Path) -> None:
+    recorder = Recorder()
+    context = make_context(tmp_path / "step", {}, recorder=recorder)
+    run(PrepareConfig(source=str(folder), image_size=8), context)
+    layout = read_layout(context.out)
+    assert {name: counts["train"] for name, counts in layout.classes.items()} == {"cat": 20, "dog": 16, "emu": 12}
+    assert recorder.events[0] == {"event": "layout", "message": "\n".join(layout.lines())}
+    assert "3 classes: cat 20, dog 16, emu 12" in layout.lines()
+
+
+@pytest.mark.parametrize(("peak", "said"), [(4095, "0 to 4,095 of 0 to 65,535 (12 bits)"), (65_535, "")])
+def test_sixteen_bit_pictures_that_use_a_part_of_their_range_are_told_of(tmp_path: Path, peak: int, said: str) -> None:
+    generator = np.random.default_rng(0)
+    for name, number in itertools.product(("cat", "dog"), range(9)):
+        path = tmp_path / "data" / name / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values = generator.integers(0, peak + 1, (12, 12)).astype(np.uint16)
+        values[0, 0] = peak
+        Image.fromarray(values).save(path)
+    recorder = Recorder()
+    context = make_context(tmp_path / "step", {}, recorder=recorder)
+    run(PrepareConfig(source=str(tmp_path / "data"), image_size=8), context)
+    warnings = [event["message"] for event in recorder.events if event["event"] == "warning"]
+    notes = read_layout(context.out).notes
+    assert warnings == notes
+    assert [said in note for note in notes] == ([True] if said else [])
 
 
 def test_renamed_and_touched_files_give_the_same_splits(folder: Path, tmp_path: Path) -> None:

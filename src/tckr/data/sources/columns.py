@@ -18,7 +18,9 @@ class _Role:
 
 
 IMAGE = _Role("image", ("image", "binary"), ("image", "img", "picture", "pixels", "bytes"))
-LABEL = _Role("label", ("class label", "integer", "text", "boolean"), ("label", "labels", "class", "target"))
+LABEL = _Role(
+    "label", ("class label", "integer", "text", "boolean", "floating point"), ("label", "labels", "class", "target")
+)
 
 
 def choose_columns(kinds: Mapping[str, str], image_column: str, label_column: str) -> tuple[str, str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
 from sklearn.datasets import load_digits
 
 from tckr.data.images import encode_png
-from tckr.data.sources.record import SourceRecord
+from tckr.data.layouts.description import Layout, LayoutPart, merge_counts
+from tckr.data.sources.record import TRAIN, SourceRecord
 
 MAX_VALUE = 16
 """Brightest value of the original scans."""
@@ -25,6 +27,17 @@ class DigitsSource:
         self.class_names = [str(name) for name in digits.target_names]
         self._labels = digits.target
         self._pixels = np.round(digits.images * (255 / MAX_VALUE)).astype(np.uint8)
+
+    @property
+    def layout(self) -> Layout:
+        """Return what the digits are."""
+        counts = Counter(int(label) for label in self._labels)
+        return Layout(
+            kind="scikit-learn's handwritten digits",
+            labels_from="the data set",
+            parts=[LayoutPart(name=TRAIN, use=TRAIN, images=len(self))],
+            classes=merge_counts(self.class_names, {TRAIN: counts}),
+        )
 
     def __len__(self) -> int:
         """Return 1797."""

@@ -1,4 +1,4 @@
-"""A folder `class_name/*.png`, or `train/class_name/*` beside `test/class_name/*`.
+"""Images in class folders, where `tckr.data.layouts` found them.
 
 Follows no link out of the folder, opens no pipe or device, and takes the content, never the extension, as the truth.
 """
@@ -7,46 +7,81 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tckr.data.sources.record import TEST, TRAIN, SourceRecord
-
-SPLIT_FOLDERS = ("train", "training", "validation", "valid", "val", "dev", "test")
-"""All but the one named `test_split` join the training split: `prepare` draws its own."""
+from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, count_classes
+from tckr.data.layouts.labels import alike
+from tckr.data.layouts.names import split_of
+from tckr.data.layouts.readings import FolderReading
+from tckr.data.layouts.survey import is_picture
+from tckr.data.sources.record import TRAIN, SourceRecord, printable
 
 
 @dataclass(frozen=True)
 class _Entry:
     file: str
-    origin: str
+    part: str
     class_name: str
     reason: str = ""
     detail: str = ""
     rules: tuple[str, ...] = ()
 
+    @property
+    def counts(self) -> bool:
+        """Return whether it may be a picture of a class."""
+        return bool(self.class_name) and not self.reason and is_picture(self.file.rpartition("/")[2])
+
 
 class FolderSource:
     """Images in class folders, in the order of their names."""
 
-    def __init__(self, root: Path, *, test_split: str, max_file_bytes: int) -> None:
-        """List the folder; names only, O(number of files)."""
+    def __init__(self, root: Path, reading: FolderReading, *, max_file_bytes: int) -> None:
+        """List the folder as `reading` says; names only, O(number of files)."""
         self.root = root
         self.name = root.resolve().name
+        self._reading = reading
         self._max_file_bytes = max_file_bytes
-        origins = _split_folders(root, test_split)
-        entries: list[_Entry] = []
+        entries = _stray_entries(root, list(reading.parts))
         classes: set[str] = set()
-        for prefix, origin in origins.items():
-            found, names = _list_split(root, prefix, origin)
+        for prefix in reading.parts:
+            found, names = _list_split(root, prefix, reading.masks)
             entries += found
             classes |= names
-        if origins.keys() != {""}:
-            entries += _stray_entries(root, origins)
         self._entries = sorted(entries, key=lambda entry: os.fsencode(entry.file))
         self.class_names = sorted(classes)
         self._label = {name: label for label, name in enumerate(self.class_names)}
+
+    @property
+    def layout(self) -> Layout:
+        """Return how the folder was understood."""
+        reading = self._reading
+        names = {prefix: part.name for prefix, part in reading.parts.items()}
+        usable = [(names[entry.part], self._label[entry.class_name]) for entry in self._entries if entry.counts]
+        images = Counter(name for name, _ in usable)
+        masks = [LeftOut(what="masks", count=len(reading.masks), why="few values, and named like a picture beside them")]
+        in_splits = len(names) > 1 or any(split_of(part) for prefix in names for part in prefix.split("/"))
+        splits = " in folders of splits" if in_splits else ""
+        return Layout(
+            kind=f"class folders{splits}",
+            labels_from="the names of folders",
+            parts=[LayoutPart(name=part.name, use=part.use, images=images[part.name]) for part in reading.parts.values()],
+            classes={
+                printable(name): counts
+                for name, counts in count_classes(self.class_names, usable).items()
+                if counts or not reading.classes
+            },
+            captions=reading.captions,
+            left_out=[*(masks if reading.masks else []), *reading.left_out, *self._strays()],
+            notes=[*reading.notes, *([note] if (note := alike(self.class_names)) else [])],
+        )
+
+    def _strays(self) -> list[LeftOut]:
+        strays = [printable(entry.file) for entry in self._entries if entry.reason == "no_class_folder"]
+        names = ", ".join(strays[:3]) + (" ..." if len(strays) > 3 else "")
+        return [LeftOut(what=names, count=len(strays), why="in no class folder")] if strays else []
 
     def __len__(self) -> int:
         """Return the number of files and of refused folders and links."""
@@ -63,8 +98,8 @@ class FolderSource:
         if not reason:
             data, reason, detail = read_file(self.root / entry.file, self._max_file_bytes)
         return SourceRecord(
-            file=os.fsencode(entry.file).decode("utf-8", "backslashreplace"),
-            origin=entry.origin,
+            file=printable(entry.file),
+            origin=self._reading.parts[entry.part].use if entry.part in self._reading.parts else TRAIN,
             label=label,
             data=data,
             reason=reason,
@@ -84,47 +119,52 @@ def read_file(path: Path, max_file_bytes: int) -> tuple[bytes, str, str]:
         return b"", "unreadable", error.strerror or type(error).__name__
 
 
-def _split_folders(root: Path, test_split: str) -> dict[str, str]:
-    """Return folder -> origin for class folders below train/ and test/; {"": train} for plain class folders."""
-    names = {entry.name for entry in _scan(root)[0] if entry.is_dir(follow_symlinks=False) and entry.name[0] != "."}
-    origins = {name: TEST if name == test_split else TRAIN for name in names if name in {*SPLIT_FOLDERS, test_split}}
-    layout = names == origins.keys() and TRAIN in origins.values() and names & {"train", "training"}
-    return origins if layout and not any(_holds_files(root / name) for name in names) else {"": TRAIN}
+def _stray_entries(root: Path, prefixes: list[str]) -> list[_Entry]:
+    """Return what lies beside the folders `prefixes`, which hold the class folders, and is in none of them."""
+    above = {prefix[:end] for prefix in prefixes for end in _ends_of_parents(prefix)}
+    strays = []
+    for folder in sorted(above):
+        for item in _scan(root / folder)[0]:
+            file = f"{folder}/{item.name}" if folder else item.name
+            if file not in above and file not in prefixes:
+                strays.append(_Entry(file, "", "", *_why_stray(item)))
+    return strays
 
 
-def _holds_files(folder: Path) -> bool:
-    return any(entry.is_file(follow_symlinks=False) and entry.name[0] != "." for entry in _scan(folder)[0])
+def _ends_of_parents(path: str) -> list[int]:
+    """Return where the paths of the folders above `path` end in it: 0 for the source itself."""
+    return [0, *(place for place, letter in enumerate(path) if letter == "/")] if path else []
 
 
-def _stray_entries(root: Path, origins: dict[str, str]) -> list[_Entry]:
-    strays = [entry for entry in _scan(root)[0] if entry.name not in origins]
-    return [
-        _Entry(entry.name, TRAIN, "", "hidden_folder" if entry.is_dir(follow_symlinks=False) else "no_class_folder")
-        for entry in strays
-    ]
+def _why_stray(item: os.DirEntry[str]) -> tuple[str, str]:
+    if not item.is_dir(follow_symlinks=False):
+        return "no_class_folder", ""
+    if item.name.startswith("."):
+        return "hidden_folder", ""
+    return "folder_not_read", f"{sum(len(files) for _, _, files in os.walk(item.path))} files"
 
 
-def _list_split(root: Path, prefix: str, origin: str) -> tuple[list[_Entry], set[str]]:
+def _list_split(root: Path, prefix: str, masks: frozenset[str]) -> tuple[list[_Entry], set[str]]:
     """Return the entries below `root/prefix` and the names of its class folders."""
     entries: list[_Entry] = []
     classes: set[str] = set()
     listed, error = _scan(root / prefix)
     if error:
-        entries.append(_Entry(prefix or ".", origin, "", "unreadable", error))
+        entries.append(_Entry(prefix or ".", prefix, "", "unreadable", error))
     for item in listed:
         file = f"{prefix}/{item.name}" if prefix else item.name
         if not item.is_dir(follow_symlinks=False):
             reason, detail = _refuse(root, item)
-            entries.append(_Entry(file, origin, "", reason or "no_class_folder", detail))
+            entries.append(_Entry(file, prefix, "", reason or "no_class_folder", detail))
         elif item.name.startswith("."):
-            entries.append(_Entry(file, origin, "", "hidden_folder"))
+            entries.append(_Entry(file, prefix, "", "hidden_folder"))
         else:
             classes.add(item.name)
-            entries += _list_class(root, file, item.name, origin)
+            entries += [_or_mask(entry, masks) for entry in _list_class(root, file, item.name, prefix)]
     return entries, classes
 
 
-def _list_class(root: Path, folder: str, class_name: str, origin: str) -> list[_Entry]:
+def _list_class(root: Path, folder: str, class_name: str, part: str) -> list[_Entry]:
     """Return the files of one class folder and its subfolders; a stack, since a deep tree must not exhaust recursion."""
     entries: list[_Entry] = []
     pending = [folder]
@@ -132,15 +172,19 @@ def _list_class(root: Path, folder: str, class_name: str, origin: str) -> list[_
         current = pending.pop()
         listed, error = _scan(root / current)
         if error:
-            entries.append(_Entry(current, origin, class_name, "unreadable", error))
+            entries.append(_Entry(current, part, class_name, "unreadable", error))
         for item in listed:
             file = f"{current}/{item.name}"
             if item.is_dir(follow_symlinks=False):
                 pending.append(file)
                 continue
             reason, detail = _refuse(root, item)
-            entries.append(_Entry(file, origin, class_name, reason, detail, () if current == folder else ("nested_folder",)))
+            entries.append(_Entry(file, part, class_name, reason, detail, () if current == folder else ("nested_folder",)))
     return entries
+
+
+def _or_mask(entry: _Entry, masks: frozenset[str]) -> _Entry:
+    return replace(entry, reason="mask", detail="") if entry.file in masks and not entry.reason else entry
 
 
 def _scan(folder: Path) -> tuple[list[os.DirEntry[str]], str]:

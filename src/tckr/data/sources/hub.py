@@ -7,17 +7,22 @@ which local files are read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import datasets
 from huggingface_hub.constants import HF_HUB_CACHE
 
+from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, merge_counts
+from tckr.data.layouts.labels import NoClassError, refuse_unclassed
+from tckr.data.layouts.names import use_of
+from tckr.data.sources.classes import join_classes
 from tckr.data.sources.columns import choose_columns
 from tckr.data.sources.folder import read_file
 from tckr.data.sources.parquet import row_record
-from tckr.data.sources.record import TEST, TRAIN, SourceRecord
+from tckr.data.sources.record import TEST, TRAIN, SourceRecord, printable
 from tckr.errors import UserError
 
 READ_BATCH = 64
@@ -55,10 +60,10 @@ class HubSource:
             )
         train = splits[train_split]
         self._image, self._label = choose_columns(_kinds(train.features), image_column, label_column)
+        uses = {name: use for name in splits if (use := _use(name, splits, train_split, test_split))}
+        self._refuse_unlabelled(source, splits, uses)
         self._parts = [
-            (name, origin, self._plain(splits[name]))
-            for name, origin in ((train_split, TRAIN), (test_split, TEST))
-            if name in splits and (origin == TRAIN or name != train_split)
+            (name, uses[name], self._plain(splits[name])) for name in sorted(uses, key=lambda name: uses[name] == TEST)
         ]
         used = {name for name, _, _ in self._parts}
         self._problems = [
@@ -66,7 +71,29 @@ class HubSource:
             for name, split in splits.items()
             if name not in used
         ]
-        self.class_names, self._index = self._classes(train.features[self._label])
+        counts = [_count(split, self._label) for _, _, split in self._parts]
+        try:
+            refuse_unclassed(self._label, sum(counts, Counter()))
+        except NoClassError as error:
+            raise UserError(f"{source}: {error}") from None
+        names = [_names(split.features[self._label]) for _, _, split in self._parts]
+        self.class_names, self._indices = join_classes(names, counts)
+        self._counts = {
+            part[0]: Counter({index[value]: number for value, number in found.items() if value in index})
+            for part, found, index in zip(self._parts, counts, self._indices, strict=True)
+        }
+        self._kind = "Hugging Face data set" + (" written by save_to_disk" if saved else "")
+
+    @property
+    def layout(self) -> Layout:
+        """Return how the data set was understood."""
+        return Layout(
+            kind=self._kind,
+            labels_from=f"column {self._label!r}; images from column {self._image!r}",
+            parts=[LayoutPart(name=name, use=use, images=len(split)) for name, use, split in self._parts],
+            classes=merge_counts([printable(name) for name in self.class_names], self._counts),
+            left_out=[LeftOut(what=f"split {record.file}", count=1, why=record.detail) for record in self._problems],
+        )
 
     def __len__(self) -> int:
         """Return the number of rows and of unused splits."""
@@ -74,20 +101,20 @@ class HubSource:
 
     def records(self, start: int = 0) -> Iterator[SourceRecord]:
         """Yield one record per row, then one per unused split."""
-        for name, origin, split in self._parts:
+        for (name, origin, split), index in zip(self._parts, self._indices, strict=True):
             for begin in range(start, len(split), READ_BATCH):
                 batch = split[begin : begin + READ_BATCH]
                 for offset, (image, label) in enumerate(zip(batch[self._image], batch[self._label], strict=True)):
-                    yield self._record(f"{name}#{begin + offset}", origin, image, label)
+                    yield self._record(f"{name}#{begin + offset}", origin, image, label, index)
             start = max(0, start - len(split))
         yield from self._problems[start:]
 
-    def _record(self, file: str, origin: str, image: Any, label: Any) -> SourceRecord:
+    def _record(self, file: str, origin: str, image: Any, label: Any, index: Mapping[Any, int]) -> SourceRecord:
         path = image.get("path") if isinstance(image, dict) and image.get("bytes") is None else None
         if not path or not self._may_open(Path(path)):
-            return row_record(file, origin, image, label, self._index)
+            return row_record(file, origin, image, label, index)
         data, reason, detail = read_file(Path(path), self._max_file_bytes)
-        record = row_record(f"{file} {Path(path).name}", origin, data, label, self._index)
+        record = row_record(f"{file} {Path(path).name}", origin, data, label, index)
         if record.reason or not reason:
             return record
         return SourceRecord(file=record.file, origin=origin, label=record.label, reason=reason, detail=detail)
@@ -104,12 +131,43 @@ class HubSource:
             plain = plain.cast_column(self._image, datasets.Image(decode=False))
         return plain
 
-    def _classes(self, feature: Any) -> tuple[list[str], dict[Any, int]]:
-        if isinstance(feature, datasets.ClassLabel) and feature.names:
-            return list(feature.names), {index: index for index in range(len(feature.names))}
-        values: set[Any] = set().union(*(split.unique(self._label) for _, _, split in self._parts))
-        ordered = sorted(value for value in values if value is not None and (isinstance(value, str) or value >= 0))
-        return [str(value) for value in ordered], {value: index for index, value in enumerate(ordered)}
+    def _refuse_unlabelled(self, source: str, splits: dict[str, datasets.Dataset], uses: dict[str, str]) -> None:
+        """Raise where the test split lacks the columns, or none of its rows has a label."""
+        for name in uses:
+            found = splits[name].features
+            lacking = [column for column in (self._image, self._label) if column not in found]
+            if not lacking and uses[name] == TEST and not _labelled(splits[name], self._label):
+                lacking = [self._label]
+            if lacking:
+                raise UserError(
+                    f"the split {name!r} of {source} has no labels that can be read: expected the columns {self._image!r} "
+                    f"and {self._label!r} as in the training split; found {', '.join(found)}. Add labels to it; or set "
+                    "prepare.test_split= (empty): then it is left out and a test split is drawn from the others."
+                )
+
+
+def _use(name: str, splits: Mapping[str, Any], train_split: str, test_split: str) -> str | None:
+    """Return `train` or `test`, what a split is read as; None for one that is not read."""
+    if name == train_split:
+        return TRAIN
+    exact = test_split in splits and test_split != train_split
+    alike = not exact and use_of(name, test_split) == TEST
+    return TEST if (name == test_split or alike) else None
+
+
+def _labelled(split: datasets.Dataset, label: str) -> bool:
+    return not len(split) or any(
+        isinstance(value, str) or value >= 0 for value in split.unique(label) if value is not None and value == value
+    )
+
+
+def _names(feature: Any) -> list[str]:
+    return list(feature.names) if isinstance(feature, datasets.ClassLabel) and feature.names else []
+
+
+def _count(split: datasets.Dataset, label: str) -> Counter[Any]:
+    """Return value of the label column -> rows; holds that column alone."""
+    return Counter(value for value in split.select_columns([label])[label] if value is not None and value == value)
 
 
 def _load(source: str, saved: bool, train_split: str, cache: Path) -> dict[str, datasets.Dataset]:
@@ -146,4 +204,6 @@ def _kind(feature: Any) -> str:
     dtype = str(getattr(feature, "dtype", type(feature).__name__))
     if dtype.startswith(("int", "uint")):
         return "integer"
+    if dtype.startswith("float"):
+        return "floating point"
     return {"string": "text", "large_string": "text", "bool": "boolean", "large_binary": "binary"}.get(dtype, dtype)

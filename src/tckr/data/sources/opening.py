@@ -1,11 +1,13 @@
-"""Open the source that a setting names."""
+"""Open the source that a setting names, as `tckr.data.layouts` decides."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from tckr.data.layouts.deciding import decide, part_of
+from tckr.data.layouts.readings import EncodedReading, FolderReading, LoaderReading, Part, Reading, TableReading, Wishes
 from tckr.data.sources.kinds import SourceKind, source_kind
-from tckr.data.sources.record import Source
+from tckr.data.sources.record import TRAIN, Source
 
 
 def open_source(
@@ -15,6 +17,8 @@ def open_source(
     label_column: str = "",
     train_split: str = "train",
     test_split: str = "test",
+    layout: str = "auto",
+    table: str = "",
     max_file_bytes: int = 512 * 2**20,
     cache: Path,
 ) -> Source:
@@ -26,11 +30,13 @@ def open_source(
         label_column: column of the labels in a table; empty = detect.
         train_split: split of a Hugging Face data set that becomes pool, validation and (without test split) test.
         test_split: split that becomes the locked test split where the source has it; empty = never.
+        layout: `auto`, or the reading to take where several are possible: `class_folders`, `split_folders`, `table`.
+        table: the table to read, relative to the source; empty = detect.
         max_file_bytes: larger files are refused unread.
         cache: folder for what `datasets` copies of a folder it loads; what comes from the hub goes to its own cache.
 
     Raises:
-        UserError: it does not exist, or has no such column or split.
+        UserError: it does not exist, has no such column or split, or can be read in several ways or in none.
     """
     kind = source_kind(source)
     path = Path(source).expanduser()
@@ -38,19 +44,22 @@ def open_source(
         from tckr.data.sources.digits import DigitsSource
 
         return DigitsSource()
-    if kind is SourceKind.FOLDER:
-        from tckr.data.sources.folder import FolderSource
-
-        return FolderSource(path, test_split=test_split, max_file_bytes=max_file_bytes)
-    if kind is SourceKind.PARQUET:
-        from tckr.data.sources.parquet import ParquetSource
-
-        return ParquetSource(path, image_column=image_column, label_column=label_column, test_split=test_split)
+    wishes = Wishes(
+        source=source,
+        layout=layout,
+        table=table,
+        image_column=image_column,
+        label_column=label_column,
+        test_split=test_split,
+    )
+    reading = _reading(path, wishes) if path.exists() else LoaderReading(saved=False)
+    if not isinstance(reading, LoaderReading):
+        return _open_files(path, reading, wishes, max_file_bytes)
     from tckr.data.sources.hub import HubSource
 
     return HubSource(
         source,
-        saved=kind is SourceKind.DISK,
+        saved=reading.saved,
         image_column=image_column,
         label_column=label_column,
         train_split=train_split,
@@ -58,3 +67,25 @@ def open_source(
         max_file_bytes=max_file_bytes,
         cache=cache,
     )
+
+
+def _open_files(
+    path: Path, reading: FolderReading | TableReading | EncodedReading, wishes: Wishes, max_file_bytes: int
+) -> Source:
+    if isinstance(reading, FolderReading):
+        from tckr.data.sources.folder import FolderSource
+
+        return FolderSource(path, reading, max_file_bytes=max_file_bytes)
+    if isinstance(reading, TableReading):
+        from tckr.data.sources.listed import ListedSource
+
+        return ListedSource(path, reading, max_file_bytes=max_file_bytes)
+    from tckr.data.sources.parquet import ParquetSource
+
+    return ParquetSource(path, reading.files, image_column=wishes.image_column, label_column=wishes.label_column)
+
+
+def _reading(path: Path, wishes: Wishes) -> Reading:
+    if path.is_file():
+        return EncodedReading(files={path: part_of(path.stem, wishes.test_split) or Part(TRAIN, TRAIN)})
+    return decide(path, wishes)

@@ -6,17 +6,23 @@ Image paths stored in a table are never opened: a table from elsewhere must not 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, merge_counts
+from tckr.data.layouts.labels import NoClassError, alike, refuse_unclassed
+from tckr.data.layouts.names import split_of
+from tckr.data.layouts.readings import Part
+from tckr.data.rejections import REASONS
+from tckr.data.sources.classes import join_classes
 from tckr.data.sources.columns import choose_columns
-from tckr.data.sources.record import TEST, TRAIN, SourceRecord
+from tckr.data.sources.record import TEST, TRAIN, SourceRecord, printable
 from tckr.errors import UserError
 
 READ_BATCH = 64
@@ -24,39 +30,71 @@ READ_BATCH = 64
 
 @dataclass(frozen=True)
 class _Table:
+    """A file that is read: its split, its rows, and which label each value of its label column is."""
+
     path: Path
     file: str
-    origin: str
+    part: Part
     num_rows: int
+    index: Mapping[Any, int] = field(default_factory=dict)
 
 
 class ParquetSource:
     """All rows of one Parquet file, or of the Parquet files in a folder or its `data` subfolder, in name order."""
 
-    def __init__(self, path: Path, *, image_column: str, label_column: str, test_split: str) -> None:
-        """Read every file's footer, and the label column where it names no classes.
+    def __init__(self, path: Path, files: Mapping[Path, Part], *, image_column: str, label_column: str) -> None:
+        """Read every file's footer and label column.
+
+        Args:
+            path: the file, or the folder that holds `files`.
+            files: what to read, with the split that each belongs to.
+            image_column: column of the images; empty = detect.
+            label_column: column of the labels; empty = detect.
 
         Raises:
-            UserError: no file is readable, or the columns cannot be told.
+            UserError: no file is readable, the columns cannot be told, or a test split has no labels.
         """
         self.name = path.resolve().stem if path.is_file() else path.resolve().name
         root = path.parent if path.is_file() else path
-        files = [path] if path.is_file() else _table_files(path)
         schemas = {file: schema for file in files if (schema := _read_schema(file)) is not None}
         if not schemas:
             raise UserError(
-                f"none of {len(files)} Parquet files in {path} is readable; the first is {files[0].name}. "
+                f"none of {len(files)} Parquet files in {path} is readable; the first is {next(iter(files)).name}. "
                 "Copy or download them again."
             )
-        first = next(iter(schemas.values()))
+        first = schemas[min(schemas, key=lambda file: _is_aside(files[file]))]
         self._image, self._label = choose_columns(_kinds(first), image_column, label_column)
-        self._tables, self._problems = _sort_files(root, files, schemas, (self._image, self._label), test_split)
+        tables, self._problems = _sort_files(root, files, schemas, first, (self._image, self._label))
         if path.is_dir():
-            self._problems += _other_files(path, files)
-        names = class_label_names(first, self._label)
-        values = list(range(len(names))) if names else _distinct(self._tables, self._label)
-        self._index: Mapping[Any, int] = {value: index for index, value in enumerate(values)}
-        self.class_names = names or [str(value) for value in values]
+            self._problems += _other_files(path, list(files))
+        leading = sorted(
+            tables, key=lambda table: _is_aside(table.part)
+        )  # the order of classes is that of the training split
+        counts = [_count_labels(table, self._label) for table in leading]
+        _refuse_measures(self._label, counts)
+        named = [class_label_names(schemas[table.path], self._label) for table in leading]
+        self.class_names, indices = join_classes(named, counts)
+        index_of = dict(zip((table.path for table in leading), indices, strict=True))
+        self._tables = [replace(table, index=index_of[table.path]) for table in tables]
+        self._counts = dict(zip((table.path for table in leading), map(_in_classes, counts, indices), strict=True))
+
+    @property
+    def layout(self) -> Layout:
+        """Return how the files were understood."""
+        uses = {table.part.name: table.part.use for table in self._tables}
+        images: Counter[str] = Counter()
+        by_part: dict[str, Counter[int]] = {name: Counter() for name in uses}
+        for table in self._tables:
+            images[table.part.name] += table.num_rows
+            by_part[table.part.name] += self._counts[table.path]
+        return Layout(
+            kind="Parquet files that hold the images",
+            labels_from=f"column {self._label!r}; images from column {self._image!r}",
+            parts=[LayoutPart(name=name, use=use, images=images[name]) for name, use in uses.items()],
+            classes=merge_counts([printable(name) for name in self.class_names], by_part),
+            left_out=[LeftOut(what=record.file, count=1, why=REASONS[record.reason]) for record in self._problems],
+            notes=[note] if (note := alike(self.class_names)) else [],
+        )
 
     def __len__(self) -> int:
         """Return the number of rows and of refused files."""
@@ -87,12 +125,12 @@ class ParquetSource:
                 for offset, label in enumerate(labels):
                     if row >= start:
                         name = f"{table.file}#{row}"
-                        yield row_record(name, table.origin, images[offset].as_py(), label, self._index)
+                        yield row_record(name, table.part.use, images[offset].as_py(), label, table.index)
                     row += 1
         except (pa.ArrowException, OSError) as error:
             for lost in range(max(row, start), rows.stop):
                 yield SourceRecord(
-                    file=f"{table.file}#{lost}", origin=table.origin, reason="corrupt_table", detail=_one_line(error)
+                    file=f"{table.file}#{lost}", origin=table.part.use, reason="corrupt_table", detail=_one_line(error)
                 )
 
 
@@ -118,15 +156,16 @@ def row_record(file: str, origin: str, image: Any, label: Any, index: Mapping[An
     return SourceRecord(file=file, origin=origin, label=index[label], data=data)
 
 
-def _table_files(folder: Path) -> list[Path]:
-    found = [*folder.glob("*.parquet"), *folder.glob("data/*.parquet")]
-    return sorted(path for path in found if not path.name.startswith(".") and path.is_file())
-
-
 def _other_files(folder: Path, files: list[Path]) -> list[SourceRecord]:
     others = {path for path in folder.rglob("*") if path.is_file()} - set(files)
     names = sorted(path.relative_to(folder).as_posix() for path in others)
     return [SourceRecord(file=name, reason="other_file") for name in names]
+
+
+def holds_pictures(path: Path) -> bool:
+    """Return whether a Parquet file has a column of images, or cannot be read."""
+    schema = _read_schema(path)
+    return schema is None or bool({"image", "binary"} & set(_kinds(schema).values()))
 
 
 def _read_schema(path: Path) -> pa.Schema | None:
@@ -136,17 +175,41 @@ def _read_schema(path: Path) -> pa.Schema | None:
         return None
 
 
+def _refuse_measures(label: str, counts: Sequence[Counter[Any]]) -> None:
+    try:
+        refuse_unclassed(label, sum(counts, Counter()))
+    except NoClassError as error:
+        raise UserError(str(error)) from None
+
+
+def _is_aside(part: Part) -> bool:
+    """Return whether a file belongs to another split than the training split."""
+    return part.use == TEST or split_of(part.name) not in (None, "train")
+
+
+def _in_classes(counts: Mapping[Any, int], index: Mapping[Any, int]) -> Counter[int]:
+    return Counter({index[value]: number for value, number in counts.items() if value in index})
+
+
 def _sort_files(
-    root: Path, files: list[Path], schemas: Mapping[Path, pa.Schema], columns: tuple[str, str], test_split: str
+    root: Path,
+    files: Mapping[Path, Part],
+    schemas: Mapping[Path, pa.Schema],
+    first: pa.Schema,
+    columns: tuple[str, str],
 ) -> tuple[list[_Table], list[SourceRecord]]:
-    """Return the tables that have the columns with the first table's types, and a record for each other file."""
+    """Return the tables that have the columns with the types of `first`, and a record for each other file.
+
+    Raises:
+        UserError: all files of the test split lack the labels.
+    """
     tables, problems = [], []
-    types = [next(iter(schemas.values())).field(name).type for name in columns]
-    for path in files:
+    types = [_type_kind(first, column) for column in columns]
+    for path, part in files.items():
         name = path.relative_to(root).as_posix()
         if path not in schemas:
             problems.append(SourceRecord(file=name, reason="corrupt_table", detail="no readable footer"))
-        elif [schemas[path].field(column).type if column in schemas[path].names else None for column in columns] != types:
+        elif not _fits(schemas[path], columns, types):
             problems.append(
                 SourceRecord(
                     file=name,
@@ -155,17 +218,40 @@ def _sort_files(
                 )
             )
         else:
-            tables.append(_Table(path, name, _origin(path, test_split), pq.read_metadata(path).num_rows))
-    if tables and all(table.origin == TEST for table in tables):  # test rows alone are the data set, not a test split
-        tables = [_Table(table.path, table.file, TRAIN, table.num_rows) for table in tables]
+            tables.append(_Table(path, name, part, pq.read_metadata(path).num_rows))
+    _refuse_lost_split(files, {table.path for table in tables}, schemas, columns)
+    if tables and all(table.part.use == TEST for table in tables):  # test rows alone are the data set, not a test split
+        tables = [replace(table, part=Part(table.part.name, TRAIN)) for table in tables]
     return tables, problems
 
 
-def _origin(path: Path, test_split: str) -> str:
-    if not test_split:
-        return TRAIN
-    named = re.search(rf"(^|[^a-z0-9]){re.escape(test_split.lower())}([^a-z0-9]|$)", path.stem.lower())
-    return TEST if named else TRAIN
+def _fits(schema: pa.Schema, columns: tuple[str, str], types: list[str]) -> bool:
+    return all(
+        column in schema.names and _type_kind(schema, column) == kind for column, kind in zip(columns, types, strict=True)
+    )
+
+
+def _type_kind(schema: pa.Schema, column: str) -> str:
+    """Return the Arrow type of a column; whole numbers of all widths, and text as plain or in a dictionary, are alike."""
+    arrow_type = schema.field(column).type
+    arrow_type = arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
+    if class_label_names(schema, column) or _is_text(arrow_type):
+        return "names"
+    return "number" if pa.types.is_integer(arrow_type) or pa.types.is_floating(arrow_type) else str(arrow_type)
+
+
+def _refuse_lost_split(
+    files: Mapping[Path, Part], kept: set[Path], schemas: Mapping[Path, pa.Schema], columns: tuple[str, str]
+) -> None:
+    """Raise where no file of the test split could be kept because they lack a column: another one would be drawn unasked."""
+    tests = [path for path, part in files.items() if part.use == TEST and path in schemas]
+    if tests and not kept & set(tests) and any(path in kept for path in files):
+        raise UserError(
+            f"the split {files[tests[0]].name!r} has no labels that fit: {tests[0].name} has the columns "
+            f"{', '.join(schemas[tests[0]].names)}; the training split has its labels in {columns[1]!r} and its images in "
+            f"{columns[0]!r}. Write the column; or set prepare.test_split= (empty): then that file is left out and a test "
+            "split is drawn."
+        )
 
 
 def _features(schema: pa.Schema) -> dict[str, Any]:
@@ -190,29 +276,39 @@ def _kinds(schema: pa.Schema) -> dict[str, str]:
 
 
 def _kind(arrow_type: pa.DataType, feature: Any) -> str:
+    if pa.types.is_dictionary(arrow_type):  # pandas' categories
+        arrow_type = arrow_type.value_type
     declared = feature.get("_type") if isinstance(feature, dict) else None
     if pa.types.is_struct(arrow_type) and (declared == "Image" or arrow_type.get_field_index("bytes") >= 0):
         return "image"
     if pa.types.is_integer(arrow_type):
         return "class label" if declared == "ClassLabel" else "integer"
+    if pa.types.is_floating(arrow_type):
+        return "floating point"
     if pa.types.is_boolean(arrow_type):
         return "boolean"
-    if pa.types.is_string(arrow_type) or pa.types.is_large_string(arrow_type):
+    if _is_text(arrow_type):
         return "text"
     return "binary" if pa.types.is_binary(arrow_type) or pa.types.is_large_binary(arrow_type) else str(arrow_type)
 
 
-def _distinct(tables: list[_Table], label: str) -> list[Any]:
-    """Return the sorted values of the label column; a negative number or an empty cell means no class."""
-    values: set[Any] = set()
-    for table in tables:
-        with pq.ParquetFile(table.path) as file:
-            try:
-                for batch in file.iter_batches(columns=[label]):
-                    values |= set(batch.column(0).unique().to_pylist())
-            except (pa.ArrowException, OSError):
-                continue  # its rows are refused one by one when they are read
-    return sorted(value for value in values if value is not None and (isinstance(value, str) or value >= 0))
+def _is_text(arrow_type: pa.DataType) -> bool:
+    return pa.types.is_string(arrow_type) or pa.types.is_large_string(arrow_type)
+
+
+def _count_labels(table: _Table, label: str) -> Counter[Any]:
+    """Return value of the label column -> rows; an empty cell counts for nothing."""
+    counts: Counter[Any] = Counter()
+    with pq.ParquetFile(table.path) as file:
+        try:
+            for batch in file.iter_batches(columns=[label]):
+                found = batch.column(0).value_counts()
+                for value, number in zip(*(found.field(name).to_pylist() for name in ("values", "counts")), strict=True):
+                    if value is not None and value == value:  # a NaN differs from itself
+                        counts[value] += number
+        except (pa.ArrowException, OSError):
+            pass  # its rows are refused one by one when they are read
+    return counts
 
 
 def _one_line(error: Exception) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from tckr.data.layouts.description import Layout
 
 TRAIN = "train"
 TEST = "test"
@@ -33,6 +37,14 @@ class SourceRecord:
     rules: tuple[str, ...] = ()
 
 
+def printable(name: str) -> str:
+    """Return `name` with bytes that are no UTF-8 (lone surrogates in Python) written as escapes."""
+    try:
+        return os.fsencode(name).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half a surrogate pair, from a JSON file
+        return name.encode("utf-8", "backslashreplace").decode()
+
+
 class Source(Protocol):
     """A data set that can be read more than once, always in the same order."""
 
@@ -44,6 +56,11 @@ class Source(Protocol):
     @property
     def class_names(self) -> Sequence[str]:
         """Return the class names as the source writes them; index = `SourceRecord.label`."""
+        ...
+
+    @property
+    def layout(self) -> Layout:
+        """Return how the source was understood, without decoding a picture."""
         ...
 
     def __len__(self) -> int:

@@ -46,6 +46,10 @@ class Relay:
         """Tell of a warning."""
         self._tell("warned", message)
 
+    def described(self, message: str) -> None:
+        """Tell how the step understood its input."""
+        self._tell("described", message)
+
     def _tell(self, *message: Any) -> None:
         with self._lock, suppress(OSError):  # nobody listens any more
             self._pipe.send(message)
@@ -74,6 +78,8 @@ class Receiver:
                     self._bars.pop(step_name)[0].close()
                 case "warned", message:
                     self._listener.warned(message)
+                case "described", message:
+                    self._listener.described(message)
 
     def close(self) -> None:
         """Close the bars of jobs that did not come to their end, and the pipe: no worker waits for someone to read it."""

@@ -16,7 +16,7 @@ from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import save_file
 
-from tckr.data.shards import write_whole
+from tckr.disk import write_whole
 from tckr.models.diffusion.changes import add_changes, read_changes
 from tckr.models.diffusion.layer_names import adaptable_layers
 from tckr.models.diffusion.lora_file import FILE_NAME, find_file

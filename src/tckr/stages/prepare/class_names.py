@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tckr.data.layouts.names import look_alike
 from tckr.errors import UserError
 
 MAX_CHARACTERS = 100
@@ -37,6 +38,8 @@ class CleanNames:
 def renamed(names: Sequence[str], changes: Mapping[str, str]) -> list[str]:
     """Return `names` as `changes` (source's name: name to use) says; each must be one of the old or of the new ones.
 
+    Classes whose names differ in case, spaces and dashes alone become one where they are given one name.
+
     Raises:
         UserError: a class that `changes` does not know, or two that would get one name.
     """
@@ -48,8 +51,10 @@ def renamed(names: Sequence[str], changes: Mapping[str, str]) -> list[str]:
         )
     found = [changes.get(name, name) for name in names]
     doubled = [name for name, count in Counter(found).items() if count > 1]
-    if doubled and changes:
-        raise UserError(f"prepare.class_names gives {doubled[0]!r} to several classes; give each a name of its own")
+    for doubt in doubled if changes else ():
+        merged = {look_alike(old.strip()) for old, new in zip(names, found, strict=True) if new == doubt}
+        if len(merged) > 1:
+            raise UserError(f"prepare.class_names gives {doubt!r} to several classes; give each a name of its own")
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,7 +17,7 @@ PILLOW_PIXEL_LIMIT = 89_478_485
 class PrepareConfig(StageConfig):
     """What to read and how to split it."""
 
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
 
     source: PathName = Field(
         "digits",
@@ -35,7 +35,16 @@ class PrepareConfig(StageConfig):
             "public whatever is set."
         ),
     )
-    image_column: Word = Field("", description="Column of the images in a table; empty = detect.")
+    layout: Literal["auto", "class_folders", "split_folders", "table"] = Field(
+        "auto",
+        description=(
+            "How to read a folder that can be read in several ways: class_folders (every folder is a class), split_folders "
+            "(train/class_name/*), table (labels from a table beside the pictures). auto = detect, and stop where that is "
+            "not certain."
+        ),
+    )
+    table: PathName = Field("", description="The table of labels in a folder, relative to it; empty = detect.")
+    image_column: Word = Field("", description="Column of the images, or of their paths, in a table; empty = detect.")
     label_column: Word = Field("", description="Column of the labels in a table; empty = detect.")
     class_names: dict[Word, Word] = Field(
         default_factory=dict,

@@ -44,11 +44,19 @@ class RejectedImageError(Exception):
 
 @dataclass(frozen=True)
 class NormalisedImage:
-    """A picture after all rules: uint8 [S, S, 3] pixels, the source's (width, height) in px, the rules that changed it."""
+    """A picture after all rules.
+
+    Attributes:
+        pixels: uint8 [S, S, 3].
+        size: the source's (width, height) in px.
+        rules: what changed it.
+        peak: largest value of a grey picture of 16 bits; 0 for others.
+    """
 
     pixels: np.ndarray
     size: tuple[int, int]
     rules: tuple[str, ...]
+    peak: int = 0
 
 
 @contextmanager
@@ -132,6 +140,7 @@ def _decode(image: ImageFile.ImageFile, data: bytes, file: str, image_size: int)
     rules += ["first_picture"] if image.format == "MPO" and getattr(image, "n_frames", 1) > 1 else []
     rules += ["sixteen_bit"] if _is_sixteen_bit(image, data) else []
     image.load()
+    peak = int(np.asarray(image).max()) if image.mode.startswith("I;16") else 0
     upright, turned = _turn_upright(image)
     colour, changed = _to_rgb(upright)
     width, height = colour.size
@@ -140,7 +149,7 @@ def _decode(image: ImageFile.ImageFile, data: bytes, file: str, image_size: int)
     rules += ["enlarged"] if min(width, height) < image_size else []
     assert set(rules) <= RULES.keys(), rules
     fitted = ImageOps.fit(colour, (image_size, image_size), method=Image.Resampling.BICUBIC)
-    return NormalisedImage(np.asarray(fitted), (width, height), tuple(rules))
+    return NormalisedImage(np.asarray(fitted), (width, height), tuple(rules), peak)
 
 
 def _extension_fits(image: ImageFile.ImageFile, file: str) -> bool:

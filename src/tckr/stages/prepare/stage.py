@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tckr.data.card import CANARY_KINDS, MEMBERSHIP_ROWS, DataCard, read_members, write_card
+from tckr.data.layouts.description import write_layout
 from tckr.data.source_rows import write_source_rows
 from tckr.data.sources.opening import open_source
 from tckr.data.sources.record import Source
@@ -17,6 +18,7 @@ from tckr.errors import UserError
 from tckr.stages.prepare.canaries import draw_canaries
 from tckr.stages.prepare.class_names import renamed
 from tckr.stages.prepare.config import PrepareConfig
+from tckr.stages.prepare.depth import describe_unused_range
 from tckr.stages.prepare.normalise import max_file_bytes
 from tckr.stages.prepare.screening import Screened, screen
 from tckr.stages.prepare.splitting import Splits, rows_of_source, split_records
@@ -34,7 +36,7 @@ EXAMPLES = 3
 
 
 def run(config: PrepareConfig, context: StepContext) -> None:
-    """Fill `context.out` with pool, validation, test, source rows, membership, canaries, rejected.csv, card.json and the
+    """Fill `context.out` with pool, validation, test, source rows, membership, canaries, rejected.csv, card, layout and the
     key of the test split's lock.
 
     The engine takes `test` away and seals it.
@@ -46,11 +48,15 @@ def run(config: PrepareConfig, context: StepContext) -> None:
         config.source,
         image_column=config.image_column,
         label_column=config.label_column,
+        layout=config.layout,
+        table=config.table,
         train_split=config.hub_split,
         test_split=config.test_split,
         max_file_bytes=max_file_bytes(config.max_pixels),
         cache=context.scratch / "datasets",
     )
+    layout = source.layout
+    context.log("layout", message="\n".join(layout.lines()))
     staging = context.scratch / "staged"
     staged = _stage(source, staging, config, context)
     screened = screen(staged, renamed(source.class_names, config.class_names), config.min_images_per_class)
@@ -61,6 +67,9 @@ def run(config: PrepareConfig, context: StepContext) -> None:
         refused = f"{len(screened.rejections)} files refused ({_refused(screened)})"
         context.log("warning", message=f"{refused}; see {listed}")
     _warn_of_classes_left_out(config, screened, context)
+    if dark := describe_unused_range(screened.records):
+        context.log("warning", message=dark)
+        layout = layout.model_copy(update={"notes": [*layout.notes, dark]})
     splits = split_records(
         screened.records,
         seed=context.seed,
@@ -81,6 +90,7 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     num_members, lock = len(read_members(context.out, 0)), write_lock(context.out, splits, context.seed)
     card = _card(config, source.name, screened, splits, kinds, num_members=num_members, test_sha256=lock)
     write_card(context.out, card)
+    write_layout(context.out, layout)
     sizes = {"pool": card.num_pool, "validation": card.num_validation, "test": card.num_test, "members": card.num_members}
     sizes["canaries"] = sum(card.canaries.values())
     context.log("prepared", **sizes, classes=len(card.class_names), rejected=card.rejected, normalised=card.normalised)

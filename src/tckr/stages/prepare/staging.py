@@ -36,6 +36,7 @@ class Staged:
         chunk, offset, length: where its PNG lies.
         shorter_side: of the source picture in px.
         rules: what changed it.
+        peak: see `NormalisedImage`.
     """
 
     file: str
@@ -49,6 +50,7 @@ class Staged:
     length: int = 0
     shorter_side: int = 0
     rules: tuple[str, ...] = ()
+    peak: int = 0
 
 
 def stage_records(
@@ -124,7 +126,8 @@ def _normalise(record: SourceRecord, image_size: int, max_pixels: int) -> tuple[
     except RejectedImageError as error:
         return replace(staged, reason=error.reason, detail=error.detail), b""
     sha256 = hashlib.sha256(image.pixels.tobytes()).hexdigest()
-    usable = replace(staged, sha256=sha256, shorter_side=min(image.size), rules=(*record.rules, *image.rules))
+    rules = (*record.rules, *image.rules)
+    usable = replace(staged, sha256=sha256, shorter_side=min(image.size), rules=rules, peak=image.peak)
     return usable, encode_png(image.pixels)
 
 

@@ -1,0 +1,108 @@
+"""`tckr inspect`: how a data set is understood and what its pictures are, before anything is computed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tckr.cli.settings import settings_from
+from tckr.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tckr.html.pages import Section
+    from tckr.stages.prepare.config import PrepareConfig
+
+
+def inspect(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Your images, as for `tckr run --data`.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings of prepare, e.g. prepare.layout=table.")
+    ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write a page with a contact sheet; it holds private pictures."),
+    ] = None,
+) -> None:
+    """Say how a data set is understood: splits, classes, sizes and kinds of pictures, repeats, groups. Runs no model."""
+    from tckr.cli.terminal import Terminal, escape
+    from tckr.html.pages import html_page
+
+    settings = settings_from(overrides, data, None, None, None)
+    if page:
+        _refuse_taken(page)
+    console = Terminal()
+    found = inspected(settings.prepare, settings.execution.threads_for(1), console)
+    for section in found[:-1]:
+        _print(section, console)
+    if page:
+        _write_page(page, html_page(f"Data: {Path(data).name}", found))
+        console.print(f"\ncontact sheet: {escape(page)} (private pictures: keep it where the images are)", soft_wrap=True)
+
+
+def _refuse_taken(page: Path) -> None:
+    """Raise a UserError where a page would overwrite a file, or lie in a folder of TCKR."""
+    from tckr.engine.folders import refuse_inside
+
+    refuse_inside(page)
+    if os.path.lexists(page):
+        raise UserError(f"{page} exists, and is left as it is; remove it, or give another --page")
+
+
+def _write_page(page: Path, text: str) -> None:
+    from tckr.disk import write_whole
+
+    def fill(partial: Path) -> None:
+        partial.touch(mode=0o600)
+        partial.write_text(text, encoding="utf-8")
+
+    write_whole(page, fill)
+
+
+def inspected(config: PrepareConfig, num_threads: int, console: Console) -> list[Section]:
+    """Return what was found in the source that `config` names, as sections of a page."""
+    import tempfile
+
+    from tckr.cli.console import Bars
+    from tckr.data.sources.opening import open_source
+    from tckr.inspection.alike import find_alike
+    from tckr.inspection.looking import look_at
+    from tckr.inspection.page import sections
+    from tckr.stages.prepare.normalise import max_file_bytes
+
+    with tempfile.TemporaryDirectory() as cache:
+        source = open_source(
+            config.source,
+            image_column=config.image_column,
+            label_column=config.label_column,
+            layout=config.layout,
+            table=config.table,
+            train_split=config.hub_split,
+            test_split=config.test_split,
+            max_file_bytes=max_file_bytes(config.max_pixels),
+            cache=Path(cache),
+        )
+        with Bars(console).open("inspect", len(source), "images") as advance:
+            seen = look_at(source, max_pixels=config.max_pixels, num_threads=num_threads, advance=advance)
+        return sections(source.layout, seen, find_alike(seen.hashes), source.class_names, config.min_images_per_class)
+
+
+def _print(section: Section, console: Console) -> None:
+    from rich.table import Table
+
+    from tckr.cli.terminal import escape
+
+    console.print(f"\n[bold]{escape(section.title)}[/]")
+    for text in section.sentences:
+        console.print(f"  {escape(text)}", soft_wrap=True)
+    if section.table:
+        table = Table(*section.table[0])
+        for row in section.table[1:]:
+            table.add_row(*map(escape, row))
+        console.print(table)
+    for text in section.notes:
+        console.print(f"  {escape(text)}", soft_wrap=True)

@@ -1,0 +1,185 @@
+"""What a column of labels holds: class names or numbers, or what cannot be a class. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tckr.data.layouts.names import is_group_column, look_alike, split_of
+from tckr.errors import shown
+
+USUAL_LABELS = ("label", "labels", "class", "target", "class_name", "category", "diagnosis", "dx", "y")
+SPLIT_COLUMNS = ("split", "set", "subset", "partition", "usage", "phase", "data set", "dataset", "fold")
+CAPTION_COLUMNS = ("text", "caption", "prompt", "description", "report")
+
+
+class NoClassError(Exception):
+    """Says why a column gives no class for each row, and what to do."""
+
+
+def as_labels(name: str, values: Sequence[Any]) -> list[str | int | None]:
+    """Return the label of each row: text as it stands, whole numbers as int, None where there is none.
+
+    Numbers that pandas wrote as 0.0 and 1.0 are whole. A negative number means no class.
+
+    Raises:
+        NoClassError: the column holds measures, or several labels in one cell.
+    """
+    known = [value for value in values if value is not None]
+    if any(isinstance(value, (list, tuple, dict)) for value in known):
+        example = next(value for value in known if isinstance(value, (list, tuple, dict)))
+        raise NoClassError(f"column {name!r} holds several labels for a picture, such as {shown(example)}. {_TAKE_ONE}")
+    texts = [str(value) for value in known]
+    _refuse_joined(name, Counter(texts))
+    if known and all(_whole(text) is not None for text in texts):
+        numbers = [None if value is None else _whole(str(value)) for value in values]
+        return [number if number is not None and number >= 0 else None for number in numbers]
+    if known and all(_is_number(text) for text in texts) and any(_whole(text) is None for text in texts):
+        if all(text.isdecimal() for text in texts):  # 007: codes, not numbers
+            return [None if value is None else str(value) for value in values]
+        raise NoClassError(
+            f"column {name!r} holds measures, not classes: {len(set(texts))} different numbers such as {texts[0]}. "
+            "Write a column that names the class of each row."
+        )
+    return [None if value is None else str(value) for value in values]
+
+
+_TAKE_ONE = (
+    "TCKR needs exactly one class for each picture. Write a column with the one label to use, or keep only rows that have "
+    "one, and name it: prepare.label_column=NAME."
+)
+
+
+def refuse_unclassed(name: str, values: Mapping[Any, int]) -> None:
+    """Refuse a column whose values (with the rows of each) are measures, or several labels in one cell.
+
+    Raises:
+        NoClassError: says what was found and what to do.
+    """
+    measured = [value for value in values if isinstance(value, float) and value == value and not value.is_integer()]
+    if measured:
+        raise NoClassError(
+            f"column {name!r} holds measures, not classes, such as {measured[0]}. Write a column that names the class of "
+            "each row."
+        )
+    _refuse_joined(name, Counter({value: rows for value, rows in values.items() if isinstance(value, str)}))
+
+
+def alike(names: Sequence[str]) -> str:
+    """Return a sentence on class names that differ in case, spaces or dashes alone; empty if there are none."""
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(look_alike(name.strip()), name)
+        if other != name:
+            return (
+                f"the classes {shown(other)} and {shown(name)} differ in case, spaces or dashes alone; to make them one, "
+                "give both the same name in prepare.class_names"
+            )
+    return ""
+
+
+def _refuse_joined(name: str, counts: Counter[str]) -> None:
+    """Refuse `A|B`, and `A;B` or `A,B` where `A` or `B` is a label of its own: several labels in one cell."""
+    for separator in ("|", ";", ","):
+        joined = {text for text in counts if separator in text}
+        single = {text.strip() for text in counts.keys() - joined}
+        several = [text for text in joined if single & {part.strip() for part in text.split(separator)}]
+        several = sorted(several or (joined if separator == "|" else ()))
+        if several:
+            rows = sum(counts[text] for text in several)
+            raise NoClassError(
+                f"column {name!r} holds several labels in one cell ({rows:,} rows), such as {shown(several[0])}. {_TAKE_ONE}"
+            )
+
+
+def _whole(text: str) -> int | None:
+    """Return the number that `text` writes as a whole one (3, 3.0, true), else None; 007 is a code."""
+    if text in {"True", "False"}:
+        return None
+    whole, _, rest = text.strip().partition(".")
+    digits = whole.removeprefix("-")
+    if not digits.isascii() or not digits.isdigit() or rest.strip("0") or len(digits) > 18:
+        return None
+    return int(whole) if str(int(digits)) == digits else None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def label_order(values: Sequence[str | int | None]) -> list[str | int]:
+    """Return the different labels: numbers in their order, then text in its order."""
+    found = {value for value in values if value is not None}
+    numbers = sorted(value for value in found if isinstance(value, int))
+    return [*numbers, *sorted(value for value in found if isinstance(value, str))]
+
+
+def split_column(columns: Mapping[str, Sequence[Any]]) -> str | None:
+    """Return the column that says which split a row belongs to: usual name, and nothing but names of splits in it."""
+    for name, values in columns.items():
+        known = {str(value) for value in values if value is not None}
+        if name.strip().lower() in SPLIT_COLUMNS and known and all(split_of(value) for value in known):
+            return name
+    return None
+
+
+def find_label_column(columns: Mapping[str, Sequence[Any]], taken: set[str], asked: str) -> str | None:
+    """Return the column of labels: the one asked for, one of a usual name, or the only one that is left; None if none is.
+
+    `taken` are columns of paths and of splits.
+
+    Raises:
+        NoClassError: two columns of usual names group the rows differently.
+    """
+    if asked:
+        return asked if asked in columns else None
+    free = [name for name in columns if name not in taken]
+    usual = sorted((name for name in free if is_usual_label(name)), key=lambda name: USUAL_LABELS.index(_key(name)))
+    for other in usual[1:]:
+        if not _same_groups(columns[usual[0]], columns[other]):
+            raise NoClassError(
+                f"the columns {usual[0]!r} and {other!r} can both be the labels, and group the rows differently. Name the "
+                "one to read: prepare.label_column=NAME."
+            )
+    if usual:
+        return usual[0]
+    left = [name for name in free if name.strip().lower() not in (*CAPTION_COLUMNS, "index") and not is_group_column(name)]
+    return left[0] if len(left) == 1 else None
+
+
+def _same_groups(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    pairs = {(str(left), str(right)) for left, right in zip(one, other, strict=True)}
+    return len(pairs) == len({left for left, _ in pairs}) == len({right for _, right in pairs})
+
+
+def is_usual_label(name: str) -> bool:
+    """Return whether a column has a usual name of a label column."""
+    return _key(name) in USUAL_LABELS
+
+
+def _key(name: str) -> str:
+    return name.strip().lower().replace(" ", "_")
+
+
+def one_hot_columns(columns: Mapping[str, Sequence[Any]], taken: set[str]) -> list[str]:
+    """Return the columns that hold 0 and 1 alone, of which one stands for each class."""
+    return [
+        name
+        for name, values in columns.items()
+        if name not in taken and {_whole(str(value)) for value in values if value is not None} == {0, 1}
+    ]
+
+
+def usual_caption(columns: Mapping[str, Sequence[Any]]) -> str | None:
+    """Return the column that holds a text about each picture, None if there is none."""
+    return next((name for name in columns if name.strip().lower() in CAPTION_COLUMNS), None)
+
+
+def group_of(columns: Mapping[str, Sequence[Any]]) -> str:
+    """Return the column that looks like the number of a patient or another group, empty if none does."""
+    return next((name for name in columns if is_group_column(name)), "")

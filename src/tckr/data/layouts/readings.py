@@ -1,0 +1,105 @@
+"""The ways in which a folder can be understood, as `tckr.data.layouts.deciding` returns them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tckr.data.layouts.description import LeftOut
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What the user said about the source; see the settings of `prepare`."""
+
+    source: str
+    layout: str = "auto"
+    table: str = ""
+    image_column: str = ""
+    label_column: str = ""
+    test_split: str = "test"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A split: what the source calls it, and what it is used as (`train` or `test`)."""
+
+    name: str
+    use: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderReading:
+    """Class folders, at the top or in folders of splits.
+
+    Attributes:
+        parts: folder that holds class folders -> its split.
+        classes: class folder -> pictures in it, of all splits.
+        problems: why this reading cannot stand.
+        masks: pictures that are masks of others.
+        left_out: folders beside those that are read.
+        captions: where texts about the pictures lie.
+        notes: what else was decided.
+    """
+
+    parts: Mapping[str, Part]
+    classes: Mapping[str, int]
+    problems: Sequence[str] = ()
+    masks: frozenset[str] = frozenset()
+    left_out: Sequence[LeftOut] = ()
+    captions: str = ""
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of a table: its name in rejected.csv, the picture (None if it is not there), its split and its label."""
+
+    name: str
+    file: str | None
+    part: Part
+    label: str | int | None
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableReading:
+    """Tables that name pictures and their labels.
+
+    Attributes:
+        tables: the tables that are read.
+        path_column, label_column: what names a picture, and its label.
+        rows: all rows, in the order of the tables.
+        unlisted: pictures that no row names.
+        usual: whether the label column was asked for or has a usual name.
+        group_column, captions, notes, left_out: as in the description.
+    """
+
+    tables: Sequence[str]
+    path_column: str
+    label_column: str
+    rows: Sequence[Row]
+    unlisted: Sequence[str]
+    usual: bool
+    group_column: str = ""
+    captions: str = ""
+    notes: Sequence[str] = ()
+    left_out: Sequence[LeftOut] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedReading:
+    """Parquet files that hold the pictures themselves, each with its split."""
+
+    files: Mapping[Path, Part]
+
+
+@dataclass(frozen=True)
+class LoaderReading:
+    """What `datasets` loads: `saved` by its `save_to_disk`, or TAR and Arrow files."""
+
+    saved: bool
+
+
+Reading = FolderReading | TableReading | EncodedReading | LoaderReading

@@ -1,0 +1,76 @@
+"""Pictures that a table names, with the label of their row; rows first, then what no table names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, count_classes
+from tckr.data.layouts.labels import alike, label_order
+from tckr.data.layouts.readings import Row, TableReading
+from tckr.data.sources.folder import read_file
+from tckr.data.sources.record import SourceRecord, printable
+
+UNLISTED = "pictures that no table names"
+
+
+class ListedSource:
+    """The rows of one or more tables, in their order."""
+
+    def __init__(self, root: Path, reading: TableReading, *, max_file_bytes: int) -> None:
+        """Take the rows of `reading`; opens no picture."""
+        self.name = root.resolve().name
+        self._root, self._reading, self._max_file_bytes = root, reading, max_file_bytes
+        values = label_order([row.label for row in reading.rows])
+        self._label = {value: label for label, value in enumerate(values)}
+        self.class_names = [str(value) for value in values]
+
+    @property
+    def layout(self) -> Layout:
+        """Return how the tables were understood."""
+        reading = self._reading
+        uses = {row.part.name: row.part.use for row in reading.rows}
+        there = [row for row in reading.rows if row.file is not None]
+        images = Counter(row.part.name for row in there)
+        labelled = [(row.part.name, self._label.get(row.label, -1) if row.label is not None else -1) for row in there]
+        unlisted = (
+            [LeftOut(what=UNLISTED, count=len(reading.unlisted), why="they have no label")] if reading.unlisted else []
+        )
+        lost = len(reading.rows) - len(there)
+        missing = (
+            [LeftOut(what="rows without a picture", count=lost, why="no file, or several, of that name")] if lost else []
+        )
+        return Layout(
+            kind="images with a table of labels" + (" in splits" if len(uses) > 1 else ""),
+            labels_from=f"column {reading.label_column!r} of {', '.join(reading.tables[:4])}; pictures from column "
+            f"{reading.path_column!r}",
+            parts=[LayoutPart(name=name, use=use, images=images[name]) for name, use in uses.items()],
+            classes=count_classes(self.class_names, labelled),
+            group_column=reading.group_column,
+            captions=reading.captions,
+            left_out=[*unlisted, *missing, *reading.left_out],
+            notes=[*reading.notes, *([note] if (note := alike(self.class_names)) else [])],
+        )
+
+    def __len__(self) -> int:
+        """Return the number of rows and of pictures without one."""
+        return len(self._reading.rows) + len(self._reading.unlisted)
+
+    def records(self, start: int = 0) -> Iterator[SourceRecord]:
+        """Yield one record per row, then one per picture that no row names."""
+        rows = self._reading.rows
+        for row in rows[start:]:
+            yield self._record(row)
+        for file in self._reading.unlisted[max(0, start - len(rows)) :]:
+            yield SourceRecord(file=printable(file), reason="not_in_table")
+
+    def _record(self, row: Row) -> SourceRecord:
+        name, origin = printable(row.name), row.part.use
+        if row.label is None:
+            return SourceRecord(file=name, origin=origin, reason="no_label")
+        label = self._label[row.label]
+        if row.file is None:
+            return SourceRecord(file=name, origin=origin, label=label, reason="no_image", detail=f"no one file {row.detail}")
+        data, reason, detail = read_file(self._root / row.file, self._max_file_bytes)
+        return SourceRecord(file=name, origin=origin, label=label, data=data, reason=reason, detail=detail)

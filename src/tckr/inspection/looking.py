@@ -1,0 +1,113 @@
+"""Look at every picture of a source once; holds numbers for each and a few thumbnails for each class."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from tckr.data.sources.record import Source, SourceRecord
+from tckr.stages.prepare.normalise import NormalisedImage, RejectedImageError, normalise_image, strict_pillow
+
+THUMBNAIL_PX = 64
+MOST_THUMBNAILS = 6
+"""Of a class."""
+
+WAITING = 4
+"""Pictures read ahead for each thread."""
+
+_NUMBERED = re.compile(
+    r"(?:^|[^a-z])(?:patient|pat|subject|subj|sub|case|person|donor|slide|study|specimen|animal|part)[-_ ]?(\d+)",
+    re.IGNORECASE,
+)
+
+
+@dataclass
+class Seen:
+    """What was found.
+
+    Attributes:
+        origins, labels: of each usable picture.
+        hashes: 64-bit difference hash of each; alike pictures have alike hashes.
+        files: name of each.
+        sizes: (width, height) in px -> pictures.
+        rules: what `prepare` will change -> pictures.
+        refused: reason -> pictures.
+        peaks: largest value of each grey picture of 16 bits.
+        thumbnails: label -> uint8 pictures.
+        people: numbers of patients or parts that file names give, with the pictures of each.
+    """
+
+    origins: list[str] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    hashes: list[int] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    rules: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    peaks: list[int] = field(default_factory=list)
+    thumbnails: dict[int, list[np.ndarray]] = field(default_factory=dict)
+    people: Counter[str] = field(default_factory=Counter)
+
+    def add(self, record: SourceRecord, image: NormalisedImage) -> None:
+        """Count a usable picture."""
+        self.origins.append(record.origin)
+        self.labels.append(record.label)
+        self.hashes.append(difference_hash(image.pixels))
+        self.files.append(record.file)
+        self.sizes[image.size] += 1
+        self.rules.update(image.rules)
+        if image.peak:
+            self.peaks.append(image.peak)
+        kept = self.thumbnails.setdefault(record.label, [])
+        if len(kept) < MOST_THUMBNAILS:
+            kept.append(image.pixels)
+        if found := _NUMBERED.search(PurePosixPath(record.file).as_posix()):
+            self.people[found[1]] += 1
+
+
+def look_at(source: Source, *, max_pixels: int, num_threads: int, advance: Callable[[int], None]) -> Seen:
+    """Decode every picture of `source` once, a few at a time, and return what was found."""
+    seen = Seen()
+    with strict_pillow(), ThreadPoolExecutor(num_threads) as pool:
+        for record, result in _decoded(source, pool, WAITING * num_threads, max_pixels):
+            image = result.result()
+            if isinstance(image, NormalisedImage):
+                seen.add(record, image)
+            else:
+                seen.refused[image] += 1
+            advance(1)
+    return seen
+
+
+def _decoded(
+    source: Source, pool: ThreadPoolExecutor, most_waiting: int, max_pixels: int
+) -> Iterator[tuple[SourceRecord, Future[NormalisedImage | str]]]:
+    waiting: deque[tuple[SourceRecord, Future[NormalisedImage | str]]] = deque()
+    for record in source.records():
+        waiting.append((record, pool.submit(_decode, record, max_pixels)))
+        if len(waiting) >= most_waiting:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _decode(record: SourceRecord, max_pixels: int) -> NormalisedImage | str:
+    """Return the picture as a thumbnail, or the reason why it is none."""
+    if record.reason:
+        return record.reason
+    try:
+        return normalise_image(record.data, record.file, THUMBNAIL_PX, max_pixels)
+    except RejectedImageError as error:
+        return error.reason
+
+
+def difference_hash(pixels: np.ndarray) -> int:
+    """Return 64 bits of uint8 [S, S, 3]: whether each of 8 x 8 places is brighter than the next to its left (dHash)."""
+    small = np.asarray(Image.fromarray(pixels).convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
+    return int.from_bytes(np.packbits(small[:, 1:] > small[:, :-1]).tobytes(), "big")

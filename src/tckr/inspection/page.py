@@ -1,0 +1,119 @@
+"""What `tckr inspect` found, as sections of a page: the same on the terminal and, with pictures, as HTML."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from markupsafe import Markup
+from PIL import Image
+
+from tckr.data.layouts.description import Layout
+from tckr.data.rejections import REASONS, RULES
+from tckr.data.sources.record import TEST
+from tckr.html.pages import Section
+from tckr.inspection.looking import Seen
+
+MOST_ROWS = 50
+MOST_CLASSES = 40
+"""Rows of the contact sheet."""
+
+
+def sections(layout: Layout, seen: Seen, pairs: np.ndarray, class_names: Sequence[str], min_images: int) -> list[Section]:
+    """Return all that was found; the contact sheet is the last section."""
+    return [
+        Section(title="How the data was understood", sentences=layout.lines()),
+        Section(title="Classes", table=_classes(layout), notes=_small(layout, min_images)),
+        Section(title="Pictures", sentences=_pictures(seen), table=_counts(seen)),
+        Section(title="Repeats and groups", sentences=[*_repeats(seen, pairs), *_groups(layout, seen)]),
+        Section(title="Contact sheet", charts=_sheet(seen, class_names)),
+    ]
+
+
+def _classes(layout: Layout) -> list[list[str]]:
+    parts = [part.name for part in sorted(layout.parts, key=lambda part: part.use == TEST)]
+    rows = [[name, *(f"{counts.get(part, 0):,}" for part in parts)] for name, counts in layout.classes.items()]
+    return [["class", *parts], *rows[:MOST_ROWS], *([["...", *[""] * len(parts)]] if len(rows) > MOST_ROWS else [])]
+
+
+def _small(layout: Layout, min_images: int) -> list[str]:
+    uses = {part.name: part.use for part in layout.parts}
+    sizes = {name: sum(n for part, n in found.items() if uses[part] != TEST) for name, found in layout.classes.items()}
+    small = [f"{name} ({size})" for name, size in sizes.items() if size < min_images]
+    if not small:
+        return []
+    return [f"{len(small)} classes have fewer than {min_images} images to train on and would be left out: {_some(small)}."]
+
+
+def _pictures(seen: Seen) -> list[str]:
+    if not seen.files:
+        return ["No picture can be read."]
+    sides = np.array([min(size) for size in seen.sizes.elements()])
+    lines = [
+        f"{len(seen.files):,} pictures can be read; the shorter side has {sides.min()} to {sides.max()} px, "
+        f"median {int(np.median(sides))}. {len(seen.sizes)} different sizes."
+    ]
+    if seen.peaks:
+        lines.append(
+            f"{len(seen.peaks):,} grey pictures of 16 bits use the values 0 to {max(seen.peaks):,} of 0 to 65,535"
+            + (": they come out dark. Scale them before." if max(seen.peaks) < 32_768 else ".")
+        )
+    return lines
+
+
+def _counts(seen: Seen) -> list[list[str]]:
+    rows = [[f"refused: {reason}", f"{number:,}", REASONS[reason]] for reason, number in seen.refused.most_common()]
+    rows += [[rule, f"{number:,}", RULES[rule]] for rule, number in seen.rules.most_common() if rule != "enlarged"]
+    return [["what", "pictures", "meaning"], *rows] if rows else []
+
+
+def _repeats(seen: Seen, pairs: np.ndarray) -> list[str]:
+    if not len(pairs):
+        return ["No two pictures look alike (difference hash)."]
+    first, second = pairs.T
+    origins, labels = np.array(seen.origins), np.array(seen.labels)
+    across = int((origins[first] != origins[second]).sum())
+    other = int((labels[first] != labels[second]).sum())
+    examples = "; ".join(f"{seen.files[one]} and {seen.files[two]}" for one, two in pairs[:3])
+    return [
+        f"{len(np.unique(pairs)):,} pictures look like another one ({len(pairs):,} pairs): {across:,} pairs lie across the "
+        f"training and the test split, {other:,} have different labels. Such as {examples}.",
+        "Pictures that look alike on both sides of a split raise accuracy and hide leakage.",
+    ]
+
+
+def _groups(layout: Layout, seen: Seen) -> list[str]:
+    lines = []
+    if layout.group_column:
+        lines.append(f"The column {layout.group_column!r} looks like a group: one patient, part or site.")
+    if len(seen.people) > 1 and sum(seen.people.values()) > 1.5 * len(seen.people):
+        lines.append(
+            f"File names hold {len(seen.people):,} different numbers of patients or parts in {sum(seen.people.values()):,} "
+            "pictures. Splits and membership are drawn by picture, not by group."
+        )
+    return lines or ["No column and no file name looks like the number of a patient or part."]
+
+
+def _sheet(seen: Seen, class_names: Sequence[str]) -> dict[str, Markup]:
+    shown = sorted(seen.thumbnails)[:MOST_CLASSES]
+    return {f"{label}": _row(class_names[label], seen.thumbnails[label]) for label in shown}
+
+
+def _row(name: str, pictures: Sequence[np.ndarray]) -> Markup:
+    images = Markup("").join(
+        Markup('<img alt="" width="64" height="64" src="data:image/png;base64,{}">').format(_encoded(pixels))
+        for pixels in pictures
+    )
+    return Markup("<figcaption>{}</figcaption><div>{}</div>").format(name.encode("utf-8", "replace").decode(), images)
+
+
+def _encoded(pixels: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _some(texts: Sequence[str]) -> str:
+    return ", ".join(texts[:5]) + (" ..." if len(texts) > 5 else "")

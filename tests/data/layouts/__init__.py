@@ -1,0 +1,1 @@
+"""Layouts that people have, as folders that carry their own truth."""
