@@ -88,7 +88,7 @@ def test_shared_generator_that_leaks_leaves_the_student_unmeasured_and_the_audit
 def test_attack_without_power_fails_the_planted_control(monkeypatch: pytest.MonkeyPatch) -> None:
     config, world = AuditConfig(), evidence(records=1200)
     assert planted(config, world, "teacher").passed
-    monkeypatch.setitem(SCORERS, config.scorer, Scorer(lambda signals, members, attacked: np.cos(1e5 * signals[attacked])))
+    monkeypatch.setitem(SCORERS, config.scorer, Scorer(lambda inside, outside, signal: np.cos(1e5 * signal)))
     assert not planted(config, world, "teacher").passed
 
 

@@ -14,7 +14,8 @@ from tckr.data.card import CANARY_KINDS
 from tckr.metrics.estimate import NotMeasurable
 from tckr.metrics.one_run import largest_bound, one_run_epsilon
 from tckr.metrics.results import OneRunBound
-from tckr.stages.audit.scorers import reference_statistics
+from tckr.stages.audit.scorers.lira import reference_statistics
+from tckr.stages.audit.scorers.references import tally
 
 CanaryBounds = Mapping[str, dict[str, OneRunBound | NotMeasurable]]
 """Surface -> kind of canary -> bound."""
@@ -65,6 +66,6 @@ def canary_scores(signals_RN: np.ndarray, members_RN: np.ndarray, kinds_N: np.nd
     for code in CANARY_KINDS.values():
         mask = kinds_N == code
         signals, members = signals_RN[:, mask], members_RN[:, mask]
-        usual = reference_statistics(signals, members, attacked=0)[1].mean if len(signals) > 1 and mask.any() else 0.0
+        usual = reference_statistics(*tally(signals, members, 0))[1].mean if len(signals) > 1 and mask.any() else 0.0
         scores[mask] = signals[0] - usual
     return scores
