@@ -53,7 +53,7 @@ class SignalConfig(StageConfig):
 class AuditConfig(SignalConfig):
     """How deep the reference runs go, which attack counts, and how sure the intervals are."""
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     depth: Depth = Field(
         "distill",
@@ -74,6 +74,12 @@ class AuditConfig(SignalConfig):
         "and finds planted members where others lack the power (docs/audit.md has the comparison).",
     )
     confidence: float = Field(0.95, gt=0.5, le=0.999_999, description="Level of every interval.")
+    family_level: float = Field(
+        0.05,
+        ge=0.001,
+        le=0.5,
+        description="How often an audit of a pipeline that leaks nothing may say `leaks` of any surface at all.",
+    )
     fidelity_model: ModelName = Field(
         "",
         description="Image model in whose features fidelity is measured (safetensors): a Hugging Face id, optionally "

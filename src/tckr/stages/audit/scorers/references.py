@@ -91,9 +91,7 @@ def without_each(make: Callable[[int], Sums], signals_RN: np.ndarray, members_RN
     yield from _halved(make(signals_RN.shape[1]), range(len(signals_RN)), signals_RN, members_RN)
 
 
-def _halved(
-    sums: Sums, runs: range, signals_RN: np.ndarray, members_RN: np.ndarray
-) -> Iterator[tuple[int, Sums]]:
+def _halved(sums: Sums, runs: range, signals_RN: np.ndarray, members_RN: np.ndarray) -> Iterator[tuple[int, Sums]]:
     """Yield each of `runs` with `sums`, which hold all runs that are not among `runs`, and its fellows added."""
     if len(runs) == 1:
         yield runs[0], sums
