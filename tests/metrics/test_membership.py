@@ -139,7 +139,7 @@ def test_tpr_is_counted_by_hand() -> None:
     others, members = np.arange(10.0), np.array([8.5, 9.0, 9.5, 20.0, -1.0])
     found = estimate(tpr_at_fpr(np.append(members, others), np.arange(15) < 5, 0.1, 0.95))
     assert (found.value, found.n) == (4 / 5, 5)  # the threshold is 8: one of ten non-members is above it
-    # Of ten non-members K ~ Binomial(10, 0.1) pass the true threshold; with none (35 %) nothing bounds it from above. Members
+    # Of ten non-members K ~ Binomial(10, 0.1) pass the true threshold; with none (35 %) it has no upper bound. Members
     # above the first, second, ... non-member from the top: 3 (of 9; 9.0 itself is tied), 4, 4, ...
     low, high = clopper_pearson(2, 5, 0.95)[0], clopper_pearson(4, 5, 0.95)[1]
     assert (found.low, found.high) == (0, pytest.approx(high, abs=1e-3))

@@ -19,9 +19,10 @@ from tckr.metrics.results import AuditResult, SurfaceResult
 from tckr.stages.audit.config import AuditConfig
 from tckr.stages.audit.evidence import Evidence
 from tckr.stages.audit.scores import write_scores
-from tckr.tables.audit import as_judged, judge_table, read_table
+from tckr.tables.audit import as_judged, as_signals, judge_table, read_table
+from tckr.tables.scales import remarks
 
-SETTINGS = ("audit.scorer", "audit.confidence", "audit.delta")
+SETTINGS = ("audit.scorer", "audit.confidence", "audit.family_level", "audit.delta", "audit.signal")
 TABLE_NAME = "scores.parquet"
 NOTES = (
     "mean of runs: AUC with every run in turn as the target; epsilon bound: at least this; strongest: of all attacks, "
@@ -39,13 +40,14 @@ def audit_table(file: Path, overrides: Sequence[str], output: Path | None) -> Au
     """
     config = _config(overrides)
     folder = output or Path("runs") / f"audit-{run_name(file.stem)}"
-    evidence, depth = read_table(file)
+    given, depth = read_table(file)
+    evidence = as_signals(config, given)
     _refuse_other(folder, file, evidence)
     result = judge_table(config, evidence, depth)
     write_scores(folder / TABLE_NAME, as_judged(config, depth), evidence, depth=depth)
     text = result.model_dump_json(indent=1) + "\n"
     write_whole(folder / "audit.json", lambda path: path.write_text(text, encoding="utf-8"))
-    _print(result, folder, Console(highlight=False))
+    _print(result, folder, list(remarks(given.signals, config.signal)), Console(highlight=False))
     return result
 
 
@@ -81,7 +83,7 @@ def _equal(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) ->
     return set(first) == set(second) and all(np.array_equal(first[name], second[name]) for name in first)
 
 
-def _print(result: AuditResult, folder: Path, console: Console) -> None:
+def _print(result: AuditResult, folder: Path, remarked: list[str], console: Console) -> None:
     console.print(_origin(result), soft_wrap=True)
     for table in _tables(result):
         console.print(table)
@@ -92,6 +94,10 @@ def _print(result: AuditResult, folder: Path, console: Console) -> None:
         if control.decides and not control.passed:
             where = f"{control.name} ({control.surface}, {control.measure})"
             console.print(f"{where}: found {control.found}; expected {control.expected}", markup=False, soft_wrap=True)
+    for remark in remarked:
+        console.print(remark, style="yellow", markup=False, soft_wrap=True)
+    for name, surface in result.surfaces.items() if result.valid else ():
+        console.print(f"{name}: {surface.state}: {surface.why}", markup=False, soft_wrap=True)
     console.print(f"Privacy: {result.verdict}", style="green" if result.valid else "yellow", soft_wrap=True, markup=False)
     console.print(f"results        {folder}", soft_wrap=True, markup=False)
 

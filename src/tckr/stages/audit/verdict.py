@@ -94,7 +94,7 @@ def judge(
         valid=valid,
         verdict=f"not measured: {reason}"
         if reason
-        else _verdict(failed, unmeasured, missing_controls(evidence), alone, unseen),
+        else _verdict(failed, unmeasured, missing_controls(evidence), alone, unseen) + _design(evidence),
         declared=_declared(config, evidence),
         surfaces=surfaces,
         differences=differences(config, evidence) if evidence.test else None,
@@ -128,6 +128,13 @@ def _of_attack(evidence: Evidence, surface: str, thresholds: Mapping[str, Thresh
     """Return the thresholds, unless the surface is attacked without references."""
     signals = evidence.signals_of(surface) if evidence.signals else []
     return thresholds.get(surface) if signals and evidence.has_references(signals[0]) else None
+
+
+def _design(evidence: Evidence) -> str:
+    """Return what is left out where the rows of the membership matrix were not drawn independently."""
+    return (
+        "" if evidence.independent_runs else "; members not drawn independently for every run, so the target alone is judged"
+    )
 
 
 def _places(checks: Iterable[Control]) -> list[str]:
