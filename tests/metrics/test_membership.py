@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import beta, binom, norm
 
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.membership import (
@@ -16,7 +16,6 @@ from tckr.metrics.membership import (
     roc_points,
     tpr_at_fpr,
 )
-from tckr.metrics.proportions import clopper_pearson
 from tests.metrics.coverage import REPETITIONS, at_least, at_most, coverage
 
 
@@ -139,11 +138,13 @@ def test_tpr_is_counted_by_hand() -> None:
     others, members = np.arange(10.0), np.array([8.5, 9.0, 9.5, 20.0, -1.0])
     found = estimate(tpr_at_fpr(np.append(members, others), np.arange(15) < 5, 0.1, 0.95))
     assert (found.value, found.n) == (4 / 5, 5)  # the threshold is 8: one of ten non-members is above it
-    # Of ten non-members K ~ Binomial(10, 0.1) pass the true threshold; with none (35 %) it has no upper bound. Members
-    # above the first, second, ... non-member from the top: 3 (of 9; 9.0 itself is tied), 4, 4, ...
-    low, high = clopper_pearson(2, 5, 0.95)[0], clopper_pearson(4, 5, 0.95)[1]
-    assert (found.low, found.high) == (0, pytest.approx(high, abs=1e-3))
-    assert low > 0
+    # Of ten non-members K ~ Binomial(10, 0.1) pass the true threshold: none with 35 %, so it may be above them all. Members
+    # above the first, second, ... non-member: 3 (9.0 is tied), 4, ..., and 5 above none of them, when all ten pass.
+    most = np.array([3] + [4] * 9 + [5])
+    chance = binom.pmf(np.arange(11), 10, 0.1) @ np.where(
+        most < 5, beta.sf(found.high, most + 1, np.maximum(5 - most, 1)), 1
+    )
+    assert (found.low, chance) == (0, pytest.approx(0.025, rel=1e-6))
     assert "1 of 10 non-members" in found.method
 
 
