@@ -139,11 +139,10 @@ def test_tpr_is_counted_by_hand() -> None:
     found = estimate(tpr_at_fpr(np.append(members, others), np.arange(15) < 5, 0.1, 0.95))
     assert (found.value, found.n) == (4 / 5, 5)  # the threshold is 8: one of ten non-members is above it
     # Of ten non-members K ~ Binomial(10, 0.1) pass the true threshold: none with 35 %, so it may be above them all. Members
-    # above the first, second, ... non-member: 3 (9.0 is tied), 4, ..., and 5 above none of them, when all ten pass.
-    most = np.array([3] + [4] * 9 + [5])
-    chance = binom.pmf(np.arange(11), 10, 0.1) @ np.where(
-        most < 5, beta.sf(found.high, most + 1, np.maximum(5 - most, 1)), 1
-    )
+    # above the first, second, ... non-member: 2 (9.0 is tied), 4, ..., and 5 above none of them, when all ten pass.
+    most = np.array([2] + [4] * 9 + [5])
+    beyond = np.where(most < 5, beta.sf(found.high, most + 1, np.maximum(5 - most, 1)), 1)
+    chance = binom.pmf(np.arange(11), 10, 0.1) @ beyond
     assert (found.low, chance) == (0, pytest.approx(0.025, rel=1e-6))
     assert "1 of 10 non-members" in found.method
 
