@@ -328,7 +328,7 @@ def test_canaries_that_prove_something_make_their_surface_leak() -> None:
     found, bound = result.surfaces, result.canaries["adapter"]["natural"]
     assert isinstance(bound, OneRunBound)
     assert found["adapter"].state == "leaks"
-    assert f"epsilon at least {bound.value:.2f} by canaries (p = 0.000" in found["adapter"].why
+    assert f"epsilon at least {bound.value:.2f} by canaries (p = 0.00" in found["adapter"].why
     assert found["student"].state == "no measurable leakage"
 
 
