@@ -19,7 +19,8 @@ import numpy as np
 from scipy.special import expit, logit
 
 from tckr.stages.audit.scorers import SCORERS
-from tckr.stages.audit.scorers.rmia import OFFLINE_SLOPE, log_ratio_offline, log_ratio_online, relative_score
+from tckr.stages.audit.scorers.references import without_one
+from tckr.stages.audit.scorers.rmia import OFFLINE_SLOPE, ConfidenceSums, log_ratio_offline, log_ratio_online, relative_score
 
 RECORDS, POPULATION, RUNS, SUBSAMPLE = 50_000, 10_000, 64, 500
 GAMMA = 2.0
@@ -58,8 +59,8 @@ def leave_one_out(signals: np.ndarray, members: np.ndarray) -> None:
     total = time.perf_counter()
     for name, scorer in SCORERS.items():
         start = time.perf_counter()
-        for run in range(len(signals)):
-            scorer.score(signals, members, run)
+        for _ in scorer.score_each(signals, members):
+            pass
         print(f"leave-one-out of {len(signals)} runs: {name:28s} {time.perf_counter() - start:6.1f} s", flush=True)
     print(f"all scorers: {time.perf_counter() - total:.1f} s, peak {peak_gigabytes():.2f} GB")
 
@@ -73,7 +74,7 @@ def main() -> int:
     sound, scores = True, {}
     for kind, log_ratio in LOG_RATIO.items():
         start = time.perf_counter()
-        ratios = log_ratio(signals, members, 0)
+        ratios = log_ratio(*without_one(ConfidenceSums, signals, members, 0).sides(), signals[0])
         scores[kind] = relative_score(ratios[:RECORDS], ratios[RECORDS:], GAMMA)
         seconds, gigabytes = time.perf_counter() - start, peak_gigabytes()
         print(

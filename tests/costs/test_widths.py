@@ -10,7 +10,7 @@ import pytest
 from tckr.costs.widths import REFERENCE_RUNS, auc_spread, mean_width, numbers_to_compare, smallest_rate, target_width
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.membership import auc
-from tckr.stages.audit.analyses import leave_one_out
+from tckr.stages.audit.analyses import SHARED, leave_one_out
 from tckr.stages.audit.config import AuditConfig
 from tckr.stages.audit.scorers import SCORERS
 from tests.stages.audit.worlds import membership, signals
@@ -24,8 +24,8 @@ def test_spread_of_one_run_is_that_of_the_rank_sum() -> None:
 
 def test_width_over_runs_is_students() -> None:
     # t with 4 degrees of freedom at 97.5 %: 2.776445; five runs.
-    assert mean_width(1, 2, 4, 0.95) == pytest.approx(2 * 2.776445 * (1 / 6) ** 0.5 / 5**0.5)
-    assert mean_width(600, 693, 10_000, 0.95) == pytest.approx(target_width(600, 693, 0.95) / 100, rel=1e-3)
+    assert mean_width(1, 2, 4, 0.95) == pytest.approx(2 * 2.776445 * (1 / 6) ** 0.5 * (SHARED / 5) ** 0.5)
+    assert mean_width(600, 693, 10_000, 0.95) == pytest.approx(SHARED**0.5 * target_width(600, 693, 0.95) / 100, rel=1e-3)
 
 
 @pytest.mark.parametrize("records", [60, 1293])

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import beta, binom, norm
 
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.membership import (
@@ -16,7 +16,6 @@ from tckr.metrics.membership import (
     roc_points,
     tpr_at_fpr,
 )
-from tckr.metrics.proportions import clopper_pearson
 from tests.metrics.coverage import REPETITIONS, at_least, at_most, coverage
 
 
@@ -117,24 +116,34 @@ def test_tpr_of_gaussian_scores_has_its_closed_form() -> None:
         assert estimate(tpr_at_fpr(scores, truth, rate, 0.95)).value == pytest.approx(norm.sf(norm.isf(rate) - 1), abs=0.01)
 
 
-@pytest.mark.parametrize("rate", [0.1, 0.01])
-def test_tpr_interval_covers_the_share_of_members_above_its_threshold(rate: float) -> None:
-    """Given the non-members, which fix the threshold; what their sampling adds is said in `method`, not in the interval."""
-    others = np.random.default_rng(1).normal(size=300)
-    threshold = np.sort(others)[::-1][int(rate * 300)]
+@pytest.mark.parametrize(("rate", "size"), [(0.1, 300), (0.01, 600), (0.001, 4000)])
+def test_tpr_interval_covers_the_rate_at_the_true_threshold(rate: float, size: int) -> None:
+    """The threshold that `rate` of all non-members pass is only estimated; at it, normals 1.5 apart have a closed form."""
 
     def draw(generator: np.random.Generator) -> Measured:
-        scores = np.concatenate([generator.normal(1.0, 1, 200), others])
-        return tpr_at_fpr(scores, np.arange(500) < 200, rate, 0.95)
+        return tpr_at_fpr(*gaussian(generator, 1.5, size, size), rate, 0.95)
 
-    assert coverage(draw, float(norm.sf(threshold - 1.0))) >= at_least()
+    covered = coverage(draw, float(norm.sf(norm.isf(rate) - 1.5)))
+    assert covered >= at_least()  # with the threshold taken as known 51 % at FPR 1 %
+    assert covered <= at_most(0.985)
+
+
+def test_tpr_where_the_threshold_may_be_above_all_non_members_begins_at_zero() -> None:
+    found = estimate(tpr_at_fpr(*gaussian(np.random.default_rng(0), 3.0, 200, 300), 0.01, 0.95))  # 3 expected above it
+    assert found.low == 0 < found.value
+    assert estimate(tpr_at_fpr(*gaussian(np.random.default_rng(0), 3.0, 200, 500), 0.01, 0.95)).low > 0
 
 
 def test_tpr_is_counted_by_hand() -> None:
     others, members = np.arange(10.0), np.array([8.5, 9.0, 9.5, 20.0, -1.0])
     found = estimate(tpr_at_fpr(np.append(members, others), np.arange(15) < 5, 0.1, 0.95))
     assert (found.value, found.n) == (4 / 5, 5)  # the threshold is 8: one of ten non-members is above it
-    assert (found.low, found.high) == pytest.approx(clopper_pearson(4, 5, 0.95))
+    # Of ten non-members K ~ Binomial(10, 0.1) pass the true threshold: none with 35 %, so it may be above them all. Members
+    # above the first, second, ... non-member: 2 (9.0 is tied), 4, ..., and 5 above none of them, when all ten pass.
+    most = np.array([2] + [4] * 9 + [5])
+    beyond = np.where(most < 5, beta.sf(found.high, most + 1, np.maximum(5 - most, 1)), 1)
+    chance = binom.pmf(np.arange(11), 10, 0.1) @ beyond
+    assert (found.low, chance) == (0, pytest.approx(0.025, rel=1e-6))
     assert "1 of 10 non-members" in found.method
 
 

@@ -24,7 +24,7 @@ Scores = Annotated[
     typer.Option(
         metavar="FILE",
         help="Audit this table of any model's scores and membership (.parquet or .npz, docs/audit.md) instead of a run; "
-        "settings may be audit.scorer, audit.confidence and audit.delta.",
+        "settings may be audit.scorer, audit.confidence, audit.family_level, audit.delta and audit.signal.",
         show_default=False,
     ),
 ]

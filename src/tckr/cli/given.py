@@ -12,15 +12,16 @@ from rich.table import Column, Table
 from tckr.cli.terminal import Terminal, escape
 from tckr.config import load_settings, run_name
 from tckr.engine.folders import Folder, Kind, text_fill
-from tckr.errors import UserError, printable, shown
+from tckr.errors import UserError, shown
 from tckr.metrics.estimate import Estimate, Measured
 from tckr.metrics.results import AuditResult, SurfaceResult
 from tckr.stages.audit.config import AuditConfig
 from tckr.stages.audit.evidence import Evidence
 from tckr.stages.audit.scores import write_scores
-from tckr.tables.audit import as_judged, judge_table, read_table
+from tckr.tables.audit import as_judged, as_signals, judge_table, read_table
+from tckr.tables.scales import remarks
 
-SETTINGS = ("audit.scorer", "audit.confidence", "audit.delta")
+SETTINGS = ("audit.scorer", "audit.confidence", "audit.family_level", "audit.delta", "audit.signal")
 TABLE_NAME = "scores.parquet"
 NOTES = (
     "mean of runs: AUC with every run in turn as the target; epsilon bound: at least this; strongest: of all attacks, "
@@ -40,13 +41,14 @@ def audit_table(file: Path, overrides: Sequence[str], output: Path | None) -> Au
     folder = output or Path("runs") / f"audit-{run_name(file.stem)}"
     console = Terminal()
     own = Folder(folder, Kind.SCORES, lambda message: console.print(escape(message), soft_wrap=True))
-    evidence, depth = read_table(file)
+    given, depth = read_table(file)
+    evidence = as_signals(config, given)
     _refuse_other(own, file, evidence)
     result, judged = judge_table(config, evidence, depth), as_judged(config, depth)
     text = text_fill(result.model_dump_json(indent=1) + "\n")
     with own.held():
         own.put({TABLE_NAME: lambda path: write_scores(path, judged, evidence, depth=depth), "audit.json": text})
-    _print(result, folder, console)
+    _print(result, folder, list(remarks(given.signals, config.signal)), console)
     return result
 
 
@@ -79,7 +81,7 @@ def _equal(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) ->
     return set(first) == set(second) and all(np.array_equal(first[name], second[name]) for name in first)
 
 
-def _print(result: AuditResult, folder: Path, console: Console) -> None:
+def _print(result: AuditResult, folder: Path, remarked: list[str], console: Console) -> None:
     console.print(_origin(result), soft_wrap=True)
     for table in _tables(result):
         console.print(table)
@@ -89,13 +91,13 @@ def _print(result: AuditResult, folder: Path, console: Console) -> None:
     for control in result.controls:
         if control.decides and not control.passed:
             where = f"{control.name} ({control.surface}, {control.measure})"
-            console.print(
-                printable(f"{where}: found {control.found}; expected {control.expected}"), markup=False, soft_wrap=True
-            )
-    console.print(
-        printable(f"Privacy: {result.verdict}"), style="green" if result.valid else "yellow", soft_wrap=True, markup=False
-    )
-    console.print(printable(f"results        {folder}"), soft_wrap=True, markup=False)
+            console.print(escape(f"{where}: found {control.found}; expected {control.expected}"), soft_wrap=True)
+    for remark in remarked:
+        console.print(escape(remark), style="yellow", soft_wrap=True)
+    for name, surface in result.surfaces.items() if result.valid else ():
+        console.print(escape(f"{name}: {surface.state}: {surface.why}"), soft_wrap=True)
+    console.print(escape(f"Privacy: {result.verdict}"), style="green" if result.valid else "yellow", soft_wrap=True)
+    console.print(escape(f"results        {folder}"), soft_wrap=True)
 
 
 def _origin(result: AuditResult) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from scipy.stats import t as student_t
 
 from tckr.metrics.proportions import critical_value
+from tckr.stages.audit.analyses import SHARED
 
 REFERENCE_RUNS = (4, 8, 16, 64, 256)
 """Numbers of reference runs that a plan compares."""
@@ -24,9 +25,12 @@ def target_width(num_members: int, num_others: int, confidence: float) -> float:
 
 
 def mean_width(num_members: int, num_others: int, num_runs: int, confidence: float) -> float:
-    """Return the expected width of the t-interval of the mean AUC over the target and `num_runs` reference runs."""
+    """Return the expected width of the t-interval of the mean AUC over the target and `num_runs` reference runs.
+
+    Of the default scorer, which learns from the other runs what membership does (`analyses.mean_over_runs`).
+    """
     quantile = float(student_t.ppf((1 + confidence) / 2, num_runs))
-    return 2 * quantile * auc_spread(num_members, num_others) / (num_runs + 1) ** 0.5
+    return 2 * quantile * auc_spread(num_members, num_others) * (SHARED / (num_runs + 1)) ** 0.5
 
 
 def smallest_rate(num_others: int) -> float:

@@ -37,13 +37,15 @@ Shape suffixes: S synthetic images, M members, H hold-out records, D dimensions,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import gammaln
+from scipy.stats import norm
 
-from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
+from tckr.metrics.estimate import Estimate, NotMeasurable
 from tckr.metrics.neighbours import count_within, nearest, nearest_other
-from tckr.metrics.proportions import bonett_price, wilson
+from tckr.metrics.proportions import bonett_price, bonett_price_z, wilson
 from tckr.metrics.results import CopiesResult, FlaggedImage
 
 NEAR_QUANTILE = 0.05
@@ -128,17 +130,17 @@ def near_threshold(members_MD: np.ndarray, holdout_HD: np.ndarray, quantile: flo
     return float(np.quantile(np.concatenate([np.minimum(*pair) for pair in zip(within, across, strict=True)]), quantile))
 
 
-def _shares(
-    synthetic: FeatureSet, inside: _Reach, outside: _Reach, threshold: float, confidence: float
-) -> dict[str, Measured]:
+def _shares(synthetic: FeatureSet, inside: _Reach, outside: _Reach, threshold: float, confidence: float) -> dict[str, Any]:
     drawn = min(len(inside.records), len(outside.records))
     radii_S = np.full(len(synthetic), threshold)
     near_member_S, near_holdout_S = (_chance_within(synthetic, side, radii_S, drawn) for side in (inside, outside))
     closer_S = _chance_closer(synthetic, inside, outside, drawn)
     gained_S, lost_S = near_member_S * (1 - near_holdout_S), near_holdout_S * (1 - near_member_S)
     nothing_S = np.zeros(len(synthetic))
+    effect = _design_effect(inside, gained_S, outside, lost_S)
     return {
-        "excess": _difference(gained_S, lost_S, _design_effect(inside, gained_S, outside, lost_S), confidence),
+        "excess": _difference(gained_S, lost_S, effect, confidence),
+        "p_value": float(norm.sf(bonett_price_z(gained_S.sum() / effect, lost_S.sum() / effect, len(gained_S) / effect))),
         "near_member": _share(near_member_S, _design_effect(inside, near_member_S, outside, nothing_S), confidence),
         "near_holdout": _share(near_holdout_S, _design_effect(inside, nothing_S, outside, near_holdout_S), confidence),
         "closer": _share(closer_S, _design_effect(inside, closer_S, outside, 1 - closer_S), confidence),

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import expit, logit
-from scipy.stats import beta
+from scipy.optimize import brentq
+from scipy.special import betainc, betaincc, expit, logit
+from scipy.stats import beta, binom
 
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.proportions import clopper_pearson, critical_value, wilson
@@ -19,6 +20,8 @@ FALSE_POSITIVE_RATES = ("0.1", "0.01", "0.001")
 MAX_ROC_POINTS = 400
 MIN_ERRORS = 10
 NO_VARIANCE = 1e-14
+IGNORED = 1e-9
+"""Of either tail of the number of non-members that pass a threshold."""
 
 
 def auc(scores: np.ndarray, members: np.ndarray, confidence: float) -> Measured:
@@ -93,19 +96,47 @@ def _covariance_of_mean(values: np.ndarray) -> np.ndarray:
 def tpr_at_fpr(scores: np.ndarray, members: np.ndarray, rate: float, confidence: float) -> Measured:
     """Return the share of members above the lowest threshold that at most `rate` of the non-members pass.
 
-    The interval is Clopper-Pearson over members at that threshold; it does not cover the error of the threshold itself,
-    which `method` shows as the number of non-members behind it. Tied non-members pass together or not at all.
+    The interval is about the threshold that exactly `rate` of all such non-members would pass, which these non-members only
+    estimate: of the n found, K ~ Binomial(n, rate) pass it, so it lies between the K-th and the next one. For each K the
+    members above it are bounded by those above these two, with Clopper-Pearson's Beta distribution; the ends are quantiles
+    of their mixture over K. Below 3.7 expected false positives K may be 0, and the lower end is 0. Tied non-members pass
+    together or not at all.
     """
-    inside, outside = scores[members], np.sort(scores[~members])[::-1]
+    inside, outside = np.sort(scores[members]), np.sort(scores[~members])[::-1]
     allowed = int(rate * len(outside) + 1e-9)
     if allowed < 1 or len(inside) == 0:
         reason = f"FPR {rate:g} needs {round(1 / rate)} non-members and a member, found {len(outside)} and {len(inside)}"
         return NotMeasurable(reason, len(outside))
-    threshold = outside[allowed] if allowed < len(outside) else -np.inf
-    passed, false = int((inside > threshold).sum()), int((outside > threshold).sum())
-    low, high = clopper_pearson(passed, len(inside), confidence)
-    method = f"Clopper-Pearson over members, threshold passed by {false} of {len(outside)} non-members"
-    return Estimate(passed / len(inside), low, high, len(inside), method)
+    thresholds = np.concatenate([[np.inf], outside, [-np.inf]])  # entry k: the k-th highest non-member
+    found = len(inside) - np.searchsorted(inside, thresholds, side="right")  # members above each
+    value, false = found[allowed + 1] / len(inside), int((outside > thresholds[allowed + 1]).sum())
+    low, high = _mixed_ends(found, len(inside), rate, confidence)
+    method = f"Clopper-Pearson mixed over thresholds; {false} of {len(outside)} non-members pass the one shown"
+    return Estimate(float(value), min(float(value), low), max(float(value), high), len(inside), method)
+
+
+def _mixed_ends(found: np.ndarray, num_members: int, rate: float, confidence: float) -> tuple[float, float]:
+    """Return the ends of the interval of the TPR; `found` [n + 2] are the members above no, the first, ... non-member."""
+    trials = len(found) - 2
+    first, last = binom.ppf([IGNORED, 1 - IGNORED], trials, rate).astype(int)
+    passing = np.arange(first, last + 1)
+    weights = binom.pmf(passing, trials, rate)
+    weights /= weights.sum()
+    fewest, most = found[passing], found[passing + 1]
+
+    def below(share: float) -> float:
+        """Return the probability that the lower Beta variable is below `share`; a Beta(0, .) is 0."""
+        return float(weights @ np.where(fewest > 0, betainc(np.maximum(fewest, 1), num_members - fewest + 1, share), 1.0))
+
+    def above(share: float) -> float:
+        """Return the probability that the upper Beta variable is above `share`; a Beta(., 0) is 1."""
+        left = num_members - most
+        return float(weights @ np.where(left > 0, betaincc(most + 1, np.maximum(left, 1), share), 1.0))
+
+    tail = (1 - confidence) / 2
+    low = 0.0 if below(0.0) >= tail else float(brentq(lambda share: below(share) - tail, 0.0, 1.0))
+    high = 1.0 if above(1.0) >= tail else float(brentq(lambda share: above(share) - tail, 0.0, 1.0))
+    return low, high
 
 
 def balanced_accuracy(scores: np.ndarray, members: np.ndarray, threshold: float, confidence: float) -> Measured:

@@ -44,10 +44,20 @@ def bonett_price(gained: float, lost: float, trials: float, confidence: float) -
         trials: all of them, at least 1.
         confidence: level of the interval.
     """
+    centre, error = _adjusted(gained, lost, trials)
+    half, value = critical_value(confidence) * error, (gained - lost) / trials
+    return min(value, max(-1.0, centre - half)), max(value, min(1.0, centre + half))
+
+
+def bonett_price_z(gained: float, lost: float, trials: float) -> float:
+    """Return the same difference in its standard errors: the interval of a confidence with this critical value touches 0."""
+    centre, error = _adjusted(gained, lost, trials)
+    return centre / error
+
+
+def _adjusted(gained: float, lost: float, trials: float) -> tuple[float, float]:
     more, less = (gained + 1) / (trials + 2), (lost + 1) / (trials + 2)
-    half = critical_value(confidence) * ((more + less - (more - less) ** 2) / (trials + 2)) ** 0.5
-    value = (gained - lost) / trials
-    return min(value, max(-1.0, more - less - half)), max(value, min(1.0, more - less + half))
+    return more - less, ((more + less - (more - less) ** 2) / (trials + 2)) ** 0.5
 
 
 def critical_value(confidence: float) -> float:

@@ -38,6 +38,9 @@ class Declared(_Result):
     confidence: float = Field(description="Level of every interval, e.g. 0.95.")
     delta: float = Field(description="Delta of the epsilon lower bound.")
     aop_lambda: float = Field(description="Exponent of AOP.")
+    family_level: float | None = Field(
+        None, description="How often an audit may say `leaks` of any surface when nothing leaks; None in older results."
+    )
 
     @property
     def generator_shared(self) -> bool:
@@ -61,6 +64,21 @@ class Strongest(_Result):
     auc: Measured
     aop: Measured
     note: str = Field(description="The label that must stand beside the number: `strongest of k, chosen on ...`.")
+    family_p_value: float | None = Field(
+        None, description="Chance that any attack on any surface finds as much when nothing leaks; None in older results."
+    )
+
+
+class LeakTest(_Result):
+    """One statistic of a surface against what it is when the target's members are drawn again."""
+
+    name: str = Field(
+        description="`above`, `below`: the target's AUC against 0.5; `tail`: members above the threshold of epsilon; "
+        "`runs`: the AUC of all runs together; `natural canaries`, `mislabelled canaries`."
+    )
+    attack: str = Field(description="Scorer; empty for canaries.")
+    p_value: float = Field(description="Of this statistic alone: the chance of one as large when nothing leaks.")
+    family_p_value: float = Field(description="The chance that any statistic of the audit is as surprising.")
 
 
 class EpsilonBound(_Result):
@@ -111,6 +129,10 @@ class SurfaceResult(_Result):
     balanced_accuracy: Measured | None = Field(None, description="Declared scorer, threshold fixed on the reference runs.")
     epsilon_lower_bound: EpsilonBound | None = Field(None, description="Declared scorer.")
     auc_by_class: dict[str, Measured] = Field(default_factory=dict, description="Declared scorer, by class name.")
+    tests: list[LeakTest] = Field(default_factory=list, description="What `state` follows from; empty in older results.")
+    detectable_auc: float | None = Field(
+        None, description="AUC, of the target and of every reference run, that would be found in 80 of 100 audits like this."
+    )
     roc: dict[str, list[tuple[float, float]]] = Field(default_factory=dict, description="By scorer: at most 400 (FPR, TPR).")
 
     @property
@@ -123,7 +145,8 @@ class Differences(_Result):
     """Student minus Teacher on the same test images and the same records. Print with `describe_difference`."""
 
     cas: Measured
-    auc: Measured | None = Field(None, description="Declared scorer, paired.")
+    auc: Measured | None = Field(None, description="Declared scorer, paired over the target's records.")
+    auc_over_runs: Measured | None = Field(None, description="Declared scorer, paired over all runs; None in older results.")
 
 
 class PairedTest(_Result):
@@ -204,6 +227,9 @@ class CopiesResult(_Result):
     excess: Measured = Field(
         description="Share of synthetic images near a member less the share near a hold-out record, at equal set sizes. "
         "0 = the generator comes no nearer to its training images than to others; 1 = every image is a copy."
+    )
+    p_value: float | None = Field(
+        None, description="Chance of such an excess when the generator comes no nearer to members; None in older results."
     )
     near_member: Measured = Field(description="Share of synthetic images near a member, at equal set sizes.")
     near_holdout: Measured = Field(description="Share of synthetic images near a hold-out record, at equal set sizes.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from tckr.errors import UserError
@@ -13,6 +14,7 @@ from tckr.stages.audit.soundness import require_sound
 from tckr.stages.audit.verdict import judge
 from tckr.tables.arrays import read_arrays
 from tckr.tables.rows import read_rows
+from tckr.tables.scales import scaled
 
 READERS: dict[str, Callable[[Path], tuple[Evidence, str]]] = {".parquet": read_rows, ".npz": read_arrays}
 """Ending of the file's name -> function that returns its evidence and the depth of its runs (empty = not known)."""
@@ -30,10 +32,26 @@ def read_table(file: Path) -> tuple[Evidence, str]:
         raise UserError(f"no file at {file}; give a table of scores and membership (docs/audit.md, Your own tables)")
     try:
         evidence, depth = READERS[file.suffix.lower()](file)
-        require_sound(evidence)
+        evidence = require_sound(evidence)
     except UserError as error:
         raise UserError(f"{file}: {error}") from None
     return evidence, depth
+
+
+def as_signals(config: AuditConfig, evidence: Evidence) -> Evidence:
+    """Return the evidence with its values as logit-scaled confidences, from what `audit.signal` says they are.
+
+    Raises:
+        UserError: they cannot be that.
+    """
+    return replace(
+        evidence,
+        signals={name: scaled(values, config.signal, name) for name, values in evidence.signals.items()},
+        controls={
+            control: {name: scaled(values, config.signal, name) for name, values in found.items()}
+            for control, found in evidence.controls.items()
+        },
+    )
 
 
 def judge_table(config: AuditConfig, evidence: Evidence, depth: str) -> AuditResult:

@@ -9,7 +9,7 @@ from tckr.data.card import CANARY_KINDS
 from tckr.metrics.estimate import NotMeasurable
 from tckr.metrics.one_run import one_run_epsilon
 from tckr.metrics.results import OneRunBound
-from tckr.stages.audit.canaries import canary_bounds, canary_scores
+from tckr.stages.audit.canaries import canaries_of, canary_bounds, canary_scores
 from tests.stages.audit.worlds import signals
 
 NATURAL, MISLABELLED = CANARY_KINDS["natural"], CANARY_KINDS["mislabelled"]
@@ -30,7 +30,7 @@ def test_each_kind_is_bounded_by_its_own_canaries_on_every_surface() -> None:
     generator, kinds = np.random.default_rng(1), kinds_of(1000, 200, 200)
     coins, noise = generator.random(1000) < 0.5, generator.normal(size=1000)
     teacher = np.where(kinds == MISLABELLED, 5.0 * coins, 0) + noise
-    found = canary_bounds({"teacher": teacher, "student": noise}, coins, kinds, 0.95, 1e-5)
+    found = canary_bounds(canaries_of({"teacher": teacher, "student": noise}, coins, kinds), 0.95, 1e-5)
     assert set(found) == {"teacher", "student"}
     assert value(found["teacher"]["mislabelled"]) > 2
     assert value(found["teacher"]["natural"]) == value(found["student"]["natural"]) == 0
@@ -42,16 +42,16 @@ def test_ordinary_records_do_not_count() -> None:
     generator, kinds = np.random.default_rng(2), kinds_of(500, 100, 100)
     coins = generator.random(500) < 0.5
     scores = np.where(kinds > 0, coins + generator.normal(size=500), np.nan)
-    found = canary_bounds({"adapter": scores}, coins, kinds, 0.95, 1e-5)
+    found = canary_bounds(canaries_of({"adapter": scores}, coins, kinds), 0.95, 1e-5)
     coins[kinds == 0] ^= True
-    assert canary_bounds({"adapter": scores}, coins, kinds, 0.95, 1e-5) == found
+    assert canary_bounds(canaries_of({"adapter": scores}, coins, kinds), 0.95, 1e-5) == found
 
 
 @pytest.mark.parametrize(("natural", "measurable"), [(0, False), (5, False), (6, True)])
 def test_too_few_canaries_are_not_measurable(natural: int, measurable: bool) -> None:
     kinds = kinds_of(50, natural, 20)
     coins = np.arange(50) % 2 == 0
-    found = canary_bounds({"student": coins.astype(float)}, coins, kinds, 0.95, 1e-5)["student"]
+    found = canary_bounds(canaries_of({"student": coins.astype(float)}, coins, kinds), 0.95, 1e-5)["student"]
     assert isinstance(found["mislabelled"], OneRunBound)
     assert isinstance(found["natural"], OneRunBound if measurable else NotMeasurable)
     if not measurable:
@@ -97,5 +97,7 @@ def test_reference_runs_find_what_the_signal_alone_does_not() -> None:
     members = generator.random((9, 1000)) < 0.5
     answers = signals(generator, members, 2.0, record_spread=6.0)
     scores = {rows: canary_scores(answers[:rows], members[:rows], kinds) for rows in (1, 9)}
-    found = {rows: canary_bounds({"teacher": each}, members[0], kinds, 0.95, 1e-5) for rows, each in scores.items()}
+    found = {
+        rows: canary_bounds(canaries_of({"teacher": each}, members[0], kinds), 0.95, 1e-5) for rows, each in scores.items()
+    }
     assert value(found[9]["teacher"]["natural"]) > 1 > value(found[1]["teacher"]["natural"])

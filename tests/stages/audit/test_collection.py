@@ -7,7 +7,8 @@ import pytest
 
 from tckr.data.card import CANARY_KINDS
 from tckr.metrics.results import OneRunBound
-from tckr.stages.audit.collection import assemble, canary_findings, relative_to_base, runs_of, stack
+from tckr.stages.audit.canaries import canary_bounds
+from tckr.stages.audit.collection import assemble, collect_canaries, relative_to_base, runs_of, stack
 from tckr.stages.audit.config import AuditConfig
 from tckr.stages.audit.evidence import Evidence
 from tckr.stages.audit.questions import Answers
@@ -135,7 +136,8 @@ def test_canaries_prove_leakage_of_the_surfaces_that_know_them_and_of_no_other()
         for name in columns:
             columns[name] = columns[name] + generator.normal(size=count)
     for runs in (["0"], ["0", "1", "2"]):
-        found = canary_findings(AuditConfig(), {run: answers[run] for run in runs}, coins, kinds)
+        planted = collect_canaries(AuditConfig(), {run: answers[run] for run in runs}, coins, kinds)
+        found = canary_bounds(planted, 0.95, 1e-5)
         assert set(found) == {"teacher", "student"}
         bounds = {surface: by_kind["natural"] for surface, by_kind in found.items()}
         assert isinstance(bounds["teacher"], OneRunBound)

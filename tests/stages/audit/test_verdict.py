@@ -7,6 +7,8 @@ import pytest
 
 from tckr.metrics.estimate import Estimate, NotMeasurable
 from tckr.metrics.results import AuditResult, CopiesResult, OneRunBound, Package
+from tckr.metrics.rounding import bound_below
+from tckr.stages.audit.canaries import canaries_of
 from tckr.stages.audit.config import AuditConfig
 from tckr.stages.audit.controls import (
     null,
@@ -88,7 +90,7 @@ def test_shared_generator_that_leaks_leaves_the_student_unmeasured_and_the_audit
 def test_attack_without_power_fails_the_planted_control(monkeypatch: pytest.MonkeyPatch) -> None:
     config, world = AuditConfig(), evidence(records=1200)
     assert planted(config, world, "teacher").passed
-    monkeypatch.setitem(SCORERS, config.scorer, Scorer(lambda signals, members, attacked: np.cos(1e5 * signals[attacked])))
+    monkeypatch.setitem(SCORERS, config.scorer, Scorer(lambda inside, outside, signal: np.cos(1e5 * signal)))
     assert not planted(config, world, "teacher").passed
 
 
@@ -320,26 +322,31 @@ def test_runs_that_leak_together_make_a_surface_leak_that_this_run_alone_would_n
 
 
 def test_canaries_that_prove_something_make_their_surface_leak() -> None:
-    bound = OneRunBound(value=1.5, confidence=0.95, delta=1e-5, num_canaries=50, guesses=10, correct=10, method="m")
+    coins, kinds = np.random.default_rng(0).random(100) < 0.5, np.tile(np.array([1, 2], dtype=np.int8), 50)
+    planted = canaries_of({"adapter": coins + 0.0, "student": np.arange(100.0)}, coins, kinds)
     world = evidence(1, shift=0.0, records=1200, depth="full")
-    found = judge(AuditConfig(depth="full"), world, canaries={"adapter": {"natural": bound}}).surfaces
-    assert (found["adapter"].state, found["adapter"].why) == ("leaks", "epsilon at least 1.5 by canaries")
+    result = judge(AuditConfig(depth="full"), world, canaries=planted)
+    found, bound = result.surfaces, result.canaries["adapter"]["natural"]
+    assert isinstance(bound, OneRunBound)
+    assert found["adapter"].state == "leaks"
+    assert f"epsilon at least {bound_below(bound.value):g} by canaries (p" in found["adapter"].why
     assert found["student"].state == "no measurable leakage"
 
 
 def test_copies_make_the_images_leak_even_where_the_attack_finds_nothing() -> None:
-    def states(excess: Estimate) -> dict[str, str]:
+    def states(excess: Estimate, p_value: float) -> dict[str, str]:
         none = NotMeasurable("not asked")
         copies = CopiesResult(
-            excess=excess, near_member=none, near_holdout=none, closer=none, threshold=1.0, quantile=0.05,
+            excess=excess, p_value=p_value, near_member=none, near_holdout=none, closer=none, threshold=1.0, quantile=0.05,
             num_synthetic=100, num_members=50, num_holdout=50,
         )  # fmt: skip
         found = packages_of(evidence(1, shift=0.0, records=1200, depth="full"), "full", copies=copies)
         return {name: package.state for name, package in found.items()}
 
-    found = states(Estimate(0.2, 0.1, 0.3, 100, "made up"))
+    found = states(Estimate(0.2, 0.1, 0.3, 100, "made up"), 0.001)
     assert (found["synthetic images"], found["adapter"], found["Student"]) == ("leaks", "leaks", "no measurable leakage")
-    assert states(Estimate(0.0, -0.1, 0.1, 100, "made up"))["synthetic images"] == "no measurable leakage"
+    assert states(Estimate(0.0, -0.1, 0.1, 100, "made up"), 0.5)["synthetic images"] == "no measurable leakage"
+    assert states(Estimate(0.1, 0.01, 0.3, 100, "made up"), 0.01)["synthetic images"] == "no measurable leakage"
 
 
 def test_the_verdict_names_the_surfaces_where_even_a_memorizer_does_not_show() -> None:

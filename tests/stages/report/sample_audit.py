@@ -17,12 +17,14 @@ from tckr.metrics.results import (
     FidelityResult,
     FidelityScores,
     FlaggedImage,
+    LeakTest,
     LeaveOneOut,
     OneRunBound,
     PairedTest,
     Strongest,
     SurfaceResult,
 )
+from tckr.stages.audit.family import Family
 from tckr.stages.audit.packages import packages, stated
 
 if TYPE_CHECKING:
@@ -101,7 +103,9 @@ def audit_of(sample: Sample) -> AuditResult:
         paired = NotMeasurable(why_alone("student", sample.depth))
     attacks = {name: attacked(name, sample) for name in LEAKS}
     found, bounds = copies(sample), canaries_of(sample)
-    surfaces = stated(attacks, copies=found, canaries=bounds, images_tell=sample.images_tell) if sample.valid else attacks
+    judged = {"level": 0.045, "copies_level": 0.005, "images_tell": sample.images_tell}
+    family = family_of(attacks, bounds)
+    surfaces = stated(attacks, family, copies=found, canaries=bounds, **judged) if sample.valid else attacks
     return AuditResult(
         measured=True,
         valid=sample.valid,
@@ -219,6 +223,23 @@ def attacked(name: str, sample: Sample) -> SurfaceResult:
     return bare.model_copy(update=found | (with_references(cas, leak, auc, sample) if has_references else {}))
 
 
+def family_of(attacks: dict[str, SurfaceResult], bounds: dict[str, dict[str, OneRunBound | NotMeasurable]]) -> Family:
+    """Return p-values that say of every statistic what its interval or bound says."""
+
+    def tested(name: str, attack: str, found: bool) -> LeakTest:
+        p = 0.001 if found else 0.4
+        return LeakTest(name=name, attack=attack, p_value=p / 10, family_p_value=p)
+
+    tests: dict[str, list[LeakTest]] = {}
+    for name, surface in attacks.items():
+        auc, bound = surface.headline, surface.epsilon_lower_bound
+        tests[name] = [tested("above", surface.attack, isinstance(auc, Estimate) and auc.low > 0.5)]
+        tests[name] += [tested("tail", surface.attack, bound.value > 0)] if bound else []
+        for kind, proven in bounds.get(name, {}).items():
+            tests[name].append(tested(f"{kind} canaries", "", isinstance(proven, OneRunBound) and proven.value > 0))
+    return Family(tests=tests, detectable_auc=dict.fromkeys(attacks, 0.54))
+
+
 def why_alone(name: str, depth: str) -> str:
     """Return what the audit says of a surface that no reference run repeats."""
     return f"no reference runs of this surface at depth {depth}; use audit.depth={REPEATED[name][0]}"
@@ -313,6 +334,7 @@ def copies(sample: Sample) -> CopiesResult:
     places = [(2, 1.2, 9.5), (3, 2.25, 8.125), (1, 6.5, 7.75)]
     return CopiesResult(
         excess=Estimate(sample.copy_excess, sample.copy_excess - 0.009, sample.copy_excess + 0.009, 647, "Bonett-Price"),
+        p_value=0.001 if sample.copy_excess > 0.009 else 0.4,
         near_member=around(0.031 + sample.copy_excess, 0.012, 647),
         near_holdout=around(0.031, 0.011, 647),
         closer=around(0.512, 0.04, 647),

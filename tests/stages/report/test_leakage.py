@@ -87,7 +87,7 @@ def test_a_leaking_generator_takes_the_references_from_what_learned_of_it():
 def test_packages_repeat_the_audits_state_and_reason():
     rows = {row.name: row for row in package_rows(audit_of(canaries=False))}
     assert rows["Student"].state == "leaks"
-    assert rows["Student"].reason == "Student: AUC 0.567 [0.537, 0.597]; epsilon at least 0.07"
+    assert rows["Student"].reason == "Student: AUC 0.567 [0.537, 0.597] (p = 0.001); epsilon at least 0.07 (p = 0.001)"
     assert rows["Student"].exposes == {"student": "leaks"}
     assert rows["synthetic images"].state == "not measured"
     assert rows["synthetic images"].reason == "images: attacked without references only, AUC 0.510 [0.480, 0.540]"

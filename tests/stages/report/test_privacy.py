@@ -202,10 +202,13 @@ def test_which_images_were_redrawn_is_said_in_a_private_report_alone(tmp_path):
 def test_images_that_leak_or_copy_are_not_shown_in_a_shareable_report(tmp_path):
     leaking = make_report(tmp_path / "leaking", Sample(**SMALL, image_leak=1.0))
     assert not leaking.elements.named("img")
-    assert "No images are shown: the audit found that they leak: AUC 0.598 [0.568, 0.628]." in leaking.html
+    assert "No images are shown: the audit found that they leak: AUC 0.598 [0.568, 0.628] (p = 0.001)." in leaking.html
     copying = make_report(tmp_path / "copying", Sample(**SMALL, copy_excess=0.02))
     assert not copying.elements.named("img")
-    assert "No images are shown: the audit found that they leak: excess of near-copies 0.020 [0.011, 0.029]." in copying.html
+    assert (
+        "No images are shown: the audit found that they leak: excess of near-copies 0.020 [0.011, 0.029] (p = 0.0010"
+        in copying.html
+    )
     telling = make_report(tmp_path / "telling", Sample(**SMALL, images_tell=True))
     assert not telling.elements.named("img")
     assert "leak: who learned from the images and nothing else tells their members" in telling.html

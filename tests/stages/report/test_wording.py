@@ -46,7 +46,8 @@ def test_an_interval_around_guessing_is_no_proof_of_safety():
     proof = "this is a measurement, not a proof."
     assert any(sentence.endswith(proof) for sentence in verdict_of(safe).sentences)
     assert not any(sentence.endswith(proof) for sentence in verdict_of(audit).sentences)
-    leaks = "AUC 0.567 [0.537, 0.597]; epsilon at least 0.07; epsilon at least 0.4 by canaries"
+    found = ["AUC 0.567 [0.537, 0.597]", "epsilon at least 0.07", "epsilon at least 0.4 by canaries"]
+    leaks = "; ".join(f"{each} (p = 0.001)" for each in found)
     assert f"The Student still leaks: {leaks}." in verdict_of(audit).sentences
 
 

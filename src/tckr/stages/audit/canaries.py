@@ -6,7 +6,7 @@ Shape suffixes: R runs (row 0 = target, 1.. = reference runs), N pool records.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,17 +14,35 @@ from tckr.data.card import CANARY_KINDS
 from tckr.metrics.estimate import NotMeasurable
 from tckr.metrics.one_run import largest_bound, one_run_epsilon
 from tckr.metrics.results import OneRunBound
-from tckr.stages.audit.scorers import reference_statistics
+from tckr.stages.audit.scorers.lira import reference_statistics
+from tckr.stages.audit.scorers.references import tally
+
+
+@dataclass(frozen=True)
+class Canaries:
+    """The coins of the canaries, and what is guessed from.
+
+    Attributes:
+        scores: surface -> float64 [N], higher = rather in; NaN for ordinary records.
+        coins: bool [N], row 0 of the membership matrix.
+        kinds: kind -> which records are such canaries, bool [N].
+    """
+
+    scores: Mapping[str, np.ndarray]
+    coins: np.ndarray
+    kinds: Mapping[str, np.ndarray]
+
 
 CanaryBounds = Mapping[str, dict[str, OneRunBound | NotMeasurable]]
 """Surface -> kind of canary -> bound."""
 
-NO_CANARIES: CanaryBounds = MappingProxyType({})
+
+def canaries_of(scores_by_surface: Mapping[str, np.ndarray], coins: np.ndarray, kinds_N: np.ndarray) -> Canaries:
+    """Return the canaries by kind; `kinds_N` int8 [N], `tckr.data.card.read_canaries`."""
+    return Canaries(scores_by_surface, coins, {kind: kinds_N == code for kind, code in CANARY_KINDS.items()})
 
 
-def canary_bounds(
-    scores_by_surface: Mapping[str, np.ndarray], coins: np.ndarray, kinds: np.ndarray, confidence: float, delta: float
-) -> CanaryBounds:
+def canary_bounds(canaries: Canaries, confidence: float, delta: float) -> CanaryBounds:
     """Return the epsilon refuted on every surface by natural and by mislabelled canaries.
 
     Each bound holds alone at `confidence`; the largest of them does not, because it was chosen on the coins. A natural
@@ -32,16 +50,15 @@ def canary_bounds(
     about. Both bound the same epsilon.
 
     Args:
-        scores_by_surface: float64 [N] each, higher = rather in, such as `canary_scores`; only canaries are looked at.
-        coins: bool [N], row 0 of the membership matrix.
-        kinds: int8 [N], `tckr.data.card.read_canaries`.
+        canaries: scores may be any, such as `canary_scores`.
         confidence: of each bound, e.g. 0.95.
         delta: of the (epsilon, delta) guarantee in question.
     """
-    chosen = {kind: kinds == code for kind, code in CANARY_KINDS.items()}
     return {
-        surface: {kind: _bound(scores[mask], coins[mask], confidence, delta) for kind, mask in chosen.items()}
-        for surface, scores in scores_by_surface.items()
+        surface: {
+            kind: _bound(scores[mask], canaries.coins[mask], confidence, delta) for kind, mask in canaries.kinds.items()
+        }
+        for surface, scores in canaries.scores.items()
     }
 
 
@@ -65,6 +82,6 @@ def canary_scores(signals_RN: np.ndarray, members_RN: np.ndarray, kinds_N: np.nd
     for code in CANARY_KINDS.values():
         mask = kinds_N == code
         signals, members = signals_RN[:, mask], members_RN[:, mask]
-        usual = reference_statistics(signals, members, attacked=0)[1].mean if len(signals) > 1 and mask.any() else 0.0
+        usual = reference_statistics(*tally(signals, members, 0))[1].mean if len(signals) > 1 and mask.any() else 0.0
         scores[mask] = signals[0] - usual
     return scores

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tckr.stages.audit.canaries import CanaryBounds, canary_bounds, canary_scores
+from tckr.stages.audit.canaries import Canaries, canaries_of, canary_scores
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS, AuditConfig
 from tckr.stages.audit.evidence import Evidence, Predictions
 from tckr.stages.audit.questions import Answers
@@ -81,10 +81,10 @@ def runs_of(answers: Mapping[str, Answers]) -> list[str]:
     return [str(run) for run in found]
 
 
-def canary_findings(
+def collect_canaries(
     config: AuditConfig, answers: Mapping[str, Answers], membership: np.ndarray, canaries: np.ndarray
-) -> CanaryBounds:
-    """Return what the canaries of the target prove about its Teacher, Student and adapter."""
+) -> Canaries:
+    """Return the canaries of the target with what its Teacher, Student and adapter say of them."""
     runs = runs_of(answers)
     scores = {}
     for surface in SURFACES.values():
@@ -92,7 +92,7 @@ def canary_findings(
             through_images = config.shares_generator and surface.sees_images  # the references saw the target's images
             signals = stack(answers, runs, surface.declared_signal)[: 1 if through_images else None]
             scores[surface.name] = canary_scores(signals, membership[: len(signals)], canaries)
-    return canary_bounds(scores, membership[0], canaries, config.confidence, config.delta)
+    return canaries_of(scores, membership[0], canaries)
 
 
 def stack(answers: Mapping[str, Answers], runs: Sequence[str], signal: str) -> np.ndarray:

@@ -53,7 +53,7 @@ class SignalConfig(StageConfig):
 class AuditConfig(SignalConfig):
     """How deep the reference runs go, which attack counts, and how sure the intervals are."""
 
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
 
     depth: Depth = Field(
         "distill",
@@ -74,6 +74,17 @@ class AuditConfig(SignalConfig):
         "and finds planted members where others lack the power (docs/audit.md has the comparison).",
     )
     confidence: float = Field(0.95, gt=0.5, le=0.999_999, description="Level of every interval.")
+    signal: Literal["logit", "probability", "loss"] = Field(
+        "logit",
+        description="What the values of a given table are (`tckr audit --scores`): any number that is higher for members, "
+        "such as log p - log(1 - p) of the right label; its probability p; or its loss -log p. A run's own are logits.",
+    )
+    family_level: float = Field(
+        0.05,
+        ge=0.001,
+        le=0.5,
+        description="How often an audit of a pipeline that leaks nothing may say `leaks` of any surface at all.",
+    )
     fidelity_model: ModelName = Field(
         "",
         description="Image model in whose features fidelity is measured (safetensors): a Hugging Face id, optionally "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,13 +50,18 @@ PLANTED_BAR = 0.5 + 0.5 * (PLANTED_IDEAL - 0.5)
 """The lower end of the AUC interval must be above half of the way from guessing to the ideal, 0.630."""
 
 
-def controls(config: AuditConfig, evidence: Evidence) -> list[Control]:
-    """Return all checks that the evidence allows."""
+def controls(
+    config: AuditConfig, evidence: Evidence, telling: Mapping[NullCheck, float], family_level: float
+) -> list[Control]:
+    """Return all checks that the evidence allows; `telling`: p-values of the checks that are findings."""
     referenced = [signal for signal in evidence.signals if evidence.has_references(signal)]
     declared = [evidence.signals_of(surface)[0] for surface in evidence.measured_surfaces]
     planned = planned_nulls(config, evidence)
     level = null_confidence(len(planned))
-    found = [null(evidence, check, level) for check in planned]
+    found = [
+        tell(evidence, check, level, telling[check], family_level) if check.finding else null(evidence, check, level)
+        for check in planned
+    ]
     for signal in referenced:
         if signal in evidence.controls.get("positive", {}):
             scorers = dict.fromkeys((POSITIVE_SCORER, config.scorer))
@@ -103,26 +109,46 @@ def null_confidence(num_checks: int) -> float:
 
 def attack_control(evidence: Evidence, signal: str, scorer: str, control_N: np.ndarray, confidence: float) -> Measured:
     """Return the AUC of the attack on a control with the very reference runs that the target is attacked with."""
+    return auc(control_scores(evidence, signal, scorer, control_N), evidence.members[0], confidence)
+
+
+def control_scores(evidence: Evidence, signal: str, scorer: str, control_N: np.ndarray) -> np.ndarray:
+    """Return the scores of a control with the target's reference runs."""
     signals = np.vstack([control_N, evidence.signals[signal][1:]])
-    scores = SCORERS[scorer].score(signals, evidence.members_of(signal), 0)
-    return auc(scores, evidence.members[0], confidence)
+    return SCORERS[scorer].score(signals, evidence.members_of(signal), 0)
 
 
 def null(evidence: Evidence, check: NullCheck, confidence: float) -> Control:
-    """Attack a run that saw none of the records: the truth is 0.5, whatever the scorer.
-
-    Reference Students share the target's generator below depth `full`. If that knows its members, all of them are surer of
-    those, so a model that knows nothing looks unusually unsure of them and the AUC falls below 0.5: see `NullCheck.finding`.
-    """
+    """Attack a run that saw none of the records: the truth is 0.5, whatever the scorer."""
     found = attack_control(evidence, check.signal, check.scorer, evidence.controls["null"][check.asked], confidence)
     return Control(
-        name=SHARED_GENERATOR if check.finding else "null",
+        name="null",
         surface=evidence.surface_of(check.signal),
         signal=check.signal,
         measure=check.scorer,
         passed=isinstance(found, Estimate) and found.covers(0.5),
-        decides=not check.finding,
+        decides=True,
         expected=f"AUC interval covers 0.5 at {confidence:.2%} (all null checks together: {1 - FAMILY_ERROR:.0%})",
+        found=found,
+    )
+
+
+def tell(evidence: Evidence, check: NullCheck, confidence: float, family_p_value: float, level: float) -> Control:
+    """Attack a run that knows nothing but the shared images: what its scores say of the members, the images told it.
+
+    Reference Students share the target's generator below depth `full`. If that knows its members, all of them are surer of
+    those, so a model that knows nothing looks unusually unsure of them and the AUC falls below 0.5. Whether it is off 0.5
+    is decided with all other findings at the family's level (`family.judge_together`), not by the interval.
+    """
+    found = attack_control(evidence, check.signal, check.scorer, evidence.controls["null"][check.asked], confidence)
+    return Control(
+        name=SHARED_GENERATOR,
+        surface=evidence.surface_of(check.signal),
+        signal=check.signal,
+        measure=check.scorer,
+        passed=family_p_value > level,
+        decides=False,
+        expected=f"AUC 0.5: p-value, all findings counted, above {level:g}; found {family_p_value:.4f}",
         found=found,
     )
 

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from scipy.special import softmax
+from scipy.stats import chi2_contingency
 
 from tckr.metrics.calibration import proper_scores
 from tckr.surfaces import SIGNALS
+
+RATES_DIFFER = 1e-6
+"""Chance that classes of equal membership rates are taken for different ones."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Evidence:
         test_labels: int64 [T].
         test: model -> its predictions on the test split; empty for tables that came from elsewhere.
         why_no_references: signal -> what to say where there is one row.
+        independent_runs: whether the rows of `members` were drawn independently; otherwise row 0 alone is attacked.
     """
 
     class_names: Sequence[str]
@@ -60,6 +66,25 @@ class Evidence:
     test_labels: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     test: Mapping[str, Predictions] = field(default_factory=dict)
     why_no_references: Mapping[str, str] = field(default_factory=dict)
+    independent_runs: bool = True
+
+    @cached_property
+    def strata(self) -> np.ndarray:
+        """Return which records were drawn together, int64 [N].
+
+        The classes, where every run has as many members of each (up to rounding) or where their rates differ; else all
+        records at once.
+        """
+        together = np.zeros(len(self.labels), dtype=np.int64)
+        if not len(self.class_names):
+            return together
+        sizes = np.bincount(self.labels)
+        counts_RC = np.stack([np.bincount(self.labels[row], minlength=len(sizes)) for row in self.members])[:, sizes > 0]
+        if np.ptp(counts_RC, axis=0).max() <= 1:
+            return self.labels
+        seen = counts_RC.sum(axis=0)
+        table = np.stack([seen, sizes[sizes > 0] * len(self.members) - seen])
+        return self.labels if table.shape[1] > 1 and chi2_contingency(table).pvalue < RATES_DIFFER else together
 
     @property
     def measured_surfaces(self) -> list[str]:

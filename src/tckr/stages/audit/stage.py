@@ -21,7 +21,7 @@ from tckr.models.classifiers import class_columns, load_classifier, predict_logi
 from tckr.models.classifiers.features import predict_features
 from tckr.models.encoder import load_encoder
 from tckr.stages.audit.answers import read_answers, write_answers
-from tckr.stages.audit.collection import assemble, canary_findings, relative_to_base, runs_of
+from tckr.stages.audit.collection import assemble, collect_canaries, relative_to_base, runs_of
 from tckr.stages.audit.config import AuditConfig, SignalConfig
 from tckr.stages.audit.evidence import Evidence, Predictions
 from tckr.stages.audit.fidelity import compare_with_members
@@ -71,8 +71,8 @@ def run(config: AuditConfig, context: StepContext) -> None:
     evidence = collect(config, context, answers, membership, canaries)
     found = copies(config, context, membership[0], canaries == 0) if evidence.signals else None
     likeness = fidelity(config, context, membership[0], canaries == 0)
-    bounds = canary_findings(config, answers, membership, canaries) if canaries.any() else {}
-    result = judge(config, evidence, found, bounds, likeness)
+    planted = collect_canaries(config, answers, membership, canaries) if canaries.any() else None
+    result = judge(config, evidence, found, planted, likeness)
     write_scores(context.out / "scores.parquet", config, evidence)
     text = result.model_dump_json(indent=1) + "\n"
     write_whole(context.out / "audit.json", lambda path: path.write_text(text, encoding="utf-8"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,27 +13,37 @@ from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.membership import auc, auc_by_class, balanced_accuracy, epsilon_lower_bound
 from tckr.metrics.results import PLAIN, Strongest, SurfaceResult
 from tckr.metrics.tradeoff import accuracy_over_privacy
-from tckr.stages.audit.analyses import ANALYSES
+from tckr.stages.audit.analyses import ANALYSES, leave_one_out
 from tckr.stages.audit.config import AuditConfig
 from tckr.stages.audit.evidence import Evidence
 from tckr.stages.audit.scorers import SCORERS, Scorer
-from tckr.stages.audit.thresholds import fix_thresholds
+from tckr.stages.audit.thresholds import Thresholds
 
 
-def surface_result(config: AuditConfig, evidence: Evidence, surface: str) -> SurfaceResult:
-    """Return everything reported about `surface`; membership only where there are signals."""
+def surface_result(
+    config: AuditConfig,
+    evidence: Evidence,
+    surface: str,
+    thresholds: Thresholds | None,
+    family_p_values: Mapping[tuple[str, str], float],
+) -> SurfaceResult:
+    """Return everything reported about `surface`; membership only where there are signals.
+
+    `thresholds`: of the declared scorer, fixed on the reference runs; None without them. `family_p_values`: by signal and
+    scorer, all of them counted.
+    """
     found = accuracy_findings(config, evidence, surface)
     if surface in evidence.measured_surfaces:
         declared, *others = evidence.signals_of(surface)
         found |= membership_findings(config, evidence, declared)
-        found |= declared_findings(config, evidence, declared)
+        found |= declared_findings(config, evidence, declared, thresholds)
         found["signal"] = declared
         found["attack"] = config.scorer if config.scorer in found["auc"] else PLAIN
         found["other_signals"] = {signal: aucs(config, evidence, signal) for signal in others}
         declared_auc = found["auc"].get(config.scorer, NotMeasurable(evidence.why_alone(declared)))
         found["aop"] = accuracy_over_privacy(found["cas"], declared_auc, config.aop_lambda)
         every = {declared: found["auc"], **found["other_signals"]}
-        found["strongest"] = strongest(found["cas"], every, config.aop_lambda)
+        found["strongest"] = strongest(found["cas"], every, config.aop_lambda, family_p_values)
     return SurfaceResult(**found)
 
 
@@ -62,6 +73,8 @@ def membership_findings(config: AuditConfig, evidence: Evidence, signal: str) ->
     found: dict[str, Any] = {"auc": {}}
     for name, scorer in usable_scorers(evidence, signal).items():
         for analyse in ANALYSES.values():
+            if analyse is leave_one_out and not evidence.independent_runs:
+                continue
             for finding, value in analyse(scorer, signals, members, config.confidence).items():
                 found.setdefault(finding, {})[name] = value
     return found
@@ -80,13 +93,12 @@ def usable_scorers(evidence: Evidence, signal: str) -> dict[str, Scorer]:
     return {name: scorer for name, scorer in SCORERS.items() if has_references or not scorer.needs_references}
 
 
-def declared_findings(config: AuditConfig, evidence: Evidence, signal: str) -> dict[str, Any]:
-    """Return what is reported for the declared scorer alone; thresholds come from the reference runs."""
-    if not evidence.has_references(signal):
+def declared_findings(config: AuditConfig, evidence: Evidence, signal: str, thresholds: Thresholds | None) -> dict[str, Any]:
+    """Return what is reported for the declared scorer alone."""
+    if thresholds is None:
         return {"balanced_accuracy": NotMeasurable(evidence.why_alone(signal))}
     scorer, signals, members = SCORERS[config.scorer], evidence.signals[signal], evidence.members_of(signal)
     scores, truth = scorer.score(signals, members, 0), members[0]
-    thresholds = fix_thresholds(scorer, signals, members, config.confidence, config.delta)
     bound = epsilon_lower_bound(scores, truth, thresholds.epsilon, config.confidence, config.delta)
     return {
         "balanced_accuracy": balanced_accuracy(scores, truth, thresholds.balanced_accuracy, config.confidence),
@@ -95,7 +107,12 @@ def declared_findings(config: AuditConfig, evidence: Evidence, signal: str) -> d
     }
 
 
-def strongest(cas: Measured, by_signal: dict[str, dict[str, Measured]], exponent: float) -> Strongest:
+def strongest(
+    cas: Measured,
+    by_signal: dict[str, dict[str, Measured]],
+    exponent: float,
+    family_p_values: Mapping[tuple[str, str], float],
+) -> Strongest:
     """Return the signal and scorer with the highest AUC, labelled as what it is: a choice made after seeing the truth."""
     every = {(signal, scorer): auc for signal, aucs in by_signal.items() for scorer, auc in aucs.items()}
     signal, scorer = max(every, key=lambda pair: _value(every[pair]))
@@ -106,6 +123,7 @@ def strongest(cas: Measured, by_signal: dict[str, dict[str, Measured]], exponent
         auc=found,
         aop=accuracy_over_privacy(cas, found, exponent),
         note=f"strongest of {len(every)}, chosen on the evaluation labels",
+        family_p_value=family_p_values.get((signal, scorer)),
     )
 
 

@@ -27,7 +27,7 @@ def fix_thresholds(
     epsilon is where a run with average counts would give the highest lower bound.
     """
     signals, members = signals_RN[1:], members_RN[1:]
-    scores = np.concatenate([scorer.score(signals, members, run) for run in range(len(signals))])
+    scores = np.concatenate(list(scorer.score_each(signals, members)))
     truth = members.reshape(-1)
     distinct = np.unique(scores)
     thresholds = np.append(distinct[0] - 1, (distinct[1:] + distinct[:-1]) / 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from tckr.metrics.accuracy import accuracy_difference, paired_test
 from tckr.metrics.estimate import Measured, NotMeasurable
@@ -17,15 +17,21 @@ from tckr.metrics.results import (
     FidelityResult,
     PairedTest,
 )
-from tckr.stages.audit.canaries import NO_CANARIES, CanaryBounds
+from tckr.stages.audit.analyses import aucs_of_runs, mean_over_runs
+from tckr.stages.audit.canaries import Canaries, canary_bounds
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS, AuditConfig
 from tckr.stages.audit.controls import POSITIVE_SCORER, controls
 from tckr.stages.audit.evidence import Evidence
+from tckr.stages.audit.family import judge_together
 from tckr.stages.audit.packages import packages, stated
 from tckr.stages.audit.scorers import SCORERS
 from tckr.stages.audit.surfaces import surface_result, usable_scorers
+from tckr.stages.audit.thresholds import Thresholds, fix_thresholds
 from tckr.stages.audit.views import num_queries
 from tckr.surfaces import CLASSIFIERS, sees_images
+
+COPIES_SHARE = 0.1
+"""Of the family's level: what the excess of near-copies is tested at."""
 
 GENERATOR_LEAKS = (
     "the shared generator carries information about the target's members, which reference Students take for a property of "
@@ -46,14 +52,17 @@ def judge(
     config: AuditConfig,
     evidence: Evidence,
     copies: CopiesResult | None = None,
-    canaries: CanaryBounds = NO_CANARIES,
+    canaries: Canaries | None = None,
     fidelity: FidelityResult | None = None,
 ) -> AuditResult:
     """Return the whole result. Membership is judged when `evidence.signals` has some; `fidelity` is passed on."""
+    level, copies_level = levels(config.family_level, copies)
     num_reference_runs = len(evidence.members) - 1
     reason = why_not_measured(num_reference_runs, int((~evidence.members[0]).sum()))
     assert bool(reason) != bool(evidence.signals), "signals are collected exactly when membership can be measured"
-    checks = [] if reason else controls(config, evidence)
+    thresholds = {} if reason else thresholds_of(config, evidence)
+    family = judge_together(config, evidence, thresholds, canaries)
+    checks = [] if reason else controls(config, evidence, family.telling, level)
     failed = _places(check for check in checks if check.decides and not check.passed)
     alone = [name for name in evidence.measured_surfaces if not evidence.has_references(evidence.signals_of(name)[0])]
     unseen = unseen_memorizers(evidence, checks)
@@ -63,17 +72,29 @@ def judge(
         told = [surface for surface in evidence.measured_surfaces if sees_images(surface)]
         seen = [signal for surface in told for signal in evidence.signals_of(surface)]
         evidence = evidence.without_references(seen, GENERATOR_LEAKS)
-    surfaces = {surface: surface_result(config, evidence, surface) for surface in evidence.measured_surfaces or CLASSIFIERS}
+    surfaces = {
+        surface: surface_result(config, evidence, surface, _of_attack(evidence, surface, thresholds), family.strongest)
+        for surface in evidence.measured_surfaces or CLASSIFIERS
+    }
+    bounds = canary_bounds(canaries, config.confidence, config.delta) if canaries else {}
     valid = not reason and not failed
     if valid or reason:  # canaries need no reference runs
-        surfaces = stated(surfaces, copies=copies, canaries=canaries, images_tell=images_tell)
+        surfaces = stated(
+            surfaces,
+            family,
+            level=level,
+            copies=copies,
+            copies_level=copies_level,
+            canaries=bounds,
+            images_tell=images_tell,
+        )
     return AuditResult(
         measured=not reason,
         reason=reason,
         valid=valid,
         verdict=f"not measured: {reason}"
         if reason
-        else _verdict(failed, unmeasured, missing_controls(evidence), alone, unseen),
+        else _verdict(failed, unmeasured, missing_controls(evidence), alone, unseen) + _design(evidence),
         declared=_declared(config, evidence),
         surfaces=surfaces,
         differences=differences(config, evidence) if evidence.test else None,
@@ -81,8 +102,38 @@ def judge(
         controls=checks,
         packages=packages(surfaces) if evidence.test and not reason else [],
         copies=copies,
-        canaries=dict(canaries),
+        canaries=dict(bounds),
         fidelity=fidelity,
+    )
+
+
+def levels(family_level: float, copies: CopiesResult | None) -> tuple[float, float]:
+    """Return the levels of all statistics that redraws judge, and of the near-copies, which they cannot (Bonferroni)."""
+    share = COPIES_SHARE if copies else 0.0
+    return family_level * (1 - share), family_level * share
+
+
+def thresholds_of(config: AuditConfig, evidence: Evidence) -> dict[str, Thresholds]:
+    """Return the declared scorer's thresholds of every surface that has references."""
+    found = {}
+    for surface in evidence.measured_surfaces:
+        signal = evidence.signals_of(surface)[0]
+        if evidence.has_references(signal):
+            runs = evidence.signals[signal], evidence.members_of(signal)
+            found[surface] = fix_thresholds(SCORERS[config.scorer], *runs, config.confidence, config.delta)
+    return found
+
+
+def _of_attack(evidence: Evidence, surface: str, thresholds: Mapping[str, Thresholds]) -> Thresholds | None:
+    """Return the thresholds, unless the surface is attacked without references."""
+    signals = evidence.signals_of(surface) if evidence.signals else []
+    return thresholds.get(surface) if signals and evidence.has_references(signals[0]) else None
+
+
+def _design(evidence: Evidence) -> str:
+    """Return what is left out where the rows of the membership matrix were not drawn independently."""
+    return (
+        "" if evidence.independent_runs else "; members not drawn independently for every run, so the target alone is judged"
     )
 
 
@@ -124,8 +175,10 @@ def _verdict(failed: list[str], unmeasured: list[str], missing: list[str], alone
 def differences(config: AuditConfig, evidence: Evidence) -> Differences:
     """Return Student minus Teacher, paired over test images and over records."""
     teacher, student = (evidence.test[model].classes == evidence.test_labels for model in CLASSIFIERS)
-    auc = _auc_difference(config, evidence) if evidence.signals else None
-    return Differences(cas=accuracy_difference(student, teacher, config.confidence), auc=auc)
+    cas = accuracy_difference(student, teacher, config.confidence)
+    if not evidence.signals:
+        return Differences(cas=cas)
+    return Differences(cas=cas, auc=_auc_difference(config, evidence), auc_over_runs=_difference_of_runs(config, evidence))
 
 
 def paired(config: AuditConfig, evidence: Evidence) -> PairedTest:
@@ -143,6 +196,16 @@ def _auc_difference(config: AuditConfig, evidence: Evidence) -> Measured:
     return auc_difference(student, teacher, evidence.members[0], config.confidence)
 
 
+def _difference_of_runs(config: AuditConfig, evidence: Evidence) -> Measured:
+    """Return the mean over runs of the Student's AUC less the Teacher's: what training like this gains."""
+    alone = [model for model in CLASSIFIERS if not evidence.has_references(model)]
+    if alone or not evidence.independent_runs:
+        return NotMeasurable(evidence.why_alone(alone[0]) if alone else "the runs' members were not drawn independently")
+    scorer = SCORERS[config.scorer]
+    teacher, student = (aucs_of_runs(scorer, evidence.signals[model], evidence.members) for model in CLASSIFIERS)
+    return mean_over_runs(student - teacher, config.confidence, share_terms=scorer.learns_effect)
+
+
 def _declared(config: AuditConfig, evidence: Evidence) -> Declared:
     return Declared(
         scorer=config.scorer,
@@ -155,4 +218,5 @@ def _declared(config: AuditConfig, evidence: Evidence) -> Declared:
         confidence=config.confidence,
         delta=config.delta,
         aop_lambda=config.aop_lambda,
+        family_level=config.family_level,
     )

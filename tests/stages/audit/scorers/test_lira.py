@@ -6,6 +6,7 @@ from scipy.stats import norm
 
 from tckr.stages.audit.scorers import SCORERS
 from tckr.stages.audit.scorers.lira import reference_statistics
+from tckr.stages.audit.scorers.references import tally
 from tests.stages.audit.worlds import world
 
 
@@ -50,7 +51,7 @@ def test_exchanging_in_and_out_of_all_runs_turns_the_log_ratio_around(name: str)
 def test_record_that_all_or_no_reference_runs_saw_gets_the_average_difference() -> None:
     members = np.array([[0, 0, 0], [1, 1, 0], [1, 0, 0]], dtype=bool)  # record 0: no out-model; record 2: no in-model
     found = np.array([[0.0, 0, 0], [3.0, 5, 1], [5.0, 2, 2]])
-    inside, outside = reference_statistics(found, members, 0)
+    inside, outside = reference_statistics(*tally(found, members, 0))
     assert inside.mean == pytest.approx([4, 5, 1.5 + 3])  # record 1: 5 - 2 = 3
     assert outside.mean == pytest.approx([4 - 3, 2, 1.5])
     assert inside.variance == pytest.approx([2, 2, 2])  # one variance from two runs (record 0), pooled for the others
@@ -59,5 +60,5 @@ def test_record_that_all_or_no_reference_runs_saw_gets_the_average_difference() 
 
 def test_small_variances_of_small_signals_are_kept() -> None:
     found, members = world()
-    small = reference_statistics(1e-6 * found, members, 0)[0].variance
-    assert small == pytest.approx(1e-12 * reference_statistics(found, members, 0)[0].variance, rel=1e-9)
+    small = reference_statistics(*tally(1e-6 * found, members, 0))[0].variance
+    assert small == pytest.approx(1e-12 * reference_statistics(*tally(found, members, 0))[0].variance, rel=1e-9)

@@ -25,7 +25,6 @@ from tckr.stages.audit.scorers.references import (
     Tally,
     average_gap,
     filled_means,
-    tally,
     total_variance,
     variance_floor,
 )
@@ -62,29 +61,27 @@ class Variances:
     scale: np.ndarray
 
 
-def bavaria_online(signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> np.ndarray:
+def bavaria_online(inside: Tally, outside: Tally, signal: np.ndarray) -> np.ndarray:
     """Return log t(s; in) - log t(s; out), the ratio of the predictive densities.
 
     With many runs it is LiRA's log ratio with v from the runs of both sides. A record that all or no runs saw needs no
     special case: its missing mean is the prior's.
     """
-    inside, outside = tally(signals_RN, members_RN, attacked)
-    return log_predictive_ratio(estimated_prior(inside, outside), inside, outside, signals_RN[attacked])
+    return log_predictive_ratio(estimated_prior(inside, outside), inside, outside, signal)
 
 
-def bavaria_offline(signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> np.ndarray:
+def bavaria_offline(inside: Tally, outside: Tally, signal: np.ndarray) -> np.ndarray:
     """Return -log P(a model that did not see the record gives at least s) under the predictive t of those models alone.
 
     LiRA's offline score (Carlini et al. 2022, eq. 4) with BaVarIA's distribution. The prior on m is flat; where no such run
     is there, m is filled as LiRA's and counts as one run.
     """
-    inside, outside = tally(signals_RN, members_RN, attacked)
     typical = typical_variance(outside.squares, outside.freedom, inside, outside)
     freedom, scale = variance_prior(outside.squares, outside.freedom, typical)
     known = posterior(freedom, scale, outside.squares, outside.freedom, variance_floor(inside, outside))
     width = known.scale * (1 + 1 / np.maximum(outside.count, 1))
     mean = filled_means(inside, outside)[1]
-    return -log_upper_tail((signals_RN[attacked] - mean) / np.sqrt(width), known.freedom)
+    return -log_upper_tail((signal - mean) / np.sqrt(width), known.freedom)
 
 
 def estimated_prior(inside: Tally, outside: Tally) -> Prior:

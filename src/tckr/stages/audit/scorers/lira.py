@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import log_ndtr
 
-from tckr.stages.audit.scorers.references import Tally, filled_means, tally, total_variance, variance_floor
+from tckr.stages.audit.scorers.references import Tally, filled_means, total_variance, variance_floor
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,12 @@ class Side:
     pooled_variance: float
 
 
-def reference_statistics(signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> tuple[Side, Side]:
-    """Return the in- and out-distribution of every record over all runs but the attacked one.
+def reference_statistics(inside: Tally, outside: Tally) -> tuple[Side, Side]:
+    """Return the in- and out-distribution of every record.
 
     Missing means are filled (`filled_means`); a variance from fewer than two runs is the pooled one of its side, and where
     no record has two, that of all signals.
     """
-    inside, outside = tally(signals_RN, members_RN, attacked)
     mean_in, mean_out = filled_means(inside, outside)
     floor, fallback = variance_floor(inside, outside), total_variance(inside, outside)
     return _side(inside, mean_in, fallback, floor), _side(outside, mean_out, fallback, floor)
@@ -42,35 +41,33 @@ def _side(side: Tally, mean: np.ndarray, fallback: float, floor: np.ndarray) -> 
     return Side(mean, np.maximum(variance, floor), max(pooled, float(np.median(floor))))
 
 
-def lira_online(signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> np.ndarray:
+def lira_online(inside: Tally, outside: Tally, signal: np.ndarray) -> np.ndarray:
     """Return log N(s; in) - log N(s; out) with each record's own variances (algorithm 1)."""
-    inside, outside = reference_statistics(signals_RN, members_RN, attacked)
-    signal = signals_RN[attacked]
-    return log_normal(signal, inside.mean, inside.variance) - log_normal(signal, outside.mean, outside.variance)
+    seen, unseen = reference_statistics(inside, outside)
+    return log_normal(signal, seen.mean, seen.variance) - log_normal(signal, unseen.mean, unseen.variance)
 
 
-def lira_online_fixed_variance(signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> np.ndarray:
+def lira_online_fixed_variance(inside: Tally, outside: Tally, signal: np.ndarray) -> np.ndarray:
     """Return the same log ratio with one variance for all records (section V-C).
 
     Departure from the paper, as in its code: in and out share it. Two variances would bend the ratio so that a signal far
     above anything seen counts against membership.
     """
-    inside, outside = reference_statistics(signals_RN, members_RN, attacked)
-    variance = (inside.pooled_variance + outside.pooled_variance) / 2
-    signal = signals_RN[attacked]
-    return log_normal(signal, inside.mean, variance) - log_normal(signal, outside.mean, variance)
+    seen, unseen = reference_statistics(inside, outside)
+    variance = (seen.pooled_variance + unseen.pooled_variance) / 2
+    return log_normal(signal, seen.mean, variance) - log_normal(signal, unseen.mean, variance)
 
 
-def lira_offline(signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> np.ndarray:
+def lira_offline(inside: Tally, outside: Tally, signal: np.ndarray) -> np.ndarray:
     """Return -log P(a model that did not see the record gives at least s), each record's own variance (eq. 4)."""
-    outside = reference_statistics(signals_RN, members_RN, attacked)[1]
-    return -log_ndtr((outside.mean - signals_RN[attacked]) / np.sqrt(outside.variance))
+    unseen = reference_statistics(inside, outside)[1]
+    return -log_ndtr((unseen.mean - signal) / np.sqrt(unseen.variance))
 
 
-def lira_offline_fixed_variance(signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> np.ndarray:
+def lira_offline_fixed_variance(inside: Tally, outside: Tally, signal: np.ndarray) -> np.ndarray:
     """Return the same tail probability with one variance for all records."""
-    outside = reference_statistics(signals_RN, members_RN, attacked)[1]
-    return -log_ndtr((outside.mean - signals_RN[attacked]) / outside.pooled_variance**0.5)
+    unseen = reference_statistics(inside, outside)[1]
+    return -log_ndtr((unseen.mean - signal) / unseen.pooled_variance**0.5)
 
 
 def log_normal(value: np.ndarray, mean: np.ndarray, variance: np.ndarray | float) -> np.ndarray:

@@ -1,13 +1,15 @@
 """What the reference runs say about every record: counts, means and squares of those that saw it and those that did not.
 
-Knows no attack. Rows are read one by one, so memory is O(N) beside the matrices however many runs there are, and squares
-are summed around the mean in a second pass: sums over all runs less the attacked one would cancel.
+Runs are added one by one to running sums (Welford 1962), never taken away: a sum over all runs less the attacked one would
+cancel. To attack every run with the others as references, the runs are halved: the sums of one half are the start for the
+other, so R runs cost R log2 R additions and O(N log R) memory, where each attack on its own would cost R.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -44,22 +46,85 @@ class Tally:
         return np.maximum(self.count - 1, 0.0)
 
 
+class Sums(Protocol):
+    """What is kept of the runs that were added so far."""
+
+    def add(self, signal_N: np.ndarray, members_N: np.ndarray) -> None:
+        """Add a run."""
+
+    def copy(self) -> Self:
+        """Return sums to which other runs can be added."""
+
+    def sides(self) -> tuple[Any, Any]:
+        """Return what the runs say that saw each record, and that did not."""
+
+
+class TallySums:
+    """Counts, means and squares around them of both sides, each [2, N]: runs that saw a record, runs that did not."""
+
+    def __init__(self, num_records: int) -> None:
+        """Begin without a run."""
+        self._sums = np.zeros((3, 2, num_records))
+
+    def add(self, signal_N: np.ndarray, members_N: np.ndarray) -> None:
+        """Add a run."""
+        chosen, (count, mean, squares) = np.stack([members_N, ~members_N]), self._sums
+        count += chosen
+        before = np.where(chosen, signal_N - mean, 0.0)
+        mean += before / np.maximum(count, 1)
+        squares += before * np.where(chosen, signal_N - mean, 0.0)
+
+    def copy(self) -> TallySums:
+        """Return sums to which other runs can be added."""
+        copied = TallySums(0)
+        copied._sums = self._sums.copy()
+        return copied
+
+    def sides(self) -> tuple[Tally, Tally]:
+        """Return both sides."""
+        inside, outside = (Tally(*self._sums[:, side].copy()) for side in (0, 1))
+        return inside, outside
+
+
+def without_each(make: Callable[[int], Sums], signals_RN: np.ndarray, members_RN: np.ndarray) -> Iterator[tuple[int, Sums]]:
+    """Yield every run, in order, with the sums of all others."""
+    yield from _halved(make(signals_RN.shape[1]), range(len(signals_RN)), signals_RN, members_RN)
+
+
+def _halved(sums: Sums, runs: range, signals_RN: np.ndarray, members_RN: np.ndarray) -> Iterator[tuple[int, Sums]]:
+    """Yield each of `runs` with `sums`, which hold all runs that are not among `runs`, and its fellows added."""
+    if len(runs) == 1:
+        yield runs[0], sums
+        return
+    halves = runs[: len(runs) // 2], runs[len(runs) // 2 :]
+    for own, others in (halves, halves[::-1]):
+        fuller = sums.copy()
+        for run in others:
+            fuller.add(signals_RN[run], members_RN[run])
+        yield from _halved(fuller, own, signals_RN, members_RN)
+
+
+def after_each(make: Callable[[int], Sums], signals_RN: np.ndarray, members_RN: np.ndarray) -> Iterator[tuple[int, Sums]]:
+    """Yield the runs from the last but one to the first, each with the sums of the runs that come after it."""
+    sums = make(signals_RN.shape[1])
+    for run in range(len(signals_RN) - 2, -1, -1):
+        sums.add(signals_RN[run + 1], members_RN[run + 1])
+        yield run, sums
+
+
+def without_one(make: Callable[[int], Sums], signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> Sums:
+    """Return the sums of all runs but `attacked`."""
+    sums = make(signals_RN.shape[1])
+    for run in range(len(signals_RN)):
+        if run != attacked:
+            sums.add(signals_RN[run], members_RN[run])
+    return sums
+
+
 def tally(signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> tuple[Tally, Tally]:
     """Return what the runs but the attacked one say that saw each record, and that did not."""
-    return _tally(signals_RN, members_RN, attacked, saw=True), _tally(signals_RN, members_RN, attacked, saw=False)
-
-
-def _tally(signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int, *, saw: bool) -> Tally:
-    count, mean, squares = np.zeros((3, signals_RN.shape[1]))
-    runs = [run for run in range(len(signals_RN)) if run != attacked]
-    for run in runs:
-        chosen = members_RN[run] == saw
-        count += chosen
-        mean += np.where(chosen, signals_RN[run], 0.0)
-    mean /= np.maximum(count, 1)
-    for run in runs:
-        squares += np.where(members_RN[run] == saw, signals_RN[run] - mean, 0.0) ** 2
-    return Tally(count, mean, squares)
+    inside, outside = without_one(TallySums, signals_RN, members_RN, attacked).sides()
+    return inside, outside
 
 
 def average_gap(inside: Means, outside: Means) -> float:

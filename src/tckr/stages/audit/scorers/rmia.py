@@ -29,19 +29,19 @@ SMALLEST, LARGEST = 1e-3, 500.0
 """Bounds of the largest |s|: at 500 both p and 1 - p still exist in float64, below 1e-3 every p is about 1/2."""
 
 
-def rmia_online(signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> np.ndarray:
+def rmia_online(inside: Confidence, outside: Confidence, signal: np.ndarray) -> np.ndarray:
     """Return the share of all N records whose ratio is not above the record's, in (0, 1].
 
     The population is the pool itself: members and non-members of the attacked run, which the attacker cannot tell apart.
     A separate one goes through `log_ratio_online` and `relative_score`.
     """
-    ratios = log_ratio_online(signals_RN, members_RN, attacked)
+    ratios = log_ratio_online(inside, outside, signal)
     return relative_score(ratios, ratios, GAMMA)
 
 
-def rmia_offline(signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> np.ndarray:
+def rmia_offline(inside: Confidence, outside: Confidence, signal: np.ndarray) -> np.ndarray:
     """Return the same with p(x) from the runs that did not see the record alone."""
-    ratios = log_ratio_offline(signals_RN, members_RN, attacked)
+    ratios = log_ratio_offline(inside, outside, signal)
     return relative_score(ratios, ratios, GAMMA)
 
 
@@ -51,32 +51,30 @@ def relative_score(log_ratio_N: np.ndarray, log_ratio_Z: np.ndarray, gamma: floa
     return np.searchsorted(ordered, log_ratio_N - np.log(gamma), side="right") / len(ordered)
 
 
-def log_ratio_online(signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> np.ndarray:
+def log_ratio_online(inside: Confidence, outside: Confidence, signal: np.ndarray) -> np.ndarray:
     """Return log p(x | attacked run) - log p(x), p(x) being the average of the in- and the out-models' mean p, [N].
 
     The two means weigh the same however many runs are behind them, so that how often a record was drawn says nothing. A
     record that no run or every run saw gets the missing mean from the other one, moved by the average difference in
     logits: no look at the attacked run's membership, and the same for all records. Append a population as further columns
-    with `members_RN` false and split the result: its in-means are filled that way.
+    that no run saw and split the result: its in-means are filled that way.
     """
-    signals = _in_range(signals_RN)
-    inside, outside = _filled(*_confidences(signals, members_RN, attacked))
-    p, q = (inside.p + outside.p) / 2, (inside.q + outside.q) / 2
-    return log_expit(signals[attacked]) - _log_confidence(p, q)
+    seen, unseen = _filled(inside, outside)
+    p, q = (seen.p + unseen.p) / 2, (seen.q + unseen.q) / 2
+    return log_expit(signal) - _log_confidence(p, q)
 
 
-def log_ratio_offline(signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> np.ndarray:
+def log_ratio_offline(inside: Confidence, outside: Confidence, signal: np.ndarray) -> np.ndarray:
     """Return the same with p(x) = ((1 + a) p_out + (1 - a)) / 2: the average of p_out and p_in = a p_out + (1 - a), [N].
 
     A record that every run saw gets its p_out from its in-mean, as in `log_ratio_online`.
     """
-    signals = _in_range(signals_RN)
-    outside = _filled(*_confidences(signals, members_RN, attacked))[1]
+    unseen = _filled(inside, outside)[1]
     slope = (1 + OFFLINE_SLOPE) / 2
-    return log_expit(signals[attacked]) - _log_confidence(slope * outside.p + (1 - slope), slope * outside.q)
+    return log_expit(signal) - _log_confidence(slope * unseen.p + (1 - slope), slope * unseen.q)
 
 
-def _in_range(signals_RN: np.ndarray) -> np.ndarray:
+def in_range(signals_RN: np.ndarray) -> np.ndarray:
     """Return the signals, scaled by one number where they cannot be confidences.
 
     Distances or differences of losses may be so large that p or 1 - p is zero in float64, or so small that every p is 1/2:
@@ -103,17 +101,29 @@ class Confidence:
         return np.log(self.p) - np.log(self.q)
 
 
-def _confidences(signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> tuple[Confidence, Confidence]:
-    """Return what the runs but the attacked one say that saw each record, and that did not (p = 1/2 for none)."""
-    num_records = signals_RN.shape[1]
-    sums = np.zeros((2, 3, num_records))  # side: in, out; runs, p, 1 - p
-    for run in range(len(signals_RN)):
-        if run != attacked:
-            row = np.stack([np.ones(num_records), expit(signals_RN[run]), expit(-signals_RN[run])])
-            for side, chosen in enumerate((members_RN[run], ~members_RN[run])):
-                sums[side] += np.where(chosen, row, 0.0)
-    inside, outside = (Confidence(count, *np.where(count > 0, pair / np.maximum(count, 1), 0.5)) for count, *pair in sums)
-    return inside, outside
+class ConfidenceSums:
+    """Numbers of runs, sums of p and of 1 - p of both sides, [3, 2, N]: runs that saw a record, runs that did not."""
+
+    def __init__(self, num_records: int) -> None:
+        """Begin without a run."""
+        self._sums = np.zeros((3, 2, num_records))
+
+    def add(self, signal_N: np.ndarray, members_N: np.ndarray) -> None:
+        """Add a run."""
+        row = np.stack([np.ones(len(signal_N)), expit(signal_N), expit(-signal_N)])
+        self._sums += np.where(np.stack([members_N, ~members_N]), row[:, None], 0.0)
+
+    def copy(self) -> ConfidenceSums:
+        """Return sums to which other runs can be added."""
+        copied = ConfidenceSums(0)
+        copied._sums = self._sums.copy()
+        return copied
+
+    def sides(self) -> tuple[Confidence, Confidence]:
+        """Return both sides (p = 1/2 where there is no run)."""
+        count, *pair = self._sums
+        p, q = np.where(count > 0, np.stack(pair) / np.maximum(count, 1), 0.5)
+        return Confidence(count[0], p[0], q[0]), Confidence(count[1], p[1], q[1])
 
 
 def _filled(inside: Confidence, outside: Confidence) -> tuple[Confidence, Confidence]:

@@ -1,0 +1,45 @@
+"""What the values of a given table are: logit-scaled confidences, probabilities or losses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from tckr.errors import UserError
+
+SMALLEST = 1e-16
+"""Probabilities this near to 0 or 1, and losses this near to 0, are taken for this."""
+
+RANGES = {"probability": (0.0, 1.0), "loss": (0.0, np.inf)}
+
+
+def scaled(values: np.ndarray, kind: str, name: str) -> np.ndarray:
+    """Return `log p - log(1 - p)` of probabilities p of the right label, or of losses `-log p`; logits as they are.
+
+    Raises:
+        UserError: a value that is no probability or no loss.
+    """
+    if kind == "logit":
+        return values
+    low, high = RANGES[kind]
+    if values.min() < low or values.max() > high:
+        raise UserError(
+            f"{name} holds values from {values.min():g} to {values.max():g}; expected {low:g} to {high:g} with "
+            f"audit.signal={kind}; leave audit.signal out where higher values mean rather a member"
+        )
+    if kind == "probability":
+        return np.log(np.maximum(values, SMALLEST)) - np.log(np.maximum(1 - values, SMALLEST))
+    loss = np.maximum(values, SMALLEST)
+    return -loss - np.log(-np.expm1(-loss))
+
+
+def remarks(signals: Mapping[str, np.ndarray], kind: str) -> Iterator[str]:
+    """Yield for every signal that looks like something else what it looks like and which setting would say so."""
+    for name, values in signals.items() if kind == "logit" else ():
+        if values.min() >= 0 and values.max() <= 1:
+            yield f"{name}: all values are between 0 and 1; if they are probabilities, give audit.signal=probability"
+        elif values.min() >= 0:
+            yield f"{name}: no value is negative; if they are losses, give audit.signal=loss"
+        if len(values) > values.shape[1]:
+            yield f"{name}: {len(values)} runs of {values.shape[1]} records; if rows are records, transpose the table"
