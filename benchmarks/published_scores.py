@@ -2,8 +2,8 @@
 
 The folder holds the logits of ten shadow models in five complementary pairs, and scores of one of them with the eight models
 of the other pairs as references. The formulas are the paper's; where it
-leaves a variance open, the one that gives the published scores was chosen. They must give these scores to 1e-5 of the larger of 1
-and their size; then the AUC of every scorer of ours stands beside that of the published scores. Run:
+leaves a variance open, the one that gives the published scores was chosen. They must give these scores to 1e-5 of the larger
+of 1 and their size; then the AUC of every scorer of ours stands beside that of the published scores. Run:
 python benchmarks/published_scores.py FOLDER
 """
 

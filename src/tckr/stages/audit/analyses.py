@@ -17,7 +17,7 @@ from tckr.metrics.results import LeaveOneOut
 from tckr.stages.audit.scorers import Scorer
 
 SHARED = 2.5
-"""Factor on the variance of the mean over runs, for terms that runs share. 2 follows for terms between pairs of runs; with 2 the
+"""Factor on the variance of the mean over runs, for terms that runs share. For terms between pairs of runs it is 2. With 2,
 intervals of `bavaria_online` covered too seldom in simulations of 16 reference runs, so it was raised (docs/audit.md)."""
 
 Analysis = Callable[[Scorer, np.ndarray, np.ndarray, float], Mapping[str, Any]]
