@@ -11,6 +11,7 @@ import pytest
 from tckr.config import Settings, load_settings
 from tckr.costs.reference_runs import Measurements
 from tckr.data.card import CANARIES_NAME, MEMBERSHIP_NAME
+from tckr.data.layouts.description import Layout, write_layout
 from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.running import plan
@@ -31,6 +32,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     for step in plan(settings, "distill"):
         complete(store, step, SECONDS[step.stage])
         if step.stage == "prepare":
+            write_layout(store.folder(step), Layout(kind="digits", labels_from="the set", parts=[], classes={}))
             members = np.arange(NUM_MEMBERS + NUM_OTHERS + 6) < NUM_MEMBERS
             np.save(store.folder(step) / MEMBERSHIP_NAME, np.stack([members, ~members]))
             np.save(store.folder(step) / CANARIES_NAME, (np.arange(len(members)) >= len(members) - 6).astype(np.int8))

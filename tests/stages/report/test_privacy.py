@@ -206,7 +206,7 @@ def test_images_that_leak_or_copy_are_not_shown_in_a_shareable_report(tmp_path):
     copying = make_report(tmp_path / "copying", Sample(**SMALL, copy_excess=0.02))
     assert not copying.elements.named("img")
     assert (
-        "No images are shown: the audit found that they leak: excess of near-copies 0.020 [0.011, 0.029] (p = 0.0010"
+        "No images are shown: the audit found that they leak: excess of near-copies 0.020 [0.011, 0.029] (p = 0.001"
         in copying.html
     )
     telling = make_report(tmp_path / "telling", Sample(**SMALL, images_tell=True))
