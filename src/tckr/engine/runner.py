@@ -24,7 +24,7 @@ from tckr.engine.executors import Executor, Needs
 from tckr.engine.executors.local import LocalExecutor
 from tckr.engine.graph import needs_of, sources_of, turns_of
 from tckr.engine.observer import Listener, Observer, Silent
-from tckr.engine.step import Step, StepContext, Workers
+from tckr.engine.step import Role, Step, StepContext, Workers
 from tckr.engine.store import Store
 from tckr.errors import UserError
 
@@ -128,7 +128,8 @@ def run_step(
     workers: Workers | None,
 ) -> dict[str, Any]:
     """Fill and commit one artifact; return its manifest. A step that runs beside others gets no `workers` of its own."""
-    write = partial(append_log, log_file, step.name, listener)
+    heard = listener if step.role is Role.TARGET else Silent()  # what reference runs and controls warn of is in the log
+    write = partial(append_log, log_file, step.name, heard)
     store.require_intact(step.inputs.values())  # in this process too: days may have passed, and it may be another machine
     with store.filling(step, _computed_on(execution)) as draft:
         if draft is not None:
