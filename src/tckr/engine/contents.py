@@ -1,8 +1,7 @@
 """What an artifact holds: size and digest of every file, and how a folder differs from what was written.
 
-The digest is XXH3 with 128 bits. It finds flipped bits, zeros and mixed-up files as surely as SHA-256 does, in an eighth of
-its time: about as fast as a file is read (0.2 seconds per GB). It is no protection from someone who forges on purpose; the
-manifest lies beside the files and could be forged too.
+The digest is XXH3 with 128 bits. It finds flipped bits, zeros and mixed-up files, and costs about as much as reading the
+file. It does not protect from somebody who forges on purpose: the manifest lies beside the files and could be forged too.
 """
 
 from __future__ import annotations
