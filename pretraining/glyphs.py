@@ -7,6 +7,7 @@ of another width is then a constant added to the field.
 from __future__ import annotations
 
 import string
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -208,17 +209,21 @@ def handwritten(count: int, seed: int, *, held_out: bool) -> list[Entry]:
     ]
 
 
-def build_bank(font_root: Path) -> Bank:
+def font_entries(path: Path) -> list[Entry]:
+    """Return the digits and letters of one font."""
+    font = ImageFont.truetype(str(path), 180)
+    shear = upright_shear(font)
+    held_out = any(h in path.name.lower() for h in HELD_OUT)
+    masks = [(i, draw_character(font, c, shear)) for i, c in enumerate(string.digits + "".join(LETTERS))]
+    return [(*field_of(mask), i, held_out) for i, mask in masks if mask is not None]
+
+
+def build_bank(font_root: Path, processes: int) -> Bank:
     """Return the fields of digits and letters in all fonts, of handwritten digits, and of all shapes."""
-    rows = handwritten(600, 1, held_out=False) + handwritten(60, 2, held_out=True)
-    for path in font_files(font_root):
-        font = ImageFont.truetype(str(path), 180)
-        shear = upright_shear(font)
-        held_out = any(h in path.name.lower() for h in HELD_OUT)
-        for i, character in enumerate(string.digits + "".join(LETTERS)):
-            mask = draw_character(font, character, shear)
-            if mask is not None:
-                rows.append((*field_of(mask), i, held_out))
+    with ProcessPoolExecutor(processes) as pool:
+        skeletons = [pool.submit(handwritten, 600, 1, held_out=False), pool.submit(handwritten, 60, 2, held_out=True)]
+        parts = list(pool.map(font_entries, font_files(font_root)))
+    rows = [row for part in [*(s.result() for s in skeletons), *parts] for row in part]
     for name in SHAPES:
         for variant in range(4):
             rows.append((field_of(draw_shape(name, variant))[0], 0.0, SUBJECTS.index(name), False))

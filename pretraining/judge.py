@@ -6,16 +6,15 @@ It reads every field of a scene. It sees rendered images only, never a generated
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .loop import Plan, autocast, best_weights, fit
+from .loop import Batch, Report, add_options, autocast, best_weights, fit, plan_of
 from .render import RUNS
-from .train_autoencoder import to_model
+from .train_autoencoder import from_bytes, to_bytes, to_model
 from .train_captioner import augment
 from .vocabulary import FIELDS
 
@@ -63,28 +62,31 @@ def trained_judge() -> Judge:
     return judge.eval()
 
 
+def judge_loss(judge: Judge, x: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, Report]:
+    """Return the summed cross entropy of all fields of images (B, 3, 32, 32) and rows (B, 9)."""
+    with autocast(x.device.type):
+        logits = judge(x)
+    right = torch.stack([(f.argmax(1) == rows[:, i]).float().mean() for i, f in enumerate(logits)])
+    value = torch.stack([F.cross_entropy(f, rows[:, i]) for i, f in enumerate(logits)]).sum()
+    return value, {"loss": value, "class": right[0], "attributes": right[1:].mean()}
+
+
 def main() -> None:
     """Train on runs/images.npy and runs/rows.npy."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=8)
-    parser.add_argument("--run", type=Path, default=RUNS / "judge")
-    parser.add_argument("--threads", type=int, default=2)
+    add_options(parser, batch_size=128, minutes=8, run=RUNS / "judge")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     images, rows = (np.load(RUNS / f"{name}.npy", mmap_mode="r") for name in ("images", "rows"))
-    judge, rng = Judge(), np.random.default_rng(6)
+    judge = Judge()
 
-    def loss(_: int, index: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
-        target = torch.from_numpy(np.array(rows[index.numpy()])).long()
-        with autocast():
-            logits = judge(to_model(augment(images[index.numpy()], rng)))
-        right = [(f.argmax(1) == target[:, i]).float().mean().item() for i, f in enumerate(logits)]
-        value = torch.stack([F.cross_entropy(f, target[:, i]) for i, f in enumerate(logits)]).sum()
-        return value, {"loss": value.item(), "class": right[0], "attributes": float(np.mean(right[1:]))}
+    def draw(rng: np.random.Generator, count: int) -> Batch:
+        index = np.sort(rng.integers(len(images), size=count))
+        return to_bytes(to_model(augment(images[index], rng))), torch.from_numpy(np.array(rows[index])).long()
 
-    plan = Plan(run=options.run, minutes=options.minutes, batch_size=128, learning_rate=3e-3, ema_decay=0.995)
-    fit(judge, loss, len(images), plan)
+    plan = plan_of(options, learning_rate=3e-3, ema_decay=0.995, muon=False)
+    fit(judge, lambda x, known: judge_loss(judge, from_bytes(x), known), draw, plan)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """Run a training loop to a deadline, with checkpoints that a second start continues from.
 
-The loop knows no model: it gets a loss function of (step, batch of indices) and calls it.
+The loop knows no model: it gets a loss function of one batch and calls it on batches of a `Stream`.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +18,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,14 +29,32 @@ class Plan:
     minutes: float
     batch_size: int
     learning_rate: float
+    device: str = "cpu"
+    workers: int = 0
+    """Processes that draw batches; 0: the training process itself."""
     warmup_steps: int = 100
     final_fraction: float = 0.02
     ema_decay: float = 0.0
     seed: int = 0
     checkpoint_seconds: float = 150
+    log_steps: int = 20
     weight_decay: float = 0.01
     muon: bool = False
     """Whether hidden matrices and kernels learn with Muon; all else learns with AdamW."""
+
+
+def plan_of(options: argparse.Namespace, *, learning_rate: float, ema_decay: float, muon: bool) -> Plan:
+    """Return the plan of the options that `add_options` added."""
+    return Plan(
+        run=options.run,
+        minutes=options.minutes,
+        batch_size=options.batch_size,
+        device=options.device,
+        workers=options.workers,
+        learning_rate=learning_rate,
+        ema_decay=ema_decay,
+        muon=muon,
+    )
 
 
 @dataclass
@@ -45,7 +66,39 @@ class Progress:
     images: int = 0
 
 
-Loss = Callable[[int, torch.Tensor], tuple[torch.Tensor, dict[str, float]]]
+Batch = tuple[torch.Tensor, ...]
+Report = dict[str, torch.Tensor]
+Loss = Callable[..., tuple[torch.Tensor, Report]]
+"""Maps the tensors of one batch, on the device, to the loss and what is logged."""
+Draw = Callable[[np.random.Generator, int], Batch]
+"""Draws a batch of so many examples."""
+
+
+class Stream(IterableDataset[Batch]):
+    """Batches without end; each worker process draws its own."""
+
+    def __init__(self, draw: Draw, batch_size: int, seed: tuple[int, ...]) -> None:
+        """Remember how to draw."""
+        self.draw, self.batch_size, self.seed = draw, batch_size, seed
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Draw from the seed and the number of the worker."""
+        worker = get_worker_info()
+        if worker:
+            torch.set_num_threads(1)
+        rng = np.random.default_rng((*self.seed, worker.id if worker else 0))
+        while True:
+            yield self.draw(rng, self.batch_size)
+
+
+def add_options(parser: argparse.ArgumentParser, *, batch_size: int, minutes: float, run: Path) -> None:
+    """Add the options that every training has."""
+    parser.add_argument("--minutes", type=float, default=minutes, help="training time of all starts together")
+    parser.add_argument("--run", type=Path, default=run, help="folder of the checkpoint")
+    parser.add_argument("--batch-size", type=int, default=batch_size)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw batches")
 
 
 def learning_rate_at(plan: Plan, progress: Progress) -> float:
@@ -69,21 +122,22 @@ def faster_type() -> torch.dtype:
     return min(seconds, key=lambda dtype: seconds[dtype])
 
 
-def autocast() -> torch.autocast:
-    """Return the context of a forward pass: bfloat16 where that is faster."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=faster_type() == torch.bfloat16)
+def autocast(device: str = "cpu") -> torch.autocast:
+    """Return the context of a forward pass: bfloat16 on a GPU, and on a CPU where that is faster."""
+    kind = torch.device(device).type
+    return torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu" or faster_type() == torch.bfloat16)
 
 
-def orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
-    """Return nearly the nearest orthogonal matrix, by five Newton-Schulz steps (Jordan et al. 2024)."""
-    x = matrix.to(faster_type())
-    wide = x.shape[0] <= x.shape[1]
-    x = x if wide else x.T
-    x = x / (x.norm() + 1e-7)
+def orthogonalised(matrices: torch.Tensor) -> torch.Tensor:
+    """Return nearly the nearest orthogonal matrices to (N, R, C), by five Newton-Schulz steps (Jordan et al. 2024)."""
+    x = matrices.to(faster_type() if matrices.device.type == "cpu" else torch.bfloat16)
+    wide = x.shape[1] <= x.shape[2]
+    x = x if wide else x.mT
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(5):
-        square = x @ x.T
+        square = x @ x.mT
         x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
-    return (x if wide else x.T).float()
+    return (x if wide else x.mT).float()
 
 
 class Muon(torch.optim.Optimizer):
@@ -98,14 +152,19 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
-        """Update every parameter from its gradient."""
+        """Update every parameter from its gradient; those of one shape together."""
         for group in self.param_groups:
+            alike = defaultdict(list)
             for p in group["params"]:
                 momentum = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
                 momentum.lerp_(p.grad, 0.05)
-                update = orthogonalised(p.grad.lerp(momentum, 0.95).flatten(1))
-                scale = 0.2 * math.sqrt(max(update.shape))
-                p.mul_(1 - group["lr"] * group["weight_decay"]).add_(update.view_as(p), alpha=-group["lr"] * scale)
+                alike[p.shape].append(p)
+            for same in alike.values():
+                pushes = [p.grad.lerp(self.state[p]["momentum_buffer"], 0.95).flatten(1) for p in same]
+                updates = orthogonalised(torch.stack(pushes))
+                rate = -group["lr"] * 0.2 * math.sqrt(max(updates.shape[1:]))
+                torch._foreach_mul_(same, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(same, [u.view_as(p) for u, p in zip(updates, same, strict=True)], alpha=rate)
 
 
 def make_optimizers(model: nn.Module, plan: Plan) -> list[torch.optim.Optimizer]:
@@ -150,11 +209,11 @@ class Ema:
     def update(self, model: nn.Module, step: int) -> None:
         """Move the average towards the weights of `model`."""
         rate = 1 - min(self.decay, (1 + step) / (10 + step))
-        for name, value in model.state_dict().items():
-            if value.is_floating_point():
-                self.weights[name].lerp_(value, rate)
-            else:
-                self.weights[name].copy_(value)
+        state = model.state_dict()
+        names = [name for name, value in state.items() if value.is_floating_point()]
+        torch._foreach_lerp_([self.weights[n] for n in names], [state[n] for n in names], rate)
+        for name in state.keys() - set(names):
+            self.weights[name].copy_(state[name])
 
 
 def save(path: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer], ema: Ema | None, progress: Progress) -> None:
@@ -173,7 +232,7 @@ def resume(path: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer]
     """Load the checkpoint if there is one and return how far it is."""
     if not path.exists():
         return Progress()
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, weights_only=True, map_location=next(model.parameters()).device)
     model.load_state_dict(state["model"])
     for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(saved)
@@ -184,7 +243,7 @@ def resume(path: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer]
 
 def best_weights(path: Path) -> dict[str, torch.Tensor]:
     """Return the averaged weights of a checkpoint, or the plain ones where none are kept."""
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, weights_only=True, map_location="cpu")
     return state["ema"] or state["model"]
 
 
@@ -201,23 +260,33 @@ def average_over_processes(model: nn.Module, seconds: float) -> float:
     return float(flat[-1])
 
 
-def fit(model: nn.Module, loss: Loss, num_images: int, plan: Plan) -> Progress:
-    """Train until the plan's minutes are used; log every 20 steps."""
+def batches(draw: Draw, plan: Plan, seed: tuple[int, ...]) -> Iterator[Batch]:
+    """Yield batches without end, on the plan's device."""
+    stream = Stream(draw, plan.batch_size, seed)
+    pin = plan.device != "cpu"
+    for batch in DataLoader(stream, batch_size=None, num_workers=plan.workers, pin_memory=pin):
+        yield tuple(tensor.to(plan.device, non_blocking=True) for tensor in batch)
+
+
+def fit(model: nn.Module, loss: Loss, draw: Draw, plan: Plan) -> Progress:
+    """Train until the plan's minutes are used; log every `log_steps` steps."""
     plan.run.mkdir(parents=True, exist_ok=True)
     path = plan.run / "checkpoint.pt"
+    model.to(plan.device)
     optimizers = make_optimizers(model, plan)
     ema = Ema(model, plan.ema_decay) if plan.ema_decay else None
     progress = resume(path, model, optimizers, ema)
     rank, processes = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-    rng = np.random.default_rng((plan.seed, progress.step, rank))
     torch.manual_seed(plan.seed + 2 * progress.step + rank)
+    stream = batches(draw, plan, (plan.seed, progress.step, rank))
+    first = next(stream)
+    loss(*first)[0].backward()  # compilation, if any, is not counted
     last, saved = time.time(), time.time()
     while progress.seconds < 60 * plan.minutes:
         for group in [g for o in optimizers for g in o.param_groups]:
             group["lr"] = learning_rate_at(plan, progress)
-        index = torch.from_numpy(np.sort(rng.integers(num_images, size=plan.batch_size)))
-        value, parts = loss(progress.step, index)
         model.zero_grad(set_to_none=True)
+        value, parts = loss(*next(stream))
         value.backward()
         seconds = average_over_processes(model, progress.seconds + time.time() - last)
         last = time.time()
@@ -227,12 +296,17 @@ def fit(model: nn.Module, loss: Loss, num_images: int, plan: Plan) -> Progress:
         if ema:
             ema.update(model, progress.step)
         progress = Progress(progress.step + 1, seconds, progress.images + processes * plan.batch_size)
-        if progress.step % 20 == 0 and rank == 0:
-            report = " ".join(f"{k} {v:.4f}" for k, v in parts.items())
-            print(f"step {progress.step} {progress.seconds:.0f} s {progress.images} images {report}", flush=True)
+        if progress.step % plan.log_steps == 0 and rank == 0:
+            log(progress, parts)
         if time.time() - saved > plan.checkpoint_seconds and rank == 0:
             save(path, model, optimizers, ema, progress)
             saved = time.time()
     if rank == 0:
         save(path, model, optimizers, ema, progress)
     return progress
+
+
+def log(progress: Progress, parts: Report) -> None:
+    """Print how far the training is."""
+    report = " ".join(f"{name} {float(value):.4f}" for name, value in parts.items())
+    print(f"step {progress.step} {progress.seconds:.0f} s {progress.images} images {report}", flush=True)

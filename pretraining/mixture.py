@@ -17,9 +17,14 @@ def split_index(index: np.ndarray, sizes: list[int], shares: list[float]) -> lis
     return [(index[(index >= low) & (index < high)] - low) * size // max(1, high - low) for low, high, size in parts]
 
 
+def draw_index(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Return `count` sorted virtual indices."""
+    return np.sort(rng.integers(TOTAL, size=count))
+
+
 def to_grey(x: torch.Tensor) -> torch.Tensor:
     """Return images (B, 3, H, W) with every channel at their luma."""
-    weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    weights = torch.tensor([0.299, 0.587, 0.114], device=x.device).view(1, 3, 1, 1)
     return (x * weights).sum(1, keepdim=True).expand_as(x)
 
 

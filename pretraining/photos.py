@@ -10,6 +10,7 @@ import argparse
 import io
 import json
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -76,17 +77,20 @@ def place_pictogram(path: Path, rng: np.random.Generator) -> tuple[np.ndarray, s
     return np.asarray(ground.resize((32, 32), Image.Resampling.BOX)), COLOURS[colour]
 
 
-def draw_pictograms(folder: Path, copies: int) -> tuple[np.ndarray, list[str], list[str]]:
+def draw_copies(path: Path, seed: int, copies: int) -> list[tuple[np.ndarray, str]]:
+    """Return a pictogram `copies` times, each on its own ground."""
+    rng = np.random.default_rng((11, seed))
+    return [place_pictogram(path, rng) for _ in range(copies)]
+
+
+def draw_pictograms(folder: Path, copies: int, processes: int) -> tuple[np.ndarray, list[str], list[str]]:
     """Return each pictogram `copies` times: images, names and captions."""
-    rng = np.random.default_rng(11)
-    images, names, captions = [], [], []
-    for path, name in emoji_files(folder):
-        for _ in range(copies):
-            image, colour = place_pictogram(path, rng)
-            images.append(image)
-            names.append(name)
-            captions.append(tidy(f"an icon of {name} on {'an' if colour == 'orange' else 'a'} {colour} ground"))
-    return np.stack(images), names, captions
+    paths, names = zip(*emoji_files(folder), strict=True)
+    with ProcessPoolExecutor(processes) as pool:
+        drawn = pool.map(draw_copies, paths, range(len(paths)), [copies] * len(paths), chunksize=100)
+        pairs = [(name, *copy) for name, part in zip(names, drawn, strict=True) for copy in part]
+    captions = [f"an icon of {name} on {'an' if colour == 'orange' else 'a'} {colour} ground" for name, _, colour in pairs]
+    return np.stack([image for _, image, _ in pairs]), [name for name, _, _ in pairs], [tidy(c) for c in captions]
 
 
 def load_photos() -> tuple[np.ndarray, list[str], list[str]]:
@@ -101,10 +105,11 @@ def main() -> None:
     parser.add_argument("--cifar100", type=Path, required=True, help="folder with train.parquet")
     parser.add_argument("--emoji", type=Path, help="folder with google/ and twitter/, the unpacked packages")
     parser.add_argument("--copies", type=int, default=5)
+    parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     parts = [read_cifar100(options.cifar100 / "train.parquet")]
     if options.emoji:
-        parts.append(draw_pictograms(options.emoji, options.copies))
+        parts.append(draw_pictograms(options.emoji, options.copies, options.processes))
     images = np.concatenate([p[0] for p in parts])
     texts = {"names": [n for p in parts for n in p[1]], "captions": [c for p in parts for c in p[2]]}
     RUNS.mkdir(exist_ok=True)

@@ -22,12 +22,12 @@ BLOCK = 512
 ROOT_SEED = 1000
 
 
-def load_bank(font_root: Path = Path("/usr/share/fonts")) -> Bank:
+def load_bank(font_root: Path = Path("/usr/share/fonts"), processes: int = 2) -> Bank:
     """Return the bank of glyphs, built from the installed fonts on first use."""
     path = RUNS / "bank.npz"
     if not path.exists():
         RUNS.mkdir(exist_ok=True)
-        build_bank(font_root).save(path)
+        build_bank(font_root, processes).save(path)
     return Bank.load(path)
 
 
@@ -47,9 +47,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=200_000)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--fonts", type=Path, default=Path("/usr/share/fonts"))
     options = parser.parse_args()
     start = time.time()
-    load_bank()
+    load_bank(options.fonts, options.processes)
     blocks = -(-options.count // BLOCK)
     np.lib.format.open_memmap(RUNS / "images.npy", "w+", np.uint8, (blocks * BLOCK, 32, 32, 3))
     np.lib.format.open_memmap(RUNS / "rows.npy", "w+", np.int8, (blocks * BLOCK, 9))

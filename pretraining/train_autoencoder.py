@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
-from .loop import Plan, autocast, fit, take_over
-from .mixture import TOTAL, split_index, vary
+from .loop import Batch, Report, add_options, autocast, fit, plan_of, take_over
+from .mixture import draw_index, split_index, vary
 from .photos import PHOTOGRAPHS, load_photos
 from .render import RUNS
 
@@ -36,7 +36,17 @@ def new_autoencoder() -> AutoencoderKL:
 
 def to_model(images: np.ndarray) -> torch.Tensor:
     """Turn uint8 images (B, 32, 32, 3) into floats (B, 3, 32, 32) in -1..1."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return from_bytes(torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2))
+
+
+def from_bytes(x: torch.Tensor) -> torch.Tensor:
+    """Turn uint8 (B, 3, 32, 32), on any device, into floats in -1..1."""
+    return x.float() / 127.5 - 1
+
+
+def to_bytes(x: torch.Tensor) -> torch.Tensor:
+    """Turn floats in -1..1 into uint8, a quarter of the memory to pass between processes."""
+    return ((x + 1) * 127.5).round().clamp(0, 255).byte()
 
 
 def edges(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -49,7 +59,7 @@ def grain(x: torch.Tensor) -> torch.Tensor:
 
     Noise cannot be kept pixel by pixel in 512 latents; the decoder is asked to keep its strength.
     """
-    kernel = torch.tensor([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], dtype=x.dtype) / 4
+    kernel = torch.tensor([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], dtype=x.dtype, device=x.device) / 4
     fine = F.conv2d(x.flatten(0, 1)[:, None], kernel[None, None], padding=0)
     return (F.avg_pool2d(fine**2, 6, stride=4) + 1e-4).sqrt().view(x.shape[0], 3, 7, 7)
 
@@ -59,79 +69,49 @@ def tint(x: torch.Tensor) -> torch.Tensor:
     return F.avg_pool2d(x[:, [0, 2]] - x[:, [1]], 4)
 
 
-def autoencoder_loss(model: AutoencoderKL, x: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
+def autoencoder_loss(model: AutoencoderKL, x: torch.Tensor) -> tuple[torch.Tensor, Report]:
     """Return L1 + L2 + edge + grain + tint loss with a faint pull of the latents to a unit normal."""
-    learns = any(p.requires_grad for p in model.encoder.parameters())
-    with autocast():
-        with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
-            posterior = model.encode(x).latent_dist
+    with autocast(x.device.type):
+        posterior = model.encode(x).latent_dist
         y = model.decode(posterior.sample()).sample
     y = y.float()
     l1, l2 = (x - y).abs().mean(), ((x - y) ** 2).mean()
-    edge = sum(((a - b).abs().mean() for a, b in zip(edges(x), edges(y), strict=True)), torch.zeros(()))
+    edge = torch.stack([(a - b).abs().mean() for a, b in zip(edges(x), edges(y), strict=True)]).sum()
     rough = (grain(x) - grain(y)).abs().mean()
     kl = posterior.kl().float().mean() / (8 * 8 * LATENT_CHANNELS)
     colour = (tint(x) - tint(y)).abs().mean()
     total = l1 + 2 * l2 + 0.3 * edge + 2 * rough + colour + 2e-3 * kl
-    report = {"l1": l1, "mse": l2, "edge": edge, "grain": rough, "tint": colour, "kl": kl}
-    return total, {name: value.item() for name, value in report.items()}
-
-
-def drift(model: AutoencoderKL, held: AutoencoderKL, x: torch.Tensor) -> torch.Tensor:
-    """Return how far the latents of images x moved from those of `held`, as a share of their variance.
-
-    A UNet that knows the old latents of the rendered world then knows the new ones, too.
-    """
-    with torch.no_grad():
-        before = held.encode(x).latent_dist.mean
-    return ((model.encode(x).latent_dist.mean - before) ** 2).mean() / before.var()
+    return total, {"l1": l1, "mse": l2, "edge": edge, "grain": rough, "tint": colour, "kl": kl}
 
 
 class Pictures:
-    """Draw pictures of the world, photographs and pictograms by virtual index."""
+    """Draw pictures of the world, photographs and pictograms."""
 
     def __init__(self) -> None:
         """Open runs/images.npy and runs/photos.npy."""
         photos = load_photos()[0]
         self.sources = [np.load(RUNS / "images.npy", mmap_mode="r"), photos[:PHOTOGRAPHS], photos[PHOTOGRAPHS:]]
 
-    def draw(self, index: np.ndarray, step: int) -> tuple[torch.Tensor, int]:
-        """Return varied pictures (B, 3, 32, 32) and how many of them, the first ones, are rendered."""
-        parts = split_index(index, [len(s) for s in self.sources], SHARES)
+    def draw(self, rng: np.random.Generator, count: int) -> Batch:
+        """Return varied pictures, uint8 (count, 3, 32, 32)."""
+        parts = split_index(draw_index(rng, count), [len(s) for s in self.sources], SHARES)
         images = np.concatenate([s[p] for s, p in zip(self.sources, parts, strict=True)])
-        return vary(to_model(images), np.random.default_rng((0, step))), len(parts[0])
+        return (to_bytes(vary(to_model(images), rng)),)
 
 
 def main() -> None:
     """Train on runs/images.npy and runs/photos.npy."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=22)
-    parser.add_argument("--run", type=Path, default=RUNS / "autoencoder")
-    parser.add_argument("--start-from", type=Path, help="exported generator folder, whose latents are kept")
-    parser.add_argument("--decoder-only", action="store_true", help="leave the encoder, so that every UNet goes on to fit")
-    parser.add_argument("--threads", type=int, default=2)
+    add_options(parser, batch_size=16, minutes=22, run=RUNS / "autoencoder")
+    parser.add_argument("--start-from", type=Path, help="exported generator folder whose autoencoder to start from")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    pictures, model, held = Pictures(), new_autoencoder(), new_autoencoder().eval()
+    model = new_autoencoder()
     if options.start_from:
-        before = AutoencoderKL.from_pretrained(options.start_from / "vae").state_dict()
-        take_over(model, before)
-        take_over(held, before)
-    if options.decoder_only:
-        model.encoder.requires_grad_(False)
-        model.quant_conv.requires_grad_(False)
-
-    def loss(step: int, index: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
-        x, rendered = pictures.draw(index.numpy(), step)
-        value, report = autoencoder_loss(model, x)
-        if options.start_from and rendered and not options.decoder_only:
-            moved = drift(model, held, x[:rendered])
-            value, report = value + 0.5 * moved, report | {"drift": moved.item()}
-        return value, report
-
-    plan = Plan(run=options.run, minutes=options.minutes, batch_size=16, learning_rate=2e-3, ema_decay=0.995, muon=True)
-    fit(model, loss, TOTAL, plan)
+        take_over(model, AutoencoderKL.from_pretrained(options.start_from / "vae").state_dict())
+    plan = plan_of(options, learning_rate=2e-3, ema_decay=0.995, muon=True)
+    fit(model, lambda x: autoencoder_loss(model, from_bytes(x)), Pictures().draw, plan)
 
 
 if __name__ == "__main__":

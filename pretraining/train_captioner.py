@@ -24,12 +24,12 @@ from transformers import (
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
 from .bpe import CAPTION_TOKENS, caption_tokenizer
-from .loop import Plan, autocast, fit, take_over, take_over_words
-from .mixture import TOTAL, split_index, to_grey
+from .loop import Batch, Report, add_options, autocast, fit, plan_of, take_over, take_over_words
+from .mixture import draw_index, split_index, to_grey
 from .photos import PHOTOGRAPHS, load_photos
 from .prompts import grey_caption
 from .render import RUNS
-from .train_autoencoder import to_model
+from .train_autoencoder import from_bytes, to_bytes, to_model
 from .vocabulary import FIELDS, caption
 
 QUERIES = 8
@@ -105,33 +105,30 @@ class Learner(nn.Module):
         super().__init__()
         self.captioner = new_captioner(processor)
         self.captioner.set_attn_implementation("eager")  # twice as fast as the fused kernel to train on CPUs
+        self.pad = self.captioner.config.text_config.pad_token_id
         self.levels = [*(len(v) for v in FIELDS.values()), PHOTO_CLASSES]
         self.from_queries = nn.Linear(QUERIES * 128, sum(self.levels))
         self.from_patches = nn.Linear(128, sum(self.levels))
 
     def head_loss(self, logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """Return the summed cross entropy of the fields that rows (B, 10) name; the others are UNKNOWN."""
-        parts = logits.float().split(self.levels, 1)
-        known = [(p, rows[:, i]) for i, p in enumerate(parts) if (rows[:, i] != UNKNOWN).any()]
-        share = [(target != UNKNOWN).float().mean() for _, target in known]
-        losses = [w * F.cross_entropy(p, t, ignore_index=UNKNOWN) for w, (p, t) in zip(share, known, strict=True)]
-        return torch.stack(losses).sum()
+        """Return the cross entropy of the fields that rows (B, 10) name, summed over fields; the others are UNKNOWN."""
+        parts = zip(logits.float().split(self.levels, 1), rows.unbind(1), strict=True)
+        sums = [F.cross_entropy(p, target, ignore_index=UNKNOWN, reduction="sum") for p, target in parts]
+        return torch.stack(sums).sum() / len(rows)
 
-    def forward(self, x: torch.Tensor, ids: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
+    def forward(self, x: torch.Tensor, ids: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, Report]:
         """Return the loss of images x (B, 3, 32, 32), token ids (B, T) and what is known of them, rows (B, 10)."""
-        pad = self.captioner.config.text_config.pad_token_id
-        labels = ids.masked_fill(ids == pad, -100)
+        labels = ids.masked_fill(ids == self.pad, -100)
         labels[:, : QUERIES + 1] = -100
-        with autocast():
-            out = self.captioner(pixel_values=x, input_ids=ids, attention_mask=(ids != pad).long())
+        with autocast(x.device.type):
+            out = self.captioner(pixel_values=x, input_ids=ids, attention_mask=(ids != self.pad).long())
             queries = self.from_queries(out.qformer_outputs.last_hidden_state.flatten(1))
             patches = self.from_patches(out.vision_outputs.last_hidden_state.mean(1))
         text = F.cross_entropy(out.logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten())
         a, b = self.head_loss(queries, rows), self.head_loss(patches, rows)
         photos = rows[:, -1] != UNKNOWN
-        right = (queries[photos, -PHOTO_CLASSES:].argmax(1) == rows[photos, -1]).float().mean()
-        report = {"text": text.item(), "queries": a.item(), "patches": b.item(), "photo_class": right.item()}
-        return 3 * text + 0.2 * a + 0.2 * b, report
+        right = ((queries[:, -PHOTO_CLASSES:].argmax(1) == rows[:, -1]) & photos).sum() / photos.sum().clamp(min=1)
+        return 3 * text + 0.2 * a + 0.2 * b, {"text": text, "queries": a, "patches": b, "photo_class": right}
 
 
 def token_ids(captions: list[str], processor: Blip2Processor) -> torch.Tensor:
@@ -157,28 +154,30 @@ def augment(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 class Examples:
     """Draw pictures of the mixture with their captions."""
 
-    def __init__(self) -> None:
+    def __init__(self, processor: Blip2Processor) -> None:
         """Open what `render` and `photos` have written."""
+        self.processor = processor
         self.images, self.rows = (np.load(RUNS / f"{name}.npy", mmap_mode="r") for name in ("images", "rows"))
         self.photos, names, self.captions = load_photos()
         numbers = {name: i for i, name in enumerate(sorted(set(names[:PHOTOGRAPHS])))}
         self.classes = np.array([numbers.get(name, UNKNOWN) for name in names[:PHOTOGRAPHS]])
 
-    def draw(self, index: np.ndarray, rng: np.random.Generator) -> tuple[torch.Tensor, list[str], torch.Tensor]:
-        """Return pictures (B, 3, 32, 32), captions and what is known (B, 10) of the virtual indices (B,)."""
+    def draw(self, rng: np.random.Generator, count: int) -> Batch:
+        """Return `count` pictures, uint8 (B, 3, 32, 32), ids of their captions and what is known of them (B, 10)."""
         sizes = [len(self.images), PHOTOGRAPHS, len(self.photos) - PHOTOGRAPHS]
-        world, photographs, pictograms = split_index(index, sizes, SHARES)
+        world, photographs, pictograms = split_index(draw_index(rng, count), sizes, SHARES)
         taken = np.concatenate([photographs, PHOTOGRAPHS + pictograms])
         grey = rng.random(len(taken)) < GREY
         texts = [grey_caption(self.captions[i]) if g else self.captions[i] for i, g in zip(taken, grey, strict=True)]
         x = to_model(augment(self.photos[taken], rng))
         x = torch.where(torch.from_numpy(rng.random(len(taken)) < 0.5).view(-1, 1, 1, 1), x.flip(3), x)
         x = torch.where(torch.from_numpy(grey).view(-1, 1, 1, 1), to_grey(x), x)
-        known = np.full((len(index), len(FIELDS) + 1), UNKNOWN, np.int64)
+        known = np.full((count, len(FIELDS) + 1), UNKNOWN, np.int64)
         known[: len(world), :-1] = self.rows[world]
         known[len(world) : len(world) + len(photographs), -1] = self.classes[photographs]
-        x = torch.cat([to_model(augment(self.images[world], rng)), x])
-        return x, [caption(r) for r in self.rows[world]] + texts, torch.from_numpy(known)
+        x = to_bytes(torch.cat([to_model(augment(self.images[world], rng)), x]))
+        ids = token_ids([caption(r) for r in self.rows[world]] + texts, self.processor)
+        return x, ids, torch.from_numpy(known)
 
 
 def start_from(learner: Learner, processor: Blip2Processor, folder: Path) -> None:
@@ -193,25 +192,17 @@ def start_from(learner: Learner, processor: Blip2Processor, folder: Path) -> Non
 def main() -> None:
     """Train on pictures and captions of the mixture."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=25)
-    parser.add_argument("--run", type=Path, default=RUNS / "captioner")
+    add_options(parser, batch_size=96, minutes=25, run=RUNS / "captioner")
     parser.add_argument("--start-from", type=Path, help="exported captioner folder whose weights to start from")
-    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    processor, examples = new_processor(), Examples()
+    processor = new_processor()
     learner = Learner(processor)
     if options.start_from:
         start_from(learner, processor, options.start_from)
-    rng = np.random.default_rng(5)
-
-    def loss(_: int, index: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
-        x, captions, known = examples.draw(index.numpy(), rng)
-        return learner(x, token_ids(captions, processor), known)
-
-    plan = Plan(run=options.run, minutes=options.minutes, batch_size=96, learning_rate=2e-3, ema_decay=0.99, muon=True)
-    fit(learner, loss, TOTAL, plan)
+    plan = plan_of(options, learning_rate=2e-3, ema_decay=0.99, muon=True)
+    fit(learner, lambda x, ids, known: learner(from_bytes(x), ids, known), Examples(processor).draw, plan)
 
 
 if __name__ == "__main__":
