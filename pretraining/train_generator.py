@@ -182,9 +182,10 @@ def main() -> None:
     autoencoder, model = trained_autoencoder(), Generator(clip_tokenizer())
     examples = Examples(model.tokenizer)
     factor = measure_scaling_factor(autoencoder, examples)
-    (RUNS / "latents.json").write_text(json.dumps({"scaling_factor": factor}))
     if options.start_from:
         start_from(model, options.start_from)
+        factor = AutoencoderKL.load_config(options.start_from / "vae")["scaling_factor"]
+    (RUNS / "latents.json").write_text(json.dumps({"scaling_factor": factor}))
     model.choose_kernels(options.device)
     autoencoder.to(options.device)
 
