@@ -115,6 +115,36 @@ def cpu_seconds() -> float:
     return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
+@dataclass(frozen=True)
+class Timing:
+    """What an image took: wall-clock seconds, CPU seconds of this process, peak GPU memory of the turn in bytes."""
+
+    seconds: float
+    cpu: float
+    memory: int
+
+
+class Stopwatch:
+    """Time a turn after its first steps; on a GPU, with what they left to be done."""
+
+    def __init__(self, device: str) -> None:
+        self.on_gpu = device.startswith("cuda")
+
+    def start(self) -> None:
+        """Forget what was before."""
+        if self.on_gpu:
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+        self.cpu, self.began = cpu_seconds(), time.perf_counter()
+
+    def stop(self, images: int) -> Timing:
+        """Return what each of `images` took since the start."""
+        if self.on_gpu:
+            torch.cuda.synchronize()
+        seconds, cpu = time.perf_counter() - self.began, cpu_seconds() - self.cpu
+        return Timing(seconds / images, cpu / images, torch.cuda.max_memory_allocated() if self.on_gpu else 0)
+
+
 def timed(compute: Callable[[], object], device: str) -> float:
     """Return the seconds of a call, with what it left to be done on a GPU."""
     started = time.perf_counter()
