@@ -14,10 +14,11 @@ The ways:
     loaded     `one` without what the stage does once per run: the generator is loaded, the batch size chosen and the
                denoiser compiled (--settings compile=true) before the rounds, as if the set were large
 
-First plain and product must draw the same images of the same noise: float32, at most one grey level apart. Then a first
-round, not counted, starts workers, loads the model and lets libraries choose their kernels; its seconds are printed. Each
-further round times every way once, beginning with another one. Printed are medians; `others` is the share of the cores that
-other programs used meanwhile. Full-size models have random weights (`full_size.py`): the work of the published ones.
+First plain and product draw images of the same noise in float32; if they are more than one grey level apart, the command
+ends with an error after it has measured. Then a first round, not counted, starts workers, loads the model and lets libraries
+choose their kernels; its seconds are printed. Each further round times every way once, beginning with another one. Printed
+are medians; `others` is the share of the cores that other programs used meanwhile. Full-size models have random weights
+(`full_size.py`): the work of the published ones.
 """
 
 from __future__ import annotations

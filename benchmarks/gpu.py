@@ -5,6 +5,7 @@
 
 Each part is a benchmark of this folder in a process of its own, with a time limit of its own; PARTS says which, in order of
 worth. A part that would have less than `least` seconds is skipped, one that fails or runs too long does not stop the others.
+With --tiny nothing is measured: as many parts run at a time as there are cores, and the time of all is their limit.
 FOLDER gets gpu.json after every part (what each found, or the last lines of its error), gpu.md (one table) and gpu.log
 (everything the parts printed).
 """
@@ -21,7 +22,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -139,25 +142,26 @@ PARTS = (
 
 def run_parts(parts: Sequence[Part], *, tiny: bool, seconds: float, output: Path) -> dict[str, Result]:
     """Run `parts` in turn within `seconds`; write what is known after each, and return it by name."""
-    began, results = time.monotonic(), {}
-    machine = describe_machine()
-    for part in parts:
-        left = seconds - (time.monotonic() - began)
-        results[part.name] = run_part(part, tiny=tiny, left=left, output=output)
-        print(summary(part, results[part.name]), flush=True)
-        write_results(machine, parts, results, output)
+    results: dict[str, Result] = {}
+    machine, ends_at = describe_machine(), time.monotonic() + seconds
+    with ThreadPoolExecutor((os.cpu_count() or 1) if tiny else 1) as threads:
+        ended = threads.map(partial(run_part, tiny=tiny, ends_at=ends_at, output=output), parts)
+        for part, result in zip(parts, ended, strict=True):
+            results[part.name] = result
+            print(summary(part, result, tiny=tiny), flush=True)
+            write_results(machine, parts, results, output)
     return results
 
 
-def run_part(part: Part, *, tiny: bool, left: float, output: Path) -> Result:
-    """Run one part within its limit and the seconds that are left; return how it ended and what it found."""
-    arguments = part.tiny if tiny else part.gpu
+def run_part(part: Part, *, tiny: bool, ends_at: float, output: Path) -> Result:
+    """Run one part within its limit and what is left until `ends_at`; return how it ended and what it found."""
+    arguments, left = part.tiny if tiny else part.gpu, ends_at - time.monotonic()
     if arguments is None:
         return {"status": "skipped", "reason": "on a GPU only"}
     if left < part.least:
         return {"status": "skipped", "reason": f"{max(0.0, left):.0f} s left, {part.least} needed"}
-    limit = min(float(part.seconds), left)
-    found, log = output / "part.json", output / "part.log"
+    limit = left if tiny else min(float(part.seconds), left)
+    found, log = (output / f".{part.name.replace(' ', '_')}.{kind}" for kind in ("json", "log"))
     found.unlink(missing_ok=True)
     command = [part.script, *arguments.split()]
     shared = ["--seconds", f"{FOR_ROUNDS * limit:.0f}", "--json", str(found.absolute())]
@@ -183,7 +187,7 @@ def run_command(command: Sequence[str], log: Path, limit: float) -> int | None:
     settings = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1"}
     with log.open("w", encoding="utf-8") as printed:
         process = subprocess.Popen(
-            command, stdout=printed, stderr=subprocess.STDOUT, env=os.environ | settings, start_new_session=True
+            command, stdout=printed, stderr=subprocess.STDOUT, env=os.environ | settings, process_group=0
         )
         try:
             return process.wait(limit)
@@ -209,13 +213,13 @@ def describe_machine() -> Result:
     return {"gpu": gpu, "cores": os.cpu_count(), "python": platform.python_version(), **versions}
 
 
-def summary(part: Part, result: Result) -> str:
+def summary(part: Part, result: Result, *, tiny: bool = False) -> str:
     """Return one line on a part: how it ended, and its best way; for one that failed, also the end of its output."""
     if result["status"] == "skipped":
         return f"{part.name}: skipped, {result['reason']}"
     best = max((row for row in result.get("rows", []) if row["to_plain"]), key=lambda row: row["to_plain"][0], default=None)
     shown = f"; {best['way']}: {best['speed']:.4g} {best['unit']}, {best['to_plain'][0]:.2f} to plain" if best else ""
-    met = "".join(f"; {text}" for text in goals_met(part, result))
+    met = "".join(f"; {text}" for text in goals_met(part, result) if not tiny)
     lines = "".join(f"\n    {line}" for line in result.get("last_lines", []))
     return f"{part.name}: {result['status']} in {result['seconds']:.0f} s{shown}{met}{lines}"
 

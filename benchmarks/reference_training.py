@@ -135,9 +135,13 @@ def run_rounds(
     ways: dict[str, Way], task: Task, runs: Sequence[int], numbers: Iterator[int], processes: Processes
 ) -> Iterator[list[dict[str, Timing]]]:
     """Time every way once per round, each round beginning with another one, and yield all rounds after each."""
-    for way in ways.values():
-        way(replace(task, epochs=1), runs)  # libraries choose their kernels at first use
-    names: list[str] = list(ways)
+    names: list[str] = []
+    for name, way in ways.items():
+        try:
+            way(replace(task, epochs=1), runs)  # libraries choose their kernels at first use
+            names.append(name)
+        except Exception as error:  # of one way, as in `equal_ways`
+            print(f"{name:10s} failed: {type(error).__name__}: {error}", flush=True)
     rounds: list[dict[str, Timing]] = []
     for number in numbers:
         order = names[number % len(names) :] + names[: number % len(names)]
@@ -199,15 +203,16 @@ def main() -> None:
     length = f"{task.epochs} epochs of {task.num_members} images in batches of {task.batch_size}"
     print(f"{len(runs)} x {task.model}, {length}; {task.device}, {available_cores()} cores, torch {torch.__version__}")
     equal = equal_ways(ways, task, runs)
-    compare_ways(equal, task, runs, processes, arguments)
-    if len(equal) < len(ways):
-        raise SystemExit(f"these do not train the same models: {', '.join(name for name in ways if name not in equal)}")
+    measured = compare_ways(equal, task, runs, processes, arguments)
+    missing = [name for name in ways if name not in measured]
+    if missing:
+        raise SystemExit(f"these failed, or do not train the same models: {', '.join(missing)}")
 
 
 def compare_ways(
     ways: dict[str, Way], task: Task, runs: Sequence[int], processes: Processes, arguments: argparse.Namespace
-) -> None:
-    """Measure all ways, and how busy each of one process keeps a GPU; print."""
+) -> list[str]:
+    """Measure all ways, and how busy each of one process keeps a GPU; print, and return the names of those measured."""
     with task.forward_precision():
         peak = matmul_peak(task.device, "bfloat16" if task.precision == "bfloat16" else "float32")
     flops = training_flops(task)
@@ -225,6 +230,7 @@ def compare_ways(
         ]
         write_result(arguments.json, rows, peak=peak, flops_of_a_model=flops, models=len(runs))
     print_rows(rows)
+    return [row.way for row in rows]
 
 
 def _arguments() -> argparse.Namespace:
