@@ -59,7 +59,7 @@ from tckr.models.diffusion.load import load_generator
 from tckr.stages.generate.config import GenerateConfig
 
 SAMPLE_SECONDS = 0.1
-CHECKED = 16
+CHECKED = 8
 """Images."""
 MEGABYTE = 10**6
 
@@ -128,16 +128,16 @@ def run_rounds(
         yield rounds
 
 
-def time_first(ways: dict[str, Callable[[], Path]], device: str) -> dict[str, float]:
-    """Return the seconds of every way's first turn, in which workers start and libraries choose their kernels."""
+def time_first(ways: dict[str, Callable[[], Path]], device: str) -> dict[str, Timing]:
+    """Return the timing of every way's first turn, in which workers start and libraries choose their kernels."""
     found = {}
     for name, way in ways.items():
-        found[name] = measure(way, device).seconds
-        print(f"first {name}: {found[name]:.1f} s with all that is done once", flush=True)
+        found[name] = measure(way, device)
+        print(f"first {name}: {found[name].seconds:.1f} s with all that is done once", flush=True)
     return found
 
 
-def rows_of(rounds: dict[str, list[Timing]], task: Task, flops: float, peak: float, first: dict[str, float]) -> list[Row]:
+def rows_of(rounds: dict[str, list[Timing]], task: Task, flops: float, peak: float, first: dict[str, Timing]) -> list[Row]:
     """Return medians, ratios to the plain loop of the same round, and the share of the measured peak."""
     calls, rows = task.config.steps * (2 if task.config.guidance_scale > 1 else 1), []
     for name, timings in rounds.items():
@@ -153,7 +153,7 @@ def rows_of(rounds: dict[str, list[Timing]], task: Task, flops: float, peak: flo
                 to_plain=spread(ratios) if ratios else None,
                 of_peak=flops * calls * speed / peak,
                 memory_gb=max(timing.peak for timing in timings) / 1e9,
-                note=f"{cores:.1f} core-ms/image, first turn {first[name]:.1f} s",
+                note=f"{cores:.1f} core-ms/image, first turn {first[name].seconds:.1f} s",
             )
         )
     return rows
@@ -199,9 +199,12 @@ def compare_ways(task: Task, workers: Workers, arguments: argparse.Namespace) ->
     print(f"denoiser: {flops / 1e12:.3g} TFLOP per call and image; peak of a product {peak / 1e12:.3g} TFLOP/s", flush=True)
     ways = build_ways(task, workers, arguments.ways)
     first = time_first(ways, task.device)
+    alone = rows_of({name: [timing] for name, timing in first.items()}, task, flops, peak, first)
+    write_result(arguments.json, alone, peak=peak, flops=flops, difference=difference, rounds=0)
     for rounds in run_rounds(ways, task.device, rounds_within(arguments.rounds, arguments.seconds)):
         rows = rows_of(rounds, task, flops, peak, first)
-        write_result(arguments.json, rows, peak=peak, flops=flops, difference=difference)
+        count = len(rounds[rows[0].way.split(",")[0]])
+        write_result(arguments.json, rows, peak=peak, flops=flops, difference=difference, rounds=count)
     print_rows(rows)
     return difference
 

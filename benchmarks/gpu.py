@@ -46,8 +46,8 @@ class Part:
 
     Attributes:
         name: in the results.
-        seconds: most that it may take.
-        least: it is not begun with less.
+        seconds: most that it may take; where not all have that, each gets its share of what is left for it and those after.
+        least: it gets no less, and is not begun with less.
         script: of this folder.
         gpu: its arguments on a GPU.
         tiny: its arguments on a CPU; None leaves it out there.
@@ -64,12 +64,12 @@ class Part:
 
 
 SD2 = "--model sd2 --size 224 --device cuda"
-DRAWN = f"{SD2} --images 768 --plain-images 64 --ways plain loaded --rounds 3"
+DRAWN = f"{SD2} --images 512 --plain-images 64 --ways plain loaded --rounds 3"
 PARTS = (
     Part(
         name="generation",
-        seconds=100,
-        least=45,
+        seconds=90,
+        least=60,
         script="generate.py",
         gpu=DRAWN,
         tiny="--images 10 --plain-images 4 --steps 2 --ways plain loaded --rounds 1 --settings generation_batch_size=4",
@@ -77,15 +77,15 @@ PARTS = (
     ),
     Part(
         name="generation, compiled",
-        seconds=180,
-        least=90,
+        seconds=150,
+        least=100,
         script="generate.py",
         gpu=f"{DRAWN} --settings compile=true",
         goals={"to_plain": 3.0, "of_peak": 0.5},
     ),
     Part(
         name="adaptation",
-        seconds=90,
+        seconds=70,
         least=40,
         script="adapt.py",
         gpu=f"{SD2} --cases 4/1 32/1 32/32 --turn 64 --rounds 3",
@@ -94,18 +94,18 @@ PARTS = (
     ),
     Part(
         name="captioning",
-        seconds=75,
+        seconds=60,
         least=40,
         script="caption.py",
-        gpu="--model blip2-opt-2.7b --device cuda --images 128 --plain-images 8 --batch-sizes 16 64 128 --rounds 3",
+        gpu="--model blip2-opt-2.7b --device cuda --images 128 --plain-images 8 --batch-sizes 32 128 --rounds 3",
         tiny="--images 4 --plain-images 2 --batch-sizes 4 --rounds 1",
     ),
     Part(
         name="reference models",
-        seconds=110,
-        least=50,
+        seconds=120,
+        least=65,
         script="reference_training.py",
-        gpu="--model resnet18 --device cuda --precision bfloat16 --models 8 --members 1280 --validation 640 --epochs 3 "
+        gpu="--model resnet18 --device cuda --precision bfloat16 --models 8 --members 640 --validation 128 --epochs 4 "
         "--workers 4 --rounds 2",
         tiny="--models 2 --members 32 --batch-size 16 --validation 8 --epochs 1 --workers 1 --rounds 1 "
         "--ways fit stacked streams graphs",
@@ -113,17 +113,17 @@ PARTS = (
     ),
     Part(
         name="student",
-        seconds=90,
-        least=45,
+        seconds=95,
+        least=55,
         script="training.py",
-        gpu="--model resnet18 --size 224 --device cuda --images 2880 --rounds 3 "
+        gpu="--model resnet18 --size 224 --device cuda --images 3072 --rounds 3 "
         "--ways stored stored-bfloat16 views-bfloat16 online-bfloat16",
         tiny="--images 32 --batch-size 16 --rounds 1 --ways views-bfloat16",
         goals={"to_plain": 10.0, "busy": 0.8},
     ),
     Part(
         name="teams",
-        seconds=70,
+        seconds=60,
         least=35,
         script="teams.py",
         gpu="--model resnet18 --size 224 --device cuda --precision bfloat16 --images 960 --batch-size 96 --epochs 4",
@@ -131,7 +131,7 @@ PARTS = (
     ),
     Part(
         name="adaptation, compiled",
-        seconds=150,
+        seconds=110,
         least=80,
         script="adapt.py",
         gpu=f"{SD2} --cases 32/32 --turn 128 --rounds 1 --compile",
@@ -145,7 +145,8 @@ def run_parts(parts: Sequence[Part], *, tiny: bool, seconds: float, output: Path
     results: dict[str, Result] = {}
     machine, ends_at = describe_machine(), time.monotonic() + seconds
     with ThreadPoolExecutor((os.cpu_count() or 1) if tiny else 1) as threads:
-        ended = threads.map(partial(run_part, tiny=tiny, ends_at=ends_at, output=output), parts)
+        wanted = [sum(part.seconds for part in parts[place:]) for place in range(len(parts))]
+        ended = threads.map(partial(run_part, tiny=tiny, ends_at=ends_at, output=output), parts, wanted)
         for part, result in zip(parts, ended, strict=True):
             results[part.name] = result
             print(summary(part, result, tiny=tiny), flush=True)
@@ -153,14 +154,22 @@ def run_parts(parts: Sequence[Part], *, tiny: bool, seconds: float, output: Path
     return results
 
 
-def run_part(part: Part, *, tiny: bool, ends_at: float, output: Path) -> Result:
-    """Run one part within its limit and what is left until `ends_at`; return how it ended and what it found."""
+def run_part(part: Part, wanted: int, *, tiny: bool, ends_at: float, output: Path) -> Result:
+    """Run one part; return how it ended and what it found.
+
+    Args:
+        part: to run.
+        wanted: seconds of it and all parts after it; of what is left, it takes its share.
+        tiny: on a CPU.
+        ends_at: time by the monotonic clock at which all must be over.
+        output: folder of the results.
+    """
     arguments, left = part.tiny if tiny else part.gpu, ends_at - time.monotonic()
     if arguments is None:
         return {"status": "skipped", "reason": "on a GPU only"}
     if left < part.least:
         return {"status": "skipped", "reason": f"{max(0.0, left):.0f} s left, {part.least} needed"}
-    limit = left if tiny else min(float(part.seconds), left)
+    limit = left if tiny else max(float(part.least), part.seconds * min(1.0, left / wanted))
     found, log = (output / f".{part.name.replace(' ', '_')}.{kind}" for kind in ("json", "log"))
     found.unlink(missing_ok=True)
     command = [part.script, *arguments.split()]
