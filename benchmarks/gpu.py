@@ -2,6 +2,7 @@
 
     python benchmarks/gpu.py --minutes 9 --output FOLDER            # one GPU
     python benchmarks/gpu.py --tiny --output FOLDER                 # the same ways through the same code, small, on a CPU
+    python benchmarks/gpu.py --tiny --device cuda --output FOLDER   # on a GPU, in about a minute: does everything run there?
 
 Each part is a benchmark of this folder in a process of its own, with a time limit of its own; PARTS says which, in order of
 worth. A part that would have less than `least` seconds is skipped, one that fails or runs too long does not stop the others.
@@ -50,7 +51,9 @@ class Part:
         least: it gets no less, and is not begun with less.
         script: of this folder.
         gpu: its arguments on a GPU.
-        tiny: its arguments on a CPU; None leaves it out there.
+        tiny: its arguments with --tiny.
+        tiny_gpu: those that follow them there on a GPU.
+        on_cpu: whether --tiny runs it on a CPU too.
         goals: name of a number of a row -> what the best way should reach.
     """
 
@@ -59,11 +62,15 @@ class Part:
     least: int
     script: str
     gpu: str
-    tiny: str | None = None
+    tiny: str = ""
+    tiny_gpu: str = "--device cuda"
+    on_cpu: bool = True
     goals: Mapping[str, float] = field(default_factory=dict)
 
 
 SD2 = "--model sd2 --size 224 --device cuda"
+DRAWN_TINY = "--images 10 --plain-images 4 --steps 2 --ways plain loaded --rounds 1 --settings generation_batch_size=4"
+ADAPTED_TINY = "--images 4 --cases 4/2 --turn 4 --rounds 1"
 DRAWN = f"{SD2} --images 512 --plain-images 64 --ways plain loaded --rounds 3"
 PARTS = (
     Part(
@@ -72,7 +79,8 @@ PARTS = (
         least=60,
         script="generate.py",
         gpu=DRAWN,
-        tiny="--images 10 --plain-images 4 --steps 2 --ways plain loaded --rounds 1 --settings generation_batch_size=4",
+        tiny=DRAWN_TINY,
+        tiny_gpu=SD2,
         goals={"to_plain": 3.0, "of_peak": 0.5},
     ),
     Part(
@@ -81,6 +89,8 @@ PARTS = (
         least=100,
         script="generate.py",
         gpu=f"{DRAWN} --settings compile=true",
+        tiny=f"{DRAWN_TINY} compile=true",
+        on_cpu=False,
         goals={"to_plain": 3.0, "of_peak": 0.5},
     ),
     Part(
@@ -89,7 +99,8 @@ PARTS = (
         least=40,
         script="adapt.py",
         gpu=f"{SD2} --cases 4/1 32/1 32/32 --turn 64 --rounds 3",
-        tiny="--images 4 --cases 4/2 --turn 4 --rounds 1",
+        tiny=ADAPTED_TINY,
+        tiny_gpu=SD2,
         goals={"to_plain": 4.0},
     ),
     Part(
@@ -99,6 +110,7 @@ PARTS = (
         script="caption.py",
         gpu="--model blip2-opt-2.7b --device cuda --images 128 --plain-images 8 --batch-sizes 32 128 --rounds 3",
         tiny="--images 4 --plain-images 2 --batch-sizes 4 --rounds 1",
+        tiny_gpu="--device cuda --model blip2-opt-2.7b --layers 1",
     ),
     Part(
         name="reference models",
@@ -109,6 +121,7 @@ PARTS = (
         "--workers 4 --rounds 2",
         tiny="--models 2 --members 32 --batch-size 16 --validation 8 --epochs 1 --workers 1 --rounds 1 "
         "--ways fit stacked streams graphs",
+        tiny_gpu="--device cuda --model resnet18 --precision bfloat16",
         goals={"to_plain": 5.0},
     ),
     Part(
@@ -119,6 +132,7 @@ PARTS = (
         gpu="--model resnet18 --size 224 --device cuda --images 3072 --rounds 3 "
         "--ways stored stored-bfloat16 views-bfloat16 online-bfloat16",
         tiny="--images 32 --batch-size 16 --rounds 1 --ways views-bfloat16",
+        tiny_gpu="--device cuda --model resnet18 --size 224",
         goals={"to_plain": 10.0, "busy": 0.8},
     ),
     Part(
@@ -128,6 +142,7 @@ PARTS = (
         script="teams.py",
         gpu="--model resnet18 --size 224 --device cuda --precision bfloat16 --images 960 --batch-size 96 --epochs 4",
         tiny="--images 16 --batch-size 8 --epochs 2",
+        tiny_gpu="--device cuda --model resnet18",
     ),
     Part(
         name="adaptation, compiled",
@@ -135,18 +150,20 @@ PARTS = (
         least=80,
         script="adapt.py",
         gpu=f"{SD2} --cases 32/32 --turn 128 --rounds 1 --compile",
+        tiny=f"{ADAPTED_TINY} --compile",
+        on_cpu=False,
         goals={"to_plain": 4.0},
     ),
 )
 
 
-def run_parts(parts: Sequence[Part], *, tiny: bool, seconds: float, output: Path) -> dict[str, Result]:
+def run_parts(parts: Sequence[Part], *, tiny: bool, seconds: float, output: Path, device: str) -> dict[str, Result]:
     """Run `parts` in turn within `seconds`; write what is known after each, and return it by name."""
     results: dict[str, Result] = {}
     machine, ends_at = describe_machine(), time.monotonic() + seconds
     with ThreadPoolExecutor((os.cpu_count() or 1) if tiny else 1) as threads:
         wanted = [sum(part.seconds for part in parts[place:]) for place in range(len(parts))]
-        ended = threads.map(partial(run_part, tiny=tiny, ends_at=ends_at, output=output), parts, wanted)
+        ended = threads.map(partial(run_part, tiny=tiny, device=device, ends_at=ends_at, output=output), parts, wanted)
         for part, result in zip(parts, ended, strict=True):
             results[part.name] = result
             print(summary(part, result, tiny=tiny), flush=True)
@@ -154,20 +171,23 @@ def run_parts(parts: Sequence[Part], *, tiny: bool, seconds: float, output: Path
     return results
 
 
-def run_part(part: Part, wanted: int, *, tiny: bool, ends_at: float, output: Path) -> Result:
+def run_part(part: Part, wanted: int, *, tiny: bool, device: str, ends_at: float, output: Path) -> Result:
     """Run one part; return how it ended and what it found.
 
     Args:
         part: to run.
         wanted: seconds of it and all parts after it; of what is left, it takes its share.
-        tiny: on a CPU.
+        tiny: small, to see whether it runs.
+        device: of tiny parts; the others are for "cuda".
         ends_at: time by the monotonic clock at which all must be over.
         output: folder of the results.
     """
-    arguments, left = part.tiny if tiny else part.gpu, ends_at - time.monotonic()
-    if arguments is None:
-        return {"status": "skipped", "reason": "on a GPU only"}
-    if left < part.least:
+    left, arguments = ends_at - time.monotonic(), part.gpu
+    if tiny:
+        arguments = f"{part.tiny} {part.tiny_gpu}" if device == "cuda" else part.tiny
+        if device == "cpu" and not part.on_cpu:
+            return {"status": "skipped", "reason": "on a GPU only"}
+    if left < (1 if tiny else part.least):
         return {"status": "skipped", "reason": f"{max(0.0, left):.0f} s left, {part.least} needed"}
     limit = left if tiny else max(float(part.least), part.seconds * min(1.0, left / wanted))
     found, log = (output / f".{part.name.replace(' ', '_')}.{kind}" for kind in ("json", "log"))
@@ -283,14 +303,16 @@ def main() -> None:
     """Read the arguments, run the parts, print the table; end with an error when a part failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=9.0, help="that all parts may take together (default 9)")
-    parser.add_argument("--tiny", action="store_true", help="small, on a CPU: whether everything runs")
+    parser.add_argument("--tiny", action="store_true", help="small: whether everything runs")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of --tiny (default cpu)")
     parser.add_argument("--output", type=Path, default=Path("runs/gpu"), help="folder of the results (default runs/gpu)")
     names = [part.name for part in PARTS]
     parser.add_argument("--parts", nargs="+", choices=names, default=names, metavar="PART", help=f"of {names}")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     parts = [part for part in PARTS if part.name in arguments.parts]
-    results = run_parts(parts, tiny=arguments.tiny, seconds=60 * arguments.minutes, output=arguments.output)
+    seconds, device = 60 * arguments.minutes, arguments.device
+    results = run_parts(parts, tiny=arguments.tiny, device=device, seconds=seconds, output=arguments.output)
     print((arguments.output / "gpu.md").read_text())
     if any(result["status"] == "failed" for result in results.values()):
         raise SystemExit(1)

@@ -48,7 +48,7 @@ def part(name: str, *, seconds: int = 30, least: int = 1) -> Part:
 
 def test_a_part_that_fails_or_never_ends_leaves_the_others_their_results(scripts):
     parts = [part("bad"), part("endless", seconds=3), part("good")]
-    results = run_parts(parts, tiny=False, seconds=60, output=scripts)
+    results = run_parts(parts, tiny=False, device="cuda", seconds=60, output=scripts)
     assert [results[one.name]["status"] for one in parts] == ["failed", "stopped", "done"]
     assert results["bad"]["last_lines"][-1] == "ValueError: no such kernel"
     assert results["endless"]["rows"] == results["good"]["rows"] != []
@@ -57,19 +57,21 @@ def test_a_part_that_fails_or_never_ends_leaves_the_others_their_results(scripts
 
 
 def test_a_part_that_is_stopped_leaves_no_process_behind(scripts):
-    run_parts([part("endless", seconds=3)], tiny=False, seconds=60, output=scripts)
+    run_parts([part("endless", seconds=3)], tiny=False, device="cuda", seconds=60, output=scripts)
     child = Path("/proc") / (scripts / "child").read_text()
     time.sleep(0.1)
     assert not child.exists() or "Z" in (child / "stat").read_text().rsplit(")", 1)[1]
 
 
 def test_a_part_without_time_left_is_skipped_and_a_shorter_one_after_it_is_not(scripts):
-    results = run_parts([part("bad", least=100), part("good", least=2)], tiny=False, seconds=50, output=scripts)
+    results = run_parts(
+        [part("bad", least=100), part("good", least=2)], tiny=False, device="cuda", seconds=50, output=scripts
+    )
     assert [result["status"] for result in results.values()] == ["skipped", "done"]
 
 
 def test_the_table_says_which_goals_were_reached(scripts):
-    run_parts([part("good")], tiny=False, seconds=50, output=scripts)
+    run_parts([part("good")], tiny=False, device="cuda", seconds=50, output=scripts)
     table = (scripts / "gpu.md").read_text()
     assert "| good | ours | 12 images/s | 4.00 (3.50 to 4.20) | 40% |  | 1.5 GB |  |" in table
     assert "to_plain >= 3: reached, 4 (ours); of_peak >= 0.5: missed, 0.4 (ours)" in table
