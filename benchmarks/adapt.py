@@ -11,7 +11,8 @@ and TCKR as `adapt.precision` says (--precision, default auto: float32 too).
     plain   `plain_adapter.py`: every pass reads and transforms its images, encodes them and their prompts, and trains
     tckr    the loop of `tckr adapt`: images and prompts encoded once, all images of a step in one forward pass
 
-First both must give the same loss for the same draws, in the plain loop's precision. A case is `IMAGES/PASS`: images per
+First both compute the loss of the same draws, in the plain loop's precision; if it differs, the command ends with an error
+after it has measured. A case is `IMAGES/PASS`: images per
 optimizer step, and those of one pass of the plain loop (4/1 is as published). Each round times both ways on every case, the
 order alternating. Printed are medians over the rounds with their range, of seconds and of CPU seconds (which the company of
 other programs changes less). Encoding is timed apart and added as a share: once per image, for the passes over the images
@@ -25,7 +26,7 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,12 +36,24 @@ import numpy as np
 import torch
 from diffusers import DiffusionPipeline
 from PIL import Image
-from sklearn.datasets import load_sample_images
 from torch.utils.flop_counter import FlopCounterMode
 
 from full_size import build_pipeline
-from measure import PRECISIONS, busy_seconds, cpu_seconds, matmul_peak
-from plain_adapter import ImageFiles, Noise, PlainTraining
+from measure import (
+    PRECISIONS,
+    Row,
+    Stopwatch,
+    Timing,
+    add_shared_arguments,
+    busy_seconds,
+    cpu_seconds,
+    matmul_peak,
+    print_rows,
+    rounds_within,
+    spread,
+    write_result,
+)
+from plain_adapter import ImageFiles, Noise, PlainTraining, crops
 from tckr.engine.execution import available_cores
 from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import FAMILIES
@@ -57,15 +70,6 @@ from tckr.stages.adapt.train import Course, train_adapter
 WARM_STEPS = 2
 SAME = {"cpu": 2e-3, "cuda": 2e-2}
 """Largest relative difference of the two losses: encodings are stored in float16; on a GPU the models are bfloat16."""
-
-
-@dataclass(frozen=True)
-class Timing:
-    """What an image took: wall-clock seconds, CPU seconds of this process, peak GPU memory of the turn in bytes."""
-
-    seconds: float
-    cpu: float
-    memory: int
 
 
 @dataclass(frozen=True)
@@ -125,34 +129,22 @@ class Task:
         return Course(num_steps=steps, seed=0, device=self.device, checkpoint=checkpoint, compiled=self.compiled)
 
     def forget_adapter(self) -> None:
-        """Take the adapter out again: the next turn begins with a new one."""
+        """Take the adapter out again, and compiled code: the next turn begins with a new one."""
         self.pipeline.unet.delete_adapters(list(self.pipeline.unet.peft_config))
+        if self.compiled:
+            self.pipeline.unet._compiled_call_impl = None
+            torch.compiler.reset()
 
-
-class Stopwatch:
-    """Time a turn after its first steps; on a GPU, with what they left to be done."""
-
-    def __init__(self, device: str) -> None:
-        self.on_gpu = device.startswith("cuda")
-
-    def start(self) -> None:
-        """Forget what was before."""
-        if self.on_gpu:
-            torch.cuda.synchronize()
-            torch.cuda.reset_peak_memory_stats()
-        self.cpu, self.began = cpu_seconds(), time.perf_counter()
-
-    def stop(self, images: int) -> Timing:
-        """Return what each of `images` took since the start."""
-        if self.on_gpu:
-            torch.cuda.synchronize()
-        seconds, cpu = time.perf_counter() - self.began, cpu_seconds() - self.cpu
-        return Timing(seconds / images, cpu / images, torch.cuda.max_memory_allocated() if self.on_gpu else 0)
+    def lay_out_plainly(self) -> None:
+        """Undo the order of the weights in memory that TCKR chooses on a GPU."""
+        for part in (self.pipeline.unet, self.pipeline.vae):
+            part.to(memory_format=torch.contiguous_format)
 
 
 def time_plain(task: Task, images: int, per_pass: int, steps: int) -> Timing:
     """Time `steps` of the plain loop."""
     watch = Stopwatch(task.device)
+    task.lay_out_plainly()
     dataset = task.dataset(flip=True)
     training = PlainTraining(task.pipeline, dataset, rank=task.rank, images=images, per_pass=per_pass, device=task.device)
     for step in range(WARM_STEPS + steps):
@@ -187,8 +179,8 @@ def time_tckr(task: Task, encoded: EncodedSet, images: int, steps: int) -> Timin
     return timing
 
 
-def check_losses(task: Task) -> None:
-    """Stop unless both ways give the same mean loss for the same images, noise and levels."""
+def losses_agree(task: Task) -> bool:
+    """Return whether both ways give the same mean loss for the same images, noise and levels."""
     generator, encoded, dataset = task.generator(), task.encode(flip=False), task.dataset(flip=False)
     draws = draw_step(
         0,
@@ -208,8 +200,7 @@ def check_losses(task: Task) -> None:
         plain = training.loss({name: torch.stack([item[name] for item in items]) for name in items[0]}, noise).item()
     task.forget_adapter()
     print(f"loss of the same four images with the same draws: plain {plain:.6f}, tckr {ours:.6f}", flush=True)
-    if abs(plain - ours) > SAME[task.device.split(":")[0]] * plain:
-        raise SystemExit("the two ways do not train on the same loss")
+    return abs(plain - ours) <= SAME[task.device.split(":")[0]] * plain
 
 
 def training_flops(task: Task, encoded: EncodedSet) -> float:
@@ -223,10 +214,12 @@ def training_flops(task: Task, encoded: EncodedSet) -> float:
     return float(counter.get_total_flops())
 
 
-def run_rounds(task: Task, cases: Sequence[tuple[int, int]], rounds: int, images: int) -> list[Round]:
-    """Time both ways on every case in each round, about `images` per turn, and print as it goes."""
-    encoded, found = task.encode(flip=True), []
-    for number in range(rounds):
+def run_rounds(
+    task: Task, encoded: EncodedSet, cases: Sequence[tuple[int, int]], numbers: Iterator[int], images: int
+) -> Iterator[list[Round]]:
+    """Time both ways on every case in each round, about `images` per turn; yield all turns after each case."""
+    found: list[Round] = []
+    for number in numbers:
         encoding = time_encoding(task)
         for case in cases:
             steps, turns = max(1, images // case[0]), {}
@@ -242,7 +235,7 @@ def run_rounds(task: Task, cases: Sequence[tuple[int, int]], rounds: int, images
             shown = ", ".join(f"{way} {1 / turn.seconds:.2f} images/s" for way, turn in sorted(turns.items()))
             print(f"round {number}, {case[0]}/{case[1]}: {shown} (others: {others:.0%} of the cores)", flush=True)
             found.append(Round(case, turns["plain"], turns["tckr"], encoding))
-    return found
+            yield found
 
 
 def time_encoding(task: Task) -> Timing:
@@ -253,40 +246,39 @@ def time_encoding(task: Task) -> Timing:
     return watch.stop(len(task.files))
 
 
-def summarize(task: Task, found: Sequence[Round], peak: float, passes: Sequence[float]) -> None:
-    """Print medians of speed and of the ratios round by round, with and without what the encoding adds to each pass."""
-    flops = training_flops(task, task.encode(flip=True))
-    print(
-        f"\npeak of a matrix product in {task.precision}: {peak / 1e12:.3g} TFLOP/s; training: {flops / 1e9:.3g} GFLOP/image"
-    )
-    once = [statistics.median(getattr(turn.encoding, kind) for turn in found) * 1e3 for kind in ("seconds", "cpu")]
-    print(f"encoding, once: {once[0]:.1f} ms and {once[1]:.1f} CPU ms per image")
-    for case in dict.fromkeys(round.case for round in found):
+def rows_of(found: Sequence[Round], flops: float, peak: float, passes: Sequence[float]) -> list[Row]:
+    """Return medians of speed and of the ratios round by round, with and without what the encoding adds to each pass."""
+    rows = []
+    for case in dict.fromkeys(turn.case for turn in found):
         turns = [turn for turn in found if turn.case == case]
-        speeds = [statistics.median(1 / getattr(turn, way).seconds for turn in turns) for way in ("plain", "tckr")]
-        print(f"\n{case[0]}/{case[1]}: plain {speeds[0]:.2f}, tckr {speeds[1]:.2f} images/s")
-        print(f"  of the peak: plain {speeds[0] * flops / peak:.1%}, tckr {speeds[1] * flops / peak:.1%}")
-        print(f"  times as fast: {_ratio(turns, 'seconds', 0)}; in CPU seconds {_ratio(turns, 'cpu', 0)}")
-        for number in passes:
-            print(
-                f"  with encoding, {number:g} passes over the images: {_ratio(turns, 'seconds', 1 / number)}; "
-                f"in CPU seconds {_ratio(turns, 'cpu', 1 / number)}"
+        for way in ("plain", "tckr"):
+            timings = [getattr(turn, way) for turn in turns]
+            speed = statistics.median(1 / timing.seconds for timing in timings)
+            shares = [0.0, *(1 / number for number in passes)] if way == "tckr" else []
+            ratios = [_ratio(turns, "seconds", share) for share in shares]
+            encoded = (f"{ratio[0]:.2f} over {n:g}" for ratio, n in zip(ratios[1:], passes, strict=False))
+            cpu = "CPU seconds {:.2f} ({:.2f} to {:.2f})".format(*_ratio(turns, "cpu", 0))
+            rows.append(
+                Row(
+                    way=f"{way} {case[0]}/{case[1]}",
+                    speed=speed,
+                    to_plain=ratios[0] if ratios else None,
+                    of_peak=speed * flops / peak,
+                    memory_gb=max(timing.memory for timing in timings) / 1e9 or None,
+                    note=f"{cpu}; with encoding {', '.join(encoded)} passes" if ratios else "",
+                )
             )
-        if task.device.startswith("cuda"):
-            peaks = [max(getattr(turn, way).memory for turn in turns) / 1e9 for way in ("plain", "tckr")]
-            print(f"  peak GPU memory: plain {peaks[0]:.2f} GB, tckr {peaks[1]:.2f} GB")
-    print(f"\npeak memory of the process: {peak_memory() / 1e9:.2f} GB")
+    return rows
 
 
-def _ratio(turns: Sequence[Round], kind: str, share: float) -> str:
+def _ratio(turns: Sequence[Round], kind: str, share: float) -> tuple[float, float, float]:
     """Return the median over rounds of how many times as much the plain loop took, and its range.
 
     `share` of the encoding of an image is added each time that the image is trained on.
     """
-    ratios = [
-        getattr(turn.plain, kind) / (getattr(turn.tckr, kind) + share * getattr(turn.encoding, kind)) for turn in turns
-    ]
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    return spread(
+        [getattr(turn.plain, kind) / (getattr(turn.tckr, kind) + share * getattr(turn.encoding, kind)) for turn in turns]
+    )
 
 
 def peak_memory() -> int:
@@ -310,17 +302,6 @@ def make_once(task: Task, images: int) -> None:
     )
     print(f"one step of {images} images, loss {losses[0]:.4f}: {watch.stop(1).seconds:.1f} s", flush=True)
     print(f"peak memory of the process: {peak_memory() / 2**30:.2f} GiB")
-
-
-def crops(size: int, count: int) -> np.ndarray:
-    """Return uint8 [count, size, size, 3], random crops."""
-    random, photographs = np.random.default_rng(0), load_sample_images().images
-    found = []
-    for number in range(count):
-        photograph = photographs[number % len(photographs)]
-        top, left = (random.integers(0, side - size + 1) for side in photograph.shape[:2])
-        found.append(photograph[top : top + size, left : left + size])
-    return np.stack(found)
 
 
 def load_pipeline(model: str, device: str, dtype: torch.dtype) -> Any:
@@ -365,10 +346,23 @@ def main() -> None:
         if arguments.once:
             make_once(task, arguments.cases[0][0])
             return
-        check_losses(task)
-        before = matmul_peak(task.device, task.precision)
-        found = run_rounds(task, arguments.cases, arguments.rounds, arguments.turn)
-        summarize(task, found, max(before, matmul_peak(task.device, task.precision)), arguments.passes)
+        agree = losses_agree(task)
+        compare_ways(task, arguments)
+    if not agree:
+        raise SystemExit("the two ways do not train on the same loss")
+
+
+def compare_ways(task: Task, arguments: argparse.Namespace) -> None:
+    """Measure both ways on all cases; print."""
+    encoded, peak = task.encode(flip=True), matmul_peak(task.device, task.precision)
+    flops, numbers = training_flops(task, encoded), rounds_within(arguments.rounds, arguments.seconds)
+    print(f"peak of a matrix product in {task.precision}: {peak / 1e12:.3g} TFLOP/s; {flops / 1e9:.3g} GFLOP an image")
+    for found in run_rounds(task, encoded, arguments.cases, numbers, arguments.turn):
+        rows = rows_of(found, flops, peak, arguments.passes)
+        once = statistics.median(turn.encoding.seconds for turn in found)
+        write_result(arguments.json, rows, peak=peak, flops=flops, seconds_to_encode_an_image=once)
+    print_rows(rows)
+    print(f"encoding, once: {once * 1e3:.1f} ms an image; peak memory of the process: {peak_memory() / 1e9:.2f} GB")
 
 
 def _case(text: str) -> tuple[int, int]:
@@ -392,6 +386,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--passes", type=float, nargs="+", default=[3.0, 15.0], help="over the images (default 3 15)")
     parser.add_argument("--device", default="cpu", help="torch device (default cpu)")
     parser.add_argument("--compile", action="store_true", help="execution.compile for tckr")
+    add_shared_arguments(parser)
     parser.add_argument("--once", action="store_true", help="make one step of the first case, and nothing else")
     return parser.parse_args()
 

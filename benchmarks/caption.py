@@ -19,7 +19,7 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,16 @@ from transformers import (
 )
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
-from measure import busy_seconds, matmul_peak
+from measure import (
+    Row,
+    add_shared_arguments,
+    busy_seconds,
+    matmul_peak,
+    print_rows,
+    rounds_within,
+    spread,
+    write_result,
+)
 from tckr.data.images import ImageSet
 from tckr.engine.execution import available_cores
 from tckr.engine.measure import measured
@@ -203,32 +212,39 @@ def check_results(ways: dict[str, Way], images: ImageSet, exact: bool) -> None:
             raise SystemExit(f"{name} says something else")
 
 
-def run_rounds(ways: dict[str, Way], images: ImageSet, captioner: Any, num_rounds: int) -> list[dict[str, Timing]]:
-    """Time every way once per round, each round beginning with another one, and print as it goes."""
-    names, rounds = list(ways), []
-    for number in range(num_rounds):
+def run_rounds(
+    ways: dict[str, Way], images: dict[str, ImageSet], captioner: Any, numbers: Iterator[int]
+) -> Iterator[list[dict[str, Timing]]]:
+    """Time every way on its images once per round, each beginning with another one, and yield all rounds after each."""
+    names: list[str] = list(ways)
+    rounds: list[dict[str, Timing]] = []
+    for number in numbers:
         order = names[number % len(names) :] + names[: number % len(names)]
-        rounds.append({name: measure(ways[name], images, captioner) for name in order})
+        rounds.append({name: measure(ways[name], images[name], captioner) for name in order})
         shown = (f"{name} {rounds[-1][name].seconds:.2f} s ({rounds[-1][name].others:.0%})" for name in names)
         print(f"round {number} (others' use of the cores): " + ", ".join(shown), flush=True)
-    return rounds
+        yield rounds
 
 
-def summarize(rounds: Sequence[dict[str, Timing]], num_images: int, flops: float, peak: float) -> None:
-    """Print one line per way: medians, and the median of its ratios to the plain loop."""
-    print(f"\n{flops / 1e9:.3g} GFLOP a caption; peak of a matrix product {peak / 1e12:.3g} TFLOP/s")
-    print(f"{'way':10s} {'images/s':>9s} {'to plain':>9s} {'rounds':>13s} {'processor':>9s} {'memory':>12s} {'of peak':>8s}")
+def rows_of(rounds: Sequence[dict[str, Timing]], images: dict[str, ImageSet], flops: float, peak: float) -> list[Row]:
+    """Return one row per way: medians, and the median of its ratios to the plain loop."""
+    rows = []
     for name in rounds[0]:
-        timings = [timing[name] for timing in rounds]
-        ratios = [timing["plain"].seconds / timing[name].seconds for timing in rounds]
-        seconds = statistics.median(timing.seconds for timing in timings)
+        timings, count = [timing[name] for timing in rounds], len(images[name])
+        speed = count / statistics.median(timing.seconds for timing in timings)
+        plain = [timing["plain"].seconds / len(images["plain"]) for timing in rounds]
         processor = statistics.median(timing.processor_seconds / timing.seconds for timing in timings)
-        memory = max(timing.peak_memory_mb for timing in timings)
-        between = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        print(
-            f"{name:10s} {num_images / seconds:9.1f} {statistics.median(ratios):9.2f} {between:>13s} {processor:9.0%} "
-            f"{memory:9,.0f} MB {flops * num_images / seconds / peak:8.1%}"
+        rows.append(
+            Row(
+                way=name,
+                speed=speed,
+                to_plain=spread([each * count / timing.seconds for each, timing in zip(plain, timings, strict=True)]),
+                of_peak=flops * speed / peak,
+                memory_gb=max(timing.peak_memory_mb for timing in timings) / 1e3,
+                note=f"{processor:.0%} of it in the image processor",
+            )
         )
+    return rows
 
 
 def main() -> None:
@@ -241,11 +257,20 @@ def main() -> None:
     ways |= {f"batch {size}": caption_batched(captioner, size) for size in arguments.batch_sizes}
     where = f"{arguments.device}, {captioner.model.dtype}, {torch.get_num_threads()} threads of {available_cores()} cores"
     print(f"{arguments.model}: {len(images)} images, {MAX_NEW_TOKENS} tokens at most; {where}, torch {torch.__version__}")
-    check_results(ways, digits(min(len(images), 2 * max(arguments.batch_sizes))), captioner.model.dtype == torch.float32)
+    few = digits(min(len(images), arguments.plain_images or len(images)))
+    exact = captioner.model.dtype == torch.float32
+    check_results(ways, few, exact)
     flops = flops_of_one(ways["plain"], digits(1))
-    rounds = run_rounds(ways, images, captioner, arguments.rounds)
-    peak = matmul_peak(arguments.device, "float32" if captioner.model.dtype == torch.float32 else "bfloat16")
-    summarize(rounds, len(images), flops, peak)
+    peak = matmul_peak(arguments.device, "float32" if exact else "bfloat16")
+    print(f"{flops / 1e9:.3g} GFLOP a caption; peak of a matrix product {peak / 1e12:.3g} TFLOP/s", flush=True)
+    sets = {name: few if name == "plain" else images for name in ways}
+    if arguments.device.startswith("cuda"):
+        for name, way in ways.items():
+            way(sets[name])  # a GPU's libraries choose their kernels by the size of the batch
+    for rounds in run_rounds(ways, sets, captioner, rounds_within(arguments.rounds, arguments.seconds)):
+        rows = rows_of(rounds, sets, flops, peak)
+        write_result(arguments.json, rows, peak=peak, flops=flops)
+    print_rows(rows)
 
 
 def _arguments() -> argparse.Namespace:
@@ -253,9 +278,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model", choices=("embedded", *CONFIGS), default="embedded")
     parser.add_argument("--layers", type=int, help="layers of every part instead of all, to try a large model")
     parser.add_argument("--images", type=int, default=256, help="images of every turn (default 256)")
+    parser.add_argument("--plain-images", type=int, help="images of the plain loop and of the check (default: all)")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[64], help="default 64, as the product's")
     parser.add_argument("--rounds", type=int, default=5, help="times that every way is measured (default 5)")
     parser.add_argument("--device", default="cpu", help="torch device (default cpu)")
+    add_shared_arguments(parser)
     return parser.parse_args()
 
 

@@ -17,8 +17,20 @@ from diffusers import DDPMScheduler
 from diffusers.training_utils import cast_training_params
 from peft import LoraConfig
 from PIL import Image
+from sklearn.datasets import load_sample_images
 from torch.nn.functional import mse_loss
 from torch.utils.data import DataLoader, Dataset
+
+
+def crops(size: int, count: int) -> np.ndarray:
+    """Return uint8 [count, size, size, 3], random crops."""
+    random, photographs = np.random.default_rng(0), load_sample_images().images
+    found = []
+    for number in range(count):
+        photograph = photographs[number % len(photographs)]
+        top, left = (random.integers(0, side - size + 1) for side in photograph.shape[:2])
+        found.append(photograph[top : top + size, left : left + size])
+    return np.stack(found)
 
 
 class ImageFiles(Dataset[dict[str, torch.Tensor]]):

@@ -14,7 +14,8 @@ The ways, all with the same data, order, augmentation draws, schedule and valida
     streams    one process, each model on a CUDA stream of its own (on a CPU: in turn)
     graphs     the same with each model's step recorded as a CUDA graph (on a CPU: in turn)
 
-First every way trains two steps in float64 and must come to the plain loop's weights. (In float32 two orders of the same sum
+First every way trains two steps in float64; those that do not come to the plain loop's weights are not measured, and the
+command ends with an error. (In float32 two orders of the same sum
 suffice to move a small weight by a per cent within an epoch, because AdamW divides small gradients by their own size.)
 
 Each round then times every way once, beginning with another one, and measures what other processes use of the cores.
@@ -27,15 +28,25 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from lockstep_ways import train_in_streams, train_stacked, train_with_graphs
+from measure import (
+    Row,
+    add_shared_arguments,
+    busy_seconds,
+    device_busy_share,
+    matmul_peak,
+    print_rows,
+    rounds_within,
+    spread,
+    write_result,
+)
 from tckr.engine.execution import available_cores
 from training_ways import LOSS, NAMES, SIZE, Processes, Task, Way, Weights, new_model, train_plainly, train_with_fit
 
@@ -86,15 +97,6 @@ def measure(way: Way, task: Task, runs: Sequence[int], processes: Processes) -> 
     return Timing(seconds, max(0.0, busy_seconds() - busy - used) / seconds / available_cores())
 
 
-def busy_seconds() -> float:
-    """Return the CPU seconds that all processes of this machine have used; 0 where the system does not say."""
-    statistics_file = Path("/proc/stat")
-    if not statistics_file.exists():
-        return 0.0
-    ticks = [int(value) for value in statistics_file.read_text().split("\n", 1)[0].split()[1:9]]
-    return (sum(ticks) - ticks[3] - ticks[4]) / 100  # without idle and waiting for disks
-
-
 def largest_difference(found: Sequence[Weights], expected: Sequence[Weights]) -> float:
     """Return the largest distance of a tensor from the expected one, relative to the norm of the latter."""
     return max(
@@ -113,62 +115,61 @@ def training_flops(task: Task) -> float:
     return float(counter.get_total_flops() * task.steps_per_epoch * task.epochs)
 
 
-def matmul_peak(task: Task) -> float:
-    """Return the floating-point operations per second of the best of ten products of square matrices."""
-    side = 8192 if task.device.startswith("cuda") else 2048
-    with task.forward_precision():
-        left, right = (torch.randn(side, side, device=task.device) for _ in range(2))
-        if task.precision == "bfloat16":
-            left, right = left.bfloat16(), right.bfloat16()
-        seconds = min(_timed(lambda: left @ right, task) for _ in range(10))
-    return 2 * side**3 / seconds
-
-
-def _timed(compute: Callable[[], object], task: Task) -> float:
-    started = time.perf_counter()
-    compute()
-    if task.device.startswith("cuda"):
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
-
-
-def check_results(ways: dict[str, Way], task: Task, runs: Sequence[int]) -> None:
-    """Stop unless every way comes to the same weights in double precision."""
+def equal_ways(ways: dict[str, Way], task: Task, runs: Sequence[int]) -> dict[str, Way]:
+    """Return the ways that come to the plain loop's weights in double precision; says which do not, or why one fails."""
     short = replace(task, epochs=1, num_members=2 * task.batch_size, precision="float64")
-    expected = train_plainly(short, runs)
+    expected, equal = train_plainly(short, runs), {}
     for name, way in ways.items():
-        difference = largest_difference(way(short, runs), expected)
+        try:
+            difference = largest_difference(way(short, runs), expected)
+        except Exception as error:  # of one way: the others can still be compared
+            print(f"{name:10s} failed: {type(error).__name__}: {error}", flush=True)
+            continue
         print(f"{name:10s} differs from the plain loop after two steps in float64 by {difference:.0e}", flush=True)
-        if difference > SAME:
-            raise SystemExit(f"{name} does not train the same models")
+        if difference <= SAME:
+            equal[name] = way
+    return equal
 
 
 def run_rounds(
-    ways: dict[str, Way], task: Task, runs: Sequence[int], num_rounds: int, processes: Processes
-) -> list[dict[str, Timing]]:
-    """Time every way once per round, each round beginning with another one, and print as it goes."""
-    for way in ways.values():
-        way(replace(task, epochs=1), runs)  # libraries choose their kernels at first use
-    names, rounds = list(ways), []
-    for number in range(num_rounds):
+    ways: dict[str, Way], task: Task, runs: Sequence[int], numbers: Iterator[int], processes: Processes
+) -> Iterator[list[dict[str, Timing]]]:
+    """Time every way once per round, each round beginning with another one, and yield all rounds after each."""
+    names: list[str] = []
+    for name, way in ways.items():
+        try:
+            way(replace(task, epochs=1), runs)  # libraries choose their kernels at first use
+            names.append(name)
+        except Exception as error:  # of one way, as in `equal_ways`
+            print(f"{name:10s} failed: {type(error).__name__}: {error}", flush=True)
+    rounds: list[dict[str, Timing]] = []
+    for number in numbers:
         order = names[number % len(names) :] + names[: number % len(names)]
         rounds.append({name: measure(ways[name], task, runs, processes) for name in order})
         shown = (f"{name} {rounds[-1][name].seconds:.2f} s ({rounds[-1][name].others:.0%})" for name in names)
         print(f"round {number}: " + ", ".join(shown), flush=True)
-    return rounds
+        yield rounds
 
 
-def summarize(rounds: Sequence[dict[str, Timing]], task: Task, num_models: int) -> None:
-    """Print the median ratios and what share of the machine's measured peak each way reaches."""
-    peak, flops = matmul_peak(task), training_flops(task)
-    print(f"\npeak of a matrix product in {task.precision}: {peak / 1e12:.3g} TFLOP/s; one model: {flops / 1e12:.3g} TFLOP")
-    print(f"{'way':10s} {'models/h':>12s} {'to plain':>10s} {'to fit':>10s} {'of peak':>8s}")
+def rows_of(rounds: Sequence[dict[str, Timing]], num_models: int, flops: float, peak: float) -> list[Row]:
+    """Return the median ratios and what share of the machine's measured peak each way reaches."""
+    rows = []
     for name in rounds[0]:
         chosen, count = undisturbed(rounds, name)
         seconds = statistics.median(timings[name].seconds for timings in chosen) / num_models
-        ratios = [ratio(rounds, name, baseline) if baseline in rounds[0] else "-" for baseline in ("plain", "fit")]
-        speed = f"{3600 / seconds:.0f} ({count})"
-        print(f"{name:10s} {speed:>12s} {ratios[0]:>10s} {ratios[1]:>10s} {flops / seconds / peak:8.1%}")
+        to_fit = f"to fit {ratio(rounds, name, 'fit')}, " if "fit" in rounds[0] else ""
+        pairs, _ = undisturbed(rounds, name, "plain")
+        rows.append(
+            Row(
+                way=name,
+                speed=3600 / seconds,
+                unit="models/h",
+                to_plain=spread([timings["plain"].seconds / timings[name].seconds for timings in pairs]),
+                of_peak=flops / seconds / peak,
+                note=f"{to_fit}{count} of {len(rounds)} rounds undisturbed",
+            )
+        )
+    return rows
 
 
 def ratio(rounds: Sequence[dict[str, Timing]], name: str, baseline: str) -> str:
@@ -201,8 +202,35 @@ def main() -> None:
     runs = range(1, arguments.models + 1)
     length = f"{task.epochs} epochs of {task.num_members} images in batches of {task.batch_size}"
     print(f"{len(runs)} x {task.model}, {length}; {task.device}, {available_cores()} cores, torch {torch.__version__}")
-    check_results(ways, task, runs)
-    summarize(run_rounds(ways, task, runs, arguments.rounds, processes), task, len(runs))
+    equal = equal_ways(ways, task, runs)
+    measured = compare_ways(equal, task, runs, processes, arguments)
+    missing = [name for name in ways if name not in measured]
+    if missing:
+        raise SystemExit(f"these failed, or do not train the same models: {', '.join(missing)}")
+
+
+def compare_ways(
+    ways: dict[str, Way], task: Task, runs: Sequence[int], processes: Processes, arguments: argparse.Namespace
+) -> list[str]:
+    """Measure all ways, and how busy each of one process keeps a GPU; print, and return the names of those measured."""
+    with task.forward_precision():
+        peak = matmul_peak(task.device, "bfloat16" if task.precision == "bfloat16" else "float32")
+    flops = training_flops(task)
+    print(f"peak of a matrix product in {task.precision}: {peak / 1e12:.3g} TFLOP/s; one model: {flops / 1e12:.3g} TFLOP")
+    for rounds in run_rounds(ways, task, runs, rounds_within(arguments.rounds, arguments.seconds), processes):
+        rows = rows_of(rounds, len(runs), flops, peak)
+        write_result(arguments.json, rows, peak=peak, flops_of_a_model=flops, models=len(runs))
+    if task.device.startswith("cuda"):
+        short = replace(task, epochs=1)
+        rows = [
+            row
+            if row.way == "processes"  # the profiler sees this process alone
+            else replace(row, busy=device_busy_share(lambda way=ways[row.way]: way(short, runs), task.device))
+            for row in rows
+        ]
+        write_result(arguments.json, rows, peak=peak, flops_of_a_model=flops, models=len(runs))
+    print_rows(rows)
+    return [row.way for row in rows]
 
 
 def _arguments() -> argparse.Namespace:
@@ -218,6 +246,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="torch device (default cpu)")
     parser.add_argument("--precision", choices=("float32", "tf32", "bfloat16"), default="float32")
     parser.add_argument("--ways", nargs="+", help="only these and the plain loop (default: all)")
+    add_shared_arguments(parser)
     return parser.parse_args()
 
 

@@ -28,8 +28,9 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,19 @@ from sklearn.datasets import load_sample_images
 from torch.utils.flop_counter import FlopCounterMode
 
 import plain_student
-from measure import busy_seconds, cpu_seconds, device_busy_share, matmul_peak, timed
+from measure import (
+    Row,
+    add_shared_arguments,
+    busy_seconds,
+    cpu_seconds,
+    device_busy_share,
+    matmul_peak,
+    print_rows,
+    rounds_within,
+    spread,
+    timed,
+    write_result,
+)
 from tckr.artifacts.soft_labels import LabelRecipe, SoftLabels
 from tckr.data.images import encode_png, load_images
 from tckr.data.shards import write_shard
@@ -62,7 +75,8 @@ WAYS = {
 }
 Epoch = Callable[[], object]
 KINDS = ("seconds", "cpu")
-WIDTHS = (10, 22, 14, 22, 9, 10)
+FOR_ROUNDS = 0.7
+"""Of the seconds that may be used; then every way has an epoch in which the GPU is watched."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +109,9 @@ def photographs(task: Task) -> list[bytes]:
     for _ in range(task.images):
         photograph = photographs[random.integers(len(photographs))]
         top, left = (random.integers(side - task.size + 1) for side in photograph.shape[:2])
-        crops.append(encode_png(photograph[top : top + task.size, left : left + task.size]))
-    return crops
+        crops.append(photograph[top : top + task.size, left : left + task.size])
+    with ThreadPoolExecutor(available_cores()) as threads:
+        return list(threads.map(encode_png, crops))
 
 
 def plain_epoch(task: Task, encoded: Sequence[bytes]) -> Epoch:
@@ -142,19 +157,20 @@ def decode_once(task: Task, encoded: Sequence[bytes], folder: Path) -> np.ndarra
     return images
 
 
-def run_rounds(ways: dict[str, Epoch], task: Task, num_rounds: int) -> list[dict[str, Timing]]:
-    """Return the times of every way, round by round."""
+def run_rounds(ways: dict[str, Epoch], task: Task, numbers: Iterator[int]) -> Iterator[list[dict[str, Timing]]]:
+    """Yield the times of every way, round by round."""
     for epoch in ways.values():
         epoch()  # workers start, libraries choose their kernels
-    names, rounds = list(ways), []
-    for number in range(num_rounds):
+    names: list[str] = list(ways)
+    rounds: list[dict[str, Timing]] = []
+    for number in numbers:
         order = names[number % len(names) :] + names[: number % len(names)]
         busy, started = busy_seconds(), time.perf_counter()
         rounds.append({name: measure(ways[name], task) for name in order})
         share = (busy_seconds() - busy) / (time.perf_counter() - started) / available_cores()
         shown = ", ".join(f"{name} {task.images / rounds[-1][name].seconds:.0f}" for name in names)
         print(f"round {number}: images/s: {shown}; cores in use, by anyone: {share:.0%}", flush=True)
-    return rounds
+        yield rounds
 
 
 def measure(epoch: Epoch, task: Task) -> Timing:
@@ -164,28 +180,25 @@ def measure(epoch: Epoch, task: Task) -> Timing:
     return Timing(seconds, cpu_seconds() - used)
 
 
-def summarize(rounds: Sequence[dict[str, Timing]], ways: dict[str, Epoch], task: Task) -> None:
-    """Print medians, ratios to the plain loop, and how much of the machine each way uses."""
-    peaks = {precision: matmul_peak(task.device, precision) for precision in ("float32", "bfloat16")}
-    print("\npeak of matrix products: " + ", ".join(f"{name} {peak / 1e12:.3g} TFLOP/s" for name, peak in peaks.items()))
-    columns = ("images/s", "to plain", "CPU us/image", "to plain", "of peak", "GPU busy")
-    print(f"{'way':16s}" + "".join(f"{column:>{width}s}" for column, width in zip(columns, WIDTHS, strict=True)))
-    for name, epoch in ways.items():
+def rows_of(rounds: Sequence[dict[str, Timing]], task: Task, peaks: dict[str, float], flops: Sequence[float]) -> list[Row]:
+    """Return medians, ratios to the plain loop and shares of the peak; `flops` of an epoch without and with a Teacher."""
+    rows = []
+    for name in rounds[0]:
         seconds, cpu = (statistics.median(getattr(timings[name], kind) for timings in rounds) for kind in KINDS)
-        ratios = [
-            ratio([getattr(timings["plain"], kind) / getattr(timings[name], kind) for timings in rounds]) for kind in KINDS
-        ]
+        ratios = [[getattr(timings["plain"], kind) / getattr(timings[name], kind) for timings in rounds] for kind in KINDS]
         peak = peaks["bfloat16" if name.endswith("bfloat16") else "float32"]
-        share = epoch_flops(task, with_teacher=name.startswith(("plain", "online"))) / seconds / peak
-        busy = f"{device_busy_share(epoch, task.device):.0%}" if task.device.startswith("cuda") else "-"
-        speed, each = f"{task.images / seconds:.0f}", f"{cpu / task.images * 1e6:.0f}"
-        columns = (speed, ratios[0], each, ratios[1], f"{share:.1%}", busy)
-        print(f"{name:16s}" + "".join(f"{column:>{width}s}" for column, width in zip(columns, WIDTHS, strict=True)))
-
-
-def ratio(values: Sequence[float]) -> str:
-    """Return the median and the range."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+        rows.append(
+            Row(
+                way=name,
+                speed=task.images / seconds,
+                to_plain=spread(ratios[0]),
+                of_peak=flops[name.startswith(("plain", "online"))] / seconds / peak,
+                note="CPU {:.0f} us/image, to plain {:.2f} ({:.2f} to {:.2f})".format(
+                    cpu / task.images * 1e6, *spread(ratios[1])
+                ),
+            )
+        )
+    return rows
 
 
 def epoch_flops(task: Task, with_teacher: bool) -> float:
@@ -211,6 +224,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="times that every way is measured (default 7)")
     parser.add_argument("--device", default="cpu", help="torch device (default cpu)")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="those beside plain (default all)")
+    add_shared_arguments(parser)
     arguments = parser.parse_args()
     task = Task(arguments.model, arguments.size, arguments.images, arguments.batch_size, arguments.device)
     print(f"{task}; {available_cores()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}")
@@ -219,7 +233,23 @@ def main() -> None:
         images = decode_once(task, encoded, Path(folder))
         ways = {"plain": plain_epoch(task, encoded)}
         ways.update({name: product_epoch(task, images, *WAYS[name]) for name in arguments.ways})
-        summarize(run_rounds(ways, task, arguments.rounds), ways, task)
+        compare_ways(task, ways, arguments)
+
+
+def compare_ways(task: Task, ways: dict[str, Epoch], arguments: argparse.Namespace) -> None:
+    """Measure all ways, then, each once more, how busy a GPU is; print."""
+    peaks = {precision: matmul_peak(task.device, precision) for precision in ("float32", "bfloat16")}
+    print("peak of matrix products: " + ", ".join(f"{name} {peak / 1e12:.3g} TFLOP/s" for name, peak in peaks.items()))
+    flops = [epoch_flops(task, with_teacher=with_teacher) for with_teacher in (False, True)]
+    numbers = rounds_within(arguments.rounds, arguments.seconds and FOR_ROUNDS * arguments.seconds)
+    for rounds in run_rounds(ways, task, numbers):
+        rows = rows_of(rounds, task, peaks, flops)
+        write_result(arguments.json, rows, peaks=peaks, batch_size=task.batch_size)
+    if task.device.startswith("cuda"):
+        for place in reversed(range(len(rows))):  # the plain loop, of which least is asked, last
+            rows[place] = replace(rows[place], busy=device_busy_share(ways[rows[place].way], task.device))
+            write_result(arguments.json, rows, peaks=peaks, batch_size=task.batch_size)
+    print_rows(rows)
 
 
 if __name__ == "__main__":

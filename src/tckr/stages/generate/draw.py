@@ -91,6 +91,7 @@ class Drawer:
         self._filled_up = recipe.compiled
         self._denoised = BatchLimit(batch_size)
         self._decoded = BatchLimit(DECODED)
+        self._encoders = ThreadPoolExecutor(torch.get_num_threads())
         self._negative = generator.encode_prompts([""])
         if recipe.compiled:
             generator.compile_denoiser()
@@ -101,10 +102,10 @@ class Drawer:
         return torch.cat(list(parts))
 
     def encode(self, batch: Batch, latents: torch.Tensor) -> Drawn:
-        """Return the images of `latents`."""
+        """Return the images of `latents`; threads encode some while the next are decoded: a GPU is faster than one core."""
         decoded = self._decoded.split(lambda rows: self._generator.decode(latents[rows.start : rows.stop]), len(latents))
-        pngs = [encode_png(image) for images in decoded for image in images]
-        return Drawn(batch=batch, pngs=pngs, limit=self._denoised.size)
+        pngs = [self._encoders.submit(encode_png, image) for images in decoded for image in images]
+        return Drawn(batch=batch, pngs=[png.result() for png in pngs], limit=self._denoised.size)
 
     def _denoise(self, images: Sequence[PlannedImage]) -> torch.Tensor:
         missing = self._denoised.size - len(images) if self._filled_up else 0
