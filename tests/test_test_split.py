@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tckr.artifacts.data_card import DataCard
 from tckr.config import RunConfig, changed, load_settings
-from tckr.data.card import read_card
 from tckr.data.images import iterate_images
 from tckr.data.shards import list_shards
 from tckr.engine import runner as runner_module
@@ -81,7 +81,7 @@ def reached(tmp_path_factory) -> tuple[set[str], list[Reach]]:
     for path in sealed.iterdir():
         path.chmod(0o400)
     test = pictures(sealed)
-    assert len(test) == read_card(result.artifacts["prepare"]).num_test
+    assert len(test) == DataCard.read(result.artifacts["prepare"]).num_test
     log = [json.loads(line) for line in (result.folder / "log.jsonl").read_text().splitlines()]
     opened = [(event["step"], event["sealed_by"], event["times"]) for event in log if event["event"] == "opened test"]
     assert opened == [("audit", "prepare", 1)]

@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from tckr.metrics.results import AuditResult
+from tckr.artifacts.audit import AuditResult
 from tests.cli.test_commands import call
-from tests.stages.audit.worlds import membership, signals
+from tests.membership.worlds import membership, signals
 
 RESULTS = Path("runs/audit-mine")
 

@@ -9,7 +9,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from tckr.artifacts.document import Document, read_json
+from tckr.artifacts.document import Document
+from tckr.artifacts.manifest import Manifest
 from tckr.data.class_names import read_class_names
 from tckr.data.images import ImageSet, load_images
 from tckr.data.shards import list_shards, read_columns, write_shard
@@ -114,6 +115,6 @@ def synthetic_column(folder: Path, name: str) -> np.ndarray:
 
 def seconds_alone(folder: Path) -> float:
     """Return what a complete synthetic set would have taken without copies: its own time and its share of theirs."""
-    seconds = float(read_json(folder / "manifest.json")["seconds"])
+    seconds = Manifest.read(folder).seconds
     copied = CopiedImages.read_if_there(folder)
     return seconds + (copied.seconds * copied.images / copied.of if copied else 0.0)

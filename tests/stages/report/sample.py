@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tckr.data.card import MEMBERSHIP_NAME, DataCard, write_card
+from tckr.artifacts.audit import AuditResult
+from tckr.artifacts.data_card import MEMBERSHIP_NAME, DataCard
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
-from tckr.metrics.results import AuditResult
 from tests.stages.report.sample_audit import LEAKS, audit_of
 
 STAGES = {
@@ -64,7 +64,7 @@ class Sample:
         self._write_labels(inputs["labels"])
         write_training(inputs["teacher"], loss=1.9, best=0.991)
         write_training(inputs["student"], loss=2.1, best=0.978)
-        (inputs["audit"] / "audit.json").write_text(self.audit().model_dump_json())
+        self.audit().write(inputs["audit"])
         for name, path in inputs.items():
             write_manifest(path, *STAGES[name], config=self._config(name))
         return inputs
@@ -106,7 +106,7 @@ class Sample:
         membership = np.zeros((9, len(labels)), dtype=bool)
         membership[:, : len(labels) // 2] = True
         np.save(folder / MEMBERSHIP_NAME, membership)
-        write_card(folder, self._card())
+        self._card().write(folder)
 
     def _card(self) -> DataCard:
         return DataCard(

@@ -10,10 +10,10 @@ import re
 import numpy as np
 import pytest
 
+from tckr.artifacts.pictures import images_by_number
 from tckr.data.images import decode_image, load_images
 from tckr.release.allowed import UNNAMED
 from tckr.stages.report.config import ReportConfig
-from tckr.stages.report.flagged import images_by_number
 from tckr.stages.report.gallery import MAX_SIDE_PX, data_uri, galleries
 from tckr.stages.report.shared_audit import shareable_audit
 from tests.stages.report.conftest import SMALL, make_report
@@ -212,12 +212,3 @@ def test_images_that_leak_or_copy_are_not_shown_in_a_shareable_report(tmp_path):
     telling = make_report(tmp_path / "telling", Sample(**SMALL, images_tell=True))
     assert not telling.elements.named("img")
     assert "leak: who learned from the images and nothing else tells their members" in telling.html
-
-
-def test_images_by_number_reads_exactly_those(tmp_path):
-    inputs = Sample(**SMALL).write(tmp_path)
-    pool = load_images(inputs["data"] / "pool", None)
-    found = images_by_number(inputs["data"] / "pool", "record", [4, 0])
-    assert sorted(found) == [0, 4]
-    assert all((decode_image(encoded) == pool.images[record]).all() for record, encoded in found.items())
-    assert images_by_number(inputs["data"] / "pool", "record", []) == {}

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from tckr.artifacts.captions import CaptionCounts, CaptionTable
+from tckr.artifacts.data_card import DataCard, read_members, split_of
 from tckr.data.caption_files import read_captions
-from tckr.data.card import read_card, read_members, split_of
 from tckr.data.images import load_images
 from tckr.data.shards import list_shards, read_columns, write_shard
 from tckr.data.source_rows import read_source_rows
@@ -27,7 +27,7 @@ def run(config: CaptionConfig, context: StepContext) -> None:
     Writes captions.parquet, classes.json, and the counts of captions.json, of which the log gets no word of a caption.
     """
     data, parts = context.inputs["data"], context.scratch / "parts"
-    class_names = read_card(data).class_names
+    class_names = DataCard.read(data).class_names
     members = read_members(data, context.run)
     if config.file:
         _write_part(parts / "part-file.parquet", [_take(config, context, class_names, members)])
