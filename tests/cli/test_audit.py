@@ -56,7 +56,7 @@ def test_a_failed_control_is_explained_and_ends_with_status_3(table, monkeypatch
     status, out, _ = call(monkeypatch, capsys, "audit", "--scores", str(write(table, offset=100.0)))
     assert status == 3
     assert "parity (api, mean): found" in out
-    assert "audit invalid: parity (api)" in out
+    assert "audit invalid: parity (api, [/weights])" in out
     assert not AuditResult.read(RESULTS).valid
 
 

@@ -286,7 +286,7 @@ def test_a_package_leaks_when_anything_in_it_does_and_says_what() -> None:
     found = packages_of(evidence(depth="full", records=1200), "full")
     assert found["Teacher"].state == "leaks"
     assert found["Teacher"].deciding == ["teacher"]
-    assert found["images, soft labels and Student"].deciding == ["soft_labels", "student"]
+    assert found["images, soft labels and Student"].deciding == ["images", "soft_labels", "student"]
     quiet = packages_of(evidence(1, shift=0.0, records=1200, depth="full"), "full")
     assert quiet["Student"].state == "no measurable leakage"
     assert quiet["images, soft labels and prompts"].exposes == ["images", "soft_labels", "captions"]
