@@ -37,7 +37,7 @@ from typing import Any
 
 import numpy as np
 
-from tckr.artifacts.data_card import read_canaries, read_membership
+from tckr.artifacts.membership import read_canaries, read_membership
 from tckr.data.images import iterate_images
 from tckr.data.normalise import max_file_bytes
 from tckr.data.seeds import image_seed

@@ -256,7 +256,8 @@ def _aucs(signal: np.ndarray, outside: np.ndarray) -> np.ndarray:
 
 def run_gains(run: Path, report: Path) -> Iterator[Gain]:
     """Attack the report of a finished run with its Student; the pool are the candidates."""
-    from tckr.artifacts.data_card import DataCard, read_members
+    from tckr.artifacts.data_card import DataCard
+    from tckr.artifacts.membership import read_members
     from tckr.data.images import load_images
     from tckr.membership.queries.classifiers import record_answers
     from tckr.membership.queries.signals import logit_confidence

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import tckr
-from tckr.artifacts.data_card import VALIDATION_RUN
+from tckr.artifacts.membership import VALIDATION_RUN
 from tckr.config import RunConfig
 from tckr.engine.step import Role, Sensitivity
 from tckr.pipeline import STAGES, pipeline

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.attack_draws import Attacker, Shared, attack_run, keyed_root, read_shared, read_source
 from PIL import Image
 
-from tckr.artifacts.data_card import read_membership
+from tckr.artifacts.membership import read_membership
 from tckr.config import RunConfig, load_settings
 from tckr.data.images import load_images
 from tckr.data.seeds import keyed_root as root_of_the_product

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from tckr.artifacts.captions import CaptionTable
-from tckr.artifacts.data_card import CANARIES_NAME, MEMBERSHIP_NAME, DataCard
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import CANARIES_NAME, MEMBERSHIP_NAME
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
 from tckr.engine.execution import ExecutionConfig

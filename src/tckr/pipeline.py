@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from tckr.artifacts.data_card import EVERY_RECORD, VALIDATION_RUN
+from tckr.artifacts.membership import EVERY_RECORD, VALIDATION_RUN
 from tckr.config import RunConfig
 from tckr.data.seeds import derive_seed, keyed_root
 from tckr.data.sources import file_digest, source_digest

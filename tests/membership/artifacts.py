@@ -12,7 +12,8 @@ from transformers import ResNetConfig, ResNetForImageClassification
 
 from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.captions import CaptionTable
-from tckr.artifacts.data_card import CANARIES_NAME, MEMBERSHIP_NAME, DataCard
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import CANARIES_NAME, MEMBERSHIP_NAME
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
 from tckr.data.transforms import to_device

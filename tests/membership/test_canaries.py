@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tckr.artifacts.data_card import CANARY_KINDS
+from tckr.artifacts.membership import CANARY_KINDS
 from tckr.membership.canaries import canaries_of, canary_bounds, canary_scores
 from tckr.metrics.estimate import NotMeasurable
 from tckr.metrics.one_run import one_run_epsilon

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tckr.artifacts.data_card import CANARY_KINDS
+from tckr.artifacts.membership import CANARY_KINDS
 from tckr.membership.canaries import canary_bounds
 from tckr.membership.collection import assemble, collect_canaries, relative_to_base, runs_of, stack
 from tckr.membership.config import MembershipConfig

@@ -12,7 +12,8 @@ import pytest
 import torch
 from transformers import ViTConfig
 
-from tckr.artifacts.data_card import MEMBERSHIP_NAME, DataCard
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import MEMBERSHIP_NAME
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
 from tckr.models.classifiers import load_classifier

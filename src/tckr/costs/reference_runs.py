@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tckr.artifacts.data_card import EVERY_RECORD, DataCard, read_canaries, read_membership
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import EVERY_RECORD, read_canaries, read_membership
 from tckr.config import Settings
 from tckr.costs.bill import Bill, Cost, Repeated, after, asking, bill
 from tckr.costs.forecast import Forecast

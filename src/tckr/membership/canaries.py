@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tckr.artifacts.data_card import CANARY_KINDS
+from tckr.artifacts.membership import CANARY_KINDS
 from tckr.membership.scorers.lira import reference_statistics
 from tckr.membership.scorers.references import tally
 from tckr.metrics.estimate import NotMeasurable
@@ -38,7 +38,7 @@ CanaryBounds = Mapping[str, dict[str, OneRunBound | NotMeasurable]]
 
 
 def canaries_of(scores_by_surface: Mapping[str, np.ndarray], coins: np.ndarray, kinds_N: np.ndarray) -> Canaries:
-    """Return the canaries by kind; `kinds_N` int8 [N], `tckr.artifacts.data_card.read_canaries`."""
+    """Return the canaries by kind; `kinds_N` int8 [N], `tckr.artifacts.membership.read_canaries`."""
     return Canaries(scores_by_surface, coins, {kind: kinds_N == code for kind, code in CANARY_KINDS.items()})
 
 

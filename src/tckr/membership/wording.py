@@ -13,6 +13,7 @@ from tckr.artifacts.audit import (
     Verdict,
     VerdictReason,
 )
+from tckr.html.numbers import p_text
 from tckr.membership.config import MIN_REFERENCE_RUNS
 from tckr.metrics.estimate import Estimate, Measured
 from tckr.metrics.rounding import bound_below, rounded
@@ -99,7 +100,7 @@ def supported(number: Measured | None) -> str:
 
 def _p(p_value: float | None) -> str:
     assert p_value is not None
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.1g}"
+    return f"p {p_text(p_value, digits=1)}"  # one digit: a shared report repeats it
 
 
 def _deciding(surface: SurfaceResult | None) -> str:

@@ -10,7 +10,8 @@ import torch
 from transformers import ResNetConfig, ResNetForImageClassification
 
 from tckr.artifacts.audit import AuditResult
-from tckr.artifacts.data_card import CANARIES_NAME, MEMBERSHIP_NAME, DataCard
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import CANARIES_NAME, MEMBERSHIP_NAME
 from tckr.artifacts.test_lock import split_digest, write_lock_key
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from tckr.artifacts.data_card import CANARY_KINDS, MEMBERSHIP_ROWS, DataCard, read_canaries, read_members, read_membership
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import CANARY_KINDS, MEMBERSHIP_ROWS, read_canaries, read_members, read_membership
 from tckr.data.images import load_images
 from tckr.data.seeds import derive_seed
 from tckr.errors import UserError

@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw
 from tckr.artifacts.agreement import ClassAgreement, write_agreement
 from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.captions import CaptionTable
-from tckr.artifacts.data_card import MEMBERSHIP_NAME, DataCard
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import MEMBERSHIP_NAME
 from tckr.artifacts.synthetic import SyntheticRows, write_synthetic_shard
 from tckr.artifacts.training import TrainingSummary, write_history
 from tckr.data.images import encode_png

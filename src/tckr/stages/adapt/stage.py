@@ -10,7 +10,8 @@ import torch
 
 from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.captions import CaptionTable
-from tckr.artifacts.data_card import DataCard, read_members, split_of
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import read_members, split_of
 from tckr.artifacts.training import write_history
 from tckr.data.images import load_images
 from tckr.engine.step import StepContext

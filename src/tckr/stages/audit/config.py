@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from tckr.artifacts.data_card import MEMBERSHIP_ROWS
+from tckr.artifacts.membership import MEMBERSHIP_ROWS
 from tckr.membership.config import MembershipConfig, QueryConfig
 from tckr.models.digest import ModelName
 from tckr.stages.config_base import StageConfig

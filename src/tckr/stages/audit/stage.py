@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tckr.artifacts.data_card import DataCard, read_canaries, read_membership
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import read_canaries, read_membership
 from tckr.artifacts.synthetic import load_synthetic
 from tckr.artifacts.test_lock import check_test_split
 from tckr.artifacts.training import MODEL_FOLDER

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from tckr.artifacts.captions import CaptionCounts, CaptionTable
-from tckr.artifacts.data_card import DataCard, read_members, split_of
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import read_members, split_of
 from tckr.data.caption_files import read_captions
 from tckr.data.images import load_images
 from tckr.data.shards import list_shards, read_columns, write_shard

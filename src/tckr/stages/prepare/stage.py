@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tckr.artifacts.data_card import CANARY_KINDS, MEMBERSHIP_ROWS, DataCard, read_members
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import CANARY_KINDS, MEMBERSHIP_ROWS, read_members
 from tckr.data.layouts.description import write_layout
 from tckr.data.normalise import max_file_bytes
 from tckr.data.source_rows import write_source_rows

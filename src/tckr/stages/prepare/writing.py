@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tckr.artifacts.data_card import CANARIES_NAME, MEMBERSHIP_NAME
+from tckr.artifacts.membership import CANARIES_NAME, MEMBERSHIP_NAME
 from tckr.artifacts.test_lock import lock_digest, write_lock_key
 from tckr.data.npy import write_npy
 from tckr.data.rejections import Rejection

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.captions import CaptionTable
-from tckr.artifacts.data_card import read_members
+from tckr.artifacts.membership import read_members
 from tckr.artifacts.pictures import Chosen, Rows, first_images
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.contents import Contents
