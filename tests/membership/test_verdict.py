@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
 
 from tckr.artifacts.audit import AuditResult, Package, Verdict, VerdictReason
 from tckr.membership.canaries import canaries_of
-from tckr.membership.config import MembershipConfig
+from tckr.membership.config import Depth, MembershipConfig
 from tckr.membership.controls import (
     null,
     null_confidence,
@@ -27,12 +28,18 @@ from tckr.surfaces import SIGNALS
 from tests.membership.worlds import evidence
 
 
+@cache
+def judged(depth: Depth = "distill", seed: int = 0, shift: float = 1.0, records: int = 600) -> AuditResult:
+    """Return what is said of a world: the same object for the same world, so that tests share it."""
+    return judge(MembershipConfig(depth=depth), evidence(seed, shift=shift, records=records, depth=depth))
+
+
 def failed(result: AuditResult) -> set[tuple[str, str]]:
     return {(check.name, check.surface) for check in result.controls if check.decides and not check.passed}
 
 
 def test_sound_audit_is_valid_and_whole() -> None:
-    result = judge(MembershipConfig(), evidence())
+    result = judged()
     assert (result.measured, result.valid) == (True, True)
     alone = VerdictReason(kind="no_references", surfaces=["captions", "adapter", "images"])
     assert result.verdict == Verdict(state="valid", reasons=[alone])
@@ -55,7 +62,7 @@ def test_sound_audit_is_valid_and_whole() -> None:
 
 
 def test_strongest_says_that_it_was_chosen_on_the_labels() -> None:
-    found = judge(MembershipConfig(), evidence()).surfaces["teacher"]
+    found = judged().surfaces["teacher"]
     assert found.strongest is not None
     assert found.strongest.note == f"strongest of {len(SCORERS)}, chosen on the evaluation labels"
     assert found.strongest.auc == max(found.auc.values(), key=lambda each: each.value)  # type: ignore[union-attr]
@@ -84,7 +91,7 @@ def test_shared_generator_that_leaks_leaves_the_student_unmeasured_and_the_audit
         assert isinstance(found.aop, NotMeasurable)
         assert "shared generator" in found.aop.reason
     assert isinstance(result.differences.auc, NotMeasurable)
-    assert not judge(MembershipConfig(), evidence(1, records=1200)).generator_leaks
+    assert not judged(seed=1, records=1200).generator_leaks
 
 
 def test_attack_without_power_fails_the_planted_control(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +245,7 @@ def test_three_non_members_are_reported_as_what_they_are() -> None:
 
 
 def test_full_depth_attacks_every_surface_with_references_and_holds_all_of_them_to_the_controls() -> None:
-    result = judge(MembershipConfig(depth="full"), evidence(depth="full", records=1200))
+    result = judged("full", records=1200)
     assert result.valid, result.verdict
     assert list(result.surfaces) == list(SIGNALS)
     assert all(set(surface.auc) == set(SCORERS) for surface in result.surfaces.values())
@@ -259,7 +266,7 @@ def test_a_memorizer_that_one_surface_hides_makes_a_full_audit_invalid(signal: s
 
 
 def test_surfaces_without_references_have_the_plain_attack_and_no_accuracy_over_privacy() -> None:
-    found = judge(MembershipConfig(), evidence()).surfaces["images"]
+    found = judged().surfaces["images"]
     assert (found.attack, set(found.auc)) == ("global_threshold", {"global_threshold"})
     assert isinstance(found.aop, NotMeasurable)
     assert isinstance(found.headline, Estimate)
@@ -278,22 +285,22 @@ def test_images_that_know_their_members_show_in_a_student_that_knows_nothing_els
     assert any(not check.passed and not check.decides for check in plain)
 
 
-def packages_of(world: Evidence, depth: str, **found: CopiesResult) -> dict[str, Package]:
-    return {package.name: package for package in judge(MembershipConfig(depth=depth), world, **found).packages}
+def packages_of(result: AuditResult) -> dict[str, Package]:
+    return {package.name: package for package in result.packages}
 
 
 def test_a_package_leaks_when_anything_in_it_does_and_says_what() -> None:
-    found = packages_of(evidence(depth="full", records=1200), "full")
+    found = packages_of(judged("full", records=1200))
     assert found["Teacher"].state == "leaks"
     assert found["Teacher"].deciding == ["teacher"]
     assert found["images, soft labels and Student"].deciding == ["images", "soft_labels", "student"]
-    quiet = packages_of(evidence(1, shift=0.0, records=1200, depth="full"), "full")
+    quiet = packages_of(judged("full", 1, 0.0, 1200))
     assert quiet["Student"].state == "no measurable leakage"
     assert quiet["images, soft labels and prompts"].exposes == ["images", "soft_labels", "captions"]
 
 
 def test_finding_nothing_without_references_is_not_called_no_leakage() -> None:
-    found = packages_of(evidence(1, shift=0.0, records=1200), "distill")
+    found = packages_of(judged("distill", 1, 0.0, 1200))
     assert found["Student"].state == "no measurable leakage"
     assert found["synthetic images"].state == "not measured"
     assert found["synthetic images"].deciding == ["images"]
@@ -338,13 +345,15 @@ def test_canaries_that_prove_something_make_their_surface_leak() -> None:
 
 
 def test_copies_make_the_images_leak_even_where_the_attack_finds_nothing() -> None:
+    world = evidence(1, shift=0.0, records=600, depth="full")
+
     def states(excess: Estimate, p_value: float) -> dict[str, str]:
         none = NotMeasurable("not asked")
         copies = CopiesResult(
             excess=excess, p_value=p_value, near_member=none, near_holdout=none, closer=none, threshold=1.0, quantile=0.05,
             num_synthetic=100, num_members=50, num_holdout=50,
         )  # fmt: skip
-        found = packages_of(evidence(1, shift=0.0, records=1200, depth="full"), "full", copies=copies)
+        found = packages_of(judge(MembershipConfig(depth="full"), world, copies=copies))
         return {name: package.state for name, package in found.items()}
 
     found = states(Estimate(0.2, 0.1, 0.3, 100, "made up"), 0.001)
@@ -360,4 +369,4 @@ def test_the_verdict_names_the_surfaces_where_even_a_memorizer_does_not_show() -
     assert result.valid
     missed = VerdictReason(kind="memorizer_missed", surfaces=["student"])
     assert missed in result.verdict.reasons
-    assert missed not in judge(MembershipConfig(), world).verdict.reasons
+    assert missed not in judged(seed=1, records=1200).verdict.reasons
