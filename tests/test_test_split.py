@@ -8,6 +8,7 @@ import json
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,14 @@ def has_images(path: Path) -> bool:
 
 
 def pictures(folder: Path) -> set[str]:
-    assert list_shards(folder)
+    shards = list_shards(folder)
+    assert shards
+    return _pictures(folder, tuple((shard, shard.stat().st_mtime_ns, shard.stat().st_size) for shard in shards))
+
+
+@cache
+def _pictures(folder: Path, state: tuple[tuple[Path, int, int], ...]) -> set[str]:
+    """Return the digests of the pictures in `folder`, which is read again when its `state` is another."""
     return {
         hashlib.sha256(image.tobytes()).hexdigest() for batch in iterate_images(folder, 64, ()) for image in batch["image"]
     }

@@ -56,6 +56,12 @@ def split_of(run: int) -> str:
     return "validation" if run == VALIDATION_RUN else "pool"
 
 
+def read_labels(folder: Path, run: int) -> dict[int, int]:
+    """Return record -> label of the whole split that holds the records of `run`."""
+    columns = read_columns(folder / split_of(run), ["record", "label"])
+    return dict(zip(columns["record"].tolist(), columns["label"].tolist(), strict=True))
+
+
 def read_canaries(folder: Path) -> np.ndarray:
     """Return int8 [N]: the kind of canary (`CANARY_KINDS`) that each pool record is, 0 for ordinary records."""
     import numpy as np

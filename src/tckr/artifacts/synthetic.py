@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from tckr.artifacts.document import Document
 from tckr.artifacts.manifest import Manifest
 from tckr.data.class_names import read_class_names
-from tckr.data.images import ImageSet, load_images
+from tckr.data.images import ImageSet, decode_image, load_images
 from tckr.data.shards import list_shards, read_columns, write_shard
 
 DATA_FOLDER = "data"
@@ -101,6 +102,14 @@ def write_synthetic_shard(folder: Path, name: str, rows: SyntheticRows, class_na
 def load_synthetic(folder: Path, cache: Path | None) -> ImageSet:
     """Return the images of the synthetic set in `folder`; their ids are the indices. `cache` as for `load_images`."""
     return load_images(folder / DATA_FOLDER, cache, id_column="index")
+
+
+def read_synthetic_shard(shard: Path, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield images uint8 [B, H, W, 3], labels int64 [B] and indices int64 [B] of one shard, in order."""
+    with pq.ParquetFile(shard) as file:
+        for batch in file.iter_batches(batch_size=batch_size, columns=["image", "label", "index"]):
+            images = np.stack([decode_image(data) for data in batch.column("image").field("bytes").to_pylist()])
+            yield images, batch.column("label").to_numpy(), batch.column("index").to_numpy()
 
 
 def synthetic_class_names(folder: Path) -> list[str]:
