@@ -37,8 +37,9 @@ from typing import Any
 
 import numpy as np
 
-from tckr.data.card import read_canaries, read_membership
+from tckr.artifacts.membership import read_canaries, read_membership
 from tckr.data.images import iterate_images
+from tckr.data.normalise import max_file_bytes
 from tckr.data.seeds import image_seed
 from tckr.data.shards import list_shards, read_columns
 from tckr.data.sources.opening import open_source
@@ -50,7 +51,6 @@ from tckr.stages.prepare.canaries import draw_canaries
 from tckr.stages.prepare.class_names import renamed
 from tckr.stages.prepare.config import PrepareConfig
 from tckr.stages.prepare.membership import membership_rows
-from tckr.stages.prepare.normalise import max_file_bytes
 from tckr.stages.prepare.screening import screen
 from tckr.stages.prepare.splitting import Splits, split_records
 from tckr.stages.prepare.staging import Staged, stage_records

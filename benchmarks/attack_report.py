@@ -30,12 +30,12 @@ import numpy as np
 from scipy.special import logit
 from scipy.stats import rankdata
 
+from tckr.artifacts.audit import PLAIN, AuditResult
+from tckr.membership.config import MembershipConfig
+from tckr.membership.evidence import Evidence, Predictions
+from tckr.membership.verdict import judge
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.membership import auc, auc_difference
-from tckr.metrics.results import PLAIN, AuditResult
-from tckr.stages.audit.config import AuditConfig
-from tckr.stages.audit.evidence import Evidence, Predictions
-from tckr.stages.audit.verdict import judge
 from tckr.stages.report.shared_audit import shareable_audit
 from tckr.surfaces import CLASSIFIERS
 
@@ -205,7 +205,7 @@ def world(seed: int, records: int, *, references: int = 4, noise: float = 0.0) -
         test_labels=labels[test],
         test=dict.fromkeys(CLASSIFIERS, answers),
     )
-    audit = judge(AuditConfig(scorer=PLAIN, depth="full", num_reference_runs=references), evidence)
+    audit = judge(MembershipConfig(scorer=PLAIN, depth="full"), evidence)
     everybody = Candidates(signal=signal, labels=labels, wrong=wrong)
     own = Candidates(signal=signal[pool], labels=labels[pool], wrong=wrong[pool])
     in_test = np.arange(len(signal)) >= records
@@ -256,11 +256,12 @@ def _aucs(signal: np.ndarray, outside: np.ndarray) -> np.ndarray:
 
 def run_gains(run: Path, report: Path) -> Iterator[Gain]:
     """Attack the report of a finished run with its Student; the pool are the candidates."""
-    from tckr.data.card import read_card, read_members
+    from tckr.artifacts.data_card import DataCard
+    from tckr.artifacts.membership import read_members
     from tckr.data.images import load_images
+    from tckr.membership.queries.classifiers import record_answers
+    from tckr.membership.queries.signals import logit_confidence
     from tckr.models.classifiers import load_classifier
-    from tckr.stages.audit.queries import record_answers
-    from tckr.stages.audit.signals import logit_confidence
 
     data, told_by = run / "artifacts" / "prepare", json.loads(report.read_text(encoding="utf-8"))
     pool = load_images(data / "pool", None)
@@ -268,7 +269,7 @@ def run_gains(run: Path, report: Path) -> Iterator[Gain]:
     signal, correct = record_answers(
         load_classifier(run / "artifacts" / "distill" / "model"),
         pool,
-        read_card(data).class_names,
+        DataCard.read(data).class_names,
         logit_confidence,
         shift=settings["shift"],
         flip=settings["flip"],

@@ -18,9 +18,9 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from tckr.membership.queries.signals import logit_confidence
+from tckr.membership.scorers import SCORERS
 from tckr.metrics.membership import placements
-from tckr.stages.audit.scorers import SCORERS
-from tckr.stages.audit.signals import logit_confidence
 
 NUM_RECORDS, NUM_RUNS, NUM_TARGETS = 1300, 26, 12
 

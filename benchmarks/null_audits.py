@@ -18,12 +18,12 @@ from itertools import product
 import numpy as np
 from scipy.stats import binom
 
-from tckr.metrics.results import AuditResult
-from tckr.stages.audit import controls
-from tckr.stages.audit.canaries import Canaries, canaries_of, canary_scores
-from tckr.stages.audit.config import AuditConfig
-from tckr.stages.audit.evidence import Evidence
-from tckr.stages.audit.verdict import judge
+from tckr.artifacts.audit import AuditResult
+from tckr.membership import controls
+from tckr.membership.canaries import Canaries, canaries_of, canary_scores
+from tckr.membership.config import MembershipConfig
+from tckr.membership.evidence import Evidence
+from tckr.membership.verdict import judge
 from tckr.stages.prepare.membership import membership_rows
 from tckr.surfaces import SIGNALS
 
@@ -92,20 +92,20 @@ def audits(count: int, scorer: str, shift: float, first: int) -> Iterator[tuple[
     for number in range(first, first + count):
         kind = KINDS[number % len(KINDS)]
         evidence, canaries = null_audit(kind, number, scorer, shift)
-        yield kind, judge(AuditConfig(depth=kind.depth, scorer=scorer), evidence, canaries=canaries)
+        yield kind, judge(MembershipConfig(depth=kind.depth, scorer=scorer), evidence, canaries=canaries)
 
 
 def main() -> int:
     """Simulate, print and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--audits", type=int, default=1000)
-    parser.add_argument("--scorer", default=AuditConfig().scorer)
+    parser.add_argument("--scorer", default=MembershipConfig().scorer)
     parser.add_argument("--shift", type=float, default=0.0)
     parser.add_argument("--first", type=int, default=0)
     arguments = parser.parse_args()
     controls.PLANTED_BAR = 0.0  # 200 records are too few to pass it, and an invalid audit says nothing at all
     said, made, invalid, strongest = Counter[str](), Counter[str](), 0, 0
-    level = AuditConfig().family_level
+    level = MembershipConfig().family_level
     for kind, result in audits(arguments.audits, arguments.scorer, arguments.shift, arguments.first):
         invalid += not result.valid
         found = [each.strongest.family_p_value for each in result.surfaces.values() if each.strongest]

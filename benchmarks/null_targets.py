@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binom
 
+from tckr.membership.evidence import Evidence
+from tckr.membership.scorers import SCORERS
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.membership import auc
-from tckr.stages.audit.evidence import Evidence
-from tckr.stages.audit.scorers import SCORERS
 from tckr.tables.audit import read_table
 
 CONFIDENCE = 0.95

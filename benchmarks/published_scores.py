@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from scipy.special import gammaln
 
+from tckr.membership.scorers import SCORERS
+from tckr.membership.scorers.lira import log_normal
+from tckr.membership.scorers.references import Tally, tally
 from tckr.metrics.membership import auc
-from tckr.stages.audit.scorers import SCORERS
-from tckr.stages.audit.scorers.lira import log_normal
-from tckr.stages.audit.scorers.references import Tally, tally
 
 TOLERANCE = 1e-5
 KAPPA, ALPHA = 1.0, 2.0

@@ -18,9 +18,9 @@ import time
 import numpy as np
 from scipy.special import expit, logit
 
-from tckr.stages.audit.scorers import SCORERS
-from tckr.stages.audit.scorers.references import without_one
-from tckr.stages.audit.scorers.rmia import OFFLINE_SLOPE, ConfidenceSums, log_ratio_offline, log_ratio_online, relative_score
+from tckr.membership.scorers import SCORERS
+from tckr.membership.scorers.references import without_one
+from tckr.membership.scorers.rmia import OFFLINE_SLOPE, ConfidenceSums, log_ratio_offline, log_ratio_online, relative_score
 
 RECORDS, POPULATION, RUNS, SUBSAMPLE = 50_000, 10_000, 64, 500
 GAMMA = 2.0

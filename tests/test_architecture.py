@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import tckr
+from tckr.artifacts.membership import VALIDATION_RUN
 from tckr.config import RunConfig
-from tckr.data.card import VALIDATION_RUN
 from tckr.engine.step import Role, Sensitivity
 from tckr.pipeline import STAGES, pipeline
 

@@ -12,8 +12,8 @@ import pytest
 from benchmarks.attack_draws import Attacker, Shared, attack_run, keyed_root, read_shared, read_source
 from PIL import Image
 
+from tckr.artifacts.membership import read_membership
 from tckr.config import RunConfig, load_settings
-from tckr.data.card import read_membership
 from tckr.data.images import load_images
 from tckr.data.seeds import keyed_root as root_of_the_product
 from tckr.data.shards import write_shard

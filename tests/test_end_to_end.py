@@ -15,9 +15,10 @@ from transformers import AutoModelForImageClassification
 
 from tckr.config import changed, load_settings
 from tckr.engine.observer import Silent
+from tckr.engine.store import Store
 from tckr.release.allowed import LEAVES
 from tckr.release.copying import copy_allowed
-from tckr.running import run
+from tckr.running import plan, run
 from tests.release.test_allowed import every_byte
 
 CLASSES = {"Rote Kreise": (200, 30, 30), "blue/squares": (30, 30, 200), "árbol verde": (20, 140, 40)}
@@ -111,9 +112,13 @@ def test_the_student_opens_as_a_transformers_classifier(finished):
 
 def test_a_changed_setting_recomputes_that_stage_and_what_follows(finished):
     settings, _, _ = finished
-    recorder = Recorder()
-    run(changed(settings, {"distill.epochs": 4, "execution.name": "other"}), observer=recorder)
-    assert {name.split(".")[0] for name in recorder.computed} == {"distill", "signals", "audit", "report"}
+    other, recorder = changed(settings, {"distill.epochs": 4, "execution.name": "other"}), Recorder()
+    run(other, "distill", observer=recorder)
+    assert recorder.computed == ["distill"]
+    store = Store(settings.execution.store)
+    missing = {step.name for step in plan(other) if not store.has(step)}
+    assert {name.split(".")[0] for name in missing} == {"distill", "signals", "audit", "report"}
+    assert missing >= {"distill.1", "distill.2", "signals.0", "signals.null"}
 
 
 def test_what_may_leave_names_no_path_user_run_prompt_or_redrawn_image(finished, tmp_path):

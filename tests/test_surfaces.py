@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tckr.stages.audit.packages import PACKAGES
-from tckr.stages.audit.questions import QUESTIONS
+from tckr.membership.packages import PACKAGES
+from tckr.membership.queries.questions import QUESTIONS
 from tckr.surfaces import CLASSIFIERS, SIGNALS, SURFACES, sees_images, signal_title, surface_title
 
 MADE_ANEW = {

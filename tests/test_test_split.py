@@ -8,14 +8,15 @@ import json
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tckr.artifacts.data_card import DataCard
 from tckr.config import RunConfig, changed, load_settings
-from tckr.data.card import read_card
 from tckr.data.images import iterate_images
 from tckr.data.shards import list_shards
 from tckr.engine import runner as runner_module
@@ -81,7 +82,7 @@ def reached(tmp_path_factory) -> tuple[set[str], list[Reach]]:
     for path in sealed.iterdir():
         path.chmod(0o400)
     test = pictures(sealed)
-    assert len(test) == read_card(result.artifacts["prepare"]).num_test
+    assert len(test) == DataCard.read(result.artifacts["prepare"]).num_test
     log = [json.loads(line) for line in (result.folder / "log.jsonl").read_text().splitlines()]
     opened = [(event["step"], event["sealed_by"], event["times"]) for event in log if event["event"] == "opened test"]
     assert opened == [("audit", "prepare", 1)]
@@ -103,7 +104,14 @@ def has_images(path: Path) -> bool:
 
 
 def pictures(folder: Path) -> set[str]:
-    assert list_shards(folder)
+    shards = list_shards(folder)
+    assert shards
+    return _pictures(folder, tuple((shard, shard.stat().st_mtime_ns, shard.stat().st_size) for shard in shards))
+
+
+@cache
+def _pictures(folder: Path, state: tuple[tuple[Path, int, int], ...]) -> set[str]:
+    """Return the digests of the pictures in `folder`, which is read again when its `state` is another."""
     return {
         hashlib.sha256(image.tobytes()).hexdigest() for batch in iterate_images(folder, 64, ()) for image in batch["image"]
     }

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from tckr.artifacts.captions import CaptionTable
-from tckr.data.card import CANARIES_NAME, MEMBERSHIP_NAME, DataCard, write_card
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import CANARIES_NAME, MEMBERSHIP_NAME
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
 from tckr.engine.execution import ExecutionConfig
@@ -86,7 +87,7 @@ def write_private_set(folder: Path, image_size: int = 16) -> Path:
         membership[run, records] = True
     np.save(folder / MEMBERSHIP_NAME, membership)
     np.save(folder / CANARIES_NAME, np.zeros(NUM_POOL, dtype=np.int8))
-    write_card(folder, _card(image_size))
+    _card(image_size).write(folder)
     return folder
 
 

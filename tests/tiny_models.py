@@ -183,6 +183,15 @@ def tiny_stochastic_generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def loud_generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a tiny Stable Diffusion whose latents of noise images have a spread of about 1, so that they can be learned."""
+    folder = build_generator(tmp_path_factory.mktemp("loud-generator"))
+    config = folder / "vae" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"scaling_factor": 4.0}))
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_captioner(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a tiny random BLIP-2."""
     return build_captioner(tmp_path_factory.mktemp("captioner"))

@@ -15,15 +15,15 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from tckr.artifacts.membership import EVERY_RECORD, VALIDATION_RUN
 from tckr.config import RunConfig
-from tckr.data.card import EVERY_RECORD, VALIDATION_RUN
 from tckr.data.seeds import derive_seed, keyed_root
 from tckr.data.sources import file_digest, source_digest
 from tckr.engine.step import Role, Sensitivity, Step
 from tckr.errors import UserError, shown
+from tckr.membership.config import MIN_REFERENCE_RUNS
 from tckr.models.diffusion.outline import refuse_misfits
 from tckr.models.digest import adapter_digest, checkpoint_digest
-from tckr.stages.audit.config import MIN_REFERENCE_RUNS
 from tckr.stages.config_base import StageConfig
 from tckr.stages.prepare.config import PrepareConfig
 from tckr.stages.teach.config import TeachConfig

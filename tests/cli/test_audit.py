@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from tckr.metrics.results import AuditResult
+from tckr.artifacts.audit import AuditResult
 from tests.cli.test_commands import call
-from tests.stages.audit.worlds import membership, signals
+from tests.membership.worlds import membership, signals
 
 RESULTS = Path("runs/audit-mine")
 
@@ -56,7 +56,7 @@ def test_a_failed_control_is_explained_and_ends_with_status_3(table, monkeypatch
     status, out, _ = call(monkeypatch, capsys, "audit", "--scores", str(write(table, offset=100.0)))
     assert status == 3
     assert "parity (api, mean): found" in out
-    assert "audit invalid: parity (api)" in out
+    assert "audit invalid: parity (api, [/weights])" in out
     assert not AuditResult.read(RESULTS).valid
 
 

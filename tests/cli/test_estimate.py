@@ -33,11 +33,14 @@ def test_estimate_measures_every_stage_and_leaves_only_the_prepared_data(monkeyp
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {"store"}  # no run's folder, which may hold a report
 
 
-def test_estimate_names_a_list_of_refused_files_that_is_there(monkeypatch, capsys, tmp_path):
+def test_estimate_names_a_list_of_refused_files_that_is_there_and_a_disk_that_is_too_small(monkeypatch, capsys, tmp_path):
     write_classes(tmp_path / "data", {"cat": 20, "dog": 20})
     (tmp_path / "data" / "cat" / "broken.png").write_bytes(b"")
     monkeypatch.chdir(tmp_path)
+    free_bytes = disk.free_bytes
+    monkeypatch.setattr(disk, "free_bytes", lambda path: 1000 if Path(path).name == "runs" else free_bytes(path))
     _, out, _ = call(monkeypatch, capsys, "estimate", "--data", "data", "--seconds", "1", *TINY)
+    assert re.search(r"warning +runs has 1\.0 kB free and the run needs about \d", out)
     told = re.search(r"1 files refused \(1 x zero_bytes\); see (\S+)", out)
     assert told
     assert "cat/broken.png" in Path(told[1]).read_text(encoding="utf-8")
@@ -45,14 +48,6 @@ def test_estimate_names_a_list_of_refused_files_that_is_there(monkeypatch, capsy
 
 def _pairs(cells: list[str]) -> list[tuple[str, str]]:
     return list(zip(cells[::2], cells[1::2], strict=True))
-
-
-def test_estimate_warns_where_the_disk_is_too_small(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    free_bytes = disk.free_bytes
-    monkeypatch.setattr(disk, "free_bytes", lambda path: 1000 if Path(path).name == "runs" else free_bytes(path))
-    _, out, _ = call(monkeypatch, capsys, "estimate", "--data", "digits", "--seconds", "1", *TINY)
-    assert re.search(r"warning +runs has 1\.0 kB free and the run needs about \d", out)
 
 
 def test_estimate_without_data_says_what_to_give(monkeypatch, capsys):

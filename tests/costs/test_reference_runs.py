@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tckr.artifacts.membership import CANARIES_NAME, MEMBERSHIP_NAME
 from tckr.config import Settings, load_settings
 from tckr.costs.reference_runs import Measurements
-from tckr.data.card import CANARIES_NAME, MEMBERSHIP_NAME
 from tckr.data.layouts.description import Layout, write_layout
 from tckr.engine.step import Step
 from tckr.engine.store import Store

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from tckr.costs.widths import REFERENCE_RUNS, auc_spread, mean_width, numbers_to_compare, smallest_rate, target_width
+from tckr.membership.analyses import SHARED, leave_one_out
+from tckr.membership.config import MembershipConfig
+from tckr.membership.scorers import SCORERS
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.membership import auc
-from tckr.stages.audit.analyses import SHARED, leave_one_out
-from tckr.stages.audit.config import AuditConfig
-from tckr.stages.audit.scorers import SCORERS
-from tests.stages.audit.worlds import membership, signals
+from tests.membership.worlds import membership, signals
 
 
 def test_spread_of_one_run_is_that_of_the_rank_sum() -> None:
@@ -46,7 +46,7 @@ def test_promised_width_over_runs_is_found_where_nothing_leaks(references: int) 
         generator = np.random.default_rng(seed)
         members = membership(generator, references + 1, 300)
         world = signals(generator, members, 0.0), members
-        mean = leave_one_out(SCORERS[AuditConfig().scorer], *world, 0.95)["leave_one_out"].mean
+        mean = leave_one_out(SCORERS[MembershipConfig().scorer], *world, 0.95)["leave_one_out"].mean
         widths.append(mean.high - mean.low)
     assert np.mean(widths) == pytest.approx(mean_width(150, 150, references, 0.95), rel=0.15)
 

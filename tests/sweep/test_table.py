@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyarrow.parquet as pq
 
+from tckr.artifacts.audit import SurfaceResult
 from tckr.metrics.estimate import Estimate
-from tckr.metrics.results import SurfaceResult
 from tckr.sweep.table import MEASURED_COLUMNS, missing_row, of_model, read_table, write_table
 
 

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tckr.artifacts.audit import AuditResult, Verdict, VerdictReason
 from tckr.errors import UserError
-from tckr.metrics.results import AuditResult
-from tckr.stages.audit.config import AuditConfig
-from tckr.stages.audit.scores import write_scores
-from tckr.stages.audit.verdict import judge
+from tckr.membership.config import MembershipConfig
+from tckr.membership.scores import write_scores
+from tckr.membership.verdict import judge
 from tckr.tables.audit import as_judged, judge_table, read_table
-from tests.stages.audit.worlds import evidence, membership, signals
+from tests.membership.worlds import evidence, membership, signals
 
 RUNS, RECORDS = 6, 240
 
@@ -37,10 +37,13 @@ def privacy_numbers(result: AuditResult) -> dict[str, Any]:
 @pytest.mark.parametrize("scorer", ["lira_offline_fixed_variance", "lira_online"])
 @pytest.mark.parametrize("leak", [0.0, 6.0])
 def test_our_own_table_gives_the_numbers_of_our_own_audit(tmp_path: Path, depth: str, scorer: str, leak: float) -> None:
-    config = AuditConfig(depth=depth, scorer=scorer)
+    config = MembershipConfig(depth=depth, scorer=scorer)
     found = evidence(depth=depth, generator_leak=leak, num_references=5, records=240)
     write_scores(tmp_path / "scores.parquet", config, found)
-    ours, theirs = judge(config, found), judge_table(AuditConfig(scorer=scorer), *read_table(tmp_path / "scores.parquet"))
+    ours, theirs = (
+        judge(config, found),
+        judge_table(MembershipConfig(scorer=scorer), *read_table(tmp_path / "scores.parquet")),
+    )
     assert privacy_numbers(theirs) == privacy_numbers(ours)
     assert theirs.generator_leaks == (leak > 0 and depth == "distill")
     assert theirs.declared == ours.declared.model_copy(update={"num_test": 0, "num_queries": 0})
@@ -76,7 +79,7 @@ def test_four_columns_or_two_arrays_are_enough_and_say_the_same(tmp_path: Path) 
     arrays, _ = read_table(save(tmp_path, members=members.astype(np.uint8), signals=values))
     assert (rows.members == members).all()
     assert (rows.signals["model"] == values).all()
-    assert judge_table(AuditConfig(), rows, depth) == judge_table(AuditConfig(), arrays, "")
+    assert judge_table(MembershipConfig(), rows, depth) == judge_table(MembershipConfig(), arrays, "")
 
 
 def test_order_of_rows_and_kind_of_ids_change_nothing(tmp_path: Path) -> None:
@@ -105,13 +108,13 @@ def test_surfaces_labels_and_controls_of_arrays_are_judged(tmp_path: Path) -> No
         null=np.stack([null, null]),
         positive=np.stack([positive, positive]),
     )
-    result = judge_table(AuditConfig(), *read_table(file))
+    result = judge_table(MembershipConfig(), *read_table(file))
     assert set(result.surfaces) == {"api", "weights"}
     assert set(result.surfaces["api"].auc_by_class) == {"cat", "dog"}
     assert {(check.name, check.surface) for check in result.controls} == {
         (name, surface) for name in ("null", "positive", "planted", "parity") for surface in ("api", "weights")
     }
-    assert "not given" not in result.verdict
+    assert "control_not_given" not in [reason.kind for reason in result.verdict.reasons]
 
 
 def test_surfaces_and_signals_of_rows_keep_their_order_and_the_first_signal_is_declared(tmp_path: Path) -> None:
@@ -123,7 +126,7 @@ def test_surfaces_and_signals_of_rows_keep_their_order_and_the_first_signal_is_d
     found, _ = read_table(write(tmp_path, pa.concat_tables(parts)))
     assert found.surfaces == {"weights": ("weights: loss",), "api": ("api: margin", "api: loss")}
     assert found.signals["api: loss"] == pytest.approx(values + 2)
-    result = judge_table(AuditConfig(), found, "")
+    result = judge_table(MembershipConfig(), found, "")
     assert result.surfaces["api"].signal == "api: margin"
     assert set(result.surfaces["api"].other_signals) == {"api: loss"}
 
@@ -139,27 +142,29 @@ def test_rows_of_negative_runs_are_controls_whatever_they_say_of_members(tmp_pat
 
 def test_verdict_says_which_controls_were_not_given_and_the_others_are_made(tmp_path: Path) -> None:
     members, values = small_world()
-    result = judge_table(AuditConfig(), *read_table(save(tmp_path, members=members, signals=values)))
+    result = judge_table(MembershipConfig(), *read_table(save(tmp_path, members=members, signals=values)))
     assert result.valid
-    assert result.verdict == "audit valid; not given, so not checked: null control, positive control"
+    missing = [VerdictReason(kind="control_not_given", control=name) for name in ("null", "positive")]
+    assert result.verdict == Verdict(state="valid", reasons=missing)
     assert {check.name for check in result.controls} == {"planted", "parity"}
     assert result.declared.depth == ""
 
 
 def test_verdict_names_the_surfaces_that_lack_a_control(tmp_path: Path) -> None:
-    config, found = AuditConfig(), evidence(num_references=5)
+    config, found = MembershipConfig(), evidence(num_references=5)
     del found.controls["positive"]["soft_labels"]  # type: ignore[attr-defined]
     write_scores(tmp_path / "scores.parquet", config, found)
     result = judge_table(config, *read_table(tmp_path / "scores.parquet"))
-    assert result.verdict.endswith("; not given, so not checked: positive control (soft_labels)")
+    lacking = VerdictReason(kind="control_not_given", control="positive", surfaces=["soft_labels"])
+    assert lacking in result.verdict.reasons
 
 
 def test_a_broken_attack_still_makes_a_given_table_invalid(tmp_path: Path) -> None:
     members, values = small_world()
     values[0] += 100  # the target is unlike its references
-    result = judge_table(AuditConfig(), *read_table(save(tmp_path, members=members, signals=values)))
+    result = judge_table(MembershipConfig(), *read_table(save(tmp_path, members=members, signals=values)))
     assert not result.valid
-    assert "parity (model)" in result.verdict.partition(";")[0]
+    assert VerdictReason(kind="control_failed", control="parity", surfaces=["model"]) in result.verdict.reasons
 
 
 @pytest.mark.parametrize("ids", [7 * np.arange(RECORDS) + 100, np.array([f"{record:03d}.png" for record in range(RECORDS)])])
@@ -167,7 +172,7 @@ def test_a_written_table_keeps_ids_and_adds_the_score_of_the_declared_attack(tmp
     members, values = small_world()
     given = table(members, values)
     found, depth = read_table(write(tmp_path, given.set_column(1, "record", pa.array(np.tile(ids, RUNS)))))
-    config = AuditConfig(scorer="global_threshold")
+    config = MembershipConfig(scorer="global_threshold")
     write_scores(tmp_path / "again.parquet", as_judged(config, depth), found, depth=depth)
     again = pq.read_table(tmp_path / "again.parquet").to_pydict()
     assert again["record"][:RECORDS] == ids.tolist()

@@ -12,7 +12,8 @@ import pytest
 import torch
 from transformers import ViTConfig
 
-from tckr.data.card import MEMBERSHIP_NAME, DataCard, write_card
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import MEMBERSHIP_NAME
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
 from tckr.models.classifiers import load_classifier
@@ -51,7 +52,7 @@ def write_prepared(folder: Path, num_pool: int = 60, num_validation: int = 12) -
             write_shard(folder / name / "part-00000.parquet", columns, COLOURS)
     parity = np.arange(num_pool) % 2
     np.save(folder / MEMBERSHIP_NAME, np.stack([parity == 0, parity == 1]))
-    write_card(folder, _card(num_pool, num_validation))
+    _card(num_pool, num_validation).write(folder)
     return folder
 
 

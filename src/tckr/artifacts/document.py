@@ -43,8 +43,13 @@ class Document(BaseModel):
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as JSON, complete or not at all."""
-    text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    text = json_text(value)
     write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def json_text(value: Any) -> str:
+    """Return `value` as the text of a JSON file."""
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
 
 
 def read_json(path: Path) -> Any:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import pyarrow.parquet as pq
 
-from tckr.artifacts.document import Document, read_json
+from tckr.artifacts.document import Document
+from tckr.artifacts.manifest import Manifest
 from tckr.data.class_names import read_class_names
-from tckr.data.images import ImageSet, load_images
+from tckr.data.images import ImageSet, decode_image, load_images
 from tckr.data.shards import list_shards, read_columns, write_shard
 
 DATA_FOLDER = "data"
@@ -102,6 +104,14 @@ def load_synthetic(folder: Path, cache: Path | None) -> ImageSet:
     return load_images(folder / DATA_FOLDER, cache, id_column="index")
 
 
+def read_synthetic_shard(shard: Path, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield images uint8 [B, H, W, 3], labels int64 [B] and indices int64 [B] of one shard, in order."""
+    with pq.ParquetFile(shard) as file:
+        for batch in file.iter_batches(batch_size=batch_size, columns=["image", "label", "index"]):
+            images = np.stack([decode_image(data) for data in batch.column("image").field("bytes").to_pylist()])
+            yield images, batch.column("label").to_numpy(), batch.column("index").to_numpy()
+
+
 def synthetic_class_names(folder: Path) -> list[str]:
     """Return the class names of the synthetic set in `folder`, index = label."""
     return read_class_names(folder / DATA_FOLDER)
@@ -114,6 +124,6 @@ def synthetic_column(folder: Path, name: str) -> np.ndarray:
 
 def seconds_alone(folder: Path) -> float:
     """Return what a complete synthetic set would have taken without copies: its own time and its share of theirs."""
-    seconds = float(read_json(folder / "manifest.json")["seconds"])
+    seconds = Manifest.read(folder).seconds
     copied = CopiedImages.read_if_there(folder)
     return seconds + (copied.seconds * copied.images / copied.of if copied else 0.0)

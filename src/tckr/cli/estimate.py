@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from tckr.artifacts.data_card import DataCard
     from tckr.config import Settings
     from tckr.costs.forecast import Forecast
     from tckr.costs.probe import Probe
-    from tckr.data.card import DataCard
 
 Seconds = Annotated[
     float, typer.Option(min=1, help="About how long to measure, in seconds; the smallest probe may take longer.")
@@ -39,10 +39,10 @@ def estimate(
     The data is prepared in full, as the run would do anyway; the rest is measured in a temporary folder and deleted.
     """
     settings = settings_from(arguments, data, preset, name, output)
+    from tckr.artifacts.data_card import DataCard
     from tckr.cli.console import ConsoleObserver
     from tckr.cli.terminal import Terminal
     from tckr.costs.probe import probe
-    from tckr.data.card import read_card
     from tckr.engine.private import make_private
     from tckr.engine.runner import Runner
     from tckr.engine.store import Store
@@ -59,7 +59,7 @@ def estimate(
         prepared = store.folder(steps[-1])
         console.print("measuring on a few images, then on more while there is time")
         found = probe(settings, prepared, Path(folder) / "probe", seconds, observer)
-    print_estimate(settings, read_card(prepared), found, console)
+    print_estimate(settings, DataCard.read(prepared), found, console)
 
 
 def print_estimate(settings: Settings, card: DataCard, found: Probe, console: Console) -> None:
@@ -119,7 +119,7 @@ def _costs(settings: Settings, card: DataCard, by_cardinality: Mapping[float, Ma
 
 
 def _has_references(settings: Settings) -> bool:
-    from tckr.stages.audit.config import MIN_REFERENCE_RUNS
+    from tckr.membership.config import MIN_REFERENCE_RUNS
 
     return settings.prepare.audit_holdout > 0 and settings.audit.num_reference_runs >= MIN_REFERENCE_RUNS
 

@@ -9,15 +9,17 @@ import numpy as np
 from rich.console import Console
 from rich.table import Column, Table
 
+from tckr.artifacts.audit import AuditResult, SurfaceResult
+from tckr.artifacts.document import json_text
 from tckr.cli.terminal import Terminal, escape
 from tckr.config import load_settings, run_name
 from tckr.engine.folders import Folder, Kind, text_fill
 from tckr.errors import UserError, shown
+from tckr.membership.evidence import Evidence
+from tckr.membership.scores import write_scores
+from tckr.membership.wording import surface_text, verdict_text
 from tckr.metrics.estimate import Estimate, Measured
-from tckr.metrics.results import AuditResult, SurfaceResult
 from tckr.stages.audit.config import AuditConfig
-from tckr.stages.audit.evidence import Evidence
-from tckr.stages.audit.scores import write_scores
 from tckr.tables.audit import as_judged, as_signals, judge_table, read_table
 from tckr.tables.scales import remarks
 
@@ -42,12 +44,12 @@ def audit_table(file: Path, overrides: Sequence[str], output: Path | None) -> Au
     console = Terminal()
     own = Folder(folder, Kind.SCORES, lambda message: console.print(escape(message), soft_wrap=True))
     given, depth = read_table(file)
-    evidence = as_signals(config, given)
+    evidence = as_signals(config.signal, given)
     _refuse_other(own, file, evidence)
     result, judged = judge_table(config, evidence, depth), as_judged(config, depth)
-    text = text_fill(result.model_dump_json(indent=1) + "\n")
+    text = text_fill(json_text(result.model_dump(mode="json")))
     with own.held():
-        own.put({TABLE_NAME: lambda path: write_scores(path, judged, evidence, depth=depth), "audit.json": text})
+        own.put({TABLE_NAME: lambda path: write_scores(path, judged, evidence, depth=depth), result.file_name: text})
     _print(result, folder, list(remarks(given.signals, config.signal)), console)
     return result
 
@@ -95,8 +97,10 @@ def _print(result: AuditResult, folder: Path, remarked: list[str], console: Cons
     for remark in remarked:
         console.print(escape(remark), style="yellow", soft_wrap=True)
     for name, surface in result.surfaces.items() if result.valid else ():
-        console.print(escape(f"{name}: {surface.state}: {surface.why}"), soft_wrap=True)
-    console.print(escape(f"Privacy: {result.verdict}"), style="green" if result.valid else "yellow", soft_wrap=True)
+        console.print(escape(f"{name}: {surface.state}: {surface_text(surface)}"), soft_wrap=True)
+    console.print(
+        escape(f"Privacy: {verdict_text(result.verdict)}"), style="green" if result.valid else "yellow", soft_wrap=True
+    )
     console.print(escape(f"results        {folder}"), soft_wrap=True)
 
 

@@ -68,11 +68,11 @@ def inspected(config: PrepareConfig, num_threads: int, console: Console) -> list
     import tempfile
 
     from tckr.cli.console import Bars
+    from tckr.data.normalise import max_file_bytes
     from tckr.data.sources.opening import open_source
     from tckr.inspection.alike import find_alike
     from tckr.inspection.looking import look_at
     from tckr.inspection.page import sections
-    from tckr.stages.prepare.normalise import max_file_bytes
 
     with tempfile.TemporaryDirectory() as cache:
         source = open_source(

@@ -17,7 +17,7 @@ from tckr.costs.widths import mean_width, numbers_to_compare, smallest_rate, tar
 from tckr.disk import size_text
 from tckr.errors import UserError
 from tckr.html.numbers import span
-from tckr.stages.audit.config import Depth
+from tckr.membership.config import Depth
 
 
 def plan_audit(settings: Settings) -> None:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from tckr.artifacts.audit import PLAIN, AuditResult
 from tckr.cli.terminal import escape
 from tckr.errors import printable
 from tckr.html.numbers import p_text
+from tckr.membership.rows import canary_rows, surface_rows
+from tckr.membership.wording import verdict_text
 from tckr.metrics.estimate import describe_difference
-from tckr.metrics.results import PLAIN, AuditResult, PairedTest
-from tckr.stages.report.leakage import canary_rows, surface_rows
+from tckr.metrics.results import PairedTest
 
 if TYPE_CHECKING:
     from tckr.running import RunResult
@@ -32,7 +34,10 @@ def print_summary(result: RunResult, console: Console) -> None:
         if audit.canaries:
             console.print(canaries(audit))
         console.print(
-            printable(f"Privacy: {audit.verdict}"), style="green" if audit.valid else "yellow", soft_wrap=True, markup=False
+            printable(f"Privacy: {verdict_text(audit.verdict)}"),
+            style="green" if audit.valid else "yellow",
+            soft_wrap=True,
+            markup=False,
         )
     for name, path in _places(result).items():
         console.print(printable(f"{name:<14} {path}"), soft_wrap=True, markup=False)

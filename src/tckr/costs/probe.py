@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from tckr.artifacts.data_card import DataCard
 from tckr.config import Settings
 from tckr.costs.stopwatch import Lap, Stopwatch
-from tckr.data.card import read_card
 from tckr.data.shards import list_shards, write_shard
 from tckr.engine.observer import Observer
 from tckr.running import run
@@ -86,7 +86,7 @@ def _probe_once(settings: Settings, data: Path, folder: Path, num_images: int, s
     small = probe_settings(settings, folder, names)
     stopwatch = Stopwatch(small.execution.store, shown)
     result = run(small, "distill", stopwatch)
-    num_members = read_card(result.artifacts["prepare"]).num_members
+    num_members = DataCard.read(result.artifacts["prepare"]).num_members
     return Probe(laps=stopwatch.laps, num_members=num_members), available
 
 
@@ -118,7 +118,7 @@ def probe_settings(settings: Settings, folder: Path, class_names: list[str]) -> 
 
 def _write_source(data: Path, target: Path, num_images: int) -> tuple[list[str], int]:
     """Write a Parquet file of about `num_images` images, classes in turn; return its class names and how many there are."""
-    names = read_card(data).class_names
+    names = DataCard.read(data).class_names
     shards = list_shards(data / "pool")
     labels = np.concatenate([pq.read_table(shard, columns=["label"])["label"].to_numpy() for shard in shards])
     classes = np.unique(labels)[: max(2, num_images // IMAGES_PER_CLASS)]

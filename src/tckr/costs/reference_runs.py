@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import EVERY_RECORD, read_canaries, read_membership
 from tckr.config import Settings
 from tckr.costs.bill import Bill, Cost, Repeated, after, asking, bill
 from tckr.costs.forecast import Forecast
-from tckr.data.card import EVERY_RECORD, DataCard, read_canaries, read_membership
 from tckr.engine.step import Role, Step
 from tckr.engine.store import Store
+from tckr.membership.config import MIN_REFERENCE_RUNS, Depth
 from tckr.running import plan
 from tckr.stages.adapt.config import AdaptConfig
-from tckr.stages.audit.config import MIN_REFERENCE_RUNS, Depth
 from tckr.training.config import TrainingConfig
 
 OTHER_COLUMNS = 4
@@ -75,7 +76,7 @@ class Measurements:
 
     def _asking(self, step: Step) -> Cost:
         """Return the estimated cost of asking a run all that its own artifacts can answer."""
-        from tckr.stages.audit.questions import QUESTIONS  # loads torch
+        from tckr.membership.queries.questions import QUESTIONS  # loads torch
 
         records, generate = self.num_members + self.num_others, self.settings.generate
         images = max(1, round(generate.cardinality * self.num_members))

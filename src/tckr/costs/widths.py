@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from scipy.stats import t as student_t
 
+from tckr.membership.analyses import SHARED
 from tckr.metrics.proportions import critical_value
-from tckr.stages.audit.analyses import SHARED
 
 REFERENCE_RUNS = (4, 8, 16, 64, 256)
 """Numbers of reference runs that a plan compares."""

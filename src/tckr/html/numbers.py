@@ -132,6 +132,6 @@ def megabytes(value: float) -> str:
     return f"{value:.0f} MB" if value >= 10 else f"{value:.1f} MB" if value >= 0.1 else f"{1000 * value:.0f} kB"
 
 
-def p_text(p_value: float) -> str:
+def p_text(p_value: float, digits: int = 2) -> str:
     """Return `= 0.23`, or `< 0.001`."""
-    return "< 0.001" if p_value < 0.001 else f"= {p_value:.2g}"
+    return "< 0.001" if p_value < 0.001 else f"= {p_value:.{digits}g}"

@@ -12,8 +12,8 @@ from pathlib import PurePosixPath
 import numpy as np
 from PIL import Image
 
+from tckr.data.normalise import NormalisedImage, RejectedImageError, normalise_image, strict_pillow
 from tckr.data.sources.record import Source, SourceRecord
-from tckr.stages.prepare.normalise import NormalisedImage, RejectedImageError, normalise_image, strict_pillow
 
 THUMBNAIL_PX = 64
 MOST_THUMBNAILS = 6

@@ -1,87 +1,22 @@
-"""What `audit.json` holds: the schema that the audit writes and the report reads. Knows no stage.
+"""What metrics that give more than one number return, as models that are stored as they are. Knows no stage.
 
 Every number is an `Estimate` {value, low, high, n, method} or a `NotMeasurable` {reason, n}; both print with `str()`.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field
 
-from tckr.metrics.estimate import Measured, NotMeasurable
-
-SHARED_GENERATOR = "shared generator"
-"""Name of the check whether images that all runs share know the target's members."""
-
-PLAIN = "global_threshold"
-"""The attack that needs no reference run."""
-
-State = Literal["leaks", "no measurable leakage", "not measured"]
+from tckr.metrics.estimate import Measured
 
 
-class _Result(BaseModel):
+class Result(BaseModel):
+    """Findings that belong together."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Declared(_Result):
-    """What was fixed before anything was trained, and the sizes behind every number."""
-
-    scorer: str = Field(description="Attack whose AUC goes into AOP.")
-    depth: str = Field(description="What a reference run repeats: `teacher`, `distill` or `full`; empty for given tables.")
-    num_reference_runs: int
-    num_members: int = Field(description="Pool records the target was trained on, canaries apart.")
-    num_non_members: int = Field(description="Pool records the target never saw, canaries apart.")
-    num_test: int = Field(description="Images of the locked test split behind CAS.")
-    num_queries: int = Field(description="Views of a record averaged into a classifier's signal.")
-    confidence: float = Field(description="Level of every interval, e.g. 0.95.")
-    delta: float = Field(description="Delta of the epsilon lower bound.")
-    aop_lambda: float = Field(description="Exponent of AOP.")
-    family_level: float | None = Field(
-        None, description="How often an audit may say `leaks` of any surface when nothing leaks; None in older results."
-    )
-
-    @property
-    def generator_shared(self) -> bool:
-        """Return whether the Student's numbers leave out what it learned of members through the generator's images."""
-        return self.depth in ("teacher", "distill")
-
-
-class LeaveOneOut(_Result):
-    """AUC of one scorer with every run in turn as the target of the others."""
-
-    mean: Measured = Field(description="Mean over runs with a t-interval; n = runs.")
-    spread: float = Field(description="Standard deviation over runs.")
-    runs: list[float] = Field(description="AUC of run 0 (the target), 1, ..., R; empty in a report that may be shared.")
-
-
-class Strongest(_Result):
-    """The signal and scorer with the highest AUC: chosen on the evaluation labels, so it flatters the attacker."""
-
-    signal: str
-    scorer: str
-    auc: Measured
-    aop: Measured
-    note: str = Field(description="The label that must stand beside the number: `strongest of k, chosen on ...`.")
-    family_p_value: float | None = Field(
-        None, description="Chance that any attack on any surface finds as much when nothing leaks; None in older results."
-    )
-
-
-class LeakTest(_Result):
-    """One statistic of a surface against what it is when the target's members are drawn again."""
-
-    name: str = Field(
-        description="`above`, `below`: the target's AUC against 0.5; `tail`: members above the threshold of epsilon; "
-        "`runs`: the AUC of all runs together; `natural canaries`, `mislabelled canaries`."
-    )
-    attack: str = Field(description="Scorer; empty for canaries.")
-    p_value: float = Field(description="Of this statistic alone: the chance of one as large when nothing leaks.")
-    family_p_value: float = Field(description="The chance that any statistic of the audit is as surprising.")
-
-
-class EpsilonBound(_Result):
+class EpsilonBound(Result):
     """Lower bound on the epsilon of any (epsilon, delta) guarantee that the model could have."""
 
     value: float = Field(ge=0, description="0 when the attack shows nothing.")
@@ -98,58 +33,7 @@ class EpsilonBound(_Result):
     method: str
 
 
-class SurfaceResult(_Result):
-    """One release surface: what it is worth, and what it tells about the target's training records.
-
-    Membership fields (from `signal` on) are None or empty when membership was not measured. A surface that no reference run
-    repeated is attacked without references: its dictionaries by scorer have the global threshold alone.
-    """
-
-    cas: Measured = Field(
-        description="Accuracy on the locked test split; of captions, adapter, images and soft labels, which are no "
-        "classifiers, that of the Student trained on what they give."
-    )
-    per_class: dict[str, Measured] = Field(default_factory=dict, description="Models: accuracy by class name.")
-    confusion: list[list[int]] = Field(default_factory=list, description="Models: counts [true class][predicted class].")
-    ece: Measured | None = Field(None, description="Models: expected calibration error on the test split.")
-    brier: Measured | None = Field(None, description="Models: Brier score on the test split, summed over classes: 0 to 2.")
-    nll: Measured | None = Field(None, description="Models: mean negative log-likelihood of the true class, nats.")
-    signal: str = Field("", description="The declared signal; what follows is its, if it says nothing else.")
-    attack: str = Field("", description="Scorer of the headline number: the declared one, or what works without references.")
-    state: State = Field("not measured", description="What was found; `no measurable leakage` only with reference runs.")
-    why: str = Field("", description="The findings behind `state`, with their numbers.")
-    aop: Measured | None = Field(None, description="CAS / (2 max(AUC, 0.5)) ** lambda with the declared scorer.")
-    strongest: Strongest | None = None
-    auc: dict[str, Measured] = Field(default_factory=dict, description="Target's AUC by scorer; n = records.")
-    other_signals: dict[str, dict[str, Measured]] = Field(
-        default_factory=dict, description="Target's AUC by signal that is not the declared one, then by scorer."
-    )
-    leave_one_out: dict[str, LeaveOneOut] = Field(default_factory=dict, description="By scorer.")
-    tpr: dict[str, dict[str, Measured]] = Field(default_factory=dict, description='By scorer, then "0.1", "0.01", "0.001".')
-    balanced_accuracy: Measured | None = Field(None, description="Declared scorer, threshold fixed on the reference runs.")
-    epsilon_lower_bound: EpsilonBound | None = Field(None, description="Declared scorer.")
-    auc_by_class: dict[str, Measured] = Field(default_factory=dict, description="Declared scorer, by class name.")
-    tests: list[LeakTest] = Field(default_factory=list, description="What `state` follows from; empty in older results.")
-    detectable_auc: float | None = Field(
-        None, description="AUC, of the target and of every reference run, that would be found in 80 of 100 audits like this."
-    )
-    roc: dict[str, list[tuple[float, float]]] = Field(default_factory=dict, description="By scorer: at most 400 (FPR, TPR).")
-
-    @property
-    def headline(self) -> Measured | None:
-        """Return the AUC of `attack`."""
-        return self.auc.get(self.attack)
-
-
-class Differences(_Result):
-    """Student minus Teacher on the same test images and the same records. Print with `describe_difference`."""
-
-    cas: Measured
-    auc: Measured | None = Field(None, description="Declared scorer, paired over the target's records.")
-    auc_over_runs: Measured | None = Field(None, description="Declared scorer, paired over all runs; None in older results.")
-
-
-class PairedTest(_Result):
+class PairedTest(Result):
     """Student and Teacher on the same test images: who was right where the other was not."""
 
     num_test: int
@@ -162,7 +46,7 @@ class PairedTest(_Result):
     by_class: dict[str, Measured] = Field(description="`difference` on the images of each class.")
 
 
-class FidelityScores(_Result):
+class FidelityScores(Result):
     """How much one set of images looks like the reference set."""
 
     fid: Measured = Field(description="Frechet distance of Gaussians; 0 = alike. Biased upwards, the more with few images.")
@@ -173,7 +57,7 @@ class FidelityScores(_Result):
     coverage: Measured = Field(description="Share of the reference images that have one of the images in reach (k = 5).")
 
 
-class FidelityResult(_Result):
+class FidelityResult(Result):
     """Fidelity of the synthetic images, beside that of real images which neither generator nor Teacher ever saw."""
 
     features: str = Field(description="Model in whose features everything was measured: `Teacher` or a checkpoint's name.")
@@ -183,20 +67,7 @@ class FidelityResult(_Result):
     holdout: FidelityScores = Field(description="Hold-out records against members: what a perfect generator would score.")
 
 
-class Control(_Result):
-    """One check of the audit itself."""
-
-    name: str = Field(description="null, shared generator, positive, planted or parity.")
-    surface: str = Field(description="Whose reference runs were used.")
-    signal: str = Field(description="What the runs were asked.")
-    measure: str = Field(description="Scorer behind the AUC; for parity `accuracy` or `mean`.")
-    passed: bool
-    decides: bool = Field(description="Whether failing makes the audit invalid; the others are shown for information.")
-    expected: str = Field(description="In words and numbers.")
-    found: Measured
-
-
-class OneRunBound(_Result):
+class OneRunBound(Result):
     """Lower bound on epsilon from guessing the coins of the canaries of one run (`tckr.metrics.one_run`)."""
 
     value: float = Field(ge=0, description="0 when the guesses show nothing.")
@@ -208,7 +79,7 @@ class OneRunBound(_Result):
     method: str
 
 
-class FlaggedImage(_Result):
+class FlaggedImage(Result):
     """A synthetic image that looks like a copy of a member. Private: it names training records."""
 
     synthetic: int = Field(description="`index` of the synthetic image.")
@@ -218,7 +89,7 @@ class FlaggedImage(_Result):
     holdout_distance: float
 
 
-class CopiesResult(_Result):
+class CopiesResult(Result):
     """How often synthetic images come too near to training records, against records the generator never saw.
 
     All numbers belong to one feature space. Defined in `tckr.metrics.copies`.
@@ -253,51 +124,3 @@ class CopiesResult(_Result):
         description="How many would be flagged with members and hold-out exchanged: what chance alone flags when both sets "
         "have the same size.",
     )
-
-
-class Package(_Result):
-    """Things that are usually released together, and what the audit says of all that they expose."""
-
-    name: str
-    exposes: list[str] = Field(description="Surfaces that whoever holds it can attack.")
-    state: State
-    reason: str = Field(description="The surfaces that decide, with their numbers.")
-
-
-class AuditResult(_Result):
-    """The whole of `audit.json`.
-
-    Three cases: `measured` false (no hold-out or too few reference runs: only accuracy is reported, `reason` says why);
-    `measured` true and `valid` false (a control failed: show the numbers greyed out); both true.
-    """
-
-    measured: bool
-    reason: str = ""
-    valid: bool = Field(description="True exactly when membership was measured and every deciding control passed.")
-    verdict: str = Field(
-        description="`audit valid`, `audit invalid: <controls>` or `not measured: <reason>`; then what could not be checked."
-    )
-    declared: Declared
-    surfaces: dict[str, SurfaceResult] = Field(
-        description="Keys `captions`, `adapter`, `images`, `soft_labels`, `teacher`, `student`; the last two alone when "
-        "membership was not measured; for given tables their own names."
-    )
-    differences: Differences | None = Field(None, description="None for given tables.")
-    paired: PairedTest | None = Field(None, description="None for given tables.")
-    fidelity: FidelityResult | None = Field(None, description="None for given tables.")
-    controls: list[Control] = Field(default_factory=list)
-    packages: list[Package] = Field(default_factory=list, description="What may be released together, and what it exposes.")
-    copies: CopiesResult | None = Field(None, description="Near-copies of members among the images.")
-    canaries: dict[str, dict[str, OneRunBound | NotMeasurable]] = Field(
-        default_factory=dict, description="Surface -> kind of canary -> what one run proves; empty without canaries."
-    )
-
-    @property
-    def generator_leaks(self) -> bool:
-        """Return whether the shared generator was found to know the target's members, so that no reference fits."""
-        return any(control.name == SHARED_GENERATOR and not control.passed for control in self.controls)
-
-    @classmethod
-    def read(cls, folder: Path) -> AuditResult:
-        """Read `audit.json` of an audit artifact."""
-        return cls.model_validate_json((folder / "audit.json").read_text(encoding="utf-8"))

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tckr.artifacts.data_card import DataCard
 from tckr.config import Settings, changed, load_settings
-from tckr.data.card import read_card
 from tckr.engine.folders import Folder, Kind
 from tckr.engine.observer import Observer
 from tckr.engine.runner import Runner
@@ -99,7 +99,7 @@ def check_data(experiments: Experiments, observer: Observer) -> None:
         except UserError as error:
             local = f"A local copy can be given with `tckr reproduce {benchmark.name} --data PATH`."
             raise UserError(f"{error} {local}") from None
-    names = read_card(store.folder(data)).class_names
+    names = DataCard.read(store.folder(data)).class_names
     absent = [name for name in benchmark.some_classes if name not in {found.lower() for found in names}]
     if len(names) != benchmark.num_classes or absent:
         missing = f" and no class {absent[0]!r}" if absent else ""

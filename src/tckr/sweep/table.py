@@ -10,11 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tckr.artifacts.audit import AuditResult, SurfaceResult
+from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.synthetic import SyntheticFacts
-from tckr.data.card import read_card
 from tckr.disk import write_whole
+from tckr.membership.wording import verdict_text
 from tckr.metrics.estimate import Estimate
-from tckr.metrics.results import AuditResult, SurfaceResult
 from tckr.surfaces import CLASSIFIERS
 from tckr.sweep.validate import Validation
 
@@ -41,12 +42,12 @@ def measured_row(artifacts: Mapping[str, Path]) -> Row:
         for name in MEASURED:
             row |= _columns(f"{model}_{name}", found[name])
     row |= _columns("student_minus_teacher", audit.differences.cas if audit.differences else None)
-    card = read_card(artifacts["prepare"])
+    card = DataCard.read(artifacts["prepare"])
     facts = SyntheticFacts.read(artifacts["generate"])
     return row | {
         "attack": audit.declared.scorer,
         "audit_valid": audit.valid if audit.measured else None,
-        "verdict": audit.verdict,
+        "verdict": verdict_text(audit.verdict),
         "num_reference_runs": audit.declared.num_reference_runs if audit.measured else 0,
         "num_members": card.num_members,
         "num_images": facts.num_images,

@@ -10,10 +10,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.document import Document
 from tckr.artifacts.training import MODEL_FOLDER
 from tckr.config import Settings
-from tckr.data.card import read_card
 from tckr.data.images import load_images
 from tckr.engine.step import Sensitivity, Step, StepContext
 from tckr.metrics.accuracy import accuracy
@@ -60,7 +60,7 @@ def run(config: ValidateConfig, context: StepContext) -> None:
     from tckr.models.classifiers import class_columns, load_classifier, predict_logits
 
     data = context.inputs["data"]
-    images, names = load_images(data / "validation", context.scratch), read_card(data).class_names
+    images, names = load_images(data / "validation", context.scratch), DataCard.read(data).class_names
     found = {}
     for model in CLASSIFIERS:
         classifier = load_classifier(context.inputs[model] / MODEL_FOLDER).to(context.execution.torch_device())

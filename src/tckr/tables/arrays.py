@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tckr.errors import UserError
-from tckr.stages.audit.evidence import Evidence
+from tckr.membership.evidence import Evidence
 
 REQUIRED = ("signals", "members")
 OPTIONAL = ("surfaces", "labels", "null", "positive")

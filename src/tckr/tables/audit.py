@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from tckr.artifacts.audit import AuditResult
 from tckr.errors import UserError
-from tckr.metrics.results import AuditResult
-from tckr.stages.audit.config import AuditConfig
-from tckr.stages.audit.evidence import Evidence
-from tckr.stages.audit.soundness import require_sound
-from tckr.stages.audit.verdict import judge
+from tckr.membership.config import MembershipConfig
+from tckr.membership.evidence import Evidence
+from tckr.membership.soundness import require_sound
+from tckr.membership.verdict import judge
 from tckr.tables.arrays import read_arrays
 from tckr.tables.rows import read_rows
 from tckr.tables.scales import scaled
@@ -38,23 +38,23 @@ def read_table(file: Path) -> tuple[Evidence, str]:
     return evidence, depth
 
 
-def as_signals(config: AuditConfig, evidence: Evidence) -> Evidence:
-    """Return the evidence with its values as logit-scaled confidences, from what `audit.signal` says they are.
+def as_signals(kind: str, evidence: Evidence) -> Evidence:
+    """Return the evidence with its values as logit-scaled confidences, from what `kind` (`audit.signal`) says they are.
 
     Raises:
         UserError: they cannot be that.
     """
     return replace(
         evidence,
-        signals={name: scaled(values, config.signal, name) for name, values in evidence.signals.items()},
+        signals={name: scaled(values, kind, name) for name, values in evidence.signals.items()},
         controls={
-            control: {name: scaled(values, config.signal, name) for name, values in found.items()}
+            control: {name: scaled(values, kind, name) for name, values in found.items()}
             for control, found in evidence.controls.items()
         },
     )
 
 
-def judge_table(config: AuditConfig, evidence: Evidence, depth: str) -> AuditResult:
+def judge_table(config: MembershipConfig, evidence: Evidence, depth: str) -> AuditResult:
     """Return the whole result for the scorer, confidence and delta of `config`.
 
     Where the depth is not known, every reference run counts as having repeated all that the table covers.
@@ -64,6 +64,6 @@ def judge_table(config: AuditConfig, evidence: Evidence, depth: str) -> AuditRes
     return result.model_copy(update={"declared": declared})
 
 
-def as_judged(config: AuditConfig, depth: str) -> AuditConfig:
+def as_judged(config: MembershipConfig, depth: str) -> MembershipConfig:
     """Return the settings with the depth that the reference runs of a table count as having."""
     return config.model_copy(update={"depth": depth or "full"})

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from tckr.errors import UserError
-from tckr.stages.audit.evidence import Evidence
-from tckr.stages.audit.scores import CONTROL_RUNS, SCHEMA, describe_scores
+from tckr.membership.evidence import Evidence
+from tckr.membership.scores import CONTROL_RUNS, SCHEMA, describe_scores
 from tckr.tables.arrays import ONLY_SURFACE, as_members
 
 REQUIRED = ("run", "record", "member", "value")

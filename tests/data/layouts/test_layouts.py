@@ -10,10 +10,10 @@ import datasets
 import pytest
 
 from tckr.data.layouts.names import PICTURE_SUFFIXES, SPLIT_WORDS
+from tckr.data.normalise import FORMATS
 from tckr.data.sources.opening import open_source
 from tckr.data.sources.record import Source
 from tckr.errors import UserError
-from tckr.stages.prepare.normalise import FORMATS
 from tests.data.layouts.building import Case, Read, Refused, truth
 from tests.data.layouts.cases import CASES
 from tests.data.layouts.encoded_cases import CASES as ENCODED

@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from tckr.membership.queries.answers import read_answers, write_answers
+from tckr.membership.queries.questions import Answers
 from tckr.stages.audit import stage
-from tckr.stages.audit.answers import read_answers, write_answers
 from tckr.stages.audit.config import SignalConfig
-from tckr.stages.audit.questions import Answers
-from tests.stages.audit.artifacts import (
+from tests.membership.artifacts import (
     noise_images,
     write_adapter,
     write_all_captions,

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tckr.artifacts.audit import AuditResult
+from tckr.membership.collection import assemble, relative_to_base
+from tckr.membership.queries.answers import read_answers
+from tckr.membership.queries.questions import Answers
+from tckr.membership.verdict import judge
 from tckr.metrics.estimate import Estimate
-from tckr.metrics.results import AuditResult
 from tckr.stages.audit import stage
-from tckr.stages.audit.answers import read_answers
-from tckr.stages.audit.collection import assemble, relative_to_base
 from tckr.stages.audit.config import AuditConfig, SignalConfig
-from tckr.stages.audit.questions import Answers
-from tckr.stages.audit.verdict import judge
 from tckr.surfaces import SIGNALS
-from tests.stages.audit.artifacts import (
+from tests.membership.artifacts import (
     noise_images,
     overfit,
     write_adapter,

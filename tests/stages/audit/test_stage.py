@@ -9,17 +9,21 @@ import pytest
 import torch
 from transformers import ResNetConfig, ResNetForImageClassification
 
-from tckr.data.card import CANARIES_NAME, MEMBERSHIP_NAME, DataCard, write_card
+from tckr.artifacts.audit import AuditResult
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import CANARIES_NAME, MEMBERSHIP_NAME
+from tckr.artifacts.test_lock import split_digest, write_lock_key
 from tckr.data.images import encode_png
-from tckr.data.lock import split_digest, write_lock_key
 from tckr.data.shards import write_shard
 from tckr.data.transforms import to_device
 from tckr.errors import UserError
+from tckr.membership.queries import questions
+from tckr.membership.queries.answers import read_answers
+from tckr.membership.wording import verdict_text
 from tckr.metrics.estimate import Estimate
-from tckr.metrics.results import AuditResult, OneRunBound
+from tckr.metrics.results import OneRunBound
 from tckr.models.classifiers import Classifier, ClassifierSpec
-from tckr.stages.audit import questions, stage
-from tckr.stages.audit.answers import read_answers
+from tckr.stages.audit import stage
 from tckr.stages.audit.config import AuditConfig, SignalConfig
 from tests.tiny_artifacts import CLASS_NAMES, Recorder, make_context
 
@@ -48,7 +52,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     members = np.argsort(generator.random((NUM_RUNS, NUM_POOL)), axis=1) < NUM_POOL // 2
     np.save(folder / "data" / MEMBERSHIP_NAME, members)
     np.save(folder / "data" / CANARIES_NAME, np.zeros(NUM_POOL, dtype=np.int8))
-    write_card(folder / "data", card(split_digest(folder / "data" / "test", write_lock_key(folder / "data", 0))))
+    card(split_digest(folder / "data" / "test", write_lock_key(folder / "data", 0))).write(folder / "data")
     rows = {f"teacher.{run}": members[run] for run in range(NUM_RUNS)} | {"teacher.positive": members[0]}
     rows |= {f"student.{run}": None for run in (*range(NUM_RUNS), "positive", "null")} | {"teacher.null": None}
     found = {"data": folder / "data"}
@@ -190,7 +194,7 @@ def test_changed_test_split_stops_the_audit(world: dict[str, Path], tmp_path: Pa
     for source in world["data"].iterdir():
         (data / source.name).symlink_to(source)
     (data / "card.json").unlink()
-    write_card(data, card("0" * 64))
+    card("0" * 64).write(data)
     with pytest.raises(UserError, match="prepare locked 000000000000"):
         audit(tmp_path / "audit", world | {"data": data})
 
@@ -204,7 +208,7 @@ def test_without_reference_runs_only_accuracy_is_reported(world: dict[str, Path]
     assert not result.measured
     assert value(result.surfaces["student"].cas) >= 0
     assert len(pq.read_table(tmp_path / "out" / "scores.parquet")) == 0
-    assert [event["message"] for event in recorder.events if event["event"] == "warning"] == [result.verdict]
+    assert [event["message"] for event in recorder.events if event["event"] == "warning"] == [verdict_text(result.verdict)]
 
 
 def test_copies_of_members_are_found_by_a_model_that_saw_none(world: dict[str, Path], tmp_path: Path) -> None:

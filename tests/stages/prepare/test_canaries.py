@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from tckr.data.card import CANARY_KINDS, MEMBERSHIP_ROWS, read_canaries, read_card, read_members, read_membership
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import CANARY_KINDS, MEMBERSHIP_ROWS, read_canaries, read_members, read_membership
 from tckr.data.images import load_images
 from tckr.data.seeds import derive_seed
 from tckr.errors import UserError
@@ -52,15 +53,15 @@ def test_pictures_and_the_other_splits_are_those_of_a_run_without_canaries(digit
     for split_name in ("validation", "test"):
         for path in (plain / split_name).iterdir():
             assert (digits / split_name / path.name).read_bytes() == path.read_bytes()
-    assert read_card(digits).test_sha256 == read_card(plain).test_sha256
+    assert DataCard.read(digits).test_sha256 == DataCard.read(plain).test_sha256
 
 
 def test_the_card_counts_canaries_stored_labels_and_the_targets_members(digits: Path, plain: Path) -> None:
-    card, labels = read_card(digits), pool_labels(digits)
+    card, labels = DataCard.read(digits), pool_labels(digits)
     assert card.canaries == {"natural": 100, "mislabelled": 100}
     assert [card.counts[name]["pool"] for name in card.class_names] == np.bincount(labels).tolist()
     assert card.num_members == len(read_members(digits, 0))
-    assert read_card(plain).canaries == {"natural": 0, "mislabelled": 0}
+    assert DataCard.read(plain).canaries == {"natural": 0, "mislabelled": 0}
     assert not read_canaries(plain).any()
 
 

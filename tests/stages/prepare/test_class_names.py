@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tckr.data.card import read_card
+from tckr.artifacts.data_card import DataCard
 from tckr.data.shards import write_shard
 from tckr.errors import UserError
 from tckr.stages.prepare.class_names import clean_name, clean_names, renamed
@@ -63,7 +63,7 @@ def test_unreadable_and_ambiguous_names_are_refused(names: list[str], reasons: d
 def test_two_compositions_of_one_name_become_one_class(tmp_path: Path) -> None:
     data = write_classes(tmp_path / "data", {"caf\u00e9": 6, "cafe\u0301": 6, "tea": 10, "a:b": 10, "c\u0430t": 9, "cat": 9})
     out = prepared(tmp_path, data)
-    card = read_card(out)
+    card = DataCard.read(out)
     assert card.class_names == ["a-b", "caf\u00e9", "tea"]
     assert card.renamed_classes == {"a:b": "a-b", "cafe\u0301": "caf\u00e9"}
     assert card.normalised["class_name"] == 2
@@ -76,7 +76,7 @@ def test_names_that_are_no_utf8_are_escaped(tmp_path: Path) -> None:
     data = write_classes(tmp_path / "data", {"bad\udcff": 9, "cat": 9})
     (data / "cat" / "\udcfe.png").write_bytes(b"")
     out = prepared(tmp_path, data)
-    assert read_card(out).renamed_classes == {"bad\\udcff": "bad-udcff"}
+    assert DataCard.read(out).renamed_classes == {"bad\\udcff": "bad-udcff"}
     assert rejected(out) == {"cat/\\xfe.png": ("zero_bytes", "")}
 
 
@@ -85,8 +85,13 @@ def test_a_refused_class_in_the_middle_leaves_no_gap_in_the_labels(tmp_path: Pat
     images = [png(seed) for seed in range(len(labels))]
     write_shard(tmp_path / "t.parquet", {"image": images, "label": labels}, ["zebra", "//", "ant", "one", "none"])
     out = prepared(tmp_path, tmp_path / "t.parquet")
-    assert read_card(out).class_names == ["zebra", "ant"]
-    assert read_card(out).rejected == {"class_name_empty": 9, "class_too_small": 2, "label_out_of_range": 1, "no_label": 1}
+    assert DataCard.read(out).class_names == ["zebra", "ant"]
+    assert DataCard.read(out).rejected == {
+        "class_name_empty": 9,
+        "class_too_small": 2,
+        "label_out_of_range": 1,
+        "no_label": 1,
+    }
 
 
 def test_given_names_take_the_place_of_codes_in_the_sources_own_order() -> None:
@@ -112,6 +117,6 @@ def test_names_that_differ_in_case_and_spaces_alone_can_be_made_one() -> None:
 def test_given_names_reach_the_card_with_their_images(tmp_path: Path) -> None:
     write_classes(tmp_path / "data", {"n02": 8, "n01": 12})
     out = prepared(tmp_path / "run", tmp_path / "data", class_names={"n01": "zebra", "n02": "ant"})
-    card = read_card(out)
+    card = DataCard.read(out)
     assert card.class_names == ["zebra", "ant"]
     assert {name: sum(count.values()) for name, count in card.counts.items()} == {"zebra": 12, "ant": 8}

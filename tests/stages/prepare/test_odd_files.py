@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tckr.data.card import read_card
+from tckr.artifacts.data_card import DataCard
+from tckr.data import normalise
 from tckr.data.images import load_images
+from tckr.data.normalise import RejectedImageError, normalise_image, strict_pillow
 from tckr.data.rejections import REASONS, RULES
 from tckr.data.sources.folder import read_file
 from tckr.errors import printable
-from tckr.stages.prepare import normalise
-from tckr.stages.prepare.normalise import RejectedImageError, normalise_image, strict_pillow
 from tests.stages.prepare.pictures import encoded, picture, pixels, png, prepared, write_classes
 
 
@@ -226,7 +226,7 @@ def test_an_unusual_file_is_normalised_by_its_rules(name: str) -> None:
 
 
 def test_nothing_else_is_refused_and_every_rule_is_counted(artifact: Path) -> None:
-    card = read_card(artifact)
+    card = DataCard.read(artifact)
     assert set(rejected(artifact)) == {printable(f"odd/{name}") for name in REFUSED} | set(TRAPS)
     assert card.rejected == dict(Counter(reason for reason, _ in rejected(artifact).values()))
     rules = Counter(rule for name, (_, rules) in NORMALISED.items() for rule in rules)

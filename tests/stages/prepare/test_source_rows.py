@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tckr.data.images import load_images
+from tckr.data.normalise import normalise_image
 from tckr.data.shards import write_shard
 from tckr.data.source_rows import NO_RECORD, read_source_rows
-from tckr.stages.prepare.normalise import normalise_image
 from tests.stages.prepare.pictures import png, prepared
 
 NAMES = ["cat", "a/b: c"]

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tckr.data.card import MEMBERSHIP_ROWS, read_card, read_members, read_membership
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import MEMBERSHIP_ROWS, read_members, read_membership
+from tckr.artifacts.test_lock import LOCK_KEY_NAME, check_test_split, split_digest
 from tckr.data.images import load_images
 from tckr.data.layouts.description import read_layout
-from tckr.data.lock import LOCK_KEY_NAME, check_test_split, split_digest
 from tckr.data.shards import read_columns, write_shard
 from tckr.data.source_rows import SOURCE_ROWS_NAME
 from tckr.errors import UserError
@@ -45,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_digits_are_prepared_whole(digits: Path) -> None:
-    card = read_card(digits)
+    card = DataCard.read(digits)
     assert card.class_names == [str(digit) for digit in range(10)]
     assert card.num_pool + card.num_validation + card.num_test == 1797
     assert card.rejected == {}
@@ -59,7 +60,7 @@ def test_records_are_numbered_through_the_splits(digits: Path) -> None:
 
 
 def test_the_matrix_has_a_column_per_pool_record_and_rows_of_equal_size(digits: Path) -> None:
-    card, matrix = read_card(digits), read_membership(digits)
+    card, matrix = DataCard.read(digits), read_membership(digits)
     assert matrix.shape == (MEMBERSHIP_ROWS, card.num_pool)
     assert set(matrix.sum(axis=1)) == {card.num_members}
     assert (read_members(digits, 2) == np.flatnonzero(matrix[2])).all()
@@ -67,7 +68,7 @@ def test_the_matrix_has_a_column_per_pool_record_and_rows_of_equal_size(digits: 
 
 def test_the_test_split_is_locked(digits: Path, tmp_path: Path) -> None:
     key = bytes.fromhex((digits / LOCK_KEY_NAME).read_text())
-    assert split_digest(digits / "test", key) == read_card(digits).test_sha256
+    assert split_digest(digits / "test", key) == DataCard.read(digits).test_sha256
     check_test_split(digits / "test", digits)
     for name in ("card.json", LOCK_KEY_NAME):
         (tmp_path / name).write_bytes((digits / name).read_bytes())
@@ -80,7 +81,7 @@ def test_the_test_split_is_locked(digits: Path, tmp_path: Path) -> None:
 
 def test_datasets_opens_the_shards_with_images_and_class_names(digits: Path, tmp_path: Path) -> None:
     opened = datasets.load_dataset("parquet", data_dir=str(digits / "pool"), split="train", cache_dir=str(tmp_path))
-    assert opened.features["label"].names == read_card(digits).class_names
+    assert opened.features["label"].names == DataCard.read(digits).class_names
     assert opened[0]["image"].size == (16, 16)
 
 
@@ -116,7 +117,7 @@ def test_a_label_edited_in_place_is_seen_and_no_picture_reaches_the_shared_cache
         rows = [f"{number:03d}.png,{'cat' if number % 2 else word}\n" for number in range(12)]
         (root / "metadata.csv").write_text("file_name,label\n" + "".join(rows))
         folder = prepared(tmp_path / word, root, min_images_per_class=4)
-        assert read_card(folder).class_names == ["cat", word]
+        assert DataCard.read(folder).class_names == ["cat", word]
     assert not (tmp_path / "shared").exists()
 
 
@@ -127,7 +128,7 @@ def test_no_picture_of_a_tar_reaches_the_shared_cache(tmp_path: Path, monkeypatc
     (tmp_path / "data").mkdir()
     tars(tmp_path / "data")
     folder = prepared(tmp_path / "out", tmp_path / "data", min_images_per_class=4, image_column="png", label_column="cls")
-    assert read_card(folder).class_names == ["0", "1"]
+    assert DataCard.read(folder).class_names == ["0", "1"]
     gc.collect()  # close it here, not in another test
     assert not (tmp_path / "shared").exists()
     assert (tmp_path / "out" / "scratch" / "datasets").is_dir()
@@ -173,7 +174,7 @@ def test_renamed_and_touched_files_give_the_same_splits(folder: Path, tmp_path: 
 
 def test_another_seed_gives_other_splits(folder: Path, tmp_path: Path) -> None:
     one, other = prepared(tmp_path / "one", folder), prepared(tmp_path / "two", folder, seed=1)
-    assert read_card(one).test_sha256 != read_card(other).test_sha256
+    assert DataCard.read(one).test_sha256 != DataCard.read(other).test_sha256
 
 
 class KilledError(Exception):
@@ -237,7 +238,7 @@ def test_a_parquet_table_equals_the_folder_of_the_same_pictures(
     expected = contents(prepared(tmp_path / "a", folder) / "pool")
     if labels != "integer":
         assert contents(out / "pool") == expected
-    assert read_card(out).class_names == (["0", "1", "2"] if labels == "integer" else names)
+    assert DataCard.read(out).class_names == (["0", "1", "2"] if labels == "integer" else names)
 
 
 def test_a_saved_hugging_face_data_set_is_read_with_its_own_class_order(tmp_path: Path) -> None:
@@ -250,19 +251,19 @@ def test_a_saved_hugging_face_data_set_is_read_with_its_own_class_order(tmp_path
     splits = datasets.DatasetDict({"train": rows(0, 40), "test": rows(100, 10), "extra": rows(200, 3)})
     splits.save_to_disk(str(tmp_path / "saved"))
     out = prepared(tmp_path, tmp_path / "saved")
-    card = read_card(out)
+    card = DataCard.read(out)
     assert card.class_names == ["zebra", "ant"]
     assert card.num_test == 10
     assert rejected(out) == {"extra": ("split_not_used", "3 rows")}
     drawn = prepared(tmp_path / "again", tmp_path / "saved", test_split="")
-    assert read_card(drawn).num_test == 8
+    assert DataCard.read(drawn).num_test == 8
 
 
 def test_train_and_test_folders_are_the_sources_own_splits(tmp_path: Path) -> None:
     write_classes(tmp_path / "data" / "train", {"cat": 10, "dog": 10})
     write_classes(tmp_path / "data" / "test", {"cat": 3, "dog": 4}, first_seed=50)
     write_classes(tmp_path / "data" / "test", {"cat": 1}, first_seed=0)  # also the first training picture
-    card = read_card(out := prepared(tmp_path, tmp_path / "data"))
+    card = DataCard.read(out := prepared(tmp_path, tmp_path / "data"))
     assert {name: counts["test"] for name, counts in card.counts.items()} == {"cat": 3, "dog": 4}
     assert rejected(out) == {"train/cat/000.png": ("duplicate", "same pixels as test/cat/000.png")}
     assert card.duplicates == 1
@@ -274,7 +275,7 @@ def test_train_and_test_folders_are_the_sources_own_splits(tmp_path: Path) -> No
 def test_split_folders_are_never_classes(tmp_path: Path, train: str, test_split: str) -> None:
     write_classes(tmp_path / "data" / train, {"cat": 20, "dog": 20})
     write_classes(tmp_path / "data" / "test", {"cat": 5, "dog": 5}, first_seed=50)
-    card = read_card(prepared(tmp_path, tmp_path / "data", test_split=test_split))
+    card = DataCard.read(prepared(tmp_path, tmp_path / "data", test_split=test_split))
     assert card.class_names == ["cat", "dog"]
     assert card.num_pool + card.num_validation + card.num_test == 50
     assert card.counts["cat"]["test"] == 5  # the source's own five, or a fifth of all 25

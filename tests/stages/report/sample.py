@@ -10,10 +10,15 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tckr.data.card import MEMBERSHIP_NAME, DataCard, write_card
+from tckr.artifacts.agreement import ClassAgreement, write_agreement
+from tckr.artifacts.audit import AuditResult
+from tckr.artifacts.captions import CaptionTable
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import MEMBERSHIP_NAME
+from tckr.artifacts.synthetic import SyntheticRows, write_synthetic_shard
+from tckr.artifacts.training import TrainingSummary, write_history
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
-from tckr.metrics.results import AuditResult
 from tests.stages.report.sample_audit import LEAKS, audit_of
 
 STAGES = {
@@ -64,7 +69,7 @@ class Sample:
         self._write_labels(inputs["labels"])
         write_training(inputs["teacher"], loss=1.9, best=0.991)
         write_training(inputs["student"], loss=2.1, best=0.978)
-        (inputs["audit"] / "audit.json").write_text(self.audit().model_dump_json())
+        self.audit().write(inputs["audit"])
         for name, path in inputs.items():
             write_manifest(path, *STAGES[name], config=self._config(name))
         return inputs
@@ -106,7 +111,7 @@ class Sample:
         membership = np.zeros((9, len(labels)), dtype=bool)
         membership[:, : len(labels) // 2] = True
         np.save(folder / MEMBERSHIP_NAME, membership)
-        write_card(folder, self._card())
+        self._card().write(folder)
 
     def _card(self) -> DataCard:
         return DataCard(
@@ -132,8 +137,8 @@ class Sample:
         records = np.arange(len(self.labels) // 2)
         words = ["a thin white stroke", "a bold shape on black", "a slanted mark"]
         captions = [f"{words[record % 3]}, {SECRET_CAPTION}" for record in records]
-        write_shard(folder / "captions.parquet", {"record": records, "label": self.labels[records], "caption": captions})
-        (folder / "classes.json").write_text(json.dumps(self.class_names))
+        labels, names = self.labels[records], self.class_names
+        CaptionTable(records=records, labels=labels, texts=captions, class_names=names).write(folder)
 
     def _write_adapter(self, folder: Path) -> None:
         noise = np.random.default_rng(2).normal(0, 0.02, self.adapter_steps)
@@ -141,19 +146,20 @@ class Sample:
             {"step": step + 1, "loss": float(0.11 + 0.2 * np.exp(-step / 60) + noise[step])}
             for step in range(self.adapter_steps)
         ]
-        (folder / "history.json").write_text(json.dumps(losses))
+        write_history(folder, losses)
 
     def _write_synthetic(self, folder: Path) -> None:
         labels, rng = self.labels, np.random.default_rng(3)
         images = [encode_png(glyph(self.class_names[label], self.image_size, rng, private=False)) for label in labels]
         prompts = [f"{self.class_names[label]}: a thin white stroke, {SECRET_CAPTION}" for label in labels]
         index = np.arange(len(labels))
-        columns = {"image": images, "label": labels, "prompt": prompts, "seed": index, "index": index}
-        write_shard(folder / "data" / "train-00000-of-00001.parquet", columns, self.class_names)
+        rows = SyntheticRows(images=images, labels=labels, prompts=prompts, seeds=index, indices=index)
+        write_synthetic_shard(folder, "train-00000-of-00001.parquet", rows, self.class_names)
 
     def _write_labels(self, folder: Path) -> None:
-        counts = {name: {"n": 64, "agree": 64 - 3 * (number % 7)} for number, name in enumerate(self.class_names)}
-        (folder / "agreement.json").write_text(json.dumps(counts))
+        counts = {name: 64 - 3 * (number % 7) for number, name in enumerate(self.class_names)}
+        found = {name: ClassAgreement(n=64, agree=agree, low=0.0, high=1.0) for name, agree in counts.items()}
+        write_agreement(folder, found)
 
 
 def glyph(text: str, size: int, rng: np.random.Generator, *, private: bool) -> np.ndarray:
@@ -180,8 +186,8 @@ def write_training(folder: Path, *, loss: float, best: float) -> None:
         }
         for epoch in epochs
     ]
-    (folder / "history.json").write_text(json.dumps(history))
-    (folder / "metrics.json").write_text(json.dumps({"epochs": 40, "seconds": 95.0, "best_epoch": 34, "num_train": 647}))
+    write_history(folder, history)
+    TrainingSummary(epochs=40, seconds=95.0, best_epoch=34, num_train=647).write(folder)
 
 
 def write_manifest(

@@ -5,27 +5,31 @@ from __future__ import annotations
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
-from tckr.metrics.results import (
+from tckr.artifacts.audit import (
     PLAIN,
     AuditResult,
     Control,
-    CopiesResult,
     Declared,
     Differences,
+    LeakTest,
+    LeaveOneOut,
+    Strongest,
+    SurfaceResult,
+    Verdict,
+    VerdictReason,
+)
+from tckr.membership.family import Family
+from tckr.membership.packages import packages, stated
+from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
+from tckr.metrics.results import (
+    CopiesResult,
     EpsilonBound,
     FidelityResult,
     FidelityScores,
     FlaggedImage,
-    LeakTest,
-    LeaveOneOut,
     OneRunBound,
     PairedTest,
-    Strongest,
-    SurfaceResult,
 )
-from tckr.stages.audit.family import Family
-from tckr.stages.audit.packages import packages, stated
 
 if TYPE_CHECKING:
     from tests.stages.report.sample import Sample
@@ -85,12 +89,8 @@ def audit_of(sample: Sample) -> AuditResult:
     """Return the audit of a Student that leaks less than its Teacher."""
     differences = Differences(cas=Estimate(-0.014, -0.031, 0.003, 360, "paired bootstrap"))
     if not sample.measured:
-        reason = "prepare.audit_holdout is 0, so there are no non-members"
         return AuditResult(
-            measured=False,
-            reason=reason,
-            valid=False,
-            verdict=f"not measured: {reason}",
+            verdict=Verdict(state="not measured", reasons=[VerdictReason(kind="no_non_members")]),
             declared=declared_of(sample),
             surfaces={name: classifier(cas, sample) for name, cas in (("teacher", 0.992), ("student", 0.978))},
             differences=differences,
@@ -107,9 +107,7 @@ def audit_of(sample: Sample) -> AuditResult:
     family = family_of(attacks, bounds)
     surfaces = stated(attacks, family, copies=found, canaries=bounds, **judged) if sample.valid else attacks
     return AuditResult(
-        measured=True,
-        valid=sample.valid,
-        verdict=("audit valid" if sample.valid else "audit invalid: null (teacher)") + alone(sample),
+        verdict=verdict_of(sample),
         declared=declared_of(sample),
         surfaces=surfaces,
         differences=differences.model_copy(update={"auc": paired}),
@@ -156,10 +154,12 @@ def fidelity_of(sample: Sample) -> FidelityResult:
     )
 
 
-def alone(sample: Sample) -> str:
-    """Return the verdict's words on the surfaces that no reference run repeats."""
+def verdict_of(sample: Sample) -> Verdict:
+    """Return a verdict that the null control fails in an invalid audit, and that names what no reference run repeats."""
+    failed = [] if sample.valid else [VerdictReason(kind="control_failed", control="null", surfaces=["teacher"])]
     names = [name for name, depths in REPEATED.items() if sample.depth not in depths]
-    return f"; attacked without references, so neither measured nor checked: {', '.join(names)}" if names else ""
+    alone = [VerdictReason(kind="no_references", surfaces=names)] if names else []
+    return Verdict(state="valid" if sample.valid else "invalid", reasons=[*failed, *alone])
 
 
 def canaries_of(sample: Sample) -> dict[str, dict[str, OneRunBound | NotMeasurable]]:

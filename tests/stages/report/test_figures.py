@@ -1,4 +1,4 @@
-"""Charts in closed form: where a value lies on an axis, which marks are drawn."""
+"""Charts in closed form: which marks are drawn where."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import re
 
 import pytest
 
-from tckr.html.axes import Axis, decade_below, spanning, tick_label
-from tckr.html.svg import BOTTOM, LEFT, RIGHT, TOP, WIDTH, element
-from tckr.metrics.rounding import round_above
+from tckr.html.svg import BOTTOM, LEFT, RIGHT, TOP, WIDTH
 from tckr.stages.report.contents import Number
-from tckr.stages.report.figures import Series, bar, history_chart, interval_strip, roc_chart, smoothed
+from tckr.stages.report.figures import Series, history_chart, interval_strip, roc_chart, smoothed
 
 NUMBER = Number(text="0.600 [0.550, 0.650]", value=0.6, low=0.55, high=0.65, n=100)
 MISSING = Number(text="not measurable", reason="3 non-members")
@@ -19,45 +17,6 @@ MISSING = Number(text="not measurable", reason="3 non-members")
 def path_points(svg, class_):
     d = re.search(rf'd="M([^"]+)" class="{class_}"', svg).group(1)
     return [tuple(map(float, point.split())) for point in d.split("L")]
-
-
-def test_a_log_axis_maps_decades_to_equal_steps():
-    axis = Axis(low=1e-3, high=1.0, start=50.0, end=350.0, log=True)
-    assert [axis(value) for value in (1e-3, 1e-2, 1e-1, 1.0)] == pytest.approx([50, 150, 250, 350])
-    assert axis(10**-1.5) == pytest.approx(200)
-    assert axis(0.0) == 50, "zero has no logarithm and lies at the edge"
-    assert axis.ticks() == pytest.approx([1e-3, 1e-2, 1e-1, 1.0])
-
-
-def test_a_linear_axis_may_point_upwards():
-    axis = Axis(low=0.0, high=4.0, start=100.0, end=20.0)
-    assert [axis(value) for value in (0, 1, 4, 9)] == pytest.approx([100, 80, 20, 20])
-    assert axis.ticks(4) == pytest.approx([0, 1, 2, 3, 4])
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "most", "ticks"), [(0.44, 1.0, 6, [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]), (1, 40, 7, [10, 20, 30, 40])]
-)
-def test_ticks_are_round_and_inside(low, high, most, ticks):
-    assert Axis(low=low, high=high, start=0, end=1).ticks(most) == pytest.approx(ticks)
-
-
-def test_round_ends_and_labels():
-    assert [round_above(value) for value in (0.063, 0.2, 3.0, 10.0)] == pytest.approx([0.1, 0.2, 5.0, 10.0])
-    assert [decade_below(share) for share in (1 / 647, 0.01, 0.5)] == pytest.approx([1e-3, 1e-2, 0.1])
-    assert [tick_label(value) for value in (0.001, 0.25, 40, 12_000, 0.30000000000000004)] == [
-        "0.001",
-        "0.25",
-        "40",
-        "12k",
-        "0.3",
-    ]
-
-
-def test_an_axis_over_one_value_or_none_still_has_a_length():
-    for values in ([0.5], [0.0], [], [float("nan")]):
-        low, high = spanning(values)
-        assert low < high
 
 
 def test_the_diagonal_of_guessing_is_straight_and_the_declared_curve_bold():
@@ -101,8 +60,3 @@ def test_smoothing_returns_the_means_of_neighbours():
     points = [(float(step), float(step % 2)) for step in range(80)]
     assert smoothed(points)[:2] == [(0.5, 0.5), (2.5, 0.5)]
     assert smoothed(points[:40]) == points[:40]
-
-
-def test_svg_text_and_attributes_are_escaped():
-    assert element("text", "<b>", class_='"x') == '<text class="&#34;x">&lt;b&gt;</text>'
-    assert "<i>" not in bar(0.5, "<i>")

@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from tckr.artifacts.audit import AuditResult, Package, SurfaceResult
+from tckr.membership.wording import package_text, surface_text
 from tckr.stages.report.collect import collect
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.page import render
@@ -134,7 +136,7 @@ def test_a_failed_control_greys_the_numbers_and_leads_the_page(invalid_report, r
 
 def test_without_a_measured_audit_no_membership_number_appears(bare_report):
     assert bare_report.data["verdict"]["state"] == "not measured"
-    assert "prepare.audit_holdout is 0" in bare_report.html
+    assert "set prepare.audit_holdout above 0" in bare_report.html
     assert re.findall(r'<tr data-key="([^"]+)"', bare_report.html) == ["accuracy"]
     assert "ROC" not in re.sub(r"<style>.*?</style>", "", bare_report.html, flags=re.DOTALL)
     assert "waterfall" not in re.sub(r"<style>.*?</style>", "", bare_report.html, flags=re.DOTALL)
@@ -194,7 +196,7 @@ def test_the_waterfall_prints_every_surface_of_report_json_in_the_order_in_which
         assert row["strongest"]["value"] == found["strongest"]["auc"]["value"]
         assert row["tpr"]["value"] == found["tpr"][found["attack"]]["0.01"].get("value")
         text = row_of(report.html, "surface", row["key"])
-        assert (row["state"], row["why"]) == (found["state"], found["why"])
+        assert (row["state"], row["why"]) == (found["state"], surface_text(SurfaceResult.model_validate(found)))
         for part in ("name", "attack", "state", "why", "strongest_by", "covers"):
             assert row[part] in text, (row["key"], part)
         for number in ("auc", "strongest", "tpr", "epsilon"):
@@ -202,12 +204,13 @@ def test_the_waterfall_prints_every_surface_of_report_json_in_the_order_in_which
 
 
 def test_the_packages_show_what_they_expose_and_why_in_the_audits_own_words(report):
+    audit = AuditResult.model_validate(report.data["audit"])
     packages = report.data["audit"]["packages"]
     assert re.findall(r'<tr data-package="([^"]+)"', report.html) == [package["name"] for package in packages]
     for package in packages:
         text = row_of(report.html, "package", package["name"])
         assert package["state"] in text
-        assert package["reason"].partition("AUC")[2].partition(";")[0] in text
+        assert package_text(audit, Package.model_validate(package)) in text
         row = re.search(rf'<tr data-package="{package["name"]}">(.*?)</tr>', report.html, re.DOTALL).group(1)
         cells = re.findall(r'<td class="surface">(.*?)</td>', row, re.DOTALL)
         marked = [key for key, cell in zip(report.data["audit"]["surfaces"], cells, strict=True) if "<svg" in cell]

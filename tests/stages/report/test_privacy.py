@@ -10,12 +10,15 @@ import re
 import numpy as np
 import pytest
 
+from tckr.artifacts.audit import FindingReason
+from tckr.artifacts.pictures import images_by_number
 from tckr.data.images import decode_image, load_images
+from tckr.membership.wording import finding_text, surface_text
+from tckr.metrics.rounding import bound_below
 from tckr.release.allowed import UNNAMED
 from tckr.stages.report.config import ReportConfig
-from tckr.stages.report.flagged import images_by_number
 from tckr.stages.report.gallery import MAX_SIDE_PX, data_uri, galleries
-from tckr.stages.report.shared_audit import shareable_audit
+from tckr.stages.report.shared_audit import shareable_audit, shown
 from tests.stages.report.conftest import SMALL, make_report
 from tests.stages.report.sample import SECRET_CAPTION, Sample
 
@@ -214,10 +217,21 @@ def test_images_that_leak_or_copy_are_not_shown_in_a_shareable_report(tmp_path):
     assert "leak: who learned from the images and nothing else tells their members" in telling.html
 
 
-def test_images_by_number_reads_exactly_those(tmp_path):
-    inputs = Sample(**SMALL).write(tmp_path)
-    pool = load_images(inputs["data"] / "pool", None)
-    found = images_by_number(inputs["data"] / "pool", "record", [4, 0])
-    assert sorted(found) == [0, 4]
-    assert all((decode_image(encoded) == pool.images[record]).all() for record, encoded in found.items())
-    assert images_by_number(inputs["data"] / "pool", "record", []) == {}
+def test_what_may_be_shared_of_a_finding_makes_the_same_sentence_and_no_longer_number():
+    audit = Sample(**SMALL).audit()
+    shared = shareable_audit(audit)
+    for name, surface in audit.surfaces.items():
+        assert surface_text(surface) == surface_text(shared.surfaces[name]), name
+        for exact, reason in zip(surface.reasons, shared.surfaces[name].reasons, strict=True):
+            assert reason.p_value in (None, 0.0, float(f"{exact.p_value or 0:.1g}"))
+            assert reason.found in (None, exact.found and shown(exact.found))
+
+
+def test_a_p_value_that_would_tell_more_than_its_sentence_is_not_shared():
+    exact = FindingReason(kind="tail", epsilon=1.23456, p_value=0.00041, detectable_auc=0.56789)
+    audit = Sample(**SMALL).audit()
+    surfaces = {"student": audit.surfaces["student"].model_copy(update={"reasons": [exact]})}
+    reason = shareable_audit(audit.model_copy(update={"surfaces": surfaces})).surfaces["student"].reasons[0]
+    assert (reason.p_value, reason.detectable_auc) == (0.0, 0.57)
+    assert reason.epsilon == bound_below(1.23456) != 1.23456
+    assert finding_text(reason) == finding_text(exact)

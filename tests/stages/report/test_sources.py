@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tckr.data.card import read_card
+from tckr.artifacts.data_card import DataCard
 from tckr.data.sources import source_kind
 from tckr.stages.report.shared import shareable_card
 from tests.stages.report.conftest import SMALL, make_report
@@ -133,4 +133,4 @@ def test_an_old_card_without_the_declaration_is_private(tmp_path):
     inputs = Sample(**SMALL, source="zoe_winter/gliomas").write(tmp_path)
     path = inputs["data"] / "card.json"
     path.write_text(re.sub(r',\s*"public": false', "", path.read_text()))
-    assert shareable_card(read_card(inputs["data"])).source == "private image set"
+    assert shareable_card(DataCard.read(inputs["data"])).source == "private image set"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from tckr.data.card import VALIDATION_RUN
+from tckr.artifacts.membership import VALIDATION_RUN
 from tckr.errors import UserError
 from tckr.models.classifiers import load_classifier, predict_logits
 from tckr.stages.teach import stage

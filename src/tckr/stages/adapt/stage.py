@@ -10,8 +10,9 @@ import torch
 
 from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.captions import CaptionTable
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import read_members, split_of
 from tckr.artifacts.training import write_history
-from tckr.data.card import read_card, read_members, split_of
 from tckr.data.images import load_images
 from tckr.engine.step import StepContext
 from tckr.errors import UserError
@@ -36,7 +37,7 @@ TRAINED_ELSEWHERE = (
 
 def run(config: AdaptConfig, context: StepContext) -> None:
     """Adapt the generator to the captioned members; with 0 steps only adapter.json says which model to use unadapted."""
-    card = read_card(context.inputs["data"])
+    card = DataCard.read(context.inputs["data"])
     check_descriptions(config.prompt_form, card.class_names, config.descriptions)
     captions = CaptionTable.read(context.inputs["captions"])
     assert np.array_equal(captions.records, read_members(context.inputs["data"], context.run)), "captions of other members"

@@ -8,26 +8,28 @@ from pathlib import Path
 
 import numpy as np
 
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import read_canaries, read_membership
 from tckr.artifacts.synthetic import load_synthetic
+from tckr.artifacts.test_lock import check_test_split
 from tckr.artifacts.training import MODEL_FOLDER
-from tckr.data.card import read_canaries, read_card, read_membership
 from tckr.data.images import ImageSet, load_images
-from tckr.data.lock import check_test_split
 from tckr.disk import write_whole
 from tckr.engine.step import StepContext
+from tckr.membership.collection import assemble, collect_canaries, relative_to_base, runs_of
+from tckr.membership.evidence import Evidence, Predictions
+from tckr.membership.queries.answers import read_answers, write_answers
+from tckr.membership.queries.questions import QUESTIONS, Answers, Asked
+from tckr.membership.scores import write_scores
+from tckr.membership.verdict import judge
+from tckr.membership.wording import verdict_text
 from tckr.metrics.copies import FeatureSet, measure_copies
 from tckr.metrics.results import CopiesResult, FidelityResult
 from tckr.models.classifiers import class_columns, load_classifier, predict_logits
 from tckr.models.classifiers.features import predict_features
 from tckr.models.encoder import load_encoder
-from tckr.stages.audit.answers import read_answers, write_answers
-from tckr.stages.audit.collection import assemble, collect_canaries, relative_to_base, runs_of
 from tckr.stages.audit.config import AuditConfig, SignalConfig
-from tckr.stages.audit.evidence import Evidence, Predictions
 from tckr.stages.audit.fidelity import compare_with_members
-from tckr.stages.audit.questions import QUESTIONS, Answers, Asked
-from tckr.stages.audit.scores import write_scores
-from tckr.stages.audit.verdict import judge
 from tckr.surfaces import CLASSIFIERS
 
 RUN = "signals."
@@ -46,7 +48,7 @@ def ask(config: SignalConfig, context: StepContext) -> None:
         asked = Asked(
             folders=context.inputs,
             records=records,
-            class_names=read_card(data).class_names,
+            class_names=DataCard.read(data).class_names,
             settings=config,
             device=context.execution.torch_device(),
             batch_size=context.execution.inference_batch_size,
@@ -63,7 +65,7 @@ def ask(config: SignalConfig, context: StepContext) -> None:
 
 
 def run(config: AuditConfig, context: StepContext) -> None:
-    """Fill the artifact. It is whole even when the verdict is `audit invalid`: `valid` in audit.json says so."""
+    """Fill the artifact. It is whole even when the verdict is `audit invalid`: `verdict.state` in audit.json says so."""
     data = context.inputs["data"]
     runs = {name.removeprefix(RUN): read_answers(path) for name, path in context.inputs.items() if name.startswith(RUN)}
     answers = relative_to_base(runs)
@@ -74,10 +76,9 @@ def run(config: AuditConfig, context: StepContext) -> None:
     planted = collect_canaries(config, answers, membership, canaries) if canaries.any() else None
     result = judge(config, evidence, found, planted, likeness)
     write_scores(context.out / "scores.parquet", config, evidence)
-    text = result.model_dump_json(indent=1) + "\n"
-    write_whole(context.out / "audit.json", lambda path: path.write_text(text, encoding="utf-8"))
+    result.write(context.out)
     if not result.valid:
-        context.log("warning", message=result.verdict)
+        context.log("warning", message=verdict_text(result.verdict))
 
 
 def collect(
@@ -95,7 +96,7 @@ def collect(
     return assemble(
         config,
         answers,
-        class_names=read_card(data).class_names,
+        class_names=DataCard.read(data).class_names,
         labels=_in_order(load_images(data / "pool", context.scratch)).labels,
         membership=membership,
         canaries=canaries,
@@ -143,7 +144,7 @@ def fidelity(config: AuditConfig, context: StepContext, members: np.ndarray, ord
 def predictions_on_test(context: StepContext, name: str, test: ImageSet) -> Predictions:
     """Return what a target model says about the locked test split."""
     classifier = load_classifier(context.inputs[name] / MODEL_FOLDER).to(context.execution.torch_device())
-    columns = class_columns(classifier.class_names, read_card(context.inputs["data"]).class_names)
+    columns = class_columns(classifier.class_names, DataCard.read(context.inputs["data"]).class_names)
     logits_TK = predict_logits(classifier, test.images, batch_size=context.execution.inference_batch_size)[:, columns]
     return Predictions.from_logits(logits_TK, test.labels)
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from tckr.artifacts.captions import CaptionCounts, CaptionTable
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import read_labels, read_members, split_of
 from tckr.data.caption_files import read_captions
-from tckr.data.card import read_card, read_members, split_of
 from tckr.data.images import load_images
 from tckr.data.shards import list_shards, read_columns, write_shard
 from tckr.data.source_rows import read_source_rows
@@ -27,7 +28,7 @@ def run(config: CaptionConfig, context: StepContext) -> None:
     Writes captions.parquet, classes.json, and the counts of captions.json, of which the log gets no word of a caption.
     """
     data, parts = context.inputs["data"], context.scratch / "parts"
-    class_names = read_card(data).class_names
+    class_names = DataCard.read(data).class_names
     members = read_members(data, context.run)
     if config.file:
         _write_part(parts / "part-file.parquet", [_take(config, context, class_names, members)])
@@ -53,8 +54,7 @@ def _take(config: CaptionConfig, context: StepContext, class_names: Sequence[str
     rows = read_source_rows(data)
     texts = read_captions(Path(config.file), rows.class_names, config.class_names)
     text_of = dict(zip(rows.records.tolist(), texts, strict=True))  # refused rows share one number that no member has
-    columns = read_columns(data / split_of(context.run), ["record", "label"])
-    label_of = dict(zip(columns["record"].tolist(), columns["label"].tolist(), strict=True))
+    label_of = read_labels(data, context.run)
     labels = np.array([label_of[record] for record in members.tolist()], dtype=np.int64)
     return given_captions(members, labels, [text_of[record] for record in members.tolist()], class_names)
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import torch
 
 from tckr.artifacts.soft_labels import LabelRecipe, take_top
-from tckr.data.images import decode_image
+from tckr.artifacts.synthetic import read_synthetic_shard
 from tckr.data.shards import write_shard
 from tckr.data.transforms import to_device
 from tckr.data.views import make_views
@@ -70,18 +70,16 @@ def label_shard(labeller: Labeller, shard: Path, target: Path, advance: Callable
         UserError: the Teacher's answers are no numbers.
     """
     indices, labels, soft_labels = [], [], []
-    with pq.ParquetFile(shard) as file:
-        for batch in file.iter_batches(batch_size=labeller.batch_size, columns=["image", "label", "index"]):
-            images = np.stack([decode_image(data) for data in batch.column("image").field("bytes").to_pylist()])
-            indices.append(batch.column("index").to_numpy())
-            labels.append(batch.column("label").to_numpy())
-            soft_labels.append(labeller.soft_labels(images, indices[-1]))
-            if not np.isfinite(soft_labels[-1]).all():
-                raise UserError(
-                    f"the Teacher's answer to synthetic image {indices[-1][0]} or one soon after it is not a number; most "
-                    "likely its training diverged: lower teach.learning_rate or teach.gradient_clip"
-                )
-            advance(len(images))
+    for images, own_labels, own_indices in read_synthetic_shard(shard, labeller.batch_size):
+        labels.append(own_labels)
+        indices.append(own_indices)
+        soft_labels.append(labeller.soft_labels(images, own_indices))
+        if not np.isfinite(soft_labels[-1]).all():
+            raise UserError(
+                f"the Teacher's answer to synthetic image {own_indices[0]} or one soon after it is not a number; most "
+                "likely its training diverged: lower teach.learning_rate or teach.gradient_clip"
+            )
+        advance(len(images))
     columns = labeller.columns(*(np.concatenate(parts) for parts in (indices, labels, soft_labels)))
     write_shard(target, columns, labeller.class_names)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tckr.data.card import CANARY_KINDS
+from tckr.artifacts.membership import CANARY_KINDS
 from tckr.data.seeds import derive_seed
 from tckr.errors import UserError
 from tckr.stages.prepare.staging import Staged

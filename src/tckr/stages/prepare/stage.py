@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tckr.data.card import CANARY_KINDS, MEMBERSHIP_ROWS, DataCard, read_members, write_card
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import CANARY_KINDS, MEMBERSHIP_ROWS, read_members
 from tckr.data.layouts.description import write_layout
+from tckr.data.normalise import max_file_bytes
 from tckr.data.source_rows import write_source_rows
 from tckr.data.sources.opening import open_source
 from tckr.data.sources.record import Source
@@ -19,7 +21,6 @@ from tckr.stages.prepare.canaries import draw_canaries
 from tckr.stages.prepare.class_names import renamed
 from tckr.stages.prepare.config import PrepareConfig
 from tckr.stages.prepare.depth import describe_unused_range
-from tckr.stages.prepare.normalise import max_file_bytes
 from tckr.stages.prepare.screening import Screened, screen
 from tckr.stages.prepare.splitting import Splits, rows_of_source, split_records
 from tckr.stages.prepare.staging import Staged, stage_records
@@ -89,7 +90,7 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     )
     num_members, lock = len(read_members(context.out, 0)), write_lock(context.out, splits, context.seed)
     card = _card(config, source.name, screened, splits, kinds, num_members=num_members, test_sha256=lock)
-    write_card(context.out, card)
+    card.write(context.out)
     write_layout(context.out, layout)
     sizes = {"pool": card.num_pool, "validation": card.num_validation, "test": card.num_test, "members": card.num_members}
     sizes["canaries"] = sum(card.canaries.values())

@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tckr.data.images import encode_png
+from tckr.data.normalise import RejectedImageError, normalise_image, strict_pillow
 from tckr.data.sources.record import Source, SourceRecord
 from tckr.disk import write_whole
-from tckr.stages.prepare.normalise import RejectedImageError, normalise_image, strict_pillow
 
 CHUNK_RECORDS = 512
 BATCH_RECORDS = 32

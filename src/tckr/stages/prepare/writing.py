@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tckr.data.card import CANARIES_NAME, MEMBERSHIP_NAME
-from tckr.data.lock import lock_digest, write_lock_key
+from tckr.artifacts.membership import CANARIES_NAME, MEMBERSHIP_NAME
+from tckr.artifacts.test_lock import lock_digest, write_lock_key
 from tckr.data.npy import write_npy
 from tckr.data.rejections import Rejection
 from tckr.data.shards import write_shard
@@ -48,7 +48,7 @@ def _write_part(path: Path, records: Sequence[Staged], staged: Path, first: int,
 
 
 def write_lock(out: Path, splits: Splits, seed: int) -> str:
-    """Write the key of the test split's lock; return what `tckr.data.lock.split_digest` finds there, from hashes at hand."""
+    """Write the key of the test split's lock; return what `split_digest` finds there, from hashes at hand."""
     numbered = enumerate(splits.test, start=splits.first_record("test"))
     lines = ((number, record.label, record.sha256) for number, record in numbered)
     return lock_digest(lines, write_lock_key(out, seed))
@@ -64,7 +64,7 @@ def write_membership(
 
 
 def write_canaries(out: Path, kinds: np.ndarray) -> None:
-    """Write canaries.npy, int8 [num_pool]: the kind of every pool record (`tckr.data.card.CANARY_KINDS`), 0 = no canary."""
+    """Write canaries.npy, int8 [num_pool]: the kind of every pool record (`CANARY_KINDS`), 0 = no canary."""
 
     write_whole(out / CANARIES_NAME, lambda partial: write_npy(partial, len(kinds), [kinds]))
 

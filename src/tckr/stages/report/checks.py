@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tckr.artifacts.audit import SHARED_GENERATOR, AuditResult, Control
 from tckr.metrics.estimate import NotMeasurable
-from tckr.metrics.results import SHARED_GENERATOR, AuditResult, Control
 from tckr.surfaces import SURFACES, surface_title
 
 PURPOSES = {

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tckr.data.card import DataCard, read_card
-from tckr.data.shards import read_columns
-from tckr.metrics.results import AuditResult
+from tckr.artifacts.agreement import Agreement, read_agreement
+from tckr.artifacts.audit import AuditResult
+from tckr.artifacts.captions import CaptionTable
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.manifest import Manifest
+from tckr.artifacts.synthetic import synthetic_column
+from tckr.artifacts.training import TrainingSummary, read_history
+from tckr.membership.coverage import coverage_of
+from tckr.membership.rows import canary_rows, surface_rows
 from tckr.release.allowed import allowed_settings
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.contents import CaptionSummary, Contents, StageRecord, Training
 from tckr.stages.report.copies import copies_summary, redrawn_sentence
-from tckr.stages.report.coverage import coverage_of
 from tckr.stages.report.glossary import GLOSSARY
-from tckr.stages.report.leakage import canary_rows, package_rows, surface_rows
 from tckr.stages.report.measures import agreement_number, class_rows, headline_rows
+from tckr.stages.report.packages import package_rows
 from tckr.stages.report.shared import (
     shareable_captions,
     shareable_card,
@@ -37,23 +41,20 @@ ORDER = ("data", "captions", "adapter", "synthetic", "teacher", "labels", "stude
 """The report's inputs in the order in which they were made."""
 
 
-RECORDED = ("stage", "sensitivity", "seconds", "peak_memory_mb", "created", "fingerprint", "version")
-
-
 def collect(folders: Folders, config: ReportConfig) -> Contents:
     """Return everything the report says. `folders` are the finished artifacts by the names in `ORDER`.
 
     What may not be shared is dropped here, before anything is derived, unless `config.include_private` asks for it.
     """
     private = config.include_private
-    audit, card = AuditResult.read(folders["audit"]), read_card(folders["data"])
+    audit, card = AuditResult.read(folders["audit"]), DataCard.read(folders["data"])
     audit, card = (audit, card) if private else (shareable_audit(audit), shareable_card(card))
     agreement = read_agreement(folders["labels"])
     num_synthetic = count_synthetic(folders["synthetic"], card)
     classes = class_rows(audit, card, agreement, num_synthetic)
     stages = [stage_record(folders[name], private) for name in ORDER]
-    redrawn = read_json(folders["synthetic"] / "manifest.json", {})["config"].get("redraw", [])
-    history = read_json(folders["adapter"] / "history.json", [])
+    redrawn = Manifest.read(folders["synthetic"]).config.get("redraw", [])
+    history = read_history(folders["adapter"])
     return Contents(
         title=config.title or card.name,
         created=max(stage.created for stage in stages),
@@ -77,10 +78,10 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
         num_synthetic=num_synthetic,
         teacher=read_training(folders["teacher"], private),
         student=read_training(folders["student"], private),
-        agreement=agreement_number(_total(agreement)),
+        agreement=agreement_number(*_total(agreement)),
         low_agreement=low_agreement_of(classes),
         stages=stages,
-        libraries=read_json(folders["audit"] / "manifest.json", {}).get("libraries", {}),
+        libraries=Manifest.read(folders["audit"]).libraries,
         settings=shown_settings(stages, config),
         glossary=GLOSSARY,
         audit=audit,
@@ -96,36 +97,38 @@ def shown_settings(stages: list[StageRecord], config: ReportConfig) -> dict[str,
 
 def stage_record(folder: Path, private: bool) -> StageRecord:
     """Return what the engine's manifest says about one artifact."""
-    manifest = read_json(folder / "manifest.json", {})
+    manifest = Manifest.read(folder)
     record = StageRecord(
-        **{name: manifest[name] for name in RECORDED},
-        size_mb=sum(manifest["files"].values()) / 1e6,
-        config=manifest["config"],
+        stage=manifest.stage,
+        sensitivity=manifest.sensitivity,
+        seconds=manifest.seconds,
+        peak_memory_mb=manifest.peak_memory_mb,
+        size_mb=manifest.num_bytes / 1e6,
+        created=manifest.created,
+        fingerprint=manifest.fingerprint,
+        version=manifest.version,
+        config=manifest.config,
     )
     return record if private else shareable_record(record)
 
 
 def read_training(folder: Path, private: bool) -> Training:
     """Return the history and summary that a training wrote; both are empty where it wrote none."""
-    training = Training(history=read_json(folder / "history.json", []), metrics=read_json(folder / "metrics.json", {}))
+    summary = TrainingSummary.read_if_there(folder)
+    training = Training(history=read_history(folder), metrics=summary.model_dump() if summary else {})
     return training if private else shareable_training(training)
-
-
-def read_agreement(folder: Path) -> dict[str, dict[str, float]]:
-    """Return per class `{"n", "agree"}` as counts."""
-    return read_json(folder / "agreement.json", {})
 
 
 def count_synthetic(folder: Path, card: DataCard) -> dict[str, int]:
     """Return the number of synthetic images of each class."""
-    labels = read_columns(folder / "data", ["label"])["label"].astype(np.int64)
+    labels = synthetic_column(folder, "label").astype(np.int64)
     counts = np.bincount(labels, minlength=len(card.class_names))
     return {name: int(count) for name, count in zip(card.class_names, counts, strict=True)}
 
 
 def caption_summary(folder: Path, private: bool) -> CaptionSummary:
     """Return counts over the captions; their words stay where they are."""
-    captions = read_columns(folder, ["caption"])["caption"]
+    captions = CaptionTable.read(folder).texts
     summary = CaptionSummary(
         num_captions=len(captions),
         num_distinct=len(set(captions)),
@@ -134,10 +137,6 @@ def caption_summary(folder: Path, private: bool) -> CaptionSummary:
     return summary if private else shareable_captions(summary)
 
 
-def read_json(path: Path, absent: Any) -> Any:
-    """Return the content of a JSON file, or `absent` when there is none."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else absent
-
-
-def _total(agreement: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    return {key: sum(count[key] for count in agreement.values()) for key in ("n", "agree")} if agreement else {}
+def _total(agreement: Agreement) -> tuple[int, int]:
+    """Return the images of all classes, and those of them that agree."""
+    return sum(found.n for found in agreement.values()), sum(found.agree for found in agreement.values())

@@ -11,13 +11,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from tckr.data.card import DataCard
+from tckr.artifacts.audit import AuditResult, State, VerdictState
+from tckr.artifacts.data_card import DataCard
 from tckr.html.numbers import Number
-from tckr.metrics.results import AuditResult, State
+from tckr.membership.rows import CanaryRow, SurfaceRow
 
-SCHEMA_VERSION = "4"
+SCHEMA_VERSION = "5"
 
-Validity = Literal["valid", "invalid", "not measured"]
 Direction = Literal["higher", "lower"]
 Change = Literal["better", "worse", "none", "unknown"]
 Reading = Literal["no difference measured", "short of real images", "closer than real images", "not compared"]
@@ -50,10 +50,10 @@ class Comparison(_Part):
     change: Change = "unknown"
 
 
-class Verdict(_Part):
+class VerdictText(_Part):
     """The first thing a reader sees."""
 
-    state: Validity
+    state: VerdictState
     headline: str
     sentences: list[str]
 
@@ -77,35 +77,6 @@ class ClassRow(_Part):
     num_synthetic: int
 
 
-class SurfaceRow(_Part):
-    """One thing that could be released, and what the attacks found there.
-
-    Attributes:
-        key: as in `audit.json`, e.g. `soft_labels`.
-        asked: what the attacker looks at.
-        attack: scorer behind `auc` and `tpr`, in words; empty when nothing was measured.
-        has_references: whether that attack knew what runs without the record say; otherwise it is weak.
-        state, why: what the audit found, and the findings behind it.
-        strongest: highest AUC of all signals and scorers, by `strongest_by`, chosen after seeing the truth.
-        tpr: at a false positive rate of 1 %, in percent.
-        covers: what the number covers at this depth.
-    """
-
-    key: str
-    name: str
-    asked: str
-    attack: str
-    has_references: bool
-    state: State
-    why: str
-    auc: Number
-    strongest: Number
-    strongest_by: str
-    tpr: Number
-    epsilon: Number
-    covers: str
-
-
 class PackageRow(_Part):
     """Things that are usually released together.
 
@@ -119,16 +90,6 @@ class PackageRow(_Part):
     state: State
     reason: str
     also: str
-
-
-class CanaryRow(_Part):
-    """What guessing the canaries of one kind from one surface proves about epsilon."""
-
-    surface: str
-    kind: str
-    bound: Number
-    guessed: str
-    conditions: str
 
 
 class FlaggedRow(_Part):
@@ -244,7 +205,7 @@ class Contents(_Part):
     title: str
     created: str
     contains_private: bool
-    verdict: Verdict
+    verdict: VerdictText
     origin: str
     headline: list[Comparison]
     paired: PairedSummary | None

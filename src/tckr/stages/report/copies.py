@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tckr.artifacts.audit import AuditResult
 from tckr.html.numbers import measured_number, percent, signed_percent
 from tckr.metrics.estimate import Estimate
-from tckr.metrics.results import AuditResult, CopiesResult, FlaggedImage
+from tckr.metrics.results import CopiesResult, FlaggedImage
 from tckr.stages.report.contents import CopiesSummary, FlaggedRow, Number
 
 MAX_PICTURES = 12

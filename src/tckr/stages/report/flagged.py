@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet as pq
-
-from tckr.data.shards import list_shards
+from tckr.artifacts.pictures import images_by_number
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.contents import Contents, FlaggedRow
 from tckr.stages.report.copies import MAX_PICTURES
@@ -33,20 +30,6 @@ def shown_likenesses(folders: Mapping[str, Path], contents: Contents, config: Re
     records = [number for row in rows for number in (row.member, row.holdout)]
     real = images_by_number(folders["data"] / "pool", "record", records)
     return [_likeness(row, synthetic, real) for row in rows]
-
-
-def images_by_number(folder: Path, column: str, numbers: Collection[int]) -> dict[int, bytes]:
-    """Return the encoded images whose `column` is in `numbers`. Row groups without one are not read."""
-    found: dict[int, bytes] = {}
-    for shard in list_shards(folder) if numbers else []:
-        with pq.ParquetFile(shard) as file:
-            for group in range(file.num_row_groups):
-                wanted = np.isin(file.read_row_group(group, columns=[column]).column(column), list(numbers))
-                if wanted.any():
-                    table = file.read_row_group(group, columns=["image", column])
-                    rows = table.take(np.flatnonzero(wanted)).to_pylist()
-                    found |= {row[column]: row["image"]["bytes"] for row in rows}
-    return found
 
 
 def _likeness(row: FlaggedRow, synthetic: Mapping[int, bytes], real: Mapping[int, bytes]) -> Likeness:

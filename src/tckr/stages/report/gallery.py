@@ -7,15 +7,14 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-import pyarrow.parquet as pq
 from PIL import Image
 
-from tckr.data.card import read_members
-from tckr.data.shards import list_shards, read_columns
-from tckr.metrics.results import AuditResult
+from tckr.artifacts.audit import AuditResult
+from tckr.artifacts.captions import CaptionTable
+from tckr.artifacts.membership import read_members
+from tckr.artifacts.pictures import Chosen, Rows, first_images
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.contents import Contents
 
@@ -27,17 +26,6 @@ MAX_IMAGES = 400
 
 PIXELATED_SIDE_PX = 64
 """Up to this side pixels are shown as squares; blurring would flatter the generator."""
-
-
-Rows = dict[int, list[dict[str, Any]]]
-"""Rows of a shard by label."""
-
-
-class Chosen(NamedTuple):
-    """Values of a column: these, or with `invert` all others."""
-
-    values: Sequence[int] | np.ndarray
-    invert: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,39 +91,11 @@ def galleries(
     ]
 
 
-def first_images(folder: Path, labels: range, most: int, columns: Sequence[str], chosen: Chosen | None = None) -> Rows:
-    """Return, per label, the first `most` rows of the shards: encoded `image` and `columns`.
-
-    `chosen` restricts the values of the first column. Row groups without a wanted row are not read.
-    """
-    found: Rows = {label: [] for label in labels}
-    for shard in list_shards(folder):
-        with pq.ParquetFile(shard) as file:
-            for group in range(file.num_row_groups):
-                if all(len(rows) == most for rows in found.values()):
-                    return found
-                keys = file.read_row_group(group, columns=["label", columns[0]])
-                open_labels = [label for label, rows in found.items() if len(rows) < most]
-                wanted = np.isin(keys.column("label"), open_labels)
-                if chosen is not None:
-                    wanted &= np.isin(keys.column(columns[0]), chosen.values, invert=chosen.invert)
-                if wanted.any():
-                    table = file.read_row_group(group, columns=["image", "label", *columns])
-                    _add(found, table.take(np.flatnonzero(wanted)).to_pylist(), most)
-    return found
-
-
-def _add(found: Rows, rows: list[dict[str, Any]], most: int) -> None:
-    for row in rows:
-        if len(found[row["label"]]) < most:
-            found[row["label"]].append(row)
-
-
 def _real_images(folders: Mapping[str, Path], labels: range, most: int) -> Rows:
     """Return member images of the pool with their captions: only members were captioned and learned."""
     rows = first_images(folders["data"] / "pool", labels, most, ["record"], Chosen(read_members(folders["data"], 0)))
-    columns = read_columns(folders["captions"], ["record", "caption"])
-    captions = dict(zip(columns["record"].tolist(), columns["caption"], strict=True))
+    table = CaptionTable.read(folders["captions"])
+    captions = dict(zip(table.records.tolist(), table.texts, strict=True))
     return {label: [row | {"caption": captions.get(row["record"], "")} for row in found] for label, found in rows.items()}
 
 

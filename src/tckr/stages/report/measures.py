@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from tckr.data.card import DataCard
+from tckr.artifacts.agreement import Agreement, ClassAgreement
+from tckr.artifacts.audit import PLAIN, AuditResult, SurfaceResult
+from tckr.artifacts.data_card import DataCard
 from tckr.html.numbers import bound_number, difference_number, fraction, measured_number, percent, plain
+from tckr.membership.coverage import scorer_name
+from tckr.membership.rows import absent_reason
 from tckr.metrics.estimate import Estimate, Measured
-from tckr.metrics.results import PLAIN, AuditResult, SurfaceResult
 from tckr.stages.report.contents import Change, ClassRow, Comparison, Direction, Number
-from tckr.stages.report.coverage import scorer_name
-from tckr.stages.report.leakage import absent_reason
 from tckr.stages.report.wording import differences_of
 
 SPACE = "\N{NO-BREAK SPACE}"
@@ -89,28 +90,29 @@ def epsilon_row(audit: AuditResult) -> Comparison:
     return _row(audit, wording, lambda surface: bound_number(surface.epsilon_lower_bound, absent_reason(audit, surface)))
 
 
-def class_rows(
-    audit: AuditResult, card: DataCard, agreement: Mapping[str, Mapping[str, float]], synthetic: Mapping[str, int]
-) -> list[ClassRow]:
-    """Return one row per class, in label order; `agreement` and `synthetic` are counts by class name."""
+def class_rows(audit: AuditResult, card: DataCard, agreement: Agreement, synthetic: Mapping[str, int]) -> list[ClassRow]:
+    """Return one row per class, in label order; `synthetic` counts images by class name."""
     return [
         _class_row(
             audit,
             name,
             num_test=card.counts.get(name, {}).get("test", 0),
             num_synthetic=synthetic.get(name, 0),
-            agreement=agreement_number(agreement.get(name)),
+            agreement=_agreement_of(agreement.get(name)),
         )
         for name in card.class_names
     ]
 
 
-def agreement_number(count: Mapping[str, float] | None) -> Number:
-    """Return the share of synthetic images whose class the Teacher confirms; a count, so without an interval."""
-    if not count or not count["n"]:
+def agreement_number(n: int, agree: int) -> Number:
+    """Return the share of n synthetic images whose class the Teacher confirms; a count, so without an interval."""
+    if not n:
         return Number(text="\N{EN DASH}", reason="no synthetic image")
-    share = count["agree"] / count["n"]
-    return Number(text=fraction(share), value=share, n=int(count["n"]), method="share of all synthetic images")
+    return Number(text=fraction(agree / n), value=agree / n, n=n, method="share of all synthetic images")
+
+
+def _agreement_of(found: ClassAgreement | None) -> Number:
+    return agreement_number(found.n, found.agree) if found else agreement_number(0, 0)
 
 
 def _class_row(audit: AuditResult, name: str, *, num_test: int, num_synthetic: int, agreement: Number) -> ClassRow:

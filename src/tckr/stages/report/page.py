@@ -10,19 +10,20 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
+from tckr.artifacts.audit import SurfaceResult
 from tckr.data.rejections import REASONS, RULES
 from tckr.html.jinja import environment, style_sheet
 from tckr.html.numbers import difference_number, duration, fraction, measured_number, megabytes, percent, plain
-from tckr.metrics.results import SurfaceResult
+from tckr.membership.coverage import scorer_name
+from tckr.membership.rows import strongest_name
+from tckr.membership.wording import why_not_measured
 from tckr.metrics.rounding import round_above
 from tckr.stages.report.checks import control_groups, purposes, result_of
 from tckr.stages.report.contents import Comparison, Contents, Number, Training
 from tckr.stages.report.copies import MAX_PICTURES, MAX_ROWS
-from tckr.stages.report.coverage import scorer_name
 from tckr.stages.report.figures import Series, bar, history_chart, interval_strip, roc_chart, smoothed
 from tckr.stages.report.flagged import Likeness
 from tckr.stages.report.gallery import ClassGallery, why_withheld
-from tckr.stages.report.leakage import strongest_name
 from tckr.stages.report.measures import FPRS
 from tckr.stages.report.waterfall import state_class, state_mark, waterfall_chart
 from tckr.surfaces import SURFACES, signal_title, surface_title
@@ -39,6 +40,7 @@ def render(contents: Contents, galleries: Sequence[ClassGallery], likenesses: Se
         .render(
             report=contents,
             audit=contents.audit,
+            why_not_measured=why_not_measured(contents.audit.verdict),
             galleries=galleries,
             withheld=why_withheld(contents),
             likenesses=likenesses,

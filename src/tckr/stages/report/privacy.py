@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tckr.data.card import DataCard
+from tckr.artifacts.data_card import DataCard
 from tckr.data.sources import is_hub_name
 
 PRIVATE_NAME = "private image set"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tckr.data.card import DataCard
+from tckr.artifacts.data_card import DataCard
 from tckr.metrics.rounding import significant
 from tckr.release.allowed import allowed_settings
 from tckr.stages.report.contents import CaptionSummary, StageRecord, Training

@@ -6,22 +6,18 @@ number. What is not named here is not shared. `audit.json`, which is private, ke
 
 from __future__ import annotations
 
-from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
-from tckr.metrics.results import (
+from tckr.artifacts.audit import (
     AuditResult,
     Control,
-    CopiesResult,
     Declared,
     Differences,
-    EpsilonBound,
-    FidelityResult,
-    FidelityScores,
+    FindingReason,
     LeaveOneOut,
-    OneRunBound,
-    PairedTest,
     Strongest,
     SurfaceResult,
 )
+from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
+from tckr.metrics.results import CopiesResult, EpsilonBound, FidelityResult, FidelityScores, OneRunBound, PairedTest
 from tckr.metrics.rounding import (
     bound_below,
     coarse_curve,
@@ -44,9 +40,6 @@ def shareable_audit(audit: AuditResult) -> AuditResult:
     """Return the audit without exact curves and counts, lists of records and images, and names of private models."""
     declared = audit.declared
     return AuditResult(
-        measured=audit.measured,
-        reason=audit.reason,
-        valid=audit.valid,
         verdict=audit.verdict,
         declared=declared,
         surfaces={name: _surface(surface, declared) for name, surface in audit.surfaces.items()},
@@ -84,7 +77,7 @@ def _surface(surface: SurfaceResult, declared: Declared) -> SurfaceResult:
         signal=surface.signal,
         attack=surface.attack,
         state=surface.state,
-        why=surface.why,
+        reasons=[_reason(reason) for reason in surface.reasons],
         aop=_optional(surface.aop),
         strongest=_strongest(surface.strongest),
         auc=_each(surface.auc),
@@ -98,6 +91,23 @@ def _surface(surface: SurfaceResult, declared: Declared) -> SurfaceResult:
             for scorer, points in surface.roc.items()
         },
     )
+
+
+def _reason(reason: FindingReason) -> FindingReason:
+    """Round the numbers of a finding as its sentence does."""
+    return FindingReason(
+        kind=reason.kind,
+        found=_optional(reason.found),
+        canaries=reason.canaries,
+        epsilon=None if reason.epsilon is None else bound_below(reason.epsilon),
+        p_value=None if reason.p_value is None else _one_digit(reason.p_value),
+        level=reason.level,
+        detectable_auc=None if reason.detectable_auc is None else round(reason.detectable_auc, 2),
+    )
+
+
+def _one_digit(p_value: float) -> float:
+    return 0.0 if p_value < 0.001 else significant(p_value, 1)
 
 
 def _accuracies(surface: SurfaceResult, declared: Declared) -> dict[str, Measured]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tckr.artifacts.audit import AuditResult
 from tckr.html.numbers import fraction, measured_number, p_text, percent
 from tckr.metrics.estimate import Estimate, Measured
-from tckr.metrics.results import AuditResult, FidelityResult, PairedTest
+from tckr.metrics.results import FidelityResult, PairedTest
 from tckr.stages.report.contents import CalibrationRow, FidelityRow, FidelitySummary, Number, PairedSummary, Reading
 
 FIDELITY = {

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from tckr.artifacts.audit import State
 from tckr.html.axes import Axis, tick_label
+from tckr.html.numbers import Number
 from tckr.html.svg import WIDTH, element, picture
-from tckr.metrics.results import State
-from tckr.stages.report.contents import Number, SurfaceRow
+from tckr.membership.rows import SurfaceRow
 
 TOP, ROW_HEIGHT, EDGE = 18, 42, 8
 DOT, DIAMOND = 5.0, 5.0

@@ -2,52 +2,43 @@
 
 from __future__ import annotations
 
+from tckr.artifacts.audit import PLAIN, AuditResult, Declared, Differences, SurfaceResult
 from tckr.html.numbers import NO_DIFFERENCE, fraction, measured_number, signed, signed_percent
+from tckr.membership.coverage import scorer_name
+from tckr.membership.rows import SurfaceRow, canary_rows, surface_rows
+from tckr.membership.wording import judged_text, open_texts, surface_text, why_not_measured
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
-from tckr.metrics.results import PLAIN, AuditResult, Declared, Differences, SurfaceResult
-from tckr.stages.report.contents import ClassRow, SurfaceRow, Validity, Verdict
+from tckr.stages.report.contents import ClassRow, VerdictText
 from tckr.stages.report.copies import copies_headline
-from tckr.stages.report.coverage import scorer_name, with_names
-from tckr.stages.report.leakage import canary_rows, surface_rows
 from tckr.surfaces import surface_title
 
 MAX_FAILED = 5
 """Failed controls told at the top of the page; all of them stand in the audit's chapter."""
 
 
-def validity_of(audit: AuditResult) -> Validity:
-    """Return which of the three cases an audit is."""
-    if not audit.measured:
-        return "not measured"
-    return "valid" if audit.valid else "invalid"
-
-
-def verdict_of(audit: AuditResult, redrawn: str = "") -> Verdict:
+def verdict_of(audit: AuditResult, redrawn: str = "") -> VerdictText:
     """Return the verdict in plain words. A failed control comes before every number.
 
     Args:
         audit: its result.
         redrawn: what redrawn images do to the numbers, empty where none was redrawn.
     """
-    state = validity_of(audit)
-    judged, *rest = audit.verdict.split("; ")
-    unchecked = [_stop(_capital(with_names(text))) for text in rest]
+    state = audit.verdict.state
+    unchecked = [_stop(_capital(text)) for text in open_texts(audit.verdict)]
     if state == "invalid":
-        return Verdict(
-            state=state, headline=_capital(with_names(judged)), sentences=[*_invalid_sentences(audit), *unchecked]
-        )
+        headline = _capital(judged_text(audit.verdict))
+        return VerdictText(state=state, headline=headline, sentences=[*_invalid_sentences(audit), *unchecked])
     if state == "not measured":
-        reason = audit.reason or "the audit gave no reason"
         sentences = [
             _accuracy_sentence(audit),
-            f"Privacy was not measured: {_stop(reason)} Nothing here says that it is good.",
+            f"Privacy was not measured: {_stop(why_not_measured(audit.verdict))} Nothing here says that it is good.",
             *_canary_sentences(audit),
         ]
-        return Verdict(state=state, headline="Accuracy measured, privacy not measured", sentences=sentences)
+        return VerdictText(state=state, headline="Accuracy measured, privacy not measured", sentences=sentences)
     headline = _capital(f"{_leakage_phrase(audit)}, {_accuracy_phrase(audit)}")
     leakage = [*_leakage_sentences(audit), *_surface_sentences(surface_rows(audit)), *_canary_sentences(audit)]
     images = [*_copies_sentences(audit), *([f"Redrawn: {redrawn}"] if redrawn else [])]
-    return Verdict(state=state, headline=headline, sentences=[_accuracy_sentence(audit), *leakage, *images, *unchecked])
+    return VerdictText(state=state, headline=headline, sentences=[_accuracy_sentence(audit), *leakage, *images, *unchecked])
 
 
 def origin_of(declared: Declared, measured: bool) -> str:
@@ -152,11 +143,11 @@ def _shared(audit: AuditResult) -> list[str]:
 
 def _limit(student: SurfaceResult) -> list[str]:
     if student.state == "leaks":
-        return [f"The Student still leaks: {_stop(student.why)}"]
+        return [f"The Student still leaks: {_stop(surface_text(student))}"]
     if student.state == "no measurable leakage":
         return [
-            f"No leakage of the Student was measured ({student.why}): this attack cannot tell its members from others. A "
-            "stronger one might; this is a measurement, not a proof."
+            f"No leakage of the Student was measured ({surface_text(student)}): this attack cannot tell its members from "
+            "others. A stronger one might; this is a measurement, not a proof."
         ]
     return []
 

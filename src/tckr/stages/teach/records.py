@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tckr.data.card import VALIDATION_RUN, read_members, split_of
+from tckr.artifacts.membership import VALIDATION_RUN, read_members, split_of
 from tckr.data.images import ImageSet, load_images
 from tckr.errors import UserError
 from tckr.stages.teach.config import TeachConfig

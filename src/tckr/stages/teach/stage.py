@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.training import MODEL_FOLDER
-from tckr.data.card import read_card
 from tckr.data.seeds import derive_seed
 from tckr.engine.step import StepContext
 from tckr.models.classifiers.ensemble import MEMBER
@@ -86,5 +86,5 @@ def _train(
 def _task(device: str, *, config: TeachConfig, data: Path, cache: Path, run: int, seed: int) -> Task:
     """Return what one Teacher learns; made by every process that trains it."""
     records = read_records(data, cache, config, run)
-    model = new_classifier(config, read_card(data).class_names, derive_seed(seed, "initialise"))
+    model = new_classifier(config, DataCard.read(data).class_names, derive_seed(seed, "initialise"))
     return Task(model, *records, CrossEntropy(config.label_smoothing), config)

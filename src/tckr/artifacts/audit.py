@@ -1,0 +1,258 @@
+"""`audit.json`: what the audit found on every surface, what it checked, and its verdict, as fields.
+
+Every number is an `Estimate` {value, low, high, n, method} or a `NotMeasurable` {reason, n}; both print with `str()`.
+`tckr.membership.wording` makes the sentences.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from tckr.artifacts.document import Document
+from tckr.metrics.estimate import Measured, NotMeasurable
+from tckr.metrics.results import CopiesResult, EpsilonBound, FidelityResult, OneRunBound, PairedTest, Result
+
+SHARED_GENERATOR = "shared generator"
+"""Name of the check whether images that all runs share know the target's members."""
+
+PLAIN = "global_threshold"
+"""The attack that needs no reference run."""
+
+State = Literal["leaks", "no measurable leakage", "not measured"]
+VerdictState = Literal["valid", "invalid", "not measured"]
+
+Finding = Literal[
+    "auc_above",
+    "auc_below",
+    "auc_of_runs",
+    "tail",
+    "canaries",
+    "near_copies",
+    "images_tell",
+    "nothing_found",
+    "no_references",
+    "no_attack",
+]
+"""Why a surface has its state. The first seven are leaks: the AUC of the target is above or below 0.5; the mean AUC of all
+runs; members among the highest scores; canaries; an excess of near-copies; a model that learned from the images alone tells
+their members."""
+
+Remark = Literal[
+    "no_non_members",
+    "too_few_runs",
+    "control_failed",
+    "memorizer_missed",
+    "no_references",
+    "control_not_given",
+    "control_not_measurable",
+    "dependent_runs",
+]
+"""Why a verdict is what it is (the first three), or what it leaves open."""
+
+
+class FindingReason(Result):
+    """One finding behind the state of a surface, with its numbers; None where a finding has no such number."""
+
+    kind: Finding
+    found: Measured | None = Field(None, description="AUC, mean AUC or excess of near-copies.")
+    canaries: str = Field("", description="Kind of the canaries that were guessed.")
+    epsilon: float | None = Field(None, description="Lower bound that the finding proves; 0 = none.")
+    p_value: float | None = Field(
+        None,
+        description="Chance of any finding as surprising when nothing leaks; of near-copies and of them alone. In a report "
+        "that may be shared one digit, and 0 for less than 0.001.",
+    )
+    level: float | None = Field(None, description="What the p-value of near-copies is compared with.")
+    detectable_auc: float | None = Field(None, description="The AUC that would be found in 80 of 100 audits like this.")
+
+
+class VerdictReason(Result):
+    """One reason of a verdict, or one thing that it leaves open."""
+
+    kind: Remark
+    control: str = Field("", description="Name of the control.")
+    surfaces: list[str] = Field(default_factory=list, description="Concerned; of a control that was not given empty = all.")
+    num_reference_runs: int | None = None
+
+
+class Verdict(Result):
+    """Whether the numbers of the attacks may be believed."""
+
+    state: VerdictState = Field(
+        description="`invalid`: a deciding control failed. `not measured`: no hold-out, or too few reference runs."
+    )
+    reasons: list[VerdictReason] = Field(default_factory=list)
+
+
+class Declared(Result):
+    """What was fixed before anything was trained, and the sizes behind every number."""
+
+    scorer: str = Field(description="Attack whose AUC goes into AOP.")
+    depth: str = Field(description="What a reference run repeats: `teacher`, `distill` or `full`; empty for given tables.")
+    num_reference_runs: int
+    num_members: int = Field(description="Pool records the target was trained on, canaries apart.")
+    num_non_members: int = Field(description="Pool records the target never saw, canaries apart.")
+    num_test: int = Field(description="Images of the locked test split behind CAS.")
+    num_queries: int = Field(description="Views of a record averaged into a classifier's signal.")
+    confidence: float = Field(description="Level of every interval, e.g. 0.95.")
+    delta: float = Field(description="Delta of the epsilon lower bound.")
+    aop_lambda: float = Field(description="Exponent of AOP.")
+    family_level: float | None = Field(
+        None, description="How often an audit may say `leaks` of any surface when nothing leaks; None in older results."
+    )
+
+    @property
+    def generator_shared(self) -> bool:
+        """Return whether the Student's numbers leave out what it learned of members through the generator's images."""
+        return self.depth in ("teacher", "distill")
+
+
+class LeaveOneOut(Result):
+    """AUC of one scorer with every run in turn as the target of the others."""
+
+    mean: Measured = Field(description="Mean over runs with a t-interval; n = runs.")
+    spread: float = Field(description="Standard deviation over runs.")
+    runs: list[float] = Field(description="AUC of run 0 (the target), 1, ..., R; empty in a report that may be shared.")
+
+
+class Strongest(Result):
+    """The signal and scorer with the highest AUC: chosen on the evaluation labels, so it flatters the attacker."""
+
+    signal: str
+    scorer: str
+    auc: Measured
+    aop: Measured
+    note: str = Field(description="The label that must stand beside the number: `strongest of k, chosen on ...`.")
+    family_p_value: float | None = Field(
+        None, description="Chance that any attack on any surface finds as much when nothing leaks; None in older results."
+    )
+
+
+class LeakTest(Result):
+    """One statistic of a surface against what it is when the target's members are drawn again."""
+
+    name: str = Field(
+        description="`above`, `below`: the target's AUC against 0.5; `tail`: members above the threshold of epsilon; "
+        "`runs`: the AUC of all runs together; `natural canaries`, `mislabelled canaries`."
+    )
+    attack: str = Field(description="Scorer; empty for canaries.")
+    p_value: float = Field(description="Of this statistic alone: the chance of one as large when nothing leaks.")
+    family_p_value: float = Field(description="The chance that any statistic of the audit is as surprising.")
+
+
+class SurfaceResult(Result):
+    """One release surface: what it is worth, and what it tells about the target's training records.
+
+    Membership fields (from `signal` on) are None or empty when membership was not measured. A surface that no reference run
+    repeated is attacked without references: its dictionaries by scorer have the global threshold alone.
+    """
+
+    cas: Measured = Field(
+        description="Accuracy on the locked test split; of captions, adapter, images and soft labels, which are no "
+        "classifiers, that of the Student trained on what they give."
+    )
+    per_class: dict[str, Measured] = Field(default_factory=dict, description="Models: accuracy by class name.")
+    confusion: list[list[int]] = Field(default_factory=list, description="Models: counts [true class][predicted class].")
+    ece: Measured | None = Field(None, description="Models: expected calibration error on the test split.")
+    brier: Measured | None = Field(None, description="Models: Brier score on the test split, summed over classes: 0 to 2.")
+    nll: Measured | None = Field(None, description="Models: mean negative log-likelihood of the true class, nats.")
+    signal: str = Field("", description="The declared signal; what follows is its, if it says nothing else.")
+    attack: str = Field("", description="Scorer of the headline number: the declared one, or what works without references.")
+    state: State = Field("not measured", description="What was found; `no measurable leakage` only with reference runs.")
+    reasons: list[FindingReason] = Field(
+        default_factory=list, description="The findings behind `state`; empty where the audit is not valid."
+    )
+    aop: Measured | None = Field(None, description="CAS / (2 max(AUC, 0.5)) ** lambda with the declared scorer.")
+    strongest: Strongest | None = None
+    auc: dict[str, Measured] = Field(default_factory=dict, description="Target's AUC by scorer; n = records.")
+    other_signals: dict[str, dict[str, Measured]] = Field(
+        default_factory=dict, description="Target's AUC by signal that is not the declared one, then by scorer."
+    )
+    leave_one_out: dict[str, LeaveOneOut] = Field(default_factory=dict, description="By scorer.")
+    tpr: dict[str, dict[str, Measured]] = Field(default_factory=dict, description='By scorer, then "0.1", "0.01", "0.001".')
+    balanced_accuracy: Measured | None = Field(None, description="Declared scorer, threshold fixed on the reference runs.")
+    epsilon_lower_bound: EpsilonBound | None = Field(None, description="Declared scorer.")
+    auc_by_class: dict[str, Measured] = Field(default_factory=dict, description="Declared scorer, by class name.")
+    tests: list[LeakTest] = Field(default_factory=list, description="What `state` follows from; empty in older results.")
+    detectable_auc: float | None = Field(
+        None, description="AUC, of the target and of every reference run, that would be found in 80 of 100 audits like this."
+    )
+    roc: dict[str, list[tuple[float, float]]] = Field(default_factory=dict, description="By scorer: at most 400 (FPR, TPR).")
+
+    @property
+    def headline(self) -> Measured | None:
+        """Return the AUC of `attack`."""
+        return self.auc.get(self.attack)
+
+
+class Differences(Result):
+    """Student minus Teacher on the same test images and the same records. Print with `describe_difference`."""
+
+    cas: Measured
+    auc: Measured | None = Field(None, description="Declared scorer, paired over the target's records.")
+    auc_over_runs: Measured | None = Field(None, description="Declared scorer, paired over all runs; None in older results.")
+
+
+class Control(Result):
+    """One check of the audit itself."""
+
+    name: str = Field(description="null, shared generator, positive, planted or parity.")
+    surface: str = Field(description="Whose reference runs were used.")
+    signal: str = Field(description="What the runs were asked.")
+    measure: str = Field(description="Scorer behind the AUC; for parity `accuracy` or `mean`.")
+    passed: bool
+    decides: bool = Field(description="Whether failing makes the audit invalid; the others are shown for information.")
+    expected: str = Field(description="In words and numbers.")
+    found: Measured
+
+
+class Package(Result):
+    """Things that are usually released together, and what the audit says of all that they expose."""
+
+    name: str
+    exposes: list[str] = Field(description="Surfaces that whoever holds it can attack.")
+    state: State
+    deciding: list[str] = Field(description="The surfaces that decide; their reasons are the package's.")
+
+
+class AuditResult(Document):
+    """The whole of an audit.
+
+    `verdict.state` tells three cases apart: `not measured` (only accuracy and canaries are reported), `invalid` (a control
+    failed: show the numbers greyed out), `valid`.
+    """
+
+    file_name: ClassVar[str] = "audit.json"
+
+    verdict: Verdict
+    declared: Declared
+    surfaces: dict[str, SurfaceResult] = Field(
+        description="Keys `captions`, `adapter`, `images`, `soft_labels`, `teacher`, `student`; the last two alone when "
+        "membership was not measured; for given tables their own names."
+    )
+    differences: Differences | None = Field(None, description="None for given tables.")
+    paired: PairedTest | None = Field(None, description="None for given tables.")
+    fidelity: FidelityResult | None = Field(None, description="None for given tables.")
+    controls: list[Control] = Field(default_factory=list)
+    packages: list[Package] = Field(default_factory=list, description="What may be released together, and what it exposes.")
+    copies: CopiesResult | None = Field(None, description="Near-copies of members among the images.")
+    canaries: dict[str, dict[str, OneRunBound | NotMeasurable]] = Field(
+        default_factory=dict, description="Surface -> kind of canary -> what one run proves; empty without canaries."
+    )
+
+    @property
+    def measured(self) -> bool:
+        """Return whether membership was measured."""
+        return self.verdict.state != "not measured"
+
+    @property
+    def valid(self) -> bool:
+        """Return whether membership was measured and every deciding control passed."""
+        return self.verdict.state == "valid"
+
+    @property
+    def generator_leaks(self) -> bool:
+        """Return whether the shared generator was found to know the target's members, so that no reference fits."""
+        return any(control.name == SHARED_GENERATOR and not control.passed for control in self.controls)

@@ -1,0 +1,1 @@
+"""Membership inference: ask runs about records, attack what they answer, check the attacks, and judge what was found."""

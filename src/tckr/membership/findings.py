@@ -1,0 +1,133 @@
+"""Findings about one surface: accuracy on the test split, and membership by every signal, scorer and analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tckr.artifacts.audit import PLAIN, Strongest, SurfaceResult
+from tckr.membership.analyses import ANALYSES, leave_one_out
+from tckr.membership.config import MembershipConfig
+from tckr.membership.evidence import Evidence
+from tckr.membership.scorers import SCORERS, Scorer
+from tckr.membership.thresholds import Thresholds
+from tckr.metrics.accuracy import accuracy, accuracy_by_class, confusion
+from tckr.metrics.calibration import expected_calibration_error, mean_score
+from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
+from tckr.metrics.membership import auc, auc_by_class, balanced_accuracy, epsilon_lower_bound
+from tckr.metrics.tradeoff import accuracy_over_privacy
+
+
+def surface_result(
+    config: MembershipConfig,
+    evidence: Evidence,
+    surface: str,
+    thresholds: Thresholds | None,
+    family_p_values: Mapping[tuple[str, str], float],
+) -> SurfaceResult:
+    """Return everything reported about `surface`; membership only where there are signals.
+
+    `thresholds`: of the declared scorer, fixed on the reference runs; None without them. `family_p_values`: by signal and
+    scorer, all of them counted.
+    """
+    found = accuracy_findings(config, evidence, surface)
+    if surface in evidence.measured_surfaces:
+        declared, *others = evidence.signals_of(surface)
+        found |= membership_findings(config, evidence, declared)
+        found |= declared_findings(config, evidence, declared, thresholds)
+        found["signal"] = declared
+        found["attack"] = config.scorer if config.scorer in found["auc"] else PLAIN
+        found["other_signals"] = {signal: aucs(config, evidence, signal) for signal in others}
+        declared_auc = found["auc"].get(config.scorer, NotMeasurable(evidence.why_alone(declared)))
+        found["aop"] = accuracy_over_privacy(found["cas"], declared_auc, config.aop_lambda)
+        every = {declared: found["auc"], **found["other_signals"]}
+        found["strongest"] = strongest(found["cas"], every, config.aop_lambda, family_p_values)
+    return SurfaceResult(**found)
+
+
+def accuracy_findings(config: MembershipConfig, evidence: Evidence, surface: str) -> dict[str, Any]:
+    """Return CAS on the locked test split, and of a model its parts and its calibration."""
+    model = surface if surface in evidence.test else "student"
+    if model not in evidence.test:
+        return {"cas": NotMeasurable("no answers on a test split were given")}
+    answers, labels, names = evidence.test[model], evidence.test_labels, evidence.class_names
+    correct = answers.classes == labels
+    cas = accuracy(correct, config.confidence)
+    if model != surface:
+        return {"cas": cas}
+    return {
+        "cas": cas,
+        "per_class": accuracy_by_class(labels, answers.classes, names, config.confidence),
+        "confusion": confusion(labels, answers.classes, len(names)).tolist(),
+        "ece": expected_calibration_error(answers.confidences, correct, config.confidence),
+        "brier": mean_score(answers.brier_scores, config.confidence),
+        "nll": mean_score(answers.log_losses, config.confidence),
+    }
+
+
+def membership_findings(config: MembershipConfig, evidence: Evidence, signal: str) -> dict[str, Any]:
+    """Return `{field: {scorer: finding}}` of every analysis with every scorer that this signal allows."""
+    signals, members = evidence.signals[signal], evidence.members_of(signal)
+    found: dict[str, Any] = {"auc": {}}
+    for name, scorer in usable_scorers(evidence, signal).items():
+        for analyse in ANALYSES.values():
+            if analyse is leave_one_out and not evidence.independent_runs:
+                continue
+            for finding, value in analyse(scorer, signals, members, config.confidence).items():
+                found.setdefault(finding, {})[name] = value
+    return found
+
+
+def aucs(config: MembershipConfig, evidence: Evidence, signal: str) -> dict[str, Measured]:
+    """Return the target's AUC by scorer."""
+    signals, members = evidence.signals[signal], evidence.members_of(signal)
+    scorers = usable_scorers(evidence, signal).items()
+    return {name: auc(scorer.score(signals, members, 0), members[0], config.confidence) for name, scorer in scorers}
+
+
+def usable_scorers(evidence: Evidence, signal: str) -> dict[str, Scorer]:
+    """Return the scorers that do without reference runs, or all where there are some."""
+    has_references = evidence.has_references(signal)
+    return {name: scorer for name, scorer in SCORERS.items() if has_references or not scorer.needs_references}
+
+
+def declared_findings(
+    config: MembershipConfig, evidence: Evidence, signal: str, thresholds: Thresholds | None
+) -> dict[str, Any]:
+    """Return what is reported for the declared scorer alone."""
+    if thresholds is None:
+        return {"balanced_accuracy": NotMeasurable(evidence.why_alone(signal))}
+    scorer, signals, members = SCORERS[config.scorer], evidence.signals[signal], evidence.members_of(signal)
+    scores, truth = scorer.score(signals, members, 0), members[0]
+    bound = epsilon_lower_bound(scores, truth, thresholds.epsilon, config.confidence, config.delta)
+    return {
+        "balanced_accuracy": balanced_accuracy(scores, truth, thresholds.balanced_accuracy, config.confidence),
+        "epsilon_lower_bound": bound,
+        "auc_by_class": auc_by_class(scores, truth, evidence.labels, evidence.class_names, config.confidence),
+    }
+
+
+def strongest(
+    cas: Measured,
+    by_signal: dict[str, dict[str, Measured]],
+    exponent: float,
+    family_p_values: Mapping[tuple[str, str], float],
+) -> Strongest:
+    """Return the signal and scorer with the highest AUC, labelled as what it is: a choice made after seeing the truth."""
+    every = {(signal, scorer): auc for signal, aucs in by_signal.items() for scorer, auc in aucs.items()}
+    signal, scorer = max(every, key=lambda pair: _value(every[pair]))
+    found = every[signal, scorer]
+    return Strongest(
+        signal=signal,
+        scorer=scorer,
+        auc=found,
+        aop=accuracy_over_privacy(cas, found, exponent),
+        note=f"strongest of {len(every)}, chosen on the evaluation labels",
+        family_p_value=family_p_values.get((signal, scorer)),
+    )
+
+
+def _value(measured: Measured) -> float:
+    return measured.value if isinstance(measured, Estimate) else -np.inf

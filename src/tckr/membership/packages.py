@@ -1,0 +1,115 @@
+"""What was found about each surface, and about what a user may want to release together. Knows no attack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from tckr.artifacts.audit import FindingReason, LeakTest, Package, SurfaceResult
+from tckr.membership.canaries import CanaryBounds
+from tckr.membership.family import Family
+from tckr.metrics.estimate import Estimate
+from tckr.metrics.results import CopiesResult, OneRunBound
+
+PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "Student": ("student",),
+        "synthetic images": ("images",),
+        "images and soft labels": ("images", "soft_labels"),
+        "images, soft labels and Student": ("images", "soft_labels", "student"),
+        "images, soft labels and prompts": ("images", "soft_labels", "captions"),
+        "adapter": ("adapter", "images"),  # whoever has the adapter draws as many images as he likes
+        "Teacher": ("teacher",),
+    }
+)
+
+
+def stated(
+    surfaces: Mapping[str, SurfaceResult],
+    family: Family,
+    *,
+    level: float,
+    copies: CopiesResult | None,
+    copies_level: float,
+    canaries: CanaryBounds,
+    images_tell: bool,
+) -> dict[str, SurfaceResult]:
+    """Return the surfaces with their states.
+
+    A surface leaks when one of its statistics is as surprising as any in the audit at `level`: the target's AUC, that of all
+    runs together (what training like this leaks, whatever this one did), the members among its highest scores, its
+    canaries; the images also when near-copies of members exceed those of others at `copies_level`, or when what learned from
+    them tells (`images_tell`). Nothing is called private; without reference runs finding nothing says nothing.
+    """
+    found = {}
+    for name, surface in surfaces.items():
+        tests = [test for test in family.tests.get(name, []) if test.attack in (surface.attack, "")]
+        surface = surface.model_copy(update={"tests": tests, "detectable_auc": _detectable(surface, family, name)})
+        leaks = [_reason(test, surface, canaries.get(name, {})) for test in tests if test.family_p_value <= level]
+        if name == "images":
+            leaks += [*copy_leaks(copies, copies_level), *([FindingReason(kind="images_tell")] if images_tell else [])]
+        found[name] = surface.model_copy(update=_state(surface, leaks))
+    return found
+
+
+def _detectable(surface: SurfaceResult, family: Family, name: str) -> float | None:
+    """Return the smallest AUC that would probably be found; None for an attack without references."""
+    return family.detectable_auc.get(name) if surface.epsilon_lower_bound else None
+
+
+def _reason(test: LeakTest, surface: SurfaceResult, canaries: Mapping[str, object]) -> FindingReason:
+    """Return what a statistic says that was found; its p-value counts all statistics of the audit."""
+    p_value, bound, runs = test.family_p_value, surface.epsilon_lower_bound, surface.leave_one_out.get(surface.attack)
+    match test.name:
+        case "above":
+            return FindingReason(kind="auc_above", found=surface.headline, p_value=p_value)
+        case "below":
+            return FindingReason(kind="auc_below", found=surface.headline, p_value=p_value)
+        case "runs":
+            return FindingReason(kind="auc_of_runs", found=runs.mean if runs else None, p_value=p_value)
+        case "tail":
+            assert bound is not None
+            return FindingReason(kind="tail", epsilon=bound.value, p_value=p_value)
+        case _:
+            kind = test.name.partition(" ")[0]
+            proven = canaries.get(kind)
+            epsilon = proven.value if isinstance(proven, OneRunBound) else 0.0
+            return FindingReason(kind="canaries", canaries=kind, epsilon=epsilon, p_value=p_value)
+
+
+def copy_leaks(copies: CopiesResult | None, level: float) -> list[FindingReason]:
+    """Return the excess of near-copies of members, if there is one."""
+    if copies is None or copies.p_value is None or copies.p_value > level:
+        return []
+    return [FindingReason(kind="near_copies", found=copies.excess, p_value=copies.p_value, level=level)]
+
+
+def _state(surface: SurfaceResult, leaks: list[FindingReason]) -> dict[str, object]:
+    auc = surface.headline
+    if leaks:
+        return {"state": "leaks", "reasons": leaks}
+    if not isinstance(auc, Estimate):
+        return {"state": "not measured", "reasons": [FindingReason(kind="no_attack")]}
+    if not surface.epsilon_lower_bound:
+        return {"state": "not measured", "reasons": [FindingReason(kind="no_references", found=auc)]}
+    smallest = min((test.family_p_value for test in surface.tests), default=1.0)
+    power = surface.detectable_auc
+    silent = FindingReason(kind="nothing_found", found=auc, p_value=smallest, detectable_auc=power)
+    return {"state": "no measurable leakage", "reasons": [silent]}
+
+
+def packages(surfaces: Mapping[str, SurfaceResult]) -> list[Package]:
+    """Return every package with the worst state of what it exposes: leakage anywhere decides, then a gap."""
+    return [_package(name, exposes, surfaces) for name, exposes in PACKAGES.items()]
+
+
+def _package(name: str, exposes: tuple[str, ...], surfaces: Mapping[str, SurfaceResult]) -> Package:
+    found = {surface: surfaces[surface].state for surface in exposes if surface in surfaces}
+    missing = [surface for surface in exposes if surface not in found]
+    leaking = [surface for surface, state in found.items() if state == "leaks"]
+    unmeasured = [surface for surface, state in found.items() if state == "not measured"] + missing
+    if leaking:
+        return Package(name=name, exposes=list(exposes), state="leaks", deciding=leaking)
+    if unmeasured:
+        return Package(name=name, exposes=list(exposes), state="not measured", deciding=unmeasured)
+    return Package(name=name, exposes=list(exposes), state="no measurable leakage", deciding=list(found))

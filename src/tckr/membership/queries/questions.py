@@ -1,0 +1,196 @@
+"""What one run tells about every record: one question per way of looking at it. Knows no attack and no membership.
+
+A question is asked of a run exactly when everything it needs was made anew for that run; what is shared by all runs tells
+nothing about one of them. Shape suffixes: N pool records, S synthetic images, D features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tckr.artifacts.adapter_card import AdapterCard
+from tckr.artifacts.synthetic import load_synthetic, synthetic_column
+from tckr.artifacts.training import MODEL_FOLDER
+from tckr.data.images import ImageSet
+from tckr.membership.config import QueryConfig
+from tckr.membership.queries.classifiers import record_answers
+from tckr.membership.queries.denoising import denoising_losses
+from tckr.membership.queries.prompts import count_among, prompts_of
+from tckr.membership.queries.signals import logit_confidence
+from tckr.membership.queries.views import num_queries
+from tckr.metrics.neighbours import k_nearest, nearest
+from tckr.models.classifiers import AnyClassifier, class_columns, load_classifier, predict_logits
+from tckr.models.classifiers.features import predict_features
+from tckr.models.diffusion.load import load_generator
+
+Answers = dict[str, np.ndarray]
+"""Column name -> one value per record, [N]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A run to be asked, and the records to be asked about.
+
+    Attributes:
+        folders: artifacts by input name.
+        records: the pool, in order of record number.
+        class_names: index = label.
+        settings: how to ask.
+        device: torch device name.
+        batch_size: records per forward pass.
+        cache: folder for decoded images.
+        advance: told of finished looks: a record is looked at as often as `Question.looks` says.
+    """
+
+    folders: Mapping[str, Path]
+    records: ImageSet
+    class_names: list[str]
+    settings: QueryConfig
+    device: str
+    batch_size: int
+    cache: Path
+    advance: Callable[[int], None]
+
+    def classifier(self, name: str) -> AnyClassifier:
+        """Return the classifier that input `name` holds."""
+        return load_classifier(self.folders[name] / MODEL_FOLDER).to(self.device)
+
+    @cached_property
+    def synthetic(self) -> ImageSet:
+        """Return the synthetic images of the run."""
+        return load_synthetic(self.folders["synthetic"], self.cache)
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Return float32 [., D] as seen by a model that was trained on none of the records."""
+        return predict_features(self.classifier("features"), images, batch_size=self.batch_size)
+
+    @cached_property
+    def features_ND(self) -> np.ndarray:  # noqa: N802
+        """Return the features of the records."""
+        return self.features(self.records.images)
+
+    @cached_property
+    def features_SD(self) -> np.ndarray:  # noqa: N802
+        """Return the features of the synthetic images."""
+        return self.features(self.synthetic.images)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What must be the run's own for a question to make sense, how to ask it, and how often each record is looked at."""
+
+    needs: tuple[str, ...]
+    ask: Callable[[Asked], Answers]
+    looks: Callable[[QueryConfig], int]
+
+
+def ask_model(asked: Asked, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return a classifier's logit-scaled confidence in every record's label, and whether it was right."""
+    settings = asked.settings
+    return record_answers(
+        asked.classifier(name),
+        asked.records,
+        asked.class_names,
+        logit_confidence,
+        shift=settings.shift,
+        flip=settings.flip,
+        batch_size=asked.batch_size,
+        advance=lambda records: asked.advance(records * _views(settings)),
+    )
+
+
+def ask_teacher(asked: Asked) -> Answers:
+    """Ask the Teacher about every record."""
+    signals, correct = ask_model(asked, "teacher")
+    return {"teacher": signals, "teacher_correct": correct}
+
+
+def ask_student(asked: Asked) -> Answers:
+    """Ask the Student about every record."""
+    signals, correct = ask_model(asked, "student")
+    return {"student": signals, "student_correct": correct}
+
+
+def ask_attacker(asked: Asked) -> Answers:
+    """Ask the student that an attacker trained on the released images and soft labels."""
+    return {"soft_labels": ask_model(asked, "attacker")[0]}
+
+
+def ask_student_indirectly(asked: Asked) -> Answers:
+    """Ask the Student about the synthetic images nearest to a record instead of the record (Jagielski et al. 2023).
+
+    "Students Parrot Their Teachers": what a Teacher memorized of a record shows in its labels of similar images, which the
+    Student has learned. The signal is the mean confidence, in the record's label, over those images.
+    """
+    count = min(asked.settings.num_neighbours, len(asked.synthetic))
+    neighbours_NJ = k_nearest(asked.features_ND, asked.features_SD, count)[1]
+    logits_SK = asked_logits(asked, "student", asked.synthetic.images)
+    labels = asked.records.labels
+    each = [logit_confidence(logits_SK[neighbours_NJ[:, place]], labels) for place in range(count)]
+    asked.advance(len(labels))
+    return {"student_indirect": np.mean(each, axis=0)}
+
+
+def asked_logits(asked: Asked, name: str, images: np.ndarray) -> np.ndarray:
+    """Return logits of `images` in the order of the data's classes."""
+    classifier = asked.classifier(name)
+    logits = predict_logits(classifier, images, batch_size=asked.batch_size)
+    return logits[:, class_columns(classifier.class_names, asked.class_names)]
+
+
+def ask_images(asked: Asked) -> Answers:
+    """Return minus the distance from every record to the nearest synthetic image, in features and in pixels (0 to 1)."""
+    flat_N, flat_S = (
+        np.asarray(images).reshape(len(images), -1) for images in (asked.records.images, asked.synthetic.images)
+    )
+    by_features, _ = nearest(asked.features_ND, asked.features_SD)
+    by_pixels, _ = nearest(flat_N, flat_S)
+    asked.advance(len(flat_N))
+    return {"images": -by_features, "images_pixels": -by_pixels / 255}
+
+
+def ask_captions(asked: Asked) -> Answers:
+    """Return log(1 + how often a record's own prompt, from the public captioner, is among the released prompts)."""
+    released = synthetic_column(asked.folders["synthetic"], "prompt")
+    adapter = AdapterCard.read(asked.folders["adapter"])
+    own = prompts_of(asked.folders["captions"], adapter, asked.records, asked.class_names)
+    asked.advance(len(own))
+    return {"captions": np.log1p(count_among(own, released))}
+
+
+def ask_adapter(asked: Asked) -> Answers:
+    """Return minus the denoising loss of every record, averaged over fixed noise and noise levels, equal for all runs."""
+    adapter = AdapterCard.read(asked.folders["adapter"])
+    generator = load_generator(adapter.model, asked.device, torch.float32, adapter.revision)  # losses differ by little
+    if adapter.has_weights:
+        generator.load_lora(asked.folders["adapter"])
+    losses = denoising_losses(
+        generator,
+        asked.records.images,
+        prompts_of(asked.folders["captions"], adapter, asked.records, asked.class_names),
+        num_draws=asked.settings.loss_draws,
+        batch_size=asked.batch_size,
+        advance=asked.advance,
+    )
+    return {"adapter": -losses}
+
+
+def _views(settings: QueryConfig) -> int:
+    return num_queries(settings.shift, settings.flip)
+
+
+QUESTIONS: dict[str, Question] = {
+    "captions": Question(("captions", "adapter", "synthetic"), ask_captions, lambda settings: 1),
+    "adapter": Question(("captions", "adapter"), ask_adapter, lambda settings: settings.loss_draws),
+    "images": Question(("adapter", "synthetic", "features"), ask_images, lambda settings: 1),
+    "attacker": Question(("attacker",), ask_attacker, _views),
+    "teacher": Question(("teacher",), ask_teacher, _views),
+    "student": Question(("student",), ask_student, _views),
+    "student_indirect": Question(("student", "synthetic", "features"), ask_student_indirectly, lambda settings: 1),
+}

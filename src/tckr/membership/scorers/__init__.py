@@ -1,0 +1,100 @@
+"""Scorers: attacks that turn the signals of all runs into one score per record of the attacked run. Know no model.
+
+Shape suffixes: R runs (target and reference runs), N records, Z records of a population. `signals_RN` is finite float64,
+`members_RN` bool; higher scores mean "rather a member". No scorer reads the attacked run's row of `members_RN`: it rates
+the attacked run's signals against the sums of the other runs (`references.py`, `rmia.py`), and is given nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tckr.membership.scorers.bavaria import bavaria_offline, bavaria_online
+from tckr.membership.scorers.lira import (
+    lira_offline,
+    lira_offline_fixed_variance,
+    lira_online,
+    lira_online_fixed_variance,
+)
+from tckr.membership.scorers.references import Sums, TallySums, after_each, without_each, without_one
+from tckr.membership.scorers.rmia import ConfidenceSums, in_range, rmia_offline, rmia_online
+
+__all__ = ["SCORERS", "Scorer"]
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """An attack and what it needs.
+
+    Attributes:
+        rate: (runs that saw each record, runs that did not, the attacked run's signals [N]) -> scores [N].
+        sums: begins the sums of the other runs, from which both sides are taken.
+        scale: what is done to all signals first.
+        needs_references: whether it says nothing without reference runs.
+        learns_effect: whether it learns from the other runs which way membership moves a signal. Two runs that attack one
+            another then share a term, and the mean over runs varies more (`analyses.mean_over_runs`).
+    """
+
+    rate: Callable[[Any, Any, np.ndarray], np.ndarray]
+    sums: Callable[[int], Sums] = TallySums
+    scale: Callable[[np.ndarray], np.ndarray] = lambda signals_RN: signals_RN
+    needs_references: bool = True
+    learns_effect: bool = False
+
+    def score(self, signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> np.ndarray:
+        """Return the scores [N] of one run, with all others as its references."""
+        signals = self.scale(signals_RN)
+        return self.rate(*without_one(self.sums, signals, members_RN, attacked).sides(), signals[attacked])
+
+    def score_each(self, signals_RN: np.ndarray, members_RN: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the scores [N] of run 0, 1, ..., each with all others as its references."""
+        signals = self.scale(signals_RN)
+        for run, sums in without_each(self.sums, signals, members_RN):
+            yield self.rate(*sums.sides(), signals[run])
+
+    def score_in_turn(self, signals_RN: np.ndarray, members_RN: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the runs from the last but two to the first and their scores [N], with the runs after it as references."""
+        signals = self.scale(signals_RN)
+        for run, sums in after_each(self.sums, signals, members_RN):
+            if run < len(signals) - 2:
+                yield run, self.rate(*sums.sides(), signals[run])
+
+
+class NoSums:
+    """The sums of an attack that looks at no other run."""
+
+    def __init__(self, num_records: int) -> None:
+        """Keep nothing."""
+
+    def add(self, signal_N: np.ndarray, members_N: np.ndarray) -> None:
+        """Keep nothing."""
+
+    def copy(self) -> NoSums:
+        """Return the same."""
+        return self
+
+    def sides(self) -> tuple[None, None]:
+        """Return nothing."""
+        return None, None
+
+
+def global_threshold(inside: None, outside: None, signal: np.ndarray) -> np.ndarray:
+    """Return the signal itself: the attack of Yeom et al. (2018), which needs no reference run."""
+    return signal.copy()
+
+
+SCORERS: dict[str, Scorer] = {
+    "global_threshold": Scorer(global_threshold, NoSums, needs_references=False),
+    "lira_online": Scorer(lira_online, learns_effect=True),
+    "lira_online_fixed_variance": Scorer(lira_online_fixed_variance, learns_effect=True),
+    "lira_offline": Scorer(lira_offline),
+    "lira_offline_fixed_variance": Scorer(lira_offline_fixed_variance),
+    "rmia_online": Scorer(rmia_online, ConfidenceSums, in_range),
+    "rmia_offline": Scorer(rmia_offline, ConfidenceSums, in_range),
+    "bavaria_online": Scorer(bavaria_online, learns_effect=True),
+    "bavaria_offline": Scorer(bavaria_offline),
+}

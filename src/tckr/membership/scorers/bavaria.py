@@ -1,0 +1,181 @@
+"""BaVarIA: Bayesian likelihood ratios for few reference runs (Brännvall 2026, arXiv 2603.11799).
+
+LiRA needs many runs to know each record's mean and variance; with few it must choose between noisy ones and one for all.
+BaVarIA puts a conjugate normal-inverse-gamma prior on them and scores with the predictive Student's t (its BaVarIA-t), which
+moves from the one to the other as runs come in. The updates are the textbook ones (Murphy 2007, "Conjugate Bayesian analysis
+of the Gaussian distribution", section 6). A record's signal, with mean m and variance v of its own, is modelled as
+
+    not seen: N(m, v)    seen: N(m + d, ratio v)    m flat    d ~ N(gap, spread v)    v ~ freedom scale / chi2(freedom)
+
+The five numbers of the prior are ours: they are estimated from all records together (empirical Bayes), without the attacked
+run; `freedom` and `scale` as in Smyth (2004), "Linear models and empirical Bayes methods for assessing differential
+expression in microarray experiments", section 6.2. So is the tie between the sides, which share v up to one `ratio` and lean
+on one another's means: few runs tell a record's level far better than how much it moves when it is seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import digamma, gammaln, polygamma, stdtr
+
+from tckr.membership.scorers.references import (
+    Tally,
+    average_gap,
+    filled_means,
+    total_variance,
+    variance_floor,
+)
+
+MAX_FREEDOM = 1e6
+"""As good as a variance that is the same for all records."""
+
+MAX_RATIO = 1e4
+"""Bound of the ratio of the sides' variances: reference runs that agree exactly must not divide by zero."""
+
+SMALLEST_SHARE = 1e-6
+"""Of the typical variance: smaller ones count as this when variances are compared; one zero must not decide the prior."""
+
+SMALLEST_TAIL = 1e-290
+"""Below it float64 ends, and the expansion of a tail probability is exact to 1e-5 in its logarithm."""
+
+
+@dataclass(frozen=True)
+class Prior:
+    """The five numbers of the model above; `freedom` and `scale` of the records' variances v."""
+
+    gap: float
+    ratio: float
+    spread: float
+    freedom: float
+    scale: float
+
+
+@dataclass(frozen=True)
+class Variances:
+    """What is known of every record's v once its runs were seen: freedom scale / chi2(freedom); each [N]."""
+
+    freedom: np.ndarray
+    scale: np.ndarray
+
+
+def bavaria_online(inside: Tally, outside: Tally, signal: np.ndarray) -> np.ndarray:
+    """Return log t(s; in) - log t(s; out), the ratio of the predictive densities.
+
+    With many runs it is LiRA's log ratio with v from the runs of both sides. A record that all or no runs saw needs no
+    special case: its missing mean is the prior's.
+    """
+    return log_predictive_ratio(estimated_prior(inside, outside), inside, outside, signal)
+
+
+def bavaria_offline(inside: Tally, outside: Tally, signal: np.ndarray) -> np.ndarray:
+    """Return -log P(a model that did not see the record gives at least s) under the predictive t of those models alone.
+
+    LiRA's offline score (Carlini et al. 2022, eq. 4) with BaVarIA's distribution. The prior on m is flat; where no such run
+    is there, m is filled as LiRA's and counts as one run.
+    """
+    typical = typical_variance(outside.squares, outside.freedom, inside, outside)
+    freedom, scale = variance_prior(outside.squares, outside.freedom, typical)
+    known = posterior(freedom, scale, outside.squares, outside.freedom, variance_floor(inside, outside))
+    width = known.scale * (1 + 1 / np.maximum(outside.count, 1))
+    mean = filled_means(inside, outside)[1]
+    return -log_upper_tail((signal - mean) / np.sqrt(width), known.freedom)
+
+
+def estimated_prior(inside: Tally, outside: Tally) -> Prior:
+    """Return what all records together say; `spread`: how much their gaps vary beyond the errors of their means."""
+    gap, ratio = average_gap(inside, outside), variance_ratio(inside, outside)
+    squares, freedom = inside.squares / ratio + outside.squares, inside.freedom + outside.freedom
+    typical = typical_variance(squares, freedom, inside, outside)
+    surprise, error = _gap_squares(inside, outside, gap, ratio)
+    spread = max(float(surprise.mean()) / typical - float(error.mean()), 0.0) if len(error) else 0.0
+    return Prior(gap, ratio, spread, *variance_prior(squares, freedom, typical))
+
+
+def log_predictive_ratio(prior: Prior, inside: Tally, outside: Tally, signal: np.ndarray) -> np.ndarray:
+    """Return the log ratio of the densities at `signal` [N] that follow from the prior and the runs of each record."""
+    squares, freedom = inside.squares / prior.ratio + outside.squares, inside.freedom + outside.freedom
+    surprise, error = _gap_squares(inside, outside, prior.gap, prior.ratio)
+    both = _seen_and_not(inside, outside)
+    squares[both] += surprise / (prior.spread + error)
+    known = posterior(prior.freedom, prior.scale, squares, freedom + both, variance_floor(inside, outside))
+
+    weight_in, weight_out = inside.count / prior.ratio, outside.count  # precisions of the means, in 1 / v
+    lent_in, lent_out = weight_out / (1 + prior.spread * weight_out), weight_in / (1 + prior.spread * weight_in)
+    mean_in = (weight_in * inside.mean + lent_in * (outside.mean + prior.gap)) / (weight_in + lent_in)
+    mean_out = (weight_out * outside.mean + lent_out * (inside.mean - prior.gap)) / (weight_out + lent_out)
+    width_in, width_out = prior.ratio + 1 / (weight_in + lent_in), 1 + 1 / (weight_out + lent_out)
+    return log_student_t(signal - mean_in, width_in, known) - log_student_t(signal - mean_out, width_out, known)
+
+
+def _seen_and_not(inside: Tally, outside: Tally) -> np.ndarray:
+    return (inside.count > 0) & (outside.count > 0)
+
+
+def _gap_squares(inside: Tally, outside: Tally, gap: float, ratio: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return for records with both kinds of runs how far off `gap` they are, squared, and that error's variance, in v."""
+    both = _seen_and_not(inside, outside)
+    rest = (inside.mean - outside.mean)[both] - gap
+    return rest**2, ratio / inside.count[both] + 1 / outside.count[both]
+
+
+def variance_ratio(inside: Tally, outside: Tally) -> float:
+    """Return the pooled variance of runs that saw a record over that of runs that did not; 1 where it is not known."""
+    if not (inside.freedom.any() and outside.freedom.any() and outside.squares.any()):
+        return 1.0
+    pooled_in, pooled_out = (float(side.squares.sum() / side.freedom.sum()) for side in (inside, outside))
+    return float(np.clip(pooled_in / pooled_out, 1 / MAX_RATIO, MAX_RATIO))
+
+
+def typical_variance(squares_N: np.ndarray, freedom_N: np.ndarray, inside: Tally, outside: Tally) -> float:
+    """Return the pooled variance within records; that of all signals where no record has two runs."""
+    freedom = float(freedom_N.sum())
+    found = float(squares_N.sum()) / freedom if freedom else total_variance(inside, outside)
+    return max(found, float(np.median(variance_floor(inside, outside))))
+
+
+def variance_prior(squares_N: np.ndarray, freedom_N: np.ndarray, typical: float) -> tuple[float, float]:
+    """Return the freedom and scale of the records' variances: log variances spread more than chance (Smyth 2004, 6.2)."""
+    known = freedom_N > 0
+    if known.sum() < 2:
+        return MAX_FREEDOM, typical
+    half = freedom_N[known] / 2
+    observed = np.maximum(squares_N[known] / freedom_N[known], SMALLEST_SHARE * typical)
+    logs = np.log(observed) - digamma(half) + np.log(half)
+    excess = float(logs.var(ddof=1) - polygamma(1, half).mean())
+    freedom = 2 * inverse_trigamma(excess) if excess > 2 / MAX_FREEDOM else MAX_FREEDOM
+    return freedom, float(np.exp(logs.mean() + digamma(freedom / 2) - np.log(freedom / 2)))
+
+
+def inverse_trigamma(value: float) -> float:
+    """Return x with trigamma(x) = value > 0, which lies between the roots of 1/x = value and 1/x + 1/x^2 = value."""
+    ends = 1 / value, (1 + (1 + 4 * value) ** 0.5) / (2 * value)
+    return float(brentq(lambda x: polygamma(1, x) - value, *ends, rtol=1e-12))
+
+
+def posterior(freedom: float, scale: float, squares_N: np.ndarray, freedom_N: np.ndarray, floor_N: np.ndarray) -> Variances:
+    """Return the records' variances after their own squares were seen (Murphy 2007: alpha and beta are half of each)."""
+    total = freedom + freedom_N
+    return Variances(total, np.maximum((freedom * scale + squares_N) / total, floor_N))
+
+
+def log_student_t(deviation: np.ndarray, width: np.ndarray, known: Variances) -> np.ndarray:
+    """Return the log density of Student's t whose squared scale is `width` v, up to a function of the freedom alone."""
+    scale = width * known.scale
+    return -0.5 * ((known.freedom + 1) * np.log1p(deviation**2 / (known.freedom * scale)) + np.log(scale))
+
+
+def log_upper_tail(t: np.ndarray, freedom: np.ndarray) -> np.ndarray:
+    """Return log P(T >= t) of Student's t, finite and falling however far t is.
+
+    Where float64 ends it is density * (1 + t^2 / freedom) / t / (1 + 1 / t^2). Integration by parts shows that this falls
+    short by a factor of 1 + 1 / t^2 at most; in fact by about 1 + 1 / t^4, and t is above 36 there.
+    """
+    tail = stdtr(freedom, -t)
+    far = np.where(tail < SMALLEST_TAIL, t, 1.0)
+    stretch = np.log1p(far**2 / freedom)
+    constant = gammaln((freedom + 1) / 2) - gammaln(freedom / 2) - 0.5 * np.log(freedom * np.pi)
+    expansion = constant - 0.5 * (freedom - 1) * stretch - np.log(far) - np.log1p(1 / far**2)
+    return np.where(tail < SMALLEST_TAIL, expansion, np.log(np.maximum(tail, SMALLEST_TAIL)))

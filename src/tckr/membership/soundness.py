@@ -1,0 +1,118 @@
+"""What a table of scores must hold before it is judged: checks that need no attack. Knows no file and no model.
+
+Shape suffixes: R runs (row 0 = target), N records.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.stats import f as fisher
+
+from tckr.errors import UserError
+from tckr.membership.config import MIN_REFERENCE_RUNS
+from tckr.membership.evidence import Evidence
+
+DEPENDENCE_ERROR = 1e-6
+"""Chance that rows drawn independently are taken for dependent ones."""
+
+GROUPS = 2.0
+"""F is divided by this: rows drawn independently, but with as many members as others in groups of records, have a larger F
+than rows without groups, twice as large in the smallest groups, pairs."""
+
+MIN_FREEDOM = 30
+"""Records beyond the number of runs that tell chance from design; with fewer only the plainest design is recognised."""
+
+BALANCED_RUNS = 16
+"""Runs from which no scorer reads the design in which each record is in equally many of them: simulated without leakage (400
+records), its z-scores are then off 0 by at most 0.4; with 8 runs those of `lira_online` by 1.9, with 4 by 5."""
+
+SINGULAR = 1e-9
+"""Added to the rows' variances of 1, so that rows which determine one another have an inverse too."""
+
+
+def require_sound(evidence: Evidence) -> Evidence:
+    """Check that all values are numbers, that there are enough runs, and that no attack can read membership off the design.
+
+    Returns:
+        The evidence, with `independent_runs` false where the rows were not drawn independently and row 0 alone is attacked:
+        where the reference rows tell one another but not row 0, and where each record is in equally many of at least
+        `BALANCED_RUNS` runs.
+
+    Raises:
+        UserError: one of them does not hold.
+    """
+    for name, values_RN in evidence.signals.items():
+        _require_finite(name, values_RN, "run")
+        if np.ptp(values_RN) == 0:
+            raise UserError(
+                f"every value of {name} is {values_RN.flat[0]}; expected answers that differ between records, which an "
+                "attack could read; check how they were computed"
+            )
+    for control, signals in evidence.controls.items():
+        for name, values_N in signals.items():
+            _require_finite(name, values_N[None], f"the {control} control, row")
+    _require_runs(evidence.members)
+    return replace(evidence, independent_runs=_require_independence(evidence.members))
+
+
+def _require_finite(name: str, values_RN: np.ndarray, row: str) -> None:
+    odd = np.argwhere(~np.isfinite(values_RN))
+    if len(odd):
+        run, record = odd[0]
+        raise UserError(
+            f"{name} holds {values_RN[run, record]} ({len(odd)} such values, first in {row} {run}, record number {record}); "
+            "expected finite numbers; compute confidences in log space, clip them, or drop those records everywhere"
+        )
+
+
+def _require_runs(members_RN: np.ndarray) -> None:
+    if len(members_RN) > members_RN.shape[1] < MIN_FREEDOM:
+        raise UserError(
+            f"found {len(members_RN)} runs of {members_RN.shape[1]} records; expected [runs, records] and more records; the "
+            "table looks transposed: give signals.T and members.T"
+        )
+    if len(members_RN) <= MIN_REFERENCE_RUNS:
+        raise UserError(
+            f"found {len(members_RN)} run(s); expected the target and at least {MIN_REFERENCE_RUNS} reference runs, trained "
+            "the same way on other records"
+        )
+    for run, members in enumerate(members_RN):
+        if members.all() or not members.any():
+            found = "only members" if members.all() else "no members"
+            raise UserError(
+                f"run {run} has {found} among the {len(members)} records; expected members and non-members: records that it "
+                "was trained on and records of the same kind that it was not"
+            )
+
+
+def _require_independence(members_RN: np.ndarray) -> bool:
+    """Return whether the rows were drawn independently; raise where the target's own row can be told in an unknown way."""
+    told_R = dependence(members_RN)
+    balanced = np.ptp(members_RN.sum(axis=0)) == 0 and len(members_RN) >= BALANCED_RUNS
+    if told_R[0] > 0 and not balanced:
+        raise UserError(
+            f"the membership of run 0 can be told from that of the other runs ({told_R[0]:.0%} of its variance); "
+            f"expected rows drawn independently, or each record in equally many of at least {BALANCED_RUNS} runs. Otherwise "
+            "some attacks read the truth off the design. Draw every run's members on their own and train again"
+        )
+    return not told_R.any()
+
+
+def dependence(members_RN: np.ndarray) -> np.ndarray:
+    """Return how much of each row's variance the other rows tell, [R]; 0 unless it is beyond chance.
+
+    The share is R^2 of the linear regression of a row on all others, 1 - 1 / (inverse of the rows' correlations)_ii; beyond
+    chance by its F-test, corrected for the number of rows. With about as many runs as records only the design in which every
+    record is in equally many runs is recognised.
+    """
+    num_runs, num_records = members_RN.shape
+    freedom = num_records - num_runs
+    if freedom < MIN_FREEDOM:
+        balanced = np.ptp(members_RN.sum(axis=0)) == 0 and num_records > 1
+        return np.full(num_runs, float(balanced))
+    left_R = 1 / np.diag(np.linalg.inv(np.corrcoef(members_RN) + SINGULAR * np.eye(num_runs)))
+    statistic_R = (1 / left_R - 1) * freedom / (num_runs - 1)
+    chance_R = num_runs * fisher.sf(statistic_R / GROUPS, num_runs - 1, freedom)
+    return np.where(chance_R < DEPENDENCE_ERROR, 1 - left_R, 0.0)

@@ -1,0 +1,220 @@
+"""Judge the evidence: findings of every surface, controls, and whether the numbers may be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from tckr.artifacts.audit import (
+    SHARED_GENERATOR,
+    AuditResult,
+    Control,
+    Declared,
+    Differences,
+    Remark,
+    Verdict,
+    VerdictReason,
+)
+from tckr.membership.analyses import aucs_of_runs, mean_over_runs
+from tckr.membership.canaries import Canaries, canary_bounds
+from tckr.membership.config import MIN_REFERENCE_RUNS, MembershipConfig
+from tckr.membership.controls import POSITIVE_SCORER, controls
+from tckr.membership.evidence import Evidence
+from tckr.membership.family import judge_together
+from tckr.membership.findings import surface_result, usable_scorers
+from tckr.membership.packages import packages, stated
+from tckr.membership.queries.views import num_queries
+from tckr.membership.scorers import SCORERS
+from tckr.membership.thresholds import Thresholds, fix_thresholds
+from tckr.metrics.accuracy import accuracy_difference, paired_test
+from tckr.metrics.estimate import Measured, NotMeasurable
+from tckr.metrics.membership import auc_difference
+from tckr.metrics.results import CopiesResult, FidelityResult, PairedTest
+from tckr.surfaces import CLASSIFIERS, sees_images
+
+COPIES_SHARE = 0.1
+"""Of the family's level: what the excess of near-copies is tested at."""
+
+GENERATOR_LEAKS = (
+    "the shared generator carries information about the target's members, which reference Students take for a property of "
+    "the record; only references with a generator of their own (depth full) could measure this Student"
+)
+
+
+def why_not_measured(num_reference_runs: int, num_non_members: int) -> list[VerdictReason]:
+    """Return why membership cannot be measured, or an empty list."""
+    if num_non_members == 0:
+        return [VerdictReason(kind="no_non_members")]
+    if num_reference_runs < MIN_REFERENCE_RUNS:
+        return [VerdictReason(kind="too_few_runs", num_reference_runs=num_reference_runs)]
+    return []
+
+
+def judge(
+    config: MembershipConfig,
+    evidence: Evidence,
+    copies: CopiesResult | None = None,
+    canaries: Canaries | None = None,
+    fidelity: FidelityResult | None = None,
+) -> AuditResult:
+    """Return the whole result. Membership is judged when `evidence.signals` has some; `fidelity` is passed on."""
+    level, copies_level = levels(config.family_level, copies)
+    unmeasured = why_not_measured(len(evidence.members) - 1, int((~evidence.members[0]).sum()))
+    assert bool(unmeasured) != bool(evidence.signals), "signals are collected exactly when membership can be measured"
+    thresholds = {} if unmeasured else thresholds_of(config, evidence)
+    family = judge_together(config, evidence, thresholds, canaries)
+    checks = [] if unmeasured else controls(config, evidence, family.telling, level)
+    verdict = verdict_of(evidence, checks, unmeasured)
+    images_tell = any(check.name == SHARED_GENERATOR and not check.passed for check in checks)
+    if images_tell:
+        told = [surface for surface in evidence.measured_surfaces if sees_images(surface)]
+        seen = [signal for surface in told for signal in evidence.signals_of(surface)]
+        evidence = evidence.without_references(seen, GENERATOR_LEAKS)
+    surfaces = {
+        surface: surface_result(config, evidence, surface, _of_attack(evidence, surface, thresholds), family.strongest)
+        for surface in evidence.measured_surfaces or CLASSIFIERS
+    }
+    bounds = canary_bounds(canaries, config.confidence, config.delta) if canaries else {}
+    if verdict.state != "invalid":  # canaries need no reference runs
+        surfaces = stated(
+            surfaces,
+            family,
+            level=level,
+            copies=copies,
+            copies_level=copies_level,
+            canaries=bounds,
+            images_tell=images_tell,
+        )
+    return AuditResult(
+        verdict=verdict,
+        declared=_declared(config, evidence),
+        surfaces=surfaces,
+        differences=differences(config, evidence) if evidence.test else None,
+        paired=paired(config, evidence) if evidence.test else None,
+        controls=checks,
+        packages=packages(surfaces) if evidence.test and not unmeasured else [],
+        copies=copies,
+        canaries=dict(bounds),
+        fidelity=fidelity,
+    )
+
+
+def levels(family_level: float, copies: CopiesResult | None) -> tuple[float, float]:
+    """Return the levels of all statistics that redraws judge, and of the near-copies, which they cannot (Bonferroni)."""
+    share = COPIES_SHARE if copies else 0.0
+    return family_level * (1 - share), family_level * share
+
+
+def thresholds_of(config: MembershipConfig, evidence: Evidence) -> dict[str, Thresholds]:
+    """Return the declared scorer's thresholds of every surface that has references."""
+    found = {}
+    for surface in evidence.measured_surfaces:
+        signal = evidence.signals_of(surface)[0]
+        if evidence.has_references(signal):
+            runs = evidence.signals[signal], evidence.members_of(signal)
+            found[surface] = fix_thresholds(SCORERS[config.scorer], *runs, config.confidence, config.delta)
+    return found
+
+
+def _of_attack(evidence: Evidence, surface: str, thresholds: Mapping[str, Thresholds]) -> Thresholds | None:
+    """Return the thresholds, unless the surface is attacked without references."""
+    signals = evidence.signals_of(surface) if evidence.signals else []
+    return thresholds.get(surface) if signals and evidence.has_references(signals[0]) else None
+
+
+def verdict_of(evidence: Evidence, checks: list[Control], unmeasured: list[VerdictReason]) -> Verdict:
+    """Return whether the numbers may be believed; `evidence` before any references are taken away."""
+    independent = [] if evidence.independent_runs else [VerdictReason(kind="dependent_runs")]
+    if unmeasured:
+        return Verdict(state="not measured", reasons=[*unmeasured, *independent])
+    failed = _of_controls("control_failed", (check for check in checks if check.decides and not check.passed))
+    unknown = (check for check in checks if isinstance(check.found, NotMeasurable) and not check.decides)
+    alone = [name for name in evidence.measured_surfaces if not evidence.has_references(evidence.signals_of(name)[0])]
+    unseen = unseen_memorizers(evidence, checks)
+    reasons = [
+        *failed,
+        *([VerdictReason(kind="memorizer_missed", surfaces=unseen)] if unseen else []),
+        *([VerdictReason(kind="no_references", surfaces=alone)] if alone else []),
+        *missing_controls(evidence),
+        *_of_controls("control_not_measurable", unknown),
+        *independent,
+    ]
+    return Verdict(state="invalid" if failed else "valid", reasons=reasons)
+
+
+def _of_controls(kind: Remark, checks: Iterable[Control]) -> list[VerdictReason]:
+    """Return one reason for each control, with its surfaces."""
+    surfaces: dict[str, dict[str, None]] = {}
+    for check in checks:
+        surfaces.setdefault(check.name, {})[check.surface] = None
+    return [VerdictReason(kind=kind, control=name, surfaces=list(found)) for name, found in surfaces.items()]
+
+
+def missing_controls(evidence: Evidence) -> list[VerdictReason]:
+    """Return the control runs that the evidence does not have, with the surfaces where only some lack it."""
+    declared = {surface: evidence.signals_of(surface)[0] for surface in evidence.measured_surfaces}
+    referenced = {surface: signal for surface, signal in declared.items() if evidence.has_references(signal)}
+    found = []
+    for control in ("null", "positive"):
+        asked = evidence.controls.get(control, {})
+        lacking = [surface for surface, signal in referenced.items() if signal not in asked]
+        if lacking:
+            some = lacking if len(lacking) < len(referenced) else []
+            found.append(VerdictReason(kind="control_not_given", control=control, surfaces=some))
+    return found
+
+
+def unseen_memorizers(evidence: Evidence, checks: Iterable[Control]) -> list[str]:
+    """Return the surfaces on which a memorizer was attacked for information and not found: a leak could be missed there."""
+    declared = [evidence.signals_of(surface)[0] for surface in evidence.measured_surfaces]
+    shown = [check for check in checks if check.name == "positive" and not check.decides and not check.passed]
+    return [check.surface for check in shown if check.signal in declared and check.measure == POSITIVE_SCORER]
+
+
+def differences(config: MembershipConfig, evidence: Evidence) -> Differences:
+    """Return Student minus Teacher, paired over test images and over records."""
+    teacher, student = (evidence.test[model].classes == evidence.test_labels for model in CLASSIFIERS)
+    cas = accuracy_difference(student, teacher, config.confidence)
+    if not evidence.signals:
+        return Differences(cas=cas)
+    return Differences(cas=cas, auc=_auc_difference(config, evidence), auc_over_runs=_difference_of_runs(config, evidence))
+
+
+def paired(config: MembershipConfig, evidence: Evidence) -> PairedTest:
+    """Return the test whether Student and Teacher are right equally often on the same test images."""
+    teacher, student = (evidence.test[model].classes for model in CLASSIFIERS)
+    return paired_test(evidence.test_labels, student, teacher, evidence.class_names, config.confidence)
+
+
+def _auc_difference(config: MembershipConfig, evidence: Evidence) -> Measured:
+    for model in CLASSIFIERS:
+        if config.scorer not in usable_scorers(evidence, model):
+            return NotMeasurable(evidence.why_alone(model))
+    score = SCORERS[config.scorer].score
+    teacher, student = (score(evidence.signals[model], evidence.members_of(model), 0) for model in CLASSIFIERS)
+    return auc_difference(student, teacher, evidence.members[0], config.confidence)
+
+
+def _difference_of_runs(config: MembershipConfig, evidence: Evidence) -> Measured:
+    """Return the mean over runs of the Student's AUC less the Teacher's: what training like this gains."""
+    alone = [model for model in CLASSIFIERS if not evidence.has_references(model)]
+    if alone or not evidence.independent_runs:
+        return NotMeasurable(evidence.why_alone(alone[0]) if alone else "the runs' members were not drawn independently")
+    scorer = SCORERS[config.scorer]
+    teacher, student = (aucs_of_runs(scorer, evidence.signals[model], evidence.members) for model in CLASSIFIERS)
+    return mean_over_runs(student - teacher, config.confidence, share_terms=scorer.learns_effect)
+
+
+def _declared(config: MembershipConfig, evidence: Evidence) -> Declared:
+    return Declared(
+        scorer=config.scorer,
+        depth=config.depth,
+        num_reference_runs=len(evidence.members) - 1,
+        num_members=int(evidence.members[0].sum()),
+        num_non_members=int((~evidence.members[0]).sum()),
+        num_test=len(evidence.test_labels),
+        num_queries=num_queries(config.shift, config.flip),
+        confidence=config.confidence,
+        delta=config.delta,
+        aop_lambda=config.aop_lambda,
+        family_level=config.family_level,
+    )

@@ -1,0 +1,131 @@
+"""The sentences that say what an audit found: the one place where fields of `tckr.artifacts.audit` become text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from tckr.artifacts.audit import (
+    AuditResult,
+    FindingReason,
+    Package,
+    SurfaceResult,
+    Verdict,
+    VerdictReason,
+)
+from tckr.html.numbers import p_text
+from tckr.membership.config import MIN_REFERENCE_RUNS
+from tckr.metrics.estimate import Estimate, Measured
+from tckr.metrics.rounding import bound_below, rounded
+from tckr.surfaces import surface_title
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """Return the verdict in one line: what was judged, then what it leaves open."""
+    return "; ".join([judged_text(verdict), *open_texts(verdict)])
+
+
+def judged_text(verdict: Verdict) -> str:
+    """Return `audit valid`, `audit invalid: null (Teacher)` or `not measured: ...`."""
+    if verdict.state == "not measured":
+        return f"not measured: {why_not_measured(verdict)}"
+    failed = [reason for reason in verdict.reasons if reason.kind == "control_failed"]
+    return f"audit {verdict.state}" + (f": {_controls(failed)}" if failed else "")
+
+
+def why_not_measured(verdict: Verdict) -> str:
+    """Return why membership was not measured; empty when it was."""
+    return "; ".join(
+        _not_measured(reason) for reason in verdict.reasons if reason.kind in ("no_non_members", "too_few_runs")
+    )
+
+
+def open_texts(verdict: Verdict) -> list[str]:
+    """Return what the verdict leaves open, one text for each kind."""
+    every = [(kind, list(reasons)) for kind, reasons in groupby(verdict.reasons, lambda reason: reason.kind)]
+    return [text for kind, reasons in every if (text := _open(kind, reasons))]
+
+
+def surface_text(surface: SurfaceResult) -> str:
+    """Return the findings behind the state of a surface, with their numbers."""
+    return "; ".join(finding_text(reason) for reason in surface.reasons)
+
+
+def package_text(audit: AuditResult, package: Package) -> str:
+    """Return why a package has its state: the surfaces that decide, with their findings."""
+    return "; ".join(f"{surface_title(name)}: {_deciding(audit.surfaces.get(name))}" for name in package.deciding)
+
+
+def finding_text(reason: FindingReason) -> str:
+    """Return one finding with its numbers, e.g. `AUC 0.612 [0.581, 0.644] (p < 0.001)`."""
+    number = supported(reason.found)
+    match reason.kind:
+        case "no_attack":
+            return "no attack"
+        case "no_references":
+            return f"attacked without references only, AUC {number}"
+        case "nothing_found":
+            power = reason.detectable_auc
+            found = f"; an AUC of {power:.2f} would be found in 80 of 100 audits" if power else ""
+            return f"AUC {number}, smallest {_p(reason.p_value)}{found}"
+        case "images_tell":
+            return "who learned from the images and nothing else tells their members (check: shared generator)"
+        case "near_copies":
+            return f"excess of near-copies {number} ({_p(reason.p_value)}, needed {reason.level:g})"
+    return f"{_leak(reason, number)} ({_p(reason.p_value)})"
+
+
+def _leak(reason: FindingReason, number: str) -> str:
+    epsilon = f"epsilon at least {bound_below(reason.epsilon):g}" if reason.epsilon else ""
+    match reason.kind:
+        case "auc_above":
+            return f"AUC {number}"
+        case "auc_below":
+            return f"AUC {number} is below 0.5: members answer lower; has the signal the wrong sign?"
+        case "auc_of_runs":
+            return f"mean AUC of all runs {number}"
+        case "tail":
+            return epsilon or "the surest records are members"
+    assert reason.kind == "canaries", reason
+    return f"{epsilon} by canaries" if epsilon else f"{reason.canaries} canaries guessed better than by chance"
+
+
+def supported(number: Measured | None) -> str:
+    """Return a number with the digits that its interval supports, at most three decimals."""
+    if not isinstance(number, Estimate):
+        return "not measurable"
+    number = rounded(number)
+    return f"{number.value:.3f} [{number.low:.3f}, {number.high:.3f}]"
+
+
+def _p(p_value: float | None) -> str:
+    assert p_value is not None
+    return f"p {p_text(p_value, digits=1)}"  # one digit: a shared report repeats it
+
+
+def _deciding(surface: SurfaceResult | None) -> str:
+    return "not measured" if surface is None else surface_text(surface) or "audit invalid"
+
+
+def _not_measured(reason: VerdictReason) -> str:
+    if reason.kind == "no_non_members":
+        return "the target trained on the whole pool; set prepare.audit_holdout above 0 to keep records it never sees"
+    return f"{reason.num_reference_runs} reference runs; at least {MIN_REFERENCE_RUNS} are needed (audit.num_reference_runs)"
+
+
+def _open(kind: str, reasons: Sequence[VerdictReason]) -> str:
+    names = ", ".join(surface_title(name) for reason in reasons for name in reason.surfaces)
+    texts = {
+        "memorizer_missed": f"not conclusive for {names}: this attack would miss even a Teacher that memorized",
+        "no_references": f"attacked without references, so neither measured nor checked: {names}",
+        "control_not_given": f"not given, so not checked: {_controls(reasons, ' control')}",
+        "control_not_measurable": f"not measurable with so few reference runs: {_controls(reasons)}",
+        "dependent_runs": "members not drawn independently for every run, so the target alone is judged",
+    }
+    return texts.get(kind, "")
+
+
+def _controls(reasons: Sequence[VerdictReason], word: str = "") -> str:
+    """Return `null (Teacher, Student), parity (Student)`."""
+    named = [(reason.control + word, ", ".join(map(surface_title, reason.surfaces))) for reason in reasons]
+    return ", ".join(f"{control} ({surfaces})" if surfaces else control for control, surfaces in named)
