@@ -46,6 +46,7 @@ def test_adapter_is_written_with_its_truth(tmp_path: Path, inputs: dict[str, Pat
     assert json.loads((context.out / "adapter.json").read_text()) == {
         "model": str(tiny_generator),
         "revision": None,
+        "method": "lora",
         "rank": 2,
         "steps": 3,
         "prompt_form": "n: c",

@@ -51,7 +51,8 @@ def run(config: AdaptConfig, context: StepContext) -> None:
     AdapterCard(
         model=config.model,
         revision=config.revision,
-        rank=None if config.lora else config.rank,
+        method="lora" if config.lora else config.method,
+        rank=None if config.lora or config.method == "full" else config.rank,
         steps=None if config.lora else num_steps,
         prompt_form=config.prompt_form,
         descriptions=config.descriptions,
@@ -91,7 +92,10 @@ def _train(config: AdaptConfig, context: StepContext, captions: CaptionTable, nu
         losses = train_adapter(generator, encoded, config, course, passes=passes, team=team, advance=advance)
     _refuse_divergence(losses, config)
     context.log("passes", images=passes.images, recomputed=passes.recomputed, processes=size)
-    generator.save_lora(context.out)
+    if config.method == "full":
+        generator.save_weights(context.out)
+    else:
+        generator.save_lora(context.out)
     return losses
 
 
@@ -113,8 +117,8 @@ def _help_train(team: Team, *, config: AdaptConfig, course: Course, cache: Path)
 
 
 def _load_to_train(config: AdaptConfig, device: str) -> LatentDiffusion:
-    """Return the generator in the precision of its training; on a CPU, where memory is less short, weights stay float32."""
-    half = device.startswith("cuda") and is_bfloat16(config.precision, device, training=True)
+    """Return the generator as it is trained: in float32 on a CPU and where its own weights are trained, else as set."""
+    half = config.method == "lora" and device.startswith("cuda") and is_bfloat16(config.precision, device, training=True)
     dtype = torch.bfloat16 if half else torch.float32
     return load_generator(config.model, device, dtype, config.revision)
 

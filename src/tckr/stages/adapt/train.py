@@ -19,6 +19,7 @@ from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.encode import EncodedSet
 from tckr.stages.adapt.gradients import Passes, add_gradients
 from tckr.stages.adapt.vector import AdapterVector
+from tckr.training.averaging import weight_average
 from tckr.training.prefetch import prefetched
 from tckr.training.process_group import ALONE, Team
 from tckr.training.schedule import learning_rate, set_learning_rate
@@ -55,18 +56,21 @@ def train_adapter(
     team: Team = ALONE,
     advance: Callable[[int], None] = lambda amount: None,
 ) -> np.ndarray:
-    """Insert an adapter into `generator`, train it, and return the loss of every step, float32 [num_steps].
+    """Train an adapter of `generator`, or its denoiser, and return the loss of every step, float32 [num_steps].
+
+    With `ema_decay` the weights that it ends with are the averaged ones.
 
     The host never waits for a loss: on CUDA it prepares and launches the next steps while the device works on this one.
 
     Raises:
         UserError: the memory does not suffice for one image, or the settings do not fit the generator.
     """
-    adapter = AdapterVector(generator.add_lora(config.rank, derive_seed(course.seed, "adapt", "lora")).values())
+    adapter = AdapterVector(_trainable(generator, config, course.seed).values())
     if course.compiled:
         generator.compile_denoiser(cuda_graphs=False)
     optimizer = build_optimizer(adapter, config, course.device)
-    finished = load_checkpoint(course.checkpoint, adapter, optimizer)
+    average = weight_average(torch.nn.ParameterList([adapter.whole]), config.ema_decay) if config.ema_decay else None
+    finished = load_checkpoint(course.checkpoint, adapter, optimizer, average)
     losses = torch.cat([finished, torch.zeros(course.num_steps - len(finished))]).to(course.device)
     steps = range(len(finished), course.num_steps)
     advance(steps.start)
@@ -83,10 +87,20 @@ def train_adapter(
             adapter.clip(config.max_gradient_norm)
             optimizer.step()
             adapter.gradient.zero_()
+            if average is not None:
+                average.update_parameters(torch.nn.ParameterList([adapter.whole]))
             advance(1)
             if team.rank == 0 and (writer.is_due() or step == steps[-1]):
-                writer.write(state_tensors(adapter, optimizer, losses[: step + 1]))
+                writer.write(state_tensors(adapter, optimizer, losses[: step + 1], average))
+    if average is not None:
+        adapter.set(average.module[0])
     return losses.cpu().numpy()
+
+
+def _trainable(generator: Generator, config: AdaptConfig, seed: int) -> dict[str, torch.nn.Parameter]:
+    if config.method == "full":
+        return generator.unfreeze()
+    return generator.add_lora(config.rank, derive_seed(seed, "adapt", "lora"), config.targets)
 
 
 def build_optimizer(adapter: AdapterVector, config: AdaptConfig, device: str) -> torch.optim.AdamW:
