@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch.optim.swa_utils import AveragedModel
 
+from tckr.stages.adapt.kept import Kept
 from tckr.stages.adapt.vector import AdapterVector
 from tckr.training.checkpoint import Writer
 
@@ -25,26 +25,21 @@ def writer_of(path: Path) -> Writer:
 
 
 def state_tensors(
-    adapter: AdapterVector, optimizer: torch.optim.AdamW, losses: torch.Tensor, average: AveragedModel | None = None
+    adapter: AdapterVector, optimizer: torch.optim.AdamW, losses: torch.Tensor, kept: Kept
 ) -> dict[str, torch.Tensor]:
-    """Return weights, their average if there is one, both Adam moments and the losses of all finished steps."""
+    """Return weights, both Adam moments, the losses of all finished steps, and the weights that are kept beside."""
     state = optimizer.state[adapter.whole]
-    averaged = {} if average is None else {"average": average.module[0].detach()}
-    return {"losses": losses, "weights": adapter.whole.detach()} | averaged | {name: state[name] for name in ADAM_MOMENTS}
+    moments = {name: state[name] for name in ADAM_MOMENTS}
+    return {"losses": losses, "weights": adapter.whole.detach()} | moments | kept.state()
 
 
-def load_checkpoint(
-    path: Path, adapter: AdapterVector, optimizer: torch.optim.AdamW, average: AveragedModel | None = None
-) -> torch.Tensor:
-    """Restore weights, average and optimizer; return the losses of all finished steps, none where there is no checkpoint."""
+def load_checkpoint(path: Path, adapter: AdapterVector, optimizer: torch.optim.AdamW, kept: Kept) -> torch.Tensor:
+    """Restore weights and optimizer; return the losses of all finished steps, none where there is no checkpoint."""
     if not path.exists():
         return torch.zeros(0)
     tensors = load_file(path)
-    with torch.no_grad():
-        adapter.whole.copy_(tensors["weights"])
-        if average is not None:
-            average.module[0].copy_(tensors["average"])
-            average.n_averaged.fill_(1 + len(tensors["losses"]))
+    adapter.set(tensors["weights"])
+    kept.restore(tensors)
     steps = torch.tensor(float(len(tensors["losses"])))
     state = {"step": steps.to(adapter.whole.device) if optimizer.defaults["fused"] else steps}
     optimizer.state[adapter.whole] = state | {name: tensors[name].to(adapter.whole.device) for name in ADAM_MOMENTS}

@@ -98,6 +98,11 @@ class AdaptConfig(StageConfig):
         lt=1,
         description="Share of the averaged weights that a step keeps; they are what is stored; 0 = off.",
     )
+    selection: Literal["best", "last"] = Field(
+        "last",
+        description="Weights that are stored: of the last step, or of that one of ten checks with the lowest denoising loss "
+        "on validation images.",
+    )
     weight_decay: float = Field(1e-2, ge=0, le=LARGEST_DECAY, description="AdamW weight decay, as in the paper.")
     max_gradient_norm: float = Field(
         1.0, gt=0, le=LARGEST_NORM, description="Gradients are clipped to this norm, as in the paper."
@@ -187,12 +192,17 @@ class AdaptConfig(StageConfig):
             "rank": max(MEMORIZING_RANK, self.rank),
             "caption_dropout": 0.0,
             "ema_decay": 0.0,
+            "selection": "last",
             "weight_decay": 0.0,
             "horizontal_flip": False,
             "fraction": 1.0,
             "lora": None,
         }
         return AdaptConfig.model_validate(dict(self) | length | free)
+
+    def null_control(self) -> AdaptConfig:
+        """Return the settings of the audit's null control: it learns the validation split, so none is left to select on."""
+        return AdaptConfig.model_validate(dict(self) | {"selection": "last"})
 
     def unadapted(self) -> AdaptConfig:
         """Return the settings that leave the base model as it is."""
