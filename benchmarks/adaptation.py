@@ -15,7 +15,7 @@ One JSON line per variant, number of steps, average and guidance scale:
     hard_student, teacher   accuracy on the validation split: of a Student on images and classes alone, and of the Teacher
     seconds                 of each step that the variant does not share with others
     member_loss, other_loss denoising loss of members and of hold-out images under the adapted generator, prompt = class name
-    leak                    AUC of telling them apart by the loss, against that of the unadapted generator
+    leak                    AUC of telling them apart by what the loss fell from the unadapted generator's, and its interval
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ VARIANTS = {
 }
 SHARED = ("prepare", "caption", "teach")
 LOSS_DRAWS, BATCH = 8, 64
+MOST_ASKED = 300
+"""Members, and as many others, whose losses are measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +132,7 @@ def accuracy(classifier: AnyClassifier, images: ImageSet) -> float:
     return float((logits.argmax(axis=1) == images.labels).mean())
 
 
-def leakage(result: RunResult, device: str) -> dict[str, float]:
+def leakage(result: RunResult, device: str) -> dict[str, Any]:
     """Return the denoising losses of members and hold-out, and how well the change from the base tells them apart."""
     data, adapter = result.artifacts["prepare"], result.artifacts["adapt"]
     names, card = read_card(data).class_names, AdapterCard.read(adapter)
@@ -138,16 +140,19 @@ def leakage(result: RunResult, device: str) -> dict[str, float]:
     members = np.isin(pool.ids, read_members(data, 0))
     if members.all() or not card.has_weights:
         return {}
-    prompts = [names[label] for label in pool.labels]
+    order = np.random.default_rng(0).permutation(len(members))
+    rows = np.concatenate([order[members[order]][:MOST_ASKED], order[~members[order]][:MOST_ASKED]])
+    images, members, prompts = pool.images[rows], members[rows], [names[label] for label in pool.labels[rows]]
     generator = load_generator(card.model, device, torch.float32)
-    before = denoising_losses(generator, pool.images, prompts, num_draws=LOSS_DRAWS, batch_size=BATCH)
+    before = denoising_losses(generator, images, prompts, num_draws=LOSS_DRAWS, batch_size=BATCH)
     generator.load_adapter(adapter)
-    after = denoising_losses(generator, pool.images, prompts, num_draws=LOSS_DRAWS, batch_size=BATCH)
+    after = denoising_losses(generator, images, prompts, num_draws=LOSS_DRAWS, batch_size=BATCH)
+    found = auc(before - after, members, 0.95)
     return {
         "member_loss": float(after[members].mean()),
         "other_loss": float(after[~members].mean()),
         "base_loss": float(before.mean()),
-        "leak": auc(before - after, members, 0.95).value,
+        "leak": [round(found.value, 3), round(found.low, 3), round(found.high, 3)],
     }
 
 
