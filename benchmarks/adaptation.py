@@ -15,6 +15,7 @@ One JSON line per variant, number of steps, average and guidance scale:
     hard_student, teacher   accuracy on the validation split: of a Student on images and classes alone, and of the Teacher
     seconds                 of each step that the variant does not share with others
     member_loss, other_loss denoising loss of members and of hold-out images under the adapted generator, prompt = class name
+    checks                  validation losses of the training, with adapt.selection=best
     leak                    AUC of telling them apart by what the loss fell from the unadapted generator's, and its interval
 """
 
@@ -36,7 +37,7 @@ import torch
 from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.agreement import read_agreement
 from tckr.artifacts.document import read_json
-from tckr.artifacts.training import MODEL_FOLDER
+from tckr.artifacts.training import MODEL_FOLDER, read_history
 from tckr.config import load_settings
 from tckr.data.card import read_card, read_members
 from tckr.data.images import ImageSet, load_images
@@ -50,7 +51,7 @@ from tckr.stages.audit.denoising import denoising_losses
 
 LORA, FULL = "adapt.method=lora", "adapt.method=full"
 VARIANTS = {
-    "unadapted": ["adapt.steps=0"],
+    "unadapted": [],
     "lora4-attn": [LORA, "adapt.rank=4"],
     "lora8-attn": [LORA, "adapt.rank=8"],
     "lora16-attn": [LORA, "adapt.rank=16"],
@@ -72,6 +73,7 @@ class Task:
     """One adapter, and the guidance scales at which images are drawn from it."""
 
     variant: str
+    own: tuple[str, ...]
     steps: str
     ema: float
     guidance: tuple[float, ...]
@@ -84,9 +86,9 @@ class Task:
 
     def settings(self, guidance: float) -> list[str]:
         """Return the overrides of one run."""
-        own = [] if self.variant == "unadapted" else [f"adapt.steps={self.steps}", f"adapt.ema_decay={self.ema:g}"]
+        length = [f"adapt.steps={self.steps}", f"adapt.ema_decay={self.ema:g}"]
         drawing = [f"generate.guidance_scale={guidance:g}", "distill.labels=hard"]
-        return [*self.common, *VARIANTS[self.variant], *own, *drawing, f"execution.name={self.name}-{guidance:g}"]
+        return [*self.common, *self.own, *length, *drawing, f"execution.name={self.name}-{guidance:g}"]
 
 
 def measure(task: Task) -> list[dict[str, Any]]:
@@ -123,6 +125,7 @@ def judged(result: RunResult, device: str) -> dict[str, Any]:
         "validation_images": len(validation.labels),
         "seconds": {step: round(read_json(artifacts[step] / "manifest.json")["seconds"], 1) for step in own},
         "optimizer_steps": AdapterCard.read(artifacts["adapt"]).steps,
+        "checks": [point["validation_loss"] for point in read_history(artifacts["adapt"]) if "validation_loss" in point],
     }
 
 
@@ -182,9 +185,10 @@ def prepare_all(arguments: argparse.Namespace) -> tuple[str, ...]:
 
 def tasks(arguments: argparse.Namespace, common: tuple[str, ...]) -> list[Task]:
     """Return one task per adapter; the unadapted generator has neither steps nor average."""
+    variants = {name: VARIANTS[name] for name in arguments.variants} | {name: own for name, *own in arguments.add}
     found = [
-        Task(variant=variant, steps=steps, ema=ema, guidance=tuple(arguments.guidance), common=common)
-        for variant, steps, ema in itertools.product(arguments.variants, arguments.steps, arguments.ema)
+        Task(variant=name, own=tuple(own), steps=steps, ema=ema, guidance=tuple(arguments.guidance), common=common)
+        for (name, own), steps, ema in itertools.product(variants.items(), arguments.steps, arguments.ema)
     ]
     return list(dict.fromkeys(replace(task, steps="0", ema=0.0) if task.variant == "unadapted" else task for task in found))
 
@@ -199,7 +203,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--captioner", default="embedded:captioner")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--jobs", type=int, default=1, help="variants at a time, a process each")
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--variants", nargs="*", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--add", nargs="+", action="append", default=[], help="NAME key=value ...: another variant")
     parser.add_argument("--steps", nargs="+", default=["500", "1500", "4000"], help="numbers, or auto")
     parser.add_argument("--ema", nargs="+", type=float, default=[0.0, 0.999])
     parser.add_argument("--guidance", nargs="+", type=float, default=[2.0])
