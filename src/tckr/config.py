@@ -71,7 +71,7 @@ class RunConfig(BaseModel):
 
     def null_control(self) -> RunConfig:
         """Return the settings of the audit's null control."""
-        changed = {name: getattr(self, name).null_control() for name in ("teach", "distill")}
+        changed = {name: getattr(self, name).null_control() for name in ("adapt", "teach", "distill")}
         return self.reference().model_copy(update=changed)
 
     def memorizing(self) -> RunConfig:

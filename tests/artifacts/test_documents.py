@@ -28,7 +28,16 @@ from tckr.artifacts.synthetic import (
 from tckr.artifacts.training import read_history, write_history
 from tckr.data.images import encode_png
 
-CARD = {"model": "m", "revision": None, "rank": 4, "steps": 7, "prompt_form": "n: c", "descriptions": {}, "image_size": 16}
+CARD = {
+    "model": "m",
+    "revision": None,
+    "method": "lora",
+    "rank": 4,
+    "steps": 7,
+    "prompt_form": "n: c",
+    "descriptions": {},
+    "image_size": 16,
+}
 
 
 def test_what_is_written_is_read_back_equal(tmp_path: Path) -> None:

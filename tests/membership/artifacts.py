@@ -82,7 +82,7 @@ def write_all_captions(folder: Path, texts: Sequence[str]) -> Path:
 
 def write_adapter(folder: Path, model: Path | str, *, steps: int = 0, prompt_form: str = "n: c") -> Path:
     """Write `adapter.json`; with `steps` there must be weights too."""
-    fields = {"model": str(model), "revision": None, "rank": 2, "steps": steps, "prompt_form": prompt_form}
+    fields = {"model": str(model), "revision": None, "method": "lora", "rank": 2, "steps": steps, "prompt_form": prompt_form}
     AdapterCard.model_validate({**fields, "descriptions": {}, "image_size": 16}).write(folder)
     return folder
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from tckr.artifacts.document import Document
 from tckr.models.diffusion.prompts import PromptForm
@@ -14,7 +14,8 @@ class AdapterCard(Document):
     Attributes:
         model: name or folder of the generator that was adapted.
         revision: of a generator on the hub.
-        rank: of the LoRA; None for an adapter that was trained elsewhere.
+        method: what was trained: a LoRA, or all weights of the denoiser.
+        rank: of the LoRA; None for all weights, and for an adapter that was trained elsewhere.
         steps: of the training; 0 = not adapted, so there are no weights; None for an adapter that was trained elsewhere.
         prompt_form: as for `build_prompt`.
         descriptions: as for `build_prompt`.
@@ -25,6 +26,7 @@ class AdapterCard(Document):
 
     model: str
     revision: str | None
+    method: Literal["lora", "full"]
     rank: int | None
     steps: int | None
     prompt_form: PromptForm

@@ -93,7 +93,7 @@ def _probe_once(settings: Settings, data: Path, folder: Path, num_images: int, s
 def probe_settings(settings: Settings, folder: Path, class_names: list[str]) -> Settings:
     """Return `settings` for the images in `folder`/source.parquet: the same models and batches, but short trainings."""
     adapt = settings.adapt
-    steps = SHORT_STEPS if adapt.steps is None else min(SHORT_STEPS, adapt.steps)
+    steps = min(SHORT_STEPS, adapt.steps) if isinstance(adapt.steps, int) else SHORT_STEPS
     descriptions = {name: text for name, text in adapt.descriptions.items() if name in class_names}
     changes: dict[str, dict[str, Any]] = {
         "prepare": {

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from tckr.models.classifiers import Classifier
 
-
-def weight_average(model: Classifier, decay: float) -> AveragedModel:
+def weight_average(model: nn.Module, decay: float) -> AveragedModel:
     """Return a copy of `model` (`module`, in evaluation mode) whose weights trail those that are trained.
 
     After step t (from 0) the copy holds `d a + (1 - d) w` with `d = min(decay, (1 + t) / (10 + t))`: a young average forgets

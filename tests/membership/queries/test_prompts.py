@@ -19,7 +19,7 @@ DESCRIPTIONS = {"alpha": "first", "beta": "second", "gamma": "third"}
 
 
 def adapter(form: str) -> AdapterCard:
-    fields = {"model": "m", "revision": None, "rank": 4, "steps": 1, "image_size": 16}
+    fields = {"model": "m", "revision": None, "method": "lora", "rank": 4, "steps": 1, "image_size": 16}
     return AdapterCard.model_validate({**fields, "prompt_form": form, "descriptions": DESCRIPTIONS})
 
 

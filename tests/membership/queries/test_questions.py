@@ -197,6 +197,20 @@ def adapters(tiny_generator: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return {"captions": captions, "adapter": changed, "base": write_adapter(folder / "base", tiny_generator)}
 
 
+def test_adapter_signal_is_that_of_all_weights_where_all_were_trained(
+    adapters: dict[str, Path], tiny_generator: Path, tmp_path: Path
+) -> None:
+    generator = load_generator(str(tiny_generator), "cpu")
+    generator.load_lora(adapters["adapter"])
+    whole = write_adapter(tmp_path / "whole", tiny_generator, steps=1)
+    generator.save_weights(whole)
+    expected = ask_adapter(asked(adapters, tmp_path, loss_draws=3))["adapter"]
+    found = ask_adapter(asked({**adapters, "adapter": whole}, tmp_path, loss_draws=3))["adapter"]
+    assert found == pytest.approx(expected, rel=1e-2)  # weights are stored in float16
+    base = ask_adapter(asked({**adapters, "adapter": adapters["base"]}, tmp_path, loss_draws=3))["adapter"]
+    assert np.abs(found - expected).max() < 0.1 * np.abs(base - expected).max()
+
+
 def test_adapter_signal_is_minus_the_loss_of_the_adapted_generator(
     adapters: dict[str, Path], tiny_generator: Path, tmp_path: Path
 ) -> None:

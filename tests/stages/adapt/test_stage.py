@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from tckr.config import RunConfig
+from tckr.data.images import encode_png
 from tckr.data.shards import read_columns, write_shard
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator
@@ -24,7 +25,7 @@ from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.encode import EncodedSet
 from tckr.stages.generate import stage as generate
 from tckr.stages.generate.config import GenerateConfig
-from tests.tiny_artifacts import MEMBERS, Recorder, make_context, write_captions, write_private_set
+from tests.tiny_artifacts import CLASS_NAMES, MEMBERS, Recorder, make_context, write_captions, write_private_set
 from tests.tiny_models import ARRAY_WARNING, PROMPT_TOKENS
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
@@ -32,7 +33,12 @@ pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> dict[str, Path]:
-    return {"data": write_private_set(tmp_path / "data"), "captions": write_captions(tmp_path / "captions")}
+    data = write_private_set(tmp_path / "data")
+    images = np.random.default_rng(1).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
+    labels = np.array([2, 0, 1, 0], dtype=np.int64)
+    validation = {"image": [encode_png(image) for image in images], "label": labels, "record": np.arange(15, 19)}
+    write_shard(data / "validation" / "part-00000.parquet", validation, CLASS_NAMES)
+    return {"data": data, "captions": write_captions(tmp_path / "captions")}
 
 
 def test_adapter_is_written_with_its_truth(tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path) -> None:
@@ -46,6 +52,7 @@ def test_adapter_is_written_with_its_truth(tmp_path: Path, inputs: dict[str, Pat
     assert json.loads((context.out / "adapter.json").read_text()) == {
         "model": str(tiny_generator),
         "revision": None,
+        "method": "lora",
         "rank": 2,
         "steps": 3,
         "prompt_form": "n: c",
@@ -161,6 +168,63 @@ def test_length_is_set_once() -> None:
     for both_or_none in ({"steps": 5, "epochs": 1.0}, {"steps": None}):
         with pytest.raises(ValidationError, match=r"adapt.steps or adapt.epochs"):
             AdaptConfig(**both_or_none)  # type: ignore[arg-type]
+
+
+def test_auto_follows_the_size_of_the_set_within_bounds() -> None:
+    config = AdaptConfig(steps="auto", batch_size=32)
+    assert [config.num_steps(images) for images in (28, 740, 1600, 50_000)] == [500, 925, 2000, 4000]
+    assert config.memorizing().num_steps(740) == 5 * 925
+    assert config.unadapted().num_steps(740) == 0
+    assert AdaptConfig(steps="auto", fraction=0.5).num_images(1480) == 740
+
+
+def test_the_null_control_learns_the_validation_split_and_selects_nothing_on_it() -> None:
+    config = RunConfig(adapt=AdaptConfig(selection="best", ema_decay=0.9))
+    assert (config.null_control().adapt.selection, config.null_control().adapt.ema_decay) == ("last", 0.9)
+    assert config.memorizing().adapt.selection == "last"
+
+
+def test_all_weights_are_an_artifact_that_says_so(tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path) -> None:
+    drawn = {}
+    for name, settings in (("base", {"steps": 0}), ("full", {"steps": 4, "learning_rate": 1e-2, "selection": "best"})):
+        adapted = make_context(tmp_path / name, inputs)
+        config = AdaptConfig(model=str(tiny_generator), method="full", batch_size=2, **settings)  # type: ignore[arg-type]
+        stage.run(config, adapted)
+        context = make_context(tmp_path / name / "drawn", {"captions": inputs["captions"], "adapter": adapted.out})
+        generate.run(GenerateConfig(steps=2), context)
+        drawn[name] = read_columns(context.out / "data", ["image"])["image"].tolist()
+    assert drawn["full"] != drawn["base"]
+    assert sorted(path.name for path in adapted.out.iterdir()) == [
+        "adapter.json",
+        "diffusion_pytorch_model.safetensors",
+        "history.json",
+    ]
+    facts = json.loads((adapted.out / "adapter.json").read_text())
+    assert (facts["method"], facts["rank"], facts["steps"]) == ("full", None, 4)
+    points = json.loads((adapted.out / "history.json").read_text())
+    assert [point["step"] for point in points if "validation_loss" in point] == [4]
+
+
+def test_validation_images_choose_the_weights(
+    tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, tuple[np.ndarray, list[str]]] = {}
+    original = stage.encode_set
+
+    def spy(generator: Generator, images: np.ndarray, rows: np.ndarray, prompts: list[str], **rest: Any) -> EncodedSet:
+        seen[rest["cache"].name] = (np.array(images[rows]), prompts)
+        return original(generator, images, rows, prompts, **rest)
+
+    monkeypatch.setattr(stage, "encode_set", spy)
+    context = make_context(tmp_path, inputs)
+    config = AdaptConfig(model=str(tiny_generator), steps=1, batch_size=2, selection="best", horizontal_flip=True)
+    stage.run(config, context)
+    images, prompts = seen["validation"]
+    validation = stage.load_images(inputs["data"] / "validation", None)
+    assert np.array_equal(images, validation.images)
+    names = json.loads((inputs["data"] / "card.json").read_text())["class_names"]
+    assert [prompt.split(":")[0] for prompt in prompts] == [names[label] for label in validation.labels]
+    assert set(prompts) <= set(seen[context.scratch.name][1])
 
 
 def test_a_share_of_the_members_is_trained_on(

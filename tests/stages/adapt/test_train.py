@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from tckr.data.seeds import derive_seed
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator
 from tckr.models.diffusion.load import load_generator
-from tckr.stages.adapt import checkpoint, train
+from tckr.stages.adapt import checkpoint, kept, train
 from tckr.stages.adapt.batches import gather
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.draws import draw_step
@@ -49,16 +50,18 @@ def fit(
         if die_at is not None and sum(calls) == die_at:
             raise KilledError
 
+    encoded = encode(generator, scratch, flip=config.horizontal_flip)
     losses = train.train_adapter(
         generator,
-        encode(generator, scratch, flip=config.horizontal_flip),
+        encoded,
         config,
         train.Course(num_steps=steps, seed=1, device="cpu", checkpoint=scratch / "checkpoint.safetensors"),
         passes=Passes(per_pass or config.batch_size),
+        validation=encoded if config.selection == "best" else None,
         advance=advance,
     )
     trained = generator.denoiser.named_parameters()
-    return losses, {name: weight.detach() for name, weight in trained if weight.requires_grad}
+    return losses.steps, {name: weight.detach() for name, weight in trained if weight.requires_grad}
 
 
 @pytest.mark.parametrize("prediction", ["tiny_generator", "tiny_v_generator"])
@@ -205,9 +208,85 @@ def test_unfitting_images_are_a_user_error(tiny_generator: Path, tmp_path: Path)
         encode_set(generator, images, np.array([0]), ["a"], flip=False, batch_size=1, cache=tmp_path)
 
 
+def history(steps: list[float], checks: list[float]) -> list[dict[str, float]]:
+    return train.loss_history(train.Losses(steps=np.array(steps), checks=np.array(checks)))
+
+
 def test_loss_history_averages_blocks() -> None:
-    assert train.loss_history(np.array([1.0, 3.0])) == [{"step": 1, "loss": 1.0}, {"step": 2, "loss": 3.0}]
-    history = train.loss_history(np.arange(101.0))
-    assert history[0] == {"step": 3, "loss": 1.0}
-    assert history[-1] == {"step": 101, "loss": 99.5}
-    assert train.loss_history(np.array([])) == []
+    assert history([1.0, 3.0], []) == [{"step": 1, "loss": 1.0}, {"step": 2, "loss": 3.0}]
+    points = history(list(map(float, range(101))), [])
+    assert points[0] == {"step": 3, "loss": 1.0}
+    assert points[-1] == {"step": 101, "loss": 99.5}
+    assert history([], []) == []
+
+
+def test_validation_losses_stand_beside_the_steps_that_they_follow() -> None:
+    points = history([0.0] * 101, [float(check) for check in range(7)])
+    checked = {point["step"]: point["validation_loss"] for point in points if "validation_loss" in point}
+    assert checked == {15: 0.0, 30: 1.0, 45: 2.0, 60: 3.0, 75: 4.0, 90: 5.0, 101: 6.0}
+
+
+WAYS = {
+    "a LoRA in all layers": {"targets": "all"},
+    "all weights": {"method": "full"},
+    "all weights, averaged": {"method": "full", "ema_decay": 0.5},
+    "the best of averages": {"ema_decay": 0.5, "selection": "best"},
+}
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+def test_each_way_resumes_exactly(way: str, tiny_generator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "LARGEST_SHARE", 1e9)
+    with pytest.raises(KilledError):
+        fit(tiny_generator, tmp_path / "resumed", steps=5, die_at=4, **WAYS[way])
+    resumed_losses, resumed = fit(tiny_generator, tmp_path / "resumed", steps=5, **WAYS[way])
+    losses, weights = fit(tiny_generator, tmp_path / "whole", steps=5, **WAYS[way])
+    assert np.array_equal(resumed_losses, losses)
+    assert all(torch.equal(resumed[name], weights[name]) for name in weights)
+
+
+def test_all_weights_are_trained_and_no_others(tiny_generator: Path, tmp_path: Path) -> None:
+    base = load_generator(str(tiny_generator), "cpu").denoiser.state_dict()
+    losses, weights = fit(tiny_generator, tmp_path, steps=10, batch_size=8, method="full")
+    same, _ = fit(tiny_generator, tmp_path / "other", steps=10, batch_size=8, method="full", learning_rate=1e-12)
+    assert losses[0] == same[0]
+    assert losses[5:].mean() < same[5:].mean()
+    assert set(weights) == set(base)
+    assert not any(torch.equal(weights[name], base[name]) for name in base)
+
+
+def test_the_average_trails_the_trained_weights(tiny_generator: Path, tmp_path: Path) -> None:
+    found = {
+        steps: fit(tiny_generator, tmp_path / f"{steps} steps", steps=steps, schedule="constant", targets="linear")[1]
+        for steps in (1, 2)
+    }
+    _, averaged = fit(tiny_generator, tmp_path / "averaged", steps=2, schedule="constant", targets="linear", ema_decay=0.999)
+    generator = load_generator(str(tiny_generator), "cpu")
+    for name, start in generator.add_lora(2, derive_seed(1, "adapt", "lora"), "linear").items():
+        first = torch.lerp(start.detach(), found[1][name], 1 - 1 / 10)
+        torch.testing.assert_close(averaged[name], torch.lerp(first, found[2][name], 1 - 2 / 11))
+
+
+def test_the_best_check_is_kept(tiny_generator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = iter([3.0, 1.0, 2.0])
+    monkeypatch.setattr(kept, "validation_loss", lambda *_, **__: torch.tensor(next(values)))
+    monkeypatch.setattr(train, "POINTS_PER_CHECK", 1)
+    options = {"schedule": "constant", "selection": "best"}
+    _, best = fit(tiny_generator, tmp_path / "best", steps=3, **options)
+    _, second = fit(tiny_generator, tmp_path / "second", steps=2, schedule="constant")
+    assert all(torch.equal(best[name], second[name]) for name in second)
+
+
+def test_checks_meet_the_same_noise_and_leave_the_training_alone(tiny_generator: Path, tmp_path: Path) -> None:
+    generator = load_generator(str(tiny_generator), "cpu")
+    encoded, config = encode(generator, tmp_path), AdaptConfig(selection="best", precision="float32")
+    batch = kept.draw_validation(generator, encoded, seed=1)
+    losses = [kept.validation_loss(generator, batch, config, images=images, device="cpu") for images in (256, 100)]
+    torch.testing.assert_close(losses[0], losses[1])
+    again = kept.draw_validation(generator, encoded, seed=1)
+    assert torch.equal(batch.noise, again.noise)
+    assert len(batch) == kept.NUM_DRAWS
+    plain, _ = fit(tiny_generator, tmp_path / "plain", steps=6)
+    selected, _ = fit(tiny_generator, tmp_path / "selected", steps=6, selection="best")
+    assert np.array_equal(plain, selected)

@@ -13,6 +13,31 @@ def layers() -> torch.nn.Module:
         return torch.nn.Sequential(torch.nn.Linear(8, 5), torch.nn.GELU(), torch.nn.Linear(5, 3, bias=False))
 
 
+def convolutions() -> torch.nn.Module:
+    """Return a network in the memory layout that denoisers have on CUDA."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.GELU(), torch.nn.Conv2d(4, 2, 1), torch.nn.Flatten())
+    return model.to(memory_format=torch.channels_last)
+
+
+def test_a_vector_keeps_the_layout_of_convolutions_in_memory() -> None:
+    parts, whole = convolutions(), convolutions()
+    adapter = AdapterVector(whole.parameters())
+    of_parts, of_whole = torch.optim.SGD(parts.parameters(), lr=0.1), torch.optim.SGD([adapter.whole], lr=0.1)
+    images = torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(0)).to(memory_format=torch.channels_last)
+    for model, optimizer in ((parts, of_parts), (whole, of_whole)):
+        model(images).square().sum().backward()
+        optimizer.step()
+    for plain, held in zip(parts.parameters(), whole.parameters(), strict=True):
+        torch.testing.assert_close(held, plain)
+        assert held.grad is not None
+        assert held.ndim < 4 or held.is_contiguous(memory_format=torch.channels_last)
+        assert held.ndim < 4 or held.grad.is_contiguous(memory_format=torch.channels_last)
+    adapter.set(torch.zeros_like(adapter.whole))
+    assert not any(held.any() for held in whole.parameters())
+
+
 def backward(model: torch.nn.Module, step: int) -> None:
     inputs = torch.randn(4, 8, generator=torch.Generator().manual_seed(step))
     model(inputs).square().sum().backward()

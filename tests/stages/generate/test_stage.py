@@ -44,7 +44,7 @@ class KilledError(Exception):
 
 def write_adapter(folder: Path, model: Path, **changes: Any) -> Path:
     folder.mkdir()
-    facts = {"model": str(model), "revision": None, "rank": 2, "steps": 0}
+    facts = {"model": str(model), "revision": None, "method": "lora", "rank": 2, "steps": 0}
     facts |= {"prompt_form": "n: c", "descriptions": {}, "image_size": 16}
     (folder / "adapter.json").write_text(json.dumps(facts | changes))
     return folder

@@ -169,7 +169,7 @@ def ask_adapter(asked: Asked) -> Answers:
     adapter = AdapterCard.read(asked.folders["adapter"])
     generator = load_generator(adapter.model, asked.device, torch.float32, adapter.revision)  # losses differ by little
     if adapter.has_weights:
-        generator.load_lora(asked.folders["adapter"])
+        generator.load_adapter(asked.folders["adapter"])
     losses = denoising_losses(
         generator,
         asked.records.images,

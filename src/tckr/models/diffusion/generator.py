@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from tckr.errors import UserError
+from tckr.models.diffusion.outline import Targets
 
 Conditioning = dict[str, torch.Tensor]
 """What a denoiser is told of B prompts: named tensors of B rows each (text embeddings, pooled embeddings, masks)."""
@@ -45,7 +46,7 @@ class Sampling:
 
 
 class Generator(Protocol):
-    """Draw images from text; learn from images through a LoRA adapter."""
+    """Draw images from text; learn from images through a LoRA adapter, or in all weights of the denoiser."""
 
     size_multiple: int  # both image sides must be multiples of this, px
     largest_size: int | None  # longest side, px; None = any
@@ -108,8 +109,28 @@ class Generator(Protocol):
         """Return uint8 [B, H, W, 3] of latents from `denoise`."""
         ...
 
-    def add_lora(self, rank: int, seed: int) -> dict[str, torch.nn.Parameter]:
+    def add_lora(self, rank: int, seed: int, targets: Targets = "attention") -> dict[str, torch.nn.Parameter]:
         """Insert a trainable adapter (initially without effect) and return its float32 parameters by name."""
+        ...
+
+    def unfreeze(self) -> dict[str, torch.nn.Parameter]:
+        """Make all weights of the denoiser trainable, in float32, and return them by name.
+
+        Raises:
+            UserError: the denoiser is too large, or the memory too small.
+        """
+        ...
+
+    def save_weights(self, folder: Path) -> None:
+        """Write all weights of the denoiser, in float16, as diffusers names the file and its tensors."""
+        ...
+
+    def load_adapter(self, folder: Path) -> None:
+        """Take over what `save_weights` or `save_lora` left in `folder`.
+
+        Raises:
+            UserError: as for `load_lora`.
+        """
         ...
 
     def save_lora(self, folder: Path) -> None:

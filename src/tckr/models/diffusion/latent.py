@@ -17,9 +17,10 @@ from tckr.models.diffusion.autoencoder import Autoencoder
 from tckr.models.diffusion.family import Family
 from tckr.models.diffusion.forward_process import process_of
 from tckr.models.diffusion.generator import Conditioning, Sampling, Solver
-from tckr.models.diffusion.lora import add_lora, merge_lora, rewrite_lora, save_lora
-from tckr.models.diffusion.outline import WHOLE, no_interval
+from tckr.models.diffusion.lora import add_lora, layers_of, merge_lora, rewrite_lora, save_lora
+from tckr.models.diffusion.outline import WHOLE, Targets, no_interval
 from tckr.models.diffusion.sampling import build_solver, initial_noise, sample
+from tckr.models.diffusion.weights import WEIGHTS_NAME, load_weights, save_weights, unfreeze
 from tckr.models.precision import forward_precision
 from tckr.models.quiet import quiet_libraries
 
@@ -127,9 +128,24 @@ class LatentDiffusion:
         """Return uint8 [B, H, W, 3] from the autoencoder."""
         return self.autoencoder.decode(latents)
 
-    def add_lora(self, rank: int, seed: int) -> dict[str, torch.nn.Parameter]:
-        """Insert LoRA (Hu et al. 2022) of scale 1 into the denoiser's attention; B starts at zero."""
-        return add_lora(self.denoiser, self.family.lora_targets, rank, seed)
+    def add_lora(self, rank: int, seed: int, targets: Targets = "attention") -> dict[str, torch.nn.Parameter]:
+        """Insert LoRA (Hu et al. 2022) of scale 1 into `targets`; B starts at zero."""
+        return add_lora(self.denoiser, layers_of(self.denoiser, targets, self.family.lora_targets), rank, seed)
+
+    def unfreeze(self) -> dict[str, torch.nn.Parameter]:
+        """Make all weights of the denoiser trainable."""
+        return unfreeze(self.denoiser)
+
+    def save_weights(self, folder: Path) -> None:
+        """Write all weights of the denoiser."""
+        save_weights(self.denoiser, folder)
+
+    def load_adapter(self, folder: Path) -> None:
+        """Take over what was trained: the denoiser's weights, or a LoRA to merge."""
+        if (folder / WEIGHTS_NAME).exists():
+            load_weights(self.denoiser, folder)
+        else:
+            self.load_lora(folder)
 
     def save_lora(self, folder: Path) -> None:
         """Write `pytorch_lora_weights.safetensors` as the pipeline's own `load_lora_weights` reads it."""

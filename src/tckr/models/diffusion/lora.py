@@ -20,8 +20,24 @@ from tckr.disk import write_whole
 from tckr.models.diffusion.changes import add_changes, read_changes
 from tckr.models.diffusion.layer_names import adaptable_layers
 from tckr.models.diffusion.lora_file import FILE_NAME, find_file
+from tckr.models.diffusion.outline import Targets
 
-__all__ = ["FILE_NAME", "add_lora", "find_file", "merge_lora", "rewrite_lora", "save_lora"]
+__all__ = ["FILE_NAME", "add_lora", "find_file", "layers_of", "merge_lora", "rewrite_lora", "save_lora"]
+
+
+def layers_of(denoiser: torch.nn.Module, targets: Targets, attention: Sequence[str]) -> list[str]:
+    """Return the layers of `denoiser` that get LoRA: the endings `attention`, or the names of all layers of a kind.
+
+    Grouped convolutions are left out: the change that LoRA makes there is no product of two matrices.
+    """
+    if targets == "attention":
+        return list(attention)
+    return [
+        name
+        for name, layer in denoiser.named_modules()
+        if isinstance(layer, torch.nn.Linear)
+        or (targets == "all" and isinstance(layer, torch.nn.Conv2d) and layer.groups == 1)
+    ]
 
 
 def add_lora(denoiser: Any, targets: Sequence[str], rank: int, seed: int) -> dict[str, torch.nn.Parameter]:

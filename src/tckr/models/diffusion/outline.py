@@ -9,10 +9,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tckr.errors import UserError
 from tckr.models.embedded import resolve
+
+Targets = Literal["attention", "linear", "all"]
+"""Layers of a denoiser that get LoRA: of its attention, as published for the family; all linear ones; convolutions too."""
 
 WHOLE = (0.0, 1.0)
 """The interval of guidance that is every step."""

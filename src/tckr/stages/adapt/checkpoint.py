@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from tckr.stages.adapt.kept import Kept
 from tckr.stages.adapt.vector import AdapterVector
 from tckr.training.checkpoint import Writer
 
@@ -23,19 +24,22 @@ def writer_of(path: Path) -> Writer:
     return Writer(path, LEAST_SECONDS, LARGEST_SHARE)
 
 
-def state_tensors(adapter: AdapterVector, optimizer: torch.optim.AdamW, losses: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Return weights, both Adam moments and the losses of all finished steps."""
+def state_tensors(
+    adapter: AdapterVector, optimizer: torch.optim.AdamW, losses: torch.Tensor, kept: Kept
+) -> dict[str, torch.Tensor]:
+    """Return weights, both Adam moments, the losses of all finished steps, and the weights that are kept beside."""
     state = optimizer.state[adapter.whole]
-    return {"losses": losses, "weights": adapter.whole.detach()} | {name: state[name] for name in ADAM_MOMENTS}
+    moments = {name: state[name] for name in ADAM_MOMENTS}
+    return {"losses": losses, "weights": adapter.whole.detach()} | moments | kept.state()
 
 
-def load_checkpoint(path: Path, adapter: AdapterVector, optimizer: torch.optim.AdamW) -> torch.Tensor:
+def load_checkpoint(path: Path, adapter: AdapterVector, optimizer: torch.optim.AdamW, kept: Kept) -> torch.Tensor:
     """Restore weights and optimizer; return the losses of all finished steps, none where there is no checkpoint."""
     if not path.exists():
         return torch.zeros(0)
     tensors = load_file(path)
-    with torch.no_grad():
-        adapter.whole.copy_(tensors["weights"])
+    adapter.set(tensors["weights"])
+    kept.restore(tensors)
     steps = torch.tensor(float(len(tensors["losses"])))
     state = {"step": steps.to(adapter.whole.device) if optimizer.defaults["fused"] else steps}
     optimizer.state[adapter.whole] = state | {name: tensors[name].to(adapter.whole.device) for name in ADAM_MOMENTS}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from tckr.models.diffusion.outline import Targets
 from tckr.models.diffusion.prompts import PromptForm
 from tckr.models.digest import ModelName
 from tckr.models.embedded import FOLDERS
@@ -29,8 +30,14 @@ MEMORIZING_RANK = 64
 MEMORIZING_LENGTH = 5
 """Times as long as the adapter itself."""
 
+AUTO_PASSES, AUTO_LEAST, AUTO_MOST = 40, 500, 4000
+"""What `steps: auto` makes: passes over the images, but at least and at most so many steps."""
+
 UNADAPTED_STEPS = 300
 """What counts as the length of an adapter that the settings leave out."""
+
+
+Steps = Annotated[int, Field(ge=0, le=MOST_STEPS)]
 
 
 class AdaptConfig(StageConfig):
@@ -52,12 +59,20 @@ class AdaptConfig(StageConfig):
         max_length=MOST_CLASSES,
         description="Class name to its fixed description; needed by prompt_form n: d only.",
     )
+    method: Literal["lora", "full"] = Field(
+        "lora",
+        description="What is trained: a LoRA, as in the paper, or all weights of the denoiser (full fine-tuning; for small "
+        "models, at a lower learning rate).",
+    )
     rank: int = Field(8, ge=1, le=512, description="LoRA rank; 4 in the paper, more for the small embedded model.")
-    steps: int | None = Field(
+    targets: Targets = Field(
+        "attention",
+        description="Layers that get LoRA: attention as in the paper, linear = all linear layers, all = convolutions too.",
+    )
+    steps: Steps | Literal["auto"] | None = Field(
         300,
-        ge=0,
-        le=MOST_STEPS,
-        description="Optimizer steps; 0 leaves the model unadapted (ablation). Set this or epochs, not both.",
+        description=f"Optimizer steps; 0 leaves the model unadapted (ablation); auto makes {AUTO_PASSES} passes over the "
+        f"images, but at least {AUTO_LEAST} and at most {AUTO_MOST} steps. Set this or epochs, not both.",
     )
     epochs: float | None = Field(
         None,
@@ -76,6 +91,17 @@ class AdaptConfig(StageConfig):
     )
     schedule: Literal["constant", "cosine"] = Field(
         "cosine", description="Learning rate over the steps; cosine falls to 0 and suits few steps; constant in the paper."
+    )
+    ema_decay: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the averaged weights that a step keeps; they are what is stored; 0 = off.",
+    )
+    selection: Literal["best", "last"] = Field(
+        "last",
+        description="Weights that are stored: of the last step, or of that one of ten checks with the lowest denoising loss "
+        "on validation images.",
     )
     weight_decay: float = Field(1e-2, ge=0, le=LARGEST_DECAY, description="AdamW weight decay, as in the paper.")
     max_gradient_norm: float = Field(
@@ -144,27 +170,39 @@ class AdaptConfig(StageConfig):
         """Return the optimizer steps for training on `num_images`; a last incomplete batch counts as a step."""
         if self.lora:
             return 0
-        if self.steps is not None:
+        if isinstance(self.steps, int):
             return self.steps
+        if self.steps == "auto":
+            return min(AUTO_MOST, max(AUTO_LEAST, self._passes(AUTO_PASSES, num_images)))
         assert self.epochs is not None
-        return math.ceil(self.epochs * num_images / self.batch_size)
+        return self._passes(self.epochs, num_images)
+
+    def _passes(self, epochs: float, num_images: int) -> int:
+        return math.ceil(epochs * num_images / self.batch_size)
 
     def memorizing(self) -> AdaptConfig:
         """Return the settings of the audit's positive control: room and time enough to learn the images by heart.
 
         An unadapted pipeline (0 steps) has one that is adapted: without a memorizer there is no control.
         """
-        steps = None if self.steps is None else min(MOST_STEPS, MEMORIZING_LENGTH * (self.steps or UNADAPTED_STEPS))
-        length = {"steps": steps, "epochs": self.epochs and min(MOST_EPOCHS, MEMORIZING_LENGTH * self.epochs)}
+        epochs = AUTO_PASSES if self.steps == "auto" else self.epochs
+        steps = min(MOST_STEPS, MEMORIZING_LENGTH * (self.steps or UNADAPTED_STEPS)) if isinstance(self.steps, int) else None
+        length = {"steps": steps, "epochs": epochs and min(MOST_EPOCHS, MEMORIZING_LENGTH * epochs)}
         free = {
             "rank": max(MEMORIZING_RANK, self.rank),
             "caption_dropout": 0.0,
+            "ema_decay": 0.0,
+            "selection": "last",
             "weight_decay": 0.0,
             "horizontal_flip": False,
             "fraction": 1.0,
             "lora": None,
         }
         return AdaptConfig.model_validate(dict(self) | length | free)
+
+    def null_control(self) -> AdaptConfig:
+        """Return the settings of the audit's null control: it learns the validation split, so none is left to select on."""
+        return AdaptConfig.model_validate(dict(self) | {"selection": "last"})
 
     def unadapted(self) -> AdaptConfig:
         """Return the settings that leave the base model as it is."""

@@ -25,7 +25,7 @@ from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.encode import EncodedSet, encode_set, read_encoded
 from tckr.stages.adapt.gradients import Passes
 from tckr.stages.adapt.subset import subset_rows
-from tckr.stages.adapt.train import Course, loss_history, train_adapter
+from tckr.stages.adapt.train import Course, Losses, loss_history, train_adapter
 from tckr.training.process_group import Team, assembled, team_size
 
 TRAINED_ELSEWHERE = (
@@ -43,7 +43,7 @@ def run(config: AdaptConfig, context: StepContext) -> None:
     assert np.array_equal(captions.records, read_members(context.inputs["data"], context.run)), "captions of other members"
     rows = subset_rows(captions.labels, config.fraction, context.seed)
     num_steps = config.num_steps(len(rows))
-    losses = np.array([])
+    losses = Losses(steps=np.array([]), checks=np.array([]))
     if config.lora:
         _take(config.lora, config, context)
     elif num_steps:
@@ -52,7 +52,8 @@ def run(config: AdaptConfig, context: StepContext) -> None:
     AdapterCard(
         model=config.model,
         revision=config.revision,
-        rank=None if config.lora else config.rank,
+        method="lora" if config.lora else config.method,
+        rank=None if config.lora or config.method == "full" else config.rank,
         steps=None if config.lora else num_steps,
         prompt_form=config.prompt_form,
         descriptions=config.descriptions,
@@ -70,11 +71,12 @@ def _take(lora: Path, config: AdaptConfig, context: StepContext) -> None:
     generator.load_lora(context.out)  # which compares the change of every weight with the file
 
 
-def _train(config: AdaptConfig, context: StepContext, captions: CaptionTable, num_steps: int) -> np.ndarray:
-    """Encode the members, train and save the adapter; return the loss of every step."""
+def _train(config: AdaptConfig, context: StepContext, captions: CaptionTable, num_steps: int) -> Losses:
+    """Encode the members, train and save the adapter; return the losses."""
     device = context.execution.torch_device()
     generator = load_generator(config.model, device, revision=config.revision)
     encoded = _encode(generator, config, context, captions)
+    validation = _encode_validation(generator, config, context, captions) if config.selection == "best" else None
     if device.startswith("cuda"):  # where the encoders may have been in float16
         del generator
         generator = _load_to_train(config, device)
@@ -89,10 +91,15 @@ def _train(config: AdaptConfig, context: StepContext, captions: CaptionTable, nu
     passes = Passes(-(-config.batch_size // size))
     help_train = partial(_help_train, config=config, course=course, cache=context.scratch)
     with context.track(num_steps, "steps") as advance, assembled(size, help_train, context.scratch / "team", device) as team:
-        losses = train_adapter(generator, encoded, config, course, passes=passes, team=team, advance=advance)
-    _refuse_divergence(losses, config)
+        losses = train_adapter(
+            generator, encoded, config, course, passes=passes, validation=validation, team=team, advance=advance
+        )
+    _refuse_divergence(losses.steps, config)
     context.log("passes", images=passes.images, recomputed=passes.recomputed, processes=size)
-    generator.save_lora(context.out)
+    if config.method == "full":
+        generator.save_weights(context.out)
+    else:
+        generator.save_lora(context.out)
     return losses
 
 
@@ -114,8 +121,8 @@ def _help_train(team: Team, *, config: AdaptConfig, course: Course, cache: Path)
 
 
 def _load_to_train(config: AdaptConfig, device: str) -> LatentDiffusion:
-    """Return the generator in the precision of its training; on a CPU, where memory is less short, weights stay float32."""
-    half = device.startswith("cuda") and is_bfloat16(config.precision, device, training=True)
+    """Return the generator as it is trained: in float32 on a CPU and where its own weights are trained, else as set."""
+    half = config.method == "lora" and device.startswith("cuda") and is_bfloat16(config.precision, device, training=True)
     dtype = torch.bfloat16 if half else torch.float32
     return load_generator(config.model, device, dtype, config.revision)
 
@@ -123,10 +130,7 @@ def _load_to_train(config: AdaptConfig, device: str) -> LatentDiffusion:
 def _encode(generator: Generator, config: AdaptConfig, context: StepContext, captions: CaptionTable) -> EncodedSet:
     """Encode the images and prompts of `captions` once, into files of the scratch folder."""
     images = load_images(context.inputs["data"] / split_of(context.run), context.scratch)
-    prompts = [
-        build_prompt(config.prompt_form, captions.class_names[label], text, config.descriptions)
-        for label, text in zip(captions.labels, captions.texts, strict=True)
-    ]
+    prompts = _prompts(config, captions)
     cut = generator.count_cut(prompts)
     if cut:  # in numbers alone: the log must not hold captions
         message = f"{cut} of {len(prompts)} prompts are longer than {generator.num_tokens} tokens and were cut"
@@ -142,3 +146,29 @@ def _encode(generator: Generator, config: AdaptConfig, context: StepContext, cap
             cache=context.scratch,
             advance=advance,
         )
+
+
+def _encode_validation(
+    generator: Generator, config: AdaptConfig, context: StepContext, captions: CaptionTable
+) -> EncodedSet:
+    """Encode the validation images, each with the prompt of a member of its class: no others are drawn from."""
+    images = load_images(context.inputs["data"] / "validation", context.scratch)
+    prompts, members = _prompts(config, captions), np.asarray(captions.labels)
+    rows = [np.flatnonzero(members == label) for label in range(len(captions.class_names))]
+    told = [row for row, label in enumerate(images.labels) if len(rows[label])]
+    return encode_set(
+        generator,
+        images.images,
+        np.array(told),
+        [prompts[rows[label][row % len(rows[label])]] for row, label in zip(told, images.labels[told], strict=True)],
+        flip=False,
+        batch_size=context.execution.inference_batch_size,
+        cache=context.scratch / "validation",
+    )
+
+
+def _prompts(config: AdaptConfig, captions: CaptionTable) -> list[str]:
+    return [
+        build_prompt(config.prompt_form, captions.class_names[label], text, config.descriptions)
+        for label, text in zip(captions.labels, captions.texts, strict=True)
+    ]

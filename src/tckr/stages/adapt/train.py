@@ -18,12 +18,28 @@ from tckr.stages.adapt.checkpoint import load_checkpoint, state_tensors, writer_
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.encode import EncodedSet
 from tckr.stages.adapt.gradients import Passes, add_gradients
+from tckr.stages.adapt.kept import Kept, draw_validation
 from tckr.stages.adapt.vector import AdapterVector
 from tckr.training.prefetch import prefetched
 from tckr.training.process_group import ALONE, Team
 from tckr.training.schedule import learning_rate, set_learning_rate
 
 HISTORY_POINTS = 50
+POINTS_PER_CHECK = 5
+"""Ten checks on the validation images in all: with 300 steps, they take a tenth of the time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Losses:
+    """How a training went.
+
+    Attributes:
+        steps: float32 [num_steps], the loss of every step.
+        checks: float32, validation losses; empty without selection.
+    """
+
+    steps: np.ndarray
+    checks: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,25 +68,28 @@ def train_adapter(
     course: Course,
     *,
     passes: Passes,
+    validation: EncodedSet | None = None,
     team: Team = ALONE,
     advance: Callable[[int], None] = lambda amount: None,
-) -> np.ndarray:
-    """Insert an adapter into `generator`, train it, and return the loss of every step, float32 [num_steps].
+) -> Losses:
+    """Train an adapter of `generator`, or its denoiser, and return the losses; `Kept` says with which weights it ends.
 
     The host never waits for a loss: on CUDA it prepares and launches the next steps while the device works on this one.
 
     Raises:
         UserError: the memory does not suffice for one image, or the settings do not fit the generator.
     """
-    adapter = AdapterVector(generator.add_lora(config.rank, derive_seed(course.seed, "adapt", "lora")).values())
+    adapter = AdapterVector(_trainable(generator, config, course.seed).values())
     if course.compiled:
         generator.compile_denoiser(cuda_graphs=False)
     optimizer = build_optimizer(adapter, config, course.device)
-    finished = load_checkpoint(course.checkpoint, adapter, optimizer)
+    kept = Kept(adapter, config)
+    finished = load_checkpoint(course.checkpoint, adapter, optimizer, kept)
     losses = torch.cat([finished, torch.zeros(course.num_steps - len(finished))]).to(course.device)
     steps = range(len(finished), course.num_steps)
     advance(steps.start)
     writer = writer_of(course.checkpoint)
+    checked = draw_validation(generator, validation, course.seed) if validation else None
     share = team.share(config.batch_size)
     upcoming = step_batches(generator, encoded, config, steps=steps, seed=course.seed, device=course.device, share=share)
     with closing(prefetched(upcoming, course.device)) as batches:
@@ -83,10 +102,20 @@ def train_adapter(
             adapter.clip(config.max_gradient_norm)
             optimizer.step()
             adapter.gradient.zero_()
+            kept.follow()
+            if checked is not None and is_check(step + 1, course.num_steps):
+                kept.check(generator, checked, config, passes.images)
             advance(1)
             if team.rank == 0 and (writer.is_due() or step == steps[-1]):
-                writer.write(state_tensors(adapter, optimizer, losses[: step + 1]))
-    return losses.cpu().numpy()
+                writer.write(state_tensors(adapter, optimizer, losses[: step + 1], kept))
+    kept.settle()
+    return Losses(steps=losses.cpu().numpy(), checks=kept.checks.cpu().numpy())
+
+
+def _trainable(generator: Generator, config: AdaptConfig, seed: int) -> dict[str, torch.nn.Parameter]:
+    if config.method == "full":
+        return generator.unfreeze()
+    return generator.add_lora(config.rank, derive_seed(seed, "adapt", "lora"), config.targets)
 
 
 def build_optimizer(adapter: AdapterVector, config: AdaptConfig, device: str) -> torch.optim.AdamW:
@@ -99,10 +128,23 @@ def build_optimizer(adapter: AdapterVector, config: AdaptConfig, device: str) ->
     )
 
 
-def loss_history(losses: np.ndarray) -> list[dict[str, float]]:
-    """Return about 50 points: the mean loss over the steps since the last point, and the step that ends them."""
-    width = max(1, math.ceil(len(losses) / HISTORY_POINTS))
-    starts = range(0, len(losses), width)
-    return [
-        {"step": min(start + width, len(losses)), "loss": float(losses[start : start + width].mean())} for start in starts
-    ]
+def is_check(done: int, num_steps: int) -> bool:
+    """Return whether the validation loss is measured after `done` steps: at every fifth point of the history, and last."""
+    return done == num_steps or done % (POINTS_PER_CHECK * _point_width(num_steps)) == 0
+
+
+def loss_history(losses: Losses) -> list[dict[str, float]]:
+    """Return about 50 points: the step that ends it, the mean loss over the steps since the last, a validation loss."""
+    count = len(losses.steps)
+    width, checks = _point_width(count), iter(losses.checks.tolist())
+    points = []
+    for start in range(0, count, width):
+        end = min(start + width, count)
+        point = {"step": end, "loss": float(losses.steps[start:end].mean())}
+        checked = {"validation_loss": next(checks)} if len(losses.checks) and is_check(end, count) else {}
+        points.append(point | checked)
+    return points
+
+
+def _point_width(num_steps: int) -> int:
+    return max(1, math.ceil(num_steps / HISTORY_POINTS))

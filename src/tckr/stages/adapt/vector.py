@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+CHANNELS_LAST = (0, 2, 3, 1)
+
 
 class AdapterVector:
     """Parameters whose values and gradients are parts of one vector each; what is computed with them stays the same.
@@ -17,13 +19,16 @@ class AdapterVector:
 
     def __init__(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         self.parameters = list(parameters)
-        self.whole = torch.nn.Parameter(torch.cat([parameter.detach().flatten() for parameter in self.parameters]))
+        orders = [_order_in_memory(parameter) for parameter in self.parameters]
+        stored = [parameter.detach().permute(order) for parameter, order in zip(self.parameters, orders, strict=True)]
+        self.whole = torch.nn.Parameter(torch.cat([values.flatten() for values in stored]))
         self.whole.grad = torch.zeros_like(self.whole)
-        sizes = [parameter.numel() for parameter in self.parameters]
-        parts = zip(self.parameters, self.whole.detach().split(sizes), self.whole.grad.split(sizes), strict=True)
-        for parameter, values, gradient in parts:
-            parameter.data = values.view_as(parameter)
-            parameter.grad = gradient.view_as(parameter)  # a backward pass adds to it in place
+        sizes = [values.numel() for values in stored]
+        parts = zip(stored, self.whole.detach().split(sizes), self.whole.grad.split(sizes), strict=True)
+        for parameter, order, (like, values, gradient) in zip(self.parameters, orders, parts, strict=True):
+            back = [order.index(axis) for axis in range(len(order))]
+            parameter.data = values.view_as(like).permute(back)
+            parameter.grad = gradient.view_as(like).permute(back)  # a backward pass adds to it in place
 
     @property
     def gradient(self) -> torch.Tensor:
@@ -31,7 +36,20 @@ class AdapterVector:
         assert self.whole.grad is not None
         return self.whole.grad
 
+    @torch.no_grad()
+    def set(self, values: torch.Tensor) -> None:
+        """Give the parameters other values, laid out as `whole`."""
+        self.whole.copy_(values)
+
     def clip(self, largest_norm: float) -> None:
         """Scale the gradient down to `largest_norm`, as `clip_grad_norm_` does for the parameters."""
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
         clip_grads_with_norm_([self.whole], largest_norm, get_total_norm(gradients))
+
+
+def _order_in_memory(parameter: torch.Tensor) -> tuple[int, ...]:
+    """Return the axes as they lie in memory: on CUDA, convolutions of the denoiser have their channels last."""
+    if parameter.is_contiguous():
+        return tuple(range(parameter.ndim))
+    assert parameter.is_contiguous(memory_format=torch.channels_last), parameter.stride()
+    return CHANNELS_LAST

@@ -35,7 +35,7 @@ class Recipe:
     Attributes:
         model: for `load_generator`.
         revision: for `load_generator`.
-        adapter: folder of the LoRA adapter to merge; None draws from the model as it is.
+        adapter: folder of what `adapt` trained; None draws from the model as it is.
         few_step_adapter: path or hub id of a LoRA to merge after it.
         device: torch device name.
         sampling: how images are drawn.
@@ -61,7 +61,7 @@ class Recipe:
         generator = load_generator(self.model, self.device, self.dtype, self.revision)
         check_image_size(generator, self.sampling.size)
         if self.adapter:
-            generator.load_lora(self.adapter)
+            generator.load_adapter(self.adapter)
         if self.few_step_adapter:
             generator.load_lora(locate_adapter(self.few_step_adapter))
         return generator

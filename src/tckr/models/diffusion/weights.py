@@ -1,0 +1,80 @@
+"""All weights of a denoiser: trained (full fine-tuning), written, read. Knows no architecture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from tckr.disk import write_whole
+from tckr.errors import UserError, shown
+
+WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"
+"""As diffusers names the weights of a denoiser."""
+
+MOST_PARAMETERS = 1_000_000_000
+"""Stable Diffusion 2 has 0.87 billion. Larger ones learn a private set as well from a LoRA, in a fraction of the memory."""
+
+BYTES_PER_PARAMETER = 20
+"""In training: weight, gradient, both moments of AdamW and the moving average, float32 each; activations come on top."""
+
+SMALLER = "Set adapt.method=lora, or take a smaller adapt.model"
+
+
+def unfreeze(denoiser: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """Make all weights of `denoiser` trainable, in float32, and return them by name.
+
+    Raises:
+        UserError: there are too many for `MOST_PARAMETERS` or for the memory.
+    """
+    _refuse_too_large(sum(weight.numel() for weight in denoiser.parameters()), next(denoiser.parameters()).device)
+    denoiser.float().requires_grad_(True)
+    return dict(denoiser.named_parameters())
+
+
+def save_weights(denoiser: torch.nn.Module, folder: Path) -> None:
+    """Write all weights, in float16 as checkpoints of generators are."""
+    tensors = {name: tensor.detach().to("cpu", torch.float16).contiguous() for name, tensor in denoiser.state_dict().items()}
+    write_whole(folder / WEIGHTS_NAME, lambda partial: save_file(tensors, partial, {"format": "pt"}))
+
+
+def load_weights(denoiser: torch.nn.Module, folder: Path) -> None:
+    """Replace the weights of `denoiser` by those that `save_weights` left in `folder`, in the type that they have here.
+
+    Raises:
+        UserError: the file cannot be read, is of another denoiser, or has values that are no numbers.
+    """
+    file = folder / WEIGHTS_NAME
+    try:
+        tensors = load_file(file)
+        denoiser.load_state_dict(tensors)
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"the weights {file} do not fit this generator: {reason}. Expected those of its denoiser, as `tckr adapt` "
+            "writes them with adapt.method=full; adapt again, from the model that is there now"
+        ) from error
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise UserError(
+                f"the weights {file} are broken: {shown(name)} holds values that are not finite (NaN or infinity); adapt "
+                "again with a lower adapt.learning_rate"
+            )
+
+
+def _refuse_too_large(num_parameters: int, device: torch.device) -> None:
+    if num_parameters > MOST_PARAMETERS:
+        raise UserError(
+            f"adapt.method=full trains all weights of the generator, and this one has {num_parameters / 1e9:.1f} billion; "
+            f"expected at most {MOST_PARAMETERS / 1e9:.0f} billion. {SMALLER}"
+        )
+    needed = BYTES_PER_PARAMETER * num_parameters
+    there = torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else psutil.virtual_memory().total
+    if needed > there:
+        raise UserError(
+            f"adapt.method=full needs {needed / 1e9:.1f} GB for the {num_parameters / 1e6:.0f} million weights of this "
+            f"generator and their training, and the device has {there / 1e9:.1f} GB. {SMALLER}"
+        )
