@@ -27,7 +27,7 @@ from transformers.models.efficientnet.image_processing_pil_efficientnet import E
 
 from tckr.errors import UserError
 from tckr.models.classifiers import Classifier, build_classifier, load_classifier
-from tckr.models.classifiers.complete import head_of
+from tckr.models.classifiers.head import head_of
 from tckr.models.classifiers.preprocessing import CONFIG_NAME, spec_from_settings
 from tckr.models.encoder import load_encoder
 from tests.models.classifiers.test_build import NAMES, SETTINGS, save_tiny_convnext

@@ -12,10 +12,11 @@ from transformers import AutoConfig, AutoModelForImageClassification, PreTrained
 
 from tckr.errors import UserError
 from tckr.models.classifiers.classifier import Classifier
-from tckr.models.classifiers.complete import head_of, incomplete
 from tckr.models.classifiers.embedded import PLAIN, embedded_resnet, embedded_resnet18
 from tckr.models.classifiers.ensemble import AnyClassifier, Ensemble, member_folders
+from tckr.models.classifiers.head import head_of
 from tckr.models.classifiers.preprocessing import ClassifierSpec, read_spec
+from tckr.models.complete import incomplete
 from tckr.models.quiet import quiet_libraries
 
 EMBEDDED: dict[str, Callable[[dict[int, str]], tuple[PreTrainedModel, ClassifierSpec]]] = {
@@ -94,7 +95,7 @@ def _load(folder: Path) -> Classifier:
             )
         except Exception as error:  # whatever a damaged file makes the libraries raise
             raise UserError(_damaged(folder, _reason(error))) from error
-    if wrong := incomplete(network, found, head=()):
+    if wrong := incomplete(network, found):
         raise UserError(_damaged(folder, wrong))
     return Classifier(network, read_spec(str(folder), network.config)).eval()
 
