@@ -34,6 +34,12 @@ def incomplete(network: nn.Module, found: Mapping[str, Any], head: Sequence[str]
     return f"of its weights {', '.join(said)}" if said else ""
 
 
+def not_finite(network: nn.Module) -> str:
+    """Return which weights hold values that are no numbers; empty when all is well."""
+    broken = [name for name, weight in network.named_parameters() if not weight.isfinite().all()]
+    return f"{len(broken)} of its weights hold NaN or infinity, such as {broken[0]}" if broken else ""
+
+
 def _within(key: str, network: nn.Module) -> bool:
     """Return whether `key` names something inside the blocks (which have numbers) of a part that the network has."""
     prefix = getattr(network, "base_model_prefix", "")
