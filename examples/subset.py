@@ -30,7 +30,8 @@ def copy_rows(source: Path, target: Path, rows: range) -> None:
     print(f"{len(rows)} rows of {source} -> {target}")
 
 
-def _rows(text: str) -> range:
+def rows_of(text: str) -> range:
+    """Return the rows that START:STOP names."""
     start, stop = map(int, text.split(":"))
     return range(start, stop)
 
@@ -40,8 +41,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="Parquet file of the training rows")
     parser.add_argument("--test-data", type=Path, help="Parquet file of the test rows (default: --data)")
-    parser.add_argument("--train", type=_rows, required=True, metavar="START:STOP", help="training rows")
-    parser.add_argument("--test", type=_rows, required=True, metavar="START:STOP", help="test rows")
+    parser.add_argument("--train", type=rows_of, required=True, metavar="START:STOP", help="training rows")
+    parser.add_argument("--test", type=rows_of, required=True, metavar="START:STOP", help="test rows")
     parser.add_argument("--output", type=Path, required=True, help="folder of the new set")
     arguments = parser.parse_args()
     copy_rows(arguments.data, arguments.output / "train.parquet", arguments.train)

@@ -84,6 +84,7 @@ def inspected(config: PrepareConfig, num_threads: int, console: Console) -> list
             train_split=config.hub_split,
             test_split=config.test_split,
             max_file_bytes=max_file_bytes(config.max_pixels),
+            max_unpacked=config.max_unpacked,
             cache=Path(cache),
         )
         with Bars(console).open("inspect", len(source), "images") as advance:

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tckr.data.sources.parquet import class_label_names
+from tckr.data.unpacking import read_columns
 from tckr.disk import write_whole
 from tckr.errors import UserError
 
@@ -192,7 +193,7 @@ def _read_table(file: Path, rows: Sequence[str], names: Mapping[str, str]) -> li
     if not {"label", "caption"} <= set(schema.names) or str(schema.field("caption").type) not in TEXT_TYPES:
         found = ", ".join(f"{field.name} ({field.type})" for field in schema)
         raise UserError(f"caption.file {file} has the columns {found}; it needs label, and caption of type string")
-    table = pq.read_table(file, columns=["label", "caption"]).to_pydict()
+    table = read_columns(file, ["label", "caption"]).to_pydict()
     known = class_label_names(schema, "label")
     named = [name and _composed(name) for name in (_class_name(label, known) for label in table["label"])]
     labelled = [(name, caption) for name, caption in zip(named, table["caption"], strict=True) if name is not None]

@@ -66,6 +66,7 @@ SETTINGS: Mapping[str, frozenset[str]] = {
             "image_size",
             "layout",
             "max_pixels",
+            "max_unpacked",
             "min_classes",
             "min_images_per_class",
             "num_canaries",

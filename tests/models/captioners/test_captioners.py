@@ -104,7 +104,7 @@ def test_a_weight_of_another_size_is_refused(tmp_path: Path, tiny_captioner: Pat
     def cut(weights: dict[str, torch.Tensor], name: str) -> None:
         weights[name] = weights[name][:-1].clone()
 
-    with pytest.raises(UserError, match=r"another size than its configuration says, first .*norm\.weight"):
+    with pytest.raises(UserError, match=r"of its weights 1 is of another size \(.*norm\.weight\)"):
         load_captioner(_copy_with(tiny_captioner, tmp_path / "cut", cut), "cpu")
 
 
@@ -125,5 +125,5 @@ def test_a_configuration_of_nonsense_is_refused_in_a_sentence(
     config = json.loads((folder / "config.json").read_text())
     config["vision_config"] |= changes
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match=r"could not be loaded|lacks"):
+    with pytest.raises(UserError, match=r"could not be loaded|are missing|are of another size"):
         load_captioner(str(folder), "cpu")

@@ -120,7 +120,33 @@ def test_checkpoint_that_lacks_weights_is_refused(folders: dict[str, Path], tmp_
     folder = shutil.copytree(folders["blip"], tmp_path / "incomplete")
     weights = load_file(folder / "model.safetensors")
     save_file({name: weights[name] for name in sorted(weights)[3:]}, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(UserError, match="lacks 3 weights of its class"):
+    with pytest.raises(UserError, match="of its weights 3 are missing"):
+        load_tiny(folder)
+
+
+LAYERS = {
+    "blip": ("text_config", "num_hidden_layers"),
+    "florence": ("text_config", "decoder_layers"),
+    "llava": ("text_config", "num_hidden_layers"),
+    "qwen": ("text_config", "num_hidden_layers"),
+    "idefics": ("vision_config", "num_hidden_layers"),
+}
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize(("more", "found"), [(-1, "left over"), (1, "missing")])
+def test_checkpoint_of_another_depth_is_refused_by_name(
+    folders: dict[str, Path], tmp_path: Path, name: str, more: int, found: str
+) -> None:
+    folder = Path(shutil.copytree(folders[name], tmp_path / "deeper"))
+    config = json.loads((folder / "config.json").read_text())
+    part, layers = LAYERS[name]
+    config[part][layers] += more
+    config[part].pop("layer_types", None)
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(
+        UserError, match=rf"not the checkpoint that its configuration describes: .*are {found} \(.*layers?\."
+    ):
         load_tiny(folder)
 
 

@@ -13,6 +13,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoConfig,
+    BitConfig,
+    BitForImageClassification,
+    BitImageProcessorPil,
     ConvNextConfig,
     ConvNextModel,
     ResNetConfig,
@@ -21,13 +24,14 @@ from transformers import (
     ViTForImageClassification,
     ViTForMaskedImageModeling,
     ViTModel,
+    pipeline,
 )
 from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
 from transformers.models.efficientnet.image_processing_pil_efficientnet import EfficientNetImageProcessorPil
 
 from tckr.errors import UserError
 from tckr.models.classifiers import Classifier, build_classifier, load_classifier
-from tckr.models.classifiers.complete import head_of
+from tckr.models.classifiers.head import head_of
 from tckr.models.classifiers.preprocessing import CONFIG_NAME, spec_from_settings
 from tckr.models.encoder import load_encoder
 from tests.models.classifiers.test_build import NAMES, SETTINGS, save_tiny_convnext
@@ -185,6 +189,7 @@ def test_images_are_normalised_as_the_checkpoints_own_processor_does(kind: str) 
         ({"image_mean": [0.5, 0.5]}, "cannot be used"),
         ({"image_mean": "grey"}, "cannot be used"),
         ({"rescale_factor": 0}, "cannot be used"),
+        ({"size": True}, "gives the size"),
         ({"size": 0}, "gives the size|cannot be used"),
         ({"size": {"height": 10**9, "width": 10**9}}, "cannot be used"),
         ({"size": {"shortest_edge": "big"}}, "gives the size"),
@@ -193,6 +198,65 @@ def test_images_are_normalised_as_the_checkpoints_own_processor_does(kind: str) 
 def test_an_input_that_is_not_fed_here_is_refused(changes: dict[str, object], reason: str) -> None:
     with pytest.raises(UserError, match=reason):
         spec_from_settings("m", SETTINGS | changes)
+
+
+@pytest.mark.parametrize("content", [b"[1]", b"[" * 100_000, b"\xff\xfe{", b"7"])
+def test_a_processor_file_that_is_none_is_refused_in_a_sentence(content: bytes, tmp_path: Path) -> None:
+    save_tiny_convnext(tmp_path, SETTINGS)
+    (tmp_path / CONFIG_NAME).write_bytes(content)
+    with pytest.raises(UserError, match=f"{CONFIG_NAME}.*Correct the file"):
+        build(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["MobileViTImageProcessor", "MobileViTFeatureExtractor", "MobileViTImageProcessorFast"])
+def test_what_the_file_leaves_out_is_what_its_class_does(kind: str) -> None:
+    """MobileViT takes blue, green, red and does not normalise; BiT has other means than ViT."""
+    with pytest.raises(UserError, match="blue, green, red"):
+        spec_from_settings("m", {"image_processor_type": kind, "size": 32})
+    flipped = {"image_processor_type": kind, "size": 32, "do_flip_channel_order": False, "do_center_crop": False}
+    spec = spec_from_settings("m", flipped)
+    assert (spec.mean, spec.std) == ((0.0,) * 3, (1.0,) * 3)
+    bit = spec_from_settings("m", {"image_processor_type": "BitImageProcessor", "size": 32, "do_center_crop": False})
+    assert bit.mean == pytest.approx(BitImageProcessorPil().image_mean)
+
+
+def test_a_file_without_a_class_is_read_by_the_class_of_its_model(tmp_path: Path) -> None:
+    BitForImageClassification(BitConfig(embedding_size=8, hidden_sizes=[8, 8], depths=[1, 1], num_groups=2)).save_pretrained(
+        tmp_path
+    )
+    (tmp_path / CONFIG_NAME).write_text(json.dumps({"size": 32, "do_center_crop": False}))
+    assert build(tmp_path).spec.mean == pytest.approx(BitImageProcessorPil().image_mean)
+
+
+@pytest.mark.parametrize("changes", [{"num_channels": 1}, {"num_channels": 4}, {"image_size": 16}])
+def test_a_network_that_does_not_take_its_images_is_refused_before_it_trains(
+    changes: dict[str, int], tmp_path: Path
+) -> None:
+    ViTForImageClassification(ViTConfig(**(VIT | changes))).save_pretrained(tmp_path)
+    (tmp_path / CONFIG_NAME).write_text(json.dumps(SETTINGS))
+    with pytest.raises(UserError, match="does not take images of 24 px in colour"):
+        build(tmp_path)
+
+
+def test_settings_of_the_checkpoints_own_task_do_not_stay(tmp_path: Path) -> None:
+    """Labels that do not exclude each other, of which the pipeline of transformers would say so for the Student too."""
+    save_tiny_convnext(tmp_path / "a", SETTINGS)
+    reconfigure(tmp_path / "a", problem_type="multi_label_classification", return_dict=False)
+    model = build(tmp_path / "a").eval()
+    model.save(tmp_path / "b")
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+    answers = pipeline("image-classification", model=str(tmp_path / "b"), top_k=3, device="cpu")(Image.fromarray(pixels))
+    assert sum(answer["score"] for answer in answers) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused_where_they_are_read(value: float, tmp_path: Path) -> None:
+    save_tiny_convnext(tmp_path, SETTINGS)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors["convnext.layernorm.bias"][0] = value
+    save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match=r"1 of its weights hold NaN or infinity, such as convnext.layernorm.bias"):
+        build(tmp_path)
 
 
 def test_the_size_of_a_timm_checkpoint_must_be_said_once(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""timm's models: trained, stored and read by TCKR, transformers and timm alike. Needs timm and torchvision (`.ci/timm`)."""
+"""timm's models: trained, stored and read by TCKR, transformers and timm alike. Needs the environment of `.ci/libraries`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tckr.models.classifiers import Classifier, build_classifier, load_classifie
 from tckr.models.classifiers.preprocessing import CONFIG_NAME
 
 pytestmark = [
-    pytest.mark.skipif(not is_timm_available(), reason="timm is not installed; .ci/timm has an environment with it"),
+    pytest.mark.skipif(not is_timm_available(), reason=".ci/libraries has timm"),
     pytest.mark.filterwarnings("ignore"),
 ]
 NAMES = ["zebra", "ape", "mouse"]

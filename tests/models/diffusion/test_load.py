@@ -68,6 +68,13 @@ def test_unsupported_family_is_named(tmp_path: Path) -> None:
         load_generator(str(tmp_path), "cpu")
 
 
+def _age(weights: dict[str, torch.Tensor], _: str) -> None:
+    """Give a text encoder the names of published checkpoints: a prefix, and a buffer that newer versions do not have."""
+    for name in list(weights):
+        weights[f"text_model.{name.removeprefix('text_model.')}"] = weights.pop(name)
+    weights["text_model.embeddings.position_ids"] = torch.arange(24)[None]
+
+
 def _change(checkpoint: Path, part: str, change: Callable[[dict[str, torch.Tensor], str], None]) -> None:
     """Rewrite the weights of a part after `change` did something to one of them."""
     file = next((checkpoint / part).glob("*.safetensors"))
@@ -85,12 +92,53 @@ def test_a_weight_that_would_stay_random_is_refused(tmp_path: Path, tiny_generat
     """Pipelines of diffusers and transformers alone would load it: the text encoder without a word."""
     shutil.copytree(tiny_generator, tmp_path / "lacking")
     _change(tmp_path / "lacking", part, lambda weights, name: weights.__delitem__(name))
-    with pytest.raises(UserError, match=rf"lacks 1 weights of its {part} .*they would stay random"):
+    with pytest.raises(UserError, match=rf"the {part} \(.*of its weights 1 is missing .*would stay random"):
         load_generator(str(tmp_path / "lacking"), "cpu")
     shutil.copytree(tiny_generator, tmp_path / "cut")
     _change(tmp_path / "cut", part, _cut)
-    with pytest.raises(UserError, match="other size" if part == "text_encoder" else "expected shape"):  # diffusers' own
+    with pytest.raises(UserError, match="another size" if part == "text_encoder" else "expected shape"):  # diffusers' own
         load_generator(str(tmp_path / "cut"), "cpu")
+
+
+def _reconfigure(checkpoint: Path, part: str, changes: dict[str, object]) -> None:
+    file = checkpoint / part / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+@pytest.mark.parametrize(
+    ("kind", "part", "changes"),
+    [
+        ("sd1", "text_encoder", {"num_hidden_layers": 0}),
+        ("sdxl", "text_encoder_2", {"num_hidden_layers": 1}),
+        ("sdxl", "unet", {"addition_embed_type": None}),
+        ("sd1", "vae", {"layers_per_block": 0}),
+        ("sd3", "text_encoder_3", {"num_layers": 0}),
+        ("sana", "transformer", {"num_layers": 1}),
+        ("flux", "transformer", {"num_single_layers": 0}),
+        ("flux", "transformer", {"guidance_embeds": False}),
+    ],
+)
+def test_weights_that_no_part_has_a_place_for_are_refused_by_name(
+    kind: str, part: str, changes: dict[str, object], tmp_path: Path
+) -> None:
+    """The checkpoint of another depth or kind than its configuration says: the libraries load what fits of it."""
+    build_family(kind, tmp_path)
+    _reconfigure(tmp_path, part, changes)
+    with pytest.raises(UserError, match=rf"the {part} \(.*(is|are) left over \(.*[._]"):
+        load_generator(str(tmp_path), "cpu")
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod."])
+def test_weights_under_other_names_are_refused(prefix: str, part: str, tmp_path: Path, tiny_generator: Path) -> None:
+    def wrap(weights: dict[str, torch.Tensor], _: str) -> None:
+        for name in list(weights):
+            weights[f"{prefix}{name}"] = weights.pop(name)
+
+    shutil.copytree(tiny_generator, tmp_path / "wrapped")
+    _change(tmp_path / "wrapped", part, wrap)
+    with pytest.raises(UserError, match=rf"the {part} \(.*are missing"):
+        load_generator(str(tmp_path / "wrapped"), "cpu")
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
@@ -103,19 +151,15 @@ def test_a_truncated_file_is_a_user_error(tmp_path: Path, tiny_generator: Path, 
 
 
 def test_text_encoders_under_the_names_of_older_versions_are_whole(tmp_path: Path, tiny_generator: Path) -> None:
-    """Published checkpoints have a prefix, and a buffer that newer versions do not."""
-
-    def age(weights: dict[str, torch.Tensor], _: str) -> None:
-        for name in list(weights):
-            weights[f"text_model.{name.removeprefix('text_model.')}"] = weights.pop(name)
-        weights["text_model.embeddings.position_ids"] = torch.arange(24)[None]
-
     shutil.copytree(tiny_generator, tmp_path / "old")
-    _change(tmp_path / "old", "text_encoder", age)
+    _change(tmp_path / "old", "text_encoder", _age)
     old, new = (
         load_generator(str(folder), "cpu").encode_prompts(["a cat"]) for folder in (tmp_path / "old", tiny_generator)
     )
     assert all(torch.equal(old[name], new[name]) for name in new)
+    _reconfigure(tmp_path / "old", "text_encoder", {"num_hidden_layers": 0})
+    with pytest.raises(UserError, match=r"the text_encoder \(.*are left over \(encoder\.layers\.0"):
+        load_generator(str(tmp_path / "old"), "cpu")
 
 
 @pytest.mark.parametrize(
@@ -133,5 +177,5 @@ def test_a_configuration_of_nonsense_is_refused_in_a_sentence(part: str, changes
     build_family("sd1", tmp_path)
     file = tmp_path / part / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
-    with pytest.raises(UserError, match=r"could not be loaded|lacks"):
+    with pytest.raises(UserError, match=r"could not be loaded|is missing|are missing|are of another size"):
         load_generator(str(tmp_path), "cpu")

@@ -37,6 +37,12 @@ def test_classes_take_turns_and_cycle_through_their_captions() -> None:
         assert sorted(prompts[: len(own)]) == own
 
 
+@pytest.mark.parametrize("cardinality", [0.1, 0.75, 1.0, 1.5, 20])
+def test_the_prompts_of_a_set_are_those_of_its_images(cardinality: float) -> None:
+    planned = plan(cardinality)
+    assert sorted(planned.prompts()) == sorted({planned.image(index).prompt for index in range(planned.num_images)})
+
+
 def test_larger_set_contains_the_smaller() -> None:
     small, large = plan(1), plan(2)
     assert [small.image(i) for i in range(6)] == [large.image(i) for i in range(6)]

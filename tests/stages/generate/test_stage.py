@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from tckr.artifacts.synthetic import SyntheticRows
 from tckr.config import RunConfig
 from tckr.data.images import ImageSet, load_images
-from tckr.data.shards import list_shards, read_columns
+from tckr.data.shards import list_shards, read_columns, write_shard
 from tckr.engine.executors.local import LocalExecutor
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Sampling, Solver
@@ -32,7 +32,7 @@ from tckr.stages.generate.config import GenerateConfig
 from tckr.stages.generate.draw import Recipe
 from tckr.stages.generate.plan import Plan
 from tests.tiny_artifacts import CLASS_NAMES, Recorder, make_context, write_captions, write_private_set
-from tests.tiny_models import ARRAY_WARNING
+from tests.tiny_models import ARRAY_WARNING, PROMPT_TOKENS
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
 CONFIG = GenerateConfig(steps=2, cardinality=1.2, shard_size=4, precision="float32")  # 11 images in shards of 4, 4 and 3
@@ -95,6 +95,26 @@ def test_a_set_is_not_continued_in_another_precision(
     told = len(recorder.events)
     stage.run(config, replace(context, donors=(tmp_path / "old" / "out", tmp_path / "new" / "out")))
     assert recorder.events[told:][0]["copied"] == 11  # and no warning: nothing was drawn
+
+
+@pytest.mark.parametrize("settings", [{"steps": 0}, {"lora": "trained elsewhere"}, {"steps": 1}])
+def test_prompts_that_are_cut_are_counted_however_the_generator_was_adapted(
+    settings: dict[str, Any], tmp_path: Path, tiny_generator: Path
+) -> None:
+    """Once when they are drawn from; where a training sees them too, once more there."""
+    data = {"data": write_private_set(tmp_path / "data"), "captions": write_captions(tmp_path / "captions")}
+    captions = read_columns(data["captions"], ["record", "label", "caption"])
+    texts = [f"{text} " + "thin " * (120 if row < 2 else 1) for row, text in enumerate(captions["caption"])]
+    write_shard(data["captions"] / "captions.parquet", captions | {"caption": texts})
+    if "lora" in settings:
+        context = make_context(tmp_path / "elsewhere", data)
+        adapt.run(AdaptConfig(model=str(tiny_generator), rank=2, steps=1, batch_size=2), context)
+        settings = {"lora": context.out}
+    recorder, context = Recorder(), make_context(tmp_path / "adapt", data)
+    adapt.run(AdaptConfig(model=str(tiny_generator), rank=2, batch_size=2, **settings), context)
+    generate(tmp_path / "out", data | {"adapter": context.out}, recorder=recorder)
+    warnings = [event["message"] for event in recorder.events if event["event"] == "warning"]
+    assert warnings == [f"2 of 9 prompts are longer than {PROMPT_TOKENS} tokens and were cut"]
 
 
 def test_a_set_of_which_nothing_is_drawn_yet_takes_another_precision(tmp_path: Path, inputs: dict[str, Path]) -> None:

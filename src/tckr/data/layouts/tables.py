@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from tckr.errors import UserError
+
 SEPARATORS = (",", ";", "\t", "|")
 MISSING = {"", "nan", "NaN", "NA", "N/A", "<NA>", "null", "NULL", "NaT"}
 MOST_BYTES = 2**30
@@ -108,11 +110,12 @@ def _json(text: str, *, lines: bool) -> dict[str, list[Any]]:
 
 def _parquet(path: Path) -> dict[str, list[Any]]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    from tckr.data.unpacking import read_columns
 
     try:
-        table = pq.read_table(path)
-    except pa.ArrowException as error:
+        table = read_columns(path)
+    except (pa.ArrowException, UserError) as error:
         raise ValueError(str(error)) from None
     return {name: [_value(value) for value in table.column(name).to_pylist()] for name in table.column_names}
 

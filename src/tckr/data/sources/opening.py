@@ -8,6 +8,7 @@ from tckr.data.layouts.deciding import decide, part_of
 from tckr.data.layouts.readings import EncodedReading, FolderReading, LoaderReading, Part, Reading, TableReading, Wishes
 from tckr.data.sources.kinds import SourceKind, source_kind
 from tckr.data.sources.record import TRAIN, Source
+from tckr.data.unpacking import MOST_UNPACKED
 
 
 def open_source(
@@ -20,6 +21,7 @@ def open_source(
     layout: str = "auto",
     table: str = "",
     max_file_bytes: int = 512 * 2**20,
+    max_unpacked: int = MOST_UNPACKED,
     cache: Path,
 ) -> Source:
     """Return the source that `source` names.
@@ -33,6 +35,7 @@ def open_source(
         layout: `auto`, or the reading to take where several are possible: `class_folders`, `split_folders`, `table`.
         table: the table to read, relative to the source; empty = detect.
         max_file_bytes: larger files are refused unread.
+        max_unpacked: times its size on disk that a Parquet file of pictures may have when unpacked.
         cache: folder for what `datasets` copies of a folder it loads; what comes from the hub goes to its own cache.
 
     Raises:
@@ -54,7 +57,7 @@ def open_source(
     )
     reading = _reading(path, wishes) if path.exists() else LoaderReading(saved=False)
     if not isinstance(reading, LoaderReading):
-        return _open_files(path, reading, wishes, max_file_bytes)
+        return _open_files(path, reading, wishes, max_file_bytes=max_file_bytes, max_unpacked=max_unpacked)
     from tckr.data.sources.hub import HubSource
 
     return HubSource(
@@ -70,7 +73,12 @@ def open_source(
 
 
 def _open_files(
-    path: Path, reading: FolderReading | TableReading | EncodedReading, wishes: Wishes, max_file_bytes: int
+    path: Path,
+    reading: FolderReading | TableReading | EncodedReading,
+    wishes: Wishes,
+    *,
+    max_file_bytes: int,
+    max_unpacked: int,
 ) -> Source:
     if isinstance(reading, FolderReading):
         from tckr.data.sources.folder import FolderSource
@@ -82,7 +90,13 @@ def _open_files(
         return ListedSource(path, reading, max_file_bytes=max_file_bytes)
     from tckr.data.sources.parquet import ParquetSource
 
-    return ParquetSource(path, reading.files, image_column=wishes.image_column, label_column=wishes.label_column)
+    return ParquetSource(
+        path,
+        reading.files,
+        image_column=wishes.image_column,
+        label_column=wishes.label_column,
+        max_unpacked=max_unpacked,
+    )
 
 
 def _reading(path: Path, wishes: Wishes) -> Reading:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,11 @@ from tckr.data.rejections import REASONS
 from tckr.data.sources.classes import join_classes
 from tckr.data.sources.columns import choose_columns
 from tckr.data.sources.record import TEST, TRAIN, SourceRecord, printable
+from tckr.data.unpacking import Unpacking
 from tckr.errors import UserError
 
 READ_BATCH = 64
+COUNT_BATCH = 2**16
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ class _Table:
 class ParquetSource:
     """All rows of one Parquet file, or of the Parquet files in a folder or its `data` subfolder, in name order."""
 
-    def __init__(self, path: Path, files: Mapping[Path, Part], *, image_column: str, label_column: str) -> None:
+    def __init__(
+        self, path: Path, files: Mapping[Path, Part], *, image_column: str, label_column: str, max_unpacked: int
+    ) -> None:
         """Read every file's footer and label column.
 
         Args:
@@ -50,10 +54,13 @@ class ParquetSource:
             files: what to read, with the split that each belongs to.
             image_column: column of the images; empty = detect.
             label_column: column of the labels; empty = detect.
+            max_unpacked: see `Unpacking`.
 
         Raises:
-            UserError: no file is readable, the columns cannot be told, or a test split has no labels.
+            UserError: no file is readable, the columns cannot be told, a test split has no labels, or a file is a
+                decompression bomb.
         """
+        self._max_unpacked = max_unpacked
         self.name = path.resolve().stem if path.is_file() else path.resolve().name
         root = path.parent if path.is_file() else path
         schemas = {file: schema for file in files if (schema := _read_schema(file)) is not None}
@@ -70,7 +77,7 @@ class ParquetSource:
         leading = sorted(
             tables, key=lambda table: _is_aside(table.part)
         )  # the order of classes is that of the training split
-        counts = [_count_labels(table, self._label) for table in leading]
+        counts = [_count_labels(table, self._label, max_unpacked) for table in leading]
         _refuse_measures(self._label, counts)
         named = [class_label_names(schemas[table.path], self._label) for table in leading]
         self.class_names, indices = join_classes(named, counts)
@@ -109,18 +116,20 @@ class ParquetSource:
         yield from self._problems[start:]
 
     def _rows(self, table: _Table, start: int) -> Iterator[SourceRecord]:
+        unpacking = Unpacking(table.path, self._max_unpacked)
         with pq.ParquetFile(table.path) as file:
             row = 0
             for group in range(file.num_row_groups):
                 end = row + file.metadata.row_group(group).num_rows
                 if end > start:
-                    yield from self._group(table, file, group, range(row, end), start)
+                    batches = unpacking.batches(file, [self._image, self._label], most_rows=READ_BATCH, row_groups=[group])
+                    yield from self._group(table, batches, range(row, end), start)
                 row = end
 
-    def _group(self, table: _Table, file: pq.ParquetFile, group: int, rows: range, start: int) -> Iterator[SourceRecord]:
+    def _group(self, table: _Table, batches: Iterable[pa.RecordBatch], rows: range, start: int) -> Iterator[SourceRecord]:
         row = rows.start
         try:
-            for batch in file.iter_batches(READ_BATCH, row_groups=[group], columns=[self._image, self._label]):
+            for batch in batches:
                 images, labels = batch.column(self._image), batch.column(self._label).to_pylist()
                 for offset, label in enumerate(labels):
                     if row >= start:
@@ -296,12 +305,12 @@ def _is_text(arrow_type: pa.DataType) -> bool:
     return pa.types.is_string(arrow_type) or pa.types.is_large_string(arrow_type)
 
 
-def _count_labels(table: _Table, label: str) -> Counter[Any]:
+def _count_labels(table: _Table, label: str, max_unpacked: int) -> Counter[Any]:
     """Return value of the label column -> rows; an empty cell counts for nothing."""
     counts: Counter[Any] = Counter()
     with pq.ParquetFile(table.path) as file:
         try:
-            for batch in file.iter_batches(columns=[label]):
+            for batch in Unpacking(table.path, max_unpacked).batches(file, [label], most_rows=COUNT_BATCH):
                 found = batch.column(0).value_counts()
                 for value, number in zip(*(found.field(name).to_pylist() for name in ("values", "counts")), strict=True):
                     if value is not None and value == value:  # a NaN differs from itself

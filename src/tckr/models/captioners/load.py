@@ -16,6 +16,7 @@ from tckr.models.captioners.captioner import Captioner
 from tckr.models.captioners.chat import QUESTION, ChatCaptioner
 from tckr.models.captioners.florence import FlorenceCaptioner
 from tckr.models.captioners.processors import load_processor
+from tckr.models.complete import incomplete
 from tckr.models.embedded import WHEN_LOCAL, WHEN_REMOTE, resolve
 from tckr.models.quiet import quiet_libraries
 
@@ -71,7 +72,8 @@ def load_captioner(name: str, device: str, dtype: torch.dtype | None = None, rev
         raise UserError(f"captioner {name!r} needs a package that is not installed here: {_first_line(error)}") from error
     except Exception as error:  # missing, offline, gated; and whatever a malformed one makes the libraries raise
         raise UserError(_unreadable(name, error)) from error
-    _refuse_incomplete(name, {*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])})
+    if wrong := incomplete(model, found):
+        raise UserError(_not_whole(name, wrong))
     captioner = family(model.to(device), processor)
     if isinstance(captioner, ChatCaptioner):
         _refuse_speechless(name, captioner)
@@ -105,14 +107,13 @@ def _family(name: str, model_type: str, processor: Any) -> Family:
     )
 
 
-def _refuse_incomplete(name: str, missing: set[str]) -> None:
-    if missing:
-        raise UserError(
-            f"captioner {name!r} lacks {len(missing)} weights of its class, or has them in another size than its "
-            f"configuration says, first {min(missing)}; they would stay random. "
-            "Expected a checkpoint that transformers has written (of Florence-2: florence-community/Florence-2-base, not "
-            "the one that brings its own code). Set caption.model to it, or download it again"
-        )
+def _not_whole(name: str, wrong: str) -> str:
+    return (
+        f"captioner {name!r} is not the checkpoint that its configuration describes: {wrong}. These weights would stay "
+        "random or be left out. Expected a checkpoint that transformers has written (of Florence-2: "
+        "florence-community/Florence-2-base, not the one that brings its own code). Set caption.model to it, or download it "
+        "again"
+    )
 
 
 def _refuse_speechless(name: str, captioner: ChatCaptioner) -> None:

@@ -12,10 +12,11 @@ from transformers import AutoConfig, AutoModelForImageClassification, PreTrained
 
 from tckr.errors import UserError
 from tckr.models.classifiers.classifier import Classifier
-from tckr.models.classifiers.complete import head_of, incomplete
 from tckr.models.classifiers.embedded import PLAIN, embedded_resnet, embedded_resnet18
 from tckr.models.classifiers.ensemble import AnyClassifier, Ensemble, member_folders
+from tckr.models.classifiers.head import head_of
 from tckr.models.classifiers.preprocessing import ClassifierSpec, read_spec
+from tckr.models.complete import incomplete, not_finite
 from tckr.models.quiet import quiet_libraries
 
 EMBEDDED: dict[str, Callable[[dict[int, str]], tuple[PreTrainedModel, ClassifierSpec]]] = {
@@ -59,9 +60,9 @@ def build_classifier(
         else:
             network = _network(name, names, revision, pretrained)
             spec = _spec(name, network, revision, untrained_size=None if pretrained else image_size)
-    if image_size is None:
-        return Classifier(network, spec)
-    return _checked(Classifier(network, replace(spec, input_size=(image_size, image_size))), name)
+    if image_size is not None:
+        spec = replace(spec, input_size=(image_size, image_size))
+    return _checked(Classifier(network, spec), name)
 
 
 def _spec(name: str, network: PreTrainedModel, revision: str | None, untrained_size: int | None) -> ClassifierSpec:
@@ -94,7 +95,7 @@ def _load(folder: Path) -> Classifier:
             )
         except Exception as error:  # whatever a damaged file makes the libraries raise
             raise UserError(_damaged(folder, _reason(error))) from error
-    if wrong := incomplete(network, found, head=()):
+    if wrong := incomplete(network, found):
         raise UserError(_damaged(folder, wrong))
     return Classifier(network, read_spec(str(folder), network.config)).eval()
 
@@ -111,6 +112,8 @@ def _network(name: str, names: dict[int, str], revision: str | None, pretrained:
         "num_labels": len(names),
         "id2label": names,
         "label2id": {label: index for index, label in names.items()},
+        "problem_type": None,  # of its own task: the pipeline of transformers would take several labels for one
+        "return_dict": True,
     }
     try:
         config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False, **labels)
@@ -139,10 +142,11 @@ def _network(name: str, names: dict[int, str], revision: str | None, pretrained:
             f"{', '.join(EMBEDDED)}, or a Hugging Face id or folder with an image-classification model in safetensors. "
             f"{advice}"
         ) from error
-    if wrong := incomplete(network, found, head):
+    if wrong := incomplete(network, found, head) or not_finite(network):
         raise UserError(
-            f"model '{name}' is not the checkpoint that its configuration describes: {wrong}. These weights would be random "
-            "or left out. Expected all weights but the last layer's; download or save it again, or choose another"
+            f"model '{name}' is not the checkpoint that its configuration describes: {wrong}. Expected all weights "
+            "but the last layer's, and finite ones; others would be random or left out. Download or save it again, or "
+            "choose another"
         )
     return network
 
@@ -152,14 +156,21 @@ def _reason(error: Exception) -> str:
 
 
 def _checked(classifier: Classifier, name: str) -> Classifier:
-    """Return the classifier if it takes images of its size, which was not its configuration's."""
-    size = classifier.spec.input_size[0]
+    """Return the classifier if it takes colour images of its size."""
+    height, width = classifier.spec.input_size
+    size = height if height == width else f"{width} x {height}"
     try:
         with torch.inference_mode():
-            classifier.eval()(torch.zeros(1, 3, size, size))
-    except (ValueError, RuntimeError) as error:
+            logits = classifier.eval()(torch.zeros(1, 3, height, width))
+    except Exception as error:  # whatever a network that takes something else raises
         raise UserError(
-            f"model '{name}' does not take images of {size} px ({error}). Set image_size to null to use its own size, or "
-            "choose a convolutional network, which takes any."
+            f"model '{name}' does not take images of {size} px in colour ({_reason(error)}). Set image_size to "
+            "null to use its own size, or choose a convolutional network, which takes any."
         ) from error
+    num_classes = len(classifier.class_names)
+    if logits.shape != (1, num_classes):
+        raise UserError(
+            f"model '{name}' answers with {tuple(logits.shape)} numbers for one image and {num_classes} classes; expected "
+            "one for each class. Choose another model"
+        )
     return classifier.train()

@@ -9,14 +9,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import transformers
 from transformers import PreTrainedConfig
 from transformers.image_processing_base import ImageProcessingMixin
+from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
 
 from tckr.errors import UserError
 
 CONFIG_NAME = "preprocessor_config.json"
 LARGEST_SIDE = 16384
 """px"""
+
+READ = (
+    "size",
+    "do_center_crop",
+    "crop_size",
+    "do_flip_channel_order",
+    "do_rescale",
+    "rescale_factor",
+    "rescale_offset",
+    "do_normalize",
+    "image_mean",
+    "image_std",
+    "include_top",
+)
+"""Settings of image processors that matter here: TCKR scales the whole image to `size`, or to the crop of it."""
 
 Colours = tuple[float, float, float]
 
@@ -60,7 +77,11 @@ def read_spec(name: str, config: PreTrainedConfig, revision: str | None = None) 
             "Choose a checkpoint that has one, add the file to its folder, or train from nothing with pretrained=false and "
             "an image_size."
         ) from error
-    spec = spec_from_settings(name, settings)
+    except (ValueError, RecursionError) as error:
+        raise _unusable(name, error) from error
+    if not isinstance(settings, dict):
+        raise _unusable(name, "it is no JSON object")
+    spec = spec_from_settings(name, settings, IMAGE_PROCESSOR_MAPPING_NAMES.get(config.model_type, {}).get("pil"))
     if stated and not spec.is_close(stated):
         raise UserError(
             f"model '{name}' says two things of its input: {spec} in {CONFIG_NAME}, {stated} in config.json "
@@ -69,16 +90,34 @@ def read_spec(name: str, config: PreTrainedConfig, revision: str | None = None) 
     return spec
 
 
-def spec_from_settings(name: str, settings: dict[str, Any]) -> ClassifierSpec:
+def spec_from_settings(name: str, settings: dict[str, Any], usual: str | None = None) -> ClassifierSpec:
     """Return the specification that image-processor `settings` state.
+
+    Args:
+        name: of the checkpoint, for messages.
+        settings: as the file holds them.
+        usual: class of image processors that models of this kind have, for settings that name none.
 
     Raises:
         UserError: they give no size or no usable numbers, or ask for what is not done here.
     """
     try:
-        return _spec(name, settings)
+        return _spec(name, _with_defaults(settings, usual))
     except (TypeError, ValueError, ArithmeticError) as error:
-        raise UserError(f"{CONFIG_NAME} of model '{name}' cannot be used: {error}. Correct the file") from error
+        raise _unusable(name, error) from error
+
+
+def _unusable(name: str, reason: object) -> UserError:
+    return UserError(f"{CONFIG_NAME} of model '{name}' cannot be used: {reason}. Correct the file")
+
+
+def _with_defaults(settings: dict[str, Any], usual: str | None) -> dict[str, Any]:
+    """Return the settings with what their class of image processors does where they are silent."""
+    kind = str(settings.get("image_processor_type") or settings.get("feature_extractor_type") or usual)
+    kind = kind.removesuffix("Pil").removesuffix("Fast").replace("FeatureExtractor", "ImageProcessor")
+    processor = getattr(transformers, f"{kind}Pil", None) if kind.endswith("ImageProcessor") else None
+    defaults = {name: getattr(processor, name, None) for name in READ} if processor else {}
+    return defaults | {name: value for name, value in settings.items() if value is not None}
 
 
 def _spec(name: str, settings: dict[str, Any]) -> ClassifierSpec:
@@ -88,21 +127,20 @@ def _spec(name: str, settings: dict[str, Any]) -> ClassifierSpec:
             "green, blue; choose another checkpoint, or train its architecture from nothing with pretrained=false"
         )
     mean, std = (0.0,) * 3, (1.0,) * 3
-    if settings.get("do_normalize", True) is not False:
+    if settings.get("do_normalize", True):
         given = (settings.get(f"image_{part}") or (0.5,) * 3 for part in ("mean", "std"))  # transformers' own default
         mean, std = (_triple(values) for values in given)
-        efficient = str(settings.get("image_processor_type")).startswith("EfficientNet")
-        if settings.get("include_top", efficient):  # EfficientNet divides by the standard deviation once more
+        if settings.get("include_top"):  # EfficientNet divides by the standard deviation once more
             std = _mapped(lambda s: s * s, std)
     return _checked(name, _of_unit_range(settings, mean, std, _size(name, settings)))
 
 
 def _of_unit_range(settings: dict[str, Any], mean: Colours, std: Colours, size: tuple[int, int]) -> ClassifierSpec:
     """Return mean and std for values in [0, 1], of those for the values that the checkpoint's own rescaling gives."""
-    if settings.get("do_rescale", True) is False:
-        factor, offset = 255.0, 0.0
-    else:
-        factor = 255.0 * float(settings.get("rescale_factor", 1 / 255))
+    factor, offset = 255.0, 0.0
+    if settings.get("do_rescale", True):
+        stated = settings.get("rescale_factor")
+        factor *= 1 / 255 if stated is None else float(stated)
         offset = 1.0 if settings.get("rescale_offset") else 0.0  # EfficientNet: values in [-1, 1]
     if abs(factor - 1) < 1e-6 and not offset:  # written numbers stay as they are
         return ClassifierSpec(mean, std, size)
@@ -116,7 +154,7 @@ def _size(name: str, settings: dict[str, Any]) -> tuple[int, int]:
         size = size["shortest_edge"]
     if isinstance(size, dict) and {"height", "width"} <= set(size):
         return int(size["height"]), int(size["width"])
-    if isinstance(size, int):
+    if isinstance(size, int) and not isinstance(size, bool):
         return size, size
     raise UserError(
         f"{CONFIG_NAME} of model '{name}' gives the size {size!r}; expected a number, `height` and `width`, or "

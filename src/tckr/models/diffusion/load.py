@@ -8,7 +8,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from tckr.errors import UserError
-from tckr.models.diffusion.complete import load_text_encoders, refuse_empty
+from tckr.models.diffusion.complete import load_networks
 from tckr.models.diffusion.family import Family
 from tckr.models.diffusion.flux import Flux
 from tckr.models.diffusion.latent import LatentDiffusion
@@ -57,13 +57,12 @@ def load_generator(name: str, device: str, dtype: torch.dtype | None = None, rev
                 use_safetensors=True,
                 safety_checker=None,
                 requires_safety_checker=False,
-                **load_text_encoders(name, source, index, revision=revision, dtype=dtype),
+                **load_networks(name, source, index, revision=revision, dtype=dtype),
             )
     except UserError:
         raise
     except Exception as error:  # missing, offline, gated; and whatever a malformed one makes the libraries raise
         raise UserError(_unreadable(name, error)) from error
-    refuse_empty(name, pipeline.components)
     return LatentDiffusion(family(pipeline.to(device)))
 
 

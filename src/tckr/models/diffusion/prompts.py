@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tckr.errors import UserError
+
+if TYPE_CHECKING:  # settings are read without torch
+    from tckr.models.diffusion.generator import Generator
 
 PromptForm = Literal["n: c", "n", "c", "n: d"]
 
@@ -30,3 +33,9 @@ def check_descriptions(form: PromptForm, class_names: Sequence[str], description
             f"prompt form 'n: d' needs one text per class in adapt.descriptions; missing: {missing[:5]}, "
             f"for no class of this set: {unknown[:5]}; add or rename them, or choose another adapt.prompt_form"
         )
+
+
+def describe_cut(generator: Generator, prompts: Sequence[str]) -> str:
+    """Return how many of `prompts` the generator cuts, in numbers alone (the log must not hold captions); "" = none."""
+    cut = generator.count_cut(prompts)
+    return f"{cut} of {len(prompts)} prompts are longer than {generator.num_tokens} tokens and were cut" if cut else ""

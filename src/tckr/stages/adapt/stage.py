@@ -19,7 +19,7 @@ from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator
 from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import load_generator
-from tckr.models.diffusion.prompts import build_prompt, check_descriptions
+from tckr.models.diffusion.prompts import build_prompt, check_descriptions, describe_cut
 from tckr.models.precision import is_bfloat16
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.encode import EncodedSet, encode_set, read_encoded
@@ -131,10 +131,8 @@ def _encode(generator: Generator, config: AdaptConfig, context: StepContext, cap
     """Encode the images and prompts of `captions` once, into files of the scratch folder."""
     images = load_images(context.inputs["data"] / split_of(context.run), context.scratch)
     prompts = _prompts(config, captions)
-    cut = generator.count_cut(prompts)
-    if cut:  # in numbers alone: the log must not hold captions
-        message = f"{cut} of {len(prompts)} prompts are longer than {generator.num_tokens} tokens and were cut"
-        context.log("warning", message=message)
+    if cut := describe_cut(generator, prompts):
+        context.log("warning", message=cut)
     with context.track(len(prompts), "images") as advance:
         return encode_set(
             generator,

@@ -64,6 +64,13 @@ class Plan:
         seed = image_seed(self.root_seed, name, index, self.attempts.get(index, 0))
         return PlannedImage(index=index, label=label, prompt=prompt, seed=seed)
 
+    def prompts(self) -> list[str]:
+        """Return the distinct prompts of the set."""
+        turns = [-(-(self.num_images - label) // len(self.class_names)) for label in range(len(self.class_names))]
+        used = [(name, captions[:turn]) for name, captions, turn in zip(self.class_names, self.captions, turns, strict=True)]
+        prompts = (build_prompt(self.prompt_form, name, text, self.descriptions) for name, texts in used for text in texts)
+        return list(dict.fromkeys(prompts))
+
     def shards(self, shard_size: int) -> Iterator[tuple[str, range]]:
         """Return the file name of each shard and the indices in it, one by one."""
         return shards(self.num_images, shard_size)

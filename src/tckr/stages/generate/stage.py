@@ -17,6 +17,7 @@ from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator, Sampling
+from tckr.models.diffusion.prompts import describe_cut
 from tckr.models.memory import BatchLimit
 from tckr.models.precision import is_bfloat16
 from tckr.stages.generate.assemble import Assembly
@@ -61,6 +62,8 @@ def _draw(config: GenerateConfig, context: StepContext, plan: Plan, recipe: Reci
     if first is None:
         return
     generator = recipe.load()  # here, whoever draws: what is wrong with it is found before workers start
+    if cut := describe_cut(generator, plan.prompts()):  # whether or not they were trained on
+        context.log("warning", message=cut)
     batch_size = _batch_size(context, generator, recipe, config.shard_size)
     num_workers = _num_workers(context, generator.num_bytes, -(-plan.num_images // batch_size))
     batches = (batch for shard in chain([first], missing) for batch in plan.batches(*shard, batch_size))

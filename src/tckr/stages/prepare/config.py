@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from tckr.data.sources import SourceKind
+from tckr.data.unpacking import MOST_UNPACKED
 from tckr.stages.config_base import StageConfig
 from tckr.strict import MOST_CLASSES, PathName, Word
 
@@ -102,6 +103,15 @@ class PrepareConfig(StageConfig):
         ge=1024,
         le=PILLOW_PIXEL_LIMIT,
         description=("Pictures with more pixels are refused unread (decompression bombs)."),
+    )
+    max_unpacked: int = Field(
+        MOST_UNPACKED,
+        ge=1,
+        le=1_000_000,
+        description=(
+            "A Parquet file of pictures that unpacks to more than 128 MiB and more than this times its size on disk is "
+            "refused (decompression bombs)."
+        ),
     )
 
     @property

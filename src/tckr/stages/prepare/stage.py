@@ -54,6 +54,7 @@ def run(config: PrepareConfig, context: StepContext) -> None:
         train_split=config.hub_split,
         test_split=config.test_split,
         max_file_bytes=max_file_bytes(config.max_pixels),
+        max_unpacked=config.max_unpacked,
         cache=context.scratch / "datasets",
     )
     layout = source.layout

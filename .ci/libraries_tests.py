@@ -1,4 +1,4 @@
-"""Run the tests of timm's models, in an environment with timm and torchvision: see `.ci/timm`.
+"""Run the tests that need timm, torchvision and ONNX, in an environment with them: see `.ci/libraries`.
 
 The registry's torchvision is compiled for CUDA, so on the CPU build of torch its operators are not there, and it fails to
 import. timm uses none of them: their names, declared without an implementation, are enough.
@@ -23,4 +23,9 @@ if not torch.cuda.is_available():
     for name in (*NAMES, *BACKWARD):
         library.define(f"{name}(Tensor x) -> Tensor")
 
-sys.exit(pytest.main(["-q", "tests/models/classifiers/test_timm.py", *sys.argv[1:]]))
+TESTS = (
+    "tests/models/classifiers/test_timm.py",
+    "tests/models/classifiers/test_exports.py",
+    "tests/examples/test_pretrained_classifier.py",
+)
+sys.exit(pytest.main(["-q", *TESTS, *sys.argv[1:]]))

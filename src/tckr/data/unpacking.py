@@ -1,0 +1,88 @@
+"""Read Parquet files in bounded memory: small files that unpack to gigabytes (decompression bombs) are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tckr.errors import UserError, shown
+
+if TYPE_CHECKING:  # settings are read without pyarrow
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+MOST_UNPACKED = 100
+"""Times its size on disk. Pictures are compressed already and hardly shrink once more; text shrinks 3 to 20 times."""
+
+HARMLESS_BYTES = 128 * 2**20
+"""What every file may unpack to, and how much of a file is unpacked at once."""
+
+ROW_BYTES = 256
+"""What a row counts for at least: each becomes a record in memory, whatever little it holds."""
+
+
+class Unpacking:
+    """Read one file in batches and count what they unpack to: a value may be stored once and stand in millions of rows."""
+
+    def __init__(self, path: Path, most_unpacked: int = MOST_UNPACKED) -> None:
+        self._path = path
+        self._most_unpacked = most_unpacked
+        self._limit = max(HARMLESS_BYTES, most_unpacked * path.stat().st_size)
+        self._unpacked = 0
+
+    def batches(
+        self, file: pq.ParquetFile, columns: Sequence[str], *, most_rows: int, row_groups: Sequence[int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the columns of the opened file in batches of at most `most_rows`, fewer where values may be large.
+
+        Raises:
+            UserError: the file is a decompression bomb.
+        """
+        stated = [_stated_bytes(file.metadata, group, columns) for group in range(file.num_row_groups)]
+        self._refuse_over(max(sum(stated), ROW_BYTES * file.metadata.num_rows))
+        groups = range(file.num_row_groups) if row_groups is None else row_groups
+        rows = HARMLESS_BYTES // max([1, *(stated[group] for group in groups)])  # each may be as large as all that is stored
+        for batch in file.iter_batches(max(1, min(most_rows, rows)), row_groups=groups, columns=list(columns)):
+            batch = _decoded(batch)
+            self._unpacked += batch.nbytes
+            self._refuse_over(self._unpacked)
+            yield batch
+
+    def _refuse_over(self, num_bytes: int) -> None:
+        if num_bytes > self._limit:
+            raise UserError(
+                f"{shown(self._path)} has {self._path.stat().st_size:,} bytes and unpacks to {num_bytes:,} or more, over "
+                f"{self._most_unpacked} times as many: a decompression bomb, or one value repeated. Expected a table of "
+                "different pictures or texts; write it anew without the repetitions. The limit for pictures is "
+                "prepare.max_unpacked"
+            )
+
+
+def read_columns(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the columns (all by default) of a table that fits into memory.
+
+    Raises:
+        UserError: the file is a decompression bomb.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        names = list(file.schema_arrow.names if columns is None else columns)
+        batches = list(Unpacking(path).batches(file, names, most_rows=2**16))
+        return pa.Table.from_batches(batches) if batches else file.read(names)
+
+
+def _stated_bytes(metadata: pq.FileMetaData, group: int, columns: Sequence[str]) -> int:
+    """Return what a row group says that the columns unpack to, each stored value counted once."""
+    chunks = map(metadata.row_group(group).column, range(metadata.num_columns))
+    return sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.split(".")[0] in columns)
+
+
+def _decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the batch with values in place of references to them: what categories and repeated texts really hold."""
+    import pyarrow as pa
+
+    columns = [column.dictionary_decode() if pa.types.is_dictionary(column.type) else column for column in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
