@@ -49,6 +49,12 @@ def inspect(monkeypatch, capsys, *arguments: object) -> str:
     return capsys.readouterr().out
 
 
+def test_it_names_the_groups_that_were_asked_for(monkeypatch, capsys, data: Path) -> None:
+    text = inspect(monkeypatch, capsys, data, "prepare.group_pattern=patient([0-9]+)_")
+    assert re.search(r"5 groups from 'patient\(\[0-9\]\+\)_' in the path", text)
+    assert "splits and membership are drawn by group" in text
+
+
 @pytest.mark.parametrize(
     "said",
     [

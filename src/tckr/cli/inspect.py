@@ -77,12 +77,7 @@ def inspected(config: PrepareConfig, num_threads: int, console: Console) -> list
     with tempfile.TemporaryDirectory() as cache:
         source = open_source(
             config.source,
-            image_column=config.image_column,
-            label_column=config.label_column,
-            layout=config.layout,
-            table=config.table,
-            train_split=config.hub_split,
-            test_split=config.test_split,
+            **config.opening(),
             max_file_bytes=max_file_bytes(config.max_pixels),
             cache=Path(cache),
         )

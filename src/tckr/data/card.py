@@ -51,6 +51,7 @@ class DataCard(BaseModel):
         duplicates: rejected because the same pixels were there before, with the same label.
         test_sha256: lock of the test split, an HMAC (`tckr.data.lock`); its key is not in the card.
         audit_holdout: fraction of the pool that a run does not train on.
+        groups: split, and `members` of the target run -> number of groups (patients, parts); empty without groups.
         canaries: kind -> number of pool records (`CANARY_KINDS`); `counts` counts a mislabelled one under its wrong label.
         sizes: shorter side of the kept source images in px: `{"min", "median", "max"}`.
     """
@@ -73,6 +74,7 @@ class DataCard(BaseModel):
     duplicates: int
     test_sha256: str
     audit_holdout: float
+    groups: dict[str, int] = {}
     canaries: dict[str, int] = {}
     sizes: dict[str, float]
 

@@ -85,13 +85,19 @@ def _repeats(seen: Seen, pairs: np.ndarray) -> list[str]:
 
 
 def _groups(layout: Layout, seen: Seen) -> list[str]:
+    if layout.groups:
+        return [f"{layout.num_groups:,} groups from {layout.groups}: splits and membership are drawn by group."]
     lines = []
     if layout.group_column:
-        lines.append(f"The column {layout.group_column!r} looks like a group: one patient, part or site.")
+        lines.append(
+            f"The column {layout.group_column!r} looks like a group: one patient, part or site. To draw by group, set "
+            f"prepare.group_column={layout.group_column}."
+        )
     if len(seen.people) > 1 and sum(seen.people.values()) > 1.5 * len(seen.people):
         lines.append(
             f"File names hold {len(seen.people):,} different numbers of patients or parts in {sum(seen.people.values()):,} "
-            "pictures. Splits and membership are drawn by picture, not by group."
+            "pictures. Splits and membership are drawn by picture, not by group; prepare.group_pattern changes that, for "
+            "instance 'prepare.group_pattern=patient_([0-9]+)'."
         )
     return lines or ["No column and no file name looks like the number of a patient or part."]
 

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from tckr.data.layouts.description import LeftOut
 from tckr.data.layouts.folders import read_folders, strange_classes
+from tckr.data.layouts.grouping import read_group_cells
 from tckr.data.layouts.listed import Tables, has_train_rows, read_tables, split_without_labels
 from tckr.data.layouts.names import split_of, use_of
 from tckr.data.layouts.readings import EncodedReading, FolderReading, LoaderReading, Part, Reading, TableReading, Wishes
@@ -27,11 +28,18 @@ EXAMPLES = 3
 
 
 def decide(root: Path, wishes: Wishes) -> Reading:
-    """Return the one reading of the folder `root`.
+    """Return the one reading of the folder `root`, with the groups of its pictures.
 
     Raises:
         UserError: none or more than one is possible; says what was found and what decides.
     """
+    reading = _decide(root, wishes)
+    if wishes.grouping.column and isinstance(reading, FolderReading | TableReading):
+        return replace(reading, groups=read_group_cells(survey(root), root, wishes))
+    return reading
+
+
+def _decide(root: Path, wishes: Wishes) -> Reading:
     if any((root / name).is_file() for name in SAVED_FILES):
         return LoaderReading(saved=True)
     top = survey(root)

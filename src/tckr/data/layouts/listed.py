@@ -104,6 +104,7 @@ def _asked(files: Sequence[str], wishes: Wishes) -> Sequence[str]:
 def _labels(table: Table, match: Match, wishes: Wishes) -> _Labelled | str:
     """Return the labels of a table, or why it has none."""
     taken = {match.column} | ({split} if (split := split_column(table.columns)) else set())
+    taken |= {wishes.grouping.column} & table.columns.keys()
     where = f"{table.file} names {len(match.found):,} pictures in the column {match.column!r}"
     try:
         column = find_label_column(table.columns, taken, wishes.label_column)

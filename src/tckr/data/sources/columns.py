@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from tckr.data.groups import Grouping
 from tckr.errors import UserError
 
 
@@ -35,6 +36,22 @@ def choose_columns(kinds: Mapping[str, str], image_column: str, label_column: st
         UserError: there is no such column, or several could be meant; lists the columns found.
     """
     return _choose(kinds, IMAGE, image_column), _choose(kinds, LABEL, label_column)
+
+
+def require_group_column(grouping: Grouping, columns: Iterable[str]) -> Grouping:
+    """Return `grouping` if a table with these columns can say the groups.
+
+    Raises:
+        UserError: it has no such column, or groups are to be read from paths, which a table of images has not.
+    """
+    found = list(columns)
+    if grouping and grouping.column not in found:
+        asked = f"prepare.group_column={grouping.column}" if grouping.column else "prepare.group_pattern without a column"
+        raise UserError(
+            f"{asked} cannot be read from a table of images; columns found: {', '.join(found) or 'none'}. Name the "
+            "column of the groups: prepare.group_column=NAME (prepare.group_pattern then searches in its text)."
+        )
+    return grouping
 
 
 def _choose(kinds: Mapping[str, str], role: _Role, asked: str) -> str:

@@ -11,7 +11,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from tckr.data.groups import Grouping
 from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, count_classes
 from tckr.data.layouts.labels import alike
 from tckr.data.layouts.names import split_of
@@ -38,8 +40,9 @@ class _Entry:
 class FolderSource:
     """Images in class folders, in the order of their names."""
 
-    def __init__(self, root: Path, reading: FolderReading, *, max_file_bytes: int) -> None:
+    def __init__(self, root: Path, reading: FolderReading, *, max_file_bytes: int, grouping: Grouping) -> None:
         """List the folder as `reading` says; names only, O(number of files)."""
+        self._grouping = grouping
         self.root = root
         self.name = root.resolve().name
         self._reading = reading
@@ -73,6 +76,7 @@ class FolderSource:
                 for name, counts in count_classes(self.class_names, usable).items()
                 if counts or not reading.classes
             },
+            **self._grouping.counted(self._group_value(entry.file) for entry in self._entries if entry.counts),
             captions=reading.captions,
             left_out=[*(masks if reading.masks else []), *reading.left_out, *self._strays()],
             notes=[*reading.notes, *([note] if (note := alike(self.class_names)) else [])],
@@ -92,12 +96,15 @@ class FolderSource:
         for entry in self._entries[start:]:
             yield self._record(entry)
 
+    def _group_value(self, file: str) -> Any:
+        return self._reading.groups.get(file) if self._grouping.column else printable(file)
+
     def _record(self, entry: _Entry) -> SourceRecord:
         label = self._label.get(entry.class_name, -1)
         data, reason, detail = b"", entry.reason, entry.detail
         if not reason:
             data, reason, detail = read_file(self.root / entry.file, self._max_file_bytes)
-        return SourceRecord(
+        record = SourceRecord(
             file=printable(entry.file),
             origin=self._reading.parts[entry.part].use if entry.part in self._reading.parts else TRAIN,
             label=label,
@@ -106,6 +113,7 @@ class FolderSource:
             detail=detail,
             rules=entry.rules,
         )
+        return self._grouping.assign(record, self._group_value(entry.file))
 
 
 def read_file(path: Path, max_file_bytes: int) -> tuple[bytes, str, str]:

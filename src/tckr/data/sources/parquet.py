@@ -15,13 +15,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tckr.data.groups import Grouping
 from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, merge_counts
 from tckr.data.layouts.labels import NoClassError, alike, refuse_unclassed
 from tckr.data.layouts.names import split_of
 from tckr.data.layouts.readings import Part
 from tckr.data.rejections import REASONS
 from tckr.data.sources.classes import join_classes
-from tckr.data.sources.columns import choose_columns
+from tckr.data.sources.columns import choose_columns, require_group_column
 from tckr.data.sources.record import TEST, TRAIN, SourceRecord, printable
 from tckr.errors import UserError
 
@@ -42,7 +43,9 @@ class _Table:
 class ParquetSource:
     """All rows of one Parquet file, or of the Parquet files in a folder or its `data` subfolder, in name order."""
 
-    def __init__(self, path: Path, files: Mapping[Path, Part], *, image_column: str, label_column: str) -> None:
+    def __init__(
+        self, path: Path, files: Mapping[Path, Part], *, image_column: str, label_column: str, grouping: Grouping
+    ) -> None:
         """Read every file's footer and label column.
 
         Args:
@@ -50,6 +53,7 @@ class ParquetSource:
             files: what to read, with the split that each belongs to.
             image_column: column of the images; empty = detect.
             label_column: column of the labels; empty = detect.
+            grouping: column of the groups.
 
         Raises:
             UserError: no file is readable, the columns cannot be told, or a test split has no labels.
@@ -64,7 +68,9 @@ class ParquetSource:
             )
         first = schemas[min(schemas, key=lambda file: _is_aside(files[file]))]
         self._image, self._label = choose_columns(_kinds(first), image_column, label_column)
-        tables, self._problems = _sort_files(root, files, schemas, first, (self._image, self._label))
+        self._grouping = require_group_column(grouping, first.names)
+        self._columns = tuple(dict.fromkeys([self._image, self._label, *filter(None, [grouping.column])]))
+        tables, self._problems = _sort_files(root, files, schemas, first, self._columns)
         if path.is_dir():
             self._problems += _other_files(path, list(files))
         leading = sorted(
@@ -92,9 +98,14 @@ class ParquetSource:
             labels_from=f"column {self._label!r}; images from column {self._image!r}",
             parts=[LayoutPart(name=name, use=use, images=images[name]) for name, use in uses.items()],
             classes=merge_counts([printable(name) for name in self.class_names], by_part),
+            **self._grouping.counted(self._group_cells()),
             left_out=[LeftOut(what=record.file, count=1, why=REASONS[record.reason]) for record in self._problems],
             notes=[note] if (note := alike(self.class_names)) else [],
         )
+
+    def _group_cells(self) -> Iterator[Any]:
+        for table in self._tables:
+            yield from _count_labels(table, self._grouping.column)
 
     def __len__(self) -> int:
         """Return the number of rows and of refused files."""
@@ -120,12 +131,14 @@ class ParquetSource:
     def _group(self, table: _Table, file: pq.ParquetFile, group: int, rows: range, start: int) -> Iterator[SourceRecord]:
         row = rows.start
         try:
-            for batch in file.iter_batches(READ_BATCH, row_groups=[group], columns=[self._image, self._label]):
+            for batch in file.iter_batches(READ_BATCH, row_groups=[group], columns=list(self._columns)):
                 images, labels = batch.column(self._image), batch.column(self._label).to_pylist()
+                groups = batch.column(self._columns[-1]).to_pylist() if self._grouping else [None] * len(labels)
                 for offset, label in enumerate(labels):
                     if row >= start:
                         name = f"{table.file}#{row}"
-                        yield row_record(name, table.part.use, images[offset].as_py(), label, table.index)
+                        record = row_record(name, table.part.use, images[offset].as_py(), label, table.index)
+                        yield self._grouping.assign(record, groups[offset])
                     row += 1
         except (pa.ArrowException, OSError) as error:
             for lost in range(max(row, start), rows.stop):
@@ -196,7 +209,7 @@ def _sort_files(
     files: Mapping[Path, Part],
     schemas: Mapping[Path, pa.Schema],
     first: pa.Schema,
-    columns: tuple[str, str],
+    columns: Sequence[str],
 ) -> tuple[list[_Table], list[SourceRecord]]:
     """Return the tables that have the columns with the types of `first`, and a record for each other file.
 
@@ -225,7 +238,7 @@ def _sort_files(
     return tables, problems
 
 
-def _fits(schema: pa.Schema, columns: tuple[str, str], types: list[str]) -> bool:
+def _fits(schema: pa.Schema, columns: Sequence[str], types: list[str]) -> bool:
     return all(
         column in schema.names and _type_kind(schema, column) == kind for column, kind in zip(columns, types, strict=True)
     )
@@ -241,7 +254,7 @@ def _type_kind(schema: pa.Schema, column: str) -> str:
 
 
 def _refuse_lost_split(
-    files: Mapping[Path, Part], kept: set[Path], schemas: Mapping[Path, pa.Schema], columns: tuple[str, str]
+    files: Mapping[Path, Part], kept: set[Path], schemas: Mapping[Path, pa.Schema], columns: Sequence[str]
 ) -> None:
     """Raise where no file of the test split could be kept because they lack a column: another one would be drawn unasked."""
     tests = [path for path, part in files.items() if part.use == TEST and path in schemas]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+import re
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tckr.data.sources import SourceKind
 from tckr.stages.config_base import StageConfig
@@ -17,7 +18,7 @@ PILLOW_PIXEL_LIMIT = 89_478_485
 class PrepareConfig(StageConfig):
     """What to read and how to split it."""
 
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
 
     source: PathName = Field(
         "digits",
@@ -46,6 +47,20 @@ class PrepareConfig(StageConfig):
     table: PathName = Field("", description="The table of labels in a folder, relative to it; empty = detect.")
     image_column: Word = Field("", description="Column of the images, or of their paths, in a table; empty = detect.")
     label_column: Word = Field("", description="Column of the labels in a table; empty = detect.")
+    group_column: Word = Field(
+        "",
+        description=(
+            "Column of a table that says which pictures belong together (patient, part, sign); no split and no membership "
+            "draw separates them. Empty = every picture stands for itself."
+        ),
+    )
+    group_pattern: Word = Field(
+        "",
+        description=(
+            "Regular expression with one capture group that finds the same in the picture's path, relative to the source "
+            "(`patient_([0-9]+)`), or in the text of `group_column` where that is set."
+        ),
+    )
     class_names: dict[Word, Word] = Field(
         default_factory=dict,
         max_length=MOST_CLASSES,
@@ -103,6 +118,32 @@ class PrepareConfig(StageConfig):
         le=PILLOW_PIXEL_LIMIT,
         description=("Pictures with more pixels are refused unread (decompression bombs)."),
     )
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _has_one_group(cls, pattern: str) -> str:
+        try:
+            found = re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        if pattern and found != 1:
+            raise ValueError(
+                f"{pattern!r} has {found} capture groups; expected one, around what names the group: patient_([0-9]+)"
+            )
+        return pattern
+
+    def opening(self) -> dict[str, Any]:
+        """Return the arguments of `open_source` that say how the source is read."""
+        return {
+            "image_column": self.image_column,
+            "label_column": self.label_column,
+            "layout": self.layout,
+            "table": self.table,
+            "group_column": self.group_column,
+            "group_pattern": self.group_pattern,
+            "train_split": self.hub_split,
+            "test_split": self.test_split,
+        }
 
     @property
     def is_public(self) -> bool:

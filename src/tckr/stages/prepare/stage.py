@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from tckr.data.card import CANARY_KINDS, MEMBERSHIP_ROWS, DataCard, read_members, write_card
+from tckr.data.groups import FEWEST_GROUPS, write_groups
 from tckr.data.layouts.description import write_layout
 from tckr.data.source_rows import write_source_rows
 from tckr.data.sources.opening import open_source
@@ -21,7 +23,7 @@ from tckr.stages.prepare.config import PrepareConfig
 from tckr.stages.prepare.depth import describe_unused_range
 from tckr.stages.prepare.normalise import max_file_bytes
 from tckr.stages.prepare.screening import Screened, screen
-from tckr.stages.prepare.splitting import Splits, rows_of_source, split_records
+from tckr.stages.prepare.splitting import SPLITS, Splits, group_numbers, rows_of_source, split_records
 from tckr.stages.prepare.staging import Staged, stage_records
 from tckr.stages.prepare.writing import (
     REJECTED_NAME,
@@ -36,8 +38,8 @@ EXAMPLES = 3
 
 
 def run(config: PrepareConfig, context: StepContext) -> None:
-    """Fill `context.out` with pool, validation, test, source rows, membership, canaries, rejected.csv, card, layout and the
-    key of the test split's lock.
+    """Fill `context.out` with pool, validation, test, source rows, membership, groups, canaries, rejected.csv, card, layout
+    and the key of the test split's lock.
 
     The engine takes `test` away and seals it.
 
@@ -46,12 +48,7 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     """
     source = open_source(
         config.source,
-        image_column=config.image_column,
-        label_column=config.label_column,
-        layout=config.layout,
-        table=config.table,
-        train_split=config.hub_split,
-        test_split=config.test_split,
+        **config.opening(),
         max_file_bytes=max_file_bytes(config.max_pixels),
         cache=context.scratch / "datasets",
     )
@@ -59,14 +56,7 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     context.log("layout", message="\n".join(layout.lines()))
     staging = context.scratch / "staged"
     staged = _stage(source, staging, config, context)
-    screened = screen(staged, renamed(source.class_names, config.class_names), config.min_images_per_class)
-    write_rejections(context.out, screened.rejections)
-    _require_enough(config, source, screened, context.out / REJECTED_NAME)
-    if screened.rejections:
-        listed = context.out.with_suffix("") / REJECTED_NAME  # where it lies when the artifact is whole
-        refused = f"{len(screened.rejections)} files refused ({_refused(screened)})"
-        context.log("warning", message=f"{refused}; see {listed}")
-    _warn_of_classes_left_out(config, screened, context)
+    screened = _screened(config, source, staged, context)
     if dark := describe_unused_range(screened.records):
         context.log("warning", message=dark)
         layout = layout.model_copy(update={"notes": [*layout.notes, dark]})
@@ -83,16 +73,41 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     write_splits(context.out, splits, staging, screened.class_names)
     write_canaries(context.out, kinds)
     write_source_rows(context.out, rows_of_source(staged, source.class_names, splits))
-    labels = np.array([record.label for record in pool], dtype=np.int64)
     write_membership(
-        context.out, labels, kinds, audit_holdout=config.audit_holdout, num_rows=MEMBERSHIP_ROWS, seed=context.seed
+        context.out,
+        pool,
+        kinds,
+        screened.class_names,
+        audit_holdout=config.audit_holdout,
+        num_rows=MEMBERSHIP_ROWS,
+        seed=context.seed,
     )
-    num_members, lock = len(read_members(context.out, 0)), write_lock(context.out, splits, context.seed)
-    card = _card(config, source.name, screened, splits, kinds, num_members=num_members, test_sha256=lock)
+    groups = group_numbers(splits.in_order())
+    write_groups(context.out, groups)
+    members, lock = read_members(context.out, 0), write_lock(context.out, splits, context.seed)
+    card = _card(config, source.name, screened, splits, kinds, members=members, groups=groups, test_sha256=lock)
     write_card(context.out, card)
     write_layout(context.out, layout)
+    _log_sizes(card, context)
+
+
+def _screened(config: PrepareConfig, source: Source, staged: Sequence[Staged], context: StepContext) -> Screened:
+    """Return the usable records, and say what is refused."""
+    screened = screen(staged, renamed(source.class_names, config.class_names), config.min_images_per_class)
+    write_rejections(context.out, screened.rejections)
+    _require_enough(config, source, screened, context.out / REJECTED_NAME)
+    if screened.rejections:
+        listed = context.out.with_suffix("") / REJECTED_NAME  # where it lies when the artifact is whole
+        refused = f"{len(screened.rejections)} files refused ({_refused(screened)})"
+        context.log("warning", message=f"{refused}; see {listed}")
+    _warn_of_classes_left_out(config, screened, context)
+    return screened
+
+
+def _log_sizes(card: DataCard, context: StepContext) -> None:
     sizes = {"pool": card.num_pool, "validation": card.num_validation, "test": card.num_test, "members": card.num_members}
     sizes["canaries"] = sum(card.canaries.values())
+    sizes |= {f"groups_{name}": number for name, number in card.groups.items()}
     context.log("prepared", **sizes, classes=len(card.class_names), rejected=card.rejected, normalised=card.normalised)
 
 
@@ -132,9 +147,11 @@ def _warn_of_classes_left_out(config: PrepareConfig, screened: Screened, context
     left_out = {name: size for name, size in screened.class_sizes.items() if name not in screened.class_names}
     if left_out:
         examples = ", ".join(f"{name!r} ({size})" for name, size in list(left_out.items())[:EXAMPLES])
+        grouped = any(rejection.reason == "too_few_groups" for rejection in screened.rejections)
         message = (
             f"{len(left_out)} of {len(screened.class_sizes)} classes left out, which have fewer than "
-            f"prepare.min_images_per_class={config.min_images_per_class} usable images: {examples}"
+            f"prepare.min_images_per_class={config.min_images_per_class} usable images"
+            f"{f' or are in fewer than {FEWEST_GROUPS} groups' if grouped else ''}: {examples}"
         )
         context.log("warning", message=message + (" and others" if len(left_out) > EXAMPLES else ""))
 
@@ -146,7 +163,8 @@ def _card(
     splits: Splits,
     kinds: np.ndarray,
     *,
-    num_members: int,
+    members: np.ndarray,
+    groups: np.ndarray,
     test_sha256: str,
 ) -> DataCard:
     rejected = Counter(rejection.reason for rejection in screened.rejections)
@@ -164,7 +182,8 @@ def _card(
         num_pool=len(splits.pool),
         num_validation=len(splits.validation),
         num_test=len(splits.test),
-        num_members=num_members,
+        num_members=len(members),
+        groups=_count_groups(splits, groups, members),
         rejected=dict(sorted(rejected.items())),
         normalised={rule: count for rule, count in sorted(rules.items()) if count},
         duplicates=rejected["duplicate"],
@@ -173,3 +192,12 @@ def _card(
         canaries={kind: int((kinds == code).sum()) for kind, code in CANARY_KINDS.items()},
         sizes={"min": min(sides), "median": float(np.median(sides)), "max": max(sides)},
     )
+
+
+def _count_groups(splits: Splits, groups: np.ndarray, members: np.ndarray) -> dict[str, int]:
+    """Return how many groups each split has, and the target's members; empty where no record has one."""
+    if not any(record.group for record in splits.in_order()):
+        return {}
+    first = {split: splits.first_record(split) for split in SPLITS}
+    records = {split: groups[first[split] : first[split] + len(getattr(splits, split))] for split in SPLITS}
+    return {name: len(np.unique(numbers)) for name, numbers in (records | {"members": groups[members]}).items()}

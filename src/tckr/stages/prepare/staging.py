@@ -37,6 +37,7 @@ class Staged:
         shorter_side: of the source picture in px.
         rules: what changed it.
         peak: see `NormalisedImage`.
+        group: digest of what names its group; empty = it is a group of its own.
     """
 
     file: str
@@ -51,6 +52,7 @@ class Staged:
     shorter_side: int = 0
     rules: tuple[str, ...] = ()
     peak: int = 0
+    group: str = ""
 
 
 def stage_records(
@@ -125,9 +127,10 @@ def _normalise(record: SourceRecord, image_size: int, max_pixels: int) -> tuple[
         image = normalise_image(record.data, record.file, image_size, max_pixels)
     except RejectedImageError as error:
         return replace(staged, reason=error.reason, detail=error.detail), b""
+    group = hashlib.sha256(record.group.encode("utf-8", "surrogatepass")).hexdigest() if record.group else ""
     sha256 = hashlib.sha256(image.pixels.tobytes()).hexdigest()
     rules = (*record.rules, *image.rules)
-    usable = replace(staged, sha256=sha256, shorter_side=min(image.size), rules=rules, peak=image.peak)
+    usable = replace(staged, sha256=sha256, shorter_side=min(image.size), rules=rules, peak=image.peak, group=group)
     return usable, encode_png(image.pixels)
 
 
