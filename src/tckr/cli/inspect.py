@@ -68,8 +68,8 @@ def inspected(config: PrepareConfig, num_threads: int, console: Console) -> list
     import tempfile
 
     from tckr.cli.console import Bars
+    from tckr.data.alike import find_alike
     from tckr.data.sources.opening import open_source
-    from tckr.inspection.alike import find_alike
     from tckr.inspection.looking import look_at
     from tckr.inspection.page import sections
     from tckr.stages.prepare.normalise import max_file_bytes

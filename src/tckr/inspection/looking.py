@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 import numpy as np
-from PIL import Image
 
+from tckr.data.alike import hash_of
 from tckr.data.sources.record import Source, SourceRecord
 from tckr.stages.prepare.normalise import NormalisedImage, RejectedImageError, normalise_image, strict_pillow
 
@@ -34,7 +34,7 @@ class Seen:
 
     Attributes:
         origins, labels: of each usable picture.
-        hashes: 64-bit difference hash of each; alike pictures have alike hashes.
+        hashes: of each (`tckr.data.alike`); alike pictures have alike hashes.
         files: name of each.
         sizes: (width, height) in px -> pictures.
         rules: what `prepare` will change -> pictures.
@@ -59,7 +59,7 @@ class Seen:
         """Count a usable picture."""
         self.origins.append(record.origin)
         self.labels.append(record.label)
-        self.hashes.append(difference_hash(image.pixels))
+        self.hashes.append(hash_of(image.pixels, image.size))
         self.files.append(record.file)
         self.sizes[image.size] += 1
         self.rules.update(image.rules)
@@ -105,9 +105,3 @@ def _decode(record: SourceRecord, max_pixels: int) -> NormalisedImage | str:
         return normalise_image(record.data, record.file, THUMBNAIL_PX, max_pixels)
     except RejectedImageError as error:
         return error.reason
-
-
-def difference_hash(pixels: np.ndarray) -> int:
-    """Return 64 bits of uint8 [S, S, 3]: whether each of 8 x 8 places is brighter than the next to its left (dHash)."""
-    small = np.asarray(Image.fromarray(pixels).convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
-    return int.from_bytes(np.packbits(small[:, 1:] > small[:, :-1]).tobytes(), "big")

@@ -23,9 +23,11 @@ from tckr.errors import UserError
 from tckr.stages.prepare.config import PrepareConfig
 from tckr.stages.prepare.drawing import draw_by_group, ordinary_strata
 from tckr.stages.prepare.splitting import SPLITS, Splits, group_numbers
+from tckr.stages.prepare.stage import run
 from tckr.stages.prepare.staging import Staged
 from tests.stages.prepare.pictures import png, prepared, write_classes
 from tests.stages.prepare.test_splits import sha256, split
+from tests.tiny_artifacts import Recorder, make_context
 
 
 def in_groups(seed: int, num_groups: int = 60, num_classes: int = 3) -> list[Staged]:
@@ -301,3 +303,45 @@ def test_the_sources_own_test_records_keep_their_split() -> None:
     splits = split(records + tested)
     assert {record.origin for record in splits.test} == {TEST}
     assert len(places(splits)["test"]) == 1
+
+
+def smooth(seed: int, darker: float = 1.0, side: int = 32) -> Image.Image:
+    small = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    return Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC).point(lambda value: value * darker)
+
+
+def write_repeats(root: Path, side: int = 32) -> Path:
+    """Write 20 cats and 20 dogs, each twice, the second time darker: with so many, some lie on two sides."""
+    for label, kind in enumerate(("cat", "dog")):
+        (root / kind).mkdir(parents=True)
+        for number in range(20):
+            for copy, darker in enumerate((1.0, 0.8)):
+                smooth(100 * label + number, darker, side).save(root / kind / f"p{number:02}_{copy}.png")
+    return root
+
+
+def warnings_of(folder: Path, source: Path, **settings: object) -> str:
+    recorder = Recorder()
+    run(PrepareConfig(source=str(source), image_size=32, **settings), make_context(folder, {}, recorder=recorder))
+    return "\n".join(event["message"] for event in recorder.events if event["event"] == "warning")
+
+
+def test_test_pictures_that_look_like_training_pictures_are_counted(tmp_path: Path) -> None:
+    data = write_repeats(tmp_path / "data")
+    text = warnings_of(tmp_path, data)
+    with_copy = {f"{file.parent.name}{file.name[:3]}" for file in data.rglob("*.png")}
+    assert len(with_copy) == 40
+    images = [load_images(tmp_path / "out" / name, None).images for name in SPLITS]
+    test, train = images[2], np.concatenate(images[:2]).astype(int)
+    alike = sum(
+        bool((abs(train * 0.8 - image) < 3).all((1, 2, 3)).any() or (abs(train - image * 0.8) < 3).all((1, 2, 3)).any())
+        for image in test.astype(int)
+    )
+    assert alike > 3
+    assert f"{alike} of 16 test pictures look like a picture to train on, such as" in text
+
+
+def test_with_groups_or_tiny_pictures_nothing_is_said_of_repeats(tmp_path: Path) -> None:
+    data = write_repeats(tmp_path / "data")
+    assert "look like" not in warnings_of(tmp_path / "1", data, group_pattern="p([0-9]+)_")
+    assert "look like" not in warnings_of(tmp_path / "2", write_repeats(tmp_path / "tiny", 12))

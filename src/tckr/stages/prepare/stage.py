@@ -22,6 +22,7 @@ from tckr.stages.prepare.class_names import renamed
 from tckr.stages.prepare.config import PrepareConfig
 from tckr.stages.prepare.depth import describe_unused_range
 from tckr.stages.prepare.normalise import max_file_bytes
+from tckr.stages.prepare.repeats import describe_repeats
 from tckr.stages.prepare.screening import Screened, screen
 from tckr.stages.prepare.splitting import SPLITS, Splits, group_numbers, rows_of_source, split_records
 from tckr.stages.prepare.staging import Staged, stage_records
@@ -57,9 +58,6 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     staging = context.scratch / "staged"
     staged = _stage(source, staging, config, context)
     screened = _screened(config, source, staged, context)
-    if dark := describe_unused_range(screened.records):
-        context.log("warning", message=dark)
-        layout = layout.model_copy(update={"notes": [*layout.notes, dark]})
     splits = split_records(
         screened.records,
         seed=context.seed,
@@ -87,7 +85,10 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     members, lock = read_members(context.out, 0), write_lock(context.out, splits, context.seed)
     card = _card(config, source.name, screened, splits, kinds, members=members, groups=groups, test_sha256=lock)
     write_card(context.out, card)
-    write_layout(context.out, layout)
+    found = [text for text in (describe_unused_range(screened.records), describe_repeats(splits)) if text]
+    for text in found:
+        context.log("warning", message=text)
+    write_layout(context.out, layout.model_copy(update={"notes": [*layout.notes, *found]}))
     _log_sizes(card, context)
 
 

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from tckr.data.alike import hash_of
 from tckr.data.images import encode_png
 from tckr.data.sources.record import Source, SourceRecord
 from tckr.disk import write_whole
@@ -38,6 +39,7 @@ class Staged:
         rules: what changed it.
         peak: see `NormalisedImage`.
         group: digest of what names its group; empty = it is a group of its own.
+        look: hash of what it looks like (`tckr.data.alike`).
     """
 
     file: str
@@ -53,6 +55,7 @@ class Staged:
     rules: tuple[str, ...] = ()
     peak: int = 0
     group: str = ""
+    look: int = 0
 
 
 def stage_records(
@@ -131,6 +134,7 @@ def _normalise(record: SourceRecord, image_size: int, max_pixels: int) -> tuple[
     sha256 = hashlib.sha256(image.pixels.tobytes()).hexdigest()
     rules = (*record.rules, *image.rules)
     usable = replace(staged, sha256=sha256, shorter_side=min(image.size), rules=rules, peak=image.peak, group=group)
+    usable = replace(usable, look=hash_of(image.pixels, image.size))
     return usable, encode_png(image.pixels)
 
 
