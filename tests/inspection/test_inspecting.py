@@ -61,7 +61,7 @@ def test_it_names_the_groups_that_were_asked_for(monkeypatch, capsys, data: Path
         r"emu\D+1\D+0",
         r"1 classes have fewer than 8 images to train on and would be left out: emu \(1\)",
         "refused: zero_bytes",
-        "use the values 0 to 4,09. of 0 to 65,535: they come out dark",
+        r"use the values 0 to 4,09., and 65,535 becomes white: they come out dark. Set prepare.intensity=window",
         r"2 pictures look like another one \(1 pairs\): 1 pairs lie across the training and the test split, 0 have",
         "again.jpg and",
         "5 different numbers of patients or parts in 26 pictures",

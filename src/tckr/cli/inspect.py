@@ -82,7 +82,13 @@ def inspected(config: PrepareConfig, num_threads: int, console: Console) -> list
             cache=Path(cache),
         )
         with Bars(console).open("inspect", len(source), "images") as advance:
-            seen = look_at(source, max_pixels=config.max_pixels, num_threads=num_threads, advance=advance)
+            seen = look_at(
+                source,
+                max_pixels=config.max_pixels,
+                treatment=config.treatment(),
+                num_threads=num_threads,
+                advance=advance,
+            )
         return sections(source.layout, seen, find_alike(seen.hashes), source.class_names, config.min_images_per_class)
 
 

@@ -15,6 +15,7 @@ from tckr.data.rejections import REASONS, RULES
 from tckr.data.sources.record import TEST
 from tckr.html.pages import Section
 from tckr.inspection.looking import Seen
+from tckr.stages.prepare.intensity import describe_black, describe_dark, describe_range
 
 MOST_ROWS = 50
 MOST_CLASSES = 40
@@ -55,12 +56,9 @@ def _pictures(seen: Seen) -> list[str]:
         f"{len(seen.files):,} pictures can be read; the shorter side has {sides.min()} to {sides.max()} px, "
         f"median {int(np.median(sides))}. {len(seen.sizes)} different sizes."
     ]
-    if seen.peaks:
-        lines.append(
-            f"{len(seen.peaks):,} grey pictures of 16 bits use the values 0 to {max(seen.peaks):,} of 0 to 65,535"
-            + (": they come out dark. Scale them before." if max(seen.peaks) < 32_768 else ".")
-        )
-    return lines
+    deep = describe_dark(seen.values) or describe_range(seen.values)
+    black = describe_black(seen.black, len(seen.files))
+    return lines + [f"{text}." for text in (deep, black) if text]
 
 
 def _counts(seen: Seen) -> list[list[str]]:

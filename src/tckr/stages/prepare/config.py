@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tckr.data.sources import SourceKind
 from tckr.stages.config_base import StageConfig
+from tckr.stages.prepare.treatment import Fit, Intensity, Treatment
 from tckr.strict import MOST_CLASSES, PathName, Word
 
 PILLOW_PIXEL_LIMIT = 89_478_485
 """Above this Pillow itself takes a picture for a decompression bomb."""
+
+
+GreyValue = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
 class PrepareConfig(StageConfig):
@@ -78,6 +82,28 @@ class PrepareConfig(StageConfig):
         ),
     )
     image_size: int = Field(32, ge=8, le=4096, description="Side of every stored image in px; the models' input size.")
+    fit: Fit = Field(
+        "crop",
+        description=(
+            "How a picture becomes a square: crop (the centre square), pad (all of it between black bars), squash (all of "
+            "it, its sides scaled to one length)."
+        ),
+    )
+    intensity: Intensity = Field(
+        "full",
+        description=(
+            "Which values of grey pictures with more than 8 bits are black and white: full (the upper 8 of 16 bits; of "
+            "DICOM the window in the file), range (each picture's smallest and largest), window (`window`)."
+        ),
+    )
+    window: list[GreyValue] = Field(
+        default_factory=list,
+        max_length=2,
+        description=(
+            "[low, high] for intensity=window: the values that become black and white; of DICOM in its units (Hounsfield "
+            "units for CT)."
+        ),
+    )
     test_fraction: float = Field(0.2, gt=0, lt=1, description="Part of every class that is locked for final numbers.")
     validation_fraction: float = Field(
         0.1,
@@ -118,6 +144,23 @@ class PrepareConfig(StageConfig):
         le=PILLOW_PIXEL_LIMIT,
         description=("Pictures with more pixels are refused unread (decompression bombs)."),
     )
+
+    def treatment(self) -> Treatment:
+        """Return how pictures become squares of 8 bits."""
+        low, high = self.window or (0.0, 0.0)
+        return Treatment(self.fit, self.intensity, (low, high))
+
+    @model_validator(mode="after")
+    def _window_counts(self) -> Self:
+        """Refuse a window that is missing, empty or without effect."""
+        if self.window and (len(self.window) != 2 or self.window[0] >= self.window[1]):
+            raise ValueError(f"prepare.window {self.window} is no window; expected [low, high], such as [0, 4095]")
+        if bool(self.window) != (self.intensity == "window"):
+            raise ValueError(
+                f"prepare.intensity={self.intensity} and prepare.window={self.window} do not go together: set both, such as "
+                "prepare.intensity=window prepare.window=[0,4095], or neither"
+            )
+        return self
 
     @field_validator("group_pattern")
     @classmethod

@@ -11,7 +11,7 @@ import numpy as np
 
 from tckr.data.card import CANARY_KINDS, MEMBERSHIP_ROWS, DataCard, read_members, write_card
 from tckr.data.groups import FEWEST_GROUPS, write_groups
-from tckr.data.layouts.description import write_layout
+from tckr.data.layouts.description import Layout, write_layout
 from tckr.data.source_rows import write_source_rows
 from tckr.data.sources.opening import open_source
 from tckr.data.sources.record import Source
@@ -20,7 +20,7 @@ from tckr.errors import UserError
 from tckr.stages.prepare.canaries import draw_canaries
 from tckr.stages.prepare.class_names import renamed
 from tckr.stages.prepare.config import PrepareConfig
-from tckr.stages.prepare.depth import describe_unused_range
+from tckr.stages.prepare.intensity import describe_black, describe_dark, describe_range
 from tckr.stages.prepare.normalise import max_file_bytes
 from tckr.stages.prepare.repeats import describe_repeats
 from tckr.stages.prepare.screening import Screened, screen
@@ -85,10 +85,7 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     members, lock = read_members(context.out, 0), write_lock(context.out, splits, context.seed)
     card = _card(config, source.name, screened, splits, kinds, members=members, groups=groups, test_sha256=lock)
     write_card(context.out, card)
-    found = [text for text in (describe_unused_range(screened.records), describe_repeats(splits)) if text]
-    for text in found:
-        context.log("warning", message=text)
-    write_layout(context.out, layout.model_copy(update={"notes": [*layout.notes, *found]}))
+    write_layout(context.out, _with_findings(layout, screened, splits, context))
     _log_sizes(card, context)
 
 
@@ -103,6 +100,18 @@ def _screened(config: PrepareConfig, source: Source, staged: Sequence[Staged], c
         context.log("warning", message=f"{refused}; see {listed}")
     _warn_of_classes_left_out(config, screened, context)
     return screened
+
+
+def _with_findings(layout: Layout, screened: Screened, splits: Splits, context: StepContext) -> Layout:
+    """Return the description with what decoding showed; the doubtful is warned of."""
+    values = [record.values for record in screened.records if record.values]
+    dark = describe_dark(values)
+    black = sum(record.black for record in screened.records if not (dark and record.values))
+    warnings = [dark, describe_black(black, len(screened.records)), describe_repeats(splits)]
+    for text in filter(None, warnings):
+        context.log("warning", message=text)
+    found = filter(None, ["" if dark else describe_range(values), *warnings])
+    return layout.model_copy(update={"notes": [*layout.notes, *found]})
 
 
 def _log_sizes(card: DataCard, context: StepContext) -> None:
@@ -120,6 +129,7 @@ def _stage(source: Source, folder: Path, config: PrepareConfig, context: StepCon
             folder,
             image_size=config.image_size,
             max_pixels=config.max_pixels,
+            treatment=config.treatment(),
             num_threads=threads,
             advance=advance,
         )

@@ -18,7 +18,8 @@ from tckr.data.alike import hash_of
 from tckr.data.images import encode_png
 from tckr.data.sources.record import Source, SourceRecord
 from tckr.disk import write_whole
-from tckr.stages.prepare.normalise import RejectedImageError, normalise_image, strict_pillow
+from tckr.stages.prepare.normalise import AS_IS, RejectedImageError, normalise_image, strict_pillow
+from tckr.stages.prepare.treatment import Treatment
 
 CHUNK_RECORDS = 512
 BATCH_RECORDS = 32
@@ -37,7 +38,7 @@ class Staged:
         chunk, offset, length: where its PNG lies.
         shorter_side: of the source picture in px.
         rules: what changed it.
-        peak: see `NormalisedImage`.
+        values, black: see `NormalisedImage`.
         group: digest of what names its group; empty = it is a group of its own.
         look: hash of what it looks like (`tckr.data.alike`).
     """
@@ -53,13 +54,21 @@ class Staged:
     length: int = 0
     shorter_side: int = 0
     rules: tuple[str, ...] = ()
-    peak: int = 0
+    values: tuple[float, ...] = ()
+    black: bool = False
     group: str = ""
     look: int = 0
 
 
 def stage_records(
-    source: Source, folder: Path, *, image_size: int, max_pixels: int, num_threads: int, advance: Callable[[int], None]
+    source: Source,
+    folder: Path,
+    *,
+    image_size: int,
+    max_pixels: int,
+    treatment: Treatment = AS_IS,
+    num_threads: int,
+    advance: Callable[[int], None],
 ) -> list[Staged]:
     """Normalise every record of `source` into `folder` and return them in source order.
 
@@ -68,6 +77,7 @@ def stage_records(
         folder: chunks; the same folder after a kill continues.
         image_size: side of the normalised pictures in px.
         max_pixels: see `normalise_image`.
+        treatment: see `normalise_image`.
         num_threads: pictures decoded at a time.
         advance: told how many records are done.
     """
@@ -75,7 +85,7 @@ def stage_records(
     staged = _load_whole_chunks(folder)
     advance(len(staged))
     records = source.records(len(staged))
-    limits = image_size, max_pixels
+    limits = image_size, max_pixels, treatment
     with strict_pillow(), ThreadPoolExecutor(num_threads) as pool:
         for chunk in itertools.count(len(staged) // CHUNK_RECORDS):
             found = _fill_chunk(itertools.islice(records, CHUNK_RECORDS), folder, chunk, pool, limits)
@@ -95,7 +105,7 @@ def read_png(folder: Path, record: Staged) -> bytes:
 
 
 def _fill_chunk(
-    records: Iterator[SourceRecord], folder: Path, chunk: int, pool: ThreadPoolExecutor, limits: tuple[int, int]
+    records: Iterator[SourceRecord], folder: Path, chunk: int, pool: ThreadPoolExecutor, limits: tuple[int, int, Treatment]
 ) -> list[Staged]:
     found: list[Staged] = []
 
@@ -122,19 +132,27 @@ def _take_batch(records: Iterator[SourceRecord]) -> list[SourceRecord]:
     return batch
 
 
-def _normalise(record: SourceRecord, image_size: int, max_pixels: int) -> tuple[Staged, bytes]:
+def _normalise(record: SourceRecord, image_size: int, max_pixels: int, treatment: Treatment) -> tuple[Staged, bytes]:
     staged = Staged(file=record.file, origin=record.origin, label=record.label, reason=record.reason, detail=record.detail)
     if record.reason:
         return staged, b""
     try:
-        image = normalise_image(record.data, record.file, image_size, max_pixels)
+        image = normalise_image(record.data, record.file, image_size, max_pixels, treatment)
     except RejectedImageError as error:
         return replace(staged, reason=error.reason, detail=error.detail), b""
     group = hashlib.sha256(record.group.encode("utf-8", "surrogatepass")).hexdigest() if record.group else ""
     sha256 = hashlib.sha256(image.pixels.tobytes()).hexdigest()
     rules = (*record.rules, *image.rules)
-    usable = replace(staged, sha256=sha256, shorter_side=min(image.size), rules=rules, peak=image.peak, group=group)
-    usable = replace(usable, look=hash_of(image.pixels, image.size))
+    usable = replace(
+        staged,
+        sha256=sha256,
+        shorter_side=min(image.size),
+        rules=rules,
+        values=image.values,
+        black=image.is_black,
+        group=group,
+        look=hash_of(image.pixels, image.size),
+    )
     return usable, encode_png(image.pixels)
 
 
@@ -152,7 +170,7 @@ def _load_whole_chunks(folder: Path) -> list[Staged]:
 
 def _from_json(line: str) -> Staged:
     fields = json.loads(line)
-    return Staged(**(fields | {"rules": tuple(fields["rules"])}))
+    return Staged(**(fields | {name: tuple(fields[name]) for name in ("rules", "values")}))
 
 
 def _blob_path(folder: Path, chunk: int) -> Path:
