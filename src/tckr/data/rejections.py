@@ -13,7 +13,8 @@ REASONS: dict[str, str] = {
     "too_many_pixels": "the picture has more than prepare.max_pixels pixels (decompression bomb)",
     "too_small": f"the shorter side has fewer than {MIN_SIDE_PX} px",
     "too_elongated": f"the longer side is over {MAX_ASPECT} times the shorter: in a square little of it would be left",
-    "not_an_image": "the content is no PNG, JPEG, WebP, GIF, TIFF, BMP, PPM, JPEG 2000 or AVIF picture",
+    "not_an_image": "the content is no PNG, JPEG, WebP, GIF, TIFF, BMP, PPM, JPEG 2000, AVIF or DICOM picture",
+    "dicom": "the file is DICOM, and pydicom, which reads it, is not installed",
     "corrupt": "the picture cannot be decoded to its end (corrupt or truncated)",
     "animated": "the file holds several frames or pages, and which one is meant is unknown",
     "no_brightness_range": "32-bit or floating-point pixels have no black and white but by prepare.intensity",
@@ -55,6 +56,7 @@ RULES: dict[str, str] = {
     "exif_unreadable": "the EXIF block cannot be read: the picture stays as stored",
     "first_picture": "of a multi-picture JPEG (MPO: previews, depth, stereo) the first picture is taken",
     "extension": "the file name's extension names another format: the content decides",
+    "dicom": "DICOM: the first window in the file says what is black and white; MONOCHROME1 is inverted",
     "range": "prepare.intensity=range: the picture's smallest value becomes black, its largest white",
     "window": "prepare.intensity=window: the values of prepare.window become black and white",
     "cropped": "not square: the centre square is taken",
@@ -66,6 +68,16 @@ RULES: dict[str, str] = {
     "become `under` and `over`, single spaces, no dots at the ends",
 }
 """Rule -> what it does. All but the last are counted per kept image; `class_name` per class."""
+
+
+class RejectedImageError(Exception):
+    """Says why a picture is refused: `reason` is a key of `REASONS`."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        """Hold the reason to the dictionary."""
+        assert reason in REASONS, reason
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
 
 
 @dataclass(frozen=True, kw_only=True)

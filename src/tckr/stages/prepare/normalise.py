@@ -6,13 +6,14 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from tckr.data.rejections import MAX_ASPECT, MIN_SIDE_PX, REASONS, RULES
+from tckr.data.rejections import MAX_ASPECT, MIN_SIDE_PX, RULES, RejectedImageError
+from tckr.stages.prepare.dicom import DicomFile, is_dicom
 from tckr.stages.prepare.intensity import DARKEST, FULL_RANGE, to_eight_bits
 from tckr.stages.prepare.treatment import Treatment
 
@@ -27,8 +28,11 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "PPM": ("ppm", "pgm", "pbm", "pnm"),
     "JPEG2000": ("jp2", "j2k", "jpx", "jpf", "j2c", "jpc"),
     "AVIF": ("avif", "avifs"),
+    "DICOM": ("dcm", "dicom"),
 }
-"""Formats that are decoded, with their extensions. Not on the list: EPS and PDF, which would start other programs."""
+"""Formats that are decoded, with their extensions: DICOM by pydicom, all others by Pillow.
+
+Not on the list: EPS and PDF, which would start other programs."""
 
 AS_IS = Treatment()
 
@@ -39,16 +43,6 @@ ORIENTATION_TAG = 0x0112
 BITS_TAG = 258
 
 
-class RejectedImageError(Exception):
-    """Says why a picture is refused: `reason` is a key of `REASONS`."""
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        """Hold the reason to the dictionary."""
-        assert reason in REASONS, reason
-        super().__init__(reason, detail)
-        self.reason, self.detail = reason, detail
-
-
 @dataclass(frozen=True)
 class NormalisedImage:
     """A picture after all rules.
@@ -57,6 +51,7 @@ class NormalisedImage:
         pixels: uint8 [S, S, 3].
         size: the source's (width, height) in px.
         rules: what changed it.
+        group: digest of the patient's id in a DICOM file; empty where there is none.
         values: smallest and largest value of a grey picture of more than 8 bits, and the one that becomes white; else ().
     """
 
@@ -64,6 +59,7 @@ class NormalisedImage:
     size: tuple[int, int]
     rules: tuple[str, ...]
     values: tuple[float, ...] = ()
+    group: str = ""
 
     @property
     def is_black(self) -> bool:
@@ -73,7 +69,9 @@ class NormalisedImage:
 
 @contextmanager
 def strict_pillow() -> Iterator[None]:
-    """Make Pillow refuse truncated files and bombs, whatever another library set, and keep its other warnings quiet.
+    """Make Pillow refuse truncated files and bombs, whatever another library set, and keep other warnings quiet.
+
+    Those of pydicom may quote what a file says of a patient.
 
     Both switches are global to the process: enter this once around all threads that decode.
     """
@@ -82,7 +80,7 @@ def strict_pillow() -> Iterator[None]:
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"PIL\..*")
+            warnings.filterwarnings("ignore", module=r"PIL\..*|pydicom.*|tckr\.stages\.prepare\.dicom")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     finally:
@@ -116,6 +114,8 @@ def normalise_image(
         raise RejectedImageError("zero_bytes")
     if len(data) > max_file_bytes(max_pixels):
         raise RejectedImageError("file_too_large", f"{len(data)} bytes; at most {max_file_bytes(max_pixels)}")
+    if is_dicom(data):
+        return _from_dicom(data, file, image_size, max_pixels, treatment)
     try:
         with Image.open(io.BytesIO(data), formats=_readable()) as image:
             _check_header(image, max_pixels, treatment)
@@ -130,20 +130,26 @@ def normalise_image(
         raise RejectedImageError("corrupt", " ".join(f"{type(error).__name__}: {error}".split())[:200]) from None
 
 
+def _from_dicom(data: bytes, file: str, image_size: int, max_pixels: int, treatment: Treatment) -> NormalisedImage:
+    try:
+        opened = DicomFile(data)
+        _check_size(opened.size, max_pixels)
+        colour, rules, values = opened.picture(treatment)
+        rules += [] if _extension_fits("DICOM", file) else ["extension"]
+        return replace(fit_square(colour, rules, values, image_size, treatment), group=opened.group)
+    except RejectedImageError:
+        raise
+    except Exception as error:  # its text may quote the file; a decoder that is not installed raises RuntimeError
+        raise RejectedImageError("corrupt", f"{type(error).__name__} in a DICOM file") from None
+
+
 def _readable() -> list[str]:
     """Return the formats that this build of Pillow reads (MPO comes through JPEG; AVIF and JPEG 2000 may be left out)."""
     return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _check_header(image: ImageFile.ImageFile, max_pixels: int, treatment: Treatment) -> None:
-    width, height = image.size
-    size = f"{width} x {height} px"
-    if width * height > max_pixels:
-        raise RejectedImageError("too_many_pixels", f"{size}; at most {max_pixels} pixels")
-    if min(width, height) < MIN_SIDE_PX:
-        raise RejectedImageError("too_small", size)
-    if max(width, height) > MAX_ASPECT * min(width, height):
-        raise RejectedImageError("too_elongated", size)
+    _check_size(image.size, max_pixels)
     if image.format != "MPO" and getattr(image, "is_animated", False):
         raise RejectedImageError("animated", f"{image.format} with several frames or pages")
     if image.mode in {"I", "F"} and treatment.intensity == "full":
@@ -151,8 +157,19 @@ def _check_header(image: ImageFile.ImageFile, max_pixels: int, treatment: Treatm
         raise RejectedImageError("no_brightness_range", detail)
 
 
+def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    detail = f"{width} x {height} px"
+    if width * height > max_pixels:
+        raise RejectedImageError("too_many_pixels", f"{detail}; at most {max_pixels} pixels")
+    if min(width, height) < MIN_SIDE_PX:
+        raise RejectedImageError("too_small", detail)
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise RejectedImageError("too_elongated", detail)
+
+
 def _decode(image: ImageFile.ImageFile, data: bytes, file: str, image_size: int, treatment: Treatment) -> NormalisedImage:
-    rules = [] if _extension_fits(image, file) else ["extension"]
+    rules = [] if _extension_fits(image.format or "", file) else ["extension"]
     rules += ["first_picture"] if image.format == "MPO" and getattr(image, "n_frames", 1) > 1 else []
     deep = _is_sixteen_bit(image, data)
     image.load()
@@ -192,10 +209,10 @@ def fit_square(
     return NormalisedImage(np.asarray(fitted), (width, height), tuple(rules), values)
 
 
-def _extension_fits(image: ImageFile.ImageFile, file: str) -> bool:
+def _extension_fits(kind: str, file: str) -> bool:
     extension = PurePosixPath(file).suffix.lower().lstrip(".")
     known = {name for names in FORMATS.values() for name in names}
-    return extension not in known or extension in FORMATS.get(image.format or "", ())
+    return extension not in known or extension in FORMATS.get(kind, ())
 
 
 def _is_sixteen_bit(image: ImageFile.ImageFile, data: bytes) -> bool:

@@ -57,6 +57,7 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     context.log("layout", message="\n".join(layout.lines()))
     staging = context.scratch / "staged"
     staged = _stage(source, staging, config, context)
+    staged, layout = _with_patients(staged, layout, context)
     screened = _screened(config, source, staged, context)
     splits = split_records(
         screened.records,
@@ -87,6 +88,18 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     write_card(context.out, card)
     write_layout(context.out, _with_findings(layout, screened, splits, context))
     _log_sizes(card, context)
+
+
+def _with_patients(staged: list[Staged], layout: Layout, context: StepContext) -> tuple[list[Staged], Layout]:
+    """Return the records with the groups that DICOM files gave, where the settings name none, and say so."""
+    patients = Counter(record.group for record in staged if record.group)
+    if layout.groups or not patients:
+        return staged, layout
+    if len(patients) == 1:
+        message = f"{patients.total():,} DICOM files have one patient id, which says nothing: pictures are drawn one by one"
+        context.log("warning", message=message)
+        return [replace(record, group="") for record in staged], layout
+    return staged, layout.model_copy(update={"groups": "the patient ids of DICOM files", "num_groups": len(patients)})
 
 
 def _screened(config: PrepareConfig, source: Source, staged: Sequence[Staged], context: StepContext) -> Screened:

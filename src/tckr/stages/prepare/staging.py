@@ -140,7 +140,6 @@ def _normalise(record: SourceRecord, image_size: int, max_pixels: int, treatment
         image = normalise_image(record.data, record.file, image_size, max_pixels, treatment)
     except RejectedImageError as error:
         return replace(staged, reason=error.reason, detail=error.detail), b""
-    group = hashlib.sha256(record.group.encode("utf-8", "surrogatepass")).hexdigest() if record.group else ""
     sha256 = hashlib.sha256(image.pixels.tobytes()).hexdigest()
     rules = (*record.rules, *image.rules)
     usable = replace(
@@ -150,10 +149,14 @@ def _normalise(record: SourceRecord, image_size: int, max_pixels: int, treatment
         rules=rules,
         values=image.values,
         black=image.is_black,
-        group=group,
+        group=_digest(record.group) or image.group,
         look=hash_of(image.pixels, image.size),
     )
     return usable, encode_png(image.pixels)
+
+
+def _digest(group: str) -> str:
+    return hashlib.sha256(group.encode("utf-8", "surrogatepass")).hexdigest() if group else ""
 
 
 def _load_whole_chunks(folder: Path) -> list[Staged]:
