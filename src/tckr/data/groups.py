@@ -57,6 +57,10 @@ class Grouping:
             return {}
         return {"groups": self.describe(), "num_groups": len({self.group_of(value) for value in values} - {""})}
 
+    def columns(self, *others: str) -> tuple[str, ...]:
+        """Return the columns to read of a table: `others` and that of the groups, each once; empty names are none."""
+        return tuple(dict.fromkeys(name for name in (*others, self.column) if name))
+
     def assign(self, record: SourceRecord, value: Any) -> SourceRecord:
         """Return `record` with the group that `value` names, refused where groups were asked for and it names none."""
         if not self:

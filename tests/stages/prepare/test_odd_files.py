@@ -17,7 +17,7 @@ from PIL import Image
 from tckr.data.card import read_card
 from tckr.data.images import load_images
 from tckr.data.rejections import REASONS, RULES
-from tckr.data.sources.folder import read_file
+from tckr.data.sources.files import read_file
 from tckr.errors import printable
 from tckr.stages.prepare import normalise
 from tckr.stages.prepare.normalise import RejectedImageError, normalise_image, strict_pillow

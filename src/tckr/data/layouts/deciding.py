@@ -72,13 +72,13 @@ def _choose(folders: FolderReading, tables: Tables, top: Folder, wishes: Wishes)
             raise UserError(f"{wishes.source} is not understood. {tables.problems[0]}.")
         unread = [LeftOut(what=file, count=1, why="folders are the classes") for file in (reading.tables if reading else ())]
         captions = tables.captions or folders.captions
-        known = replace(folders, left_out=[*folders.left_out, *tables.left_out, *unread], captions=captions)
-        return _accepted(known, top, wishes)
+        left_out = [*folders.left_out, *tables.left_out, *unread]
+        return _accepted(replace(folders, left_out=left_out, captions=captions, texts=tables.texts), top, wishes)
     if plausible and not asked:
         _refuse_two_readings(folders, reading, wishes)
-        return _accepted(
-            replace(folders, notes=[*folders.notes, _says_the_same(reading)], captions=reading.captions), top, wishes
-        )
+        notes = [*folders.notes, _says_the_same(reading)]
+        captions = reading.captions or folders.captions
+        return _accepted(replace(folders, notes=notes, captions=captions, texts=tables.texts), top, wishes)
     return _checked_table(reading, top, wishes)
 
 

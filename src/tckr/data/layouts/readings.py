@@ -45,6 +45,7 @@ class FolderReading:
         captions: where texts about the pictures lie.
         notes: what else was decided.
         groups: picture -> cell of the group column, where one was asked for.
+        texts: picture -> what a table says about it.
     """
 
     parts: Mapping[str, Part]
@@ -55,6 +56,7 @@ class FolderReading:
     captions: str = ""
     notes: Sequence[str] = ()
     groups: Mapping[str, Any] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,7 @@ class TableReading:
         usual: whether the label column was asked for or has a usual name.
         group_column, captions, notes, left_out: as in the description.
         groups: picture -> cell of the group column, where one was asked for.
+        texts: picture -> what a table says about it.
     """
 
     tables: Sequence[str]
@@ -93,6 +96,7 @@ class TableReading:
     notes: Sequence[str] = ()
     left_out: Sequence[LeftOut] = ()
     groups: Mapping[str, Any] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tckr.data.groups import Grouping
+from tckr.data.layouts.labels import usual_caption
 from tckr.errors import UserError
 
 
@@ -36,6 +37,11 @@ def choose_columns(kinds: Mapping[str, str], image_column: str, label_column: st
         UserError: there is no such column, or several could be meant; lists the columns found.
     """
     return _choose(kinds, IMAGE, image_column), _choose(kinds, LABEL, label_column)
+
+
+def caption_column(kinds: Mapping[str, str], taken: Sequence[str]) -> str:
+    """Return the column of texts about the images, by its usual name; empty where there is none."""
+    return usual_caption({name: () for name, kind in kinds.items() if kind == "text" and name not in taken}) or ""
 
 
 def require_group_column(grouping: Grouping, columns: Iterable[str]) -> Grouping:

@@ -19,6 +19,8 @@ from tckr.data.layouts.labels import alike
 from tckr.data.layouts.names import split_of
 from tckr.data.layouts.readings import FolderReading
 from tckr.data.layouts.survey import is_picture
+from tckr.data.sources.files import read_file
+from tckr.data.sources.own_texts import TextFiles
 from tckr.data.sources.record import TRAIN, SourceRecord, printable
 
 
@@ -53,7 +55,11 @@ class FolderSource:
             found, names = _list_split(root, prefix, reading.masks)
             entries += found
             classes |= names
-        self._entries = sorted(entries, key=lambda entry: os.fsencode(entry.file))
+        self._texts = TextFiles(
+            root, [entry.file for entry in entries if entry.class_name and not entry.reason], reading.texts
+        )
+        kept = (entry for entry in entries if not self._texts.holds(entry.file))
+        self._entries = sorted(kept, key=lambda entry: os.fsencode(entry.file))
         self.class_names = sorted(classes)
         self._label = {name: label for label, name in enumerate(self.class_names)}
 
@@ -112,19 +118,9 @@ class FolderSource:
             reason=reason,
             detail=detail,
             rules=entry.rules,
+            caption=None if reason else self._texts.caption_of(entry.file),
         )
         return self._grouping.assign(record, self._group_value(entry.file))
-
-
-def read_file(path: Path, max_file_bytes: int) -> tuple[bytes, str, str]:
-    """Return (content, reason, detail); the reason is empty when the file could be read."""
-    try:
-        size = path.stat().st_size
-        if size > max_file_bytes:
-            return b"", "file_too_large", f"{size} bytes; at most {max_file_bytes}"
-        return path.read_bytes(), "", ""
-    except OSError as error:
-        return b"", "unreadable", error.strerror or type(error).__name__
 
 
 def _stray_entries(root: Path, prefixes: list[str]) -> list[_Entry]:

@@ -11,7 +11,7 @@ from tckr.data.groups import Grouping
 from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, count_classes
 from tckr.data.layouts.labels import alike, label_order
 from tckr.data.layouts.readings import Row, TableReading
-from tckr.data.sources.folder import read_file
+from tckr.data.sources.files import read_file
 from tckr.data.sources.record import SourceRecord, printable
 
 UNLISTED = "pictures that no table names"
@@ -80,5 +80,8 @@ class ListedSource:
         if row.file is None:
             return SourceRecord(file=name, origin=origin, label=label, reason="no_image", detail=f"no one file {row.detail}")
         data, reason, detail = read_file(self._root / row.file, self._max_file_bytes)
-        record = SourceRecord(file=name, origin=origin, label=label, data=data, reason=reason, detail=detail)
+        caption = self._reading.texts.get(row.file)
+        record = SourceRecord(
+            file=name, origin=origin, label=label, data=data, reason=reason, detail=detail, caption=caption
+        )
         return self._grouping.assign(record, self._group_value(row.file))

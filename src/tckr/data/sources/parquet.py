@@ -22,7 +22,7 @@ from tckr.data.layouts.names import split_of
 from tckr.data.layouts.readings import Part
 from tckr.data.rejections import REASONS
 from tckr.data.sources.classes import join_classes
-from tckr.data.sources.columns import choose_columns, require_group_column
+from tckr.data.sources.columns import caption_column, choose_columns, require_group_column
 from tckr.data.sources.record import TEST, TRAIN, SourceRecord, printable
 from tckr.errors import UserError
 
@@ -69,8 +69,10 @@ class ParquetSource:
         first = schemas[min(schemas, key=lambda file: _is_aside(files[file]))]
         self._image, self._label = choose_columns(_kinds(first), image_column, label_column)
         self._grouping = require_group_column(grouping, first.names)
-        self._columns = tuple(dict.fromkeys([self._image, self._label, *filter(None, [grouping.column])]))
-        tables, self._problems = _sort_files(root, files, schemas, first, self._columns)
+        self._caption = caption_column(_kinds(first), (self._image, self._label))
+        needed = grouping.columns(self._image, self._label)
+        self._columns = grouping.columns(self._image, self._label, self._caption)
+        tables, self._problems = _sort_files(root, files, schemas, first, needed)
         if path.is_dir():
             self._problems += _other_files(path, list(files))
         leading = sorted(
@@ -99,6 +101,7 @@ class ParquetSource:
             parts=[LayoutPart(name=name, use=use, images=images[name]) for name, use in uses.items()],
             classes=merge_counts([printable(name) for name in self.class_names], by_part),
             **self._grouping.counted(self._group_cells()),
+            captions=f"column {self._caption!r}; caption.from_source=true uses them" if self._caption else "",
             left_out=[LeftOut(what=record.file, count=1, why=REASONS[record.reason]) for record in self._problems],
             notes=[note] if (note := alike(self.class_names)) else [],
         )
@@ -131,20 +134,25 @@ class ParquetSource:
     def _group(self, table: _Table, file: pq.ParquetFile, group: int, rows: range, start: int) -> Iterator[SourceRecord]:
         row = rows.start
         try:
-            for batch in file.iter_batches(READ_BATCH, row_groups=[group], columns=list(self._columns)):
+            there = [name for name in self._columns if name in file.schema_arrow.names]  # texts may lack
+            for batch in file.iter_batches(READ_BATCH, row_groups=[group], columns=there):
                 images, labels = batch.column(self._image), batch.column(self._label).to_pylist()
-                groups = batch.column(self._columns[-1]).to_pylist() if self._grouping else [None] * len(labels)
+                groups, texts = (_cells(batch, name) for name in (self._grouping.column, self._caption))
                 for offset, label in enumerate(labels):
                     if row >= start:
                         name = f"{table.file}#{row}"
                         record = row_record(name, table.part.use, images[offset].as_py(), label, table.index)
-                        yield self._grouping.assign(record, groups[offset])
+                        yield self._grouping.assign(replace(record, caption=texts[offset]), groups[offset])
                     row += 1
         except (pa.ArrowException, OSError) as error:
             for lost in range(max(row, start), rows.stop):
                 yield SourceRecord(
                     file=f"{table.file}#{lost}", origin=table.part.use, reason="corrupt_table", detail=_one_line(error)
                 )
+
+
+def _cells(batch: pa.RecordBatch, column: str) -> list[Any]:
+    return batch.column(column).to_pylist() if column in batch.schema.names else [None] * batch.num_rows
 
 
 def row_record(file: str, origin: str, image: Any, label: Any, index: Mapping[Any, int]) -> SourceRecord:

@@ -27,6 +27,7 @@ class SourceRecord:
         detail: what was found.
         rules: keys of `tckr.data.rejections.RULES` that the source applied.
         group: what names its group (patient, part); empty = it is a group of its own.
+        caption: the text that the data set itself gives the picture; None where it gives none.
     """
 
     file: str
@@ -37,6 +38,7 @@ class SourceRecord:
     detail: str = ""
     rules: tuple[str, ...] = ()
     group: str = ""
+    caption: str | None = None
 
 
 def printable(name: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from tckr.data.card import CANARY_KINDS, MEMBERSHIP_ROWS, DataCard, read_members, write_card
 from tckr.data.groups import FEWEST_GROUPS, write_groups
 from tckr.data.layouts.description import Layout, write_layout
+from tckr.data.own_captions import write_own_captions
 from tckr.data.source_rows import write_source_rows
 from tckr.data.sources.opening import open_source
 from tckr.data.sources.record import Source
@@ -83,6 +84,8 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     )
     groups = group_numbers(splits.in_order())
     write_groups(context.out, groups)
+    kept = enumerate([*splits.pool, *splits.validation])
+    write_own_captions(context.out, {number: text for number, record in kept if (text := record.caption) is not None})
     members, lock = read_members(context.out, 0), write_lock(context.out, splits, context.seed)
     card = _card(config, source.name, screened, splits, kinds, members=members, groups=groups, test_sha256=lock)
     write_card(context.out, card)

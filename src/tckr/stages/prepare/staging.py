@@ -40,6 +40,7 @@ class Staged:
         rules: what changed it.
         values, black: see `NormalisedImage`.
         group: digest of what names its group; empty = it is a group of its own.
+        caption: the text that the data set gives it.
         look: hash of what it looks like (`tckr.data.alike`).
     """
 
@@ -58,6 +59,7 @@ class Staged:
     black: bool = False
     group: str = ""
     look: int = 0
+    caption: str | None = None
 
 
 def stage_records(
@@ -134,6 +136,8 @@ def _take_batch(records: Iterator[SourceRecord]) -> list[SourceRecord]:
 
 def _normalise(record: SourceRecord, image_size: int, max_pixels: int, treatment: Treatment) -> tuple[Staged, bytes]:
     staged = Staged(file=record.file, origin=record.origin, label=record.label, reason=record.reason, detail=record.detail)
+    if record.caption is not None:  # a half of a surrogate pair, from JSON, is no character
+        staged = replace(staged, caption=record.caption.encode("utf-8", "replace").decode())
     if record.reason:
         return staged, b""
     try:
