@@ -343,3 +343,15 @@ def test_settings_that_leave_nothing_are_refused() -> None:
 def test_prepare_loads_no_torch() -> None:
     code = "import sys, tckr.stages.prepare.stage; sys.exit('torch' in sys.modules or 'datasets' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_links_out_of_the_source_are_read_by_a_setting_alone(tmp_path: Path) -> None:
+    store = write_classes(tmp_path / "annex", {"cat": 9, "dog": 9})
+    for file in store.rglob("*.png"):
+        link = tmp_path / "data" / file.relative_to(store)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(file)
+    with pytest.raises(UserError, match=r"prepare.follow_links=true"):
+        prepared(tmp_path / "refused", tmp_path / "data")
+    card = read_card(prepared(tmp_path / "followed", tmp_path / "data", follow_links=True))
+    assert {name: sum(counts.values()) for name, counts in card.counts.items()} == {"cat": 9, "dog": 9}

@@ -35,14 +35,14 @@ def decide(root: Path, wishes: Wishes) -> Reading:
     """
     reading = _decide(root, wishes)
     if wishes.grouping.column and isinstance(reading, FolderReading | TableReading):
-        return replace(reading, groups=read_group_cells(survey(root), root, wishes))
+        return replace(reading, groups=read_group_cells(survey(root, wishes.follow_links), root, wishes))
     return reading
 
 
 def _decide(root: Path, wishes: Wishes) -> Reading:
     if any((root / name).is_file() for name in SAVED_FILES):
         return LoaderReading(saved=True)
-    top = survey(root)
+    top = survey(root, wishes.follow_links)
     encoded = _encoded(top, root, wishes) if wishes.layout == "auto" else None
     if encoded and not top.num_pictures:
         return encoded

@@ -21,6 +21,7 @@ class Wishes:
     image_column: str = ""
     label_column: str = ""
     test_split: str = "test"
+    follow_links: bool = False
     grouping: Grouping = field(default_factory=Grouping)
 
 

@@ -1,6 +1,7 @@
 """Images in class folders, where `tckr.data.layouts` found them.
 
-Follows no link out of the folder, opens no pipe or device, and takes the content, never the extension, as the truth.
+Follows no link out of the folder unless asked to, opens no pipe or device, and takes the content, never the extension, as
+the truth.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tckr.data.groups import Grouping
 from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, count_classes
 from tckr.data.layouts.labels import alike
 from tckr.data.layouts.names import split_of
-from tckr.data.layouts.readings import FolderReading
+from tckr.data.layouts.readings import FolderReading, Wishes
 from tckr.data.layouts.survey import is_picture
 from tckr.data.sources.files import read_file
 from tckr.data.sources.own_texts import TextFiles
@@ -42,9 +42,9 @@ class _Entry:
 class FolderSource:
     """Images in class folders, in the order of their names."""
 
-    def __init__(self, root: Path, reading: FolderReading, *, max_file_bytes: int, grouping: Grouping) -> None:
+    def __init__(self, root: Path, reading: FolderReading, *, max_file_bytes: int, wishes: Wishes) -> None:
         """List the folder as `reading` says; names only, O(number of files)."""
-        self._grouping = grouping
+        self._grouping = wishes.grouping
         self.root = root
         self.name = root.resolve().name
         self._reading = reading
@@ -52,7 +52,7 @@ class FolderSource:
         entries = _stray_entries(root, list(reading.parts))
         classes: set[str] = set()
         for prefix in reading.parts:
-            found, names = _list_split(root, prefix, reading.masks)
+            found, names = _list_split(root, prefix, reading.masks, wishes.follow_links)
             entries += found
             classes |= names
         self._texts = TextFiles(
@@ -148,7 +148,7 @@ def _why_stray(item: os.DirEntry[str]) -> tuple[str, str]:
     return "folder_not_read", f"{sum(len(files) for _, _, files in os.walk(item.path))} files"
 
 
-def _list_split(root: Path, prefix: str, masks: frozenset[str]) -> tuple[list[_Entry], set[str]]:
+def _list_split(root: Path, prefix: str, masks: frozenset[str], follow_links: bool) -> tuple[list[_Entry], set[str]]:
     """Return the entries below `root/prefix` and the names of its class folders."""
     entries: list[_Entry] = []
     classes: set[str] = set()
@@ -158,17 +158,17 @@ def _list_split(root: Path, prefix: str, masks: frozenset[str]) -> tuple[list[_E
     for item in listed:
         file = f"{prefix}/{item.name}" if prefix else item.name
         if not item.is_dir(follow_symlinks=False):
-            reason, detail = _refuse(root, item)
+            reason, detail = _refuse(root, item, follow_links)
             entries.append(_Entry(file, prefix, "", reason or "no_class_folder", detail))
         elif item.name.startswith("."):
             entries.append(_Entry(file, prefix, "", "hidden_folder"))
         else:
             classes.add(item.name)
-            entries += [_or_mask(entry, masks) for entry in _list_class(root, file, item.name, prefix)]
+            entries += [_or_mask(entry, masks) for entry in _list_class(root, file, item.name, prefix, follow_links)]
     return entries, classes
 
 
-def _list_class(root: Path, folder: str, class_name: str, part: str) -> list[_Entry]:
+def _list_class(root: Path, folder: str, class_name: str, part: str, follow_links: bool) -> list[_Entry]:
     """Return the files of one class folder and its subfolders; a stack, since a deep tree must not exhaust recursion."""
     entries: list[_Entry] = []
     pending = [folder]
@@ -182,7 +182,7 @@ def _list_class(root: Path, folder: str, class_name: str, part: str) -> list[_En
             if item.is_dir(follow_symlinks=False):
                 pending.append(file)
                 continue
-            reason, detail = _refuse(root, item)
+            reason, detail = _refuse(root, item, follow_links)
             entries.append(_Entry(file, part, class_name, reason, detail, () if current == folder else ("nested_folder",)))
     return entries
 
@@ -199,13 +199,13 @@ def _scan(folder: Path) -> tuple[list[os.DirEntry[str]], str]:
         return [], error.strerror or type(error).__name__
 
 
-def _refuse(root: Path, item: os.DirEntry[str]) -> tuple[str, str]:
+def _refuse(root: Path, item: os.DirEntry[str], follow_links: bool) -> tuple[str, str]:
     """Return (reason, detail) for what must not be opened: pipes, devices, links that lead out or nowhere."""
     try:
         if item.is_symlink():
             target = Path(item.path).resolve(strict=True)
-            if not target.is_relative_to(root.resolve()):
-                return "symlink", f"leads to {target}, outside the data folder"
+            if not follow_links and not target.is_relative_to(root.resolve()):
+                return "symlink", f"leads to {target}, outside the data folder; prepare.follow_links=true reads it"
             if not target.is_file():
                 return "symlink", "leads to a folder"
         elif not stat.S_ISREG(item.stat(follow_symlinks=False).st_mode):

@@ -20,6 +20,7 @@ def open_source(
     test_split: str = "test",
     layout: str = "auto",
     table: str = "",
+    follow_links: bool = False,
     group_column: str = "",
     group_pattern: str = "",
     max_file_bytes: int = 512 * 2**20,
@@ -35,6 +36,7 @@ def open_source(
         test_split: split that becomes the locked test split where the source has it; empty = never.
         layout: `auto`, or the reading to take where several are possible: `class_folders`, `split_folders`, `table`.
         table: the table to read, relative to the source; empty = detect.
+        follow_links: read files that links lead to, also outside of the source.
         group_column: column that names the group of each picture; empty = none.
         group_pattern: regular expression that finds it in the column, or else in the path.
         max_file_bytes: larger files are refused unread.
@@ -55,6 +57,7 @@ def open_source(
         image_column=image_column,
         label_column=label_column,
         test_split=test_split,
+        follow_links=follow_links,
         grouping=grouping,
     )
     path = Path(source).expanduser()
@@ -86,7 +89,7 @@ def _open_files(
     if isinstance(reading, FolderReading):
         from tckr.data.sources.folder import FolderSource
 
-        return FolderSource(path, reading, max_file_bytes=max_file_bytes, grouping=wishes.grouping)
+        return FolderSource(path, reading, max_file_bytes=max_file_bytes, wishes=wishes)
     if isinstance(reading, TableReading):
         from tckr.data.sources.listed import ListedSource
 

@@ -51,6 +51,13 @@ class PrepareConfig(StageConfig):
     table: PathName = Field("", description="The table of labels in a folder, relative to it; empty = detect.")
     image_column: Word = Field("", description="Column of the images, or of their paths, in a table; empty = detect.")
     label_column: Word = Field("", description="Column of the labels in a table; empty = detect.")
+    follow_links: bool = Field(
+        False,
+        description=(
+            "Read files that symbolic links lead to outside of the data folder, as DVC and git-annex leave them. Whoever "
+            "wrote the folder then chooses which of your files are read. Links to folders are never followed."
+        ),
+    )
     group_column: Word = Field(
         "",
         description=(
@@ -182,6 +189,7 @@ class PrepareConfig(StageConfig):
             "label_column": self.label_column,
             "layout": self.layout,
             "table": self.table,
+            "follow_links": self.follow_links,
             "group_column": self.group_column,
             "group_pattern": self.group_pattern,
             "train_split": self.hub_split,
