@@ -33,13 +33,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from tckr.stages.audit.denoising import denoising_losses
 
 from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.agreement import read_agreement
+from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.document import read_json
+from tckr.artifacts.membership import read_members
 from tckr.artifacts.training import MODEL_FOLDER, read_history
 from tckr.config import load_settings
-from tckr.data.card import read_card, read_members
 from tckr.data.images import ImageSet, load_images
 from tckr.metrics.membership import auc
 from tckr.models.classifiers import load_classifier
@@ -47,7 +49,6 @@ from tckr.models.classifiers.ensemble import AnyClassifier
 from tckr.models.classifiers.predict import predict_logits
 from tckr.models.diffusion.load import load_generator
 from tckr.running import RunResult, run
-from tckr.stages.audit.denoising import denoising_losses
 
 LORA, FULL = "adapt.method=lora", "adapt.method=full"
 VARIANTS = {
@@ -138,7 +139,7 @@ def accuracy(classifier: AnyClassifier, images: ImageSet) -> float:
 def leakage(result: RunResult, device: str) -> dict[str, Any]:
     """Return the denoising losses of members and hold-out, and how well the change from the base tells them apart."""
     data, adapter = result.artifacts["prepare"], result.artifacts["adapt"]
-    names, card = read_card(data).class_names, AdapterCard.read(adapter)
+    names, card = DataCard.read(data).class_names, AdapterCard.read(adapter)
     pool = load_images(data / "pool", None)
     members = np.isin(pool.ids, read_members(data, 0))
     if members.all() or not card.has_weights:
@@ -179,7 +180,7 @@ def prepare_all(arguments: argparse.Namespace) -> tuple[str, ...]:
     common = common_settings(arguments)
     for stage in ("caption", "teach"):
         result = run(load_settings(overrides=[*common, "execution.name=shared"]), until=stage)
-    card = read_card(result.artifacts["prepare"])
+    card = DataCard.read(result.artifacts["prepare"])
     return (*common, f"generate.cardinality={arguments.images * len(card.class_names) / card.num_members!r}")
 
 

@@ -50,6 +50,7 @@ from tckr.metrics.membership import auc
 from tckr.stages.prepare.canaries import draw_canaries
 from tckr.stages.prepare.class_names import renamed
 from tckr.stages.prepare.config import PrepareConfig
+from tckr.stages.prepare.drawing import draw_by_group
 from tckr.stages.prepare.membership import membership_rows
 from tckr.stages.prepare.screening import screen
 from tckr.stages.prepare.splitting import Splits, split_records
@@ -120,8 +121,8 @@ class Attacker:
         pool, kinds = draw_canaries(
             self.splits(root).pool, num_canaries=self.config.num_canaries, num_classes=len(self.class_names), seed=root
         )
-        labels = np.array([record.label for record in pool])
-        row = next(membership_rows(labels, kinds > 0, audit_holdout=self.config.audit_holdout, num_rows=1, seed=root))
+        draws = {"audit_holdout": self.config.audit_holdout, "num_rows": 1, "seed": root}
+        row = next(draw_by_group(pool, kinds > 0, self.class_names, **draws))
         names = [record.sha256 for record in pool]
         return dict(zip(names, row.tolist(), strict=True)), dict(zip(names, (kinds == MISLABELLED).tolist(), strict=True))
 
@@ -326,10 +327,7 @@ def read_source(source: str, config: PrepareConfig) -> list[Staged]:
     with tempfile.TemporaryDirectory() as scratch:
         opened = open_source(
             source,
-            image_column=config.image_column,
-            label_column=config.label_column,
-            train_split=config.hub_split,
-            test_split=config.test_split,
+            **config.opening(),
             max_file_bytes=max_file_bytes(config.max_pixels),
             cache=Path(scratch) / "cache",
         )

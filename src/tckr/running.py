@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from tckr.config import Settings, absolute_source, saved_source, settings_text
+from tckr.data.sources.digests import load_digests, save_digests, verify_source
 from tckr.disk import explained
 from tckr.engine.folders import Folder, Kind, copy_fill, link_fill, read_marker, text_fill
 from tckr.engine.observer import Observer, Silent
@@ -48,6 +49,7 @@ def plan(settings: Settings, until: str = "report", *, begins: bool = False) -> 
     Raises:
         UserError: `until` is no stage, or the data source does not exist.
     """
+    load_digests(settings.execution.store)
     return with_secret(settings.execution.store, partial(_planned, settings, until), begins=begins)[1]
 
 
@@ -57,11 +59,14 @@ def _planned(settings: Settings, until: str, secret: bytes) -> tuple[list[Step],
     return everything, needed_for(everything, until)
 
 
-def run(settings: Settings, until: str = "report", observer: Observer | None = None) -> RunResult:
+def run(settings: Settings, until: str = "report", observer: Observer | None = None, *, verify: bool = False) -> RunResult:
     """Compute what is missing up to stage `until` and return where it lies.
 
     A second call computes nothing; a call after a crash or a kill goes on where the first one ended. Independent steps run
     in processes that import the calling script, so a script calls this below `if __name__ == "__main__":`.
+
+    With `verify` all files of the data are read again, and what follows from a changed one is computed anew: without it, a
+    change that leaves size and modification time as they were goes unnoticed.
 
     Only files that TCKR wrote are replaced or removed; all that it writes is readable by the owner alone.
 
@@ -70,11 +75,15 @@ def run(settings: Settings, until: str = "report", observer: Observer | None = N
             works, an artifact that is not what was written, or a disk that is full or refuses to write.
     """
     refuse_places(settings)
-    everything, steps = with_secret(settings.execution.store, partial(_planned, settings, until), begins=True)
     observer = observer or Silent()
+    load_digests(settings.execution.store)
+    if verify and not verify_source(settings.prepare):
+        observer.warned("the data have changed, although their sizes and times are the same: computing anew")
+    everything, steps = with_secret(settings.execution.store, partial(_planned, settings, until), begins=True)
     store, folder = Store(settings.execution.store), run_folder(settings, observer)
     with explained(folder.path), _held(folder):
         open_folder(settings, everything, observer)
+        save_digests(settings.execution.store)
         log_file = folder.log_file()
         Runner(store=store, execution=settings.execution, log_file=log_file, observer=observer).run(steps)
         publish(folder, everything, store)

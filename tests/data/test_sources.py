@@ -17,7 +17,7 @@ import pytest
 
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
-from tckr.data.sources import source_digest, source_kind
+from tckr.data.sources import SourceKind, source_digest, source_kind
 from tckr.data.sources.columns import choose_columns
 from tckr.data.sources.opening import open_source
 from tckr.data.sources.parquet import class_label_names
@@ -30,6 +30,7 @@ PNG = encode_png(np.zeros((8, 8, 3), np.uint8))
 @dataclass
 class Settings:
     source: str
+    follow_links: bool = False
 
 
 def digest(source: object) -> str:
@@ -51,14 +52,22 @@ def make_folder(root: Path) -> Path:
     return root
 
 
-def test_the_digest_follows_names_sizes_and_times_only(tmp_path: Path) -> None:
+def test_the_digest_follows_names_and_content_not_times_or_place(tmp_path: Path) -> None:
     root = make_folder(tmp_path / "data")
     first = digest(root)
-    assert digest(root) == first
     os.utime(root / "cat" / "1.png", ns=(1, 1))
-    touched = digest(root)
+    assert digest(root) == digest(make_folder(tmp_path / "copy")) == first
     (root / "dog" / "1.png").rename(root / "dog" / "2.png")
-    assert len({first, touched, digest(root)}) == 3
+    renamed = digest(root)
+    (root / "dog" / "2.png").write_bytes(PNG + b"\0")
+    assert len({first, renamed, digest(root)}) == 3
+
+
+@pytest.mark.parametrize("beside", ["metadata.csv", "train.csv", "pictures.tar", "all.parquet", "state.json"])
+def test_a_folder_here_is_a_folder_and_no_name_on_the_hub(beside: str, tmp_path: Path) -> None:
+    (make_folder(tmp_path / "data") / beside).write_text("file_name,label\n")
+    assert source_kind(str(tmp_path / "data")) is SourceKind.FOLDER
+    assert source_kind("uoft-cs/cifar10") is SourceKind.HUB
 
 
 def test_the_digest_of_names_needs_no_files() -> None:

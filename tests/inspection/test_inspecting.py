@@ -11,8 +11,7 @@ import pytest
 from PIL import Image
 
 from tckr.cli import main
-from tckr.inspection.alike import find_alike
-from tckr.inspection.looking import difference_hash
+from tckr.data.alike import difference_hash, find_alike
 from tests.cli.test_commands import call
 
 
@@ -49,6 +48,12 @@ def inspect(monkeypatch, capsys, *arguments: object) -> str:
     return capsys.readouterr().out
 
 
+def test_it_names_the_groups_that_were_asked_for(monkeypatch, capsys, data: Path) -> None:
+    text = inspect(monkeypatch, capsys, data, "prepare.group_pattern=patient([0-9]+)_")
+    assert re.search(r"5 groups from 'patient\(\[0-9\]\+\)_' in the path", text)
+    assert "splits and membership are drawn by group" in text
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -56,7 +61,7 @@ def inspect(monkeypatch, capsys, *arguments: object) -> str:
         r"emu\D+1\D+0",
         r"1 classes have fewer than 8 images to train on and would be left out: emu \(1\)",
         "refused: zero_bytes",
-        "use the values 0 to 4,09. of 0 to 65,535: they come out dark",
+        r"use the values 0 to 4,09., and 65,535 becomes white: they come out dark. Set prepare.intensity=window",
         r"2 pictures look like another one \(1 pairs\): 1 pairs lie across the training and the test split, 0 have",
         "again.jpg and",
         "5 different numbers of patients or parts in 26 pictures",
@@ -85,8 +90,10 @@ def test_a_layout_that_is_refused_is_the_users_error(monkeypatch, capsys, tmp_pa
 
 def test_hashes_that_differ_in_three_bits_at_most_are_found_and_flat_ones_left_out() -> None:
     generator = np.random.default_rng(0)
-    hashes = [int(value) for value in generator.integers(2**63, size=2000, dtype=np.uint64)]
-    hashes += [hashes[5] ^ 0b1011, hashes[7] ^ (1 << 5 | 1 << 20 | 1 << 40 | 1 << 60), 0, 0]
+    halves = generator.integers(2**64, size=(2000, 2), dtype=np.uint64).tolist()
+    hashes = [one << 64 | other for one, other in halves]
+    three, four = 0b1011, 1 << 5 | 1 << 20 | 1 << 40 | 1 << 60
+    hashes += [hashes[5] ^ (three << 64) ^ three, hashes[7] ^ (four << 64), hashes[9] ^ four, 0, 0]
     assert find_alike(hashes).tolist() == [[5, 2000]]
 
 
@@ -94,6 +101,7 @@ def test_a_hash_does_not_follow_size_or_brightness_and_a_flat_picture_has_none()
     one, other = (np.asarray(smooth(3, side)) for side in (64, 64))
     darker = (other * 0.8).astype(np.uint8)
     assert (difference_hash(one) ^ difference_hash(darker)).bit_count() <= 3
+    assert difference_hash(one[::-1]) != difference_hash(one) != difference_hash(one[:, ::-1])
     assert difference_hash(np.full((64, 64, 3), 9, np.uint8)) == 0
 
 

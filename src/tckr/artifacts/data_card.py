@@ -30,6 +30,7 @@ class DataCard(Document):
         duplicates: rejected because the same pixels were there before, with the same label.
         test_sha256: lock of the test split, an HMAC (`tckr.artifacts.test_lock`); its key is not in the card.
         audit_holdout: fraction of the pool that a run does not train on.
+        groups: split, and `members` of the target run -> number of groups (patients, parts); empty without groups.
         canaries: kind -> number of pool records (`CANARY_KINDS`); `counts` counts a mislabelled one under its wrong label.
         sizes: shorter side of the kept source images in px: `{"min", "median", "max"}`.
     """
@@ -52,5 +53,6 @@ class DataCard(Document):
     duplicates: int
     test_sha256: str
     audit_holdout: float
+    groups: dict[str, int] = Field(default_factory=dict)
     canaries: dict[str, int] = Field(default_factory=dict)
     sizes: dict[str, float]

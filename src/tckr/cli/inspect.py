@@ -68,27 +68,28 @@ def inspected(config: PrepareConfig, num_threads: int, console: Console) -> list
     import tempfile
 
     from tckr.cli.console import Bars
+    from tckr.data.alike import find_alike
     from tckr.data.normalise import max_file_bytes
     from tckr.data.sources.opening import open_source
-    from tckr.inspection.alike import find_alike
     from tckr.inspection.looking import look_at
     from tckr.inspection.page import sections
 
     with tempfile.TemporaryDirectory() as cache:
         source = open_source(
             config.source,
-            image_column=config.image_column,
-            label_column=config.label_column,
-            layout=config.layout,
-            table=config.table,
-            train_split=config.hub_split,
-            test_split=config.test_split,
+            **config.opening(),
             max_file_bytes=max_file_bytes(config.max_pixels),
             max_unpacked=config.max_unpacked,
             cache=Path(cache),
         )
         with Bars(console).open("inspect", len(source), "images") as advance:
-            seen = look_at(source, max_pixels=config.max_pixels, num_threads=num_threads, advance=advance)
+            seen = look_at(
+                source,
+                max_pixels=config.max_pixels,
+                treatment=config.treatment(),
+                num_threads=num_threads,
+                advance=advance,
+            )
         return sections(source.layout, seen, find_alike(seen.hashes), source.class_names, config.min_images_per_class)
 
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print what would be computed and what is whole already; compute nothing.")
 ]
+Verify = Annotated[
+    bool,
+    typer.Option("--verify", help="Read all files of the data again: finds changes that left size and time as they were."),
+]
 INVALID = 3
 
 
@@ -26,16 +30,17 @@ def run(
     name: Name = None,
     output: Output = None,
     dry_run: DryRun = False,
+    verify: Verify = False,
 ) -> None:
     """Recycle a data set: captions, adapter, synthetic images, Teacher, soft labels, Student, audit, report.
 
     A second call computes nothing; after a crash the same command continues. Changing a setting recomputes its stage and
     what follows. Exit status 3 when a control of the audit fails.
     """
-    end(execute(settings_from(arguments, data, preset, name, output), until, dry_run))
+    end(execute(settings_from(arguments, data, preset, name, output), until, dry_run, verify))
 
 
-def execute(settings: Settings, until: str = "report", dry_run: bool = False) -> RunResult | None:
+def execute(settings: Settings, until: str = "report", dry_run: bool = False, verify: bool = False) -> RunResult | None:
     """Run or only show the plan; print the summary of a finished run."""
     if dry_run:
         from tckr.cli.status import DAMAGED, print_plan
@@ -53,7 +58,7 @@ def execute(settings: Settings, until: str = "report", dry_run: bool = False) ->
     console = Terminal()
     console.print(f"[bold]tckr[/] {escape(f'{settings.prepare.source} -> {settings.execution.folder}')}", soft_wrap=True)
     print_layout(console, known_layout(settings))
-    result = run_pipeline(settings, until, ConsoleObserver(console))
+    result = run_pipeline(settings, until, ConsoleObserver(console), verify=verify)
     print_summary(result, console)
     return result
 

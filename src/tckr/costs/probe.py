@@ -26,6 +26,7 @@ IMAGES_PER_CLASS = 8
 
 CAPTIONED_ANEW: dict[str, Any] = {
     "file": "",
+    "from_source": False,
     "class_names": {},
     "model": "embedded:captioner",
     "revision": None,
@@ -102,7 +103,7 @@ def probe_settings(settings: Settings, folder: Path, class_names: list[str]) -> 
             "audit_holdout": 0.0,
             "min_images_per_class": 4,
         },
-        "caption": CAPTIONED_ANEW if settings.caption.file else {},
+        "caption": CAPTIONED_ANEW if settings.caption.file or settings.caption.from_source else {},
         "adapt": {"descriptions": descriptions, "steps": steps, "epochs": None},
         "generate": {"cardinality": 1.0, "redraw": []},
         "teach": {"epochs": SHORT_EPOCHS, "patience": None},

@@ -6,13 +6,16 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from tckr.data.rejections import MAX_ASPECT, MIN_SIDE_PX, REASONS, RULES
+from tckr.data.dicom import DicomFile, is_dicom
+from tckr.data.intensity import DARKEST, FULL_RANGE, to_eight_bits
+from tckr.data.rejections import MAX_ASPECT, MIN_SIDE_PX, RULES, RejectedImageError
+from tckr.data.treatment import Treatment
 
 FORMATS: dict[str, tuple[str, ...]] = {
     "PNG": ("png", "apng"),
@@ -25,21 +28,19 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "PPM": ("ppm", "pgm", "pbm", "pnm"),
     "JPEG2000": ("jp2", "j2k", "jpx", "jpf", "j2c", "jpc"),
     "AVIF": ("avif", "avifs"),
+    "DICOM": ("dcm", "dicom"),
 }
-"""Formats that are decoded, with their extensions. Not on the list: EPS and PDF, which would start other programs."""
+"""Formats that are decoded, with their extensions: DICOM by pydicom, all others by Pillow.
+
+Not on the list: EPS and PDF, which would start other programs."""
+
+AS_IS = Treatment()
+
+FITTED = {"crop": "cropped", "pad": "padded", "squash": "squashed"}
+"""`prepare.fit` -> the rule that is counted for pictures that are not square."""
 
 ORIENTATION_TAG = 0x0112
 BITS_TAG = 258
-
-
-class RejectedImageError(Exception):
-    """Says why a picture is refused: `reason` is a key of `REASONS`."""
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        """Hold the reason to the dictionary."""
-        assert reason in REASONS, reason
-        super().__init__(reason, detail)
-        self.reason, self.detail = reason, detail
 
 
 @dataclass(frozen=True)
@@ -50,18 +51,27 @@ class NormalisedImage:
         pixels: uint8 [S, S, 3].
         size: the source's (width, height) in px.
         rules: what changed it.
-        peak: largest value of a grey picture of 16 bits; 0 for others.
+        group: digest of the patient's id in a DICOM file; empty where there is none.
+        values: smallest and largest value of a grey picture of more than 8 bits, and the one that becomes white; else ().
     """
 
     pixels: np.ndarray
     size: tuple[int, int]
     rules: tuple[str, ...]
-    peak: int = 0
+    values: tuple[float, ...] = ()
+    group: str = ""
+
+    @property
+    def is_black(self) -> bool:
+        """Return whether it shows nothing."""
+        return int(self.pixels.max()) <= DARKEST
 
 
 @contextmanager
 def strict_pillow() -> Iterator[None]:
-    """Make Pillow refuse truncated files and bombs, whatever another library set, and keep its other warnings quiet.
+    """Make Pillow refuse truncated files and bombs, whatever another library set, and keep other warnings quiet.
+
+    Those of pydicom may quote what a file says of a patient.
 
     Both switches are global to the process: enter this once around all threads that decode.
     """
@@ -70,7 +80,7 @@ def strict_pillow() -> Iterator[None]:
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"PIL\..*")
+            warnings.filterwarnings("ignore", module=r"PIL\..*|pydicom.*|tckr\.stages\.prepare\.dicom")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     finally:
@@ -82,17 +92,20 @@ def max_file_bytes(max_pixels: int) -> int:
     return 8 * max_pixels + 2**20
 
 
-def normalise_image(data: bytes, file: str, image_size: int, max_pixels: int) -> NormalisedImage:
+def normalise_image(
+    data: bytes, file: str, image_size: int, max_pixels: int, treatment: Treatment = AS_IS
+) -> NormalisedImage:
     """Return the picture in `data` as uint8 RGB [image_size, image_size, 3].
 
-    The centre square is scaled with Pillow's antialiased bicubic filter, which equals scaling the shorter side to
-    `image_size` and cropping. Call inside `strict_pillow`.
+    The square that `treatment.fit` makes is scaled with Pillow's antialiased bicubic filter; a crop equals scaling the
+    shorter side to `image_size` and cropping. Call inside `strict_pillow`.
 
     Args:
         data: the encoded file.
         file: its name; only the extension is looked at.
         image_size: side in px.
         max_pixels: larger pictures are refused before any pixel is decoded.
+        treatment: how it becomes a square of 8 bits.
 
     Raises:
         RejectedImageError: with the reason.
@@ -101,10 +114,12 @@ def normalise_image(data: bytes, file: str, image_size: int, max_pixels: int) ->
         raise RejectedImageError("zero_bytes")
     if len(data) > max_file_bytes(max_pixels):
         raise RejectedImageError("file_too_large", f"{len(data)} bytes; at most {max_file_bytes(max_pixels)}")
+    if is_dicom(data):
+        return _from_dicom(data, file, image_size, max_pixels, treatment)
     try:
         with Image.open(io.BytesIO(data), formats=_readable()) as image:
-            _check_header(image, max_pixels)
-            return _decode(image, data, file, image_size)
+            _check_header(image, max_pixels, treatment)
+            return _decode(image, data, file, image_size, treatment)
     except RejectedImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -115,47 +130,89 @@ def normalise_image(data: bytes, file: str, image_size: int, max_pixels: int) ->
         raise RejectedImageError("corrupt", " ".join(f"{type(error).__name__}: {error}".split())[:200]) from None
 
 
+def _from_dicom(data: bytes, file: str, image_size: int, max_pixels: int, treatment: Treatment) -> NormalisedImage:
+    try:
+        opened = DicomFile(data)
+        _check_size(opened.size, max_pixels)
+        colour, rules, values = opened.picture(treatment)
+        rules += [] if _extension_fits("DICOM", file) else ["extension"]
+        return replace(fit_square(colour, rules, values, image_size, treatment), group=opened.group)
+    except RejectedImageError:
+        raise
+    except Exception as error:  # its text may quote the file; a decoder that is not installed raises RuntimeError
+        raise RejectedImageError("corrupt", f"{type(error).__name__} in a DICOM file") from None
+
+
 def _readable() -> list[str]:
     """Return the formats that this build of Pillow reads (MPO comes through JPEG; AVIF and JPEG 2000 may be left out)."""
     return [name for name in FORMATS if name in Image.OPEN]
 
 
-def _check_header(image: ImageFile.ImageFile, max_pixels: int) -> None:
-    width, height = image.size
-    size = f"{width} x {height} px"
-    if width * height > max_pixels:
-        raise RejectedImageError("too_many_pixels", f"{size}; at most {max_pixels} pixels")
-    if min(width, height) < MIN_SIDE_PX:
-        raise RejectedImageError("too_small", size)
-    if max(width, height) > MAX_ASPECT * min(width, height):
-        raise RejectedImageError("too_elongated", size)
+def _check_header(image: ImageFile.ImageFile, max_pixels: int, treatment: Treatment) -> None:
+    _check_size(image.size, max_pixels)
     if image.format != "MPO" and getattr(image, "is_animated", False):
         raise RejectedImageError("animated", f"{image.format} with several frames or pages")
-    if image.mode in {"I", "F"}:
-        raise RejectedImageError("no_brightness_range", f"mode {image.mode}")
+    if image.mode in {"I", "F"} and treatment.intensity == "full":
+        detail = f"mode {image.mode}; prepare.intensity=range or window says what is black and white"
+        raise RejectedImageError("no_brightness_range", detail)
 
 
-def _decode(image: ImageFile.ImageFile, data: bytes, file: str, image_size: int) -> NormalisedImage:
-    rules = [] if _extension_fits(image, file) else ["extension"]
+def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    detail = f"{width} x {height} px"
+    if width * height > max_pixels:
+        raise RejectedImageError("too_many_pixels", f"{detail}; at most {max_pixels} pixels")
+    if min(width, height) < MIN_SIDE_PX:
+        raise RejectedImageError("too_small", detail)
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise RejectedImageError("too_elongated", detail)
+
+
+def _decode(image: ImageFile.ImageFile, data: bytes, file: str, image_size: int, treatment: Treatment) -> NormalisedImage:
+    rules = [] if _extension_fits(image.format or "", file) else ["extension"]
     rules += ["first_picture"] if image.format == "MPO" and getattr(image, "n_frames", 1) > 1 else []
-    rules += ["sixteen_bit"] if _is_sixteen_bit(image, data) else []
+    deep = _is_sixteen_bit(image, data)
     image.load()
-    peak = int(np.asarray(image).max()) if image.mode.startswith("I;16") else 0
     upright, turned = _turn_upright(image)
-    colour, changed = _to_rgb(upright)
+    values: tuple[float, ...] = ()
+    if upright.mode.startswith("I") or upright.mode == "F":
+        grey, values, spread = to_eight_bits(_as_native(np.asarray(upright)), treatment, FULL_RANGE)
+        colour, changed = Image.fromarray(grey).convert("RGB"), ["greyscale", *spread]
+        deep = deep and not spread
+    else:
+        colour, changed = _to_rgb(upright)
+    rules += [*(["sixteen_bit"] if deep else []), *turned, *changed]
+    return fit_square(colour, rules, values, image_size, treatment)
+
+
+def _as_native(values: np.ndarray) -> np.ndarray:
+    return values.astype(values.dtype.newbyteorder("="))
+
+
+def fit_square(
+    colour: Image.Image, rules: list[str], values: tuple[float, ...], image_size: int, treatment: Treatment
+) -> NormalisedImage:
+    """Return the RGB picture as a square, as `treatment.fit` says; `rules` and `values` go with it."""
     width, height = colour.size
-    rules += turned + changed
-    rules += ["cropped"] if width != height else []
-    rules += ["enlarged"] if min(width, height) < image_size else []
+    if width != height:
+        rules = [*rules, FITTED[treatment.fit]]
+    if (max if treatment.fit == "pad" else min)(width, height) < image_size:
+        rules = [*rules, "enlarged"]
     assert set(rules) <= RULES.keys(), rules
-    fitted = ImageOps.fit(colour, (image_size, image_size), method=Image.Resampling.BICUBIC)
-    return NormalisedImage(np.asarray(fitted), (width, height), tuple(rules), peak)
+    square = (image_size, image_size)
+    if treatment.fit == "crop":
+        fitted = ImageOps.fit(colour, square, method=Image.Resampling.BICUBIC)
+    elif treatment.fit == "pad":
+        fitted = ImageOps.pad(colour, square, method=Image.Resampling.BICUBIC, color="black")
+    else:
+        fitted = colour.resize(square, Image.Resampling.BICUBIC)
+    return NormalisedImage(np.asarray(fitted), (width, height), tuple(rules), values)
 
 
-def _extension_fits(image: ImageFile.ImageFile, file: str) -> bool:
+def _extension_fits(kind: str, file: str) -> bool:
     extension = PurePosixPath(file).suffix.lower().lstrip(".")
     known = {name for names in FORMATS.values() for name in names}
-    return extension not in known or extension in FORMATS.get(image.format or "", ())
+    return extension not in known or extension in FORMATS.get(kind, ())
 
 
 def _is_sixteen_bit(image: ImageFile.ImageFile, data: bytes) -> bool:
@@ -179,9 +236,6 @@ def _turn_upright(image: Image.Image) -> tuple[Image.Image, list[str]]:
 
 def _to_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
     """Return the picture in 8-bit RGB and the colour rules that were needed."""
-    if image.mode.startswith("I;16"):
-        upper = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
-        return Image.fromarray(upper).convert("RGB"), ["greyscale"]
     rules = []
     if image.mode in {"P", "PA"}:
         rules.append("palette")

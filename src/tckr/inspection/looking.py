@@ -7,13 +7,15 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import PurePosixPath
 
 import numpy as np
-from PIL import Image
 
+from tckr.data.alike import hash_of
 from tckr.data.normalise import NormalisedImage, RejectedImageError, normalise_image, strict_pillow
 from tckr.data.sources.record import Source, SourceRecord
+from tckr.data.treatment import Treatment
 
 THUMBNAIL_PX = 64
 MOST_THUMBNAILS = 6
@@ -34,12 +36,13 @@ class Seen:
 
     Attributes:
         origins, labels: of each usable picture.
-        hashes: 64-bit difference hash of each; alike pictures have alike hashes.
+        hashes: of each (`tckr.data.alike`); alike pictures have alike hashes.
         files: name of each.
         sizes: (width, height) in px -> pictures.
         rules: what `prepare` will change -> pictures.
         refused: reason -> pictures.
-        peaks: largest value of each grey picture of 16 bits.
+        values: of each grey picture of more than 8 bits, see `NormalisedImage`.
+        black: pictures that show nothing.
         thumbnails: label -> uint8 pictures.
         people: numbers of patients or parts that file names give, with the pictures of each.
     """
@@ -51,7 +54,8 @@ class Seen:
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
-    peaks: list[int] = field(default_factory=list)
+    values: list[tuple[float, ...]] = field(default_factory=list)
+    black: int = 0
     thumbnails: dict[int, list[np.ndarray]] = field(default_factory=dict)
     people: Counter[str] = field(default_factory=Counter)
 
@@ -59,12 +63,13 @@ class Seen:
         """Count a usable picture."""
         self.origins.append(record.origin)
         self.labels.append(record.label)
-        self.hashes.append(difference_hash(image.pixels))
+        self.hashes.append(hash_of(image.pixels, image.size))
         self.files.append(record.file)
         self.sizes[image.size] += 1
         self.rules.update(image.rules)
-        if image.peak:
-            self.peaks.append(image.peak)
+        if image.values:
+            self.values.append(image.values)
+        self.black += image.is_black
         kept = self.thumbnails.setdefault(record.label, [])
         if len(kept) < MOST_THUMBNAILS:
             kept.append(image.pixels)
@@ -72,11 +77,15 @@ class Seen:
             self.people[found[1]] += 1
 
 
-def look_at(source: Source, *, max_pixels: int, num_threads: int, advance: Callable[[int], None]) -> Seen:
-    """Decode every picture of `source` once, a few at a time, and return what was found."""
+def look_at(
+    source: Source, *, max_pixels: int, treatment: Treatment, num_threads: int, advance: Callable[[int], None]
+) -> Seen:
+    """Decode every picture of `source` once, a few at a time, as `prepare` would, and return what was found."""
     seen = Seen()
     with strict_pillow(), ThreadPoolExecutor(num_threads) as pool:
-        for record, result in _decoded(source, pool, WAITING * num_threads, max_pixels):
+        for record, result in _decoded(
+            source, pool, WAITING * num_threads, partial(_decode, max_pixels=max_pixels, treatment=treatment)
+        ):
             image = result.result()
             if isinstance(image, NormalisedImage):
                 seen.add(record, image)
@@ -87,27 +96,21 @@ def look_at(source: Source, *, max_pixels: int, num_threads: int, advance: Calla
 
 
 def _decoded(
-    source: Source, pool: ThreadPoolExecutor, most_waiting: int, max_pixels: int
+    source: Source, pool: ThreadPoolExecutor, most_waiting: int, decode: Callable[[SourceRecord], NormalisedImage | str]
 ) -> Iterator[tuple[SourceRecord, Future[NormalisedImage | str]]]:
     waiting: deque[tuple[SourceRecord, Future[NormalisedImage | str]]] = deque()
     for record in source.records():
-        waiting.append((record, pool.submit(_decode, record, max_pixels)))
+        waiting.append((record, pool.submit(decode, record)))
         if len(waiting) >= most_waiting:
             yield waiting.popleft()
     yield from waiting
 
 
-def _decode(record: SourceRecord, max_pixels: int) -> NormalisedImage | str:
+def _decode(record: SourceRecord, max_pixels: int, treatment: Treatment) -> NormalisedImage | str:
     """Return the picture as a thumbnail, or the reason why it is none."""
     if record.reason:
         return record.reason
     try:
-        return normalise_image(record.data, record.file, THUMBNAIL_PX, max_pixels)
+        return normalise_image(record.data, record.file, THUMBNAIL_PX, max_pixels, treatment)
     except RejectedImageError as error:
         return error.reason
-
-
-def difference_hash(pixels: np.ndarray) -> int:
-    """Return 64 bits of uint8 [S, S, 3]: whether each of 8 x 8 places is brighter than the next to its left (dHash)."""
-    small = np.asarray(Image.fromarray(pixels).convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
-    return int.from_bytes(np.packbits(small[:, 1:] > small[:, :-1]).tobytes(), "big")

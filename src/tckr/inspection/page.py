@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
+from tckr.data.intensity import describe_black, describe_dark, describe_range
 from tckr.data.layouts.description import Layout
 from tckr.data.rejections import REASONS, RULES
 from tckr.data.sources.record import TEST
@@ -55,12 +56,9 @@ def _pictures(seen: Seen) -> list[str]:
         f"{len(seen.files):,} pictures can be read; the shorter side has {sides.min()} to {sides.max()} px, "
         f"median {int(np.median(sides))}. {len(seen.sizes)} different sizes."
     ]
-    if seen.peaks:
-        lines.append(
-            f"{len(seen.peaks):,} grey pictures of 16 bits use the values 0 to {max(seen.peaks):,} of 0 to 65,535"
-            + (": they come out dark. Scale them before." if max(seen.peaks) < 32_768 else ".")
-        )
-    return lines
+    deep = describe_dark(seen.values) or describe_range(seen.values)
+    black = describe_black(seen.black, len(seen.files))
+    return lines + [f"{text}." for text in (deep, black) if text]
 
 
 def _counts(seen: Seen) -> list[list[str]]:
@@ -85,13 +83,19 @@ def _repeats(seen: Seen, pairs: np.ndarray) -> list[str]:
 
 
 def _groups(layout: Layout, seen: Seen) -> list[str]:
+    if layout.groups:
+        return [f"{layout.num_groups:,} groups from {layout.groups}: splits and membership are drawn by group."]
     lines = []
     if layout.group_column:
-        lines.append(f"The column {layout.group_column!r} looks like a group: one patient, part or site.")
+        lines.append(
+            f"The column {layout.group_column!r} looks like a group: one patient, part or site. To draw by group, set "
+            f"prepare.group_column={layout.group_column}."
+        )
     if len(seen.people) > 1 and sum(seen.people.values()) > 1.5 * len(seen.people):
         lines.append(
             f"File names hold {len(seen.people):,} different numbers of patients or parts in {sum(seen.people.values()):,} "
-            "pictures. Splits and membership are drawn by picture, not by group."
+            "pictures. Splits and membership are drawn by picture, not by group; prepare.group_pattern changes that, for "
+            "instance 'prepare.group_pattern=patient_([0-9]+)'."
         )
     return lines or ["No column and no file name looks like the number of a patient or part."]
 

@@ -274,7 +274,7 @@ CASES = [
         "kohya",
         "class folders with a `.txt` beside each picture",
         texts_beside,
-        Read(said=("captions: 12 .txt",), refused=("not_an_image",)),
+        Read(said=("captions: 12 .txt",)),
     ),
     Case("links", "class folders of links below the source", linked, Read(refused=("hidden_folder",))),
 ]

@@ -19,7 +19,7 @@ from tckr.data import normalise
 from tckr.data.images import load_images
 from tckr.data.normalise import RejectedImageError, normalise_image, strict_pillow
 from tckr.data.rejections import REASONS, RULES
-from tckr.data.sources.folder import read_file
+from tckr.data.sources.files import read_file
 from tckr.errors import printable
 from tests.stages.prepare.pictures import encoded, picture, pixels, png, prepared, write_classes
 

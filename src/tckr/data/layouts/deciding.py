@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from tckr.data.layouts.description import LeftOut
 from tckr.data.layouts.folders import read_folders, strange_classes
+from tckr.data.layouts.grouping import read_group_cells
 from tckr.data.layouts.listed import Tables, has_train_rows, read_tables, split_without_labels
 from tckr.data.layouts.names import split_of, use_of
 from tckr.data.layouts.readings import EncodedReading, FolderReading, LoaderReading, Part, Reading, TableReading, Wishes
@@ -27,14 +28,21 @@ EXAMPLES = 3
 
 
 def decide(root: Path, wishes: Wishes) -> Reading:
-    """Return the one reading of the folder `root`.
+    """Return the one reading of the folder `root`, with the groups of its pictures.
 
     Raises:
         UserError: none or more than one is possible; says what was found and what decides.
     """
+    reading = _decide(root, wishes)
+    if wishes.grouping.column and isinstance(reading, FolderReading | TableReading):
+        return replace(reading, groups=read_group_cells(survey(root, wishes.follow_links), root, wishes))
+    return reading
+
+
+def _decide(root: Path, wishes: Wishes) -> Reading:
     if any((root / name).is_file() for name in SAVED_FILES):
         return LoaderReading(saved=True)
-    top = survey(root)
+    top = survey(root, wishes.follow_links)
     encoded = _encoded(top, root, wishes) if wishes.layout == "auto" else None
     if encoded and not top.num_pictures:
         return encoded
@@ -64,13 +72,13 @@ def _choose(folders: FolderReading, tables: Tables, top: Folder, wishes: Wishes)
             raise UserError(f"{wishes.source} is not understood. {tables.problems[0]}.")
         unread = [LeftOut(what=file, count=1, why="folders are the classes") for file in (reading.tables if reading else ())]
         captions = tables.captions or folders.captions
-        known = replace(folders, left_out=[*folders.left_out, *tables.left_out, *unread], captions=captions)
-        return _accepted(known, top, wishes)
+        left_out = [*folders.left_out, *tables.left_out, *unread]
+        return _accepted(replace(folders, left_out=left_out, captions=captions, texts=tables.texts), top, wishes)
     if plausible and not asked:
         _refuse_two_readings(folders, reading, wishes)
-        return _accepted(
-            replace(folders, notes=[*folders.notes, _says_the_same(reading)], captions=reading.captions), top, wishes
-        )
+        notes = [*folders.notes, _says_the_same(reading)]
+        captions = reading.captions or folders.captions
+        return _accepted(replace(folders, notes=notes, captions=captions, texts=tables.texts), top, wishes)
     return _checked_table(reading, top, wishes)
 
 

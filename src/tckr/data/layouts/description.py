@@ -52,6 +52,8 @@ class Layout(BaseModel):
         labels_from: what gives the labels.
         parts: the splits.
         classes: class name as the source writes it -> part -> labelled pictures.
+        groups: where the groups of pictures that are never split come from; empty = there are none.
+        num_groups: how many there are.
         group_column: column that looks like the number of a patient or part; empty = none found.
         captions: where texts about the pictures are; empty = none found.
         left_out: what is not read.
@@ -64,6 +66,8 @@ class Layout(BaseModel):
     labels_from: str
     parts: list[LayoutPart]
     classes: dict[str, dict[str, int]]
+    groups: str = ""
+    num_groups: int = 0
     group_column: str = ""
     captions: str = ""
     left_out: list[LeftOut] = []
@@ -82,8 +86,13 @@ class Layout(BaseModel):
             lines.append(f"not read: {len(self.left_out) - MOST_SHOWN} others, listed in rejected.csv")
         if self.captions:
             lines.append(f"captions: {self.captions}")
-        if self.group_column:
-            lines.append(f"column {self.group_column!r} looks like a group (patient, part); the splits do not follow it")
+        if self.groups:
+            lines.append(f"{self.num_groups:,} groups from {self.groups}; splits and membership separate none")
+        elif self.group_column:
+            lines.append(
+                f"column {self.group_column!r} looks like a group (patient, part), and splits do not follow it; to draw by "
+                f"group, set prepare.group_column={self.group_column}"
+            )
         return lines + self.notes
 
     def _part(self, part: LayoutPart) -> str:

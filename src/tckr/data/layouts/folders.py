@@ -193,7 +193,7 @@ def _texts(classes: Sequence[Folder]) -> str:
         for inner in folder.walk():
             stems = {PurePosixPath(name).stem for name in inner.pictures}
             pairs += sum(name.endswith(".txt") and PurePosixPath(name).stem in stems for name in inner.files)
-    return f"{pairs:,} .txt files beside pictures of the same name; not read" if pairs > 1 else ""
+    return f"{pairs:,} .txt files beside pictures of the same name; caption.from_source=true uses them" if pairs > 1 else ""
 
 
 def _named(folders: Mapping[Folder, str] | Sequence[Folder]) -> str:

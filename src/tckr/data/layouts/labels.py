@@ -32,10 +32,10 @@ def as_labels(name: str, values: Sequence[Any]) -> list[str | int | None]:
         raise NoClassError(f"column {name!r} holds several labels for a picture, such as {shown(example)}. {_TAKE_ONE}")
     texts = [str(value) for value in known]
     _refuse_joined(name, Counter(texts))
-    if known and all(_whole(text) is not None for text in texts):
-        numbers = [None if value is None else _whole(str(value)) for value in values]
+    if known and all(whole_number(text) is not None for text in texts):
+        numbers = [None if value is None else whole_number(str(value)) for value in values]
         return [number if number is not None and number >= 0 else None for number in numbers]
-    if known and all(_is_number(text) for text in texts) and any(_whole(text) is None for text in texts):
+    if known and all(_is_number(text) for text in texts) and any(whole_number(text) is None for text in texts):
         if all(text.isdecimal() for text in texts):  # 007: codes, not numbers
             return [None if value is None else str(value) for value in values]
         raise NoClassError(
@@ -93,7 +93,7 @@ def _refuse_joined(name: str, counts: Counter[str]) -> None:
             )
 
 
-def _whole(text: str) -> int | None:
+def whole_number(text: str) -> int | None:
     """Return the number that `text` writes as a whole one (3, 3.0, true), else None; 007 is a code."""
     if text in {"True", "False"}:
         return None
@@ -171,7 +171,7 @@ def one_hot_columns(columns: Mapping[str, Sequence[Any]], taken: set[str]) -> li
     return [
         name
         for name, values in columns.items()
-        if name not in taken and {_whole(str(value)) for value in values if value is not None} == {0, 1}
+        if name not in taken and {whole_number(str(value)) for value in values if value is not None} == {0, 1}
     ]
 
 

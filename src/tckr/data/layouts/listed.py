@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from tckr.data.layouts.description import LeftOut
@@ -43,12 +43,14 @@ class Tables:
         problems: why a table that names pictures gives no labels.
         left_out: tables that are not read.
         captions: where texts about the pictures are, empty if nowhere.
+        texts: picture -> text.
     """
 
     reading: TableReading | None
     problems: Sequence[str] = ()
     left_out: Sequence[LeftOut] = ()
     captions: str = ""
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_tables(top: Folder, root: Path, wishes: Wishes) -> Tables:
@@ -61,6 +63,7 @@ def read_tables(top: Folder, root: Path, wishes: Wishes) -> Tables:
     pictures = Pictures(top.all_pictures())
     labelled: list[_Labelled] = []
     problems, left_out, captions, bare = [], [], "", []
+    texts: dict[str, str] = {}
     for file in files:
         try:
             table = read_table(root, file)
@@ -72,7 +75,9 @@ def read_tables(top: Folder, root: Path, wishes: Wishes) -> Tables:
             left_out.append(LeftOut(what=file, count=1, why="the table names no picture of this folder"))
             continue
         if text := usual_caption(table.columns):
-            captions = f"column {text!r} of {file}; write them into a file for caption.file to use them"
+            captions = f"column {text!r} of {file}; caption.from_source=true uses them"
+            said = zip(match.files, table.columns[text], strict=True)
+            texts |= {picture: str(cell) for picture, cell in said if picture is not None and cell is not None}
         found = _labels(table, match, wishes)
         if isinstance(found, _Labelled):
             labelled.append(found)
@@ -82,10 +87,10 @@ def read_tables(top: Folder, root: Path, wishes: Wishes) -> Tables:
             left_out.append(LeftOut(what=file, count=1, why="the table has no label column"))
     labelled = _agreeing(labelled)
     if not labelled:
-        return Tables(reading=None, problems=problems, left_out=left_out, captions=captions)
+        return Tables(reading=None, problems=problems, left_out=left_out, captions=captions, texts=texts)
     _refuse_unlabelled(bare, wishes)
-    reading = _join(labelled, pictures, wishes, left_out, captions)
-    return Tables(reading=reading, problems=problems, left_out=left_out, captions=captions)
+    reading = replace(_join(labelled, pictures, wishes, left_out), captions=captions, texts=texts)
+    return Tables(reading=reading, texts=texts, problems=problems, left_out=left_out, captions=captions)
 
 
 def _asked(files: Sequence[str], wishes: Wishes) -> Sequence[str]:
@@ -104,6 +109,7 @@ def _asked(files: Sequence[str], wishes: Wishes) -> Sequence[str]:
 def _labels(table: Table, match: Match, wishes: Wishes) -> _Labelled | str:
     """Return the labels of a table, or why it has none."""
     taken = {match.column} | ({split} if (split := split_column(table.columns)) else set())
+    taken |= {wishes.grouping.column} & table.columns.keys()
     where = f"{table.file} names {len(match.found):,} pictures in the column {match.column!r}"
     try:
         column = find_label_column(table.columns, taken, wishes.label_column)
@@ -158,9 +164,7 @@ def _refuse_unlabelled(bare: Sequence[str], wishes: Wishes) -> None:
         )
 
 
-def _join(
-    labelled: Sequence[_Labelled], pictures: Pictures, wishes: Wishes, left_out: Sequence[LeftOut], captions: str
-) -> TableReading:
+def _join(labelled: Sequence[_Labelled], pictures: Pictures, wishes: Wishes, left_out: Sequence[LeftOut]) -> TableReading:
     rows = [row for item in labelled for row in _rows(item, wishes)]
     named = {row.file for row in rows}
     first = labelled[0]
@@ -173,7 +177,6 @@ def _join(
         unlisted=sorted(pictures.paths - named),
         usual=bool(wishes.label_column) or is_usual_label(first.column),
         group_column=group_of(first.table.columns),
-        captions=captions,
         notes=notes,
         left_out=left_out,
     )

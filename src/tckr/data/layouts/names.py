@@ -28,9 +28,13 @@ _PLURALS = {"images", "imgs", "pictures", "photos", "masks", "annotations", "lab
 PICTURE_SUFFIXES = {
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".dib"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".jpf", ".j2c", ".jpc", ".avif", ".avifs"),
+    *(".dcm", ".dicom"),
 }
 TABLE_SUFFIXES = {".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet"}
-PLAIN_FILES = {"readme", "license", "licence", "copying", "notice", "authors", "makefile", "version", "changelog", "classes"}
+PLAIN_FILES = {
+    *("readme", "license", "licence", "copying", "notice", "authors", "makefile", "version", "changelog", "classes"),
+    *("dicomdir",),
+}
 """Files without extension that are no pictures."""
 
 _PEOPLE = (

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from tckr.data.groups import Grouping
 from tckr.data.layouts.description import LeftOut
 
 
@@ -19,6 +21,8 @@ class Wishes:
     image_column: str = ""
     label_column: str = ""
     test_split: str = "test"
+    follow_links: bool = False
+    grouping: Grouping = field(default_factory=Grouping)
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class FolderReading:
         left_out: folders beside those that are read.
         captions: where texts about the pictures lie.
         notes: what else was decided.
+        groups: picture -> cell of the group column, where one was asked for.
+        texts: picture -> what a table says about it.
     """
 
     parts: Mapping[str, Part]
@@ -50,6 +56,8 @@ class FolderReading:
     left_out: Sequence[LeftOut] = ()
     captions: str = ""
     notes: Sequence[str] = ()
+    groups: Mapping[str, Any] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +82,8 @@ class TableReading:
         unlisted: pictures that no row names.
         usual: whether the label column was asked for or has a usual name.
         group_column, captions, notes, left_out: as in the description.
+        groups: picture -> cell of the group column, where one was asked for.
+        texts: picture -> what a table says about it.
     """
 
     tables: Sequence[str]
@@ -86,6 +96,8 @@ class TableReading:
     captions: str = ""
     notes: Sequence[str] = ()
     left_out: Sequence[LeftOut] = ()
+    groups: Mapping[str, Any] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,5 @@
-"""What lies in a folder, by name alone: one walk, no file is opened. Follows no link to a folder or out of the source."""
+"""What lies in a folder, by name alone: one walk, no file is opened. Follows no link to a folder, and none out of the source
+unless asked to."""
 
 from __future__ import annotations
 
@@ -78,9 +79,9 @@ def is_picture(name: str) -> bool:
     return suffix in PICTURE_SUFFIXES or (not suffix and name.lower() not in PLAIN_FILES)
 
 
-def survey(root: Path) -> Folder:
-    """Return the tree below `root`; what may not be listed is empty."""
-    top, inside = Folder(""), root.resolve()
+def survey(root: Path, follow_links: bool) -> Folder:
+    """Return the tree below `root`; what may not be listed is empty. With `follow_links` files may lie elsewhere."""
+    top, inside = Folder(""), None if follow_links else root.resolve()
     pending = [top]
     order = []
     while pending:
@@ -93,7 +94,7 @@ def survey(root: Path) -> Folder:
     return top
 
 
-def _list(root: Path, folder: Folder, inside: Path) -> None:
+def _list(root: Path, folder: Folder, inside: Path | None) -> None:
     try:
         with os.scandir(root / folder.path) as listed:
             items = sorted((item for item in listed if not item.name.startswith(".")), key=lambda item: item.name)
@@ -106,12 +107,12 @@ def _list(root: Path, folder: Folder, inside: Path) -> None:
             folder.files.append(item.name)
 
 
-def _is_readable(item: os.DirEntry[str], inside: Path) -> bool:
-    """Return whether it is a plain file, or a link to one below the source; no pipe, device, broken link or loop."""
+def _is_readable(item: os.DirEntry[str], inside: Path | None) -> bool:
+    """Return whether it is a plain file, or a link to one, below `inside` if given; no pipe, device, broken link or loop."""
     try:
         if not item.is_symlink():
             return item.is_file()
         target = Path(item.path).resolve(strict=True)
-        return target.is_file() and target.is_relative_to(inside)
+        return target.is_file() and (inside is None or target.is_relative_to(inside))
     except (OSError, RuntimeError):
         return False

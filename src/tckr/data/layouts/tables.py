@@ -59,7 +59,7 @@ def read_table(root: Path, file: str) -> Table:
             raise UnreadableTableError(f"over {MOST_BYTES // 2**20} MiB")
         if suffix == ".parquet":
             return Table(file, _parquet(path))
-        text, note = _decode(path.read_bytes())
+        text, note = decode_text(path.read_bytes())
         if suffix in {".json", ".jsonl", ".ndjson"}:
             return Table(file, _json(text, lines=suffix != ".json"), note)
         return Table(file, _separated(text), note)
@@ -67,7 +67,8 @@ def read_table(root: Path, file: str) -> Table:
         raise UnreadableTableError(" ".join(str(error).split())[:200]) from None
 
 
-def _decode(data: bytes) -> tuple[str, str]:
+def decode_text(data: bytes) -> tuple[str, str]:
+    """Return the text of a file, and a note where it is no UTF-8."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16"), "read as UTF-16"
     try:

@@ -3,6 +3,7 @@
 Importing this package loads neither torch, numpy nor Pillow: `source_digest` is asked before anything runs.
 """
 
-from tckr.data.sources.kinds import SourceKind, file_digest, is_hub_name, source_digest, source_kind
+from tckr.data.sources.digests import file_digest, source_digest
+from tckr.data.sources.kinds import SourceKind, is_hub_name, source_kind
 
 __all__ = ["SourceKind", "file_digest", "is_hub_name", "source_digest", "source_kind"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tckr.data.groups import Grouping
+from tckr.data.layouts.labels import usual_caption
 from tckr.errors import UserError
 
 
@@ -35,6 +37,27 @@ def choose_columns(kinds: Mapping[str, str], image_column: str, label_column: st
         UserError: there is no such column, or several could be meant; lists the columns found.
     """
     return _choose(kinds, IMAGE, image_column), _choose(kinds, LABEL, label_column)
+
+
+def caption_column(kinds: Mapping[str, str], taken: Sequence[str]) -> str:
+    """Return the column of texts about the images, by its usual name; empty where there is none."""
+    return usual_caption({name: () for name, kind in kinds.items() if kind == "text" and name not in taken}) or ""
+
+
+def require_group_column(grouping: Grouping, columns: Iterable[str]) -> Grouping:
+    """Return `grouping` if a table with these columns can say the groups.
+
+    Raises:
+        UserError: it has no such column, or groups are to be read from paths, which a table of images has not.
+    """
+    found = list(columns)
+    if grouping and grouping.column not in found:
+        asked = f"prepare.group_column={grouping.column}" if grouping.column else "prepare.group_pattern without a column"
+        raise UserError(
+            f"{asked} cannot be read from a table of images; columns found: {', '.join(found) or 'none'}. Name the "
+            "column of the groups: prepare.group_column=NAME (prepare.group_pattern then searches in its text)."
+        )
+    return grouping
 
 
 def _choose(kinds: Mapping[str, str], role: _Role, asked: str) -> str:

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 from sklearn.datasets import load_digits
 
+from tckr.data.groups import Grouping
 from tckr.data.images import encode_png
 from tckr.data.layouts.description import Layout, LayoutPart, merge_counts
+from tckr.data.sources.columns import require_group_column
 from tckr.data.sources.record import TRAIN, SourceRecord
 
 MAX_VALUE = 16
@@ -21,8 +23,13 @@ class DigitsSource:
 
     name = "digits"
 
-    def __init__(self) -> None:
-        """Load the arrays (115 kB)."""
+    def __init__(self, grouping: Grouping) -> None:
+        """Load the arrays (115 kB).
+
+        Raises:
+            UserError: groups are asked for, and nothing says who wrote a digit.
+        """
+        require_group_column(grouping, ())
         digits = load_digits()
         self.class_names = [str(name) for name in digits.target_names]
         self._labels = digits.target

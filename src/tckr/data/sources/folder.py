@@ -1,6 +1,7 @@
 """Images in class folders, where `tckr.data.layouts` found them.
 
-Follows no link out of the folder, opens no pipe or device, and takes the content, never the extension, as the truth.
+Follows no link out of the folder unless asked to, opens no pipe or device, and takes the content, never the extension, as
+the truth.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, count_classes
 from tckr.data.layouts.labels import alike
 from tckr.data.layouts.names import split_of
-from tckr.data.layouts.readings import FolderReading
+from tckr.data.layouts.readings import FolderReading, Wishes
 from tckr.data.layouts.survey import is_picture
+from tckr.data.sources.files import read_file
+from tckr.data.sources.own_texts import TextFiles
 from tckr.data.sources.record import TRAIN, SourceRecord, printable
 
 
@@ -38,8 +42,9 @@ class _Entry:
 class FolderSource:
     """Images in class folders, in the order of their names."""
 
-    def __init__(self, root: Path, reading: FolderReading, *, max_file_bytes: int) -> None:
+    def __init__(self, root: Path, reading: FolderReading, *, max_file_bytes: int, wishes: Wishes) -> None:
         """List the folder as `reading` says; names only, O(number of files)."""
+        self._grouping = wishes.grouping
         self.root = root
         self.name = root.resolve().name
         self._reading = reading
@@ -47,10 +52,14 @@ class FolderSource:
         entries = _stray_entries(root, list(reading.parts))
         classes: set[str] = set()
         for prefix in reading.parts:
-            found, names = _list_split(root, prefix, reading.masks)
+            found, names = _list_split(root, prefix, reading.masks, wishes.follow_links)
             entries += found
             classes |= names
-        self._entries = sorted(entries, key=lambda entry: os.fsencode(entry.file))
+        self._texts = TextFiles(
+            root, [entry.file for entry in entries if entry.class_name and not entry.reason], reading.texts
+        )
+        kept = (entry for entry in entries if not self._texts.holds(entry.file))
+        self._entries = sorted(kept, key=lambda entry: os.fsencode(entry.file))
         self.class_names = sorted(classes)
         self._label = {name: label for label, name in enumerate(self.class_names)}
 
@@ -73,6 +82,7 @@ class FolderSource:
                 for name, counts in count_classes(self.class_names, usable).items()
                 if counts or not reading.classes
             },
+            **self._grouping.counted(self._group_value(entry.file) for entry in self._entries if entry.counts),
             captions=reading.captions,
             left_out=[*(masks if reading.masks else []), *reading.left_out, *self._strays()],
             notes=[*reading.notes, *([note] if (note := alike(self.class_names)) else [])],
@@ -92,12 +102,15 @@ class FolderSource:
         for entry in self._entries[start:]:
             yield self._record(entry)
 
+    def _group_value(self, file: str) -> Any:
+        return self._reading.groups.get(file) if self._grouping.column else printable(file)
+
     def _record(self, entry: _Entry) -> SourceRecord:
         label = self._label.get(entry.class_name, -1)
         data, reason, detail = b"", entry.reason, entry.detail
         if not reason:
             data, reason, detail = read_file(self.root / entry.file, self._max_file_bytes)
-        return SourceRecord(
+        record = SourceRecord(
             file=printable(entry.file),
             origin=self._reading.parts[entry.part].use if entry.part in self._reading.parts else TRAIN,
             label=label,
@@ -105,18 +118,9 @@ class FolderSource:
             reason=reason,
             detail=detail,
             rules=entry.rules,
+            caption=None if reason else self._texts.caption_of(entry.file),
         )
-
-
-def read_file(path: Path, max_file_bytes: int) -> tuple[bytes, str, str]:
-    """Return (content, reason, detail); the reason is empty when the file could be read."""
-    try:
-        size = path.stat().st_size
-        if size > max_file_bytes:
-            return b"", "file_too_large", f"{size} bytes; at most {max_file_bytes}"
-        return path.read_bytes(), "", ""
-    except OSError as error:
-        return b"", "unreadable", error.strerror or type(error).__name__
+        return self._grouping.assign(record, self._group_value(entry.file))
 
 
 def _stray_entries(root: Path, prefixes: list[str]) -> list[_Entry]:
@@ -144,7 +148,7 @@ def _why_stray(item: os.DirEntry[str]) -> tuple[str, str]:
     return "folder_not_read", f"{sum(len(files) for _, _, files in os.walk(item.path))} files"
 
 
-def _list_split(root: Path, prefix: str, masks: frozenset[str]) -> tuple[list[_Entry], set[str]]:
+def _list_split(root: Path, prefix: str, masks: frozenset[str], follow_links: bool) -> tuple[list[_Entry], set[str]]:
     """Return the entries below `root/prefix` and the names of its class folders."""
     entries: list[_Entry] = []
     classes: set[str] = set()
@@ -154,17 +158,17 @@ def _list_split(root: Path, prefix: str, masks: frozenset[str]) -> tuple[list[_E
     for item in listed:
         file = f"{prefix}/{item.name}" if prefix else item.name
         if not item.is_dir(follow_symlinks=False):
-            reason, detail = _refuse(root, item)
+            reason, detail = _refuse(root, item, follow_links)
             entries.append(_Entry(file, prefix, "", reason or "no_class_folder", detail))
         elif item.name.startswith("."):
             entries.append(_Entry(file, prefix, "", "hidden_folder"))
         else:
             classes.add(item.name)
-            entries += [_or_mask(entry, masks) for entry in _list_class(root, file, item.name, prefix)]
+            entries += [_or_mask(entry, masks) for entry in _list_class(root, file, item.name, prefix, follow_links)]
     return entries, classes
 
 
-def _list_class(root: Path, folder: str, class_name: str, part: str) -> list[_Entry]:
+def _list_class(root: Path, folder: str, class_name: str, part: str, follow_links: bool) -> list[_Entry]:
     """Return the files of one class folder and its subfolders; a stack, since a deep tree must not exhaust recursion."""
     entries: list[_Entry] = []
     pending = [folder]
@@ -178,7 +182,7 @@ def _list_class(root: Path, folder: str, class_name: str, part: str) -> list[_En
             if item.is_dir(follow_symlinks=False):
                 pending.append(file)
                 continue
-            reason, detail = _refuse(root, item)
+            reason, detail = _refuse(root, item, follow_links)
             entries.append(_Entry(file, part, class_name, reason, detail, () if current == folder else ("nested_folder",)))
     return entries
 
@@ -195,13 +199,13 @@ def _scan(folder: Path) -> tuple[list[os.DirEntry[str]], str]:
         return [], error.strerror or type(error).__name__
 
 
-def _refuse(root: Path, item: os.DirEntry[str]) -> tuple[str, str]:
+def _refuse(root: Path, item: os.DirEntry[str], follow_links: bool) -> tuple[str, str]:
     """Return (reason, detail) for what must not be opened: pipes, devices, links that lead out or nowhere."""
     try:
         if item.is_symlink():
             target = Path(item.path).resolve(strict=True)
-            if not target.is_relative_to(root.resolve()):
-                return "symlink", f"leads to {target}, outside the data folder"
+            if not follow_links and not target.is_relative_to(root.resolve()):
+                return "symlink", f"leads to {target}, outside the data folder; prepare.follow_links=true reads it"
             if not target.is_file():
                 return "symlink", "leads to a folder"
         elif not stat.S_ISREG(item.stat(follow_symlinks=False).st_mode):

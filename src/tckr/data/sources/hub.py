@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import datasets
 from huggingface_hub.constants import HF_HUB_CACHE
 
+from tckr.data.groups import Grouping
 from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, merge_counts
 from tckr.data.layouts.labels import NoClassError, refuse_unclassed
 from tckr.data.layouts.names import use_of
 from tckr.data.sources.classes import join_classes
-from tckr.data.sources.columns import choose_columns
-from tckr.data.sources.folder import read_file
+from tckr.data.sources.columns import caption_column, choose_columns, require_group_column
+from tckr.data.sources.files import read_file
 from tckr.data.sources.parquet import row_record
 from tckr.data.sources.record import TEST, TRAIN, SourceRecord, printable
 from tckr.errors import UserError
@@ -42,6 +44,7 @@ class HubSource:
         test_split: str,
         max_file_bytes: int,
         cache: Path,
+        grouping: Grouping,
     ) -> None:
         """Download or open the data set; `saved` says that it was written by `save_to_disk`, the rest as in `open_source`.
 
@@ -60,6 +63,8 @@ class HubSource:
             )
         train = splits[train_split]
         self._image, self._label = choose_columns(_kinds(train.features), image_column, label_column)
+        self._grouping = require_group_column(grouping, train.features)
+        self._caption = caption_column(_kinds(train.features), (self._image, self._label))
         uses = {name: use for name in splits if (use := _use(name, splits, train_split, test_split))}
         self._refuse_unlabelled(source, splits, uses)
         self._parts = [
@@ -92,8 +97,14 @@ class HubSource:
             labels_from=f"column {self._label!r}; images from column {self._image!r}",
             parts=[LayoutPart(name=name, use=use, images=len(split)) for name, use, split in self._parts],
             classes=merge_counts([printable(name) for name in self.class_names], self._counts),
+            **self._grouping.counted(self._group_cells()),
+            captions=f"column {self._caption!r}; caption.from_source=true uses them" if self._caption else "",
             left_out=[LeftOut(what=f"split {record.file}", count=1, why=record.detail) for record in self._problems],
         )
+
+    def _group_cells(self) -> Iterator[Any]:
+        for _, _, split in self._parts:
+            yield from split.unique(self._grouping.column)
 
     def __len__(self) -> int:
         """Return the number of rows and of unused splits."""
@@ -104,8 +115,12 @@ class HubSource:
         for (name, origin, split), index in zip(self._parts, self._indices, strict=True):
             for begin in range(start, len(split), READ_BATCH):
                 batch = split[begin : begin + READ_BATCH]
-                for offset, (image, label) in enumerate(zip(batch[self._image], batch[self._label], strict=True)):
-                    yield self._record(f"{name}#{begin + offset}", origin, image, label, index)
+                none = [None] * len(batch[self._label])
+                groups, texts = (batch.get(column, none) for column in (self._grouping.column, self._caption))
+                rows = zip(batch[self._image], batch[self._label], groups, texts, strict=True)
+                for offset, (image, label, group, text) in enumerate(rows):
+                    record = self._record(f"{name}#{begin + offset}", origin, image, label, index)
+                    yield self._grouping.assign(replace(record, caption=text), group)
             start = max(0, start - len(split))
         yield from self._problems[start:]
 
@@ -126,7 +141,8 @@ class HubSource:
             return False
 
     def _plain(self, split: datasets.Dataset) -> datasets.Dataset:
-        plain = split.with_format(None).select_columns([self._image, self._label])
+        kept = self._grouping.columns(self._image, self._label, self._caption)
+        plain = split.with_format(None).select_columns([name for name in kept if name in split.features])
         if isinstance(split.features[self._image], datasets.Image):
             plain = plain.cast_column(self._image, datasets.Image(decode=False))
         return plain
@@ -135,7 +151,8 @@ class HubSource:
         """Raise where the test split lacks the columns, or none of its rows has a label."""
         for name in uses:
             found = splits[name].features
-            lacking = [column for column in (self._image, self._label) if column not in found]
+            needed = self._grouping.columns(self._image, self._label)
+            lacking = [column for column in needed if column not in found]
             if not lacking and uses[name] == TEST and not _labelled(splits[name], self._label):
                 lacking = [self._label]
             if lacking:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from tckr.data.groups import Grouping
 from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, count_classes
 from tckr.data.layouts.labels import alike, label_order
 from tckr.data.layouts.readings import Row, TableReading
-from tckr.data.sources.folder import read_file
+from tckr.data.sources.files import read_file
 from tckr.data.sources.record import SourceRecord, printable
 
 UNLISTED = "pictures that no table names"
@@ -18,8 +20,9 @@ UNLISTED = "pictures that no table names"
 class ListedSource:
     """The rows of one or more tables, in their order."""
 
-    def __init__(self, root: Path, reading: TableReading, *, max_file_bytes: int) -> None:
+    def __init__(self, root: Path, reading: TableReading, *, max_file_bytes: int, grouping: Grouping) -> None:
         """Take the rows of `reading`; opens no picture."""
+        self._grouping = grouping
         self.name = root.resolve().name
         self._root, self._reading, self._max_file_bytes = root, reading, max_file_bytes
         values = label_order([row.label for row in reading.rows])
@@ -47,6 +50,7 @@ class ListedSource:
             f"{reading.path_column!r}",
             parts=[LayoutPart(name=name, use=use, images=images[name]) for name, use in uses.items()],
             classes=count_classes(self.class_names, labelled),
+            **self._grouping.counted(self._group_value(row.file) for row in there if row.label is not None),
             group_column=reading.group_column,
             captions=reading.captions,
             left_out=[*unlisted, *missing, *reading.left_out],
@@ -65,6 +69,9 @@ class ListedSource:
         for file in self._reading.unlisted[max(0, start - len(rows)) :]:
             yield SourceRecord(file=printable(file), reason="not_in_table")
 
+    def _group_value(self, file: str | None) -> Any:
+        return self._reading.groups.get(file or "") if self._grouping.column else file
+
     def _record(self, row: Row) -> SourceRecord:
         name, origin = printable(row.name), row.part.use
         if row.label is None:
@@ -73,4 +80,8 @@ class ListedSource:
         if row.file is None:
             return SourceRecord(file=name, origin=origin, label=label, reason="no_image", detail=f"no one file {row.detail}")
         data, reason, detail = read_file(self._root / row.file, self._max_file_bytes)
-        return SourceRecord(file=name, origin=origin, label=label, data=data, reason=reason, detail=detail)
+        caption = self._reading.texts.get(row.file)
+        record = SourceRecord(
+            file=name, origin=origin, label=label, data=data, reason=reason, detail=detail, caption=caption
+        )
+        return self._grouping.assign(record, self._group_value(row.file))

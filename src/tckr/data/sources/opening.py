@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tckr.data.groups import Grouping
 from tckr.data.layouts.deciding import decide, part_of
 from tckr.data.layouts.readings import EncodedReading, FolderReading, LoaderReading, Part, Reading, TableReading, Wishes
 from tckr.data.sources.kinds import SourceKind, source_kind
@@ -20,6 +21,9 @@ def open_source(
     test_split: str = "test",
     layout: str = "auto",
     table: str = "",
+    follow_links: bool = False,
+    group_column: str = "",
+    group_pattern: str = "",
     max_file_bytes: int = 512 * 2**20,
     max_unpacked: int = MOST_UNPACKED,
     cache: Path,
@@ -34,6 +38,9 @@ def open_source(
         test_split: split that becomes the locked test split where the source has it; empty = never.
         layout: `auto`, or the reading to take where several are possible: `class_folders`, `split_folders`, `table`.
         table: the table to read, relative to the source; empty = detect.
+        follow_links: read files that links lead to, also outside of the source.
+        group_column: column that names the group of each picture; empty = none.
+        group_pattern: regular expression that finds it in the column, or else in the path.
         max_file_bytes: larger files are refused unread.
         max_unpacked: times its size on disk that a Parquet file of pictures may have when unpacked.
         cache: folder for what `datasets` copies of a folder it loads; what comes from the hub goes to its own cache.
@@ -41,12 +48,11 @@ def open_source(
     Raises:
         UserError: it does not exist, has no such column or split, or can be read in several ways or in none.
     """
-    kind = source_kind(source)
-    path = Path(source).expanduser()
-    if kind is SourceKind.DIGITS:
+    grouping = Grouping(group_column, group_pattern)
+    if source_kind(source) is SourceKind.DIGITS:
         from tckr.data.sources.digits import DigitsSource
 
-        return DigitsSource()
+        return DigitsSource(grouping)
     wishes = Wishes(
         source=source,
         layout=layout,
@@ -54,21 +60,29 @@ def open_source(
         image_column=image_column,
         label_column=label_column,
         test_split=test_split,
+        follow_links=follow_links,
+        grouping=grouping,
     )
+    path = Path(source).expanduser()
     reading = _reading(path, wishes) if path.exists() else LoaderReading(saved=False)
-    if not isinstance(reading, LoaderReading):
-        return _open_files(path, reading, wishes, max_file_bytes=max_file_bytes, max_unpacked=max_unpacked)
+    if isinstance(reading, LoaderReading):
+        return _load(reading, wishes, train_split, max_file_bytes, cache)
+    return _open_files(path, reading, wishes, max_file_bytes=max_file_bytes, max_unpacked=max_unpacked)
+
+
+def _load(reading: LoaderReading, wishes: Wishes, train_split: str, max_file_bytes: int, cache: Path) -> Source:
     from tckr.data.sources.hub import HubSource
 
     return HubSource(
-        source,
+        wishes.source,
         saved=reading.saved,
-        image_column=image_column,
-        label_column=label_column,
+        image_column=wishes.image_column,
+        label_column=wishes.label_column,
         train_split=train_split,
-        test_split=test_split,
+        test_split=wishes.test_split,
         max_file_bytes=max_file_bytes,
         cache=cache,
+        grouping=wishes.grouping,
     )
 
 
@@ -83,20 +97,15 @@ def _open_files(
     if isinstance(reading, FolderReading):
         from tckr.data.sources.folder import FolderSource
 
-        return FolderSource(path, reading, max_file_bytes=max_file_bytes)
+        return FolderSource(path, reading, max_file_bytes=max_file_bytes, wishes=wishes)
     if isinstance(reading, TableReading):
         from tckr.data.sources.listed import ListedSource
 
-        return ListedSource(path, reading, max_file_bytes=max_file_bytes)
+        return ListedSource(path, reading, max_file_bytes=max_file_bytes, grouping=wishes.grouping)
     from tckr.data.sources.parquet import ParquetSource
 
-    return ParquetSource(
-        path,
-        reading.files,
-        image_column=wishes.image_column,
-        label_column=wishes.label_column,
-        max_unpacked=max_unpacked,
-    )
+    columns = {"image_column": wishes.image_column, "label_column": wishes.label_column}
+    return ParquetSource(path, reading.files, **columns, grouping=wishes.grouping, max_unpacked=max_unpacked)
 
 
 def _reading(path: Path, wishes: Wishes) -> Reading:

@@ -15,13 +15,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tckr.data.groups import Grouping
 from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, merge_counts
 from tckr.data.layouts.labels import NoClassError, alike, refuse_unclassed
 from tckr.data.layouts.names import split_of
 from tckr.data.layouts.readings import Part
 from tckr.data.rejections import REASONS
 from tckr.data.sources.classes import join_classes
-from tckr.data.sources.columns import choose_columns
+from tckr.data.sources.columns import caption_column, choose_columns, require_group_column
 from tckr.data.sources.record import TEST, TRAIN, SourceRecord, printable
 from tckr.data.unpacking import Unpacking
 from tckr.errors import UserError
@@ -45,7 +46,14 @@ class ParquetSource:
     """All rows of one Parquet file, or of the Parquet files in a folder or its `data` subfolder, in name order."""
 
     def __init__(
-        self, path: Path, files: Mapping[Path, Part], *, image_column: str, label_column: str, max_unpacked: int
+        self,
+        path: Path,
+        files: Mapping[Path, Part],
+        *,
+        image_column: str,
+        label_column: str,
+        grouping: Grouping,
+        max_unpacked: int,
     ) -> None:
         """Read every file's footer and label column.
 
@@ -54,6 +62,7 @@ class ParquetSource:
             files: what to read, with the split that each belongs to.
             image_column: column of the images; empty = detect.
             label_column: column of the labels; empty = detect.
+            grouping: column of the groups.
             max_unpacked: see `Unpacking`.
 
         Raises:
@@ -71,7 +80,11 @@ class ParquetSource:
             )
         first = schemas[min(schemas, key=lambda file: _is_aside(files[file]))]
         self._image, self._label = choose_columns(_kinds(first), image_column, label_column)
-        tables, self._problems = _sort_files(root, files, schemas, first, (self._image, self._label))
+        self._grouping = require_group_column(grouping, first.names)
+        self._caption = caption_column(_kinds(first), (self._image, self._label))
+        needed = grouping.columns(self._image, self._label)
+        self._columns = grouping.columns(self._image, self._label, self._caption)
+        tables, self._problems = _sort_files(root, files, schemas, first, needed)
         if path.is_dir():
             self._problems += _other_files(path, list(files))
         leading = sorted(
@@ -99,9 +112,15 @@ class ParquetSource:
             labels_from=f"column {self._label!r}; images from column {self._image!r}",
             parts=[LayoutPart(name=name, use=use, images=images[name]) for name, use in uses.items()],
             classes=merge_counts([printable(name) for name in self.class_names], by_part),
+            **self._grouping.counted(self._group_cells()),
+            captions=f"column {self._caption!r}; caption.from_source=true uses them" if self._caption else "",
             left_out=[LeftOut(what=record.file, count=1, why=REASONS[record.reason]) for record in self._problems],
             notes=[note] if (note := alike(self.class_names)) else [],
         )
+
+    def _group_cells(self) -> Iterator[Any]:
+        for table in self._tables:
+            yield from _count_labels(table, self._grouping.column, self._max_unpacked)
 
     def __len__(self) -> int:
         """Return the number of rows and of refused files."""
@@ -122,7 +141,8 @@ class ParquetSource:
             for group in range(file.num_row_groups):
                 end = row + file.metadata.row_group(group).num_rows
                 if end > start:
-                    batches = unpacking.batches(file, [self._image, self._label], most_rows=READ_BATCH, row_groups=[group])
+                    there = [name for name in self._columns if name in file.schema_arrow.names]  # texts may lack
+                    batches = unpacking.batches(file, there, most_rows=READ_BATCH, row_groups=[group])
                     yield from self._group(table, batches, range(row, end), start)
                 row = end
 
@@ -131,16 +151,22 @@ class ParquetSource:
         try:
             for batch in batches:
                 images, labels = batch.column(self._image), batch.column(self._label).to_pylist()
+                groups, texts = (_cells(batch, name) for name in (self._grouping.column, self._caption))
                 for offset, label in enumerate(labels):
                     if row >= start:
                         name = f"{table.file}#{row}"
-                        yield row_record(name, table.part.use, images[offset].as_py(), label, table.index)
+                        record = row_record(name, table.part.use, images[offset].as_py(), label, table.index)
+                        yield self._grouping.assign(replace(record, caption=texts[offset]), groups[offset])
                     row += 1
         except (pa.ArrowException, OSError) as error:
             for lost in range(max(row, start), rows.stop):
                 yield SourceRecord(
                     file=f"{table.file}#{lost}", origin=table.part.use, reason="corrupt_table", detail=_one_line(error)
                 )
+
+
+def _cells(batch: pa.RecordBatch, column: str) -> list[Any]:
+    return batch.column(column).to_pylist() if column in batch.schema.names else [None] * batch.num_rows
 
 
 def row_record(file: str, origin: str, image: Any, label: Any, index: Mapping[Any, int]) -> SourceRecord:
@@ -205,7 +231,7 @@ def _sort_files(
     files: Mapping[Path, Part],
     schemas: Mapping[Path, pa.Schema],
     first: pa.Schema,
-    columns: tuple[str, str],
+    columns: Sequence[str],
 ) -> tuple[list[_Table], list[SourceRecord]]:
     """Return the tables that have the columns with the types of `first`, and a record for each other file.
 
@@ -234,7 +260,7 @@ def _sort_files(
     return tables, problems
 
 
-def _fits(schema: pa.Schema, columns: tuple[str, str], types: list[str]) -> bool:
+def _fits(schema: pa.Schema, columns: Sequence[str], types: list[str]) -> bool:
     return all(
         column in schema.names and _type_kind(schema, column) == kind for column, kind in zip(columns, types, strict=True)
     )
@@ -250,7 +276,7 @@ def _type_kind(schema: pa.Schema, column: str) -> str:
 
 
 def _refuse_lost_split(
-    files: Mapping[Path, Part], kept: set[Path], schemas: Mapping[Path, pa.Schema], columns: tuple[str, str]
+    files: Mapping[Path, Part], kept: set[Path], schemas: Mapping[Path, pa.Schema], columns: Sequence[str]
 ) -> None:
     """Raise where no file of the test split could be kept because they lack a column: another one would be drawn unasked."""
     tests = [path for path, part in files.items() if part.use == TEST and path in schemas]

@@ -26,6 +26,8 @@ class SourceRecord:
         reason: key of `tckr.data.rejections.REASONS`, empty for a record that may be decoded.
         detail: what was found.
         rules: keys of `tckr.data.rejections.RULES` that the source applied.
+        group: what names its group (patient, part); empty = it is a group of its own.
+        caption: the text that the data set itself gives the picture; None where it gives none.
     """
 
     file: str
@@ -35,6 +37,8 @@ class SourceRecord:
     reason: str = ""
     detail: str = ""
     rules: tuple[str, ...] = ()
+    group: str = ""
+    caption: str | None = None
 
 
 def printable(name: str) -> str:

@@ -49,19 +49,20 @@ def caption_batches(
 
 
 def given_captions(
-    records: np.ndarray, labels: np.ndarray, texts: Sequence[str | None], class_names: Sequence[str]
+    records: np.ndarray, labels: np.ndarray, texts: Sequence[str | None], class_names: Sequence[str], *, from_source: bool
 ) -> CaptionBatch:
     """Return as one batch what is already said (B texts, None where nothing is) of `records`, int64 [B], with `labels`.
 
     Raises:
         UserError: a record has no caption.
     """
+    origin, setting = ("the data set", "caption.from_source") if from_source else ("caption.file",) * 2
     missing = [position for position, text in enumerate(texts) if text is None]
     if missing:
         raise UserError(
-            f"caption.file has no caption for {len(missing):,} of {len(texts):,} images that this step describes, first one "
+            f"{origin} has no caption for {len(missing):,} of {len(texts):,} images that this step describes, first one "
             f"of class {class_names[labels[missing[0]]]!r}. What a run exports covers images it captioned alone; add the "
-            "others, or leave caption.file empty"
+            f"others, or leave {setting} out"
         )
     return _batch(records, labels, [tidy(text or "") for text in texts], class_names)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tckr.models.digest import ModelName
 from tckr.models.embedded import FOLDERS
@@ -39,6 +39,13 @@ class CaptionConfig(StageConfig):
             "captions), .txt (one `class name: caption` per line), or .parquet (columns label, caption). docs/captions.md."
         ),
     )
+    from_source: bool = Field(
+        False,
+        description=(
+            "Take the texts that the data set itself gives its pictures instead of the captioner: .txt files beside them, "
+            "or a column such as text or caption."
+        ),
+    )
     class_names: dict[Word, Word] = Field(
         default_factory=dict,
         max_length=MOST_CLASSES,
@@ -48,7 +55,13 @@ class CaptionConfig(StageConfig):
     @property
     def prefers_alone(self) -> bool:
         """Return whether a captioner that may fill the memory is loaded."""
-        return not self.file and self.model not in FOLDERS
+        return not self.file and not self.from_source and self.model not in FOLDERS
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if self.file and self.from_source:
+            raise ValueError("caption.file and caption.from_source both say where captions come from; set one of them")
+        return self
 
     @field_validator("file")
     @classmethod

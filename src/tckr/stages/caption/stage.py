@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import read_labels, read_members, split_of
 from tckr.data.caption_files import read_captions
 from tckr.data.images import load_images
+from tckr.data.own_captions import read_own_captions
 from tckr.data.shards import list_shards, read_columns, write_shard
 from tckr.data.source_rows import read_source_rows
 from tckr.engine.step import StepContext
@@ -30,7 +31,7 @@ def run(config: CaptionConfig, context: StepContext) -> None:
     data, parts = context.inputs["data"], context.scratch / "parts"
     class_names = DataCard.read(data).class_names
     members = read_members(data, context.run)
-    if config.file:
+    if config.file or config.from_source:
         _write_part(parts / "part-file.parquet", [_take(config, context, class_names, members)])
     else:
         _caption_members(config, context, class_names, members)
@@ -49,14 +50,19 @@ def run(config: CaptionConfig, context: StepContext) -> None:
 
 
 def _take(config: CaptionConfig, context: StepContext, class_names: Sequence[str], members: np.ndarray) -> CaptionBatch:
-    """Return the captions that the file has for `members` (int64 [n], ascending records)."""
+    """Return the captions that the file, or the data set, has for `members` (int64 [n], ascending records)."""
     data = context.inputs["data"]
-    rows = read_source_rows(data)
-    texts = read_captions(Path(config.file), rows.class_names, config.class_names)
-    text_of = dict(zip(rows.records.tolist(), texts, strict=True))  # refused rows share one number that no member has
+    text_of = read_own_captions(data) if config.from_source else _of_file(config, data)
     label_of = read_labels(data, context.run)
     labels = np.array([label_of[record] for record in members.tolist()], dtype=np.int64)
-    return given_captions(members, labels, [text_of[record] for record in members.tolist()], class_names)
+    texts = [text_of.get(record) for record in members.tolist()]
+    return given_captions(members, labels, texts, class_names, from_source=config.from_source)
+
+
+def _of_file(config: CaptionConfig, data: Path) -> Mapping[int, str | None]:
+    rows = read_source_rows(data)
+    texts = read_captions(Path(config.file), rows.class_names, config.class_names)
+    return dict(zip(rows.records.tolist(), texts, strict=True))  # refused rows share one number that no member has
 
 
 def _caption_members(config: CaptionConfig, context: StepContext, class_names: Sequence[str], members: np.ndarray) -> None:

@@ -9,12 +9,14 @@ from dataclasses import replace
 import numpy as np
 
 from tckr.artifacts.membership import CANARY_KINDS
+from tckr.data.groups import group_strata
 from tckr.data.seeds import derive_seed
 from tckr.errors import UserError
+from tckr.stages.prepare.splitting import group_numbers
 from tckr.stages.prepare.staging import Staged
 
 MIN_ORDINARY = 2
-"""Records of every class that stay ordinary, a member and a non-member, even where half of the class would be fewer."""
+"""Groups of every class that stay ordinary, a member and a non-member, even where half of the class would be fewer."""
 
 
 def draw_canaries(
@@ -22,14 +24,15 @@ def draw_canaries(
 ) -> tuple[list[Staged], np.ndarray]:
     """Return the pool, mislabelled canaries with their wrong label, and the kinds of all records, int8 [N].
 
-    Records are ranked by a hash of the seed and their pixels, as the splits are, and taken from the top; of a class with n
-    records at least half, and 2, stay ordinary, so that the other numbers still describe a sound data set. The taken are
-    natural (label kept) and mislabelled in turn. The wrong label is uniform over the other classes, and is the one that
+    Groups (of one record, where it has none) are ranked by a hash of the seed and their pixels, as the splits are, and taken
+    from the top; of a class with n groups at least half, and 2, stay ordinary, so that the other numbers still describe a
+    sound data set. A canary is a whole group: its records share one coin. The taken are natural (label kept) and mislabelled
+    in turn. The wrong label is uniform over the other classes, and is the one that
     every later stage sees: the pipeline is audited as it is. No coin is drawn here (`membership_rows` does).
 
     Args:
         pool: records with distinct pixels, of 2 or more classes.
-        num_canaries: even.
+        num_canaries: groups to take, even.
         num_classes: labels are 0 to `num_classes - 1`.
         seed: root seed of `prepare`.
 
@@ -37,31 +40,42 @@ def draw_canaries(
         UserError: fewer records may be canaries.
     """
     candidates = _candidates(pool, seed)
+    unit = "groups " if any(record.group for record in pool) else ""
     if num_canaries > len(candidates):
         raise UserError(
-            f"prepare.num_canaries={num_canaries}, but of the {len(pool)} images in the pool only {len(candidates)} may be "
-            f"canaries: half of every class, and at least {MIN_ORDINARY} images of it, must stay ordinary. "
-            f"Set prepare.num_canaries={len(candidates) // 2 * 2} or lower, or add images."
+            f"prepare.num_canaries={num_canaries}, but of the {len(pool)} images in the pool only {len(candidates)} {unit}"
+            f"may be canaries: half of every class, and at least {MIN_ORDINARY} {unit or 'images '}of it, must stay "
+            f"ordinary. Set prepare.num_canaries={len(candidates) // 2 * 2} or lower, or add images."
         )
     kinds = np.zeros(len(pool), dtype=np.int8)
-    kinds[candidates[:num_canaries:2]] = CANARY_KINDS["natural"]
-    kinds[candidates[1:num_canaries:2]] = CANARY_KINDS["mislabelled"]
     relabelled = list(pool)
-    for position in candidates[1:num_canaries:2]:
-        relabelled[position] = replace(pool[position], label=_wrong_label(pool[position], num_classes, seed))
+    for number, positions in enumerate(candidates[:num_canaries]):
+        kinds[positions] = CANARY_KINDS["mislabelled" if number % 2 else "natural"]
+        for position in positions if number % 2 else ():
+            relabelled[position] = replace(pool[position], label=_wrong_label(pool[position], num_classes, seed))
     return relabelled, kinds
 
 
-def _candidates(pool: Sequence[Staged], seed: int) -> list[int]:
-    """Return the positions that may become canaries, in random order."""
-    sizes = Counter(record.label for record in pool)
-    room = {label: min(size // 2, size - MIN_ORDINARY) for label, size in sizes.items()}
+def _candidates(pool: Sequence[Staged], seed: int) -> list[list[int]]:
+    """Return the positions of each group that may become a canary, in random order."""
+    if not pool:
+        return []
+    numbers = group_numbers(pool)
+    strata = group_strata(numbers, np.array([record.label for record in pool]))
+    positions: list[list[int]] = [[] for _ in strata]
+    for position, number in enumerate(numbers):
+        positions[number].append(position)
+    room = {label: min(size // 2, size - MIN_ORDINARY) for label, size in Counter(strata.tolist()).items()}
     candidates = []
-    for position in sorted(range(len(pool)), key=lambda position: derive_seed(seed, "canary", pool[position].sha256)):
-        if room[pool[position].label] > 0:
-            room[pool[position].label] -= 1
-            candidates.append(position)
+    for number in sorted(range(len(strata)), key=lambda number: _rank([pool[n].sha256 for n in positions[number]], seed)):
+        if room[int(strata[number])] > 0:
+            room[int(strata[number])] -= 1
+            candidates.append(positions[number])
     return candidates
+
+
+def _rank(identities: Sequence[str], seed: int) -> int:
+    return derive_seed(seed, "canary", min(identities))
 
 
 def _wrong_label(record: Staged, num_classes: int, seed: int) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+import re
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from tckr.data.sources import SourceKind
+from tckr.data.treatment import Fit, Intensity, Treatment
 from tckr.data.unpacking import MOST_UNPACKED
 from tckr.stages.config_base import StageConfig
 from tckr.strict import MOST_CLASSES, PathName, Word
@@ -15,10 +17,13 @@ PILLOW_PIXEL_LIMIT = 89_478_485
 """Above this Pillow itself takes a picture for a decompression bomb."""
 
 
+GreyValue = Annotated[float, Field(ge=-1e9, le=1e9)]
+
+
 class PrepareConfig(StageConfig):
     """What to read and how to split it."""
 
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
 
     source: PathName = Field(
         "digits",
@@ -47,6 +52,27 @@ class PrepareConfig(StageConfig):
     table: PathName = Field("", description="The table of labels in a folder, relative to it; empty = detect.")
     image_column: Word = Field("", description="Column of the images, or of their paths, in a table; empty = detect.")
     label_column: Word = Field("", description="Column of the labels in a table; empty = detect.")
+    follow_links: bool = Field(
+        False,
+        description=(
+            "Read files that symbolic links lead to outside of the data folder, as DVC and git-annex leave them. Whoever "
+            "wrote the folder then chooses which of your files are read. Links to folders are never followed."
+        ),
+    )
+    group_column: Word = Field(
+        "",
+        description=(
+            "Column of a table that says which pictures belong together (patient, part, sign); no split and no membership "
+            "draw separates them. Empty = every picture stands for itself."
+        ),
+    )
+    group_pattern: Word = Field(
+        "",
+        description=(
+            "Regular expression with one capture group that finds the same in the picture's path, relative to the source "
+            "(`patient_([0-9]+)`), or in the text of `group_column` where that is set."
+        ),
+    )
     class_names: dict[Word, Word] = Field(
         default_factory=dict,
         max_length=MOST_CLASSES,
@@ -64,6 +90,28 @@ class PrepareConfig(StageConfig):
         ),
     )
     image_size: int = Field(32, ge=8, le=4096, description="Side of every stored image in px; the models' input size.")
+    fit: Fit = Field(
+        "crop",
+        description=(
+            "How a picture becomes a square: crop (the centre square), pad (all of it between black bars), squash (all of "
+            "it, its sides scaled to one length)."
+        ),
+    )
+    intensity: Intensity = Field(
+        "full",
+        description=(
+            "Which values of grey pictures with more than 8 bits are black and white: full (the upper 8 of 16 bits; of "
+            "DICOM the window in the file), range (each picture's smallest and largest), window (`window`)."
+        ),
+    )
+    window: list[GreyValue] = Field(
+        default_factory=list,
+        max_length=2,
+        description=(
+            "[low, high] for intensity=window: the values that become black and white; of DICOM in its units (Hounsfield "
+            "units for CT)."
+        ),
+    )
     test_fraction: float = Field(0.2, gt=0, lt=1, description="Part of every class that is locked for final numbers.")
     validation_fraction: float = Field(
         0.1,
@@ -113,6 +161,50 @@ class PrepareConfig(StageConfig):
             "refused (decompression bombs)."
         ),
     )
+
+    def treatment(self) -> Treatment:
+        """Return how pictures become squares of 8 bits."""
+        low, high = self.window or (0.0, 0.0)
+        return Treatment(self.fit, self.intensity, (low, high))
+
+    @model_validator(mode="after")
+    def _window_counts(self) -> Self:
+        """Refuse a window that is missing, empty or without effect."""
+        if self.window and (len(self.window) != 2 or self.window[0] >= self.window[1]):
+            raise ValueError(f"prepare.window {self.window} is no window; expected [low, high], such as [0, 4095]")
+        if bool(self.window) != (self.intensity == "window"):
+            raise ValueError(
+                f"prepare.intensity={self.intensity} and prepare.window={self.window} do not go together: set both, such as "
+                "prepare.intensity=window prepare.window=[0,4095], or neither"
+            )
+        return self
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _has_one_group(cls, pattern: str) -> str:
+        try:
+            found = re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        if pattern and found != 1:
+            raise ValueError(
+                f"{pattern!r} has {found} capture groups; expected one, around what names the group: patient_([0-9]+)"
+            )
+        return pattern
+
+    def opening(self) -> dict[str, Any]:
+        """Return the arguments of `open_source` that say how the source is read."""
+        return {
+            "image_column": self.image_column,
+            "label_column": self.label_column,
+            "layout": self.layout,
+            "table": self.table,
+            "follow_links": self.follow_links,
+            "group_column": self.group_column,
+            "group_pattern": self.group_pattern,
+            "train_split": self.hub_split,
+            "test_split": self.test_split,
+        }
 
     @property
     def is_public(self) -> bool:

@@ -39,6 +39,8 @@ def membership_rows(
     A canary (True in `canaries`, bool [N]) is a member by a fair coin of its own in every row, whatever the holdout: the
     one-run audit needs independent coins (Steinke et al. 2023), which a fixed number of members per class does not give.
     The other records are drawn among themselves, so what a canary's coin shows depends on nothing but that canary.
+
+    Where records have groups, N counts groups: `labels` are their strata, and a whole group is a member or none of it.
     """
     sizes = members_per_class(labels[~canaries], audit_holdout)
     records_by_class = [np.flatnonzero((labels == label) & ~canaries) for label in range(len(sizes))]

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from tckr.data.groups import FEWEST_GROUPS
 from tckr.data.rejections import Rejection
 from tckr.data.sources.record import TEST
 from tckr.stages.prepare.class_names import CleanNames, clean_names, printable
@@ -32,7 +33,7 @@ class Screened:
 
 
 def screen(staged: Sequence[Staged], source_names: Sequence[str], min_images_per_class: int) -> Screened:
-    """Apply, in this order: each record's own reason, class names, duplicates and conflicts, class sizes."""
+    """Apply, in this order: each record's own reason, class names, duplicates and conflicts, groups, class sizes."""
     source_names = [printable(name) for name in source_names]
     names = clean_names(source_names)
     refused: dict[int, tuple[str, str]] = {}
@@ -42,17 +43,12 @@ def screen(staged: Sequence[Staged], source_names: Sequence[str], min_images_per
         elif record.label in names.refused:
             refused[position] = names.refused[record.label]
     refused |= _refuse_repeated(staged, refused, names)
+    refused |= _refuse_tested_groups(staged, refused)
     kept = [position for position in range(len(staged)) if position not in refused]
     sizes = _class_sizes([staged[position] for position in kept], names)
-    refused |= {
-        position: (
-            "class_too_small",
-            f"{names.names[staged[position].label]!r} has {size} images; at least {min_images_per_class} are needed",
-        )
-        for position in kept
-        if (size := sizes[names.names[staged[position].label]]) < min_images_per_class
-    }
-    class_names = [name for name, size in sizes.items() if size >= min_images_per_class]
+    small = _small_classes([staged[position] for position in kept], names, sizes, min_images_per_class)
+    refused |= {position: small[name] for position in kept if (name := names.names[staged[position].label]) in small}
+    class_names = [name for name in sizes if name not in small]
     index = {name: label for label, name in enumerate(class_names)}
     records = [
         replace(record, label=index[names.names[record.label]])
@@ -95,6 +91,37 @@ def _refuse_repeated(
             elif position != keep:
                 repeated[position] = ("duplicate", f"same pixels as {staged[keep].file}")
     return repeated
+
+
+def _refuse_tested_groups(staged: Sequence[Staged], refused: dict[int, tuple[str, str]]) -> dict[int, tuple[str, str]]:
+    """Return the training records of groups that are in the source's own test split, which stays whole."""
+    usable = [position for position in range(len(staged)) if position not in refused and staged[position].group]
+    tested = {staged[position].group: staged[position].file for position in usable if staged[position].origin == TEST}
+    return {
+        position: ("group_in_test", f"same group as {tested[staged[position].group]}")
+        for position in usable
+        if staged[position].origin != TEST and staged[position].group in tested
+    }
+
+
+def _small_classes(
+    records: Sequence[Staged], names: CleanNames, sizes: dict[str, int], min_images_per_class: int
+) -> dict[str, tuple[str, str]]:
+    """Return class name -> (reason, detail) of the classes that have too few records, or groups, to be split."""
+    groups: dict[str, set[str]] = {name: set() for name in sizes}
+    for record in records:
+        if record.origin != TEST:
+            groups[names.names[record.label]].add(record.group or record.sha256)
+    small = {}
+    for name, size in sizes.items():
+        if size < min_images_per_class:
+            small[name] = ("class_too_small", f"{name!r} has {size} images; at least {min_images_per_class} are needed")
+        elif len(groups[name]) < FEWEST_GROUPS:
+            small[name] = (
+                "too_few_groups",
+                f"{name!r} is in {len(groups[name])} groups; at least {FEWEST_GROUPS} are needed",
+            )
+    return small
 
 
 def _class_sizes(records: Sequence[Staged], names: CleanNames) -> dict[str, int]:

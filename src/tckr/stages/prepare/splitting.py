@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tckr.data.groups import group_strata, number_groups
 from tckr.data.source_rows import NO_RECORD, SourceRows
 from tckr.data.sources.record import TEST, TRAIN
 from tckr.stages.prepare.class_names import printable
@@ -24,6 +25,10 @@ class Splits:
     validation: list[Staged]
     test: list[Staged]
 
+    def in_order(self) -> list[Staged]:
+        """Return all records in order of their numbers."""
+        return [*self.pool, *self.validation, *self.test]
+
     def first_record(self, split: str) -> int:
         """Return the number of the first record of a split."""
         return {"pool": 0, "validation": len(self.pool), "test": len(self.pool) + len(self.validation)}[split]
@@ -38,36 +43,65 @@ class Splits:
 
 
 def split_records(records: Sequence[Staged], *, seed: int, test_fraction: float, validation_fraction: float) -> Splits:
-    """Split by class.
+    """Split by class, and by group where records have one.
 
-    Records are ranked by a hash of the seed and their pixels, which is a uniform permutation that does not depend on file
-    names or listing order. Of a class with n records the first `round(test_fraction * n)` are test, of the rest
-    `round(validation_fraction * rest)` validation, each at least one; what remains is the pool. Records that the source
-    itself put into its test split are the test split; then none is drawn.
+    Groups (of one record, where it has none) are ranked by a hash of the seed and their pixels, which is a uniform
+    permutation that does not depend on file names or listing order. A group is drawn with its rarest class
+    (`group_strata`). Of a class with n records the leading groups that hold about `round(test_fraction * n)` of them are
+    test, of the rest those with about `round(validation_fraction * rest)` validation, each at least one; what remains is
+    the pool. Records that the source itself put into its test split are the test split; then none is drawn.
 
     Args:
-        records: usable records with distinct pixels, at least 4 of each class outside the source's test split.
+        records: usable records with distinct pixels, at least 4 groups of each class outside the source's test split.
         seed: root seed of `prepare`.
         test_fraction: in (0, 1).
         validation_fraction: in (0, 1), of what test leaves.
     """
-    ranked = sorted(records, key=lambda record: _rank(seed, record.sha256))
-    given_test = [record for record in ranked if record.origin == TEST]
+    given_test = [record for record in records if record.origin == TEST]
     splits = Splits([], [], list(given_test))
-    by_class: dict[int, list[Staged]] = {}
-    for record in ranked:
-        if record.origin != TEST:
-            by_class.setdefault(record.label, []).append(record)
-    for members in by_class.values():
-        num_test = 0 if given_test else max(1, round(test_fraction * len(members)))
-        num_validation = max(1, round(validation_fraction * (len(members) - num_test)))
-        num_test, num_validation = _leave_pool(len(members), num_test, num_validation)
-        splits.test.extend(members[:num_test])
-        splits.validation.extend(members[num_test : num_test + num_validation])
-        splits.pool.extend(members[num_test + num_validation :])
+    for groups in _ranked_groups([record for record in records if record.origin != TEST], seed):
+        sizes = [len(group) for group in groups]
+        num_test = 0 if given_test else _num_leading(sizes, round(test_fraction * sum(sizes)))
+        num_validation = _num_leading(sizes[num_test:], round(validation_fraction * sum(sizes[num_test:])))
+        num_test, num_validation = _leave_pool(len(groups), num_test, num_validation)
+        splits.test.extend(record for group in groups[:num_test] for record in group)
+        splits.validation.extend(record for group in groups[num_test : num_test + num_validation] for record in group)
+        splits.pool.extend(record for group in groups[num_test + num_validation :] for record in group)
     for split in SPLITS:  # classes mixed, so that any leading part of a split is a random part
         getattr(splits, split).sort(key=lambda record: _rank(seed, record.sha256))
     return splits
+
+
+def _ranked_groups(records: Sequence[Staged], seed: int) -> list[list[list[Staged]]]:
+    """Return for each class the groups that are drawn with it, in random order; a group is its records."""
+    if not records:
+        return []
+    numbers = group_numbers(records)
+    strata = group_strata(numbers, np.array([record.label for record in records]))
+    groups: list[list[Staged]] = [[] for _ in strata]
+    for number, record in zip(numbers, records, strict=True):
+        groups[number].append(record)
+    by_class: dict[int, list[list[Staged]]] = {}
+    for stratum, group in zip(strata.tolist(), groups, strict=True):
+        by_class.setdefault(stratum, []).append(group)
+    for of_class in by_class.values():
+        of_class.sort(key=lambda group: _rank(seed, min(record.sha256 for record in group)))
+    return list(by_class.values())
+
+
+def group_numbers(records: Sequence[Staged]) -> np.ndarray:
+    """Return int64 [N]: the group of each record as a number from 0, in order of first appearance."""
+    numbers = number_groups([record.group for record in records], [record.sha256 for record in records])
+    return np.array(numbers, dtype=np.int64)
+
+
+def _num_leading(sizes: Sequence[int], wanted: int) -> int:
+    """Return how many leading groups of these sizes hold nearest to `wanted` records, at least one."""
+    found, total = 1, sum(sizes[:1])
+    while found < len(sizes) and abs(total + sizes[found] - wanted) < abs(total - wanted):
+        total += sizes[found]
+        found += 1
+    return found
 
 
 def rows_of_source(staged: Sequence[Staged], source_names: Sequence[str], splits: Splits) -> SourceRows:
@@ -83,8 +117,8 @@ def rows_of_source(staged: Sequence[Staged], source_names: Sequence[str], splits
 
 
 def _leave_pool(size: int, num_test: int, num_validation: int) -> tuple[int, int]:
-    """Shrink a greedy test and validation share until two records, a member and a non-member, remain."""
-    num_test = min(num_test, size - 3)
+    """Shrink a greedy test and validation share until two groups, a member and a non-member, remain."""
+    num_test = max(0, min(num_test, size - 3))
     return num_test, max(0, min(num_validation, size - num_test - 2))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import numpy as np
 
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import CANARY_KINDS, MEMBERSHIP_ROWS, read_members
-from tckr.data.layouts.description import write_layout
+from tckr.data.groups import FEWEST_GROUPS, write_groups
+from tckr.data.intensity import describe_black, describe_dark, describe_range
+from tckr.data.layouts.description import Layout, write_layout
 from tckr.data.normalise import max_file_bytes
+from tckr.data.own_captions import write_own_captions
 from tckr.data.source_rows import write_source_rows
 from tckr.data.sources.opening import open_source
 from tckr.data.sources.record import Source
@@ -20,9 +24,9 @@ from tckr.errors import UserError
 from tckr.stages.prepare.canaries import draw_canaries
 from tckr.stages.prepare.class_names import renamed
 from tckr.stages.prepare.config import PrepareConfig
-from tckr.stages.prepare.depth import describe_unused_range
+from tckr.stages.prepare.repeats import describe_repeats
 from tckr.stages.prepare.screening import Screened, screen
-from tckr.stages.prepare.splitting import Splits, rows_of_source, split_records
+from tckr.stages.prepare.splitting import SPLITS, Splits, group_numbers, rows_of_source, split_records
 from tckr.stages.prepare.staging import Staged, stage_records
 from tckr.stages.prepare.writing import (
     REJECTED_NAME,
@@ -37,8 +41,8 @@ EXAMPLES = 3
 
 
 def run(config: PrepareConfig, context: StepContext) -> None:
-    """Fill `context.out` with pool, validation, test, source rows, membership, canaries, rejected.csv, card, layout and the
-    key of the test split's lock.
+    """Fill `context.out` with pool, validation, test, source rows, membership, groups, canaries, rejected.csv, card, layout
+    and the key of the test split's lock.
 
     The engine takes `test` away and seals it.
 
@@ -47,12 +51,7 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     """
     source = open_source(
         config.source,
-        image_column=config.image_column,
-        label_column=config.label_column,
-        layout=config.layout,
-        table=config.table,
-        train_split=config.hub_split,
-        test_split=config.test_split,
+        **config.opening(),
         max_file_bytes=max_file_bytes(config.max_pixels),
         max_unpacked=config.max_unpacked,
         cache=context.scratch / "datasets",
@@ -61,17 +60,8 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     context.log("layout", message="\n".join(layout.lines()))
     staging = context.scratch / "staged"
     staged = _stage(source, staging, config, context)
-    screened = screen(staged, renamed(source.class_names, config.class_names), config.min_images_per_class)
-    write_rejections(context.out, screened.rejections)
-    _require_enough(config, source, screened, context.out / REJECTED_NAME)
-    if screened.rejections:
-        listed = context.out.with_suffix("") / REJECTED_NAME  # where it lies when the artifact is whole
-        refused = f"{len(screened.rejections)} files refused ({_refused(screened)})"
-        context.log("warning", message=f"{refused}; see {listed}")
-    _warn_of_classes_left_out(config, screened, context)
-    if dark := describe_unused_range(screened.records):
-        context.log("warning", message=dark)
-        layout = layout.model_copy(update={"notes": [*layout.notes, dark]})
+    staged, layout = _with_patients(staged, layout, context)
+    screened = _screened(config, source, staged, context)
     splits = split_records(
         screened.records,
         seed=context.seed,
@@ -85,16 +75,67 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     write_splits(context.out, splits, staging, screened.class_names)
     write_canaries(context.out, kinds)
     write_source_rows(context.out, rows_of_source(staged, source.class_names, splits))
-    labels = np.array([record.label for record in pool], dtype=np.int64)
     write_membership(
-        context.out, labels, kinds, audit_holdout=config.audit_holdout, num_rows=MEMBERSHIP_ROWS, seed=context.seed
+        context.out,
+        pool,
+        kinds,
+        screened.class_names,
+        audit_holdout=config.audit_holdout,
+        num_rows=MEMBERSHIP_ROWS,
+        seed=context.seed,
     )
-    num_members, lock = len(read_members(context.out, 0)), write_lock(context.out, splits, context.seed)
-    card = _card(config, source.name, screened, splits, kinds, num_members=num_members, test_sha256=lock)
+    groups = group_numbers(splits.in_order())
+    write_groups(context.out, groups)
+    kept = enumerate([*splits.pool, *splits.validation])
+    write_own_captions(context.out, {number: text for number, record in kept if (text := record.caption) is not None})
+    members, lock = read_members(context.out, 0), write_lock(context.out, splits, context.seed)
+    card = _card(config, source.name, screened, splits, kinds, members=members, groups=groups, test_sha256=lock)
     card.write(context.out)
-    write_layout(context.out, layout)
+    write_layout(context.out, _with_findings(layout, screened, splits, context))
+    _log_sizes(card, context)
+
+
+def _with_patients(staged: list[Staged], layout: Layout, context: StepContext) -> tuple[list[Staged], Layout]:
+    """Return the records with the groups that DICOM files gave, where the settings name none, and say so."""
+    patients = Counter(record.group for record in staged if record.group)
+    if layout.groups or not patients:
+        return staged, layout
+    if len(patients) == 1:
+        message = f"{patients.total():,} DICOM files have one patient id, which says nothing: pictures are drawn one by one"
+        context.log("warning", message=message)
+        return [replace(record, group="") for record in staged], layout
+    return staged, layout.model_copy(update={"groups": "the patient ids of DICOM files", "num_groups": len(patients)})
+
+
+def _screened(config: PrepareConfig, source: Source, staged: Sequence[Staged], context: StepContext) -> Screened:
+    """Return the usable records, and say what is refused."""
+    screened = screen(staged, renamed(source.class_names, config.class_names), config.min_images_per_class)
+    write_rejections(context.out, screened.rejections)
+    _require_enough(config, source, screened, context.out / REJECTED_NAME)
+    if screened.rejections:
+        listed = context.out.with_suffix("") / REJECTED_NAME  # where it lies when the artifact is whole
+        refused = f"{len(screened.rejections)} files refused ({_refused(screened)})"
+        context.log("warning", message=f"{refused}; see {listed}")
+    _warn_of_classes_left_out(config, screened, context)
+    return screened
+
+
+def _with_findings(layout: Layout, screened: Screened, splits: Splits, context: StepContext) -> Layout:
+    """Return the description with what decoding showed; the doubtful is warned of."""
+    values = [record.values for record in screened.records if record.values]
+    dark = describe_dark(values)
+    black = sum(record.black for record in screened.records if not (dark and record.values))
+    warnings = [dark, describe_black(black, len(screened.records)), describe_repeats(splits)]
+    for text in filter(None, warnings):
+        context.log("warning", message=text)
+    found = filter(None, ["" if dark else describe_range(values), *warnings])
+    return layout.model_copy(update={"notes": [*layout.notes, *found]})
+
+
+def _log_sizes(card: DataCard, context: StepContext) -> None:
     sizes = {"pool": card.num_pool, "validation": card.num_validation, "test": card.num_test, "members": card.num_members}
     sizes["canaries"] = sum(card.canaries.values())
+    sizes |= {f"groups_{name}": number for name, number in card.groups.items()}
     context.log("prepared", **sizes, classes=len(card.class_names), rejected=card.rejected, normalised=card.normalised)
 
 
@@ -106,6 +147,7 @@ def _stage(source: Source, folder: Path, config: PrepareConfig, context: StepCon
             folder,
             image_size=config.image_size,
             max_pixels=config.max_pixels,
+            treatment=config.treatment(),
             num_threads=threads,
             advance=advance,
         )
@@ -134,9 +176,11 @@ def _warn_of_classes_left_out(config: PrepareConfig, screened: Screened, context
     left_out = {name: size for name, size in screened.class_sizes.items() if name not in screened.class_names}
     if left_out:
         examples = ", ".join(f"{name!r} ({size})" for name, size in list(left_out.items())[:EXAMPLES])
+        grouped = any(rejection.reason == "too_few_groups" for rejection in screened.rejections)
         message = (
             f"{len(left_out)} of {len(screened.class_sizes)} classes left out, which have fewer than "
-            f"prepare.min_images_per_class={config.min_images_per_class} usable images: {examples}"
+            f"prepare.min_images_per_class={config.min_images_per_class} usable images"
+            f"{f' or are in fewer than {FEWEST_GROUPS} groups' if grouped else ''}: {examples}"
         )
         context.log("warning", message=message + (" and others" if len(left_out) > EXAMPLES else ""))
 
@@ -148,7 +192,8 @@ def _card(
     splits: Splits,
     kinds: np.ndarray,
     *,
-    num_members: int,
+    members: np.ndarray,
+    groups: np.ndarray,
     test_sha256: str,
 ) -> DataCard:
     rejected = Counter(rejection.reason for rejection in screened.rejections)
@@ -166,7 +211,8 @@ def _card(
         num_pool=len(splits.pool),
         num_validation=len(splits.validation),
         num_test=len(splits.test),
-        num_members=num_members,
+        num_members=len(members),
+        groups=_count_groups(splits, groups, members),
         rejected=dict(sorted(rejected.items())),
         normalised={rule: count for rule, count in sorted(rules.items()) if count},
         duplicates=rejected["duplicate"],
@@ -175,3 +221,12 @@ def _card(
         canaries={kind: int((kinds == code).sum()) for kind, code in CANARY_KINDS.items()},
         sizes={"min": min(sides), "median": float(np.median(sides)), "max": max(sides)},
     )
+
+
+def _count_groups(splits: Splits, groups: np.ndarray, members: np.ndarray) -> dict[str, int]:
+    """Return how many groups each split has, and the target's members; empty where no record has one."""
+    if not any(record.group for record in splits.in_order()):
+        return {}
+    first = {split: splits.first_record(split) for split in SPLITS}
+    records = {split: groups[first[split] : first[split] + len(getattr(splits, split))] for split in SPLITS}
+    return {name: len(np.unique(numbers)) for name, numbers in (records | {"members": groups[members]}).items()}

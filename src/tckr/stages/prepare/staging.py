@@ -14,9 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from tckr.data.alike import hash_of
 from tckr.data.images import encode_png
-from tckr.data.normalise import RejectedImageError, normalise_image, strict_pillow
+from tckr.data.normalise import AS_IS, RejectedImageError, normalise_image, strict_pillow
 from tckr.data.sources.record import Source, SourceRecord
+from tckr.data.treatment import Treatment
 from tckr.disk import write_whole
 
 CHUNK_RECORDS = 512
@@ -36,7 +38,10 @@ class Staged:
         chunk, offset, length: where its PNG lies.
         shorter_side: of the source picture in px.
         rules: what changed it.
-        peak: see `NormalisedImage`.
+        values, black: see `NormalisedImage`.
+        group: digest of what names its group; empty = it is a group of its own.
+        caption: the text that the data set gives it.
+        look: hash of what it looks like (`tckr.data.alike`).
     """
 
     file: str
@@ -50,11 +55,22 @@ class Staged:
     length: int = 0
     shorter_side: int = 0
     rules: tuple[str, ...] = ()
-    peak: int = 0
+    values: tuple[float, ...] = ()
+    black: bool = False
+    group: str = ""
+    look: int = 0
+    caption: str | None = None
 
 
 def stage_records(
-    source: Source, folder: Path, *, image_size: int, max_pixels: int, num_threads: int, advance: Callable[[int], None]
+    source: Source,
+    folder: Path,
+    *,
+    image_size: int,
+    max_pixels: int,
+    treatment: Treatment = AS_IS,
+    num_threads: int,
+    advance: Callable[[int], None],
 ) -> list[Staged]:
     """Normalise every record of `source` into `folder` and return them in source order.
 
@@ -63,6 +79,7 @@ def stage_records(
         folder: chunks; the same folder after a kill continues.
         image_size: side of the normalised pictures in px.
         max_pixels: see `normalise_image`.
+        treatment: see `normalise_image`.
         num_threads: pictures decoded at a time.
         advance: told how many records are done.
     """
@@ -70,7 +87,7 @@ def stage_records(
     staged = _load_whole_chunks(folder)
     advance(len(staged))
     records = source.records(len(staged))
-    limits = image_size, max_pixels
+    limits = image_size, max_pixels, treatment
     with strict_pillow(), ThreadPoolExecutor(num_threads) as pool:
         for chunk in itertools.count(len(staged) // CHUNK_RECORDS):
             found = _fill_chunk(itertools.islice(records, CHUNK_RECORDS), folder, chunk, pool, limits)
@@ -90,7 +107,7 @@ def read_png(folder: Path, record: Staged) -> bytes:
 
 
 def _fill_chunk(
-    records: Iterator[SourceRecord], folder: Path, chunk: int, pool: ThreadPoolExecutor, limits: tuple[int, int]
+    records: Iterator[SourceRecord], folder: Path, chunk: int, pool: ThreadPoolExecutor, limits: tuple[int, int, Treatment]
 ) -> list[Staged]:
     found: list[Staged] = []
 
@@ -117,18 +134,33 @@ def _take_batch(records: Iterator[SourceRecord]) -> list[SourceRecord]:
     return batch
 
 
-def _normalise(record: SourceRecord, image_size: int, max_pixels: int) -> tuple[Staged, bytes]:
+def _normalise(record: SourceRecord, image_size: int, max_pixels: int, treatment: Treatment) -> tuple[Staged, bytes]:
     staged = Staged(file=record.file, origin=record.origin, label=record.label, reason=record.reason, detail=record.detail)
+    if record.caption is not None:  # a half of a surrogate pair, from JSON, is no character
+        staged = replace(staged, caption=record.caption.encode("utf-8", "replace").decode())
     if record.reason:
         return staged, b""
     try:
-        image = normalise_image(record.data, record.file, image_size, max_pixels)
+        image = normalise_image(record.data, record.file, image_size, max_pixels, treatment)
     except RejectedImageError as error:
         return replace(staged, reason=error.reason, detail=error.detail), b""
     sha256 = hashlib.sha256(image.pixels.tobytes()).hexdigest()
     rules = (*record.rules, *image.rules)
-    usable = replace(staged, sha256=sha256, shorter_side=min(image.size), rules=rules, peak=image.peak)
+    usable = replace(
+        staged,
+        sha256=sha256,
+        shorter_side=min(image.size),
+        rules=rules,
+        values=image.values,
+        black=image.is_black,
+        group=_digest(record.group) or image.group,
+        look=hash_of(image.pixels, image.size),
+    )
     return usable, encode_png(image.pixels)
+
+
+def _digest(group: str) -> str:
+    return hashlib.sha256(group.encode("utf-8", "surrogatepass")).hexdigest() if group else ""
 
 
 def _load_whole_chunks(folder: Path) -> list[Staged]:
@@ -145,7 +177,7 @@ def _load_whole_chunks(folder: Path) -> list[Staged]:
 
 def _from_json(line: str) -> Staged:
     fields = json.loads(line)
-    return Staged(**(fields | {"rules": tuple(fields["rules"])}))
+    return Staged(**(fields | {name: tuple(fields[name]) for name in ("rules", "values")}))
 
 
 def _blob_path(folder: Path, chunk: int) -> Path:

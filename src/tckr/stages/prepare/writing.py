@@ -16,7 +16,7 @@ from tckr.data.rejections import Rejection
 from tckr.data.shards import write_shard
 from tckr.disk import write_whole
 from tckr.errors import printable
-from tckr.stages.prepare.membership import membership_rows
+from tckr.stages.prepare.drawing import draw_by_group
 from tckr.stages.prepare.splitting import SPLITS, Splits
 from tckr.stages.prepare.staging import Staged, read_png
 
@@ -55,11 +55,21 @@ def write_lock(out: Path, splits: Splits, seed: int) -> str:
 
 
 def write_membership(
-    out: Path, labels: np.ndarray, kinds: np.ndarray, *, audit_holdout: float, num_rows: int, seed: int
+    out: Path,
+    pool: Sequence[Staged],
+    kinds: np.ndarray,
+    class_names: Sequence[str],
+    *,
+    audit_holdout: float,
+    num_rows: int,
+    seed: int,
 ) -> None:
-    """Write membership.npy, bool [num_rows, len(labels)], one row in memory at a time; `kinds` as in `write_canaries`."""
+    """Write membership.npy, bool [num_rows, len(pool)], one row in memory at a time; `kinds` as in `write_canaries`.
 
-    rows = membership_rows(labels, kinds > 0, audit_holdout=audit_holdout, num_rows=num_rows, seed=seed)
+    Raises:
+        UserError: a class has no member in some row, because groups hold several classes.
+    """
+    rows = draw_by_group(pool, kinds > 0, class_names, audit_holdout=audit_holdout, num_rows=num_rows, seed=seed)
     write_whole(out / MEMBERSHIP_NAME, lambda partial: write_npy(partial, num_rows, (row[None] for row in rows)))
 
 

@@ -32,6 +32,7 @@ def shareable_card(card: DataCard) -> DataCard:
         duplicates=card.duplicates,
         test_sha256="",
         audit_holdout=card.audit_holdout,
+        groups=card.groups,
         canaries=card.canaries,
         sizes=card.sizes,
         public=card.public,
