@@ -12,6 +12,7 @@ import numpy as np
 
 from tckr.artifacts.captions import CaptionTable
 from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.manifest import Manifest
 from tckr.artifacts.membership import CANARIES_NAME, MEMBERSHIP_NAME
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
@@ -117,3 +118,21 @@ def _card(image_size: int) -> DataCard:
         audit_holdout=0.4,
         sizes={"min": image_size, "median": image_size, "max": image_size},
     )
+
+
+def write_manifest(folder: Path, **changes: object) -> None:
+    """Write what the engine writes last into an artifact."""
+    files = {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    manifest = Manifest(
+        stage="generate",
+        sensitivity="private",
+        seconds=1.0,
+        peak_memory_mb=310,
+        created="2026-11-24T03:00:00+00:00",
+        fingerprint="0123456789abcdef" * 4,
+        version=1,
+        config={},
+        files=files,
+        libraries={"torch": "2.13.0", "numpy": "2.3.0", "tckr": "0.1.0"},
+    )
+    manifest.model_copy(update=changes).write(folder)

@@ -28,7 +28,7 @@ class DataCard(Document):
         rejected: reason -> number of files (`tckr.data.rejections.REASONS`); the files are in rejected.csv.
         normalised: rule -> number of kept images or of classes (`tckr.data.rejections.RULES`).
         duplicates: rejected because the same pixels were there before, with the same label.
-        test_sha256: lock of the test split, an HMAC (`tckr.artifacts.test_lock`); its key is not in the card.
+        test_sha256: lock of the test split, an HMAC (`tckr.artifacts.split_lock`); its key is not in the card.
         audit_holdout: fraction of the pool that a run does not train on.
         groups: split, and `members` of the target run -> number of groups (patients, parts); empty without groups.
         canaries: kind -> number of pool records (`CANARY_KINDS`); `counts` counts a mislabelled one under its wrong label.

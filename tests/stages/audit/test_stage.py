@@ -12,7 +12,7 @@ from transformers import ResNetConfig, ResNetForImageClassification
 from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import CANARIES_NAME, MEMBERSHIP_NAME
-from tckr.artifacts.test_lock import split_digest, write_lock_key
+from tckr.artifacts.split_lock import split_digest, write_lock_key
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
 from tckr.data.transforms import to_device

@@ -15,7 +15,7 @@ from tckr.stages.generate import stage
 from tckr.stages.generate.config import GenerateConfig
 from tckr.stages.generate.draw import Recipe
 from tests.stages.generate.test_stage import write_adapter
-from tests.tiny_artifacts import make_context, write_captions
+from tests.tiny_artifacts import make_context, write_captions, write_manifest
 from tests.tiny_models import ARRAY_WARNING
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
@@ -33,7 +33,7 @@ def generate(folder: Path, inputs: dict[str, Path], config: GenerateConfig, *don
     """Draw a set and give it the manifest that the store would write."""
     context = replace(make_context(folder, inputs, seed=seed), donors=donors)
     stage.run(config, context)
-    (context.out / "manifest.json").write_text('{"seconds": 22.0}')
+    write_manifest(context.out, seconds=22.0)
     return load_images(context.out / "data", None, id_column="index")
 
 

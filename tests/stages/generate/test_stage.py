@@ -31,7 +31,7 @@ from tckr.stages.generate import assemble, draw, stage
 from tckr.stages.generate.config import GenerateConfig
 from tckr.stages.generate.draw import Recipe
 from tckr.stages.generate.plan import Plan
-from tests.tiny_artifacts import CLASS_NAMES, Recorder, make_context, write_captions, write_private_set
+from tests.tiny_artifacts import CLASS_NAMES, Recorder, make_context, write_captions, write_manifest, write_private_set
 from tests.tiny_models import ARRAY_WARNING, PROMPT_TOKENS
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
@@ -85,7 +85,7 @@ def test_a_set_is_not_continued_in_another_precision(
         with pytest.raises(UserError, match=r"in float32, .*go on in bfloat16; .*delete .*out") if native else nullcontext():
             generate(tmp_path / "same", inputs, config)
         generate(tmp_path / processor, inputs, config)
-        (tmp_path / processor / "out" / "manifest.json").write_text('{"seconds": 1.0}')
+        write_manifest(tmp_path / processor / "out")
     recorder = Recorder()
     context = make_context(tmp_path / "copy", inputs, recorder=recorder)
     stage.run(config, replace(context, donors=(tmp_path / "old" / "out",)))

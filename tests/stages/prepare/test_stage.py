@@ -16,7 +16,7 @@ from PIL import Image
 
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import MEMBERSHIP_ROWS, read_members, read_membership
-from tckr.artifacts.test_lock import LOCK_KEY_NAME, check_test_split, split_digest
+from tckr.artifacts.split_lock import LOCK_KEY_NAME, check_test_split, split_digest
 from tckr.data.images import load_images
 from tckr.data.layouts.description import read_layout
 from tckr.data.shards import read_columns, write_shard

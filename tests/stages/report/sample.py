@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from tckr.artifacts.training import TrainingSummary, write_history
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
 from tests.stages.report.sample_audit import LEAKS, audit_of
+from tests.tiny_artifacts import write_manifest
 
 STAGES = {
     "data": ("prepare", "private", 4.1, 310),
@@ -71,7 +71,9 @@ class Sample:
         write_training(inputs["student"], loss=2.1, best=0.978)
         self.audit().write(inputs["audit"])
         for name, path in inputs.items():
-            write_manifest(path, *STAGES[name], config=self._config(name))
+            stage, sensitivity, seconds, memory_mb = STAGES[name]
+            made = {"stage": stage, "sensitivity": sensitivity, "seconds": seconds, "peak_memory_mb": memory_mb}
+            write_manifest(path, config=self._config(name), **made)
         return inputs
 
     @property
@@ -188,26 +190,3 @@ def write_training(folder: Path, *, loss: float, best: float) -> None:
     ]
     write_history(folder, history)
     TrainingSummary(epochs=40, seconds=95.0, best_epoch=34, num_train=647).write(folder)
-
-
-def write_manifest(
-    folder: Path, stage: str, sensitivity: str, seconds: float, memory_mb: int, *, config: dict[str, Any]
-) -> None:
-    """Write what the engine writes last."""
-    files = {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
-    manifest = {
-        "step": stage,
-        "stage": stage,
-        "fingerprint": "0123456789abcdef" * 4,
-        "version": 1,
-        "config": config,
-        "run": 0,
-        "inputs": {},
-        "sensitivity": sensitivity,
-        "seconds": seconds,
-        "peak_memory_mb": memory_mb,
-        "created": "2026-11-24T03:00:00+00:00",
-        "libraries": {"torch": "2.13.0", "numpy": "2.3.0", "tckr": "0.1.0"},
-        "files": files,
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest))

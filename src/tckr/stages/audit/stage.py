@@ -10,8 +10,8 @@ import numpy as np
 
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import read_canaries, read_membership
+from tckr.artifacts.split_lock import check_test_split
 from tckr.artifacts.synthetic import load_synthetic
-from tckr.artifacts.test_lock import check_test_split
 from tckr.artifacts.training import MODEL_FOLDER
 from tckr.data.images import ImageSet, load_images
 from tckr.disk import write_whole

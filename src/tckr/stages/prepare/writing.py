@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tckr.artifacts.membership import CANARIES_NAME, MEMBERSHIP_NAME
-from tckr.artifacts.test_lock import lock_digest, write_lock_key
+from tckr.artifacts.split_lock import lock_digest, write_lock_key
 from tckr.data.npy import write_npy
 from tckr.data.rejections import Rejection
 from tckr.data.shards import write_shard
