@@ -160,6 +160,16 @@ def test_files_that_are_not_what_they_are_called_are_refused_in_a_sentence(
             change["sd1"].load_lora(file)
 
 
+def test_a_file_of_peft_that_was_renamed_has_the_strength_that_its_settings_say(
+    change: dict[str, LatentDiffusion], tmp_path: Path
+) -> None:
+    layout = next(layout for layout in LOADED if layout.title == "peft, save_pretrained")
+    before = {name: weight.clone() for name, weight in weights_of(change["sd1"]).items()}
+    file, expected = write(layout, before, tmp_path)
+    change["sd1"].load_lora(file.rename(tmp_path / "my_style.safetensors"))
+    assert_changed(change["sd1"], before, expected)
+
+
 def test_a_folder_of_peft_without_its_settings_is_refused(change: dict[str, LatentDiffusion], tmp_path: Path) -> None:
     layout = next(layout for layout in LOADED if layout.title == "peft, save_pretrained")
     write(layout, weights_of(change["sd1"]), tmp_path)
