@@ -445,6 +445,20 @@ REFUSED = [
             ("a setting that is not known", "use_something_new", 1),
         )
     ),
+    *(
+        Layout(
+            f"peft, {title}",
+            "sd1",
+            same("base_model.model.", *UNET),
+            PEFT,
+            settings=settings,
+            reason=reason,
+        )
+        for title, settings, reason in (
+            ("alpha not stated", {"peft_type": "LORA", "r": 4}, "'lora_alpha' = None; expected a number"),
+            ("patterns that are none", PEFT_SETTINGS | {"rank_pattern": [8]}, r"the patterns \[8\]; expected names"),
+        )
+    ),
     Layout(
         "one layer in two notations",
         "sd1",

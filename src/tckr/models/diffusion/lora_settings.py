@@ -68,8 +68,8 @@ class Scaling:
         if part is None:
             return 1.0
         settings, name = self.parts[part], name.removeprefix(f"{part}.").removeprefix(PEFT_PREFIX)
-        stated = _of_layer(self.file, settings.get("rank_pattern"), name, settings.get("r", rank))
-        alpha = _of_layer(self.file, settings.get("alpha_pattern"), name, settings.get("lora_alpha", stated))
+        stated = _of_layer(self.file, settings.get("rank_pattern"), name, settings["r"])
+        alpha = _of_layer(self.file, settings.get("alpha_pattern"), name, settings["lora_alpha"])
         if stated != rank:
             raise UserError(
                 f"adapter {self.file}: {shown(name)} has rank {rank}, its settings say {stated}; take the settings that "
@@ -137,7 +137,7 @@ def _refuse_others(file: Path, settings: Mapping[str, Any]) -> None:
             "added to the model as it was. Save it as an ordinary LoRA (peft: path_initial_model_for_weight_conversion)"
         )
     for name in ("r", "lora_alpha"):
-        _number(file, name, settings.get(name, 1))
+        _number(file, name, settings.get(name))
 
 
 def _of_layer(file: Path, patterns: Any, name: str, usual: float) -> float:
@@ -145,9 +145,11 @@ def _of_layer(file: Path, patterns: Any, name: str, usual: float) -> float:
 
     A pattern that begins with ^ is the whole name.
     """
-    if not isinstance(patterns, dict):
-        return usual
-    for pattern, value in patterns.items():
+    if not isinstance(patterns or {}, dict):
+        raise UserError(
+            f"adapter {file}: its settings have the patterns {shown(patterns)}; expected names of layers: numbers"
+        )
+    for pattern, value in (patterns or {}).items():
         ending = str(pattern).removeprefix("^").replace("\\.", ".")
         if not ending.replace(".", "").replace("_", "").isalnum():
             raise UserError(f"adapter {file}: the pattern {shown(pattern)} of its settings is no name of a layer")
