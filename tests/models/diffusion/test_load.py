@@ -162,6 +162,23 @@ def test_text_encoders_under_the_names_of_older_versions_are_whole(tmp_path: Pat
         load_generator(str(tmp_path / "old"), "cpu")
 
 
+def test_autoencoders_under_the_names_of_older_versions_are_whole(tmp_path: Path) -> None:
+    """As in the first published checkpoints: no weight of its attention is left over."""
+
+    def age(weights: dict[str, torch.Tensor], _: str) -> None:
+        for name in [name for name in weights if "attentions" in name]:
+            old = name
+            for new_part, old_part in {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}.items():
+                old = old.replace(f".{new_part}.", f".{old_part}.")
+            weights[old] = weights.pop(name)
+
+    build_family("sd1", tmp_path)
+    expected = load_generator(str(tmp_path), "cpu").pipeline.vae.state_dict()
+    _change(tmp_path, "vae", age)
+    found = load_generator(str(tmp_path), "cpu").pipeline.vae.state_dict()
+    assert all(torch.equal(found[name], weight) for name, weight in expected.items())
+
+
 @pytest.mark.parametrize(
     ("part", "changes"),
     [
