@@ -305,6 +305,15 @@ LOADED = [
         settings=PEFT_SETTINGS | {"use_rslora": True},
         scale=lambda name, rank: 6.0,
     ),
+    Layout(
+        "peft, alpha of one layer by its whole name (^)",
+        "sd1",
+        same("base_model.model.", *UNET),
+        PEFT,
+        settings=PEFT_SETTINGS | {"alpha_pattern": {f"^{UNET[0]}": 2, "^to_k": 99}},
+        scale=lambda name, rank: 0.5 if name.endswith(UNET[0]) else 3.0,
+    ),
+    Layout("Kohya, SD 1, float8 of the other kind", "sd1", KOHYA_SD, alpha=everywhere, dtype=torch.float8_e5m2),
 ]
 
 
@@ -417,6 +426,66 @@ REFUSED = [
         PEFT,
         settings=PEFT_SETTINGS | {"r": 8},
         reason="rank 4, its settings say 8",
+    ),
+    *(
+        Layout(
+            f"peft, {title}",
+            "sd1",
+            same("base_model.model.", *UNET),
+            PEFT,
+            settings=PEFT_SETTINGS | {name: value},
+            reason=f"trained with '{name}' of peft",
+        )
+        for title, name, value in (
+            ("DoRA", "use_dora", True),
+            ("aLoRA, in effect after a word", "alora_invocation_tokens", [7]),
+            ("QALoRA", "use_qalora", True),
+            ("layers repeated", "layer_replication", [[0, 1]]),
+            ("biases trained", "bias", "lora_only"),
+            ("a setting that is not known", "use_something_new", 1),
+        )
+    ),
+    *(
+        Layout(
+            f"peft, {title}",
+            "sd1",
+            same("base_model.model.", *UNET),
+            PEFT,
+            settings=settings,
+            reason=reason,
+        )
+        for title, settings, reason in (
+            ("alpha not stated", {"peft_type": "LORA", "r": 4}, "'lora_alpha' = None; expected a number"),
+            ("patterns that are none", PEFT_SETTINGS | {"rank_pattern": [8]}, r"the patterns \[8\]; expected names"),
+        )
+    ),
+    Layout(
+        "one layer in two notations",
+        "sd1",
+        PLAIN,
+        PEFT,
+        spoil=put(f"unet.{UNET[0]}.lora.down.weight", torch.ones(4, 16)),
+        reason="a second time",
+    ),
+    Layout(
+        "one alpha in two notations",
+        "sd1",
+        PLAIN,
+        PEFT,
+        alpha=everywhere,
+        spoil=put(f"unet.{UNET[0]}.lora.alpha", ONE[0]),
+        reason="a second time",
+    ),
+    Layout(
+        "rank 0",
+        "sd1",
+        PLAIN,
+        PEFT,
+        alpha=everywhere,
+        spoil=lambda t: t.update(
+            {name: t[name][:0] if "lora_A" in name else t[name][:, :0] for name in t if "alpha" not in name}
+        ),
+        reason="rank 0",
     ),
     Layout(
         "alpha stated twice",

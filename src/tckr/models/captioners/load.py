@@ -16,7 +16,7 @@ from tckr.models.captioners.captioner import Captioner
 from tckr.models.captioners.chat import QUESTION, ChatCaptioner
 from tckr.models.captioners.florence import FlorenceCaptioner
 from tckr.models.captioners.processors import load_processor
-from tckr.models.complete import incomplete
+from tckr.models.complete import incomplete, not_finite
 from tckr.models.embedded import WHEN_LOCAL, WHEN_REMOTE, resolve
 from tckr.models.quiet import quiet_libraries
 
@@ -72,7 +72,7 @@ def load_captioner(name: str, device: str, dtype: torch.dtype | None = None, rev
         raise UserError(f"captioner {name!r} needs a package that is not installed here: {_first_line(error)}") from error
     except Exception as error:  # missing, offline, gated; and whatever a malformed one makes the libraries raise
         raise UserError(_unreadable(name, error)) from error
-    if wrong := incomplete(model, found):
+    if wrong := incomplete(model, found) or not_finite(model):
         raise UserError(_not_whole(name, wrong))
     captioner = family(model.to(device), processor)
     if isinstance(captioner, ChatCaptioner):
@@ -109,8 +109,8 @@ def _family(name: str, model_type: str, processor: Any) -> Family:
 
 def _not_whole(name: str, wrong: str) -> str:
     return (
-        f"captioner {name!r} is not the checkpoint that its configuration describes: {wrong}. These weights would stay "
-        "random or be left out. Expected a checkpoint that transformers has written (of Florence-2: "
+        f"captioner {name!r} is not the checkpoint that its configuration describes: {wrong}. Expected all weights, and "
+        "finite ones; others would be random or left out. Take a checkpoint that transformers has written (of Florence-2: "
         "florence-community/Florence-2-base, not the one that brings its own code). Set caption.model to it, or download it "
         "again"
     )

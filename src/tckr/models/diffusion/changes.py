@@ -42,7 +42,7 @@ def read_changes(pipeline: Any, part: str, file: Path, scale: float) -> dict[Pla
     Raises:
         UserError: a tensor of the file fits no layer of this pipeline, or is no LoRA, with its name.
     """
-    found, names, layers = read_matrices(file, part), known_names(pipeline, part), adaptable_layers(pipeline)
+    found, names, layers = read_matrices(file), known_names(pipeline, part), adaptable_layers(pipeline)
     unknown = [name for name in found if name not in names]
     if unknown:
         raise UserError(

@@ -7,16 +7,20 @@ of weights that no part has a place for.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
 import transformers
 
-from tckr.errors import UserError
-from tckr.models.complete import incomplete
+from tckr.errors import UserError, shown
+from tckr.models.complete import incomplete, not_finite
 
 UNUSED = ("safety_checker",)
+OPTIONAL = (*UNUSED, "feature_extractor", "image_encoder")
+"""Parts of pipelines that are given images, which is not done here."""
+
 LIBRARIES = {"transformers": (transformers, transformers.PreTrainedModel), "diffusers": (diffusers, diffusers.ModelMixin)}
 """Name -> library and what its networks are; other parts of a pipeline, such as tokenizers, have no weights."""
 
@@ -27,8 +31,9 @@ def load_networks(
     """Return the networks that the pipeline `index` names, by part, as the pipeline itself would load them.
 
     Raises:
-        UserError: one of them lacks weights, or has more than its configuration describes.
+        UserError: one of them lacks weights, or has more than its configuration describes, or another part is absent.
     """
+    _refuse_absent(name, Path(source), index)
     loaded = {}
     for part, network in _networks(index):
         of_transformers = issubclass(network, transformers.PreTrainedModel)
@@ -41,13 +46,39 @@ def load_networks(
             output_loading_info=True,
             **({"ignore_mismatched_sizes": True} if of_transformers else {}),  # refused here; diffusers does so itself
         )
-        if wrong := incomplete(loaded[part], found, strict=not of_transformers):
+        if wrong := incomplete(loaded[part], found, strict=not of_transformers) or not_finite(loaded[part]):
             raise UserError(
                 f"the {part} ({network.__name__}) of generator {name!r} is not the one that its configuration describes: "
-                f"{wrong}. These weights would stay random or be left out. Expected a whole checkpoint; download or copy it "
-                "again, or set adapt.model to another one"
+                f"{wrong}. Expected all weights, and finite ones; others would stay random or be left out. Download or copy "
+                "it again, or set adapt.model to another one"
             )
     return loaded
+
+
+def _refuse_absent(name: str, folder: Path, index: Mapping[str, Any]) -> None:
+    """Raise when a part has no folder: the libraries would make an empty tokenizer of nothing."""
+    named = [part for part, described in index.items() if isinstance(described, list) and described and described[0]]
+    absent = [part for part in named if part not in OPTIONAL and folder.is_dir() and not (folder / part).is_dir()]
+    if absent:
+        raise UserError(
+            f"generator {name!r} has no folder {absent[0]}, which its model_index.json names; download or copy it again, or "
+            "set adapt.model to another one"
+        )
+
+
+def refuse_unusable_numbers(name: str, pipeline: Any) -> None:
+    """Raise when the scheduler has no steps, or the autoencoder no scale."""
+    steps = pipeline.scheduler.config.get("num_train_timesteps")
+    scale = pipeline.vae.config.get("scaling_factor")
+    for file, setting, value, wanted in (
+        ("scheduler/scheduler_config.json", "num_train_timesteps", steps, isinstance(steps, int) and steps > 0),
+        ("vae/config.json", "scaling_factor", scale, isinstance(scale, int | float) and 0 < scale < float("inf")),
+    ):
+        if not wanted:
+            raise UserError(
+                f"generator {name!r} has {setting} = {shown(value)} in {file}; expected a positive number; download or copy "
+                "the file again"
+            )
 
 
 def _networks(index: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -8,7 +8,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from tckr.errors import UserError
-from tckr.models.diffusion.complete import load_networks
+from tckr.models.diffusion.complete import load_networks, refuse_unusable_numbers
 from tckr.models.diffusion.family import Family
 from tckr.models.diffusion.flux import Flux
 from tckr.models.diffusion.latent import LatentDiffusion
@@ -63,6 +63,7 @@ def load_generator(name: str, device: str, dtype: torch.dtype | None = None, rev
         raise
     except Exception as error:  # missing, offline, gated; and whatever a malformed one makes the libraries raise
         raise UserError(_unreadable(name, error)) from error
+    refuse_unusable_numbers(name, pipeline)
     return LatentDiffusion(family(pipeline.to(device)))
 
 

@@ -17,6 +17,7 @@ from peft.utils import get_peft_model_state_dict
 from safetensors.torch import save_file
 
 from tckr.disk import write_whole
+from tckr.errors import UserError
 from tckr.models.diffusion.changes import add_changes, read_changes
 from tckr.models.diffusion.layer_names import adaptable_layers
 from tckr.models.diffusion.lora_file import FILE_NAME, find_file
@@ -71,9 +72,18 @@ def rewrite_lora(pipeline: Any, part: str, path: Path, scale: float, folder: Pat
     """Write the adapter at `path`, `scale` times as strong, under the names of diffusers and without alpha.
 
     The file alone then says all: what stood beside the adapter, or in the names of another library, is in its numbers.
+
+    Raises:
+        UserError: as for `merge_lora`, or the adapter changes nothing.
     """
     layers, tensors = adaptable_layers(pipeline), {}
-    for place, change in read_changes(pipeline, part, find_file(path), scale).items():
+    changes = read_changes(pipeline, part, find_file(path), scale)
+    if scale and not any(change.scale and change.up.any() and change.down.any() for change in changes.values()):
+        raise UserError(
+            f"adapter {path} changes nothing: its matrices or its alphas are zero, as before a training; take another "
+            "checkpoint of it, or leave the generator as it is with adapt.steps=0"
+        )
+    for place, change in changes.items():
         weight = layers[place].weight
         rank = len(change.down)
         name = f"{place.part}.{place.layer}"

@@ -24,6 +24,7 @@ MATRIX = re.compile(
 )
 ALPHA = re.compile(r"(?P<name>.+?)(?:[._]lora|\.lora_linear_layer)?\.alpha")
 FIRST = {"A", "down"}
+FLOATS = {torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2}
 OTHER_KINDS = {
     "dora_scale": "DoRA",
     "lora_magnitude_vector": "DoRA",
@@ -74,12 +75,8 @@ def find_file(path: Path) -> Path:
     return path
 
 
-def read_matrices(file: Path, denoiser: str) -> dict[str, Matrices]:
-    """Return name of a layer, as the file writes it -> its LoRA. Every tensor of the file is part of one.
-
-    Args:
-        file: safetensors.
-        denoiser: the pipeline's name for the part that settings beside the file are about.
+def read_matrices(file: Path) -> dict[str, Matrices]:
+    """Return name of a layer, as the safetensors file writes it -> its LoRA. Every tensor of the file is part of one.
 
     Raises:
         UserError: the file cannot be read, is of another kind, or holds anything else, each by name.
@@ -90,7 +87,7 @@ def read_matrices(file: Path, denoiser: str) -> dict[str, Matrices]:
             within = settings_within(file, opened.metadata() or {})
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise UserError(f"adapter {file} cannot be read: {_reason(file, error)}. {WHERE}") from error
-    scaling = Scaling.of(file, settings_beside(file, denoiser) or within)
+    scaling = Scaling.of(file, settings_beside(file, tensors) or within)
     _refuse_other_kinds(file, tensors)
     _refuse_no_numbers(file, tensors)
     pairs, alphas = _sorted(file, tensors)
@@ -126,8 +123,10 @@ def _refuse_other_kinds(file: Path, names: Iterable[str]) -> None:
 
 def _refuse_no_numbers(file: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     for name, tensor in tensors.items():
-        if not tensor.is_floating_point() and not name.endswith("alpha"):
-            raise UserError(f"adapter {file} has {shown(name)} in {tensor.dtype}; expected a floating type. {WHERE}")
+        if tensor.dtype not in FLOATS and (not name.endswith("alpha") or tensor.dtype.is_complex):
+            raise UserError(
+                f"adapter {file} has {shown(name)} in {tensor.dtype}; expected a floating type of 8 to 64 bits. {WHERE}"
+            )
         if not tensor.float().isfinite().all():
             raise UserError(
                 f"adapter {file} is broken: {shown(name)} holds values that are not finite (NaN or infinity); images drawn "
@@ -141,15 +140,19 @@ def _sorted(file: Path, tensors: Mapping[str, torch.Tensor]) -> tuple[dict[str, 
     alphas, adapters = {}, set()
     for key, tensor in tensors.items():
         if found := MATRIX.fullmatch(key):
-            which = found["letter"] or found["kohya"] or found["old"]
+            which = "down" if (found["letter"] or found["kohya"] or found["old"]) in FIRST else "up"
             adapters.add(found["adapter"])
-            pairs.setdefault(found["name"], {})["down" if which in FIRST else "up"] = tensor.float()
+            twice = which in pairs.setdefault(found["name"], {})
+            pairs[found["name"]][which] = tensor.float()
         else:
             name = ALPHA.fullmatch(key)
             assert name
             if tensor.numel() != 1:
                 raise UserError(f"adapter {file}: {shown(key)} has {tensor.numel()} numbers; expected one. {WHERE}")
+            twice = name["name"] in alphas
             alphas[name["name"]] = float(tensor)
+        if twice and len(adapters) < 2:
+            raise UserError(f"adapter {file} holds {shown(key)} a second time, under another name; save it once. {WHERE}")
     if len(adapters) > 1:
         raise UserError(f"adapter {file} holds several adapters: {sorted(map(str, adapters))}; save the one that is meant")
     single = [name for name, pair in pairs.items() if len(pair) < 2] + [name for name in alphas if name not in pairs]
@@ -168,6 +171,8 @@ def _matrices(
     if min(down.ndim, up.ndim) < 2 or up.shape[1] != len(down) or math.prod(up.shape[2:]) != 1:
         shapes = f"{tuple(up.shape)} and {tuple(down.shape)}"
         raise UserError(f"adapter {file} does not fit together: the matrices of {shown(name)} are {shapes}. {WHERE}")
+    if not len(down):
+        raise UserError(f"adapter {file}: the matrices of {shown(name)} have rank 0, so they change nothing. {WHERE}")
     if alpha is not None and scaling is not None:
         raise UserError(f"adapter {file} states alpha twice, as tensors and in its settings; remove one of them. {WHERE}")
     scale = 1.0 if alpha is None else alpha / len(down)

@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tckr.errors import UserError, shown
 
-PEFT_FILE, PEFT_SETTINGS = "adapter_model.safetensors", "adapter_config.json"
+PEFT_FILE, PEFT_SETTINGS, PEFT_PREFIX = "adapter_model.safetensors", "adapter_config.json", "base_model.model."
 METADATA = "lora_adapter_metadata"
 """Where diffusers keeps peft's settings in the file, each under the name of its part: `unet.lora_alpha`."""
+
+WITHOUT_EFFECT = {
+    *(
+        "auto_mapping",
+        "base_model_name_or_path",
+        "revision",
+        "task_type",
+        "peft_version",
+        "inference_mode",
+        "runtime_config",
+    ),
+    *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "lora_dropout", "fan_in_fan_out"),
+    *("megatron_core", "loftq_config", "eva_config", "corda_config", "lora_ga_config", "qalora_group_size"),
+    *("ensure_weight_tying", "save_adapter_config"),
+}
+"""Settings of its training, or of where its matrices lie, which the names in the file say too."""
+
+READ = {"peft_type", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "init_lora_weights"}
 
 PLAIN_STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
 """Ways to begin a training that leave the model itself as it was; PiSSA, OLoRA and others change it."""
@@ -46,11 +64,12 @@ class Scaling:
         Raises:
             UserError: the settings state another rank than the layer has.
         """
-        settings = next((self.parts[part] for part in self.parts if not part or name.startswith(f"{part}.")), None)
-        if settings is None:
+        part = next((part for part in self.parts if not part or name.startswith(f"{part}.")), None)
+        if part is None:
             return 1.0
-        stated = _of_layer(self.file, settings.get("rank_pattern"), name, settings.get("r", rank))
-        alpha = _of_layer(self.file, settings.get("alpha_pattern"), name, settings.get("lora_alpha", stated))
+        settings, name = self.parts[part], name.removeprefix(f"{part}.").removeprefix(PEFT_PREFIX)
+        stated = _of_layer(self.file, settings.get("rank_pattern"), name, settings["r"])
+        alpha = _of_layer(self.file, settings.get("alpha_pattern"), name, settings["lora_alpha"])
         if stated != rank:
             raise UserError(
                 f"adapter {self.file}: {shown(name)} has rank {rank}, its settings say {stated}; take the settings that "
@@ -59,10 +78,16 @@ class Scaling:
         return alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
 
 
-def settings_beside(file: Path, denoiser: str) -> dict[str, dict[str, Any]] | None:
-    """Return the settings in the folder of an adapter that peft's `save_pretrained` wrote; None for any other file."""
+def settings_beside(file: Path, names: Iterable[str]) -> dict[str, dict[str, Any]] | None:
+    """Return the settings in the folder of an adapter that peft's `save_pretrained` wrote; None for any other file.
+
+    Args:
+        file: of the adapter; it may have been renamed.
+        names: of its tensors.
+    """
     path = file.parent / PEFT_SETTINGS
-    if file.name != PEFT_FILE:
+    renamed = path.is_file() and any(name.startswith(PEFT_PREFIX) for name in names)
+    if file.name != PEFT_FILE and not renamed:
         return None
     if not path.is_file():
         raise UserError(
@@ -99,8 +124,12 @@ def _refuse_others(file: Path, settings: Mapping[str, Any]) -> None:
         raise UserError(
             f"adapter {file} is {shown(kind)} of peft; expected LoRA. Merge it into the model and name the model"
         )
-    if settings.get("use_dora"):
-        raise UserError(f"adapter {file} is DoRA, which is not applied. Merge it into the model and name the model")
+    others = [name for name, value in settings.items() if value and value != "none" and name not in READ | WITHOUT_EFFECT]
+    if others:
+        raise UserError(
+            f"adapter {file} was trained with {shown(others[0])} of peft, which makes it another adapter than a plain LoRA "
+            "and is not applied. Merge it into the model and name the model"
+        )
     start = settings.get("init_lora_weights")
     if start not in PLAIN_STARTS:
         raise UserError(
@@ -108,18 +137,23 @@ def _refuse_others(file: Path, settings: Mapping[str, Any]) -> None:
             "added to the model as it was. Save it as an ordinary LoRA (peft: path_initial_model_for_weight_conversion)"
         )
     for name in ("r", "lora_alpha"):
-        _number(file, name, settings.get(name, 1))
+        _number(file, name, settings.get(name))
 
 
 def _of_layer(file: Path, patterns: Any, name: str, usual: float) -> float:
-    """Return the value for the layer `name`: of a pattern that it ends with, at a dot, or the usual one."""
-    if not isinstance(patterns, dict):
-        return usual
-    for pattern, value in patterns.items():
+    """Return the value for the layer `name`: of the first pattern that is its end, from a dot on, or the usual one.
+
+    A pattern that begins with ^ is the whole name.
+    """
+    if not isinstance(patterns or {}, dict):
+        raise UserError(
+            f"adapter {file}: its settings have the patterns {shown(patterns)}; expected names of layers: numbers"
+        )
+    for pattern, value in (patterns or {}).items():
         ending = str(pattern).removeprefix("^").replace("\\.", ".")
         if not ending.replace(".", "").replace("_", "").isalnum():
             raise UserError(f"adapter {file}: the pattern {shown(pattern)} of its settings is no name of a layer")
-        if name == ending or name.endswith(f".{ending}"):
+        if name == ending or (name.endswith(f".{ending}") and not str(pattern).startswith("^")):
             return _number(file, str(pattern), value)
     return usual
 
