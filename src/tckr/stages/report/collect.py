@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tckr.data.card import DataCard, read_card
+from tckr.data.layouts.description import read_layout
 from tckr.data.shards import read_columns
 from tckr.metrics.results import AuditResult
 from tckr.release.allowed import allowed_settings
@@ -28,6 +29,7 @@ from tckr.stages.report.shared import (
     shareable_training,
 )
 from tckr.stages.report.shared_audit import shareable_audit
+from tckr.stages.report.understood import understood_lines
 from tckr.stages.report.utility import calibration_rows, fidelity_summary, paired_summary
 from tckr.stages.report.wording import low_agreement_of, origin_of, verdict_of
 
@@ -72,6 +74,7 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
         canaries=canary_rows(audit),
         classes=classes,
         data=card,
+        understood=understood_lines(read_layout(folders["data"]), card, private),
         captions=caption_summary(folders["captions"], private),
         adaptation=history if private else shareable_history(history),
         num_synthetic=num_synthetic,
