@@ -9,7 +9,9 @@ from tests.stages.report.sample import LAYOUT, Sample
 def test_groups_are_counted_where_there_are_some() -> None:
     card = Sample()._card().model_copy(update={"groups": {"pool": 80, "validation": 9, "test": 21, "members": 40}})
     for private in (False, True):
-        assert "Groups: pool 80, validation 9, test 21, members 40." in understood_lines(LAYOUT, card, private)[-1]
+        said = "\n".join(understood_lines(LAYOUT, card, private))
+        assert "Groups: pool 80, validation 9, test 21, members 40." in said
+        assert "The audit judges picture by picture" in said
 
 
 def test_without_groups_it_says_so() -> None:
