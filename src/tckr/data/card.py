@@ -24,8 +24,8 @@ CANARY_KINDS = {"natural": 1, "mislabelled": 2}
 """Kind of canary -> its code in canaries.npy; 0 is an ordinary record."""
 
 COMPANION = 3
-"""Code of the other records of a canary's group. They share its coin: neither ordinary, nor canaries of their own, since a bound
-counts coins."""
+"""Code of the other records of a canary's group. They share its coin: neither ordinary nor canaries of their own, because a
+bound counts coins."""
 
 VALIDATION_RUN = -1
 """The run of the audit's null control: it trains on the validation split, so on no record that is attacked."""
