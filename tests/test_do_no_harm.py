@@ -309,4 +309,6 @@ def test_a_store_may_lie_on_another_disk(home, tmp_path):
     settings = load_settings(overrides=["prepare.source=docs", f"execution.output={home / 'empty' / 'runs'}"])
     result = running.run(settings, until="prepare")
     assert (result.folder / "artifacts" / "prepare" / "card.json").is_file()
-    assert {path.name for path in (tmp_path / "disk").iterdir()} == {".tckr.json", "prepare", "sealed", "secret"}
+    assert {path.name for path in (tmp_path / "disk").iterdir()} == {
+        *(".tckr.json", "prepare", "sealed", "secret", "source_digests.json"),
+    }

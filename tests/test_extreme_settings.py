@@ -21,6 +21,7 @@ from tckr.errors import UserError
 from tckr.html.numbers import rounded
 from tckr.metrics.proportions import critical_value
 from tckr.pipeline import pipeline
+from tckr.stages.generate.allotment import allot
 from tckr.stages.generate.plan import Plan, make_plan
 
 NUMBER, SECONDS = 300, 2
@@ -127,7 +128,7 @@ def test_a_plan_of_images_at_the_bounds_takes_no_memory():
     for settings in SETTINGS:
         generate = settings.generate
         plan = Plan(
-            num_images=max(2, round(generate.cardinality * MEMBERS)),
+            allotment=allot("balanced", round(generate.cardinality * MEMBERS), ["a", "b"], np.array([0, 1])),
             class_names=["a", "b"],
             captions=[["x"], ["y"]],
             prompt_form="n: c",

@@ -8,6 +8,7 @@ from tckr.config import load_settings
 from tckr.costs.forecast import drawn, forecast, images_per_second
 from tckr.costs.probe import Probe
 from tckr.costs.stopwatch import Lap, Phase
+from tckr.stages.generate.config import GenerateConfig
 
 STEADY = [(2.0, 10), (3.0, 20)]
 """Ten units at first, then ten a second: 0.1 s a unit, and 1 s more for the first."""
@@ -70,4 +71,6 @@ def test_a_longer_probe_is_foreseen(found):
 
 
 def test_at_least_one_image_is_drawn():
-    assert (drawn(3, 0.1), drawn(649, 0.1), drawn(10, 20)) == (1, 65, 200)
+    plain = GenerateConfig()
+    assert (drawn(plain, 3, 0.1), drawn(plain, 649, 0.1), drawn(plain, 10, 20)) == (1, 65, 200)
+    assert drawn(GenerateConfig(per_class={"a": 5, "b": 7}), 649, 0.1) == 12

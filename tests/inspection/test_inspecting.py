@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tckr.cli import main
-from tckr.data.alike import difference_hash, find_alike
+from tckr.data.alike import difference_hash, find_alike, halves_of
 from tests.cli.test_commands import call
 
 
@@ -94,7 +94,7 @@ def test_hashes_that_differ_in_three_bits_at_most_are_found_and_flat_ones_left_o
     hashes = [one << 64 | other for one, other in halves]
     three, four = 0b1011, 1 << 5 | 1 << 20 | 1 << 40 | 1 << 60
     hashes += [hashes[5] ^ (three << 64) ^ three, hashes[7] ^ (four << 64), hashes[9] ^ four, 0, 0]
-    assert find_alike(hashes).tolist() == [[5, 2000]]
+    assert find_alike([half for value in hashes for half in halves_of(value)]).tolist() == [[5, 2000]]
 
 
 def test_a_hash_does_not_follow_size_or_brightness_and_a_flat_picture_has_none() -> None:

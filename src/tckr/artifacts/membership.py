@@ -25,6 +25,10 @@ CANARIES_NAME = "canaries.npy"
 CANARY_KINDS = {"natural": 1, "mislabelled": 2}
 """Kind of canary -> its code in canaries.npy; 0 is an ordinary record."""
 
+COMPANION = 3
+"""Code of the other records of a canary's group. They share its coin: neither ordinary nor canaries of their own, because a
+bound counts coins."""
+
 
 def read_membership(folder: Path) -> np.ndarray:
     """Return M, bool [MEMBERSHIP_ROWS, N], as a read-only memory map: `M[run, record]` says whether the run trains on it."""

@@ -106,7 +106,7 @@ def _costs(settings: Settings, card: DataCard, by_cardinality: Mapping[float, Ma
     table = Table(
         "cardinality", *(f"{value:g}x" + " *" * (value == configured) for value in by_cardinality), box=box.SIMPLE_HEAD
     )
-    table.add_row("images", *(f"{drawn(card.num_members, value):,d}" for value in by_cardinality))
+    table.add_row("images", *(f"{drawn(settings.generate, card.num_members, value):,d}" for value in by_cardinality))
     for stage in STAGES:
         table.add_row(stage, *(" ".join(rounded(costs[stage].seconds)) for costs in by_cardinality.values()))
     whole = [sum(cost.seconds for cost in costs.values()) for costs in by_cardinality.values()]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tckr.config import RunConfig
 from tckr.costs.probe import Probe
+from tckr.stages.generate.config import GenerateConfig
 
 CARDINALITIES = (0.1, 0.2, 1.0, 5.0, 10.0, 20.0)
 """Those of the paper."""
@@ -35,7 +36,7 @@ def work_of(config: RunConfig, num_members: int, cardinality: float, probe_membe
 
     Epochs are counted in epochs of the probe, which has `probe_members` images; patience may end a training earlier.
     """
-    num_drawn, adapted = drawn(num_members, cardinality), config.adapt.num_images(num_members)
+    num_drawn, adapted = drawn(config.generate, num_members, cardinality), config.adapt.num_images(num_members)
     distill = config.distill.resolved(max(1, round(num_drawn * (1 - config.distill.validation_fraction))))
     return {
         "caption": {"images": num_members},
@@ -47,9 +48,9 @@ def work_of(config: RunConfig, num_members: int, cardinality: float, probe_membe
     }
 
 
-def drawn(num_members: int, cardinality: float) -> int:
+def drawn(generate: GenerateConfig, num_members: int, cardinality: float) -> int:
     """Return the number of synthetic images."""
-    return max(1, round(cardinality * num_members))
+    return generate.model_copy(update={"cardinality": cardinality}).num_images(num_members)
 
 
 def forecast(config: RunConfig, num_members: int, cardinality: float, found: Probe) -> Mapping[str, Forecast]:
@@ -60,7 +61,8 @@ def forecast(config: RunConfig, num_members: int, cardinality: float, found: Pro
             found,
             stage,
             units,
-            growth=(drawn(num_members, cardinality) if stage in images else num_members) / found.num_members,
+            growth=(drawn(config.generate, num_members, cardinality) if stage in images else num_members)
+            / found.num_members,
         )
         for stage, units in work_of(config, num_members, cardinality, found.num_members).items()
     }

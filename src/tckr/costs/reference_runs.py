@@ -79,7 +79,7 @@ class Measurements:
         from tckr.membership.queries.questions import QUESTIONS  # loads torch
 
         records, generate = self.num_members + self.num_others, self.settings.generate
-        images = max(1, round(generate.cardinality * self.num_members))
+        images = generate.num_images(self.num_members)
         asked = {name: question for name, question in QUESTIONS.items() if set(question.needs) <= set(step.inputs)}
         looks = {name: question.looks(self.settings.audit) * records for name, question in asked.items()}
         features = sum(images for question in asked.values() if "features" in question.needs)

@@ -20,8 +20,6 @@ FEWEST_BITS = 8
 SMALLEST_SIDE = 16
 """Of a picture whose hash tells it from others, in px."""
 
-HALF = np.uint64(2**64 - 1)
-
 
 def difference_hash(pixels: np.ndarray) -> int:
     """Return 128 bits of uint8 [S, S, 3]: whether each of 8 x 8 places is brighter than the next to its left, then than the
@@ -37,12 +35,20 @@ def hash_of(pixels: np.ndarray, size: tuple[int, int]) -> int:
     return difference_hash(pixels) if min(size) >= SMALLEST_SIDE else 0
 
 
-def find_alike(hashes: Sequence[int]) -> np.ndarray:
+def halves_of(value: int) -> tuple[int, int]:
+    """Return the bits of the rows and of the columns of a hash."""
+    return value >> 64, value & (2**64 - 1)
+
+
+def find_alike(halves: Sequence[int] | np.ndarray) -> np.ndarray:
     """Return int64 [pairs, 2]: all pairs of pictures whose hashes differ in MOST_DIFFERENT bits of each half at most.
 
     Flat pictures are left out, and so are bands that over LARGEST_BAND share. Takes about as long as sorting.
+
+    Args:
+        halves: of the hash of each picture, one after the other (`halves_of`).
     """
-    halves = np.array([(value >> 64, value & int(HALF)) for value in hashes], dtype=np.uint64).reshape(-1, 2)
+    halves = np.array(halves, dtype=np.uint64).reshape(-1, 2)
     bits = np.bitwise_count(halves)
     usable = np.flatnonzero(((bits >= FEWEST_BITS) & (bits <= 64 - FEWEST_BITS)).all(axis=1))
     pairs: set[tuple[int, int]] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +13,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from tckr.data.alike import hash_of
+from tckr.data.alike import halves_of, hash_of
 from tckr.data.normalise import NormalisedImage, RejectedImageError, normalise_image, strict_pillow
 from tckr.data.sources.record import Source, SourceRecord
 from tckr.data.treatment import Treatment
@@ -36,7 +37,7 @@ class Seen:
 
     Attributes:
         origins, labels: of each usable picture.
-        hashes: of each (`tckr.data.alike`); alike pictures have alike hashes.
+        hashes: two halves of each (`tckr.data.alike`); alike pictures have alike hashes.
         files: name of each.
         sizes: (width, height) in px -> pictures.
         rules: what `prepare` will change -> pictures.
@@ -49,7 +50,7 @@ class Seen:
 
     origins: list[str] = field(default_factory=list)
     labels: list[int] = field(default_factory=list)
-    hashes: list[int] = field(default_factory=list)
+    hashes: array[int] = field(default_factory=lambda: array("Q"))
     files: list[str] = field(default_factory=list)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
@@ -63,7 +64,7 @@ class Seen:
         """Count a usable picture."""
         self.origins.append(record.origin)
         self.labels.append(record.label)
-        self.hashes.append(hash_of(image.pixels, image.size))
+        self.hashes.extend(halves_of(hash_of(image.pixels, image.size)))
         self.files.append(record.file)
         self.sizes[image.size] += 1
         self.rules.update(image.rules)

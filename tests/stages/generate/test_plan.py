@@ -8,9 +8,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from tckr.data.seeds import image_seed
 from tckr.errors import UserError
+from tckr.stages.generate.allotment import allot
+from tckr.stages.generate.config import GenerateConfig
 from tckr.stages.generate.plan import Plan, make_plan
 
 LABELS = np.array([0, 0, 0, 1, 2, 2])
@@ -46,6 +49,48 @@ def test_the_prompts_of_a_set_are_those_of_its_images(cardinality: float) -> Non
 def test_larger_set_contains_the_smaller() -> None:
     small, large = plan(1), plan(2)
     assert [small.image(i) for i in range(6)] == [large.image(i) for i in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("per_class", "cardinality", "expected"),
+    [
+        ("data", 1, [3, 1, 2]),
+        ("data", 10, [30, 10, 20]),
+        ("data", 100.5, [301, 101, 201]),
+        ("data", 0.1, [1, 1, 1]),
+        ({"c": 1, "a": 7, "b": 4}, 1, [7, 4, 1]),
+    ],
+)
+def test_classes_get_as_many_images_as_asked(per_class: object, cardinality: float, expected: list[int]) -> None:
+    found = plan(cardinality, per_class=per_class)
+    assert found.num_images == sum(expected)
+    images = [found.image(index) for index in range(found.num_images)]
+    assert [Counter(image.label for image in images)[label] for label in range(3)] == expected
+    for label, own in enumerate((CAPTIONS[:3], CAPTIONS[3:4], CAPTIONS[4:])):  # each cycles through its captions
+        prompts = [image.prompt for image in images if image.label == label]
+        assert sorted(prompts[: len(own)]) == own[: len(prompts)] if len(prompts) >= len(own) else True
+        assert prompts == (prompts[: len(own)] * expected[label])[: expected[label]]
+    assert {image.label for image in images[:3]} == {0, 1, 2}  # all take their first turn at once
+
+
+def test_a_table_that_does_not_name_the_classes_is_an_error() -> None:
+    with pytest.raises(UserError, match=r"a number for each of the 3 classes: it lacks 'c'"):
+        plan(per_class={"a": 1, "b": 1})
+    with pytest.raises(UserError, match=r"it names 'd', which is none"):
+        plan(per_class={"a": 1, "b": 1, "c": 1, "d": 1})
+
+
+def test_a_word_that_is_no_way_to_share_out_is_refused() -> None:
+    with pytest.raises(ValidationError, match="expected balanced, data, or a number for each class"):
+        GenerateConfig(per_class="equal")
+
+
+def test_many_classes_of_different_numbers_are_planned_at_once() -> None:
+    names = [f"{number}" for number in range(20_000)]
+    start = time.process_time()
+    found = allot({name: number + 1 for number, name in enumerate(names)}, 0, names, np.array([0]))
+    assert found.place(found.num_images - 1) == (19_999, 19_999)
+    assert time.process_time() - start < 1
 
 
 def test_seeds_are_the_images_identity() -> None:

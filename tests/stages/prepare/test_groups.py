@@ -14,7 +14,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from tckr.artifacts.data_card import DataCard
-from tckr.artifacts.membership import CANARY_KINDS, read_canaries, read_membership
+from tckr.artifacts.membership import CANARY_KINDS, COMPANION, read_canaries, read_membership
 from tckr.data.groups import group_strata, read_groups
 from tckr.data.images import load_images
 from tckr.data.layouts.description import read_layout
@@ -211,9 +211,15 @@ def test_a_canary_is_a_whole_group_with_one_coin(tmp_path: Path) -> None:
     artifact = prepared(tmp_path, data, image_size=12, group_pattern="p([0-9]+)_", num_canaries=8)
     kinds, groups = read_canaries(artifact), read_groups(artifact)[: DataCard.read(artifact).num_pool]
     for code in CANARY_KINDS.values():
-        assert len(set(groups[kinds == code])) == 4
-        assert not set(groups[kinds == code]) & set(groups[kinds != code])
-    assert DataCard.read(artifact).canaries == {"natural": 16, "mislabelled": 16}
+        assert len(set(groups[kinds == code])) == np.count_nonzero(kinds == code) == 4  # one record speaks for each coin
+    planted = set(groups[(kinds == 1) | (kinds == 2)])
+    assert set(groups[kinds == COMPANION]) == planted
+    assert not planted & set(groups[kinds == 0])
+    assert DataCard.read(artifact).canaries == {"natural": 4, "mislabelled": 4}
+    stored, names = load_images(artifact / "pool", None).labels, patients_of(data, artifact)
+    true = np.array([int(int(name[1:]) >= 50) for name in names[: len(kinds)]])  # p50 and above are dogs
+    wrong = set(groups[kinds == 2])
+    assert ((stored != true) == np.isin(groups, list(wrong))).all()
     check_artifact(artifact, patients_of(data, artifact))
     with pytest.raises(UserError, match=r"groups may be canaries.*2 groups of it, must stay ordinary"):
         prepared(tmp_path / "more", data, group_pattern="p([0-9]+)_", num_canaries=80)

@@ -17,6 +17,7 @@ from tckr.artifacts.membership import MEMBERSHIP_NAME
 from tckr.artifacts.synthetic import SyntheticRows, write_synthetic_shard
 from tckr.artifacts.training import TrainingSummary, write_history
 from tckr.data.images import encode_png
+from tckr.data.layouts.description import Layout, LayoutPart, write_layout
 from tckr.data.shards import write_shard
 from tests.stages.report.sample_audit import LEAKS, audit_of
 from tests.tiny_artifacts import write_manifest
@@ -32,6 +33,14 @@ STAGES = {
     "audit": ("audit", "private", 22.8, 760),
 }
 SECRET_CAPTION = "confidential finding"
+LAYOUT = Layout(
+    kind="class folders in folders of splits",
+    labels_from="column 'befund_ann' of patients_ann.csv",
+    parts=[LayoutPart(name="train_ann", use="train", images=1437), LayoutPart(name="test_ann", use="test", images=360)],
+    classes={},
+    notes=["patients_ann.csv: not UTF-8"],
+)
+"""With names that its owner gave, each with `ann` in it."""
 
 
 @dataclass(kw_only=True)
@@ -114,6 +123,7 @@ class Sample:
         membership[:, : len(labels) // 2] = True
         np.save(folder / MEMBERSHIP_NAME, membership)
         self._card().write(folder)
+        write_layout(folder, LAYOUT)
 
     def _card(self) -> DataCard:
         return DataCard(

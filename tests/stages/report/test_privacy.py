@@ -54,6 +54,9 @@ def test_no_private_pixel_word_or_path_appears_unless_asked_for(report):
     for text in (report.html, str(report.data)):
         assert SECRET_CAPTION not in text
         assert "/home/ann" not in text
+        assert "_ann" not in text, "names of tables, columns and splits"
+        assert "Understood as class folders in folders of splits." in text
+        assert "The test split is the source" in text
     assert "Contains private images" not in report.html
     assert report.data["contains_private"] is False
 
@@ -67,6 +70,7 @@ def test_when_asked_for_members_appear_with_their_captions_under_a_banner(privat
     assert shown & others == allowed, "of the hold-out images, which were never captioned, only neighbours of flagged ones"
     assert flagged_pixels(private_report) <= shown
     assert SECRET_CAPTION in private_report.html
+    assert "patients_ann.csv" in private_report.html, "how the data were understood, in the words of the reader"
     assert "<b>Contains private images.</b>" in private_report.html
     assert private_report.html.index("Contains private images") < private_report.html.index("Audit valid")
 

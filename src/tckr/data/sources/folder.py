@@ -24,7 +24,7 @@ from tckr.data.sources.own_texts import TextFiles
 from tckr.data.sources.record import TRAIN, SourceRecord, printable
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Entry:
     file: str
     part: str

@@ -43,6 +43,8 @@ class SourceRecord:
 
 def printable(name: str) -> str:
     """Return `name` with bytes that are no UTF-8 (lone surrogates in Python) written as escapes."""
+    if name.isascii():
+        return name  # the same object: of a large source, names are held once
     try:
         return os.fsencode(name).decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:  # half a surrogate pair, from a JSON file

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -10,13 +10,16 @@ from tckr.models.diffusion.outline import WHOLE
 from tckr.models.digest import ModelName
 from tckr.models.precision import Precision
 from tckr.stages.config_base import StageConfig
-from tckr.strict import MOST_IMAGES_AT_ONCE
+from tckr.strict import MOST_CLASSES, MOST_IMAGES_AT_ONCE, Word
 
 LARGEST_CARDINALITY = 10_000.0
 LAST_INDEX = 10**15
 
 Part = Annotated[float, Field(json_schema_extra={"minimum": 0, "maximum": 1})]
 """One end of an interval; `_is_interval` checks the bounds of both together, and says so."""
+
+
+ImagesOfClass = Annotated[int, Field(ge=1, le=10**9)]
 
 
 class GenerateConfig(StageConfig):
@@ -29,6 +32,11 @@ class GenerateConfig(StageConfig):
         gt=0,
         le=LARGEST_CARDINALITY,
         description="Synthetic images per member image; 0.1 to 20 in the paper, where 1 is the knee of utility and privacy.",
+    )
+    per_class: Literal["balanced", "data"] | Annotated[dict[Word, ImagesOfClass], Field(max_length=MOST_CLASSES)] = Field(
+        "balanced",
+        description="How many images each class gets: balanced (equally many, as in the paper), data (in the proportion of "
+        "the members), or a number for each class, {cat: 500, dog: 200}, which replaces cardinality.",
     )
     steps: int = Field(20, ge=1, le=1000, description="Denoising steps per image; 20 as in the paper.")
     guidance_scale: float = Field(
@@ -74,6 +82,12 @@ class GenerateConfig(StageConfig):
         "knows; it does not make it forget.",
     )
 
+    def num_images(self, num_members: int) -> int:
+        """Return how many images are drawn for so many members, but for the one that each class gets at least."""
+        if not isinstance(self.per_class, str):
+            return sum(self.per_class.values())
+        return max(1, round(self.cardinality * num_members))
+
     @property
     def prefers_alone(self) -> bool:
         """Return that it does: it draws in processes of its own."""
@@ -104,6 +118,13 @@ class GenerateConfig(StageConfig):
                 "when start <= i / n < stop); widen it, or switch guidance off with generate.guidance_scale=1"
             )
         return self
+
+    @field_validator("per_class", mode="before")
+    @classmethod
+    def _is_known(cls, per_class: Any) -> Any:
+        if not isinstance(per_class, dict) and per_class not in ("balanced", "data"):
+            raise ValueError("expected balanced, data, or a number for each class, as in {cat: 500, dog: 200}")
+        return per_class
 
     @field_validator("redraw")
     @classmethod

@@ -12,6 +12,7 @@ from tckr.artifacts.synthetic import shards
 from tckr.data.seeds import derive_seed, image_seed
 from tckr.errors import UserError
 from tckr.models.diffusion.prompts import PromptForm, build_prompt
+from tckr.stages.generate.allotment import Allotment, allot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +42,15 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A set of `num_images`: classes in turn, each cycling through its captions; a larger set contains the smaller one.
+    """A set of images: classes in turn, each cycling through its captions; a larger balanced set contains the smaller one.
 
     Attributes:
+        allotment: how many images each class gets.
         captions: per class, the member captions in an order drawn from the root seed.
         attempts: index -> how many times the image is drawn again, each time with other noise; absent = not at all.
     """
 
-    num_images: int
+    allotment: Allotment
     class_names: Sequence[str]
     captions: Sequence[Sequence[str]]
     prompt_form: PromptForm
@@ -56,9 +58,14 @@ class Plan:
     root_seed: int
     attempts: Mapping[int, int]
 
+    @property
+    def num_images(self) -> int:
+        """Return the number of images."""
+        return self.allotment.num_images
+
     def image(self, index: int) -> PlannedImage:
         """Return image `index` of the set."""
-        turn, label = divmod(index, len(self.class_names))
+        turn, label = self.allotment.place(index)
         name, captions = self.class_names[label], self.captions[label]
         prompt = build_prompt(self.prompt_form, name, captions[turn % len(captions)], self.descriptions)
         seed = image_seed(self.root_seed, name, index, self.attempts.get(index, 0))
@@ -85,6 +92,7 @@ class Plan:
 def make_plan(
     *,
     cardinality: float,
+    per_class: str | Mapping[str, int] = "balanced",
     class_names: Sequence[str],
     labels: np.ndarray,
     captions: Sequence[str] | np.ndarray,
@@ -95,11 +103,12 @@ def make_plan(
 ) -> Plan:
     """Return the plan for a private set with these labels (int64 [N]) and captions (N).
 
-    The set has round(cardinality x N) images, but at least one per class. An index that stands k times in `redraw` gets its
-    k-th other noise.
+    The set has round(cardinality x N) images, but at least one per class, or as many as a table `per_class` says. An index
+    that stands k times in `redraw` gets its k-th other noise.
 
     Raises:
-        UserError: a class has no caption to draw from, or an index of `redraw` is not in the set.
+        UserError: a class has no caption to draw from, a table `per_class` does not name the classes, or an index of
+            `redraw` is not in the set.
     """
     by_class: list[list[str]] = [[] for _ in class_names]
     for label, caption in zip(labels, captions, strict=True):
@@ -110,7 +119,8 @@ def make_plan(
             f"{len(empty)} classes have no member image, first {empty[0]!r}; every class needs at least one caption; "
             "add images, or raise prepare.min_images_per_class to drop small classes"
         )
-    num_images = max(len(class_names), round(cardinality * len(labels)))
+    allotment = allot(per_class, round(cardinality * len(labels)), class_names, np.asarray(labels))
+    num_images = allotment.num_images
     outside = [index for index in redraw if index >= num_images]
     if outside:
         raise UserError(
@@ -118,7 +128,7 @@ def make_plan(
             "indices from the audit of this set, or leave generate.redraw empty"
         )
     return Plan(
-        num_images=num_images,
+        allotment=allotment,
         class_names=class_names,
         captions=[_shuffled(texts, root_seed, name) for name, texts in zip(class_names, by_class, strict=True)],
         prompt_form=prompt_form,

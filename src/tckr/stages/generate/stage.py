@@ -121,6 +121,7 @@ def _plan(config: GenerateConfig, context: StepContext, adapter: AdapterCard) ->
     captions = CaptionTable.read(context.inputs["captions"])
     return make_plan(
         cardinality=config.cardinality,
+        per_class=config.per_class,
         class_names=captions.class_names,
         labels=captions.labels,
         captions=captions.texts,

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tckr.artifacts.membership import CANARY_KINDS
+from tckr.artifacts.membership import CANARY_KINDS, COMPANION
 from tckr.data.groups import group_strata
 from tckr.data.seeds import derive_seed
 from tckr.errors import UserError
@@ -26,9 +26,10 @@ def draw_canaries(
 
     Groups (of one record, where it has none) are ranked by a hash of the seed and their pixels, as the splits are, and taken
     from the top; of a class with n groups at least half, and 2, stay ordinary, so that the other numbers still describe a
-    sound data set. A canary is a whole group: its records share one coin. The taken are natural (label kept) and mislabelled
-    in turn. The wrong label is uniform over the other classes, and is the one that
-    every later stage sees: the pipeline is audited as it is. No coin is drawn here (`membership_rows` does).
+    sound data set. A canary brings its whole group: its records share one coin, and all but one are `COMPANION`s. The taken
+    are natural (label kept) and mislabelled in turn, all records of a group. The wrong label is uniform over the other
+    classes, and is the one that every later stage sees: the pipeline is audited as it is. No coin is drawn here
+    (`membership_rows` does).
 
     Args:
         pool: records with distinct pixels, of 2 or more classes.
@@ -50,7 +51,9 @@ def draw_canaries(
     kinds = np.zeros(len(pool), dtype=np.int8)
     relabelled = list(pool)
     for number, positions in enumerate(candidates[:num_canaries]):
-        kinds[positions] = CANARY_KINDS["mislabelled" if number % 2 else "natural"]
+        kinds[positions] = COMPANION
+        first = min(positions, key=lambda position: pool[position].sha256)
+        kinds[first] = CANARY_KINDS["mislabelled" if number % 2 else "natural"]
         for position in positions if number % 2 else ():
             relabelled[position] = replace(pool[position], label=_wrong_label(pool[position], num_classes, seed))
     return relabelled, kinds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tckr.data.alike import find_alike
+from tckr.data.alike import find_alike, halves_of
 from tckr.stages.prepare.splitting import Splits
 
 EXAMPLES = 2
@@ -17,7 +17,7 @@ def describe_repeats(splits: Splits) -> str:
     """
     first = splits.first_record("test")
     records = splits.in_order()
-    pairs = find_alike([0 if record.group else record.look for record in records])
+    pairs = find_alike([half for record in records for half in halves_of(0 if record.group else record.look)])
     across = pairs[(pairs[:, 0] < first) & (pairs[:, 1] >= first)]
     tested = np.unique(across[:, 1])
     if not len(tested):

@@ -15,6 +15,7 @@ from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.manifest import Manifest
 from tckr.artifacts.synthetic import synthetic_column
 from tckr.artifacts.training import TrainingSummary, read_history
+from tckr.data.layouts.description import read_layout
 from tckr.membership.coverage import coverage_of
 from tckr.membership.rows import canary_rows, surface_rows
 from tckr.release.allowed import allowed_settings
@@ -32,6 +33,7 @@ from tckr.stages.report.shared import (
     shareable_training,
 )
 from tckr.stages.report.shared_audit import shareable_audit
+from tckr.stages.report.understood import understood_lines
 from tckr.stages.report.utility import calibration_rows, fidelity_summary, paired_summary
 from tckr.stages.report.wording import low_agreement_of, origin_of, verdict_of
 
@@ -73,6 +75,7 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
         canaries=canary_rows(audit),
         classes=classes,
         data=card,
+        understood=understood_lines(read_layout(folders["data"]), card, private),
         captions=caption_summary(folders["captions"], private),
         adaptation=history if private else shareable_history(history),
         num_synthetic=num_synthetic,

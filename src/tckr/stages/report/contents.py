@@ -198,6 +198,7 @@ class Contents(_Part):
     """The whole of `report.json`.
 
     Attributes:
+        understood: how the data were read, split and grouped.
         redrawn: what it means for the numbers of the images that some were drawn anew; empty when none was.
     """
 
@@ -219,6 +220,7 @@ class Contents(_Part):
     canaries: list[CanaryRow]
     classes: list[ClassRow]
     data: DataCard
+    understood: list[str]
     captions: CaptionSummary
     adaptation: list[dict[str, float]]
     num_synthetic: dict[str, int]

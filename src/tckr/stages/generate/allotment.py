@@ -1,0 +1,93 @@
+"""How many images each class gets, and which image of which class an index is: arithmetic, whatever the number of images."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from tckr.errors import UserError, shown
+
+
+@dataclass(frozen=True)
+class Allotment:
+    """Classes take turns until each has its number of images, in a turn the largest first.
+
+    Attributes:
+        counts: images of each class.
+    """
+
+    counts: tuple[int, ...]
+
+    @property
+    def num_images(self) -> int:
+        """Return the number of images of all classes."""
+        return sum(self.counts)
+
+    @cached_property
+    def _order(self) -> list[int]:
+        """Return the classes by their number of images, those of equal number in their own order."""
+        return sorted(range(len(self.counts)), key=lambda label: -self.counts[label])
+
+    @cached_property
+    def _stretches(self) -> list[tuple[int, int, int]]:
+        """Return (first index, first turn, number of classes) of each stretch of turns with the same classes."""
+        classes_of = Counter(self.counts)
+        found, first, turn, taking_part = [], 0, 0, len(self.counts)
+        for end in sorted(classes_of):
+            found.append((first, turn, taking_part))
+            first += (end - turn) * taking_part
+            turn, taking_part = end, taking_part - classes_of[end]
+        return found
+
+    def place(self, index: int) -> tuple[int, int]:
+        """Return (turn, label) of the image `index`."""
+        stretch = bisect_right(self._stretches, index, key=lambda found: found[0]) - 1
+        first, turn, taking_part = self._stretches[stretch]
+        turns, position = divmod(index - first, taking_part)
+        return turn + turns, self._order[position]
+
+
+def allot(per_class: str | Mapping[str, int], num_images: int, class_names: Sequence[str], labels: np.ndarray) -> Allotment:
+    """Return how many images each class gets.
+
+    Args:
+        per_class: `balanced` (equally many, the first classes one more), `data` (in the proportion of `labels`, by largest
+            remainder), or class name -> number, which decides alone.
+        num_images: in all; each class has at least one.
+        class_names: index = label.
+        labels: int64 [N], of the private set; every class occurs.
+
+    Raises:
+        UserError: a table does not name exactly the classes.
+    """
+    num_classes = len(class_names)
+    if not isinstance(per_class, str):
+        return Allotment(tuple(_of_table(per_class, class_names)))
+    num_images = max(num_classes, num_images)
+    if per_class == "balanced":
+        return Allotment(
+            tuple(num_images // num_classes + (label < num_images % num_classes) for label in range(num_classes))
+        )
+    shares = np.bincount(labels, minlength=num_classes) / len(labels) * (num_images - num_classes)
+    counts = 1 + np.floor(shares).astype(np.int64)
+    largest = np.argsort(-(shares % 1), kind="stable")[: num_images - int(counts.sum())]
+    counts[largest] += 1
+    return Allotment(tuple(counts.tolist()))
+
+
+def _of_table(table: Mapping[str, int], class_names: Sequence[str]) -> list[int]:
+    known = set(class_names)
+    unknown = [name for name in table if name not in known]
+    missing = [name for name in class_names if name not in table]
+    if unknown or missing:
+        found = f"it names {shown(unknown[0])}, which is none" if unknown else f"it lacks {shown(missing[0])}"
+        raise UserError(
+            f"generate.per_class must say a number for each of the {len(class_names)} classes: {found}. Write every "
+            "class of the data once, as in {cat: 500, dog: 200}; or set balanced or data."
+        )
+    return [table[name] for name in class_names]
