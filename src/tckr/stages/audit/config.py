@@ -20,10 +20,19 @@ ScorerName = Literal[
     "lira_online_fixed_variance",
     "lira_offline",
     "lira_offline_fixed_variance",
+    "lira_online_global_variance",
+    "lira_offline_global_variance",
+    "lira_online_median",
+    "lira_offline_median",
     "rmia_online",
     "rmia_offline",
+    "rmia_offline_tuned",
     "bavaria_online",
     "bavaria_offline",
+    "bavaria_t_online",
+    "bavaria_t_offline",
+    "bavaria_n_online",
+    "bavaria_n_offline",
 ]
 
 
@@ -53,7 +62,7 @@ class SignalConfig(StageConfig):
 class AuditConfig(SignalConfig):
     """How deep the reference runs go, which attack counts, and how sure the intervals are."""
 
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
 
     depth: Depth = Field(
         "distill",

@@ -17,6 +17,7 @@ from tckr.metrics.results import SHARED_GENERATOR, Control
 from tckr.stages.audit.config import AuditConfig
 from tckr.stages.audit.evidence import Evidence
 from tckr.stages.audit.scorers import SCORERS
+from tckr.stages.audit.surfaces import usable_scorers
 from tckr.surfaces import sees_images
 
 FAMILY_ERROR = 0.05
@@ -93,7 +94,7 @@ def planned_nulls(config: AuditConfig, evidence: Evidence) -> list[NullCheck]:
     found = []
     for signal in evidence.signals:
         through_images = config.shares_generator and sees_images(evidence.surface_of(signal))
-        scorers = [name for name, each in SCORERS.items() if evidence.has_references(signal) or not each.needs_references]
+        scorers = usable_scorers(evidence, signal)
         if signal in asked:
             found += [NullCheck(signal, scorer, signal, finding=through_images) for scorer in scorers]
         if through_images and signal == "student" and evidence.has_references(signal) and "teacher" in asked:

@@ -32,6 +32,7 @@ from tckr.stages.audit.redraws import (
     sums_over_members,
 )
 from tckr.stages.audit.scorers import SCORERS, Scorer
+from tckr.stages.audit.surfaces import usable_scorers
 from tckr.stages.audit.thresholds import Thresholds
 from tckr.surfaces import sees_images
 
@@ -123,9 +124,8 @@ def _of_checks(config: AuditConfig, evidence: Evidence) -> Iterable[Statistic]:
 def _of_all_attacks(evidence: Evidence) -> Iterable[Statistic]:
     for surface in evidence.measured_surfaces:
         for signal in evidence.signals_of(surface):
-            for name, scorer in SCORERS.items():
-                if evidence.has_references(signal) or not scorer.needs_references:
-                    yield Statistic(surface, "above", name, double_ranks(_scores(evidence, signal, name)), (signal, name))
+            for name in usable_scorers(evidence, signal):
+                yield Statistic(surface, "above", name, double_ranks(_scores(evidence, signal, name)), (signal, name))
 
 
 def _of_canaries(canaries: Canaries) -> Iterable[Statistic]:
