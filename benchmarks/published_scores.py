@@ -1,9 +1,8 @@
 """Compare attacks with the published scores of real models that accompany BaVarIA (Brännvall 2026, arXiv 2603.11799).
 
 The folder holds the logits of ten shadow models in five complementary pairs, and scores of one of them with the eight models
-of the other pairs as references. The formulas are the paper's; where it
-leaves a variance open, the one that gives the published scores was chosen. They must give these scores to 1e-5 of the larger
-of 1 and their size; then the AUC of every scorer of ours stands beside that of the published scores. Run:
+of the other pairs as references. TCKR's scorers of `PUBLISHED` must give the published scores to 1e-5 of the larger of 1 and
+their size; then the AUC of every scorer stands beside those of the published scores. Run:
 python benchmarks/published_scores.py FOLDER
 """
 
@@ -13,26 +12,20 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from scipy.special import gammaln
 
 from tckr.membership.scorers import SCORERS
-from tckr.membership.scorers.lira import log_normal
-from tckr.membership.scorers.references import Tally, tally
 from tckr.metrics.membership import auc
 
 TOLERANCE = 1e-5
-KAPPA, ALPHA = 1.0, 2.0
-"""Of the normal-inverse-gamma prior of BaVarIA-t."""
-
-
-def log_predictive(side: Tally, mean: float, variance: float, signal: np.ndarray) -> np.ndarray:
-    """Return the log density of the posterior predictive t of one side; `mean` and `variance`: of all its logits."""
-    kappa, alpha = KAPPA + side.count, ALPHA + side.count / 2
-    centre = (KAPPA * mean + side.count * side.mean) / kappa
-    beta = variance * (ALPHA - 1) + side.squares / 2 + KAPPA * side.count * (side.mean - mean) ** 2 / (2 * kappa)
-    scale, freedom = beta * (kappa + 1) / (alpha * kappa), 2 * alpha
-    constant = gammaln((freedom + 1) / 2) - gammaln(freedom / 2) - 0.5 * np.log(freedom * np.pi * scale)
-    return constant - (freedom + 1) / 2 * np.log1p((signal - centre) ** 2 / (freedom * scale))
+PUBLISHED = {
+    "LiRA_online": "lira_online_global_variance",
+    "LiRA_offline": "lira_offline_global_variance",
+    "BaVarIA-t_online": "bavaria_t_online",
+    "BaVarIA-t_offline": "bavaria_t_offline",
+    "BaVarIA-n_online": "bavaria_n_online",
+    "BaVarIA-n_offline": "bavaria_n_offline",
+}
+"""Published name -> scorer that must give the same numbers."""
 
 
 def main() -> int:
@@ -42,31 +35,23 @@ def main() -> int:
     published = np.load(folder / "reference_scores_K8.npz")
     runs = [2 * int(published["target_pair"]), *published["shadow_idx"].tolist()]
     signals, members = logits[runs].astype(np.float64), masks[runs]
-    sides = tally(signals, members, 0)
-    values = [signals[1:][members[1:] == saw] for saw in (True, False)]
-    empty = Tally(*np.zeros((3, signals.shape[1])))
-    inside, outside = (
-        log_predictive(side, value.mean(), value.var(), signals[0]) for side, value in zip(sides, values, strict=True)
-    )
-    prior = log_predictive(empty, values[0].mean(), values[0].var(), signals[0])
-    normals = [log_normal(signals[0], side.mean, value.var()) for side, value in zip(sides, values, strict=True)]
-    ours = {
-        "BaVarIA-t_online": inside - outside,
-        "BaVarIA-t_offline": prior - outside,
-        "LiRA_online": normals[0] - normals[1],  # one variance per side: that of all logits of the side
-    }
     sound = True
-    for name, scores in ours.items():
+    for name, scorer in PUBLISHED.items():
         expected = published[f"scores_{name}"]
-        difference = float((np.abs(scores - expected) / np.maximum(np.abs(expected), 1)).max())
-        sound &= difference < TOLERANCE
-        print(f"{name:20s} largest difference from the published scores: {difference:.1e}")
+        difference = np.abs(SCORERS[scorer].score(signals, members, 0) - expected) / np.maximum(np.abs(expected), 1)
+        sound &= bool(difference.max() < TOLERANCE)
+        print(f"{scorer:28s} largest difference from the published scores: {difference.max():.1e}")
     for name in published.files:
         if name.startswith("scores_"):
-            print(f"published {name.removeprefix('scores_'):27s} AUC {auc(published[name].astype(float), members[0], 0.95)}")
-    for name, scorer in SCORERS.items():
-        print(f"ours      {name:27s} AUC {auc(scorer.score(signals, members, 0), members[0], 0.95)}")
+            print(f"published {name.removeprefix('scores_'):28s} AUC {_auc(published[name].astype(float), members[0])}")
+    for name, attack in SCORERS.items():
+        print(f"ours      {name:28s} AUC {_auc(attack.score(signals, members, 0), members[0])}")
     return 0 if sound else 1
+
+
+def _auc(scores: np.ndarray, members: np.ndarray) -> str:
+    found = auc(scores, members, 0.95)
+    return f"{found.value:.4f} [{found.low:.3f}, {found.high:.3f}]"  # type: ignore[union-attr]
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tckr.costs.widths import auc_spread
 from tckr.errors import UserError
 from tckr.membership.evidence import Evidence
+from tckr.membership.findings import usable_scorers
 from tckr.membership.scorers import SCORERS
 from tckr.membership.soundness import dependence, require_sound
 from tckr.metrics.membership import placements
@@ -46,14 +49,26 @@ def test_reference_runs_in_complementary_pairs_are_accepted_for_the_target_alone
 
 
 @pytest.mark.parametrize("name", SCORERS)
-def test_no_scorer_reads_the_balanced_design_of_16_runs(name: str) -> None:
+def test_no_scorer_reads_the_balanced_design_of_16_runs_but_those_that_say_so(name: str) -> None:
     found = []
     for seed in range(60):
         generator = np.random.default_rng(seed)
         members = evenly(generator, 16, 300)
         scores = SCORERS[name].score(signals(generator, members, 0.0), members, 0)
         found.append(placements(scores, members[0])[0].mean())
-    assert abs(np.mean(found) - 0.5) < (0.4 + 4 / 60**0.5) * auc_spread(150, 150)
+    read = abs(np.mean(found) - 0.5) > (0.4 + 4 / 60**0.5) * auc_spread(150, 150)
+    assert read == SCORERS[name].reads_counts
+
+
+def test_scorers_that_read_counts_are_left_out_where_counts_tell_membership() -> None:
+    generator = np.random.default_rng(0)
+    for draw, expected in ((evenly, {"bavaria_t_online", "bavaria_n_offline"}), (membership, set())):
+        members = draw(generator, 16, 300)
+        found = require_sound(replace(of(members), signals={"teacher": signals(generator, members, 0.0)}))
+        left_out = set(SCORERS) - set(usable_scorers(found, "teacher"))
+        assert left_out >= expected
+        assert bool(left_out) == bool(expected)
+        assert left_out == {name for name in SCORERS if SCORERS[name].reads_counts and expected}
 
 
 def test_a_transposed_table_is_named() -> None:

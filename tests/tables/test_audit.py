@@ -159,6 +159,15 @@ def test_verdict_names_the_surfaces_that_lack_a_control(tmp_path: Path) -> None:
     assert lacking in result.verdict.reasons
 
 
+def test_an_attack_that_reads_how_many_runs_saw_a_record_is_refused_where_that_tells_membership(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    members = np.argsort(np.argsort(generator.random((RECORDS, 16)), axis=1), axis=1).T < 8
+    found, depth = read_table(save(tmp_path, members=members, signals=generator.normal(size=members.shape)))
+    with pytest.raises(UserError, match=r"bavaria_t_online.*expected a scorer.*audit\.scorer=bavaria_online"):
+        judge_table(MembershipConfig(scorer="bavaria_t_online"), found, depth)
+    assert set(judge_table(MembershipConfig(), found, depth).surfaces["model"].auc).isdisjoint({"bavaria_t_online"})
+
+
 def test_a_broken_attack_still_makes_a_given_table_invalid(tmp_path: Path) -> None:
     members, values = small_world()
     values[0] += 100  # the target is unlike its references

@@ -18,10 +18,19 @@ ScorerName = Literal[
     "lira_online_fixed_variance",
     "lira_offline",
     "lira_offline_fixed_variance",
+    "lira_online_global_variance",
+    "lira_offline_global_variance",
+    "lira_online_median",
+    "lira_offline_median",
     "rmia_online",
     "rmia_offline",
+    "rmia_offline_tuned",
     "bavaria_online",
     "bavaria_offline",
+    "bavaria_t_online",
+    "bavaria_t_offline",
+    "bavaria_n_online",
+    "bavaria_n_offline",
 ]
 
 

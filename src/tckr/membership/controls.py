@@ -12,6 +12,7 @@ from scipy.stats import t as student_t
 from tckr.artifacts.audit import SHARED_GENERATOR, Control
 from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence
+from tckr.membership.findings import usable_scorers
 from tckr.membership.scorers import SCORERS
 from tckr.metrics.accuracy import accuracy
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
@@ -93,7 +94,7 @@ def planned_nulls(config: MembershipConfig, evidence: Evidence) -> list[NullChec
     found = []
     for signal in evidence.signals:
         through_images = config.shares_generator and sees_images(evidence.surface_of(signal))
-        scorers = [name for name, each in SCORERS.items() if evidence.has_references(signal) or not each.needs_references]
+        scorers = usable_scorers(evidence, signal)
         if signal in asked:
             found += [NullCheck(signal, scorer, signal, finding=through_images) for scorer in scorers]
         if through_images and signal == "student" and evidence.has_references(signal) and "teacher" in asked:

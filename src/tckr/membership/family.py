@@ -21,6 +21,7 @@ from tckr.membership.canaries import Canaries
 from tckr.membership.config import MembershipConfig
 from tckr.membership.controls import NullCheck, control_scores, planned_nulls
 from tckr.membership.evidence import Evidence
+from tckr.membership.findings import usable_scorers
 from tckr.membership.redraws import (
     double_ranks,
     family_p_values,
@@ -123,9 +124,8 @@ def _of_checks(config: MembershipConfig, evidence: Evidence) -> Iterable[Statist
 def _of_all_attacks(evidence: Evidence) -> Iterable[Statistic]:
     for surface in evidence.measured_surfaces:
         for signal in evidence.signals_of(surface):
-            for name, scorer in SCORERS.items():
-                if evidence.has_references(signal) or not scorer.needs_references:
-                    yield Statistic(surface, "above", name, double_ranks(_scores(evidence, signal, name)), (signal, name))
+            for name in usable_scorers(evidence, signal):
+                yield Statistic(surface, "above", name, double_ranks(_scores(evidence, signal, name)), (signal, name))
 
 
 def _of_canaries(canaries: Canaries) -> Iterable[Statistic]:

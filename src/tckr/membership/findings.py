@@ -88,9 +88,16 @@ def aucs(config: MembershipConfig, evidence: Evidence, signal: str) -> dict[str,
 
 
 def usable_scorers(evidence: Evidence, signal: str) -> dict[str, Scorer]:
-    """Return the scorers that do without reference runs, or all where there are some."""
-    has_references = evidence.has_references(signal)
-    return {name: scorer for name, scorer in SCORERS.items() if has_references or not scorer.needs_references}
+    """Return the scorers that do without reference runs, or all where there are some.
+
+    Where the runs' members were not drawn independently, those that read how many runs saw a record are left out.
+    """
+    has_references, independent = evidence.has_references(signal), evidence.independent_runs
+    return {
+        name: scorer
+        for name, scorer in SCORERS.items()
+        if (has_references or not scorer.needs_references) and (independent or not scorer.reads_counts)
+    }
 
 
 def declared_findings(

@@ -110,13 +110,16 @@ def tpr_at_fpr(scores: np.ndarray, members: np.ndarray, rate: float, confidence:
     thresholds = np.concatenate([[np.inf], outside, [-np.inf]])  # entry k: the k-th highest non-member
     found = len(inside) - np.searchsorted(inside, thresholds, side="right")  # members above each
     value, false = found[allowed + 1] / len(inside), int((outside > thresholds[allowed + 1]).sum())
-    low, high = _mixed_ends(found, len(inside), rate, confidence)
+    low, high = mixed_ends(found, len(inside), rate, confidence)
     method = f"Clopper-Pearson mixed over thresholds; {false} of {len(outside)} non-members pass the one shown"
     return Estimate(float(value), min(float(value), low), max(float(value), high), len(inside), method)
 
 
-def _mixed_ends(found: np.ndarray, num_members: int, rate: float, confidence: float) -> tuple[float, float]:
-    """Return the ends of the interval of the TPR; `found` [n + 2] are the members above no, the first, ... non-member."""
+def mixed_ends(found: np.ndarray, num_members: float, rate: float, confidence: float) -> tuple[float, float]:
+    """Return the ends of the interval of the TPR; `found` [n + 2] are the members above no, the first, ... non-member.
+
+    `found` and `num_members` may be effective counts, fractions of the true ones.
+    """
     trials = len(found) - 2
     first, last = binom.ppf([IGNORED, 1 - IGNORED], trials, rate).astype(int)
     passing = np.arange(first, last + 1)
@@ -126,12 +129,14 @@ def _mixed_ends(found: np.ndarray, num_members: int, rate: float, confidence: fl
 
     def below(share: float) -> float:
         """Return the probability that the lower Beta variable is below `share`; a Beta(0, .) is 0."""
-        return float(weights @ np.where(fewest > 0, betainc(np.maximum(fewest, 1), num_members - fewest + 1, share), 1.0))
+        return float(
+            weights @ np.where(fewest > 0, betainc(np.where(fewest > 0, fewest, 1), num_members - fewest + 1, share), 1.0)
+        )
 
     def above(share: float) -> float:
         """Return the probability that the upper Beta variable is above `share`; a Beta(., 0) is 1."""
         left = num_members - most
-        return float(weights @ np.where(left > 0, betaincc(most + 1, np.maximum(left, 1), share), 1.0))
+        return float(weights @ np.where(left > 0, betaincc(most + 1, np.where(left > 0, left, 1), share), 1.0))
 
     tail = (1 - confidence) / 2
     low = 0.0 if below(0.0) >= tail else float(brentq(lambda share: below(share) - tail, 0.0, 1.0))

@@ -23,6 +23,8 @@ METHOD = (
     "Steinke, Nasr and Jagielski 2023: one run, top and bottom scores guessed in and out, "
     "best of 10 %, 50 % and 100 % of the canaries guessed, Bonferroni over the three"
 )
+ASSUMES = "every canary in or out by a fair coin of its own; nothing of the mechanism"
+"""What must hold for the bound; `gaussian_dp.one_run_mu` gives a larger one for mechanisms with Gaussian noise."""
 
 
 def one_run_epsilon(scores: np.ndarray, coins: np.ndarray, *, confidence: float, delta: float) -> OneRunBound:

@@ -10,6 +10,7 @@ from tckr.artifacts.audit import AuditResult
 from tckr.errors import UserError
 from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence
+from tckr.membership.scorers import SCORERS
 from tckr.membership.soundness import require_sound
 from tckr.membership.verdict import judge
 from tckr.tables.arrays import read_arrays
@@ -58,7 +59,16 @@ def judge_table(config: MembershipConfig, evidence: Evidence, depth: str) -> Aud
     """Return the whole result for the scorer, confidence and delta of `config`.
 
     Where the depth is not known, every reference run counts as having repeated all that the table covers.
+
+    Raises:
+        UserError: the declared scorer would read membership off the table's design.
     """
+    if SCORERS[config.scorer].reads_counts and not evidence.independent_runs:
+        raise UserError(
+            f"audit.scorer is {config.scorer}, whose scores depend on how many reference runs saw a record, and the runs' "
+            "members were not drawn independently; expected a scorer that does not read this number off the design; use "
+            "audit.scorer=bavaria_online or audit.scorer=lira_online_global_variance"
+        )
     result = judge(as_judged(config, depth), evidence)
     declared = result.declared.model_copy(update={"depth": depth, "num_queries": 0})
     return result.model_copy(update={"declared": declared})

@@ -8,8 +8,15 @@ from scipy.special import expit, logit
 
 from tckr.membership.scorers import SCORERS
 from tckr.membership.scorers.references import without_one
-from tckr.membership.scorers.rmia import OFFLINE_SLOPE, ConfidenceSums, log_ratio_offline, log_ratio_online, relative_score
-from tests.membership.worlds import world
+from tckr.membership.scorers.rmia import (
+    OFFLINE_SLOPE,
+    ConfidenceSums,
+    log_ratio_offline,
+    log_ratio_online,
+    relative_score,
+    tuned_slope,
+)
+from tests.membership.worlds import membership, world
 
 
 def complete_world(records: int = 80) -> tuple[np.ndarray, np.ndarray]:
@@ -53,6 +60,30 @@ def test_offline_equals_the_direct_formula() -> None:
     ratio = target / (((1 + OFFLINE_SLOPE) * outside + (1 - OFFLINE_SLOPE)) / 2)
     assert np.exp(rated(log_ratio_offline, found, members)) == pytest.approx(ratio, rel=1e-9)
     assert (SCORERS["rmia_offline"].score(found, members, 0) == share_exceeded(ratio, ratio, 1.0)).all()
+
+
+def test_tuned_slope_is_the_one_that_the_reference_runs_follow() -> None:
+    """p_in = a p_out + (1 - a) in every run: then 1 - p_in = a (1 - p_out)."""
+    members = membership(np.random.default_rng(0), 9, 200)
+    missing = np.random.default_rng(1).uniform(0.05, 0.9, 200) * np.where(members, 0.4, 1.0)
+    inside, outside = without_one(ConfidenceSums, logit(1 - missing), members, 0).sides()
+    assert tuned_slope(inside, outside) == pytest.approx(0.4, rel=1e-9)
+
+
+def test_tuned_offline_is_offline_with_that_slope() -> None:
+    found, members = complete_world()
+    target, inside, outside = direct_confidences(found, members)
+    slope = ((1 - inside) @ (1 - outside)) / ((1 - outside) @ (1 - outside))
+    assert 0 < slope < 1
+    ratio = target / (((1 + slope) * outside + (1 - slope)) / 2)
+    scores = SCORERS["rmia_offline_tuned"].score(found, members, 0)
+    assert (scores == share_exceeded(ratio, ratio, 1.0)).all()
+    assert (scores != SCORERS["rmia_offline"].score(found, members, 0)).any()
+
+
+def test_without_records_of_both_kinds_the_slope_is_the_papers() -> None:
+    found, members = world(rows=3)
+    assert tuned_slope(*without_one(ConfidenceSums, found[:2], members[:2], 0).sides()) == OFFLINE_SLOPE
 
 
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])

@@ -130,9 +130,10 @@ def test_memorizing_teachers_are_found_and_untrained_students_are_not(world: dic
     found = result.surfaces["teacher"].auc[SCORER]
     assert isinstance(found, Estimate)
     assert found.low > 0.5
-    for scorer, untrained in result.surfaces["student"].auc.items():
-        assert isinstance(untrained, Estimate)
-        assert untrained.covers(0.5), scorer
+    untrained = result.surfaces["student"]
+    assert untrained.auc[SCORER].covers(0.5)  # type: ignore[union-attr]
+    assert untrained.strongest is not None
+    assert untrained.strongest.family_p_value > 0.05  # type: ignore[operator]  # of 18 intervals of 95 % one may miss
     checks = {(check.name, check.surface, check.measure): check.passed for check in result.controls}
     assert checks["positive", "teacher", SCORER]
     assert all(passed for (name, *_), passed in checks.items() if name == "null")

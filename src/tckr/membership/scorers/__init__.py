@@ -20,10 +20,19 @@ from tckr.membership.scorers.lira import (
     lira_online,
     lira_online_fixed_variance,
 )
-from tckr.membership.scorers.references import Sums, TallySums, after_each, without_each, without_one
-from tckr.membership.scorers.rmia import ConfidenceSums, in_range, rmia_offline, rmia_online
+from tckr.membership.scorers.medians import MedianSums
+from tckr.membership.scorers.published import (
+    bavaria_n_offline,
+    bavaria_n_online,
+    bavaria_t_offline,
+    bavaria_t_online,
+    lira_offline_global_variance,
+    lira_online_global_variance,
+)
+from tckr.membership.scorers.references import Begin, Sums, TallySums, after_each, without_each, without_one
+from tckr.membership.scorers.rmia import ConfidenceSums, in_range, rmia_offline, rmia_offline_tuned, rmia_online
 
-__all__ = ["SCORERS", "Scorer"]
+__all__ = ["SCORERS", "Scorer", "Sums"]
 
 
 @dataclass(frozen=True)
@@ -37,13 +46,16 @@ class Scorer:
         needs_references: whether it says nothing without reference runs.
         learns_effect: whether it learns from the other runs which way membership moves a signal. Two runs that attack one
             another then share a term, and the mean over runs varies more (`analyses.mean_over_runs`).
+        reads_counts: whether scores depend on how many other runs saw a record. Where each record is in equally many runs,
+            that number tells the attacked run's membership, so such an attack is left out (`surfaces.usable_scorers`).
     """
 
     rate: Callable[[Any, Any, np.ndarray], np.ndarray]
-    sums: Callable[[int], Sums] = TallySums
+    sums: Begin = TallySums
     scale: Callable[[np.ndarray], np.ndarray] = lambda signals_RN: signals_RN
     needs_references: bool = True
     learns_effect: bool = False
+    reads_counts: bool = False
 
     def score(self, signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> np.ndarray:
         """Return the scores [N] of one run, with all others as its references."""
@@ -67,7 +79,7 @@ class Scorer:
 class NoSums:
     """The sums of an attack that looks at no other run."""
 
-    def __init__(self, num_records: int) -> None:
+    def __init__(self, signals_RN: np.ndarray) -> None:
         """Keep nothing."""
 
     def add(self, signal_N: np.ndarray, members_N: np.ndarray) -> None:
@@ -93,8 +105,17 @@ SCORERS: dict[str, Scorer] = {
     "lira_online_fixed_variance": Scorer(lira_online_fixed_variance, learns_effect=True),
     "lira_offline": Scorer(lira_offline),
     "lira_offline_fixed_variance": Scorer(lira_offline_fixed_variance),
+    "lira_online_global_variance": Scorer(lira_online_global_variance, learns_effect=True),
+    "lira_offline_global_variance": Scorer(lira_offline_global_variance),
+    "lira_online_median": Scorer(lira_online, MedianSums, learns_effect=True),
+    "lira_offline_median": Scorer(lira_offline, MedianSums),
     "rmia_online": Scorer(rmia_online, ConfidenceSums, in_range),
     "rmia_offline": Scorer(rmia_offline, ConfidenceSums, in_range),
+    "rmia_offline_tuned": Scorer(rmia_offline_tuned, ConfidenceSums, in_range),
     "bavaria_online": Scorer(bavaria_online, learns_effect=True),
     "bavaria_offline": Scorer(bavaria_offline),
+    "bavaria_t_online": Scorer(bavaria_t_online, learns_effect=True, reads_counts=True),
+    "bavaria_t_offline": Scorer(bavaria_t_offline, learns_effect=True, reads_counts=True),
+    "bavaria_n_online": Scorer(bavaria_n_online, learns_effect=True, reads_counts=True),
+    "bavaria_n_offline": Scorer(bavaria_n_offline, learns_effect=True, reads_counts=True),
 }

@@ -59,12 +59,16 @@ class Sums(Protocol):
         """Return what the runs say that saw each record, and that did not."""
 
 
+Begin = Callable[[np.ndarray], Sums]
+"""All signals [R, N] -> sums without a run: some are kept relative to the values that will come."""
+
+
 class TallySums:
     """Counts, means and squares around them of both sides, each [2, N]: runs that saw a record, runs that did not."""
 
-    def __init__(self, num_records: int) -> None:
+    def __init__(self, signals_RN: np.ndarray) -> None:
         """Begin without a run."""
-        self._sums = np.zeros((3, 2, num_records))
+        self._sums = np.zeros((3, 2, signals_RN.shape[1]))
 
     def add(self, signal_N: np.ndarray, members_N: np.ndarray) -> None:
         """Add a run."""
@@ -76,7 +80,7 @@ class TallySums:
 
     def copy(self) -> TallySums:
         """Return sums to which other runs can be added."""
-        copied = TallySums(0)
+        copied = TallySums(np.empty((0, 0)))
         copied._sums = self._sums.copy()
         return copied
 
@@ -86,9 +90,9 @@ class TallySums:
         return inside, outside
 
 
-def without_each(make: Callable[[int], Sums], signals_RN: np.ndarray, members_RN: np.ndarray) -> Iterator[tuple[int, Sums]]:
+def without_each(make: Begin, signals_RN: np.ndarray, members_RN: np.ndarray) -> Iterator[tuple[int, Sums]]:
     """Yield every run, in order, with the sums of all others."""
-    yield from _halved(make(signals_RN.shape[1]), range(len(signals_RN)), signals_RN, members_RN)
+    yield from _halved(make(signals_RN), range(len(signals_RN)), signals_RN, members_RN)
 
 
 def _halved(sums: Sums, runs: range, signals_RN: np.ndarray, members_RN: np.ndarray) -> Iterator[tuple[int, Sums]]:
@@ -104,17 +108,17 @@ def _halved(sums: Sums, runs: range, signals_RN: np.ndarray, members_RN: np.ndar
         yield from _halved(fuller, own, signals_RN, members_RN)
 
 
-def after_each(make: Callable[[int], Sums], signals_RN: np.ndarray, members_RN: np.ndarray) -> Iterator[tuple[int, Sums]]:
+def after_each(make: Begin, signals_RN: np.ndarray, members_RN: np.ndarray) -> Iterator[tuple[int, Sums]]:
     """Yield the runs from the last but one to the first, each with the sums of the runs that come after it."""
-    sums = make(signals_RN.shape[1])
+    sums = make(signals_RN)
     for run in range(len(signals_RN) - 2, -1, -1):
         sums.add(signals_RN[run + 1], members_RN[run + 1])
         yield run, sums
 
 
-def without_one(make: Callable[[int], Sums], signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> Sums:
+def without_one(make: Begin, signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> Sums:
     """Return the sums of all runs but `attacked`."""
-    sums = make(signals_RN.shape[1])
+    sums = make(signals_RN)
     for run in range(len(signals_RN)):
         if run != attacked:
             sums.add(signals_RN[run], members_RN[run])

@@ -1,0 +1,173 @@
+"""Lower bounds on mu of Gaussian differential privacy: from one run's canaries, and from error rates. Knows no model.
+
+A mechanism is mu-GDP if telling two neighbouring data sets apart from its output is at least as hard as telling N(0, 1) from
+N(mu, 1): no attack has TPR > Phi(Phi^-1(FPR) + mu) (Dong, Roth and Su 2022, "Gaussian differential privacy"). A bound on mu
+holds for any mechanism: it says that the mechanism is not mu-GDP for a smaller mu. The epsilon that belongs to mu holds only
+for mechanisms whose trade-off is that of a Gaussian, such as full-batch training with Gaussian noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import log_ndtr, ndtr, ndtri
+from scipy.stats import beta
+
+from tckr.metrics.one_run import GUESSED_SHARES, count_correct, num_guesses
+
+CELLS, REFINEMENTS = 32, 7
+"""The largest refuted mu is searched in 32 cells, seven times over: to 3e-11 of its size."""
+
+LARGEST_MU = 64.0
+"""Above it both error rates of the best attack are below 1e-200."""
+
+ONE_RUN_METHOD = (
+    "Mahloujifar, Melis and Chaudhuri 2024: one run, top and bottom scores guessed in and out, "
+    "best of 10 %, 50 % and 100 % of the canaries guessed, Bonferroni over the three"
+)
+ROC_METHOD = "Clopper-Pearson on FPR and TPR at thresholds fixed on other runs, Bonferroni over rates and thresholds"
+
+ASSUMES_GAUSSIAN = "; the epsilon beside it also that the mechanism's trade-off is a Gaussian's"
+ONE_RUN_ASSUMES = f"every canary in or out by a fair coin of its own{ASSUMES_GAUSSIAN}"
+ROC_ASSUMES = f"records as independent trials, which one training run does not quite make them{ASSUMES_GAUSSIAN}"
+
+
+@dataclass(frozen=True)
+class GaussianBound:
+    """Lower bound on mu of the Gaussian differential privacy that a model could have.
+
+    Attributes:
+        mu: the bound, without unit; 0 when the attack shows nothing.
+        epsilon: of the (epsilon, delta) guarantee that a mechanism with exactly this Gaussian trade-off has; None for delta
+            0, where none is finite. No lower bound for other mechanisms (`one_run_epsilon` and `epsilon_lower_bound` are).
+        confidence: of this bound alone: it lies above the true mu with probability at most 1 - confidence.
+        delta: of `epsilon`.
+        n: canaries, or records.
+        method: how it was found.
+        assumes: what must hold for it.
+    """
+
+    mu: float
+    epsilon: float | None
+    confidence: float
+    delta: float
+    n: int
+    method: str
+    assumes: str
+
+
+def one_run_mu(scores: np.ndarray, coins: np.ndarray, *, confidence: float, delta: float) -> GaussianBound:
+    """Return the mu that guessing the canaries' coins from their scores refutes at `confidence`.
+
+    Guesses as `one_run_epsilon`: for each of `GUESSED_SHARES` the highest scores in and equally many of the lowest out, each
+    share tested at a third of the error probability. It compares the number of right guesses with what the whole trade-off
+    curve allows, so for mechanisms with Gaussian noise it lies nearer to the truth than a bound on epsilon at one delta.
+
+    Args:
+        scores: float64 [m], higher = rather in; never a function of the coins other than through what was released.
+        coins: bool [m], True = in; independent fair coins.
+        confidence: of the bound, e.g. 0.95.
+        delta: at which epsilon is given beside mu.
+    """
+    assert coins.dtype == np.bool_, coins.dtype
+    assert scores.shape == coins.shape, (scores.shape, coins.shape)
+    assert not np.isnan(scores).any(), "attack scores must be numbers"
+    level, found = (1 - confidence) / len(GUESSED_SHARES), 0.0
+    for share in GUESSED_SHARES:
+        guesses = num_guesses(len(coins), share)
+        found = max(found, refuted_mu(count_correct(scores, coins, guesses), guesses, len(coins), level=level))
+    epsilon = epsilon_of(found, delta)
+    return GaussianBound(found, epsilon, confidence, delta, len(coins), ONE_RUN_METHOD, ONE_RUN_ASSUMES)
+
+
+def refuted_mu(correct: int, guesses: int, num_canaries: int, *, level: float) -> float:
+    """Return the largest mu that `correct` of `guesses` right guesses about `num_canaries` coins refute at `level`."""
+    assert 0 <= correct <= guesses <= num_canaries, (correct, guesses, num_canaries)
+    if not guesses:
+        return 0.0
+    return _largest(lambda mu_G: one_run_refutes(correct, guesses, num_canaries, mu_G, level))
+
+
+def one_run_refutes(correct: int, guesses: int, num_canaries: int, mu_G: np.ndarray, level: float) -> np.ndarray:
+    """Return for every mu whether so many right guesses have probability below `level` under mu-GDP, bool [G].
+
+    The recursion of Mahloujifar et al. 2024 (arXiv 2410.22235) for two answers (k = 2) and guesses on some of the canaries:
+    were the probability of `correct` or more at least `level`, then from i + 1 to i right guesses the mass of right (r) and
+    of wrong ones (h) would grow by at least what the trade-off curve says, and end above all there is,
+    guesses / num_canaries. O(G correct).
+    """
+    right_G = np.full(len(mu_G), level * correct / num_canaries)
+    wrong_G = np.full(len(mu_G), level * (guesses - correct) / num_canaries)
+    for i in range(correct - 1, -1, -1):
+        grown_G = np.maximum(wrong_G, ndtr(ndtri(np.minimum(right_G, 1.0)) - mu_G))
+        right_G = right_G + i / (guesses - i) * (grown_G - wrong_G)
+        wrong_G = grown_G
+    return right_G + wrong_G > guesses / num_canaries
+
+
+def mu_from_rates(
+    scores: np.ndarray, members: np.ndarray, thresholds: np.ndarray, *, confidence: float, delta: float
+) -> GaussianBound:
+    """Return the mu that the error rates at given thresholds refute: max over them of Phi^-1(TPR) - Phi^-1(FPR), from below.
+
+    Lower Clopper-Pearson ends of TPR and upper ones of FPR, and the same with members and non-members exchanged (an attack
+    that answers "not a member"; by symmetry it is the same number). Each end is exceeded with probability
+    (1 - confidence) / (2 K) for K thresholds, so the best of them may be chosen on these records.
+
+    Args:
+        scores: float64 [N], higher = rather a member.
+        members: the truth, bool [N], with records of both kinds.
+        thresholds: float64 [K], scores above which a record is called a member; from other runs, never from these records.
+        confidence: of the bound, e.g. 0.95.
+        delta: at which epsilon is given beside mu.
+    """
+    inside, outside = np.sort(scores[members]), np.sort(scores[~members])
+    assert len(inside), "no members"
+    assert len(outside), "no non-members"
+    tail = (1 - confidence) / (2 * len(thresholds))
+    true_K = len(inside) - np.searchsorted(inside, thresholds, side="right")
+    false_K = len(outside) - np.searchsorted(outside, thresholds, side="right")
+    tpr_K, fpr_K = _lower_end(true_K, len(inside), tail), 1 - _lower_end(len(outside) - false_K, len(outside), tail)
+    some = (tpr_K > 0) & (fpr_K < 1)
+    found = float((ndtri(tpr_K[some]) - ndtri(fpr_K[some])).max(initial=0.0))
+    epsilon = epsilon_of(found, delta)
+    return GaussianBound(found, epsilon, confidence, delta, len(scores), ROC_METHOD, ROC_ASSUMES)
+
+
+def epsilon_of(mu: float, delta: float) -> float | None:
+    """Return the smallest epsilon of a mu-GDP mechanism at `delta` (Dong et al. 2022, corollary 2.13); None for delta 0."""
+    if delta == 0:
+        return 0.0 if mu == 0 else None
+    if delta_of(mu, 0.0) <= delta:
+        return 0.0
+    high = 1.0
+    while delta_of(mu, high) > delta:
+        high *= 2
+    return float(brentq(lambda epsilon: delta_of(mu, epsilon) - delta, 0.0, high))
+
+
+def delta_of(mu: float, epsilon: float) -> float:
+    """Return the delta of a mu-GDP mechanism at `epsilon`: Phi(mu/2 - epsilon/mu) - e^epsilon Phi(-mu/2 - epsilon/mu)."""
+    if mu == 0:
+        return 0.0
+    return float(ndtr(mu / 2 - epsilon / mu) - np.exp(epsilon + log_ndtr(-mu / 2 - epsilon / mu)))
+
+
+def _lower_end(counts: np.ndarray, trials: int, tail: float) -> np.ndarray:
+    """Return the lower Clopper-Pearson ends, each above the true rate with probability `tail` at most."""
+    return np.where(counts > 0, beta.ppf(tail, np.maximum(counts, 1), trials - counts + 1), 0.0)
+
+
+def _largest(refutes: Callable[[np.ndarray], np.ndarray]) -> float:
+    """Return the largest mu that is refuted, from below; 0 when even 0 is not. What refutes a mu refutes smaller ones."""
+    low, high = 0.0, LARGEST_MU
+    if not refutes(np.zeros(1))[0]:
+        return 0.0
+    for _ in range(REFINEMENTS):
+        ends = np.linspace(low, high, CELLS + 1)
+        last = int(np.flatnonzero(refutes(ends))[-1])
+        low, high = ends[last], ends[min(last + 1, CELLS)]
+    return float(low)
