@@ -44,6 +44,20 @@ def test_the_paired_comparison_is_one_line(tmp_path: Path) -> None:
     assert len(expected) < 100
 
 
+def test_the_share_of_the_largest_class_and_balanced_accuracy_stand_beside_accuracy() -> None:
+    rows = [[cell.strip() for cell in line.strip("\u2502").split("\u2502")] for line in printed(Sample()).splitlines()]
+    assert ["balanced accuracy", "0.99 [0.98, 1.00]", "0.97 [0.96, 0.99]"] in rows
+    assert ["always '0'", "0.10", "0.10"] in rows
+
+
+def test_a_model_that_knows_only_the_largest_class_is_called_so_first(tmp_path: Path) -> None:
+    folder = Sample(largest_share=0.97).write(tmp_path)["audit"]
+    lines = summary_lines(RunResult(folder=tmp_path, artifacts={"audit": folder}))
+    assert lines[0].startswith("Student is no better than always answering '0', the class of 0.970 of the test images")
+    beside = summary_lines(RunResult(folder=tmp_path, artifacts={"audit": Sample().write(tmp_path)["audit"]}))
+    assert not any("no better" in line for line in beside)
+
+
 @pytest.mark.parametrize(("sample", "status"), [(Sample(), 0), (Sample(valid=False), 3), (Sample(measured=False), 0)])
 def test_a_run_whose_controls_failed_ends_with_status_3(tmp_path: Path, sample: Sample, status: int) -> None:
     result = RunResult(folder=tmp_path, artifacts={"audit": sample.write(tmp_path)["audit"]})

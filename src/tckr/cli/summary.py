@@ -12,6 +12,7 @@ from tckr.errors import printable
 from tckr.html.numbers import p_text
 from tckr.metrics.estimate import describe_difference
 from tckr.metrics.results import PLAIN, AuditResult, PairedTest
+from tckr.stages.report.largest import no_better_sentence
 from tckr.stages.report.leakage import canary_rows, surface_rows
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ def print_summary(result: RunResult, console: Console) -> None:
     """Print Teacher against Student, the verdict, and where the results lie."""
     if "audit" in result.artifacts:
         audit = AuditResult.read(result.artifacts["audit"])
+        if warning := no_better_sentence(audit):
+            console.print(printable(warning), style="yellow", soft_wrap=True, markup=False)
         console.print(_table(audit))
         if audit.paired:
             console.print(printable(paired_line(audit.paired)), soft_wrap=True, markup=False)
@@ -59,6 +62,9 @@ def _table(audit: AuditResult) -> Table:
         table.add_column(heading)
     surfaces = [audit.surfaces["teacher"], audit.surfaces["student"]]
     table.add_row("accuracy (CAS)", *(str(surface.cas) for surface in surfaces))
+    if audit.largest_class:
+        table.add_row("balanced accuracy", *(str(surface.balanced_cas) for surface in surfaces))
+        table.add_row(escape(f"always '{audit.largest_class.name}'"), *[f"{audit.largest_class.share:.2f}"] * 2)
     if audit.measured:
         limit = " (Student: through labels; generator shared)" if declared.generator_shared else ""
         table.add_row(f"membership AUC{limit}", *(str(surface.auc.get(declared.scorer, "-")) for surface in surfaces))

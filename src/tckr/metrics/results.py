@@ -111,6 +111,10 @@ class SurfaceResult(_Result):
     )
     per_class: dict[str, Measured] = Field(default_factory=dict, description="Models: accuracy by class name.")
     confusion: list[list[int]] = Field(default_factory=list, description="Models: counts [true class][predicted class].")
+    balanced_cas: Measured | None = Field(None, description="Models: mean over classes of the accuracy on each.")
+    over_largest: Measured | None = Field(
+        None, description="Models: accuracy less that of always answering the largest class, paired over test images."
+    )
     ece: Measured | None = Field(None, description="Models: expected calibration error on the test split.")
     brier: Measured | None = Field(None, description="Models: Brier score on the test split, summed over classes: 0 to 2.")
     nll: Measured | None = Field(None, description="Models: mean negative log-likelihood of the true class, nats.")
@@ -147,6 +151,13 @@ class Differences(_Result):
     cas: Measured
     auc: Measured | None = Field(None, description="Declared scorer, paired over the target's records.")
     auc_over_runs: Measured | None = Field(None, description="Declared scorer, paired over all runs; None in older results.")
+
+
+class LargestClass(_Result):
+    """The class with most test images: what a model reaches that has learned nothing but which class is frequent."""
+
+    name: str
+    share: float = Field(description="Of the test images, in [0, 1]: the accuracy of always answering this class.")
 
 
 class PairedTest(_Result):
@@ -282,6 +293,7 @@ class AuditResult(_Result):
         description="Keys `captions`, `adapter`, `images`, `soft_labels`, `teacher`, `student`; the last two alone when "
         "membership was not measured; for given tables their own names."
     )
+    largest_class: LargestClass | None = Field(None, description="Of the test split; None for given tables.")
     differences: Differences | None = Field(None, description="None for given tables.")
     paired: PairedTest | None = Field(None, description="None for given tables.")
     fidelity: FidelityResult | None = Field(None, description="None for given tables.")

@@ -42,6 +42,9 @@ def test_sound_audit_is_valid_and_whole() -> None:
         assert set(surface.auc_by_class) == set(surface.per_class) == set("abcd")
         assert surface.attack == AuditConfig().scorer
         assert np.sum(surface.confusion) == 200
+        by_class = [accuracy.value for accuracy in surface.per_class.values()]
+        assert surface.balanced_cas.value == pytest.approx(np.mean(by_class))
+        assert surface.over_largest.value == pytest.approx(surface.cas.value - result.largest_class.share)
         assert isinstance(surface.balanced_accuracy, Estimate)
         assert surface.epsilon_lower_bound is not None
         assert isinstance(surface.aop, Estimate)

@@ -17,6 +17,7 @@ from tckr.metrics.results import (
     FidelityResult,
     FidelityScores,
     FlaggedImage,
+    LargestClass,
     LeakTest,
     LeaveOneOut,
     OneRunBound,
@@ -93,6 +94,7 @@ def audit_of(sample: Sample) -> AuditResult:
             verdict=f"not measured: {reason}",
             declared=declared_of(sample),
             surfaces={name: classifier(cas, sample) for name, cas in (("teacher", 0.992), ("student", 0.978))},
+            largest_class=largest_of(sample),
             differences=differences,
             canaries=canaries_of(sample),
             paired=paired_of(sample),
@@ -112,6 +114,7 @@ def audit_of(sample: Sample) -> AuditResult:
         verdict=("audit valid" if sample.valid else "audit invalid: null (teacher)") + alone(sample),
         declared=declared_of(sample),
         surfaces=surfaces,
+        largest_class=largest_of(sample),
         differences=differences.model_copy(update={"auc": paired}),
         controls=controls(sample),
         packages=packages(surfaces),
@@ -120,6 +123,11 @@ def audit_of(sample: Sample) -> AuditResult:
         paired=paired_of(sample),
         fidelity=fidelity_of(sample),
     )
+
+
+def largest_of(sample: Sample) -> LargestClass:
+    """Return the first class as the one with most test images."""
+    return LargestClass(name=sample.class_names[0], share=sample.largest_share)
 
 
 def paired_of(sample: Sample) -> PairedTest:
@@ -188,6 +196,8 @@ def classifier(cas: float, sample: Sample) -> SurfaceResult:
     names = sample.class_names
     return SurfaceResult(
         cas=around(cas, 0.009, 360),
+        balanced_cas=around(cas - 0.003, 0.011, 360),
+        over_largest=around(cas - sample.largest_share, 0.02, 360),
         per_class={name: around(cas - 0.01 * (number % 4), 0.05, 36) for number, name in enumerate(names)},
         confusion=[[36 if row == column else 0 for column in range(len(names))] for row in range(len(names))],
         ece=around(0.021, 0.008, 360),

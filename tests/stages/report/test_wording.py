@@ -38,6 +38,25 @@ def test_the_headline_follows_the_intervals(cas, auc, headline):
     assert verdict_of(audit_with(differences=differences(cas, auc))).headline == headline
 
 
+@pytest.mark.parametrize("state", [{}, {"valid": False}, {"measured": False}])
+def test_that_a_model_knows_only_the_largest_class_comes_before_every_sentence(state):
+    audit = Sample(class_names=["a", "b"], largest_share=0.97, **state).audit()
+    verdict = verdict_of(audit)
+    assert verdict.sentences[0] == (
+        "Student is no better than always answering 'a', the class of 0.970 of the test images (balanced accuracy 0.97 "
+        "[0.96, 0.99]; 0.500 is guessing)."
+    )
+    if audit.valid:
+        expected = "Student is no better than always answering 'a', less membership leakage through labels"
+        assert verdict.headline == expected
+    if not audit.measured:
+        assert verdict.headline == "Student is no better than always answering 'a', privacy not measured"
+
+
+def test_a_model_that_beats_the_largest_class_is_told_nothing_of_it():
+    assert not any("always answering" in sentence for sentence in verdict_of(audit_with()).sentences)
+
+
 def test_an_interval_around_guessing_is_no_proof_of_safety():
     audit = audit_with()
     update = {"auc": {DECLARED: Estimate(0.51, 0.48, 0.54, 100, "")}, "state": "no measurable leakage", "why": "AUC 0.510"}

@@ -53,7 +53,7 @@ class SignalConfig(StageConfig):
 class AuditConfig(SignalConfig):
     """How deep the reference runs go, which attack counts, and how sure the intervals are."""
 
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
 
     depth: Depth = Field(
         "distill",

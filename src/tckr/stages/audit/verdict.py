@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from tckr.metrics.accuracy import accuracy_difference, paired_test
+from tckr.metrics.accuracy import accuracy_difference, largest_class, paired_test
 from tckr.metrics.estimate import Measured, NotMeasurable
 from tckr.metrics.membership import auc_difference
 from tckr.metrics.results import (
@@ -97,6 +97,7 @@ def judge(
         else _verdict(failed, unmeasured, missing_controls(evidence), alone, unseen) + _design(evidence),
         declared=_declared(config, evidence),
         surfaces=surfaces,
+        largest_class=largest_class(evidence.test_labels, evidence.class_names),
         differences=differences(config, evidence) if evidence.test else None,
         paired=paired(config, evidence) if evidence.test else None,
         controls=checks,

@@ -50,6 +50,7 @@ def shareable_audit(audit: AuditResult) -> AuditResult:
         verdict=audit.verdict,
         declared=declared,
         surfaces={name: _surface(surface, declared) for name, surface in audit.surfaces.items()},
+        largest_class=audit.largest_class,
         differences=_differences(audit.differences),
         paired=_paired(audit.paired),
         fidelity=_fidelity(audit.fidelity),
@@ -78,6 +79,8 @@ def _surface(surface: SurfaceResult, declared: Declared) -> SurfaceResult:
     return SurfaceResult(
         cas=shown(surface.cas),
         per_class=_accuracies(surface, declared),
+        balanced_cas=_optional(surface.balanced_cas),
+        over_largest=_optional(surface.over_largest),
         ece=_optional(surface.ece),
         brier=_optional(surface.brier),
         nll=_optional(surface.nll),

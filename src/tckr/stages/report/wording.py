@@ -8,6 +8,7 @@ from tckr.metrics.results import PLAIN, AuditResult, Declared, Differences, Surf
 from tckr.stages.report.contents import ClassRow, SurfaceRow, Validity, Verdict
 from tckr.stages.report.copies import copies_headline
 from tckr.stages.report.coverage import scorer_name, with_names
+from tckr.stages.report.largest import no_better_phrase, no_better_sentence
 from tckr.stages.report.leakage import canary_rows, surface_rows
 from tckr.surfaces import surface_title
 
@@ -23,7 +24,8 @@ def validity_of(audit: AuditResult) -> Validity:
 
 
 def verdict_of(audit: AuditResult, redrawn: str = "") -> Verdict:
-    """Return the verdict in plain words. A failed control comes before every number.
+    """Return the verdict in plain words. A failed control comes before every number, and that a model has learned nothing
+    but which class is frequent comes before every other sentence.
 
     Args:
         audit: its result.
@@ -32,22 +34,30 @@ def verdict_of(audit: AuditResult, redrawn: str = "") -> Verdict:
     state = validity_of(audit)
     judged, *rest = audit.verdict.split("; ")
     unchecked = [_stop(_capital(with_names(text))) for text in rest]
+    first, phrase = [text for text in [no_better_sentence(audit)] if text], no_better_phrase(audit)
     if state == "invalid":
         return Verdict(
-            state=state, headline=_capital(with_names(judged)), sentences=[*_invalid_sentences(audit), *unchecked]
+            state=state,
+            headline=_capital(with_names(judged)),
+            sentences=[*first, *_invalid_sentences(audit), *unchecked],
         )
     if state == "not measured":
         reason = audit.reason or "the audit gave no reason"
         sentences = [
+            *first,
             _accuracy_sentence(audit),
             f"Privacy was not measured: {_stop(reason)} Nothing here says that it is good.",
             *_canary_sentences(audit),
         ]
-        return Verdict(state=state, headline="Accuracy measured, privacy not measured", sentences=sentences)
-    headline = _capital(f"{_leakage_phrase(audit)}, {_accuracy_phrase(audit)}")
+        headline = f"{phrase or 'Accuracy measured'}, privacy not measured"
+        return Verdict(state=state, headline=headline, sentences=sentences)
+    found = [phrase, _leakage_phrase(audit)] if phrase else [_leakage_phrase(audit), _accuracy_phrase(audit)]
+    headline = _capital(", ".join(found))
     leakage = [*_leakage_sentences(audit), *_surface_sentences(surface_rows(audit)), *_canary_sentences(audit)]
     images = [*_copies_sentences(audit), *([f"Redrawn: {redrawn}"] if redrawn else [])]
-    return Verdict(state=state, headline=headline, sentences=[_accuracy_sentence(audit), *leakage, *images, *unchecked])
+    return Verdict(
+        state=state, headline=headline, sentences=[*first, _accuracy_sentence(audit), *leakage, *images, *unchecked]
+    )
 
 
 def origin_of(declared: Declared, measured: bool) -> str:
