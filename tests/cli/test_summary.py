@@ -9,9 +9,11 @@ import pytest
 import typer
 from rich.console import Console
 
+from tckr.artifacts.agreement import agreement_of_counts, write_agreement
 from tckr.cli.run import end
 from tckr.cli.summary import _table, print_summary, waterfall
 from tckr.running import RunResult
+from tckr.stages.report.worth import classes_line
 from tests.cli.test_commands import call
 from tests.stages.report.sample import Sample
 
@@ -56,6 +58,22 @@ def test_a_model_that_knows_only_the_largest_class_is_called_so_first(tmp_path: 
     assert lines[0].startswith("Student is no better than always answering '0', the class of 0.970 of the test images")
     beside = summary_lines(RunResult(folder=tmp_path, artifacts={"audit": Sample().write(tmp_path)["audit"]}))
     assert not any("no better" in line for line in beside)
+
+
+def test_the_images_own_worth_and_the_agreement_by_class_are_printed(tmp_path: Path) -> None:
+    inputs = Sample().write(tmp_path)
+    write_agreement(inputs["labels"], {"one": agreement_of_counts(40, 38), "two": agreement_of_counts(40, 10)})
+    lines = summary_lines(RunResult(folder=tmp_path, artifacts={"audit": inputs["audit"], "label": inputs["labels"]}))
+    assert "Agreement by class: one 0.95, two 0.25" in lines
+    assert any(
+        line.startswith("Images: the Teacher recognises 0.600 [0.490, 0.700] of 80 synthetic images") for line in lines
+    )
+    assert any(line.startswith("A receiver who trusts only the images") for line in lines)
+
+
+def test_of_many_classes_those_of_lowest_agreement_are_named() -> None:
+    line = classes_line({str(number): agreement_of_counts(100, 100 - number) for number in range(40)})
+    assert line.startswith("Agreement by class (lowest 12 of 40): 28 0.72, 29 0.71,")
 
 
 @pytest.mark.parametrize(("sample", "status"), [(Sample(), 0), (Sample(valid=False), 3), (Sample(measured=False), 0)])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from tckr.artifacts.agreement import read_agreement
 from tckr.cli.terminal import escape
 from tckr.errors import printable
 from tckr.html.numbers import p_text
@@ -14,6 +15,7 @@ from tckr.metrics.estimate import describe_difference
 from tckr.metrics.results import PLAIN, AuditResult, PairedTest
 from tckr.stages.report.largest import no_better_sentence
 from tckr.stages.report.leakage import canary_rows, surface_rows
+from tckr.stages.report.worth import classes_line, worth_sentences
 
 if TYPE_CHECKING:
     from tckr.running import RunResult
@@ -28,6 +30,8 @@ def print_summary(result: RunResult, console: Console) -> None:
         console.print(_table(audit))
         if audit.paired:
             console.print(printable(paired_line(audit.paired)), soft_wrap=True, markup=False)
+        for line in worth_lines(result, audit):
+            console.print(printable(line), soft_wrap=True, markup=False)
         if audit.measured:
             console.print(waterfall(audit))
             for name, why in hidden_leaks(audit):
@@ -79,6 +83,12 @@ def paired_line(test: PairedTest) -> str:
         f"Student - Teacher: {describe_difference(test.difference)}; {test.only_student:,} images gained, "
         f"{test.only_teacher:,} lost, p {p_text(test.p_value)}"
     )
+
+
+def worth_lines(result: RunResult, audit: AuditResult) -> list[str]:
+    """Return what the images are worth by themselves, and the agreement class by class."""
+    agreement = read_agreement(result.artifacts["label"]) if "label" in result.artifacts else {}
+    return [*worth_sentences(audit, agreement), *([line] if (line := classes_line(agreement)) else [])]
 
 
 def waterfall(audit: AuditResult) -> Table:

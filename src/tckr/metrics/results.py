@@ -160,6 +160,15 @@ class LargestClass(_Result):
     share: float = Field(description="Of the test images, in [0, 1]: the accuracy of always answering this class.")
 
 
+class ImagesAlone(_Result):
+    """A Student of the synthetic images and the classes of their prompts: what the images are worth by themselves."""
+
+    cas: Measured = Field(description="Its accuracy on the locked test split.")
+    balanced_cas: Measured = Field(description="Mean over classes of the accuracy on each.")
+    over_largest: Measured = Field(description="Accuracy less that of always answering the largest class, paired.")
+    difference: Measured = Field(description="Its accuracy less the Teacher's, paired over test images.")
+
+
 class PairedTest(_Result):
     """Student and Teacher on the same test images: who was right where the other was not."""
 
@@ -294,6 +303,7 @@ class AuditResult(_Result):
         "membership was not measured; for given tables their own names."
     )
     largest_class: LargestClass | None = Field(None, description="Of the test split; None for given tables.")
+    images_alone: ImagesAlone | None = Field(None, description="None where no such Student was trained.")
     differences: Differences | None = Field(None, description="None for given tables.")
     paired: PairedTest | None = Field(None, description="None for given tables.")
     fidelity: FidelityResult | None = Field(None, description="None for given tables.")

@@ -110,6 +110,7 @@ SETTINGS: Mapping[str, frozenset[str]] = {
             "depth",
             "fidelity_model",
             "flip",
+            "images_alone",
             "loss_draws",
             "num_neighbours",
             "num_reference_runs",

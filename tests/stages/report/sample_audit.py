@@ -17,6 +17,7 @@ from tckr.metrics.results import (
     FidelityResult,
     FidelityScores,
     FlaggedImage,
+    ImagesAlone,
     LargestClass,
     LeakTest,
     LeaveOneOut,
@@ -95,6 +96,7 @@ def audit_of(sample: Sample) -> AuditResult:
             declared=declared_of(sample),
             surfaces={name: classifier(cas, sample) for name, cas in (("teacher", 0.992), ("student", 0.978))},
             largest_class=largest_of(sample),
+            images_alone=images_alone_of(),
             differences=differences,
             canaries=canaries_of(sample),
             paired=paired_of(sample),
@@ -115,6 +117,7 @@ def audit_of(sample: Sample) -> AuditResult:
         declared=declared_of(sample),
         surfaces=surfaces,
         largest_class=largest_of(sample),
+        images_alone=images_alone_of(),
         differences=differences.model_copy(update={"auc": paired}),
         controls=controls(sample),
         packages=packages(surfaces),
@@ -122,6 +125,16 @@ def audit_of(sample: Sample) -> AuditResult:
         canaries=bounds,
         paired=paired_of(sample),
         fidelity=fidelity_of(sample),
+    )
+
+
+def images_alone_of() -> ImagesAlone:
+    """Return a Student that learned less from images and prompts' classes than from soft labels."""
+    return ImagesAlone(
+        cas=around(0.846, 0.04, 360),
+        balanced_cas=around(0.844, 0.045, 360),
+        over_largest=around(0.746, 0.05, 360),
+        difference=Estimate(-0.146, -0.186, -0.106, 360, "Bonett-Price"),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tckr.artifacts.agreement import agreement_of_counts
 from tckr.html.numbers import difference_number, duration, measured_number, megabytes, percent
 from tckr.metrics.estimate import Estimate, NotMeasurable
 from tckr.metrics.results import Differences
@@ -51,6 +52,27 @@ def test_that_a_model_knows_only_the_largest_class_comes_before_every_sentence(s
         assert verdict.headline == expected
     if not audit.measured:
         assert verdict.headline == "Student is no better than always answering 'a', privacy not measured"
+
+
+def test_the_verdict_speaks_of_the_images_own_worth():
+    agreement = {"a": agreement_of_counts(100, 90), "b": agreement_of_counts(100, 80)}
+    verdict = verdict_of(audit_with(), agreement=agreement)
+    assert verdict.sentences[1:3] == [
+        "Images: the Teacher recognises 0.850 [0.794, 0.893] of 200 synthetic images as the class they were made for (0.500 "
+        "is guessing).",
+        "A receiver who trusts only the images and the classes of their prompts, not the Teacher's labels, gets a Student "
+        "with accuracy 0.846 [0.806, 0.886] (balanced 0.844 [0.799, 0.889]); less the Teacher's: \u22120.146 [\u22120.186, "
+        "\u22120.106].",
+    ]
+    assert "show their class" not in verdict.headline
+
+
+def test_images_that_do_not_show_their_class_are_in_the_headline():
+    agreement = {"a": agreement_of_counts(100, 90), "b": agreement_of_counts(100, 20)}
+    verdict = verdict_of(audit_with(images_alone=None), agreement=agreement)
+    assert verdict.headline.startswith("Most images do not show their class, less membership leakage")
+    assert verdict.sentences[1].endswith("(0.500 is guessing): most do not show their class.")
+    assert not any("trusts only" in sentence for sentence in verdict.sentences)
 
 
 def test_a_model_that_beats_the_largest_class_is_told_nothing_of_it():

@@ -90,6 +90,12 @@ class AuditConfig(SignalConfig):
         description="Image model in whose features fidelity is measured (safetensors): a Hugging Face id, optionally "
         "@revision (pin one to repeat a run exactly), or a folder; empty = the Teacher, which needs no download.",
     )
+    images_alone: bool = Field(
+        True,
+        description="Train a second Student on the images and the classes of their prompts alone, and report its "
+        "accuracy: what a receiver gets who trusts only the images. Costs one more Student; no "
+        "effect where distill.labels=hard.",
+    )
     delta: float = Field(1e-5, ge=0, lt=1, description="Delta of the epsilon lower bound; below 1 / number of members.")
     aop_lambda: float = Field(2.0, ge=0, le=100, description="Exponent of AOP: how heavily leakage weighs (2 as published).")
 

@@ -23,7 +23,7 @@ from tckr.models.encoder import load_encoder
 from tckr.stages.audit.answers import read_answers, write_answers
 from tckr.stages.audit.collection import assemble, collect_canaries, relative_to_base, runs_of
 from tckr.stages.audit.config import AuditConfig, SignalConfig
-from tckr.stages.audit.evidence import Evidence, Predictions
+from tckr.stages.audit.evidence import IMAGES_ALONE, Evidence, Predictions
 from tckr.stages.audit.fidelity import compare_with_members
 from tckr.stages.audit.questions import QUESTIONS, Answers, Asked
 from tckr.stages.audit.scores import write_scores
@@ -92,6 +92,7 @@ def collect(
     sealed = context.opened["data"] / "test"
     check_test_split(sealed, data)
     test = load_images(sealed, context.scratch)
+    tested = [*CLASSIFIERS, *({IMAGES_ALONE} & set(context.inputs))]
     return assemble(
         config,
         answers,
@@ -100,7 +101,7 @@ def collect(
         membership=membership,
         canaries=canaries,
         test_labels=test.labels,
-        test={name: predictions_on_test(context, name, test) for name in CLASSIFIERS},
+        test={name: predictions_on_test(context, name, test) for name in tested},
     )
 
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from tckr.metrics.accuracy import accuracy_difference, largest_class, paired_test
+from tckr.metrics.accuracy import (
+    accuracy,
+    accuracy_difference,
+    accuracy_over_largest,
+    largest_class,
+    mean_class_accuracy,
+    paired_test,
+)
 from tckr.metrics.estimate import Measured, NotMeasurable
 from tckr.metrics.membership import auc_difference
 from tckr.metrics.results import (
@@ -15,13 +22,14 @@ from tckr.metrics.results import (
     Declared,
     Differences,
     FidelityResult,
+    ImagesAlone,
     PairedTest,
 )
 from tckr.stages.audit.analyses import aucs_of_runs, mean_over_runs
 from tckr.stages.audit.canaries import Canaries, canary_bounds
 from tckr.stages.audit.config import MIN_REFERENCE_RUNS, AuditConfig
 from tckr.stages.audit.controls import POSITIVE_SCORER, controls
-from tckr.stages.audit.evidence import Evidence
+from tckr.stages.audit.evidence import IMAGES_ALONE, Evidence
 from tckr.stages.audit.family import judge_together
 from tckr.stages.audit.packages import packages, stated
 from tckr.stages.audit.scorers import SCORERS
@@ -98,6 +106,7 @@ def judge(
         declared=_declared(config, evidence),
         surfaces=surfaces,
         largest_class=largest_class(evidence.test_labels, evidence.class_names),
+        images_alone=images_alone(config, evidence) if IMAGES_ALONE in evidence.test else None,
         differences=differences(config, evidence) if evidence.test else None,
         paired=paired(config, evidence) if evidence.test else None,
         controls=checks,
@@ -180,6 +189,18 @@ def differences(config: AuditConfig, evidence: Evidence) -> Differences:
     if not evidence.signals:
         return Differences(cas=cas)
     return Differences(cas=cas, auc=_auc_difference(config, evidence), auc_over_runs=_difference_of_runs(config, evidence))
+
+
+def images_alone(config: AuditConfig, evidence: Evidence) -> ImagesAlone:
+    """Return what a Student of the images and their prompts' classes is worth, beside the Teacher."""
+    labels, confidence = evidence.test_labels, config.confidence
+    answers, teacher = (evidence.test[model].classes for model in (IMAGES_ALONE, "teacher"))
+    return ImagesAlone(
+        cas=accuracy(answers == labels, confidence),
+        balanced_cas=mean_class_accuracy(labels, answers, confidence),
+        over_largest=accuracy_over_largest(labels, answers, confidence),
+        difference=accuracy_difference(answers == labels, teacher == labels, confidence),
+    )
 
 
 def paired(config: AuditConfig, evidence: Evidence) -> PairedTest:

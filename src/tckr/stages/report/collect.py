@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tckr.artifacts.agreement import agreement_of_counts
 from tckr.data.card import DataCard, read_card
 from tckr.data.shards import read_columns
 from tckr.metrics.results import AuditResult
@@ -49,6 +50,7 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
     audit, card = AuditResult.read(folders["audit"]), read_card(folders["data"])
     audit, card = (audit, card) if private else (shareable_audit(audit), shareable_card(card))
     agreement = read_agreement(folders["labels"])
+    typed = {name: agreement_of_counts(int(count["n"]), int(count["agree"])) for name, count in agreement.items()}
     num_synthetic = count_synthetic(folders["synthetic"], card)
     classes = class_rows(audit, card, agreement, num_synthetic)
     stages = [stage_record(folders[name], private) for name in ORDER]
@@ -58,7 +60,7 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
         title=config.title or card.name,
         created=max(stage.created for stage in stages),
         contains_private=private,
-        verdict=verdict_of(audit, redrawn_sentence(redrawn)),
+        verdict=verdict_of(audit, redrawn_sentence(redrawn), typed),
         origin=origin_of(audit.declared, audit.measured),
         headline=headline_rows(audit),
         paired=paired_summary(audit),

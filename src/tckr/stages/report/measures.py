@@ -30,9 +30,7 @@ class Wording(NamedTuple):
 
 
 def headline_rows(audit: AuditResult) -> list[Comparison]:
-    """Return accuracy and balanced accuracy; AUC of the declared attack and of the one without references, TPR at FPR 1 % and
-    0.1 %, AOP and the epsilon bound.
-    """
+    """Return accuracy, balanced accuracy, the declared AUC, AUC without references, TPR at two FPRs, AOP and epsilon."""
     return [
         accuracy_row(audit),
         balanced_row(audit),

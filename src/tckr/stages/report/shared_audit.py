@@ -16,6 +16,7 @@ from tckr.metrics.results import (
     EpsilonBound,
     FidelityResult,
     FidelityScores,
+    ImagesAlone,
     LeaveOneOut,
     OneRunBound,
     PairedTest,
@@ -51,6 +52,7 @@ def shareable_audit(audit: AuditResult) -> AuditResult:
         declared=declared,
         surfaces={name: _surface(surface, declared) for name, surface in audit.surfaces.items()},
         largest_class=audit.largest_class,
+        images_alone=_images_alone(audit.images_alone),
         differences=_differences(audit.differences),
         paired=_paired(audit.paired),
         fidelity=_fidelity(audit.fidelity),
@@ -147,6 +149,17 @@ def _epsilon(bound: EpsilonBound | None) -> EpsilonBound | None:
         num_members=bound.num_members,
         num_non_members=bound.num_non_members,
         method=bound.method,
+    )
+
+
+def _images_alone(found: ImagesAlone | None) -> ImagesAlone | None:
+    if found is None:
+        return None
+    return ImagesAlone(
+        cas=shown(found.cas),
+        balanced_cas=shown(found.balanced_cas),
+        over_largest=shown(found.over_largest),
+        difference=shown(found.difference),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tckr.artifacts.agreement import Agreement
 from tckr.html.numbers import NO_DIFFERENCE, fraction, measured_number, signed, signed_percent
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.results import PLAIN, AuditResult, Declared, Differences, SurfaceResult
@@ -10,7 +11,10 @@ from tckr.stages.report.copies import copies_headline
 from tckr.stages.report.coverage import scorer_name, with_names
 from tckr.stages.report.largest import no_better_phrase, no_better_sentence
 from tckr.stages.report.leakage import canary_rows, surface_rows
+from tckr.stages.report.worth import worth_phrase, worth_sentences
 from tckr.surfaces import surface_title
+
+NO_AGREEMENT: Agreement = {}
 
 MAX_FAILED = 5
 """Failed controls told at the top of the page; all of them stand in the audit's chapter."""
@@ -23,18 +27,21 @@ def validity_of(audit: AuditResult) -> Validity:
     return "valid" if audit.valid else "invalid"
 
 
-def verdict_of(audit: AuditResult, redrawn: str = "") -> Verdict:
+def verdict_of(audit: AuditResult, redrawn: str = "", agreement: Agreement = NO_AGREEMENT) -> Verdict:
     """Return the verdict in plain words. A failed control comes before every number, and that a model has learned nothing
     but which class is frequent comes before every other sentence.
 
     Args:
         audit: its result.
         redrawn: what redrawn images do to the numbers, empty where none was redrawn.
+        agreement: of Teacher and prompts.
     """
     state = validity_of(audit)
     judged, *rest = audit.verdict.split("; ")
     unchecked = [_stop(_capital(with_names(text))) for text in rest]
-    first, phrase = [text for text in [no_better_sentence(audit)] if text], no_better_phrase(audit)
+    first = [text for text in [no_better_sentence(audit)] if text]
+    phrase = ", ".join(text for text in (no_better_phrase(audit), worth_phrase(agreement)) if text)
+    worth = worth_sentences(audit, agreement)
     if state == "invalid":
         return Verdict(
             state=state,
@@ -46,17 +53,19 @@ def verdict_of(audit: AuditResult, redrawn: str = "") -> Verdict:
         sentences = [
             *first,
             _accuracy_sentence(audit),
+            *worth,
             f"Privacy was not measured: {_stop(reason)} Nothing here says that it is good.",
             *_canary_sentences(audit),
         ]
-        headline = f"{phrase or 'Accuracy measured'}, privacy not measured"
+        headline = _capital(f"{phrase or 'accuracy measured'}, privacy not measured")
         return Verdict(state=state, headline=headline, sentences=sentences)
-    found = [phrase, _leakage_phrase(audit)] if phrase else [_leakage_phrase(audit), _accuracy_phrase(audit)]
+    accuracy = [] if no_better_phrase(audit) else [_accuracy_phrase(audit)]
+    found = [*([phrase] if phrase else []), _leakage_phrase(audit), *accuracy]
     headline = _capital(", ".join(found))
     leakage = [*_leakage_sentences(audit), *_surface_sentences(surface_rows(audit)), *_canary_sentences(audit)]
     images = [*_copies_sentences(audit), *([f"Redrawn: {redrawn}"] if redrawn else [])]
     return Verdict(
-        state=state, headline=headline, sentences=[*first, _accuracy_sentence(audit), *leakage, *images, *unchecked]
+        state=state, headline=headline, sentences=[*first, _accuracy_sentence(audit), *worth, *leakage, *images, *unchecked]
     )
 
 
