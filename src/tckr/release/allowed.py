@@ -98,7 +98,7 @@ SETTINGS: Mapping[str, frozenset[str]] = {
     "generate": frozenset(
         {"cardinality", "guidance_interval", "guidance_scale", "precision", "shard_size", "solver", "steps"}
     ),
-    "teach": TRAINING_SETTINGS | {"num_teachers", "other_models"},
+    "teach": TRAINING_SETTINGS | {"balance", "num_teachers", "other_models"},
     "label": frozenset({"augment", "temperature", "top_k", "views"}),
     "distill": TRAINING_SETTINGS
     | {"hard_weight", "labels", "min_teacher_probability", "steps", "temperature", "validation_fraction"},

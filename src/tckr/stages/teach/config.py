@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -14,8 +14,14 @@ from tckr.training.config import TrainingConfig
 class TeachConfig(StageConfig, TrainingConfig):
     """Settings of the Teacher's training."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
+    balance: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Learn as if all classes were equally frequent: the Teacher then answers small classes too, makes more "
+        "errors in the largest one, and its epoch is chosen by balanced accuracy. auto: where the largest class has more "
+        "than twice the images of the smallest (docs/distillation.md).",
+    )
     num_teachers: int = Field(
         1,
         ge=1,
