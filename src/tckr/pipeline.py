@@ -117,9 +117,10 @@ def recycle(run: Run, data: Step, known: Mapping[str, Step] = NOTHING) -> Recycl
     config = run.config
     captions = known.get("captions") or _step("caption", config.caption, run, {"data": data})
     adapter = known.get("adapter") or _step("adapt", config.adapt, run, {"data": data, "captions": captions})
-    drawn_from = {"captions": captions, "adapter": adapter}
-    synthetic = known.get("synthetic") or _step("generate", config.generate, run, drawn_from)
     teacher = _step("teach", config.teach, run, {"data": data})
+    judging = {"teacher": teacher} if config.generate.redraw_disowned else {}
+    drawn_from = {"captions": captions, "adapter": adapter, **judging}
+    synthetic = known.get("synthetic") or _step("generate", config.generate, run, drawn_from)
     labels = _step("label", config.label, run, {"synthetic": synthetic, "teacher": teacher})
     online = {"teacher": teacher} if config.distill.labels == "online" else {}
     student = _step("distill", config.distill, run, {"synthetic": synthetic, "labels": labels, **online})

@@ -52,6 +52,7 @@ class DataCard(BaseModel):
         test_sha256: lock of the test split, an HMAC (`tckr.data.lock`); its key is not in the card.
         audit_holdout: fraction of the pool that a run does not train on.
         canaries: kind -> number of pool records (`CANARY_KINDS`); `counts` counts a mislabelled one under its wrong label.
+        grey: whether no kept image has colour; images drawn for the set then get none.
         sizes: shorter side of the kept source images in px: `{"min", "median", "max"}`.
     """
 
@@ -74,6 +75,7 @@ class DataCard(BaseModel):
     test_sha256: str
     audit_holdout: float
     canaries: dict[str, int] = {}
+    grey: bool = False
     sizes: dict[str, float]
 
 

@@ -96,7 +96,16 @@ SETTINGS: Mapping[str, frozenset[str]] = {
         }
     ),
     "generate": frozenset(
-        {"cardinality", "guidance_interval", "guidance_scale", "precision", "shard_size", "solver", "steps"}
+        {
+            "cardinality",
+            "guidance_interval",
+            "guidance_scale",
+            "precision",
+            "redraw_disowned",
+            "shard_size",
+            "solver",
+            "steps",
+        }
     ),
     "teach": TRAINING_SETTINGS | {"balance", "num_teachers", "other_models"},
     "label": frozenset({"augment", "temperature", "top_k", "views"}),

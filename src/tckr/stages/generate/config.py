@@ -22,7 +22,7 @@ Part = Annotated[float, Field(json_schema_extra={"minimum": 0, "maximum": 1})]
 class GenerateConfig(StageConfig):
     """How many synthetic images are drawn, and how."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     cardinality: float = Field(
         1.0,
@@ -72,6 +72,15 @@ class GenerateConfig(StageConfig):
         description="Indices of images to draw with other noise, such as those the audit flags as copies; every other image "
         "stays the same. An index given twice is drawn a second time over. Removing flagged images hides what the generator "
         "knows; it does not make it forget.",
+    )
+
+    redraw_disowned: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="How often an image is drawn again, with other noise, while the Teacher takes it for another class than "
+        "that of its prompt; of none that it recognises the most probable one stays. The Teacher, then an input, must be "
+        "trained first, and what it knows of its members chooses images. 0 = never.",
     )
 
     @property

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from tckr.data.images import encode_png
+from tckr.data.images import encode_png, has_colour
 from tckr.data.sources.record import Source, SourceRecord
 from tckr.disk import write_whole
 from tckr.stages.prepare.normalise import RejectedImageError, normalise_image, strict_pillow
@@ -37,6 +37,7 @@ class Staged:
         shorter_side: of the source picture in px.
         rules: what changed it.
         peak: see `NormalisedImage`.
+        colour: whether its channels differ anywhere.
     """
 
     file: str
@@ -51,6 +52,7 @@ class Staged:
     shorter_side: int = 0
     rules: tuple[str, ...] = ()
     peak: int = 0
+    colour: bool = True
 
 
 def stage_records(
@@ -128,6 +130,7 @@ def _normalise(record: SourceRecord, image_size: int, max_pixels: int) -> tuple[
     sha256 = hashlib.sha256(image.pixels.tobytes()).hexdigest()
     rules = (*record.rules, *image.rules)
     usable = replace(staged, sha256=sha256, shorter_side=min(image.size), rules=rules, peak=image.peak)
+    usable = replace(usable, colour=has_colour(image.pixels))
     return usable, encode_png(image.pixels)
 
 

@@ -33,6 +33,7 @@ def shareable_card(card: DataCard) -> DataCard:
         test_sha256="",
         audit_holdout=card.audit_holdout,
         canaries=card.canaries,
+        grey=card.grey,
         sizes=card.sizes,
         public=card.public,
     )
