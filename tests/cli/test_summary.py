@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from tckr.artifacts.agreement import agreement_of_counts, write_agreement
+from tckr.artifacts.synthetic import Candidates
 from tckr.cli.run import end
 from tckr.cli.summary import _table, print_summary, waterfall
 from tckr.running import RunResult
@@ -69,6 +70,17 @@ def test_the_images_own_worth_and_the_agreement_by_class_are_printed(tmp_path: P
         line.startswith("Images: the Teacher recognises 0.600 [0.490, 0.700] of 80 synthetic images") for line in lines
     )
     assert any(line.startswith("A receiver who trusts only the images") for line in lines)
+
+
+def test_candidates_and_the_share_that_was_recognised_are_printed(tmp_path: Path) -> None:
+    inputs = Sample().write(tmp_path)
+    counts = {"a": {"n": 50, "candidates": 60, "recognised": 50}, "b": {"n": 50, "candidates": 140, "recognised": 40}}
+    Candidates(redraws=3, classes=counts).write(inputs["synthetic"])
+    lines = summary_lines(RunResult(folder=tmp_path, artifacts={"audit": inputs["audit"], "generate": inputs["synthetic"]}))
+    expected = (
+        "Drawn: 200 candidates for 100 images, of which the Teacher recognised 0.45; 10 images stay without it after 3 "
+    )
+    assert any(line == expected + "redraws" for line in lines)
 
 
 def test_of_many_classes_those_of_lowest_agreement_are_named() -> None:

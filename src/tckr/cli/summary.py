@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tckr.artifacts.agreement import read_agreement
+from tckr.artifacts.synthetic import Candidates
 from tckr.cli.terminal import escape
 from tckr.errors import printable
 from tckr.html.numbers import p_text
@@ -88,7 +89,20 @@ def paired_line(test: PairedTest) -> str:
 def worth_lines(result: RunResult, audit: AuditResult) -> list[str]:
     """Return what the images are worth by themselves, and the agreement class by class."""
     agreement = read_agreement(result.artifacts["label"]) if "label" in result.artifacts else {}
-    return [*worth_sentences(audit, agreement), *([line] if (line := classes_line(agreement)) else [])]
+    judged = Candidates.read_if_there(result.artifacts["generate"]) if "generate" in result.artifacts else None
+    lines = [classes_line(agreement), candidates_line(judged) if judged else ""]
+    return [*worth_sentences(audit, agreement), *(line for line in lines if line)]
+
+
+def candidates_line(judged: Candidates) -> str:
+    """Return how many images were drawn until the Teacher recognised them, and which share of these it recognised."""
+    total = judged.total
+    unrecognised = total["n"] - total["recognised"]
+    return (
+        f"Drawn: {total['candidates']:,} candidates for {total['n']:,} images, of which the Teacher recognised "
+        f"{total['recognised'] / max(1, total['candidates']):.2f}; {unrecognised:,} images stay without it after "
+        f"{judged.redraws} redraws"
+    )
 
 
 def waterfall(audit: AuditResult) -> Table:

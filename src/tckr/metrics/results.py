@@ -198,7 +198,9 @@ class FidelityResult(_Result):
 
     features: str = Field(description="Model in whose features everything was measured: `Teacher` or a checkpoint's name.")
     dimensions: int = Field(description="Numbers per image.")
-    num_images: int = Field(description="Images of every side: members, synthetic, hold-out; drawn at random where larger.")
+    num_images: int = Field(
+        description="Images of every side: members, synthetic, hold-out; equally many of every class, drawn at random."
+    )
     synthetic: FidelityScores = Field(description="Synthetic images against members.")
     holdout: FidelityScores = Field(description="Hold-out records against members: what a perfect generator would score.")
 

@@ -14,7 +14,9 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
+from tckr.artifacts.adapter_card import AdapterCard
 from tckr.config import RunConfig
+from tckr.data.card import read_card, write_card
 from tckr.data.shards import read_columns, write_shard
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator
@@ -51,10 +53,18 @@ def test_adapter_is_written_with_its_truth(tmp_path: Path, inputs: dict[str, Pat
         "prompt_form": "n: c",
         "descriptions": {},
         "image_size": 16,
+        "grey": False,
     }
     assert [point["step"] for point in json.loads((context.out / "history.json").read_text())] == [1, 2, 3]
     weights = load_file(context.out / "pytorch_lora_weights.safetensors")
     assert all(2 in weight.shape for weight in weights.values())
+
+
+def test_the_adapter_says_whether_the_private_set_has_colour(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    write_card(inputs["data"], read_card(inputs["data"]).model_copy(update={"grey": True}))
+    context = make_context(tmp_path, inputs)
+    stage.run(AdaptConfig(model="no/model/needed", steps=0), context)
+    assert AdapterCard.read(context.out).grey
 
 
 def test_zero_steps_leave_the_model_alone(tmp_path: Path, inputs: dict[str, Path]) -> None:

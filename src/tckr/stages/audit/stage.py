@@ -128,14 +128,15 @@ def fidelity(config: AuditConfig, context: StepContext, members: np.ndarray, ord
     else:
         teacher = load_classifier(context.inputs["teacher"] / MODEL_FOLDER).to(device)
         encode = partial(predict_features, teacher, batch_size=batch_size)
-    pool = _in_order(load_images(context.inputs["data"] / "pool", context.scratch)).images
-    synthetic = load_synthetic(context.inputs["synthetic"], context.scratch).images
+    pool = _in_order(load_images(context.inputs["data"] / "pool", context.scratch))
+    synthetic = load_synthetic(context.inputs["synthetic"], context.scratch)
+    inside, outside = np.flatnonzero(members & ordinary), np.flatnonzero(~members & ordinary)
     return compare_with_members(
         lambda images, rows: encode(images, rows=rows),
         config.fidelity_model or "Teacher",
-        members=(pool, np.flatnonzero(members & ordinary)),
-        synthetic=(synthetic, np.arange(len(synthetic))),
-        holdout=(pool, np.flatnonzero(~members & ordinary)),
+        members=(pool.images, inside, pool.labels[inside]),
+        synthetic=(synthetic.images, np.arange(len(synthetic)), synthetic.labels),
+        holdout=(pool.images, outside, pool.labels[outside]),
         seed=context.seed,
         confidence=config.confidence,
     )
