@@ -56,7 +56,9 @@ def test_the_share_of_the_largest_class_and_balanced_accuracy_stand_beside_accur
 def test_a_model_that_knows_only_the_largest_class_is_called_so_first(tmp_path: Path) -> None:
     folder = Sample(largest_share=0.97).write(tmp_path)["audit"]
     lines = summary_lines(RunResult(folder=tmp_path, artifacts={"audit": folder}))
-    assert lines[0].startswith("Student is no better than always answering '0', the class of 0.970 of the test images")
+    assert lines[0].startswith(
+        "Student is by accuracy no better than always answering '0', the class of 0.970 of the test images"
+    )
     beside = summary_lines(RunResult(folder=tmp_path, artifacts={"audit": Sample().write(tmp_path)["audit"]}))
     assert not any("no better" in line for line in beside)
 

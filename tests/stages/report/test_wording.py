@@ -44,14 +44,14 @@ def test_that_a_model_knows_only_the_largest_class_comes_before_every_sentence(s
     audit = Sample(class_names=["a", "b"], largest_share=0.97, **state).audit()
     verdict = verdict_of(audit)
     assert verdict.sentences[0] == (
-        "Student is no better than always answering 'a', the class of 0.970 of the test images (balanced accuracy 0.97 "
-        "[0.96, 0.99]; 0.500 is guessing)."
+        "Student is by accuracy no better than always answering 'a', the class of 0.970 of the test images (balanced "
+        "accuracy 0.97 [0.96, 0.99]; 0.500 is guessing)."
     )
     if audit.valid:
-        expected = "Student is no better than always answering 'a', less membership leakage through labels"
+        expected = "Student is by accuracy no better than always answering 'a', less membership leakage through labels"
         assert verdict.headline == expected
     if not audit.measured:
-        assert verdict.headline == "Student is no better than always answering 'a', privacy not measured"
+        assert verdict.headline == "Student is by accuracy no better than always answering 'a', privacy not measured"
 
 
 def test_the_verdict_speaks_of_the_images_own_worth():

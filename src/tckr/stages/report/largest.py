@@ -23,7 +23,7 @@ def no_better_sentence(audit: AuditResult) -> str:
     balanced = [audit.surfaces[key].balanced_cas for key in CLASSIFIERS if surface_title(key) in models]
     shown = " and ".join(str(found) for found in balanced)
     return (
-        f"{_who(models)} no better than always answering '{name}', the class of {share} of the test images "
+        f"{_who(models)} by accuracy no better than always answering '{name}', the class of {share} of the test images "
         f"(balanced accuracy {shown}; {fraction(1 / _num_classes(audit))} is guessing)."
     )
 
@@ -33,7 +33,7 @@ def no_better_phrase(audit: AuditResult) -> str:
     models = no_better_models(audit)
     if not models or audit.largest_class is None:
         return ""
-    return f"{_who(models)} no better than always answering '{audit.largest_class.name}'"
+    return f"{_who(models)} by accuracy no better than always answering '{audit.largest_class.name}'"
 
 
 def largest_note(audit: AuditResult) -> str:
