@@ -2,7 +2,7 @@
 
     python benchmarks/unequal_classes.py FILE.parquet --classes 3 0 1 5 8 --largest 560 --others 57 --seeds 0 1 2
 
-`off` and `on` are `teach.balance`. `sampling` (every epoch has as many images of each class, small ones repeated) and
+`0`, `0.5` and `1` are `teach.balance`. `sampling` (every epoch has as many images of each class, small ones repeated) and
 `weights` (the loss of an image divided by its class's share) were tried beside it. Every Teacher is tested on up to 400
 further images of each class; accuracy weighs them by the classes' shares in training. Its epoch is chosen on a fifth as many
 images as it learns.
@@ -31,7 +31,7 @@ from tckr.training.batches import TrainingData, target_probabilities
 from tckr.training.fit import Task, fit, new_classifier
 from tckr.training.losses import CrossEntropy, smoothed
 
-VARIANTS = ("off", "on", "sampling", "weights")
+VARIANTS = ("0", "0.5", "1", "sampling", "weights")
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,12 @@ def recalls(images: np.ndarray, rows: list[np.ndarray], labels: list[np.ndarray]
     model = new_classifier(config, [str(label) for label in range(num_classes)], derive_seed(seed, "initialise"))
     shares = log_shares(labels[0], num_classes)
     kind = EvenlySampled if variant == "sampling" else TrainingData
-    loss = CrossEntropy(config.label_smoothing, shares if variant == "on" else None)
+    loss = CrossEntropy(config.label_smoothing, float(variant) * shares if variant in ("0.5", "1") else None)
     if variant == "weights":
         loss = Weighted((-shares).exp() / num_classes, config.label_smoothing)
     data, validation = kind(images, rows[0], labels[0]), TrainingData(images, rows[1], labels[1])
     with tempfile.TemporaryDirectory() as scratch:
-        task = Task(model, data, validation, loss, config, balanced=variant != "off")
+        task = Task(model, data, validation, loss, config, balanced=variant != "0")
         fit(task, seed=seed, device="cpu", scratch=Path(scratch))
     right = predict_logits(model, images, rows=rows[2], batch_size=512).argmax(axis=1) == labels[2]
     return np.array([right[labels[2] == label].mean() for label in range(num_classes)])

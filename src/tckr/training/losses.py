@@ -28,9 +28,9 @@ class CrossEntropy:
 
     Attributes:
         label_smoothing: s.
-        log_shares: logarithm of the classes' shares of the training images, added to the logits in training only: what
-            the model itself answers is then as if all classes were equally frequent (Menon et al. 2021, eq. 10). None adds
-            nothing.
+        log_shares: logarithm of the classes' shares of the training images, or a part of it, added to the logits in
+            training only: what the model itself answers is then as if all classes were equally frequent (Menon et al. 2021,
+            eq. 10), or more equally. None adds nothing.
     """
 
     label_smoothing: float = 0.0

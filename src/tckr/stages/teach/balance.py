@@ -1,20 +1,18 @@
-"""Classes of unequal size: what a Teacher's loss takes off its answers so that small classes are answered too."""
+"""Classes of unequal size: what is added to a Teacher's answers in training so that small classes are answered too."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-from tckr.stages.teach.config import TeachConfig
-
 UNEVEN = 2.0
-"""How many times as many images as the smallest class the largest one must have for `auto` to balance."""
+"""How many times as many images as the smallest class the largest one must have for anything to be evened out."""
 
 
-def is_balanced(config: TeachConfig, labels: np.ndarray, num_classes: int) -> bool:
-    """Return whether a Teacher of images with these labels (int64 [N]) learns as if all classes were equally frequent."""
+def is_uneven(labels: np.ndarray, num_classes: int) -> bool:
+    """Return whether the classes of images with these labels (int64 [N]) are of very unequal size."""
     counts = np.bincount(labels, minlength=num_classes)
-    return config.balance == "on" or (config.balance == "auto" and bool(counts.max() > UNEVEN * max(1, counts.min())))
+    return bool(counts.max() > UNEVEN * max(1, counts.min()))
 
 
 def log_shares(labels: np.ndarray, num_classes: int) -> torch.Tensor:

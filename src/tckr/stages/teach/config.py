@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -16,11 +16,13 @@ class TeachConfig(StageConfig, TrainingConfig):
 
     version: ClassVar[int] = 2
 
-    balance: Literal["auto", "on", "off"] = Field(
-        "auto",
-        description="Learn as if all classes were equally frequent: the Teacher then answers small classes too, makes more "
-        "errors in the largest one, and its epoch is chosen by balanced accuracy. auto: where the largest class has more "
-        "than twice the images of the smallest (docs/distillation.md).",
+    balance: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="How far the classes' shares are taken out of what the Teacher learns, where the largest class has more "
+        "than twice the images of the smallest: 0 = it answers classes as often as they come, 1 = as if all were equally "
+        "frequent. The epoch is then chosen by balanced accuracy (docs/distillation.md).",
     )
     num_teachers: int = Field(
         1,

@@ -13,7 +13,7 @@ from tckr.data.card import read_card
 from tckr.data.seeds import derive_seed
 from tckr.engine.step import StepContext
 from tckr.models.classifiers.ensemble import MEMBER
-from tckr.stages.teach.balance import is_balanced, log_shares
+from tckr.stages.teach.balance import is_uneven, log_shares
 from tckr.stages.teach.config import TeachConfig
 from tckr.stages.teach.records import read_records
 from tckr.training.artifact import save_training
@@ -91,6 +91,6 @@ def _task(device: str, *, config: TeachConfig, data: Path, cache: Path, run: int
     members, validation = read_records(data, cache, config, run)
     model = new_classifier(config, read_card(data).class_names, derive_seed(seed, "initialise"))
     labels, num_classes = np.asarray(members.targets), len(model.class_names)
-    balanced = is_balanced(config, labels, num_classes)
-    loss = CrossEntropy(config.label_smoothing, log_shares(labels, num_classes) if balanced else None)
+    balanced = config.balance > 0 and is_uneven(labels, num_classes)
+    loss = CrossEntropy(config.label_smoothing, config.balance * log_shares(labels, num_classes) if balanced else None)
     return Task(model, members, validation, loss, config, balanced=balanced)
