@@ -67,6 +67,14 @@ def test_the_verdict_speaks_of_the_images_own_worth():
     assert "show their class" not in verdict.headline
 
 
+def test_images_that_teach_no_more_than_which_class_is_frequent_are_called_so():
+    audit = audit_with()
+    level = audit.images_alone.model_copy(update={"over_largest": Estimate(-0.02, -0.06, 0.02, 360, "")})
+    verdict = verdict_of(audit.model_copy(update={"images_alone": level}))
+    assert verdict.sentences[1].endswith("By accuracy that is no better than always answering 'a'.")
+    assert not any("By accuracy that" in sentence for sentence in verdict_of(audit).sentences)
+
+
 def test_images_that_do_not_show_their_class_are_in_the_headline():
     agreement = {"a": agreement_of_counts(100, 90), "b": agreement_of_counts(100, 20)}
     verdict = verdict_of(audit_with(images_alone=None), agreement=agreement)

@@ -14,7 +14,7 @@ GLOSSARY = {
     ),
     "Label agreement": (
         "Share of the synthetic images that the Teacher takes for the class of their prompt. It is not the accuracy of "
-        "anything: the Teacher may be wrong, and images that were drawn again until it recognised them agree by construction."
+        "anything: the Teacher may be wrong, and images that were drawn again until it knew them agree by construction."
     ),
     "Release surface": (
         "Something that could leave the house: captions, adapter, synthetic images, soft labels, Teacher, Student. Each is "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tckr.artifacts.agreement import Agreement, ClassAgreement, guessing_rate, is_mostly_wrong, total_agreement
 from tckr.html.numbers import fraction, measured_number, signed
+from tckr.metrics.estimate import Estimate
 from tckr.metrics.results import AuditResult
 
 SHOWN_CLASSES = 12
@@ -27,9 +28,17 @@ def worth_sentences(audit: AuditResult, agreement: Agreement) -> list[str]:
         reached, balanced = measured_number(alone.cas).text, measured_number(alone.balanced_cas).text
         sentences.append(
             "A receiver who trusts only the images and the classes of their prompts, not the Teacher's labels, gets a "
-            f"Student with accuracy {reached} (balanced {balanced}); less the Teacher's: {below}."
+            f"Student with accuracy {reached} (balanced {balanced}); less the Teacher's: {below}.{_no_better(audit)}"
         )
     return sentences
+
+
+def _no_better(audit: AuditResult) -> str:
+    """Return that the Student of the images alone is no better than one answer for all; empty where it is."""
+    alone, largest = audit.images_alone, audit.largest_class
+    if alone is None or largest is None or not isinstance(alone.over_largest, Estimate) or alone.over_largest.low > 0:
+        return ""
+    return f" By accuracy that is no better than always answering '{largest.name}'."
 
 
 def worth_phrase(agreement: Agreement) -> str:
