@@ -36,6 +36,18 @@ def test_online_labels_add_the_teacher_and_nothing_else():
     assert set(steps(distill={"labels": "online"})["distill"].inputs) == {"synthetic", "labels", "teacher"}
 
 
+@pytest.mark.parametrize("labels", ["soft", "online"])
+def test_the_student_of_the_images_alone_sees_no_teacher_and_learns_no_soft_label(labels):
+    found = steps(distill={"labels": labels, "min_teacher_probability": 0.5, "hard_weight": 0.3})["distill.images_alone"]
+    assert (found.config.labels, found.config.min_teacher_probability, found.config.hard_weight) == ("hard", 0.0, 0.0)
+    assert found.inputs.keys() == {"synthetic", "labels"}
+
+
+def test_there_is_no_second_student_of_the_images_where_the_student_is_one_or_none_is_asked_for():
+    assert "distill.images_alone" not in steps(distill={"labels": "hard"})
+    assert "distill.images_alone" not in steps(audit={"images_alone": False})
+
+
 def test_every_stage_that_reads_private_data_directly_is_private_or_an_audit_output():
     for step in steps().values():
         reads_private_images = any(source.stage in {"prepare", "caption"} for source in step.inputs.values())
@@ -54,7 +66,8 @@ def test_every_step_says_whether_it_is_of_the_target_of_a_reference_run_or_of_wh
     roles = {role: {name for name, step in found.items() if step.role is role} for role in Role}
     assert roles[Role.TARGET] == set(STAGES)
     assert roles[Role.REFERENCE] == {name for name in found if name.endswith((".1", ".2"))}
-    assert roles[Role.CONTROL] == {name for name in found if name.endswith((".null", ".positive", ".0", ".base", ".all"))}
+    ends = (".null", ".positive", ".0", ".base", ".all", ".images_alone")
+    assert roles[Role.CONTROL] == {name for name in found if name.endswith(ends)}
 
 
 def rows_of(found, stage):
@@ -147,8 +160,9 @@ def test_more_reference_runs_or_another_attack_change_no_run_that_was_made_or_as
 
 
 def test_no_reference_run_or_control_is_trained_that_the_audit_cannot_use():
-    assert set(steps(audit={"num_reference_runs": 1})) == set(STAGES)
-    assert set(steps(prepare={"audit_holdout": 0})) == set(STAGES)
+    unattacked = {*STAGES, "distill.images_alone"}  # that one is measured on the test split, not attacked
+    assert set(steps(audit={"num_reference_runs": 1})) == unattacked
+    assert set(steps(prepare={"audit_holdout": 0})) == unattacked
 
 
 def test_canaries_are_asked_about_even_without_reference_runs():

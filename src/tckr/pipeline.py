@@ -117,9 +117,10 @@ def recycle(run: Run, data: Step, known: Mapping[str, Step] = NOTHING) -> Recycl
     config = run.config
     captions = known.get("captions") or _step("caption", config.caption, run, {"data": data})
     adapter = known.get("adapter") or _step("adapt", config.adapt, run, {"data": data, "captions": captions})
-    drawn_from = {"captions": captions, "adapter": adapter}
-    synthetic = known.get("synthetic") or _step("generate", config.generate, run, drawn_from)
     teacher = _step("teach", config.teach, run, {"data": data})
+    judging = {"teacher": teacher} if config.generate.redraw_disowned else {}
+    drawn_from = {"captions": captions, "adapter": adapter, **judging}
+    synthetic = known.get("synthetic") or _step("generate", config.generate, run, drawn_from)
     labels = _step("label", config.label, run, {"synthetic": synthetic, "teacher": teacher})
     online = {"teacher": teacher} if config.distill.labels == "online" else {}
     student = _step("distill", config.distill, run, {"synthetic": synthetic, "labels": labels, **online})
@@ -133,6 +134,8 @@ def _audit(config: RunConfig, data: Step, target: Recycled) -> Step:
     first: one of them trains longest.
     """
     judged = {"data": data, "teacher": target.teacher, "student": target.student, "synthetic": target.synthetic}
+    if config.audit.images_alone and config.distill.labels != "hard":
+        judged["images_alone"] = _images_alone(config, target)
     references = _reference_runs(config)
     if not references and not config.prepare.num_canaries:
         return _judging(config, judged)
@@ -146,6 +149,13 @@ def _audit(config: RunConfig, data: Step, target: Recycled) -> Step:
             known = {"captions": target.captions, "synthetic": _replay(run, data, target)}
         asked[f"signals.{run.name}"] = _ask(run, recycle(run, data, known), common, config.audit.depth)
     return _judging(config, {**judged, "features": never_saw, **asked})
+
+
+def _images_alone(config: RunConfig, target: Recycled) -> Step:
+    """Return the Student of one who trusts only the images: it never sees the Teacher's labels."""
+    receiver = Run(config=config, row=0, seed=config.seed, name="images_alone")
+    released = {"synthetic": target.synthetic, "labels": target.labels}
+    return _step("distill", config.distill.images_alone(), receiver, released)
 
 
 def _judging(config: RunConfig, inputs: Mapping[str, Step]) -> Step:

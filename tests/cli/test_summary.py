@@ -9,8 +9,11 @@ import pytest
 import typer
 from rich.console import Console
 
+from tckr.artifacts.agreement import agreement_of_counts, write_agreement
+from tckr.artifacts.synthetic import Candidates
 from tckr.cli.run import end
 from tckr.cli.summary import _table, print_summary, waterfall
+from tckr.membership.worth import classes_line
 from tckr.running import RunResult
 from tests.cli.test_commands import call
 from tests.stages.report.sample import Sample
@@ -42,6 +45,49 @@ def test_the_paired_comparison_is_one_line(tmp_path: Path) -> None:
     expected = "Student - Teacher: no measurable difference [-0.031, +0.003]; 3 images gained, 8 lost, p = 0.23"
     assert [line for line in lines if "Student - Teacher" in line] == [expected]
     assert len(expected) < 100
+
+
+def test_the_share_of_the_largest_class_and_balanced_accuracy_stand_beside_accuracy() -> None:
+    rows = [[cell.strip() for cell in line.strip("\u2502").split("\u2502")] for line in printed(Sample()).splitlines()]
+    assert ["balanced accuracy", "0.99 [0.98, 1.00]", "0.97 [0.96, 0.99]"] in rows
+    assert ["always '0'", "0.10", "0.10"] in rows
+
+
+def test_a_model_that_knows_only_the_largest_class_is_called_so_first(tmp_path: Path) -> None:
+    folder = Sample(largest_share=0.97).write(tmp_path)["audit"]
+    lines = summary_lines(RunResult(folder=tmp_path, artifacts={"audit": folder}))
+    assert lines[0].startswith(
+        "Student is by accuracy no better than always answering '0', the class of 0.970 of the test images"
+    )
+    beside = summary_lines(RunResult(folder=tmp_path, artifacts={"audit": Sample().write(tmp_path)["audit"]}))
+    assert not any("no better" in line for line in beside)
+
+
+def test_the_images_own_worth_and_the_agreement_by_class_are_printed(tmp_path: Path) -> None:
+    inputs = Sample().write(tmp_path)
+    write_agreement(inputs["labels"], {"one": agreement_of_counts(40, 38), "two": agreement_of_counts(40, 10)})
+    lines = summary_lines(RunResult(folder=tmp_path, artifacts={"audit": inputs["audit"], "label": inputs["labels"]}))
+    assert "Agreement by class: one 0.95, two 0.25" in lines
+    assert any(
+        line.startswith("Images: the Teacher recognises 0.600 [0.490, 0.700] of 80 synthetic images") for line in lines
+    )
+    assert any(line.startswith("A receiver who trusts only the images") for line in lines)
+
+
+def test_candidates_and_the_share_that_was_recognised_are_printed(tmp_path: Path) -> None:
+    inputs = Sample().write(tmp_path)
+    counts = {"a": {"n": 50, "candidates": 60, "recognised": 50}, "b": {"n": 50, "candidates": 140, "recognised": 40}}
+    Candidates(redraws=3, classes=counts).write(inputs["synthetic"])
+    lines = summary_lines(RunResult(folder=tmp_path, artifacts={"audit": inputs["audit"], "generate": inputs["synthetic"]}))
+    expected = (
+        "Drawn: 200 candidates for 100 images, of which the Teacher recognised 0.45; 10 images stay without it after 3 "
+    )
+    assert any(line == expected + "redraws" for line in lines)
+
+
+def test_of_many_classes_those_of_lowest_agreement_are_named() -> None:
+    line = classes_line({str(number): agreement_of_counts(100, 100 - number) for number in range(40)})
+    assert line.startswith("Agreement by class (lowest 12 of 40): 28 0.72, 29 0.71,")
 
 
 @pytest.mark.parametrize(("sample", "status"), [(Sample(), 0), (Sample(valid=False), 3), (Sample(measured=False), 0)])

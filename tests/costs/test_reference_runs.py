@@ -81,6 +81,7 @@ def test_controls_and_what_all_runs_share_are_counted_once(settings):
     trained = {
         "captions of all": 10 * 500 / 200,
         "attacker of the target": 60,
+        "Student of the images alone": 60,
         "null": 40,
         "positive": 40 * 100 / 30,
         "unadapted": 0,

@@ -95,7 +95,7 @@ def test_what_shares_the_machine_begins_with_the_target_then_with_the_longest_ch
 
 
 def test_a_target_run_alone_has_the_machine_at_every_step():
-    steps = pipeline(RunConfig(audit={"num_reference_runs": 0}), b"")
+    steps = pipeline(RunConfig(audit={"num_reference_runs": 0, "images_alone": False}), b"")
     assert set(shares(steps).values()) == {Fraction(1)}
     assert set(shares(needed_for(audited(), "distill")).values()) == {Fraction(1)}
 

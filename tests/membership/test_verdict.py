@@ -49,6 +49,9 @@ def test_sound_audit_is_valid_and_whole() -> None:
         assert set(surface.auc_by_class) == set(surface.per_class) == set("abcd")
         assert surface.attack == MembershipConfig().scorer
         assert np.sum(surface.confusion) == 200
+        by_class = [accuracy.value for accuracy in surface.per_class.values()]
+        assert surface.balanced_cas.value == pytest.approx(np.mean(by_class))
+        assert surface.over_largest.value == pytest.approx(surface.cas.value - result.largest_class.share)
         assert isinstance(surface.balanced_accuracy, Estimate)
         assert surface.epsilon_lower_bound is not None
         assert isinstance(surface.aop, Estimate)
@@ -59,6 +62,22 @@ def test_sound_audit_is_valid_and_whole() -> None:
     assert isinstance(result.differences.cas, Estimate)
     assert result.differences.cas.value == 0
     assert AuditResult.model_validate_json(result.model_dump_json()) == result
+
+
+def test_a_student_of_the_images_alone_is_compared_with_the_teacher_on_the_same_images() -> None:
+    given = evidence()
+    answers = given.test_labels.copy()
+    answers[:20] = (answers[:20] + 1) % 4
+    wrong = replace(given.test["student"], classes=answers)
+    found = judge(MembershipConfig(), replace(given, test={**given.test, "images_alone": wrong})).images_alone
+    right = answers == given.test_labels
+    assert found.cas.value == 0.9
+    assert found.balanced_cas.value == pytest.approx(
+        np.mean([right[given.test_labels == label].mean() for label in range(4)])
+    )
+    teacher = np.mean(given.test["teacher"].classes == given.test_labels)
+    assert found.difference.value == pytest.approx(0.9 - teacher)
+    assert judge(MembershipConfig(), given).images_alone is None
 
 
 def test_strongest_says_that_it_was_chosen_on_the_labels() -> None:

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from tckr.metrics.accuracy import accuracy, accuracy_by_class, accuracy_difference, confusion, mcnemar, paired_test
+from tckr.metrics.accuracy import (
+    accuracy,
+    accuracy_by_class,
+    accuracy_difference,
+    accuracy_over_largest,
+    confusion,
+    largest_class,
+    mcnemar,
+    mean_class_accuracy,
+    paired_test,
+)
 from tckr.metrics.calibration import expected_calibration_error, mean_score, proper_scores
 from tckr.metrics.estimate import Estimate, NotMeasurable
 from tckr.metrics.proportions import clopper_pearson, wilson
@@ -28,6 +38,46 @@ def test_proportion_intervals_match_published_values() -> None:
     assert wilson(0, 20, 0.95) == pytest.approx((0.0, 0.1611), abs=1e-4)
     assert clopper_pearson(0, 20, 0.95) == pytest.approx((0.0, 0.1684), abs=1e-4)
     assert wilson(0, 0, 0.95) == clopper_pearson(0, 0, 0.95) == (0.0, 1.0)
+
+
+def test_always_answering_the_largest_class_is_no_balanced_accuracy() -> None:
+    labels = np.repeat([0, 1, 2], [71, 20, 9])
+    always = np.zeros(100, dtype=np.int64)
+    assert accuracy(always == labels, 0.95).value == 0.71
+    found = mean_class_accuracy(labels, always, 0.95)
+    assert found.value == pytest.approx(1 / 3)
+    # by hand: the Wilson intervals reach 0.0513 below 1 of 71, 0.1611 above 0 of 20 and 0.2992 above 0 of 9
+    assert found.low == pytest.approx(found.value - 0.0513 / 3, abs=1e-4)
+    assert found.high == pytest.approx(found.value + np.hypot(0.1611, 0.2992) / 3, abs=1e-4)
+    assert largest_class(labels, ["a", "b", "c"]).model_dump() == {"name": "a", "share": 0.71}
+
+
+def test_balanced_accuracy_of_few_images_is_covered() -> None:
+    sizes, truths = np.array([15, 30, 300]), np.array([0.6, 0.9, 0.95])
+    labels = np.repeat(np.arange(3), sizes)
+
+    def draw(generator: np.random.Generator) -> Estimate:
+        right = generator.random(len(labels)) < truths[labels]
+        return mean_class_accuracy(labels, np.where(right, labels, (labels + 1) % 3), 0.95)
+
+    assert at_least() <= coverage(draw, float(truths.mean())) <= at_most(0.96)
+
+
+def test_a_model_is_held_against_always_answering_the_largest_class_image_by_image() -> None:
+    labels = np.repeat([0, 1], [60, 40])
+    answers = np.concatenate([np.repeat([0, 1], [55, 5]), np.repeat([1, 0], [15, 25])])
+    found = accuracy_over_largest(labels, answers, 0.95)
+    assert found == accuracy_difference(answers == labels, labels == 0, 0.95)
+    assert found.value == pytest.approx(0.1)
+    same = accuracy_over_largest(labels, np.zeros(100, dtype=np.int64), 0.95)
+    assert (same.value, same.covers(0)) == (0, True)
+
+
+def test_without_images_there_is_no_largest_class() -> None:
+    none = np.zeros(0, dtype=np.int64)
+    assert largest_class(none, ["a"]) is None
+    assert isinstance(mean_class_accuracy(none, none, 0.95), NotMeasurable)
+    assert isinstance(accuracy_over_largest(none, none, 0.95), NotMeasurable)
 
 
 def test_accuracy_is_never_without_width() -> None:

@@ -11,7 +11,7 @@ import torch
 from transformers import ResNetConfig
 
 from tckr.errors import UserError
-from tckr.models.classifiers import build_classifier
+from tckr.models.classifiers import build_classifier, predict_logits
 from tckr.training.batches import TrainingData
 from tckr.training.checkpoint import BEST, read_state
 from tckr.training.config import AugmentConfig
@@ -81,6 +81,19 @@ def test_training_learns(tmp_path):
     assert measure_accuracy(model, colour_data(60, seed=2), 32) > 0.9
     assert result.history[-1].loss < result.history[0].loss
     assert result.num_train == 40
+
+
+def test_balanced_accuracy_is_the_mean_over_the_classes_that_there_are():
+    model = build_classifier("embedded:resnet", 3, COLOURS, seed=1)
+    data = colour_data(60, seed=2)
+    # 20 images of one class, 3 of another, none of the third
+    kept = np.flatnonzero((data.targets == 0) | ((data.targets == 1) & (np.arange(60) < 9)))
+    uneven = TrainingData(data.images, kept, data.targets[kept])
+    right = predict_logits(model, data.images, rows=kept, batch_size=60).argmax(axis=1) == uneven.targets
+    by_class = [right[uneven.targets == label].mean() for label in (0, 1)]
+    assert measure_accuracy(model, uneven, 7) == pytest.approx(right.mean())
+    assert measure_accuracy(model, uneven, 7, balanced=True) == pytest.approx(np.mean(by_class))
+    assert by_class[0] != by_class[1]
 
 
 def assert_same_end(one, other):

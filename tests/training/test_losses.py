@@ -34,6 +34,16 @@ def test_label_smoothing_is_torchs():
     assert torch.allclose(ours, torch.nn.functional.cross_entropy(logits, labels, label_smoothing=0.1))
 
 
+@pytest.mark.parametrize("balanced", [True, False])
+def test_with_the_classes_shares_images_that_look_alike_are_answered_evenly_and_without_them_as_often_as_they_come(balanced):
+    targets = torch.eye(3)[[0] * 7 + [1] * 2 + [2]]
+    shares = torch.tensor([0.7, 0.2, 0.1])
+    logits = (torch.zeros(3) if balanced else shares.log()).requires_grad_()
+    loss = CrossEntropy(log_shares=shares.log() if balanced else None)(logits.expand(10, 3), targets, torch.empty(0))
+    loss.backward()  # images without a feature: the best answer is a constant
+    assert torch.allclose(logits.grad, torch.zeros(3), atol=1e-6)
+
+
 def test_a_perfect_student_has_the_entropy_of_its_targets_as_loss_and_no_gradient():
     logits = torch.tensor([[1.0, 2.0, -1.0]], requires_grad=True)
     targets = logits.detach().softmax(dim=1)

@@ -20,6 +20,7 @@ class AdapterCard(Document):
         prompt_form: as for `build_prompt`.
         descriptions: as for `build_prompt`.
         image_size: side of the images in px.
+        grey: whether no private image has colour, so that images drawn for it get none.
     """
 
     file_name: ClassVar[str] = "adapter.json"
@@ -32,6 +33,7 @@ class AdapterCard(Document):
     prompt_form: PromptForm
     descriptions: dict[str, str]
     image_size: int
+    grey: bool = False
 
     @property
     def has_weights(self) -> bool:

@@ -8,8 +8,14 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from tckr.artifacts.document import read_json, write_json
+from tckr.metrics.proportions import wilson
 
 FILE_NAME = "agreement.json"
+
+LOW_AGREEMENT = 0.5
+"""Below it a class's images are more often something else than what was asked for."""
+
+CONFIDENCE = 0.95
 
 
 class ClassAgreement(BaseModel):
@@ -35,6 +41,12 @@ class ClassAgreement(BaseModel):
         return self.agree / self.n if self.n else None
 
 
+def agreement_of_counts(n: int, agree: int) -> ClassAgreement:
+    """Return the agreement of `agree` of `n` images; the interval is of the generator's rate, of which they are a sample."""
+    low, high = wilson(agree, n, CONFIDENCE)
+    return ClassAgreement(n=n, agree=agree, low=low, high=high)
+
+
 Agreement = dict[str, ClassAgreement]
 """Class name -> its agreement."""
 
@@ -50,3 +62,27 @@ def read_agreement(folder: Path) -> Agreement:
     """Return the agreement of all classes, in the order of their labels; empty where it was not counted."""
     path = folder / FILE_NAME
     return _AGREEMENT.validate_python(read_json(path)) if path.exists() else {}
+
+
+def total_agreement(agreement: Mapping[str, ClassAgreement]) -> ClassAgreement:
+    """Return the agreement over the images of all classes."""
+    return agreement_of_counts(
+        sum(found.n for found in agreement.values()), sum(found.agree for found in agreement.values())
+    )
+
+
+def low_classes(agreement: Mapping[str, ClassAgreement]) -> dict[str, ClassAgreement]:
+    """Return the classes with images of which fewer than LOW_AGREEMENT agree, the lowest first."""
+    low = {name: found for name, found in agreement.items() if found.rate is not None and found.rate < LOW_AGREEMENT}
+    return dict(sorted(low.items(), key=lambda item: item[1].agree / item[1].n))
+
+
+def guessing_rate(agreement: Mapping[str, ClassAgreement]) -> float:
+    """Return how often a Teacher that answers at random agrees: one over the number of classes."""
+    return 1 / max(1, len(agreement))
+
+
+def is_mostly_wrong(agreement: Mapping[str, ClassAgreement]) -> bool:
+    """Return whether the agreement over all classes is nearer to guessing than to 1; never without images."""
+    rate = total_agreement(agreement).rate
+    return rate is not None and rate < (1 + guessing_rate(agreement)) / 2

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from tckr.artifacts.document import Document
 from tckr.metrics.estimate import Measured, NotMeasurable
-from tckr.metrics.results import CopiesResult, EpsilonBound, FidelityResult, OneRunBound, PairedTest, Result
+from tckr.metrics.results import CopiesResult, EpsilonBound, FidelityResult, LargestClass, OneRunBound, PairedTest, Result
 
 SHARED_GENERATOR = "shared generator"
 """Name of the check whether images that all runs share know the target's members."""
@@ -155,6 +155,10 @@ class SurfaceResult(Result):
     )
     per_class: dict[str, Measured] = Field(default_factory=dict, description="Models: accuracy by class name.")
     confusion: list[list[int]] = Field(default_factory=list, description="Models: counts [true class][predicted class].")
+    balanced_cas: Measured | None = Field(None, description="Models: mean over classes of the accuracy on each.")
+    over_largest: Measured | None = Field(
+        None, description="Models: accuracy less that of always answering the largest class, paired over test images."
+    )
     ece: Measured | None = Field(None, description="Models: expected calibration error on the test split.")
     brier: Measured | None = Field(None, description="Models: Brier score on the test split, summed over classes: 0 to 2.")
     nll: Measured | None = Field(None, description="Models: mean negative log-likelihood of the true class, nats.")
@@ -217,6 +221,15 @@ class Package(Result):
     deciding: list[str] = Field(description="The surfaces that decide; their reasons are the package's.")
 
 
+class ImagesAlone(Result):
+    """A Student of the synthetic images and the classes of their prompts: what the images are worth by themselves."""
+
+    cas: Measured = Field(description="Its accuracy on the locked test split.")
+    balanced_cas: Measured = Field(description="Mean over classes of the accuracy on each.")
+    over_largest: Measured = Field(description="Accuracy less that of always answering the largest class, paired.")
+    difference: Measured = Field(description="Its accuracy less the Teacher's, paired over test images.")
+
+
 class AuditResult(Document):
     """The whole of an audit.
 
@@ -232,6 +245,8 @@ class AuditResult(Document):
         description="Keys `captions`, `adapter`, `images`, `soft_labels`, `teacher`, `student`; the last two alone when "
         "membership was not measured; for given tables their own names."
     )
+    largest_class: LargestClass | None = Field(None, description="Of the test split; None for given tables.")
+    images_alone: ImagesAlone | None = Field(None, description="None where no such Student was trained.")
     differences: Differences | None = Field(None, description="None for given tables.")
     paired: PairedTest | None = Field(None, description="None for given tables.")
     fidelity: FidelityResult | None = Field(None, description="None for given tables.")

@@ -32,6 +32,7 @@ class DataCard(Document):
         audit_holdout: fraction of the pool that a run does not train on.
         groups: split, and `members` of the target run -> number of groups (patients, parts); empty without groups.
         canaries: kind -> number of pool records (`CANARY_KINDS`); `counts` counts a mislabelled one under its wrong label.
+        grey: whether no kept image has colour; images drawn for the set then get none.
         sizes: shorter side of the kept source images in px: `{"min", "median", "max"}`.
     """
 
@@ -55,4 +56,5 @@ class DataCard(Document):
     audit_holdout: float
     groups: dict[str, int] = Field(default_factory=dict)
     canaries: dict[str, int] = Field(default_factory=dict)
+    grey: bool = False
     sizes: dict[str, float]

@@ -55,6 +55,37 @@ class CopiedImages(Document):
     seconds: float
 
 
+class Candidates(Document):
+    """What drawing images again, while the Teacher disowned them, came to.
+
+    Attributes:
+        redraws: how often an image was drawn again at most.
+        classes: class name -> {"n": images of the set, "candidates": images drawn for them, "recognised": images of the set
+            that the Teacher takes for the class}.
+    """
+
+    file_name: ClassVar[str] = "candidates.json"
+
+    redraws: int
+    classes: dict[str, dict[str, int]]
+
+    @property
+    def total(self) -> dict[str, int]:
+        """Return the three counts over all classes."""
+        return {key: sum(counts[key] for counts in self.classes.values()) for key in ("n", "candidates", "recognised")}
+
+
+def count_candidates(folder: Path, redraws: int) -> Candidates:
+    """Return the counts of the judged synthetic set in `folder`, whose shards are complete."""
+    columns = read_columns(folder / DATA_FOLDER, ["label", "candidates", "recognised"])
+    classes = {}
+    for label, name in enumerate(synthetic_class_names(folder)):
+        own = columns["label"] == label
+        counts = {"candidates": columns["candidates"][own].sum(), "recognised": columns["recognised"][own].sum()}
+        classes[name] = {"n": int(own.sum())} | {key: int(count) for key, count in counts.items()}
+    return Candidates(redraws=redraws, classes=classes)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SyntheticRows:
     """Rows of a shard.
@@ -65,6 +96,8 @@ class SyntheticRows:
         prompts: n texts, which hold captions of private images.
         seeds: n seeds of the images' noise.
         indices: n numbers of the images in the set.
+        candidates: n numbers of images drawn for each place, of which one was kept; None where none was judged.
+        recognised: whether the Teacher takes each image for its class; None where none was judged.
     """
 
     images: Sequence[bytes]
@@ -72,6 +105,8 @@ class SyntheticRows:
     prompts: Sequence[str]
     seeds: Sequence[int] | np.ndarray
     indices: Sequence[int] | np.ndarray
+    candidates: Sequence[int] | None = None
+    recognised: Sequence[bool] | None = None
 
 
 def shards(num_images: int, shard_size: int) -> Iterator[tuple[str, range]]:
@@ -96,6 +131,8 @@ def write_synthetic_shard(folder: Path, name: str, rows: SyntheticRows, class_na
         "seed": np.asarray(rows.seeds, dtype=np.int64),
         "index": np.asarray(rows.indices, dtype=np.int64),
     }
+    if rows.candidates is not None and rows.recognised is not None:
+        columns |= {"candidates": np.asarray(rows.candidates, dtype=np.int64), "recognised": np.asarray(rows.recognised)}
     write_shard(folder / DATA_FOLDER / name, columns, class_names=class_names)
 
 

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from tckr.artifacts.agreement import read_agreement
 from tckr.artifacts.audit import PLAIN, AuditResult
+from tckr.artifacts.synthetic import Candidates
 from tckr.cli.terminal import escape
 from tckr.errors import printable
 from tckr.html.numbers import p_text
+from tckr.membership.largest import no_better_sentence
 from tckr.membership.rows import canary_rows, surface_rows
 from tckr.membership.wording import verdict_text
+from tckr.membership.worth import classes_line, worth_sentences
 from tckr.metrics.estimate import describe_difference
 from tckr.metrics.results import PairedTest
 
@@ -24,9 +28,13 @@ def print_summary(result: RunResult, console: Console) -> None:
     """Print Teacher against Student, the verdict, and where the results lie."""
     if "audit" in result.artifacts:
         audit = AuditResult.read(result.artifacts["audit"])
+        if warning := no_better_sentence(audit):
+            console.print(printable(warning), style="yellow", soft_wrap=True, markup=False)
         console.print(_table(audit))
         if audit.paired:
             console.print(printable(paired_line(audit.paired)), soft_wrap=True, markup=False)
+        for line in worth_lines(result, audit):
+            console.print(printable(line), soft_wrap=True, markup=False)
         if audit.measured:
             console.print(waterfall(audit))
             for name, why in hidden_leaks(audit):
@@ -64,6 +72,9 @@ def _table(audit: AuditResult) -> Table:
         table.add_column(heading)
     surfaces = [audit.surfaces["teacher"], audit.surfaces["student"]]
     table.add_row("accuracy (CAS)", *(str(surface.cas) for surface in surfaces))
+    if audit.largest_class:
+        table.add_row("balanced accuracy", *(str(surface.balanced_cas) for surface in surfaces))
+        table.add_row(escape(f"always '{audit.largest_class.name}'"), *[f"{audit.largest_class.share:.2f}"] * 2)
     if audit.measured:
         limit = " (Student: through labels; generator shared)" if declared.generator_shared else ""
         table.add_row(f"membership AUC{limit}", *(str(surface.auc.get(declared.scorer, "-")) for surface in surfaces))
@@ -77,6 +88,25 @@ def paired_line(test: PairedTest) -> str:
     return (
         f"Student - Teacher: {describe_difference(test.difference)}; {test.only_student:,} images gained, "
         f"{test.only_teacher:,} lost, p {p_text(test.p_value)}"
+    )
+
+
+def worth_lines(result: RunResult, audit: AuditResult) -> list[str]:
+    """Return what the images are worth by themselves, and the agreement class by class."""
+    agreement = read_agreement(result.artifacts["label"]) if "label" in result.artifacts else {}
+    judged = Candidates.read_if_there(result.artifacts["generate"]) if "generate" in result.artifacts else None
+    lines = [classes_line(agreement), candidates_line(judged) if judged else ""]
+    return [*worth_sentences(audit, agreement), *(line for line in lines if line)]
+
+
+def candidates_line(judged: Candidates) -> str:
+    """Return how many images were drawn until the Teacher recognised them, and which share of these it recognised."""
+    total = judged.total
+    unrecognised = total["n"] - total["recognised"]
+    return (
+        f"Drawn: {total['candidates']:,} candidates for {total['n']:,} images, of which the Teacher recognised "
+        f"{total['recognised'] / max(1, total['candidates']):.2f}; {unrecognised:,} images stay without it after "
+        f"{judged.redraws} redraws"
     )
 
 

@@ -158,6 +158,16 @@ def encode_png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def has_colour(pixels: np.ndarray) -> bool:
+    """Return whether the three channels of uint8 [H, W, 3] differ anywhere."""
+    return bool((pixels[..., :1] != pixels[..., 1:]).any())
+
+
+def without_colour(pixels: np.ndarray) -> np.ndarray:
+    """Return uint8 [H, W, 3] of the luma in all three channels (ITU-R BT.601, as Pillow's mode L)."""
+    return np.asarray(Image.fromarray(pixels).convert("L").convert("RGB"))
+
+
 def _decode_into(path: Path, folder: Path, count: int) -> None:
     write_npy(path, count, (batch["image"] for batch in iterate_images(folder, DECODE_BATCH, columns=())))
 

@@ -16,6 +16,9 @@ from scipy.stats import chi2_contingency
 from tckr.metrics.calibration import proper_scores
 from tckr.surfaces import SIGNALS
 
+IMAGES_ALONE = "images_alone"
+"""Input and predictions of the Student that learned images and the classes of their prompts alone."""
+
 RATES_DIFFER = 1e-6
 """Chance that classes of equal membership rates are taken for different ones."""
 

@@ -13,7 +13,7 @@ from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence
 from tckr.membership.scorers import SCORERS, Scorer
 from tckr.membership.thresholds import Thresholds
-from tckr.metrics.accuracy import accuracy, accuracy_by_class, confusion
+from tckr.metrics.accuracy import accuracy, accuracy_by_class, accuracy_over_largest, confusion, mean_class_accuracy
 from tckr.metrics.calibration import expected_calibration_error, mean_score
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.membership import auc, auc_by_class, balanced_accuracy, epsilon_lower_bound
@@ -59,6 +59,8 @@ def accuracy_findings(config: MembershipConfig, evidence: Evidence, surface: str
         return {"cas": cas}
     return {
         "cas": cas,
+        "balanced_cas": mean_class_accuracy(labels, answers.classes, config.confidence),
+        "over_largest": accuracy_over_largest(labels, answers.classes, config.confidence),
         "per_class": accuracy_by_class(labels, answers.classes, names, config.confidence),
         "confusion": confusion(labels, answers.classes, len(names)).tolist(),
         "ece": expected_calibration_error(answers.confidences, correct, config.confidence),

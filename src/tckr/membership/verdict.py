@@ -10,6 +10,7 @@ from tckr.artifacts.audit import (
     Control,
     Declared,
     Differences,
+    ImagesAlone,
     Remark,
     Verdict,
     VerdictReason,
@@ -18,14 +19,21 @@ from tckr.membership.analyses import aucs_of_runs, mean_over_runs
 from tckr.membership.canaries import Canaries, canary_bounds
 from tckr.membership.config import MIN_REFERENCE_RUNS, MembershipConfig
 from tckr.membership.controls import POSITIVE_SCORER, controls
-from tckr.membership.evidence import Evidence
+from tckr.membership.evidence import IMAGES_ALONE, Evidence
 from tckr.membership.family import judge_together
 from tckr.membership.findings import surface_result, usable_scorers
 from tckr.membership.packages import packages, stated
 from tckr.membership.queries.views import num_queries
 from tckr.membership.scorers import SCORERS
 from tckr.membership.thresholds import Thresholds, fix_thresholds
-from tckr.metrics.accuracy import accuracy_difference, paired_test
+from tckr.metrics.accuracy import (
+    accuracy,
+    accuracy_difference,
+    accuracy_over_largest,
+    largest_class,
+    mean_class_accuracy,
+    paired_test,
+)
 from tckr.metrics.estimate import Measured, NotMeasurable
 from tckr.metrics.membership import auc_difference
 from tckr.metrics.results import CopiesResult, FidelityResult, PairedTest
@@ -88,6 +96,8 @@ def judge(
         verdict=verdict,
         declared=_declared(config, evidence),
         surfaces=surfaces,
+        largest_class=largest_class(evidence.test_labels, evidence.class_names),
+        images_alone=images_alone(config, evidence) if IMAGES_ALONE in evidence.test else None,
         differences=differences(config, evidence) if evidence.test else None,
         paired=paired(config, evidence) if evidence.test else None,
         controls=checks,
@@ -177,6 +187,18 @@ def differences(config: MembershipConfig, evidence: Evidence) -> Differences:
     if not evidence.signals:
         return Differences(cas=cas)
     return Differences(cas=cas, auc=_auc_difference(config, evidence), auc_over_runs=_difference_of_runs(config, evidence))
+
+
+def images_alone(config: MembershipConfig, evidence: Evidence) -> ImagesAlone:
+    """Return what a Student of the images and their prompts' classes is worth, beside the Teacher."""
+    labels, confidence = evidence.test_labels, config.confidence
+    answers, teacher = (evidence.test[model].classes for model in (IMAGES_ALONE, "teacher"))
+    return ImagesAlone(
+        cas=accuracy(answers == labels, confidence),
+        balanced_cas=mean_class_accuracy(labels, answers, confidence),
+        over_largest=accuracy_over_largest(labels, answers, confidence),
+        difference=accuracy_difference(answers == labels, teacher == labels, confidence),
+    )
 
 
 def paired(config: MembershipConfig, evidence: Evidence) -> PairedTest:

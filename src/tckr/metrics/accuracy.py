@@ -9,7 +9,7 @@ from scipy.stats import binom
 
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.proportions import bonett_price, wilson
-from tckr.metrics.results import PairedTest
+from tckr.metrics.results import LargestClass, PairedTest
 
 
 def accuracy(correct: np.ndarray, confidence: float) -> Measured:
@@ -27,6 +27,42 @@ def accuracy_by_class(
     """Return the accuracy on the images of each class; `labels` and `predictions` index `class_names`."""
     correct = labels == predictions
     return {name: accuracy(correct[labels == index], confidence) for index, name in enumerate(class_names)}
+
+
+def mean_class_accuracy(labels: np.ndarray, predictions: np.ndarray, confidence: float) -> Measured:
+    """Return the balanced accuracy: the mean over the classes in `labels` of the accuracy on the images of each.
+
+    The interval recovers the variance of the mean from the Wilson interval of every class (MOVER; Zou and Donner 2008): it
+    is as wide as the smallest classes make it, and has a width where every image is right.
+    """
+    correct = labels == predictions
+    parts = np.array([_value_and_ends(correct[labels == label], confidence) for label in np.unique(labels)])
+    if not len(parts):
+        return NotMeasurable("no images")
+    value, (below, above) = float(parts[:, 0].mean()), np.linalg.norm(parts[:, 1:], axis=0) / len(parts)
+    method = f"mean over {len(parts)} classes, MOVER of their Wilson intervals"
+    return Estimate(value, max(0.0, value - float(below)), min(1.0, value + float(above)), len(labels), method)
+
+
+def _value_and_ends(correct: np.ndarray, confidence: float) -> tuple[float, float, float]:
+    """Return the share of `correct` and how far the ends of its Wilson interval are from it."""
+    value = float(correct.mean())
+    low, high = wilson(value * len(correct), len(correct), confidence)
+    return value, value - low, high - value
+
+
+def largest_class(labels: np.ndarray, class_names: Sequence[str]) -> LargestClass | None:
+    """Return the class with most images, the first of equals, and its share; None without images."""
+    if not len(labels):
+        return None
+    counts = np.bincount(labels)
+    return LargestClass(name=class_names[int(counts.argmax())], share=float(counts.max() / len(labels)))
+
+
+def accuracy_over_largest(labels: np.ndarray, predictions: np.ndarray, confidence: float) -> Measured:
+    """Return the accuracy less that of always answering the largest class, on the same images."""
+    always = labels == (np.bincount(labels).argmax() if len(labels) else 0)
+    return accuracy_difference(labels == predictions, always, confidence)
 
 
 def confusion(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:

@@ -33,6 +33,13 @@ class EpsilonBound(Result):
     method: str
 
 
+class LargestClass(Result):
+    """The class with most test images: what a model reaches that has learned nothing but which class is frequent."""
+
+    name: str
+    share: float = Field(description="Of the test images, in [0, 1]: the accuracy of always answering this class.")
+
+
 class PairedTest(Result):
     """Student and Teacher on the same test images: who was right where the other was not."""
 
@@ -62,7 +69,9 @@ class FidelityResult(Result):
 
     features: str = Field(description="Model in whose features everything was measured: `Teacher` or a checkpoint's name.")
     dimensions: int = Field(description="Numbers per image.")
-    num_images: int = Field(description="Images of every side: members, synthetic, hold-out; drawn at random where larger.")
+    num_images: int = Field(
+        description="Images of every side: members, synthetic, hold-out; equally many of every class, drawn at random."
+    )
     synthetic: FidelityScores = Field(description="Synthetic images against members.")
     holdout: FidelityScores = Field(description="Hold-out records against members: what a perfect generator would score.")
 

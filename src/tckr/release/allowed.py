@@ -101,9 +101,18 @@ SETTINGS: Mapping[str, frozenset[str]] = {
         }
     ),
     "generate": frozenset(
-        {"cardinality", "guidance_interval", "guidance_scale", "precision", "shard_size", "solver", "steps"}
+        {
+            "cardinality",
+            "guidance_interval",
+            "guidance_scale",
+            "precision",
+            "redraw_disowned",
+            "shard_size",
+            "solver",
+            "steps",
+        }
     ),
-    "teach": TRAINING_SETTINGS | {"num_teachers", "other_models"},
+    "teach": TRAINING_SETTINGS | {"balance", "num_teachers", "other_models"},
     "label": frozenset({"augment", "temperature", "top_k", "views"}),
     "distill": TRAINING_SETTINGS
     | {"hard_weight", "labels", "min_teacher_probability", "steps", "temperature", "validation_fraction"},
@@ -115,6 +124,7 @@ SETTINGS: Mapping[str, frozenset[str]] = {
             "depth",
             "fidelity_model",
             "flip",
+            "images_alone",
             "loss_draws",
             "num_neighbours",
             "num_reference_runs",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -68,6 +69,7 @@ class Task(NamedTuple):
         validation: images with hard targets for selection and patience; None only where neither needs it.
         loss: what to minimise.
         config: the settings.
+        balanced: whether the accuracy on validation images is the mean over their classes.
     """
 
     model: Classifier
@@ -75,6 +77,7 @@ class Task(NamedTuple):
     validation: TrainingData | None
     loss: Loss
     config: TrainingConfig
+    balanced: bool = False
 
 
 def fit(
@@ -105,7 +108,7 @@ def fit(
     Raises:
         UserError: the loss is no longer a number.
     """
-    model, data, validation, _, config = task
+    model, data, validation, config = task.model, task.data, task.validation, task.config
     assert len(data), "no training images"
     assert validation is not None or (config.selection == "last" and config.patience is None), "nothing to select on"
     optimizer, average = _prepare(model, config, device, compiled)
@@ -116,7 +119,9 @@ def fit(
     while not is_finished(state.history, config):
         started, epoch = time.perf_counter(), len(state.history)
         mean_loss, rate = train_epoch(task, optimizer, epoch=epoch, seed=seed, device=device, average=average, team=team)
-        accuracy = None if validation is None else measure_accuracy(kept, validation, config.batch_size, team)
+        accuracy = None
+        if validation is not None:
+            accuracy = measure_accuracy(kept, validation, config.batch_size, team, balanced=task.balanced)
         state.history.append(EpochRecord(epoch=epoch, loss=mean_loss, validation_accuracy=accuracy, learning_rate=rate))
         state.seconds += time.perf_counter() - started
         if kept_epoch(state.history, config.selection) == epoch:
@@ -155,7 +160,7 @@ def train_epoch(
     team: Team = ALONE,
 ) -> tuple[float, float]:
     """Return the mean loss and the last learning rate of one pass; all draws, dropout's too, follow from (seed, epoch)."""
-    model, data, _, loss, config = task
+    model, data, loss, config = task.model, task.data, task.loss, task.config
     model.train()
     num_classes = len(model.class_names)
     steps_per_epoch = -(-len(data) // config.batch_size)
@@ -203,13 +208,23 @@ def update(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, gradient
     optimizer.step()
 
 
-def measure_accuracy(model: Classifier, data: TrainingData, batch_size: int, team: Team = ALONE) -> float:
-    """Return the fraction of `data` (hard targets) whose largest logit is the target's; each process asks of its share."""
-    share = team.share(len(data))
+def measure_accuracy(
+    model: Classifier, data: TrainingData, batch_size: int, team: Team = ALONE, *, balanced: bool = False
+) -> float:
+    """Return the fraction of `data` (hard targets) whose largest logit is the target's; each process asks of its share.
+
+    With `balanced` it is the mean over the classes in `data` of that fraction.
+    """
+    share, num_classes = team.share(len(data)), len(model.class_names)
     logits = predict_logits(model, data.images, rows=data.rows[share], batch_size=batch_size)
-    right = torch.tensor(int((logits.argmax(axis=1) == data.targets[share]).sum()), device=model.device)
-    team.add_up(right)
-    return int(right) / len(data)
+    targets = np.asarray(data.targets[share])
+    right_K = np.bincount(targets[logits.argmax(axis=1) == targets], minlength=num_classes)
+    total_K = torch.from_numpy(right_K).to(model.device)
+    team.add_up(total_K)
+    if not balanced:
+        return int(total_K.sum()) / len(data)
+    sizes_K = np.bincount(np.asarray(data.targets[:]), minlength=num_classes)
+    return float((total_K.cpu().numpy() / sizes_K.clip(1))[sizes_K > 0].mean())
 
 
 @contextmanager

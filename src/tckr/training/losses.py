@@ -24,12 +24,22 @@ class Loss(Protocol):
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Compare with given probabilities: `-sum_k t_k log p_k`, after `t <- (1 - s) t + s / K` (label smoothing s)."""
+    """Compare with given probabilities: `-sum_k t_k log p_k`, after `t <- (1 - s) t + s / K` (label smoothing s).
+
+    Attributes:
+        label_smoothing: s.
+        log_shares: logarithm of the classes' shares of the training images, or a part of it, added to the logits in
+            training only: what the model itself answers is then as if all classes were equally frequent (Menon et al. 2021,
+            eq. 10), or more equally. None adds nothing.
+    """
 
     label_smoothing: float = 0.0
+    log_shares: Tensor | None = None
 
     def __call__(self, logits_BK: Tensor, targets_BK: Tensor, images_BCHW: Tensor) -> Tensor:
         """Return the mean over the batch; the images are not looked at."""
+        if self.log_shares is not None:
+            logits_BK = logits_BK + self.log_shares.to(logits_BK.device)
         return soft_cross_entropy(logits_BK, smoothed(targets_BK, self.label_smoothing))
 
 

@@ -14,6 +14,8 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
+from tckr.artifacts.adapter_card import AdapterCard
+from tckr.artifacts.data_card import DataCard
 from tckr.config import RunConfig
 from tckr.data.images import encode_png
 from tckr.data.shards import read_columns, write_shard
@@ -58,10 +60,18 @@ def test_adapter_is_written_with_its_truth(tmp_path: Path, inputs: dict[str, Pat
         "prompt_form": "n: c",
         "descriptions": {},
         "image_size": 16,
+        "grey": False,
     }
     assert [point["step"] for point in json.loads((context.out / "history.json").read_text())] == [1, 2, 3]
     weights = load_file(context.out / "pytorch_lora_weights.safetensors")
     assert all(2 in weight.shape for weight in weights.values())
+
+
+def test_the_adapter_says_whether_the_private_set_has_colour(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    DataCard.read(inputs["data"]).model_copy(update={"grey": True}).write(inputs["data"])
+    context = make_context(tmp_path, inputs)
+    stage.run(AdaptConfig(model="no/model/needed", steps=0), context)
+    assert AdapterCard.read(context.out).grey
 
 
 def test_zero_steps_leave_the_model_alone(tmp_path: Path, inputs: dict[str, Path]) -> None:

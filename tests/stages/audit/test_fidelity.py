@@ -8,7 +8,7 @@ import pytest
 from tckr.metrics.estimate import Estimate, NotMeasurable
 from tckr.metrics.results import FidelityResult
 from tckr.stages.audit import fidelity
-from tckr.stages.audit.fidelity import compare_with_members
+from tckr.stages.audit.fidelity import Side, compare_with_members
 
 POOL = np.random.default_rng(0).integers(0, 256, (200, 2, 2, 3), dtype=np.uint8)
 MEMBERS = np.arange(0, 200, 2)
@@ -18,13 +18,17 @@ def encode(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return images[rows].reshape(len(rows), -1)[:, :4] / 255.0
 
 
+def of_one_class(images: np.ndarray, rows: np.ndarray) -> Side:
+    return images, rows, np.zeros(len(rows), dtype=np.int64)
+
+
 def compared(synthetic: np.ndarray, holdout: np.ndarray, seed: int = 0, members: np.ndarray = MEMBERS) -> FidelityResult:
     return compare_with_members(
         encode,
         "pixels",
-        members=(POOL, members),
-        synthetic=(synthetic, np.arange(len(synthetic))),
-        holdout=(POOL, holdout),
+        members=of_one_class(POOL, members),
+        synthetic=of_one_class(synthetic, np.arange(len(synthetic))),
+        holdout=of_one_class(POOL, holdout),
         seed=seed,
         confidence=0.95,
     )
@@ -78,3 +82,31 @@ def test_copies_of_members_score_better_than_any_real_image_can() -> None:
     assert copied.synthetic.fid.value < 0.01 * copied.holdout.fid.value
     assert copied.synthetic.kid.high < copied.holdout.kid.value
     assert copied.synthetic.precision.value == 1
+
+
+def test_unequal_shares_of_the_classes_are_no_infidelity() -> None:
+    generator = np.random.default_rng(2)
+
+    def side(*counts: int) -> Side:
+        """Return images of a dark and a bright class, in random order."""
+        labels = generator.permutation(np.repeat([0, 1], counts))
+        images = generator.integers(0, 60, (len(labels), 2, 2, 3), dtype=np.uint8) + (120 * labels)[:, None, None, None]
+        return images.astype(np.uint8), np.arange(len(labels)), labels
+
+    found = compare_with_members(
+        encode, "pixels", members=side(180, 40), synthetic=side(110, 110), holdout=side(180, 40), seed=0, confidence=0.95
+    )
+    assert found.num_images == 110 + 40
+    assert found.synthetic.fid.low <= found.holdout.fid.high
+    assert found.synthetic.kid.covers(0)
+
+
+def test_every_class_has_as_many_images_as_the_side_with_fewest_and_the_limit_keeps_their_shares(monkeypatch) -> None:
+    sides = [np.repeat([0, 1, 2], counts) for counts in ((50, 10, 40), (30, 30, 40), (60, 20, 50))]
+    assert fidelity._counts_of_all(sides).tolist() == [30, 10, 40]
+    monkeypatch.setattr(fidelity, "MAX_IMAGES", 40)
+    assert fidelity._counts_of_all(sides).tolist() == [15, 5, 20]
+    labels = np.random.default_rng(0).permutation(sides[0])
+    drawn = fidelity._draw(np.arange(100, 200), labels, np.array([15, 5, 20]), seed=1)
+    assert np.bincount(labels[drawn - 100]).tolist() == [15, 5, 20]
+    assert len(set(drawn)) == 40

@@ -10,7 +10,9 @@ import pytest
 from datasets import load_dataset
 from pydantic import ValidationError
 
+from tckr.artifacts.agreement import agreement_of_counts, low_classes
 from tckr.artifacts.soft_labels import read_soft_labels
+from tckr.artifacts.training import TrainingSummary, write_history
 from tckr.data.class_names import read_class_names
 from tckr.data.shards import list_shards
 from tckr.data.transforms import to_device
@@ -18,7 +20,7 @@ from tckr.data.variation import Variation
 from tckr.data.views import make_views
 from tckr.errors import UserError
 from tckr.models.classifiers import build_classifier, load_classifier, predict_logits
-from tckr.stages.label.agreement import agreement_of, low_agreement
+from tckr.stages.label.agreement import agreement_of, describe_low
 from tckr.stages.label.config import LabelConfig
 from tckr.stages.label.labelling import Labeller
 from tckr.stages.label.stage import run
@@ -101,10 +103,47 @@ def test_agreement_counts_by_class_and_warns_of_low_ones(tmp_path, inputs):
         of_class = np.array(table["label"]) == index
         assert (counts[name]["n"], counts[name]["agree"]) == (of_class.sum(), (seen[of_class] == index).sum())
         assert counts[name]["low"] <= counts[name]["agree"] / counts[name]["n"] <= counts[name]["high"]
-    low = [name for name, count in counts.items() if count["agree"] < count["n"] / 2]
     warnings = [event["message"] for event in recorder.events if event["event"] == "warning"]
-    assert len(warnings) == len(low) > 0  # an untrained Teacher
-    assert all(any(f"'{name}'" in message for message in warnings) for name in low)
+    assert len(warnings) == 1  # an untrained Teacher
+    right = sum(count["agree"] for count in counts.values())
+    assert warnings[0].startswith(
+        f"the Teacher recognises {right / 20:.0%} of the 20 synthetic images as the class they were"
+    )
+
+
+def counted(**classes):
+    return {name: agreement_of_counts(*counts) for name, counts in classes.items()}
+
+
+def test_a_generator_that_cannot_draw_is_one_sentence_with_the_number_and_the_way_out():
+    found = counted(a=(100, 20), b=(100, 10), c=(100, 30), d=(100, 0))
+    assert describe_low(found, 0.98) == (
+        "the Teacher recognises 15% of the 400 synthetic images as the class they were made for (25% is guessing, lowest "
+        "'d' 0 of 100, 'b' 10 of 100, 'a' 20 of 100), and 98% of the private validation images: most images do not show "
+        "their class; use a larger model (adapt.model), adapt it longer (adapt.steps) or on a GPU (docs/generators.md)"
+    )
+    assert "validation" not in describe_low(found, None)
+
+
+def test_of_two_classes_half_is_guessing_and_no_success():
+    assert describe_low(counted(a=(50, 30), b=(50, 32)), None).startswith("the Teacher recognises 62% of the 100")
+    assert describe_low(counted(a=(50, 45), b=(50, 40)), None) == ""
+
+
+def test_single_classes_that_are_not_drawn_are_one_sentence_too():
+    found = counted(a=(50, 49), b=(50, 20), c=(50, 48), d=(50, 50))
+    assert describe_low(found, 0.98).startswith(
+        "the Teacher recognises fewer than half of the images made for 1 of 4 classes ('b' 20 of 50): the generator draws"
+    )
+
+
+def test_the_accuracy_of_the_kept_epoch_tells_the_teacher_from_the_generator(tmp_path, inputs):
+    records = [{"epoch": epoch, "validation_accuracy": accuracy} for epoch, accuracy in enumerate([0.5, 0.91, 0.7])]
+    write_history(inputs["teacher"], records)
+    TrainingSummary(epochs=3, seconds=1.0, best_epoch=1, num_train=9).write(inputs["teacher"])
+    recorder = Recorder()
+    run(LabelConfig(), make_context(tmp_path, inputs, recorder=recorder))
+    assert any("91% of the private validation images" in event.get("message", "") for event in recorder.events)
 
 
 def test_a_class_without_images_does_not_warn():
@@ -115,7 +154,7 @@ def test_a_class_without_images_does_not_warn():
         "blue": (3, 1),
     }
     assert (counts["green"].low, counts["green"].high) == (0, 1)
-    assert low_agreement(counts) == ["blue"]
+    assert list(low_classes(counts)) == ["blue"]
 
 
 def test_shards_are_one_file_in_their_order(tmp_path, inputs):

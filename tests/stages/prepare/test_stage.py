@@ -164,6 +164,22 @@ def test_sixteen_bit_pictures_that_use_a_part_of_their_range_are_told_of(tmp_pat
     assert ("they come out dark" in notes[0]) == said
 
 
+def test_a_set_is_grey_where_no_picture_has_colour(tmp_path: Path) -> None:
+    def pictures(folder: Path, tint: int) -> Path:
+        for number in range(20):
+            shade = np.random.default_rng(number).integers(0, 200, (32, 32, 1), dtype=np.uint8)
+            pixels = np.repeat(shade, 3, axis=2)
+            pixels[0, 0, 1] += tint * (number == 7)
+            (folder / f"class {number % 2}").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / f"class {number % 2}" / f"{number}.png")
+        return folder
+
+    for name, tint in (("grey", 0), ("one of them tinted", 9)):
+        config = PrepareConfig(source=str(pictures(tmp_path / name, tint)), image_size=32)
+        run(config, make_context(tmp_path / f"{name} prepared", {}))
+        assert DataCard.read(tmp_path / f"{name} prepared" / "out").grey is (tint == 0)
+
+
 def test_renamed_and_touched_files_give_the_same_splits(folder: Path, tmp_path: Path) -> None:
     before = prepared(tmp_path / "one", folder)
     for number, path in enumerate(sorted((folder / "cat").iterdir())):

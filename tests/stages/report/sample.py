@@ -57,6 +57,7 @@ class Sample:
     copy_excess: float = 0.004
     redrawn: list[int] = field(default_factory=list)
     canaries: bool = True
+    largest_share: float = 0.1
     image_leak: float = LEAKS["images"]
     images_tell: bool = False
     num_non_members: int = 647

@@ -27,6 +27,8 @@ from tckr.metrics.results import (
     FidelityResult,
     FidelityScores,
     FlaggedImage,
+    ImagesAlone,
+    LargestClass,
     OneRunBound,
     PairedTest,
 )
@@ -93,6 +95,8 @@ def audit_of(sample: Sample) -> AuditResult:
             verdict=Verdict(state="not measured", reasons=[VerdictReason(kind="no_non_members")]),
             declared=declared_of(sample),
             surfaces={name: classifier(cas, sample) for name, cas in (("teacher", 0.992), ("student", 0.978))},
+            largest_class=largest_of(sample),
+            images_alone=images_alone_of(),
             differences=differences,
             canaries=canaries_of(sample),
             paired=paired_of(sample),
@@ -110,6 +114,8 @@ def audit_of(sample: Sample) -> AuditResult:
         verdict=verdict_of(sample),
         declared=declared_of(sample),
         surfaces=surfaces,
+        largest_class=largest_of(sample),
+        images_alone=images_alone_of(),
         differences=differences.model_copy(update={"auc": paired}),
         controls=controls(sample),
         packages=packages(surfaces),
@@ -118,6 +124,21 @@ def audit_of(sample: Sample) -> AuditResult:
         paired=paired_of(sample),
         fidelity=fidelity_of(sample),
     )
+
+
+def images_alone_of() -> ImagesAlone:
+    """Return a Student that learned less from images and prompts' classes than from soft labels."""
+    return ImagesAlone(
+        cas=around(0.846, 0.04, 360),
+        balanced_cas=around(0.844, 0.045, 360),
+        over_largest=around(0.746, 0.05, 360),
+        difference=Estimate(-0.146, -0.186, -0.106, 360, "Bonett-Price"),
+    )
+
+
+def largest_of(sample: Sample) -> LargestClass:
+    """Return the first class as the one with most test images."""
+    return LargestClass(name=sample.class_names[0], share=sample.largest_share)
 
 
 def paired_of(sample: Sample) -> PairedTest:
@@ -188,6 +209,8 @@ def classifier(cas: float, sample: Sample) -> SurfaceResult:
     names = sample.class_names
     return SurfaceResult(
         cas=around(cas, 0.009, 360),
+        balanced_cas=around(cas - 0.003, 0.011, 360),
+        over_largest=around(cas - sample.largest_share, 0.02, 360),
         per_class={name: around(cas - 0.01 * (number % 4), 0.05, 36) for number, name in enumerate(names)},
         confusion=[[36 if row == column else 0 for column in range(len(names))] for row in range(len(names))],
         ece=around(0.021, 0.008, 360),

@@ -87,7 +87,9 @@ def test_the_training_chapters_say_what_each_was_watched_on_and_which_epoch_was_
 
 
 def test_a_difference_whose_interval_contains_zero_is_never_a_gain(report):
-    accuracy, auc, *others = report.data["headline"]
+    accuracy, balanced, auc, *others = report.data["headline"]
+    assert balanced["key"] == "balanced_accuracy"
+    assert balanced["difference"] is None
     assert accuracy["difference"]["text"].startswith("no measurable difference [")
     assert accuracy["change"] == "none"
     assert auc["difference"]["text"] == "\u22120.131 [\u22120.162, \u22120.100]"
@@ -137,7 +139,7 @@ def test_a_failed_control_greys_the_numbers_and_leads_the_page(invalid_report, r
 def test_without_a_measured_audit_no_membership_number_appears(bare_report):
     assert bare_report.data["verdict"]["state"] == "not measured"
     assert "set prepare.audit_holdout above 0" in bare_report.html
-    assert re.findall(r'<tr data-key="([^"]+)"', bare_report.html) == ["accuracy"]
+    assert re.findall(r'<tr data-key="([^"]+)"', bare_report.html) == ["accuracy", "balanced_accuracy"]
     assert "ROC" not in re.sub(r"<style>.*?</style>", "", bare_report.html, flags=re.DOTALL)
     assert "waterfall" not in re.sub(r"<style>.*?</style>", "", bare_report.html, flags=re.DOTALL)
     assert "nothing here says that anything may be released" in bare_report.html

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tckr.artifacts.agreement import agreement_of_counts
 from tckr.artifacts.audit import Differences, Verdict, VerdictReason
 from tckr.membership.coverage import coverage_of
 from tckr.metrics.estimate import Estimate
@@ -35,6 +36,54 @@ def differences(cas, auc):
 )
 def test_the_headline_follows_the_intervals(cas, auc, headline):
     assert verdict_of(audit_with(differences=differences(cas, auc))).headline == headline
+
+
+@pytest.mark.parametrize("state", [{}, {"valid": False}, {"measured": False}])
+def test_that_a_model_knows_only_the_largest_class_comes_before_every_sentence(state):
+    audit = Sample(class_names=["a", "b"], largest_share=0.97, **state).audit()
+    verdict = verdict_of(audit)
+    assert verdict.sentences[0] == (
+        "Student is by accuracy no better than always answering 'a', the class of 0.970 of the test images (balanced "
+        "accuracy 0.97 [0.96, 0.99]; 0.500 is guessing)."
+    )
+    if audit.valid:
+        expected = "Student is by accuracy no better than always answering 'a', less membership leakage through labels"
+        assert verdict.headline == expected
+    if not audit.measured:
+        assert verdict.headline == "Student is by accuracy no better than always answering 'a', privacy not measured"
+
+
+def test_the_verdict_speaks_of_the_images_own_worth():
+    agreement = {"a": agreement_of_counts(100, 90), "b": agreement_of_counts(100, 80)}
+    verdict = verdict_of(audit_with(), agreement=agreement)
+    assert verdict.sentences[1:3] == [
+        "Images: the Teacher recognises 0.850 [0.794, 0.893] of 200 synthetic images as the class they were made for (0.500 "
+        "is guessing).",
+        "A receiver who trusts only the images and the classes of their prompts, not the Teacher's labels, gets a Student "
+        "with accuracy 0.846 [0.806, 0.886] (balanced 0.844 [0.799, 0.889]); less the Teacher's: \u22120.146 [\u22120.186, "
+        "\u22120.106].",
+    ]
+    assert "show their class" not in verdict.headline
+
+
+def test_images_that_teach_no_more_than_which_class_is_frequent_are_called_so():
+    audit = audit_with()
+    level = audit.images_alone.model_copy(update={"over_largest": Estimate(-0.02, -0.06, 0.02, 360, "")})
+    verdict = verdict_of(audit.model_copy(update={"images_alone": level}))
+    assert verdict.sentences[1].endswith("By accuracy that is no better than always answering 'a'.")
+    assert not any("By accuracy that" in sentence for sentence in verdict_of(audit).sentences)
+
+
+def test_images_that_do_not_show_their_class_are_in_the_headline():
+    agreement = {"a": agreement_of_counts(100, 90), "b": agreement_of_counts(100, 20)}
+    verdict = verdict_of(audit_with(images_alone=None), agreement=agreement)
+    assert verdict.headline.startswith("Most images do not show their class, less membership leakage")
+    assert verdict.sentences[1].endswith("(0.500 is guessing): most do not show their class.")
+    assert not any("trusts only" in sentence for sentence in verdict.sentences)
+
+
+def test_a_model_that_beats_the_largest_class_is_told_nothing_of_it():
+    assert not any("always answering" in sentence for sentence in verdict_of(audit_with()).sentences)
 
 
 def test_an_interval_around_guessing_is_no_proof_of_safety():

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from tckr.artifacts.membership import VALIDATION_RUN
+from tckr.artifacts.membership import MEMBERSHIP_NAME, VALIDATION_RUN
+from tckr.data.images import encode_png
+from tckr.data.shards import write_shard
 from tckr.errors import UserError
 from tckr.models.classifiers import load_classifier, predict_logits
 from tckr.stages.teach import stage
+from tckr.stages.teach.balance import is_uneven
 from tckr.stages.teach.config import TeachConfig
 from tckr.stages.teach.records import read_records
 from tckr.stages.teach.stage import run
@@ -49,6 +52,39 @@ def test_only_the_members_of_the_run_are_learned(tmp_path, row):
     assert np.array_equal(members.images[members.rows], expected[row::2])
     assert np.array_equal(members.targets, labels[row::2])
     assert len(validation) == 12
+
+
+def uneven_task(tmp_path, balance):
+    """Return what a Teacher learns of 24 red, 3 green and 3 blue images."""
+    counts, pool = {0: 24, 1: 3, 2: 3}, draw_colours(80, seed=0)
+    rows = np.concatenate([np.flatnonzero(pool[1] == label)[:count] for label, count in counts.items()])
+    data = write_prepared(tmp_path / str(balance), num_pool=2, num_validation=12)
+    shutil.rmtree(data / "pool")
+    columns = {"image": [encode_png(pool[0][row]) for row in rows], "label": pool[1][rows], "record": np.arange(30)}
+    write_shard(data / "pool" / "part-00000.parquet", columns, COLOURS)
+    np.save(data / MEMBERSHIP_NAME, np.ones((1, 30), dtype=bool))
+    config = FAST.model_copy(update={"balance": balance})
+    return stage._task("cpu", config=config, data=data, cache=data, run=0, seed=0)
+
+
+def test_a_teacher_of_unequal_classes_learns_as_if_they_were_more_equally_frequent(tmp_path):
+    task, half = uneven_task(tmp_path, 1.0), uneven_task(tmp_path, 0.5)
+    assert task.balanced
+    assert half.balanced
+    assert np.allclose(task.loss.log_shares.exp().numpy(), [0.8, 0.1, 0.1])
+    assert np.allclose(half.loss.log_shares.numpy(), task.loss.log_shares.numpy() / 2)
+    off = uneven_task(tmp_path, 0.0)
+    assert (off.balanced, off.loss.log_shares) == (False, None)
+
+
+@pytest.mark.parametrize(("counts", "uneven"), [((10, 20), False), ((10, 21), True), ((0, 2), False), ((0, 3), True)])
+def test_classes_are_evened_out_where_the_largest_has_more_than_twice_the_images_of_the_smallest(counts, uneven):
+    assert is_uneven(np.repeat([0, 1], counts), 2) is uneven
+
+
+def test_classes_of_nearly_equal_size_are_learned_as_they_are(tmp_path):
+    task = stage._task("cpu", config=FAST, data=write_prepared(tmp_path / "data"), cache=tmp_path, run=0, seed=0)
+    assert (FAST.balance, task.balanced, task.loss.log_shares) == (0.5, False, None)
 
 
 def test_the_null_control_learns_no_record_of_the_pool(tmp_path):

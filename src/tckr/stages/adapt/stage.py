@@ -58,6 +58,7 @@ def run(config: AdaptConfig, context: StepContext) -> None:
         prompt_form=config.prompt_form,
         descriptions=config.descriptions,
         image_size=card.image_size,
+        grey=card.grey,
     ).write(context.out)
     context.log("adapted", steps=num_steps, images=len(rows) if num_steps else 0)
 

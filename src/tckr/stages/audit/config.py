@@ -40,6 +40,12 @@ class AuditConfig(SignalConfig, MembershipConfig):
         description="Image model in whose features fidelity is measured (safetensors): a Hugging Face id, optionally "
         "@revision (pin one to repeat a run exactly), or a folder; empty = the Teacher, which needs no download.",
     )
+    images_alone: bool = Field(
+        True,
+        description="Train a second Student on the images and the classes of their prompts alone, and report its "
+        "accuracy: what a receiver gets who trusts only the images. Costs one more Student; no "
+        "effect where distill.labels=hard.",
+    )
 
     def signals(self) -> SignalConfig:
         """Return the part that decides what runs are asked."""

@@ -2,13 +2,15 @@
 
 The reference are members: what the generator was to imitate. The yardstick are hold-out records of the pool, held against
 the same members: real images that neither generator nor Teacher saw, so a generator that had learned the distribution, and
-no record, would score like them. The Teacher saw the members and neither of the two that are compared, so its features
-favour none. The test split is not needed, so not read. Better than hold-out is no praise: copies of members score so.
+no record, would score like them. All sides have equally many images of every class: the private set may have unequal classes
+where the synthetic set has equal ones, and shares of classes are no likeness. The Teacher saw the members and neither of the
+two that are compared, so its features favour none. The test split is not needed, so not read. Better than hold-out is no
+praise: copies of members score so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -22,14 +24,14 @@ MAX_IMAGES = 5_000
 Encode = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(uint8 [M, H, W, 3], rows int64 [N]) -> features [N, D]."""
 
-Side = tuple[np.ndarray, np.ndarray]
-"""Images uint8 [M, H, W, 3] and the rows of those that belong to the side."""
+Side = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Images uint8 [M, H, W, 3], the rows int64 [N] of those that belong to the side, and their labels int64 [N]."""
 
 
 def compare_with_members(
     encode: Encode, name: str, *, members: Side, synthetic: Side, holdout: Side, seed: int, confidence: float
 ) -> FidelityResult:
-    """Return fidelity of the synthetic and of the hold-out images, equally many of each, drawn at random.
+    """Return fidelity of the synthetic and of the hold-out images, equally many of each and of every class, drawn at random.
 
     Args:
         encode: gives the features of some rows.
@@ -41,9 +43,11 @@ def compare_with_members(
         confidence: level of the intervals.
     """
     sides = {"members": members, "synthetic": synthetic, "holdout": holdout}
-    enough = {side: rows for side, (_, rows) in sides.items() if len(rows) >= MIN_IMAGES}
-    n = min([MAX_IMAGES, *map(len, enough.values())])
-    drawn = {side: _draw(rows, n, derive_seed(seed, "fidelity", side)) for side, rows in enough.items()}
+    enough = {side: rows_labels for side, (_, *rows_labels) in sides.items() if len(rows_labels[0]) >= MIN_IMAGES}
+    counts_K = _counts_of_all([labels for _, labels in enough.values()])
+    drawn = {
+        side: _draw(rows, labels, counts_K, derive_seed(seed, "fidelity", side)) for side, (rows, labels) in enough.items()
+    }
     features = {side: encode(sides[side][0], rows) for side, rows in drawn.items()}
     nothing = np.empty((0, 1))
     scores = {
@@ -51,8 +55,19 @@ def compare_with_members(
         for side in ("synthetic", "holdout")
     }
     dimensions = next(iter(features.values()), nothing).shape[1]
-    return FidelityResult(features=name, dimensions=dimensions, num_images=n if features else 0, **scores)
+    return FidelityResult(features=name, dimensions=dimensions, num_images=int(counts_K.sum()), **scores)
 
 
-def _draw(rows: np.ndarray, n: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).permutation(rows)[:n]
+def _counts_of_all(labels: Sequence[np.ndarray]) -> np.ndarray:
+    """Return int64 [K]: of every class as many images as the side with fewest has, at most MAX_IMAGES altogether."""
+    num_classes = max((int(side.max()) + 1 for side in labels), default=0)
+    counts = [np.bincount(side, minlength=num_classes) for side in labels]
+    fewest_K = np.min(counts, axis=0) if counts else np.zeros(0, dtype=np.int64)
+    return fewest_K if fewest_K.sum() <= MAX_IMAGES else fewest_K * MAX_IMAGES // fewest_K.sum()
+
+
+def _draw(rows: np.ndarray, labels: np.ndarray, counts_K: np.ndarray, seed: int) -> np.ndarray:
+    """Return some of `rows` in random order, `counts_K[k]` of class k."""
+    order = np.random.default_rng(seed).permutation(len(rows))
+    kept = [np.flatnonzero(labels[order] == label)[:count] for label, count in enumerate(counts_K)]
+    return rows[order[np.sort(np.concatenate(kept))]]

@@ -17,7 +17,7 @@ from tckr.data.images import ImageSet, load_images
 from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.membership.collection import assemble, collect_canaries, relative_to_base, runs_of
-from tckr.membership.evidence import Evidence, Predictions
+from tckr.membership.evidence import IMAGES_ALONE, Evidence, Predictions
 from tckr.membership.queries.answers import read_answers, write_answers
 from tckr.membership.queries.questions import QUESTIONS, Answers, Asked
 from tckr.membership.scores import write_scores
@@ -93,6 +93,7 @@ def collect(
     sealed = context.opened["data"] / "test"
     check_test_split(sealed, data)
     test = load_images(sealed, context.scratch)
+    tested = [*CLASSIFIERS, *({IMAGES_ALONE} & set(context.inputs))]
     return assemble(
         config,
         answers,
@@ -101,7 +102,7 @@ def collect(
         membership=membership,
         canaries=canaries,
         test_labels=test.labels,
-        test={name: predictions_on_test(context, name, test) for name in CLASSIFIERS},
+        test={name: predictions_on_test(context, name, test) for name in tested},
     )
 
 
@@ -128,14 +129,15 @@ def fidelity(config: AuditConfig, context: StepContext, members: np.ndarray, ord
     else:
         teacher = load_classifier(context.inputs["teacher"] / MODEL_FOLDER).to(device)
         encode = partial(predict_features, teacher, batch_size=batch_size)
-    pool = _in_order(load_images(context.inputs["data"] / "pool", context.scratch)).images
-    synthetic = load_synthetic(context.inputs["synthetic"], context.scratch).images
+    pool = _in_order(load_images(context.inputs["data"] / "pool", context.scratch))
+    synthetic = load_synthetic(context.inputs["synthetic"], context.scratch)
+    inside, outside = np.flatnonzero(members & ordinary), np.flatnonzero(~members & ordinary)
     return compare_with_members(
         lambda images, rows: encode(images, rows=rows),
         config.fidelity_model or "Teacher",
-        members=(pool, np.flatnonzero(members & ordinary)),
-        synthetic=(synthetic, np.arange(len(synthetic))),
-        holdout=(pool, np.flatnonzero(~members & ordinary)),
+        members=(pool.images, inside, pool.labels[inside]),
+        synthetic=(synthetic.images, np.arange(len(synthetic)), synthetic.labels),
+        holdout=(pool.images, outside, pool.labels[outside]),
         seed=context.seed,
         confidence=config.confidence,
     )

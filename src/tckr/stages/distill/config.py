@@ -84,6 +84,10 @@ class DistillConfig(StageConfig, TrainingConfig):
         """Return the settings of an attacker's own student: he has the released images and soft labels, but no Teacher."""
         return DistillConfig.model_validate(dict(self) | {"labels": "soft", "hard_weight": 0.0} | KEEPS_ALL)
 
+    def images_alone(self) -> DistillConfig:
+        """Return the settings of a Student that has the images and the classes of their prompts, and no Teacher's word."""
+        return DistillConfig.model_validate(dict(self) | {"labels": "hard", "hard_weight": 0.0} | KEEPS_ALL)
+
     def null_control(self) -> DistillConfig:
         """Return the settings for the audit's null control: few images, and a weak Teacher."""
         return DistillConfig.model_validate(dict(self) | {"selection": "last", "patience": None} | KEEPS_ALL)

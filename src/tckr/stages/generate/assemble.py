@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 from pathlib import Path
+from typing import NamedTuple
 
 from tckr.artifacts.synthetic import SyntheticRows, write_synthetic_shard
-from tckr.stages.generate.plan import Batch, PlannedImage
+from tckr.stages.generate.disowned import Candidate
+from tckr.stages.generate.draw import Drawn
+from tckr.stages.generate.plan import PlannedImage
+
+
+class Finished(NamedTuple):
+    """An image of a shard, with the candidate that it is where the Teacher judged."""
+
+    image: PlannedImage
+    png: bytes
+    candidate: Candidate | None
 
 
 class Assembly:
@@ -15,22 +27,26 @@ class Assembly:
     def __init__(self, folder: Path, class_names: Sequence[str]) -> None:
         self._folder = folder
         self._class_names = class_names
-        self._drawn: dict[str, list[tuple[PlannedImage, bytes]]] = {}
+        self._drawn: dict[str, list[Finished]] = {}
 
-    def add(self, batch: Batch, pngs: Sequence[bytes]) -> None:
-        """Take the images of a batch (PNG), and write its shard if they were the last ones missing."""
-        drawn = self._drawn.setdefault(batch.shard, [])
-        drawn.extend(zip(batch.images, pngs, strict=True))
-        if len(drawn) == batch.shard_images:
-            self._write(batch.shard, sorted(self._drawn.pop(batch.shard), key=lambda pair: pair[0].index))
+    def add(self, drawn: Drawn) -> None:
+        """Take the images of a batch, and write its shard if they were the last ones missing."""
+        batch, found = drawn.batch, self._drawn.setdefault(drawn.batch.shard, [])
+        candidates = drawn.candidates or repeat(None, len(drawn.pngs))
+        found.extend(Finished(*parts) for parts in zip(batch.images, drawn.pngs, candidates, strict=True))
+        if len(found) == batch.shard_images:
+            self._write(batch.shard, sorted(self._drawn.pop(batch.shard), key=lambda finished: finished.image.index))
 
-    def _write(self, name: str, drawn: Sequence[tuple[PlannedImage, bytes]]) -> None:
-        images = [image for image, _ in drawn]
+    def _write(self, name: str, drawn: Sequence[Finished]) -> None:
+        images = [finished.image for finished in drawn]
+        candidates = [finished.candidate for finished in drawn if finished.candidate]
         rows = SyntheticRows(
-            images=[png for _, png in drawn],
+            images=[finished.png for finished in drawn],
             labels=[image.label for image in images],
             prompts=[image.prompt for image in images],
             seeds=[image.seed for image in images],
             indices=[image.index for image in images],
+            candidates=[candidate.number for candidate in candidates] if candidates else None,
+            recognised=[candidate.recognised for candidate in candidates] if candidates else None,
         )
         write_synthetic_shard(self._folder, name, rows, self._class_names)

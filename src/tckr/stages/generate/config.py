@@ -25,7 +25,7 @@ ImagesOfClass = Annotated[int, Field(ge=1, le=10**9)]
 class GenerateConfig(StageConfig):
     """How many synthetic images are drawn, and how."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     cardinality: float = Field(
         1.0,
@@ -87,6 +87,15 @@ class GenerateConfig(StageConfig):
         if not isinstance(self.per_class, str):
             return sum(self.per_class.values())
         return max(1, round(self.cardinality * num_members))
+
+    redraw_disowned: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="How often an image is drawn again, with other noise, while the Teacher takes it for another class than "
+        "that of its prompt; of none that it recognises the most probable one stays. The Teacher, then an input, must be "
+        "trained first, and what it knows of its members chooses images. 0 = never.",
+    )
 
     @property
     def prefers_alone(self) -> bool:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from tckr.data.images import encode_png
+from tckr.data.images import encode_png, without_colour
 from tckr.models.diffusion.adapters import locate_adapter
 from tckr.models.diffusion.generator import Conditioning, Generator, Sampling, check_image_size, take_rows
 from tckr.models.diffusion.load import load_generator
 from tckr.models.memory import BatchLimit, fitting_batch_size
+from tckr.stages.generate.disowned import Candidate, Judging, better, next_candidate
 from tckr.stages.generate.plan import Batch, PlannedImage
 
 AHEAD = 2
@@ -41,6 +43,8 @@ class Recipe:
         sampling: how images are drawn.
         dtype: of the weights; None is that of `load_generator`.
         compiled: whether the denoiser is compiled; batches are then filled up to one size.
+        grey: whether images lose their colour: those of the private set have none.
+        judging: who says which images are drawn again; None keeps them all.
     """
 
     model: str
@@ -51,6 +55,8 @@ class Recipe:
     sampling: Sampling
     dtype: torch.dtype | None
     compiled: bool
+    grey: bool = False
+    judging: Judging | None = None
 
     def load(self) -> Generator:
         """Return the generator with the adapters merged.
@@ -72,13 +78,15 @@ class Drawn:
     """A batch that is done.
 
     Attributes:
-        batch: what was asked for.
+        batch: what was asked for, with the seeds that were used.
         pngs: one per image.
+        candidates: of each image, where the Teacher judged them.
         limit: images that went through the denoiser at a time; less than asked for after memory ran out.
     """
 
     batch: Batch
     pngs: Sequence[bytes]
+    candidates: Sequence[Candidate]
     limit: int
 
 
@@ -89,6 +97,8 @@ class Drawer:
         self._generator = generator
         self._sampling = recipe.sampling
         self._filled_up = recipe.compiled
+        self._grey = recipe.grey
+        self._judge = recipe.judging.load(recipe.device) if recipe.judging else None
         self._denoised = BatchLimit(batch_size)
         self._decoded = BatchLimit(DECODED)
         self._encoders = ThreadPoolExecutor(torch.get_num_threads())
@@ -101,11 +111,46 @@ class Drawer:
         parts = self._denoised.split(lambda rows: self._denoise(batch.images[rows.start : rows.stop]), len(batch.images))
         return torch.cat(list(parts))
 
+    @property
+    def judges(self) -> bool:
+        """Return whether images are drawn until the Teacher recognises them, so that a batch is several passes."""
+        return self._judge is not None
+
+    def draw(self, batch: Batch) -> Drawn:
+        """Return the images of a batch, drawn again while the Teacher takes them for another class."""
+        if self._judge is None:
+            return self.encode(batch, self.denoise(batch))
+        kept = self._judged(batch.images, 0)
+        for number in range(1, self._judge.redraws + 1):
+            places = [place for place, found in enumerate(kept) if not found.recognised]
+            for place, found in zip(places, self._judged([batch.images[place] for place in places], number), strict=True):
+                kept[place] = better(kept[place], found)
+        batch = replace(batch, images=[found.image for found in kept])
+        return Drawn(
+            batch=batch, pngs=[encode_png(found.pixels) for found in kept], candidates=kept, limit=self._denoised.size
+        )
+
     def encode(self, batch: Batch, latents: torch.Tensor) -> Drawn:
         """Return the images of `latents`; threads encode some while the next are decoded: a GPU is faster than one core."""
+        pngs = [self._encoders.submit(encode_png, image) for image in self._decode(latents)]
+        return Drawn(batch=batch, pngs=[png.result() for png in pngs], candidates=[], limit=self._denoised.size)
+
+    def _judged(self, images: Sequence[PlannedImage], number: int) -> list[Candidate]:
+        """Return candidate `number` of every image."""
+        assert self._judge is not None
+        if not images:
+            return []
+        drawn = [next_candidate(image, number) for image in images]
+        pixels = list(self._decode(self.denoise(Batch(shard="", shard_images=0, images=drawn))))
+        judged = self._judge.probabilities(pixels, [image.label for image in images])
+        return [
+            Candidate(image=image, pixels=seen, number=number + 1, recognised=bool(recognised), probability=float(own))
+            for image, seen, recognised, own in zip(drawn, pixels, *judged, strict=True)
+        ]
+
+    def _decode(self, latents: torch.Tensor) -> Iterator[np.ndarray]:
         decoded = self._decoded.split(lambda rows: self._generator.decode(latents[rows.start : rows.stop]), len(latents))
-        pngs = [self._encoders.submit(encode_png, image) for images in decoded for image in images]
-        return Drawn(batch=batch, pngs=[png.result() for png in pngs], limit=self._denoised.size)
+        return (without_colour(image) if self._grey else image for images in decoded for image in images)
 
     def _denoise(self, images: Sequence[PlannedImage]) -> torch.Tensor:
         missing = self._denoised.size - len(images) if self._filled_up else 0
@@ -122,6 +167,11 @@ def draw_here(drawer: Drawer, batches: Iterable[Batch], keep: Callable[[Drawn], 
     The denoiser does not wait for it, unless it is `AHEAD` batches ahead.
     """
 
+    if drawer.judges:
+        for batch in batches:
+            keep(drawer.draw(batch))
+        return
+
     def finish(batch: Batch, latents: torch.Tensor) -> None:
         keep(drawer.encode(batch, latents))
 
@@ -137,8 +187,7 @@ def draw_here(drawer: Drawer, batches: Iterable[Batch], keep: Callable[[Drawn], 
 
 def draw_batch(batch: Batch, *, recipe: Recipe, batch_size: int) -> Drawn:
     """Return a batch that is done; the process that is asked loads the generator once."""
-    drawer = _loaded(recipe, batch_size)
-    return drawer.encode(batch, drawer.denoise(batch))
+    return _loaded(recipe, batch_size).draw(batch)
 
 
 @lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -11,7 +12,13 @@ import torch
 
 from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.captions import CaptionTable
-from tckr.artifacts.synthetic import DATA_FOLDER, SyntheticFacts, synthetic_shards, write_synthetic_shard
+from tckr.artifacts.synthetic import (
+    DATA_FOLDER,
+    SyntheticFacts,
+    count_candidates,
+    synthetic_shards,
+    write_synthetic_shard,
+)
 from tckr.data.images import load_images
 from tckr.disk import write_whole
 from tckr.engine.step import StepContext
@@ -22,6 +29,7 @@ from tckr.models.memory import BatchLimit
 from tckr.models.precision import is_bfloat16
 from tckr.stages.generate.assemble import Assembly
 from tckr.stages.generate.config import GenerateConfig
+from tckr.stages.generate.disowned import Judging
 from tckr.stages.generate.donors import copy_shards
 from tckr.stages.generate.draw import Drawer, Drawn, Recipe, choose_batch_size, draw_batch, draw_here
 from tckr.stages.generate.plan import Plan, make_plan
@@ -38,19 +46,24 @@ MEMORY_PER_MODEL, WORKER_BYTES = 2, 10**9
 def run(config: GenerateConfig, context: StepContext) -> None:
     """Draw the synthetic set; whole shards found in `context.out` are kept."""
     adapter = AdapterCard.read(context.inputs["adapter"])
-    plan, recipe = _plan(config, context, adapter), _recipe(config, context, adapter)
+    plan = _plan(config, context, adapter)
+    recipe = _recipe(config, context, adapter, plan.class_names)
     facts = {"num_images": plan.num_images, "num_classes": len(plan.class_names), "image_size": adapter.image_size}
     precision = _precision(config, recipe)
     _refuse_other_precision(context.out, precision)
     details = SyntheticFacts(**facts, shard_size=config.shard_size, precision=precision)
     details.write(context.out)  # first: an attempt elsewhere must know the precision
-    donors = [donor for donor in context.donors if _precision_of(donor) == precision]
+    donors = [donor for donor in context.donors if _precision_of(donor) == precision and not config.redraw_disowned]
     copied = copy_shards(donors, plan, config.shard_size, context.out)
     if len(donors) < len(context.donors) and copied < plan.num_images:
         message = f"drawn anew in {precision}: a set that could be copied from was drawn in another type"
         context.log("warning", message=message)
     _draw(config, context, plan, recipe)
     write_whole(context.out / "README.md", lambda partial: partial.write_text(data_card(**facts), encoding="utf-8"))
+    if config.redraw_disowned:
+        candidates = count_candidates(context.out, config.redraw_disowned)
+        candidates.write(context.out)
+        context.log("judged", **candidates.total)
     context.log("generated", **facts, copied=copied)
 
 
@@ -71,7 +84,7 @@ def _draw(config: GenerateConfig, context: StepContext, plan: Plan, recipe: Reci
     with context.track(plan.num_images, "images", _num_drawn(data, plan, config.shard_size)) as advance:
 
         def keep(drawn: Drawn) -> None:
-            assembly.add(drawn.batch, drawn.pngs)
+            assembly.add(drawn)
             advance(len(drawn.pngs))
             if drawn.limit < limit.size:
                 limit.size = drawn.limit
@@ -132,7 +145,7 @@ def _plan(config: GenerateConfig, context: StepContext, adapter: AdapterCard) ->
     )
 
 
-def _recipe(config: GenerateConfig, context: StepContext, adapter: AdapterCard) -> Recipe:
+def _recipe(config: GenerateConfig, context: StepContext, adapter: AdapterCard, class_names: Sequence[str]) -> Recipe:
     device = context.execution.torch_device()
     on_cuda = device.startswith("cuda")
     sampling = Sampling(
@@ -152,6 +165,10 @@ def _recipe(config: GenerateConfig, context: StepContext, adapter: AdapterCard) 
         sampling=sampling,
         dtype=getattr(torch, config.precision) if on_cuda and config.precision != "auto" else None,
         compiled=context.execution.compile,
+        grey=adapter.grey,
+        judging=Judging(teacher=context.inputs["teacher"], class_names=tuple(class_names), redraws=config.redraw_disowned)
+        if config.redraw_disowned
+        else None,
     )
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from tckr.artifacts.agreement import Agreement, write_agreement
+from pathlib import Path
+
+from tckr.artifacts.agreement import write_agreement
 from tckr.artifacts.soft_labels import SOFT_LABELS_NAME, LabelRecipe
 from tckr.artifacts.synthetic import synthetic_class_names, synthetic_shards
-from tckr.artifacts.training import MODEL_FOLDER
+from tckr.artifacts.training import MODEL_FOLDER, TrainingSummary, read_history
 from tckr.data.seeds import derive_seed
 from tckr.data.variation import ViewRecipe
 from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.models.classifiers import load_classifier
-from tckr.stages.label.agreement import count_agreement, low_agreement
+from tckr.stages.label.agreement import count_agreement, describe_low
 from tckr.stages.label.config import LabelConfig
 from tckr.stages.label.labelling import Labeller, count_rows, join_shards, label_shard
 
@@ -33,7 +35,8 @@ def run(config: LabelConfig, context: StepContext) -> None:
     write_whole(labels, lambda path: join_shards(list(targets.values()), path, recipe))
     agreement = count_agreement(labels, class_names)
     write_agreement(context.out, agreement)
-    _warn_of_low(agreement, context)
+    if message := describe_low(agreement, _validation_accuracy(context.inputs["teacher"])):
+        context.log("warning", message=message)
 
 
 def recipe_of(config: LabelConfig, seed: int) -> LabelRecipe:
@@ -44,11 +47,7 @@ def recipe_of(config: LabelConfig, seed: int) -> LabelRecipe:
     return LabelRecipe(temperature=config.temperature, views=views)
 
 
-def _warn_of_low(agreement: Agreement, context: StepContext) -> None:
-    for name in low_agreement(agreement):
-        found = agreement[name]
-        message = (
-            f"the Teacher takes only {found.agree} of {found.n} images made for class '{name}' for that class; "
-            "expected at least half. Adapt longer or raise the guidance scale, and check the class's captions."
-        )
-        context.log("warning", message=message)
+def _validation_accuracy(teacher: Path) -> float | None:
+    """Return the Teacher's accuracy on private validation images in the epoch that was kept; None where it was not taken."""
+    history, summary = read_history(teacher), TrainingSummary.read_if_there(teacher)
+    return history[summary.best_epoch]["validation_accuracy"] if history and summary else None

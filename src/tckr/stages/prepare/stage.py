@@ -219,6 +219,7 @@ def _card(
         test_sha256=test_sha256,
         audit_holdout=config.audit_holdout,
         canaries={kind: int((kinds == code).sum()) for kind, code in CANARY_KINDS.items()},
+        grey=not any(record.colour for record in screened.records),
         sizes={"min": min(sides), "median": float(np.median(sides)), "max": max(sides)},
     )
 

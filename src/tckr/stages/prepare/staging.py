@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tckr.data.alike import hash_of
-from tckr.data.images import encode_png
+from tckr.data.images import encode_png, has_colour
 from tckr.data.normalise import AS_IS, RejectedImageError, normalise_image, strict_pillow
 from tckr.data.sources.record import Source, SourceRecord
 from tckr.data.treatment import Treatment
@@ -42,6 +42,7 @@ class Staged:
         group: digest of what names its group; empty = it is a group of its own.
         caption: the text that the data set gives it.
         look: hash of what it looks like (`tckr.data.alike`).
+        colour: whether its channels differ anywhere.
     """
 
     file: str
@@ -60,6 +61,7 @@ class Staged:
     group: str = ""
     look: int = 0
     caption: str | None = None
+    colour: bool = True
 
 
 def stage_records(
@@ -154,6 +156,7 @@ def _normalise(record: SourceRecord, image_size: int, max_pixels: int, treatment
         values=image.values,
         black=image.is_black,
         group=_digest(record.group) or image.group,
+        colour=has_colour(image.pixels),
         look=hash_of(image.pixels, image.size),
     )
     return usable, encode_png(image.pixels)

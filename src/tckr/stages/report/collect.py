@@ -61,7 +61,7 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
         title=config.title or card.name,
         created=max(stage.created for stage in stages),
         contains_private=private,
-        verdict=verdict_of(audit, redrawn_sentence(redrawn)),
+        verdict=verdict_of(audit, redrawn_sentence(redrawn), agreement),
         origin=origin_of(audit.declared, audit.measured),
         headline=headline_rows(audit),
         paired=paired_summary(audit),

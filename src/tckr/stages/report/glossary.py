@@ -8,6 +8,14 @@ GLOSSARY = {
         "which trained on synthetic images alone, it says how much of the task those images carry. It does not say "
         "that the images look right, nor how the classifier behaves on other data."
     ),
+    "Balanced accuracy": (
+        "The mean over classes of the accuracy on each. Always answering one class cannot raise it, as it raises accuracy "
+        "where that class is large. It does not say how often the classifier is right on data with the test split's shares."
+    ),
+    "Label agreement": (
+        "Share of the synthetic images that the Teacher takes for the class of their prompt. It is not the accuracy of "
+        "anything: the Teacher may be wrong, and images that were drawn again until it knew them agree by construction."
+    ),
     "Release surface": (
         "Something that could leave the house: captions, adapter, synthetic images, soft labels, Teacher, Student. Each is "
         "attacked on its own with what its holder can see. The numbers do not add up: a package of several surfaces is at "

@@ -10,6 +10,7 @@ from tckr.artifacts.audit import PLAIN, AuditResult, SurfaceResult
 from tckr.artifacts.data_card import DataCard
 from tckr.html.numbers import bound_number, difference_number, fraction, measured_number, percent, plain
 from tckr.membership.coverage import scorer_name
+from tckr.membership.largest import largest_note
 from tckr.membership.rows import absent_reason
 from tckr.metrics.estimate import Estimate, Measured
 from tckr.stages.report.contents import Change, ClassRow, Comparison, Direction, Number
@@ -30,9 +31,10 @@ class Wording(NamedTuple):
 
 
 def headline_rows(audit: AuditResult) -> list[Comparison]:
-    """Return accuracy, declared AUC, AUC without references, TPR at FPR 1 % and 0.1 %, AOP and the epsilon bound."""
+    """Return accuracy, balanced accuracy, the declared AUC, AUC without references, TPR at two FPRs, AOP and epsilon."""
     return [
         accuracy_row(audit),
+        balanced_row(audit),
         auc_row(audit),
         plain_auc_row(audit),
         tpr_row(audit, "0.01"),
@@ -44,9 +46,17 @@ def headline_rows(audit: AuditResult) -> list[Comparison]:
 
 def accuracy_row(audit: AuditResult) -> Comparison:
     """Return CAS with its paired difference; the only row that needs no attack."""
-    wording = Wording("accuracy", "Accuracy on real test images", "CAS", "higher")
+    note = "; ".join(text for text in ("CAS", largest_note(audit)) if text)
+    wording = Wording("accuracy", "Accuracy on real test images", note, "higher")
     row = _row(audit, wording, lambda surface: measured_number(surface.cas))
     return _with_difference(row, differences_of(audit).cas).model_copy(update={"membership": False})
+
+
+def balanced_row(audit: AuditResult) -> Comparison:
+    """Return the mean accuracy over classes, which always answering one class cannot raise."""
+    wording = Wording("balanced_accuracy", "Balanced accuracy", "mean of the accuracy on each class", "higher")
+    row = _row(audit, wording, lambda surface: measured_number(surface.balanced_cas))
+    return row.model_copy(update={"membership": False})
 
 
 def auc_row(audit: AuditResult) -> Comparison:
@@ -131,7 +141,7 @@ def _class_row(audit: AuditResult, name: str, *, num_test: int, num_synthetic: i
 
 
 def _row(audit: AuditResult, wording: Wording, number_of: Callable[[SurfaceResult], Number]) -> Comparison:
-    if audit.declared.generator_shared and wording.key not in ("accuracy", "auc_plain"):
+    if audit.declared.generator_shared and wording.key not in ("accuracy", "balanced_accuracy", "auc_plain"):
         wording = wording._replace(note=f"{wording.note}; Student: through labels only, generator shared")
     teacher, student = (number_of(audit.surfaces[surface]) for surface in ("teacher", "student"))
     return Comparison(**wording._asdict(), membership=True, teacher=teacher, student=student)

@@ -90,7 +90,7 @@ def strip_scale(row: Comparison) -> tuple[float, float]:
     """Return round ends that hold both intervals: shares end at 1, an AUC shows guessing, leakage starts at 0."""
     ends = [end for number in (row.teacher, row.student) for end in (number.low, number.value, number.high)]
     numbers = [end for end in ends if end is not None]
-    if row.key in ("accuracy", "aop"):
+    if row.key in ("accuracy", "balanced_accuracy", "aop"):
         return max(0.0, math.floor(20 * min(numbers) - 0.5) / 20), max(1.0, *numbers)
     if row.key.startswith("auc"):
         return math.floor(10 * min(0.5, *numbers)) / 10, 1.0

@@ -34,6 +34,7 @@ def shareable_card(card: DataCard) -> DataCard:
         audit_holdout=card.audit_holdout,
         groups=card.groups,
         canaries=card.canaries,
+        grey=card.grey,
         sizes=card.sizes,
         public=card.public,
     )

@@ -12,6 +12,7 @@ from tckr.artifacts.audit import (
     Declared,
     Differences,
     FindingReason,
+    ImagesAlone,
     LeaveOneOut,
     Strongest,
     SurfaceResult,
@@ -43,6 +44,8 @@ def shareable_audit(audit: AuditResult) -> AuditResult:
         verdict=audit.verdict,
         declared=declared,
         surfaces={name: _surface(surface, declared) for name, surface in audit.surfaces.items()},
+        largest_class=audit.largest_class,
+        images_alone=_images_alone(audit.images_alone),
         differences=_differences(audit.differences),
         paired=_paired(audit.paired),
         fidelity=_fidelity(audit.fidelity),
@@ -71,6 +74,8 @@ def _surface(surface: SurfaceResult, declared: Declared) -> SurfaceResult:
     return SurfaceResult(
         cas=shown(surface.cas),
         per_class=_accuracies(surface, declared),
+        balanced_cas=_optional(surface.balanced_cas),
+        over_largest=_optional(surface.over_largest),
         ece=_optional(surface.ece),
         brier=_optional(surface.brier),
         nll=_optional(surface.nll),
@@ -154,6 +159,17 @@ def _epsilon(bound: EpsilonBound | None) -> EpsilonBound | None:
         num_members=bound.num_members,
         num_non_members=bound.num_non_members,
         method=bound.method,
+    )
+
+
+def _images_alone(found: ImagesAlone | None) -> ImagesAlone | None:
+    if found is None:
+        return None
+    return ImagesAlone(
+        cas=shown(found.cas),
+        balanced_cas=shown(found.balanced_cas),
+        over_largest=shown(found.over_largest),
+        difference=shown(found.difference),
     )
 
 

@@ -2,43 +2,63 @@
 
 from __future__ import annotations
 
+from tckr.artifacts.agreement import Agreement
 from tckr.artifacts.audit import PLAIN, AuditResult, Declared, Differences, SurfaceResult
 from tckr.html.numbers import NO_DIFFERENCE, fraction, measured_number, signed, signed_percent
 from tckr.membership.coverage import scorer_name
+from tckr.membership.largest import no_better_phrase, no_better_sentence
 from tckr.membership.rows import SurfaceRow, canary_rows, surface_rows
 from tckr.membership.wording import judged_text, open_texts, surface_text, why_not_measured
+from tckr.membership.worth import worth_phrase, worth_sentences
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.stages.report.contents import ClassRow, VerdictText
 from tckr.stages.report.copies import copies_headline
 from tckr.surfaces import surface_title
 
+NO_AGREEMENT: Agreement = {}
+
 MAX_FAILED = 5
 """Failed controls told at the top of the page; all of them stand in the audit's chapter."""
 
 
-def verdict_of(audit: AuditResult, redrawn: str = "") -> VerdictText:
-    """Return the verdict in plain words. A failed control comes before every number.
+def verdict_of(audit: AuditResult, redrawn: str = "", agreement: Agreement = NO_AGREEMENT) -> VerdictText:
+    """Return the verdict in plain words. A failed control comes before every number, and that a model has learned nothing
+    but which class is frequent comes before every other sentence.
 
     Args:
         audit: its result.
         redrawn: what redrawn images do to the numbers, empty where none was redrawn.
+        agreement: of Teacher and prompts.
     """
     state = audit.verdict.state
     unchecked = [_stop(_capital(text)) for text in open_texts(audit.verdict)]
+    first = [text for text in [no_better_sentence(audit)] if text]
+    phrase = ", ".join(text for text in (no_better_phrase(audit), worth_phrase(agreement)) if text)
+    worth = worth_sentences(audit, agreement)
     if state == "invalid":
-        headline = _capital(judged_text(audit.verdict))
-        return VerdictText(state=state, headline=headline, sentences=[*_invalid_sentences(audit), *unchecked])
+        return VerdictText(
+            state=state,
+            headline=_capital(judged_text(audit.verdict)),
+            sentences=[*first, *_invalid_sentences(audit), *unchecked],
+        )
     if state == "not measured":
         sentences = [
+            *first,
             _accuracy_sentence(audit),
+            *worth,
             f"Privacy was not measured: {_stop(why_not_measured(audit.verdict))} Nothing here says that it is good.",
             *_canary_sentences(audit),
         ]
-        return VerdictText(state=state, headline="Accuracy measured, privacy not measured", sentences=sentences)
-    headline = _capital(f"{_leakage_phrase(audit)}, {_accuracy_phrase(audit)}")
+        headline = _capital(f"{phrase or 'accuracy measured'}, privacy not measured")
+        return VerdictText(state=state, headline=headline, sentences=sentences)
+    accuracy = [] if no_better_phrase(audit) else [_accuracy_phrase(audit)]
+    found = [*([phrase] if phrase else []), _leakage_phrase(audit), *accuracy]
+    headline = _capital(", ".join(found))
     leakage = [*_leakage_sentences(audit), *_surface_sentences(surface_rows(audit)), *_canary_sentences(audit)]
     images = [*_copies_sentences(audit), *([f"Redrawn: {redrawn}"] if redrawn else [])]
-    return VerdictText(state=state, headline=headline, sentences=[_accuracy_sentence(audit), *leakage, *images, *unchecked])
+    return VerdictText(
+        state=state, headline=headline, sentences=[*first, _accuracy_sentence(audit), *worth, *leakage, *images, *unchecked]
+    )
 
 
 def origin_of(declared: Declared, measured: bool) -> str:

@@ -14,8 +14,16 @@ from tckr.training.config import TrainingConfig
 class TeachConfig(StageConfig, TrainingConfig):
     """Settings of the Teacher's training."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
+    balance: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="How far the classes' shares are taken out of what the Teacher learns, where the largest class has more "
+        "than twice the images of the smallest: 0 = it answers classes as often as they come, 1 = as if all were equally "
+        "frequent. The epoch is then chosen by balanced accuracy (docs/distillation.md).",
+    )
     num_teachers: int = Field(
         1,
         ge=1,

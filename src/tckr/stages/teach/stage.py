@@ -6,11 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.training import MODEL_FOLDER
 from tckr.data.seeds import derive_seed
 from tckr.engine.step import StepContext
 from tckr.models.classifiers.ensemble import MEMBER
+from tckr.stages.teach.balance import is_uneven, log_shares
 from tckr.stages.teach.config import TeachConfig
 from tckr.stages.teach.records import read_records
 from tckr.training.artifact import save_training
@@ -85,6 +88,9 @@ def _train(
 
 def _task(device: str, *, config: TeachConfig, data: Path, cache: Path, run: int, seed: int) -> Task:
     """Return what one Teacher learns; made by every process that trains it."""
-    records = read_records(data, cache, config, run)
+    members, validation = read_records(data, cache, config, run)
     model = new_classifier(config, DataCard.read(data).class_names, derive_seed(seed, "initialise"))
-    return Task(model, *records, CrossEntropy(config.label_smoothing), config)
+    labels, num_classes = np.asarray(members.targets), len(model.class_names)
+    balanced = config.balance > 0 and is_uneven(labels, num_classes)
+    loss = CrossEntropy(config.label_smoothing, config.balance * log_shares(labels, num_classes) if balanced else None)
+    return Task(model, members, validation, loss, config, balanced=balanced)
