@@ -2,7 +2,7 @@
 
     python benchmarks/adaptation.py DATA --output runs/adaptation --list
     python benchmarks/adaptation.py DATA --output runs/adaptation --lines found.jsonl \\
-        --model pretraining/second/generator --captioner pretraining/second/captioner [--device cuda --jobs 8] \\
+        [--device cuda --jobs 8] \\
         [--variants lora8-attn full-3e-4] [--steps 500 1500 auto] [--ema 0 0.999] [--guidance 2 4 6] [--set key=value ...]
 
 DATA is a folder, a table or a .npz file that TCKR reads, or `digits`. Every variant is a run of TCKR in the same store, so

@@ -30,11 +30,8 @@ MEMORIZING_RANK = 64
 MEMORIZING_LENGTH = 5
 """Times as long as the adapter itself."""
 
-AUTO_PASSES, AUTO_LEAST, AUTO_MOST = 40, 500, 4000
+AUTO_PASSES, AUTO_LEAST, AUTO_MOST = 40, 400, 1500
 """What `steps: auto` makes: passes over the images, but at least and at most so many steps."""
-
-UNADAPTED_STEPS = 300
-"""What counts as the length of an adapter that the settings leave out."""
 
 
 Steps = Annotated[int, Field(ge=0, le=MOST_STEPS)]
@@ -59,10 +56,10 @@ class AdaptConfig(StageConfig):
         max_length=MOST_CLASSES,
         description="Class name to its fixed description; needed by prompt_form n: d only.",
     )
-    method: Literal["lora", "full"] = Field(
-        "lora",
-        description="What is trained: a LoRA, as in the paper, or all weights of the denoiser (full fine-tuning; for small "
-        "models, at a lower learning rate).",
+    method: Literal["auto", "lora", "full"] = Field(
+        "auto",
+        description="What is trained: a LoRA, as in the paper, or all weights of the denoiser (full fine-tuning, for small "
+        "models). auto: all weights of the embedded generator, a LoRA of every other.",
     )
     rank: int = Field(8, ge=1, le=512, description="LoRA rank; 4 in the paper, more for the small embedded model.")
     targets: Targets = Field(
@@ -70,7 +67,7 @@ class AdaptConfig(StageConfig):
         description="Layers that get LoRA: attention as in the paper, linear = all linear layers, all = convolutions too.",
     )
     steps: Steps | Literal["auto"] | None = Field(
-        300,
+        "auto",
         description=f"Optimizer steps; 0 leaves the model unadapted (ablation); auto makes {AUTO_PASSES} passes over the "
         f"images, but at least {AUTO_LEAST} and at most {AUTO_MOST} steps. Set this or epochs, not both.",
     )
@@ -93,7 +90,7 @@ class AdaptConfig(StageConfig):
         "cosine", description="Learning rate over the steps; cosine falls to 0 and suits few steps; constant in the paper."
     )
     ema_decay: float = Field(
-        0.0,
+        0.99,
         ge=0,
         lt=1,
         description="Share of the averaged weights that a step keeps; they are what is stored; 0 = off.",
@@ -162,6 +159,11 @@ class AdaptConfig(StageConfig):
         """Return whether a generator that may fill the memory is loaded."""
         return self.model not in FOLDERS
 
+    @property
+    def trains_all(self) -> bool:
+        """Return whether all weights of the denoiser are trained, and not a LoRA."""
+        return self.lora is None and (self.method == "full" or (self.method == "auto" and self.model in FOLDERS))
+
     def num_images(self, num_members: int) -> int:
         """Return how many of `num_members` images are trained on, up to the rounding in each class."""
         return max(1, round(self.fraction * num_members))
@@ -185,9 +187,9 @@ class AdaptConfig(StageConfig):
 
         An unadapted pipeline (0 steps) has one that is adapted: without a memorizer there is no control.
         """
-        epochs = AUTO_PASSES if self.steps == "auto" else self.epochs
-        steps = min(MOST_STEPS, MEMORIZING_LENGTH * (self.steps or UNADAPTED_STEPS)) if isinstance(self.steps, int) else None
-        length = {"steps": steps, "epochs": epochs and min(MOST_EPOCHS, MEMORIZING_LENGTH * epochs)}
+        own = AUTO_MOST if self.steps in (0, "auto") else self.steps
+        steps = min(MOST_STEPS, MEMORIZING_LENGTH * own) if isinstance(own, int) else None
+        length = {"steps": steps, "epochs": self.epochs and min(MOST_EPOCHS, MEMORIZING_LENGTH * self.epochs)}
         free = {
             "rank": max(MEMORIZING_RANK, self.rank),
             "caption_dropout": 0.0,

@@ -52,8 +52,8 @@ def run(config: AdaptConfig, context: StepContext) -> None:
     AdapterCard(
         model=config.model,
         revision=config.revision,
-        method="lora" if config.lora else config.method,
-        rank=None if config.lora or config.method == "full" else config.rank,
+        method="full" if config.trains_all else "lora",
+        rank=None if config.lora or config.trains_all else config.rank,
         steps=None if config.lora else num_steps,
         prompt_form=config.prompt_form,
         descriptions=config.descriptions,
@@ -97,7 +97,7 @@ def _train(config: AdaptConfig, context: StepContext, captions: CaptionTable, nu
         )
     _refuse_divergence(losses.steps, config)
     context.log("passes", images=passes.images, recomputed=passes.recomputed, processes=size)
-    if config.method == "full":
+    if config.trains_all:
         generator.save_weights(context.out)
     else:
         generator.save_lora(context.out)
@@ -123,7 +123,7 @@ def _help_train(team: Team, *, config: AdaptConfig, course: Course, cache: Path)
 
 def _load_to_train(config: AdaptConfig, device: str) -> LatentDiffusion:
     """Return the generator as it is trained: in float32 on a CPU and where its own weights are trained, else as set."""
-    half = config.method == "lora" and device.startswith("cuda") and is_bfloat16(config.precision, device, training=True)
+    half = not config.trains_all and device.startswith("cuda") and is_bfloat16(config.precision, device, training=True)
     dtype = torch.bfloat16 if half else torch.float32
     return load_generator(config.model, device, dtype, config.revision)
 

@@ -113,7 +113,7 @@ def train_adapter(
 
 
 def _trainable(generator: Generator, config: AdaptConfig, seed: int) -> dict[str, torch.nn.Parameter]:
-    if config.method == "full":
+    if config.trains_all:
         return generator.unfreeze()
     return generator.add_lora(config.rank, derive_seed(seed, "adapt", "lora"), config.targets)
 
