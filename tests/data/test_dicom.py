@@ -17,6 +17,7 @@ from tckr.data.layouts.description import read_layout
 from tckr.data.normalise import NormalisedImage, normalise_image, strict_pillow
 from tckr.data.treatment import Treatment
 from tckr.running import run
+from tests.inspection.test_inspecting import inspect
 from tests.stages.prepare.pictures import pixels, prepared
 from tests.stages.prepare.test_odd_files import rejected
 
@@ -157,6 +158,10 @@ def test_a_series_goes_through_by_patient_and_its_patients_are_in_no_file_below_
         content = path.read_bytes()
         path.chmod(mode)
         assert not [text for text in (NAME, "Mustermann", PATIENT, "Klinikum", "1970") if text.encode() in content], path
+
+
+def test_inspect_counts_the_patients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    assert "DICOM files name 10 patients" in inspect(monkeypatch, capsys, write_series(tmp_path / "data"))
 
 
 def test_one_id_for_all_says_nothing(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ class Seen:
         values: of each grey picture of more than 8 bits, see `NormalisedImage`.
         black: pictures that show nothing.
         thumbnails: label -> uint8 pictures.
+        patients: digests of the patient ids in DICOM files.
         people: numbers of patients or parts that file names give, with the pictures of each.
     """
 
@@ -59,6 +60,7 @@ class Seen:
     black: int = 0
     thumbnails: dict[int, list[np.ndarray]] = field(default_factory=dict)
     people: Counter[str] = field(default_factory=Counter)
+    patients: set[str] = field(default_factory=set)
 
     def add(self, record: SourceRecord, image: NormalisedImage) -> None:
         """Count a usable picture."""
@@ -71,6 +73,8 @@ class Seen:
         if image.values:
             self.values.append(image.values)
         self.black += image.is_black
+        if image.group:
+            self.patients.add(image.group)
         kept = self.thumbnails.setdefault(record.label, [])
         if len(kept) < MOST_THUMBNAILS:
             kept.append(image.pixels)

@@ -85,6 +85,8 @@ def _repeats(seen: Seen, pairs: np.ndarray) -> list[str]:
 def _groups(layout: Layout, seen: Seen) -> list[str]:
     if layout.groups:
         return [f"{layout.num_groups:,} groups from {layout.groups}: splits and membership are drawn by group."]
+    if len(seen.patients) > 1:
+        return [f"DICOM files name {len(seen.patients):,} patients: splits and membership are drawn by patient."]
     lines = []
     if layout.group_column:
         lines.append(

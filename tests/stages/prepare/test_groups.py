@@ -163,7 +163,9 @@ def test_a_column_of_a_table_beside_class_folders_keeps_patients_together(tmp_pa
     write_table(data / "patients.csv", data)
     artifact = prepared(tmp_path, data, image_size=12, group_column="patient")
     check_artifact(artifact, patients_of(data, artifact))
-    assert read_layout(artifact).num_groups == 10
+    layout = read_layout(artifact)
+    assert layout.num_groups == 10
+    assert "the table has no label column" not in "\n".join(layout.lines())  # it is read for its groups
 
 
 def test_a_column_of_the_table_of_labels_keeps_patients_together(tmp_path: Path) -> None:

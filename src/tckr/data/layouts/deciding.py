@@ -35,7 +35,9 @@ def decide(root: Path, wishes: Wishes) -> Reading:
     """
     reading = _decide(root, wishes)
     if wishes.grouping.column and isinstance(reading, FolderReading | TableReading):
-        return replace(reading, groups=read_group_cells(survey(root, wishes.follow_links), root, wishes))
+        cells, tables = read_group_cells(survey(root, wishes.follow_links), root, wishes)
+        left_out = [item for item in reading.left_out if item.what not in tables]
+        return replace(reading, groups=cells, left_out=left_out)
     return reading
 
 

@@ -14,8 +14,8 @@ from tckr.errors import UserError
 MOST_SHOWN = 20
 
 
-def read_group_cells(top: Folder, root: Path, wishes: Wishes) -> dict[str, Any]:
-    """Return picture -> cell of the column `wishes.grouping.column`, from every table that has it and names pictures.
+def read_group_cells(top: Folder, root: Path, wishes: Wishes) -> tuple[dict[str, Any], list[str]]:
+    """Return picture -> cell of the column `wishes.grouping.column`, and the tables that have it and name pictures.
 
     Raises:
         UserError: no table has the column, or two rows put one picture into two groups.
@@ -23,6 +23,7 @@ def read_group_cells(top: Folder, root: Path, wishes: Wishes) -> dict[str, Any]:
     column, pictures = wishes.grouping.column, Pictures(top.all_pictures())
     columns: set[str] = set()
     cells: dict[str, Any] = {}
+    tables: list[str] = []
     for file in top.all_tables():
         try:
             table = read_table(root, file)
@@ -34,13 +35,14 @@ def read_group_cells(top: Folder, root: Path, wishes: Wishes) -> dict[str, Any]:
         columns |= set(table.columns)
         if column in table.columns:
             _add(cells, table, match.files, wishes)
+            tables.append(file)
     if column not in columns:
         found = ", ".join(sorted(columns)[:MOST_SHOWN]) or "none"
         raise UserError(
             f"prepare.group_column={column}, but no table in {wishes.source} that names pictures has this column; columns "
             f"found: {found}. Name one of them, or take groups from the paths with prepare.group_pattern."
         )
-    return cells
+    return cells, tables
 
 
 def _add(cells: dict[str, Any], table: Table, files: list[str | None], wishes: Wishes) -> None:
