@@ -19,7 +19,7 @@ def test_a_dry_run_counts_steps_by_stage_and_what_is_shared(monkeypatch, capsys,
     assert "4 variants" in out
     line = next(line for line in out.splitlines() if "adapt" in line)
     assert line.split("│")[2:5] == [" 2     ", " 0     ", " 2                          "]
-    assert "0 of 32 steps are whole; 40 without sharing." in out  # 4 x 10, of which 4 x 2 are shared by seed
+    assert "0 of 36 steps are whole; 44 without sharing." in out  # 4 x 11, of which 4 x 2 are shared by seed
     assert list(tmp_path.iterdir()) == []
 
 

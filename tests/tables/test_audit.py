@@ -24,7 +24,7 @@ RUNS, RECORDS = 6, 240
 
 def privacy_numbers(result: AuditResult) -> dict[str, Any]:
     """Return everything about membership: what a table holds; accuracy and what follows from it left out."""
-    left_out = {"cas", "per_class", "confusion", "ece", "brier", "nll", "aop"}
+    left_out = {"cas", "balanced_cas", "over_largest", "per_class", "confusion", "ece", "brier", "nll", "aop"}
     surfaces = {name: surface.model_dump(exclude=left_out) for name, surface in result.surfaces.items()}
     for surface in surfaces.values():
         del surface["strongest"]["aop"]

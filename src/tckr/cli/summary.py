@@ -29,26 +29,26 @@ def print_summary(result: RunResult, console: Console) -> None:
     if "audit" in result.artifacts:
         audit = AuditResult.read(result.artifacts["audit"])
         if warning := no_better_sentence(audit):
-            console.print(printable(warning), style="yellow", soft_wrap=True, markup=False)
+            say(console, warning, "yellow")
         console.print(_table(audit))
         if audit.paired:
-            console.print(printable(paired_line(audit.paired)), soft_wrap=True, markup=False)
+            say(console, paired_line(audit.paired))
         for line in worth_lines(result, audit):
-            console.print(printable(line), soft_wrap=True, markup=False)
+            say(console, line)
         if audit.measured:
             console.print(waterfall(audit))
             for name, why in hidden_leaks(audit):
-                console.print(printable(f"{name} leaks: {why}"), soft_wrap=True, markup=False)
+                say(console, f"{name} leaks: {why}")
         if audit.canaries:
             console.print(canaries(audit))
-        console.print(
-            printable(f"Privacy: {verdict_text(audit.verdict)}"),
-            style="green" if audit.valid else "yellow",
-            soft_wrap=True,
-            markup=False,
-        )
+        say(console, f"Privacy: {verdict_text(audit.verdict)}", "green" if audit.valid else "yellow")
     for name, path in _places(result).items():
-        console.print(printable(f"{name:<14} {path}"), soft_wrap=True, markup=False)
+        say(console, f"{name:<14} {path}")
+
+
+def say(console: Console, text: str, style: str | None = None) -> None:
+    """Print one line as it is; what came from a user's files cannot change the terminal."""
+    console.print(printable(text), style=style, soft_wrap=True, markup=False)
 
 
 def audit_is_valid(result: RunResult) -> bool:
