@@ -23,12 +23,12 @@ Licence = Annotated[
 What = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="PART...",
+        metavar="PART [PART]...",
         help="What to release: some of images, labels, student, adapter and report.  [default: images labels student]",
         show_default=False,
     ),
 ]
-More = Annotated[list[str] | None, typer.Argument(metavar="", hidden=True, help="What follows the first PART of --what.")]
+More = Annotated[list[str] | None, typer.Argument(metavar="[PART]...", help="The parts after the first one of --what.")]
 Form = Annotated[FormatName, typer.Option("--format", help="Layout of the images.")]
 Risk = Annotated[
     str,

@@ -57,7 +57,8 @@ def clean_parts(audit: AuditResult, request: Request) -> list[str]:
     if not audit.valid:
         return []
     clean = {name for name, surface in audit.surfaces.items() if surface.state == CLEAN}
-    return [part for part in request.what if part != "report" and set(EXPOSES[part]) <= clean]
+    parts = [part for part in request.what if part != "report" and set(EXPOSES[part]) <= clean]
+    return [part for part in parts if part != "labels" or "images" in parts]
 
 
 def _packages_within(audit: AuditResult, exposed: Sequence[str]) -> list[Package]:

@@ -17,7 +17,7 @@ class Api(Protocol):
         """Make a repository unless it is there."""
         ...
 
-    def upload_folder(self, *, repo_id: str, folder_path: Path, repo_type: str, ignore_patterns: list[str]) -> object:
+    def upload_folder(self, *, repo_id: str, folder_path: Path, repo_type: str) -> object:
         """Upload the files of a folder."""
         ...
 
@@ -30,13 +30,11 @@ class Repository:
         kind: of the repository.
         name: `owner/name`.
         folder: whose files are uploaded.
-        left_out: patterns of those that are not.
     """
 
     kind: Literal["dataset", "model"]
     name: str
     folder: Path
-    left_out: tuple[str, ...] = ()
 
 
 def repositories(release: Path, name: str) -> list[Repository]:
@@ -46,8 +44,7 @@ def repositories(release: Path, name: str) -> list[Repository]:
         Repository(kind="model", name=name if place == 0 else f"{name}-{part}", folder=release / part)
         for place, part in enumerate(models)
     ]
-    whole = Repository(kind="dataset", name=name, folder=release)
-    return [whole, *found]
+    return [Repository(kind="dataset", name=name, folder=release), *found]
 
 
 def upload(release: Path, name: str, api: Api | None = None) -> Sequence[str]:
@@ -56,23 +53,19 @@ def upload(release: Path, name: str, api: Api | None = None) -> Sequence[str]:
     Raises:
         UserError: the hub refuses, or does not answer.
     """
-    from httpx import HTTPError
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
     hub: Api = api or HfApi()
     done = []
     for place in repositories(release, name):
         try:
             hub.create_repo(place.name, repo_type=place.kind, private=True, exist_ok=True)
-            hub.upload_folder(
-                repo_id=place.name, folder_path=place.folder, repo_type=place.kind, ignore_patterns=list(place.left_out)
-            )
-        except (HfHubHTTPError, LocalTokenNotFoundError, HTTPError, OSError) as error:
+            hub.upload_folder(repo_id=place.name, folder_path=place.folder, repo_type=place.kind)
+        except Exception as error:  # the hub's, the client's or the network's: each version has others
             reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise UserError(
-                f"the hub does not take {place.kind} {place.name}: {reason} The release in {release} is whole; sign in with "
-                "`hf auth login`, check the name, and upload it with `hf upload`"
+                f"the hub does not take {place.kind} {place.name}: {reason}. The release in {release} is whole; sign in "
+                "with `hf auth login`, check the name, and upload it with `hf upload`"
             ) from error
         done.append(f"{'datasets/' if place.kind == 'dataset' else ''}{place.name}")
     return done

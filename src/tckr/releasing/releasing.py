@@ -110,7 +110,7 @@ def pass_gate(run: FinishedRun, request: Request) -> list[str]:
 
 
 def _refusal(run: FinishedRun, request: Request, judged: Judgement, clean: Sequence[str]) -> str:
-    sentences = [f"the audit of {run.folder} does not allow this release: {'; '.join(judged.obstacles)}"]
+    sentences = [f"{run.folder} may not be released: {'; '.join(judged.obstacles)}"]
     if command := _command(run, judged):
         sentences.append(command)
     if clean:

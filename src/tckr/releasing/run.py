@@ -24,6 +24,9 @@ STAGE: dict[Part, str] = {
 """Part of a release -> the stage that makes it."""
 
 
+CHANGED = "settings, data or TCKR itself changed since it was made"
+
+
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
     """A run and what of it is whole for its settings.
@@ -59,9 +62,8 @@ def finished_run(folder: Path, parts: Sequence[Part]) -> FinishedRun:
     store.require_intact(target[stage] for stage in dict.fromkeys(read))
     whole = {stage: store.folder(step) for stage, step in target.items() if store.has(step)}
     if missing := [part for part in parts if STAGE[part] not in whole]:
-        raise UserError(
-            f"{missing[0]}: nothing of {shown(folder)} is whole for its settings; make it with `tckr run {folder}`"
-        )
+        why = CHANGED if _was_made(folder, STAGE[missing[0]]) else "it was never made"
+        raise UserError(f"{missing[0]}: {shown(folder)} has none for its settings: {why}. Make it with `tckr run {folder}`")
     return FinishedRun(
         folder=folder, settings=settings, artifacts=whole, why_no_audit=_why_no_audit(folder, target["audit"], store)
     )
@@ -84,6 +86,9 @@ def run_settings(folder: Path) -> Settings:
 def _why_no_audit(folder: Path, step: Step, store: Store) -> str:
     if store.has(step):
         return ""
-    if (folder / "artifacts" / "audit").exists():  # of other settings, data or version of TCKR
-        return "settings, data or TCKR itself changed since the audit was made, so it says nothing of what would be released"
-    return "this run has no audit"
+    return f"no audit of what would be released: {CHANGED}" if _was_made(folder, "audit") else "this run has no audit"
+
+
+def _was_made(folder: Path, stage: str) -> bool:
+    """Return whether the run's folder shows an artifact, of whatever settings."""
+    return (folder / "artifacts" / stage).exists()

@@ -36,7 +36,7 @@ def signer(certificate: Certificate) -> Callable[[bytes], bytes]:
         import c2pa
     except ImportError:
         raise UserError("signing needs the package c2pa-python; install it with `pip install 'tckr[c2pa]'`") from None
-    chain, key = certificate.chain.read_text(), certificate.key.read_text()
+    chain, key = certificate.chain.read_bytes(), certificate.key.read_bytes()
 
     def sign(png: bytes, algorithm: str) -> bytes:
         signed = io.BytesIO()
