@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+import tckr
 from tckr.artifacts.soft_labels import read_soft_labels
 from tckr.artifacts.synthetic import load_synthetic, synthetic_column
 from tckr.data.images import decode_image
@@ -159,7 +160,7 @@ def test_all_formats_hold_the_same_images_under_the_same_numbers(releases):
 
 
 def test_only_what_is_asked_for_is_there(finished, tmp_path):
-    made = release_run(finished.folder, to=tmp_path / "one", **{**ALL, "what": ["student"]})
+    made = tckr.release(finished.folder, to=tmp_path / "one", **{**ALL, "what": ["student"]})
     assert {path.name for path in made.folder.iterdir()} == {"README.md", "SHA256SUMS", "audit_summary.json", "student"}
     images = release_run(finished.folder, to=tmp_path / "two", **{**ALL, "what": ["images"]})
     assert pq.read_schema(next((images.folder / "data").iterdir())).names == ["image", "label"]

@@ -12,7 +12,7 @@ from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.manifest import Manifest
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.rounding import rounded
-from tckr.release.allowed import allowed_settings, shown_model
+from tckr.sharing.allowed import allowed_settings, shown_model
 from tckr.releasing.licences import BaseModel, base_model
 from tckr.releasing.request import Request
 from tckr.releasing.run import FinishedRun

@@ -6,7 +6,7 @@ import base64
 import re
 from pathlib import Path
 
-from tckr.release.copying import copy_allowed
+from tckr.sharing.copying import copy_allowed
 from tckr.releasing.marking import mark_png
 
 TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from tckr.release.copying import copy_allowed
+from tckr.sharing.copying import copy_allowed
 from tckr.releasing.formats.imagefolder import write_imagefolder
 from tckr.releasing.formats.parquet import write_parquet
 from tckr.releasing.formats.webdataset import write_webdataset

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tckr.release.rules import Keys, Rule, Table, Weights, Whole
+from tckr.sharing.rules import Keys, Rule, Table, Weights, Whole
 
 MODEL_WORDS = frozenset(
     {

@@ -21,8 +21,8 @@ from tckr.data.variation import Variation, ViewRecipe
 from tckr.errors import UserError
 from tckr.machine import MODELS
 from tckr.models.classifiers import build_classifier, load_classifier, predict_logits
-from tckr.release.allowed import LEAVES, MODEL_SETTINGS, PUBLIC_MODELS, SETTINGS, UNNAMED, allowed_settings, shown_model
-from tckr.release.copying import copy_allowed
+from tckr.sharing.allowed import LEAVES, MODEL_SETTINGS, PUBLIC_MODELS, SETTINGS, UNNAMED, allowed_settings, shown_model
+from tckr.sharing.copying import copy_allowed
 
 MARKER = "zoe_winter"
 SEED = 987654321
