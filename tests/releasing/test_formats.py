@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import datasets
@@ -17,13 +18,17 @@ import pytest
 from PIL import Image
 from transformers import pipeline
 
+from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.synthetic import load_synthetic
 from tckr.data.images import decode_image, load_images
-from tckr.models.classifiers import load_classifier, predict_logits
+from tckr.engine import seal
+from tckr.engine.store import Store
 from tckr.releasing.formats import layout
 from tckr.releasing.formats.imagefolder import class_folder
 from tckr.releasing.releasing import release
 from tckr.releasing.request import FORMATS
+from tckr.releasing.run import run_settings
+from tckr.running import plan
 from tests.releasing.conftest import CLASSES
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -109,12 +114,24 @@ def test_webdataset_opens_the_shards(releases, expected):
     assert {row["json"]["class"] for row in rows} == set(CLASSES)
 
 
-def test_a_pipeline_of_transformers_answers_as_the_student(releases, finished):
-    images = load_images(finished.artifacts["prepare"] / "pool", None).images[:8]
-    logits = predict_logits(load_classifier(finished.artifacts["distill"] / "model"), images, batch_size=8)
+def test_a_pipeline_of_transformers_has_the_accuracy_that_the_audit_found(releases, finished):
     classify = pipeline("image-classification", model=str(releases["parquet"] / "student"), device="cpu")
-    answers = classify([Image.fromarray(image) for image in images], top_k=1)
-    assert [answer[0]["label"] for answer in answers] == [CLASSES[best] for best in logits.argmax(axis=1)]
+    with opened_test_split(finished.folder) as folder:
+        split = load_images(folder, None)
+    answers = classify([Image.fromarray(image) for image in split.images], top_k=1)
+    right = [answer[0]["label"] == CLASSES[label] for answer, label in zip(answers, split.labels, strict=True)]
+    assert np.mean(right) == AuditResult.read(finished.artifacts["audit"]).surfaces["student"].cas.value
+    assert len(right) == 40
+
+
+@contextmanager
+def opened_test_split(run: Path) -> Iterator[Path]:
+    """Yield the folder of the locked test split, which the owner alone has."""
+    settings = run_settings(run)
+    store, step = Store(settings.execution.store), plan(settings, "prepare")[0]
+    sealed = store.manifest(step)["sealed"]
+    with seal.opened(store.sealed_folder(step), sealed, store.folder(step)) as folder:
+        yield folder / "test"
 
 
 @pytest.mark.parametrize("form", FORMATS)

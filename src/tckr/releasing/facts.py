@@ -12,10 +12,10 @@ from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.manifest import Manifest
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.rounding import rounded
-from tckr.sharing.allowed import allowed_settings, shown_model
 from tckr.releasing.licences import BaseModel, base_model
 from tckr.releasing.request import Request
 from tckr.releasing.run import FinishedRun
+from tckr.sharing.allowed import allowed_settings, shown_model
 
 DAY = len("2026-11-29")
 

@@ -6,8 +6,8 @@ import base64
 import re
 from pathlib import Path
 
-from tckr.sharing.copying import copy_allowed
 from tckr.releasing.marking import mark_png
+from tckr.sharing.copying import copy_allowed
 
 TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?")
 PICTURE = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from tckr.sharing.copying import copy_allowed
 from tckr.releasing.formats.imagefolder import write_imagefolder
 from tckr.releasing.formats.parquet import write_parquet
 from tckr.releasing.formats.webdataset import write_webdataset
@@ -15,6 +14,7 @@ from tckr.releasing.page import write_report
 from tckr.releasing.request import Request
 from tckr.releasing.rows import Rows, released_rows
 from tckr.releasing.signing import signer
+from tckr.sharing.copying import copy_allowed
 
 WRITERS: Mapping[FormatName, Callable[[Rows, Path], None]] = MappingProxyType(
     {"parquet": write_parquet, "imagefolder": write_imagefolder, "webdataset": write_webdataset}
