@@ -1,4 +1,4 @@
-"""Run the tests that need timm, torchvision and ONNX, in an environment with them: see `.ci/libraries`.
+"""Run the tests that need timm, torchvision, ONNX, C2PA and Croissant, in an environment with them: see `.ci/libraries`.
 
 The registry's torchvision is compiled for CUDA, so on the CPU build of torch its operators are not there, and it fails to
 import. timm uses none of them: their names, declared without an implementation, are enough.
@@ -27,5 +27,8 @@ TESTS = (
     "tests/models/classifiers/test_timm.py",
     "tests/models/classifiers/test_exports.py",
     "tests/examples/test_pretrained_classifier.py",
+    "tests/releasing/test_signing.py",
+    "tests/releasing/test_cards.py",
+    "tests/releasing/test_formats.py",
 )
 sys.exit(pytest.main(["-q", *TESTS, *sys.argv[1:]]))

@@ -16,10 +16,10 @@ from transformers import AutoModelForImageClassification
 from tckr.config import changed, load_settings
 from tckr.engine.observer import Silent
 from tckr.engine.store import Store
-from tckr.release.allowed import LEAVES
-from tckr.release.copying import copy_allowed
 from tckr.running import plan, run
-from tests.release.test_allowed import every_byte
+from tckr.sharing.allowed import LEAVES
+from tckr.sharing.copying import copy_allowed
+from tests.sharing.test_allowed import every_byte
 
 CLASSES = {"Rote Kreise": (200, 30, 30), "blue/squares": (30, 30, 200), "árbol verde": (20, 140, 40)}
 MARKER = "zoe_winter"

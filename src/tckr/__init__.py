@@ -17,6 +17,7 @@ _PUBLIC = {  # no module of the package may have one of these names: importing i
     "Settings": "tckr.config",
     "load_settings": "tckr.config",
     "plan": "tckr.running",
+    "release": "tckr.releasing.releasing",
     "run": "tckr.running",
     "UserError": "tckr.errors",
 }

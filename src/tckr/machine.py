@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from tckr.engine.execution import available_cores
 
 EXTRAS = {
+    "c2pa": "signing released pictures (tckr release)",
     "timm": "classifiers of timm (needs torchvision)",
     "torchvision": "image processors of some captioners",
     "triton": "torch.compile on a GPU",

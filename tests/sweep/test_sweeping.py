@@ -228,6 +228,12 @@ def test_sweeps_that_run_together_share_steps_and_have_a_table_each(finished):
     recorder = Recorder()
     first, second = run_sweeps(two, recorder)
     assert {name.split("/")[0] for name in recorder.computed} == {"other"}
-    assert {name.rsplit("/")[-1] for name in recorder.computed} == {"distill", "distill.images_alone", "audit", "report", "validate"}
+    assert {name.rsplit("/")[-1] for name in recorder.computed} == {
+        "distill",
+        "distill.images_alone",
+        "audit",
+        "report",
+        "validate",
+    }
     assert [len(first.rows), len(second.rows)] == [5, 2]
     assert len(read_table(second.folder / "sweep.parquet")) == 2

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from tckr.cli import audit, captions, demo, doctor, estimate, inspect, report, reproduce, run, stage, status, sweep
+from tckr.cli import audit, captions, demo, doctor, estimate, inspect, release, report, reproduce, run, stage, status, sweep
 from tckr.disk import explain
 from tckr.errors import UserError, cut_message, printable
 
@@ -31,6 +31,7 @@ app.command("sweep")(sweep.sweep)
 app.command("reproduce")(reproduce.reproduce)
 app.command("status")(status.status)
 app.command("captions")(captions.captions)
+app.command("release")(release.release)
 stage.register(app)
 app.command("audit", rich_help_panel=stage.PANEL)(audit.audit)
 app.command("report", rich_help_panel=stage.PANEL)(report.report)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tckr.release.rules import Keys, Rule, Table, Weights, Whole
+from tckr.sharing.rules import Keys, Rule, Table, Weights, Whole
 
 MODEL_WORDS = frozenset(
     {
@@ -30,14 +30,15 @@ MODEL_WORDS = frozenset(
 """Keys of a checkpoint's configuration whose texts may leave: the architecture and the class names."""
 
 LEAVES: Mapping[str, Mapping[str, Rule]] = {
+    "adapt": {"*.safetensors": Weights()},
     "generate": {"data/*.parquet": Table(("image", "label", "index"))},
     "label": {"soft_labels.parquet": Table(("index", "label", "soft_label", "soft_label_class"), zero="view")},
     "distill": {"model/*.json": Keys(MODEL_WORDS), "model/*.safetensors": Weights()},
     "report": {"report.html": Whole(), "report.json": Whole()},
 }
 """Stage -> pattern of its artifact's files -> what of such a file may leave. Seeds tell which images were redrawn,
-prompts hold captions, and the labels of augmented views need the seed of the views. The two files of the report are
-made of nothing but what may leave (`tckr.stages.report.shared`)."""
+prompts hold captions, the labels of augmented views need the seed of the views, `adapter.json` the user's words. The two
+files of the report are made of nothing but what may leave (`tckr.stages.report.shared`)."""
 
 TRAINING_SETTINGS = frozenset(
     {

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from pydantic import BaseModel
+from safetensors.numpy import save_file
 from transformers import AutoModelForImageClassification
 
 from tckr.artifacts.soft_labels import LabelRecipe, read_soft_labels
@@ -20,8 +21,8 @@ from tckr.data.variation import Variation, ViewRecipe
 from tckr.errors import UserError
 from tckr.machine import MODELS
 from tckr.models.classifiers import build_classifier, load_classifier, predict_logits
-from tckr.release.allowed import LEAVES, MODEL_SETTINGS, PUBLIC_MODELS, SETTINGS, UNNAMED, allowed_settings, shown_model
-from tckr.release.copying import copy_allowed
+from tckr.sharing.allowed import LEAVES, MODEL_SETTINGS, PUBLIC_MODELS, SETTINGS, UNNAMED, allowed_settings, shown_model
+from tckr.sharing.copying import copy_allowed
 
 MARKER = "zoe_winter"
 SEED = 987654321
@@ -89,7 +90,16 @@ def plant_distill(folder: Path) -> Path:
     return folder
 
 
-PLANTED = {"generate": plant_generate, "label": plant_label, "distill": plant_distill}
+def plant_adapt(folder: Path) -> Path:
+    folder.mkdir()
+    weights = {"unet.to_q.lora.down.weight": np.ones((2, 4), dtype=np.float32)}
+    save_file(weights, folder / "pytorch_lora_weights.safetensors", {"format": "pt", "trained_on": MARKER})
+    (folder / "adapter.json").write_text(json.dumps({"descriptions": {"a": MARKER}, "model": f"/home/{MARKER}/net"}))
+    (folder / "history.json").write_text(json.dumps([{MARKER: 1}]))
+    return folder
+
+
+PLANTED = {"adapt": plant_adapt, "generate": plant_generate, "label": plant_label, "distill": plant_distill}
 
 
 @pytest.fixture
@@ -109,7 +119,11 @@ def test_no_private_word_path_or_seed_is_in_a_copy(planted, tmp_path):
     everything = every_byte(tmp_path / "copy")
     assert MARKER not in everything
     assert str(SEED)[:-1] not in everything
-    assert not [path for path in written if path.name in ("manifest.json", "plan.json", "left_out.json", "agreement.json")]
+    assert not [
+        path
+        for path in written
+        if path.name in ("manifest.json", "plan.json", "left_out.json", "agreement.json", "adapter.json")
+    ]
 
 
 def test_a_file_that_is_in_the_way_of_a_copy_is_left_as_it_is(tmp_path):
@@ -154,7 +168,7 @@ def test_a_copied_student_answers_as_before(tmp_path):
     assert AutoModelForImageClassification.from_pretrained(tmp_path / "copy" / "model").config.id2label == {0: "a", 1: "b"}
 
 
-@pytest.mark.parametrize("stage", ["prepare", "caption", "adapt", "teach", "audit"])
+@pytest.mark.parametrize("stage", ["prepare", "caption", "teach", "audit"])
 def test_nothing_of_a_private_stage_may_be_copied(stage, tmp_path):
     assert stage not in LEAVES
     with pytest.raises(UserError, match=f"nothing of the stage {stage} may be shared"):

@@ -1,0 +1,122 @@
+"""`tckr release`: copy what may leave of a run into a new folder, after the gate; upload it only when told to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tckr.cli.run import INVALID
+from tckr.releasing.names import FormatName
+
+if TYPE_CHECKING:
+    from tckr.releasing.releasing import Release
+
+Run = Annotated[
+    Path, typer.Argument(metavar="RUN", help="The folder of a finished run, e.g. runs/demo.", show_default=False)
+]
+To = Annotated[Path, typer.Option(help="A folder that does not exist, or is empty.", show_default=False)]
+Licence = Annotated[
+    str, typer.Option("--license", help="Licence of what you release, e.g. cc-by-4.0 or other.", show_default=False)
+]
+What = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PART [PART]...",
+        help="What to release: some of images, labels, student, adapter and report.  [default: images labels student]",
+        show_default=False,
+    ),
+]
+More = Annotated[list[str] | None, typer.Argument(metavar="[PART]...", help="The parts after the first one of --what.")]
+Form = Annotated[FormatName, typer.Option("--format", help="Layout of the images.")]
+Risk = Annotated[
+    str,
+    typer.Option(metavar="REASON", help="Release what the gate refuses; the cards then say why.", show_default=False),
+]
+By = Annotated[str, typer.Option(metavar="NAME", help="Who accepts the risk; the cards say it.", show_default=False)]
+CertificateFile = Annotated[
+    Path | None,
+    typer.Option("--c2pa-certificate", metavar="FILE", help="Sign every picture (C2PA): chain as PEM.", show_default=False),
+]
+KeyFile = Annotated[
+    Path | None, typer.Option("--c2pa-key", metavar="FILE", help="The certificate's private key, PEM.", show_default=False)
+]
+Push = Annotated[
+    str,
+    typer.Option(metavar="OWNER/NAME", help="Upload the release to the Hugging Face hub; asks first.", show_default=False),
+]
+
+
+def release(
+    run: Run,
+    more: More = None,
+    *,
+    to: To,
+    what: What = None,
+    licence: Licence = "",
+    form: Form = "parquet",
+    accept_risk: Risk = "",
+    by: By = "",
+    certificate: CertificateFile = None,
+    key: KeyFile = None,
+    push: Push = "",
+) -> None:
+    """Copy what may leave of a run into a new folder: no prompt, path, name or seed, pictures marked as synthetic, cards.
+
+    A gate reads the run's audit and refuses what leaks or was not measured, with the command that would answer it. Exit
+    status 2 when it refuses, 3 when it does because a control of the audit failed. Reads the run, and changes nothing in it.
+    """
+    from tckr.cli.terminal import complain
+    from tckr.releasing.releasing import GateError
+    from tckr.releasing.releasing import release as make_release
+    from tckr.releasing.request import DEFAULT_PARTS
+
+    parts = [*(what or []), *(more or [])] or DEFAULT_PARTS
+    try:
+        made = make_release(
+            run,
+            to=to,
+            license=licence,
+            what=parts,
+            format=form,
+            accept_risk=accept_risk,
+            by=by,
+            c2pa_certificate=certificate,
+            c2pa_key=key,
+            hub_name=push,
+        )
+    except GateError as error:
+        if not error.invalid:
+            raise
+        complain(f"error: {error}")
+        raise typer.Exit(INVALID) from None
+    _print(made)
+    if push:
+        _push(made, push)
+
+
+def _print(made: Release) -> None:
+    from tckr.cli.terminal import Terminal, escape
+    from tckr.disk import size_text
+    from tckr.releasing.facts import size_of
+
+    console = Terminal()
+    for obstacle in made.accepted:
+        console.print(f"[yellow]risk accepted[/]  {escape(obstacle)}", soft_wrap=True)
+    size = size_text(size_of(made.folder))
+    console.print(escape(f"release        {made.folder}"), soft_wrap=True)
+    console.print(f"               {made.num_files} files, {size}; read again, all as SHA256SUMS says", soft_wrap=True)
+
+
+def _push(made: Release, name: str) -> None:
+    """Ask, then upload."""
+    from tckr.cli.terminal import Terminal, escape
+    from tckr.errors import printable
+    from tckr.releasing.hub import repositories, upload
+
+    for place in repositories(made.folder, name):
+        typer.echo(printable(f"to upload      {place.kind} {place.name}: {place.folder}"))
+    typer.confirm("Upload to the hub? Repositories that do not exist are made, private", abort=True)
+    for address in upload(made.folder, name):
+        Terminal().print(escape(f"uploaded       {address}"), soft_wrap=True)

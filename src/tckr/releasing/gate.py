@@ -1,0 +1,88 @@
+"""Whether the audit allows a release: what stands in the way, and the command that would answer what is open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tckr.artifacts.audit import AuditResult, Package
+from tckr.membership.config import MIN_REFERENCE_RUNS
+from tckr.membership.wording import judged_text, package_text, surface_text, why_not_measured
+from tckr.releasing.request import EXPOSES, Request
+from tckr.surfaces import SURFACES, surface_title
+
+CLEAN = "no measurable leakage"
+DEPTHS = ("teacher", "distill", "full")
+HOLDOUT, REFERENCE_RUNS = 0.5, 8
+"""What the settings have by default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What the gate says of a release.
+
+    Attributes:
+        obstacles: what stands in its way, one sentence each; empty = it may leave.
+        changes: settings with which an audit would answer what is open; empty where no audit would.
+        invalid: whether the audit failed its own controls.
+    """
+
+    obstacles: list[str]
+    changes: dict[str, str | int | float]
+    invalid: bool = False
+
+
+def judge_release(audit: AuditResult, request: Request) -> Judgement:
+    """Return whether every surface that the release exposes, alone and together, has no measurable leakage."""
+    if audit.verdict.state == "invalid":
+        return Judgement(
+            obstacles=[f"its {judged_text(audit.verdict)}, so its numbers mean nothing"], changes={}, invalid=True
+        )
+    if not audit.measured:
+        why = f"membership was not measured: {why_not_measured(audit.verdict)}"
+        return Judgement(obstacles=[why], changes=_first_audit(audit, request))
+    states = {name: found.state if (found := audit.surfaces.get(name)) else "not measured" for name in request.exposes}
+    single = [_sentence(audit, name, state) for name, state in states.items() if state != CLEAN]
+    joint = [
+        f"{package.name}, together: {package.state} ({package_text(audit, package)})"
+        for package in _packages_within(audit, request.exposes)
+        if package.state != CLEAN and all(states[name] == CLEAN for name in package.exposes)
+    ]
+    unmeasured = [name for name, state in states.items() if state == "not measured"]
+    return Judgement(obstacles=[*single, *joint], changes=_deeper(audit, unmeasured))
+
+
+def clean_parts(audit: AuditResult, request: Request) -> list[str]:
+    """Return the requested parts that expose nothing which leaks or was not measured."""
+    if not audit.valid:
+        return []
+    clean = {name for name, surface in audit.surfaces.items() if surface.state == CLEAN}
+    parts = [part for part in request.what if part != "report" and set(EXPOSES[part]) <= clean]
+    return [part for part in parts if part != "labels" or "images" in parts]
+
+
+def _packages_within(audit: AuditResult, exposed: Sequence[str]) -> list[Package]:
+    return [package for package in audit.packages if set(package.exposes) <= set(exposed)]
+
+
+def _sentence(audit: AuditResult, name: str, state: str) -> str:
+    surface = audit.surfaces.get(name)
+    why = surface_text(surface) if surface else "no attack at this depth"
+    return f"{surface_title(name)}: {state} ({why})"
+
+
+def _first_audit(audit: AuditResult, request: Request) -> dict[str, str | int | float]:
+    """Return the settings that an audit needs which measured nothing."""
+    changes: dict[str, str | int | float] = {}
+    if audit.declared.num_non_members == 0:
+        changes["prepare.audit_holdout"] = HOLDOUT
+    if audit.declared.num_reference_runs < MIN_REFERENCE_RUNS:
+        changes["audit.num_reference_runs"] = REFERENCE_RUNS
+    return changes | _deeper(audit, request.exposes)
+
+
+def _deeper(audit: AuditResult, surfaces: Sequence[str]) -> dict[str, str | int | float]:
+    """Return the depth at which reference runs repeat these surfaces, if they did not."""
+    needed = max((DEPTHS.index(SURFACES[name].repeated_from) for name in surfaces), default=0)
+    found = DEPTHS.index(audit.declared.depth) if audit.declared.depth in DEPTHS else len(DEPTHS)
+    return {"audit.depth": DEPTHS[needed]} if needed > found else {}

@@ -1,0 +1,136 @@
+"""Copy what is released of a run into a new folder, after the gate; nothing else ever leaves the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tckr.errors import UserError
+from tckr.releasing.building import building, check_target
+from tckr.releasing.cards.writing import write_cards
+from tckr.releasing.checksums import verify_checksums, write_checksums
+from tckr.releasing.cost import audit_time
+from tckr.releasing.facts import gather
+from tckr.releasing.gate import Judgement, clean_parts, judge_release
+from tckr.releasing.names import FormatName
+from tckr.releasing.parts import write_parts
+from tckr.releasing.request import DEFAULT_PARTS, Request, read_request
+from tckr.releasing.run import FinishedRun, finished_run
+
+
+class GateError(UserError):
+    """The gate refuses a release; `invalid` says whether because the audit failed its own controls."""
+
+    def __init__(self, message: str, *, invalid: bool) -> None:
+        """Keep the message."""
+        super().__init__(message)
+        self.invalid = invalid
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """A finished release.
+
+    Attributes:
+        folder: where it lies.
+        num_files: that were read again and have the digests in SHA256SUMS, which is one more.
+        accepted: what the gate found and somebody took upon himself; empty where it found nothing.
+    """
+
+    folder: Path
+    num_files: int
+    accepted: list[str]
+
+
+def release(
+    run: Path | str,
+    *,
+    to: Path | str,
+    license: str,
+    what: Sequence[str] = DEFAULT_PARTS,
+    format: FormatName = "parquet",
+    accept_risk: str = "",
+    by: str = "",
+    c2pa_certificate: Path | None = None,
+    c2pa_key: Path | None = None,
+    hub_name: str = "",
+) -> Release:
+    """Release parts of a finished run as the new folder `to`; made again, it is equal byte for byte (unless signed).
+
+    Args:
+        run: folder of the run.
+        to: a folder that does not exist, or is empty.
+        license: identifier, e.g. `cc-by-4.0`.
+        what: some of images, labels, student, adapter and report.
+        format: layout of the images.
+        accept_risk: why this may leave though the gate refuses it; goes into the cards.
+        by: who says so.
+        c2pa_certificate: PEM file of the chain that signs every picture.
+        c2pa_key: PEM file of its private key.
+        hub_name: `owner/name` under which the cards say the release is found.
+
+    Raises:
+        GateError: the audit does not allow it.
+        UserError: settings, files or the run are not what they must be.
+    """
+    request = read_request(
+        what=what,
+        licence=license,
+        form=format,
+        accept_risk=accept_risk,
+        by=by,
+        certificate=c2pa_certificate,
+        key=c2pa_key,
+        hub_name=hub_name,
+    )
+    target = Path(to)
+    check_target(target)
+    found = finished_run(Path(run), request.what)
+    obstacles = pass_gate(found, request)
+    with building(target) as site:
+        rows = write_parts(request, found.artifacts, site.folder, site.work)
+        write_cards(gather(request, found, obstacles), rows, site.folder)
+        write_checksums(site.folder)
+    return Release(folder=target, num_files=verify_checksums(target), accepted=obstacles)
+
+
+def pass_gate(run: FinishedRun, request: Request) -> list[str]:
+    """Return what stands in the way and was accepted; nothing where the audit allows the release.
+
+    Raises:
+        GateError: something stands in the way and nobody accepted it.
+    """
+    audit = run.audit
+    judged = judge_release(audit, request) if audit else Judgement(obstacles=[run.why_no_audit], changes={})
+    if judged.obstacles and request.accepted is None:
+        clean = clean_parts(audit, request) if audit else []
+        raise GateError(_refusal(run, request, judged, clean), invalid=judged.invalid)
+    return judged.obstacles
+
+
+def _refusal(run: FinishedRun, request: Request, judged: Judgement, clean: Sequence[str]) -> str:
+    sentences = [f"{run.folder} may not be released: {'; '.join(judged.obstacles)}"]
+    if command := _command(run, judged):
+        sentences.append(command)
+    if clean:
+        sentences.append(f"What may leave as it is: --what {' '.join(clean)}")
+    sentences.append('Whoever takes the risk gives --accept-risk "reason" --by "name", which the cards then say')
+    return ". ".join(sentences)
+
+
+def _command(run: FinishedRun, judged: Judgement) -> str:
+    """Return the command that would answer what is open, and how long it takes; nothing where none would."""
+    if judged.invalid:
+        return f"`tckr report {run.folder} --open` shows which control failed"
+    if run.audit is None:
+        return f"To answer it: `tckr audit {run.folder}`{_time(run, {})}"
+    if not judged.changes:
+        return ""
+    changes = " ".join(f"{name}={value}" for name, value in judged.changes.items())
+    return f"To answer what is not measured: `tckr audit {run.folder} {changes}`{_time(run, judged.changes)}"
+
+
+def _time(run: FinishedRun, changes: dict[str, str | int | float]) -> str:
+    found = audit_time(run.settings, changes)
+    return f", about {found} on this machine" if found else ""

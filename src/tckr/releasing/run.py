@@ -1,0 +1,94 @@
+"""A run to release from: its artifacts, checked for damage, and its audit, checked for being of these settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tckr.artifacts.audit import AuditResult
+from tckr.config import Settings, load_settings
+from tckr.engine.step import Step
+from tckr.engine.store import Store
+from tckr.errors import UserError, shown
+from tckr.releasing.names import Part
+from tckr.running import plan
+
+STAGE: dict[Part, str] = {
+    "images": "generate",
+    "labels": "label",
+    "student": "distill",
+    "adapter": "adapt",
+    "report": "report",
+}
+"""Part of a release -> the stage that makes it."""
+
+
+CHANGED = "settings, data or TCKR itself changed since it was made"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedRun:
+    """A run and what of it is whole for its settings.
+
+    Attributes:
+        folder: of the run.
+        settings: as they stand in it now.
+        artifacts: stage of the target run -> its artifact.
+        why_no_audit: empty where there is one.
+    """
+
+    folder: Path
+    settings: Settings
+    artifacts: dict[str, Path]
+    why_no_audit: str
+
+    @property
+    def audit(self) -> AuditResult | None:
+        """Return the audit of these settings."""
+        return AuditResult.read(self.artifacts["audit"]) if "audit" in self.artifacts else None
+
+
+def finished_run(folder: Path, parts: Sequence[Part]) -> FinishedRun:
+    """Return the run in `folder`, with every artifact that `parts` come from.
+
+    Raises:
+        UserError: no run, an artifact that is missing or not what was written, or data that changed.
+    """
+    settings = run_settings(folder)
+    store = Store(settings.execution.store)
+    target = {step.stage: step for step in plan(settings) if step.name == step.stage}
+    read = ["prepare", "generate", "label", "adapt", "distill", "audit", *(STAGE[part] for part in parts)]
+    store.require_intact(target[stage] for stage in dict.fromkeys(read))
+    whole = {stage: store.folder(step) for stage, step in target.items() if store.has(step)}
+    if missing := [part for part in parts if STAGE[part] not in whole]:
+        why = CHANGED if _was_made(folder, STAGE[missing[0]]) else "it was never made"
+        raise UserError(f"{missing[0]}: {shown(folder)} has none for its settings: {why}. Make it with `tckr run {folder}`")
+    return FinishedRun(
+        folder=folder, settings=settings, artifacts=whole, why_no_audit=_why_no_audit(folder, target["audit"], store)
+    )
+
+
+def run_settings(folder: Path) -> Settings:
+    """Return the settings of the run in `folder`, which may lie elsewhere than its settings say.
+
+    Raises:
+        UserError: it is no run's folder.
+    """
+    if not (folder / "config.yaml").is_file():
+        raise UserError(f"{shown(folder)} is no run folder (it has no config.yaml); expected e.g. runs/demo")
+    place = folder.absolute()
+    return load_settings(
+        folder / "config.yaml", options={"execution.output": str(place.parent), "execution.name": place.name}
+    )
+
+
+def _why_no_audit(folder: Path, step: Step, store: Store) -> str:
+    if store.has(step):
+        return ""
+    return f"no audit of what would be released: {CHANGED}" if _was_made(folder, "audit") else "this run has no audit"
+
+
+def _was_made(folder: Path, stage: str) -> bool:
+    """Return whether the run's folder shows an artifact, of whatever settings."""
+    return (folder / "artifacts" / stage).exists()
