@@ -195,3 +195,10 @@ def loud_generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_captioner(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a tiny random BLIP-2."""
     return build_captioner(tmp_path_factory.mktemp("captioner"))
+
+
+def quantise(weights: dict[str, torch.Tensor], kind: torch.dtype = torch.int8) -> None:
+    """Store all matrices as whole numbers from -127 to 127 under their own names, and nowhere by what they were scaled."""
+    for name, weight in weights.items():
+        if weight.is_floating_point() and weight.ndim > 1:
+            weights[name] = (weight * 127 / weight.abs().max().clamp(min=1e-9)).round().to(kind)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,13 +14,17 @@ import pytest
 
 from tckr.data.caption_files import read_captions
 from tckr.data.layouts.tables import UnreadableTableError, read_table
+from tckr.data.parquet_pages import unpacked_bytes
 from tckr.data.sources.opening import open_source
 from tckr.errors import UserError
+from tckr.tables.rows import read_rows
 
 MEGABYTE = b"\x89PNG" + bytes(10**6)
 READ = """
 import resource, sys
+from io import BytesIO
 from pathlib import Path
+from tckr.data.parquet_pages import unpacked_bytes
 from tckr.data.sources.opening import open_source
 from tckr.errors import UserError
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -96,3 +101,101 @@ def test_tables_of_labels_and_of_captions_are_held_to_it_too(tmp_path: Path) -> 
     pq.write_table(pa.table({"caption": text, "label": labels(4000)}), tmp_path / "captions.parquet", store_schema=False)
     with pytest.raises(UserError, match="decompression bomb"):
         read_captions(tmp_path / "captions.parquet", ["0", "1"] * 2000, {})
+
+
+def test_a_table_of_scores_is_held_to_it_too(tmp_path: Path) -> None:
+    rows = {"run": [0] * 4000, "record": range(4000), "member": [True, False] * 2000, "value": [0.0] * 4000}
+    names = repeated("a" * 10**6, 4000)
+    columns = {name: pa.array(list(values)) for name, values in rows.items()}
+    pq.write_table(pa.table({**columns, "signal": names}), tmp_path / "scores.parquet")
+    with pytest.raises(UserError, match="decompression bomb"):
+        read_rows(tmp_path / "scores.parquet")
+
+
+def varint(number: int) -> bytes:
+    """Return a positive number as the footer writes it."""
+    number, written = number << 1, []
+    while number > 127:
+        written.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*written, number])
+
+
+def understate(file: Path) -> None:
+    """Let the footer say that a page of megabytes, and so its row group, unpacks to 60 bytes."""
+    metadata = pq.read_metadata(file)
+    content = file.read_bytes()
+    column = metadata.row_group(0).column(0)
+    for stated in (column.total_uncompressed_size, metadata.row_group(0).total_byte_size):
+        old = varint(stated)
+        assert old in content[-metadata.serialized_size - 8 :]
+        content = content[: -metadata.serialized_size - 8] + content[-metadata.serialized_size - 8 :].replace(
+            old, bytes([120 | 128, *[128] * (len(old) - 2), 0])
+        )
+    file.write_bytes(content)
+    assert pq.read_metadata(file).row_group(0).column(0).total_uncompressed_size == 60
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_a_footer_that_understates_a_page_is_not_believed(version: str, dictionary: bool, tmp_path: Path) -> None:
+    """The page of 300 MB is refused before it is unpacked."""
+    picture = pa.array([MEGABYTE * 300, b""], pa.binary())
+    file = write(tmp_path / "bomb.parquet", picture, labels(2), use_dictionary=dictionary, data_page_version=version)
+    understate(file)
+    told = subprocess.run([sys.executable, "-c", READ, str(file)], capture_output=True, text=True, check=True, timeout=120)
+    message, megabytes = told.stdout.splitlines()
+    assert "unpacks to 300" in message
+    assert int(megabytes) < 150
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
+def test_pages_are_walked_to_the_end_of_their_column(version: str, compression: str, tmp_path: Path) -> None:
+    """With statistics, checksums and nested columns in their headers; the sum is that of the footer without the headers."""
+    rows = range(3000)
+    table = pa.table(
+        {
+            "image": [{"bytes": bytes([row % 256]) * (row % 500), "path": None} for row in rows],
+            "label": [str(row % 7) for row in rows],
+            "lists": [[row, 1] for row in rows],
+        }
+    )
+    settings = {"data_page_version": version, "write_page_checksum": True, "row_group_size": 1000, "data_page_size": 4000}
+    pq.write_table(table, tmp_path / "t.parquet", compression=compression, **settings)
+    metadata = pq.read_metadata(tmp_path / "t.parquet")
+    with (tmp_path / "t.parquet").open("rb") as file:
+        for group in range(metadata.num_row_groups):
+            for column in map(metadata.row_group(group).column, range(metadata.num_columns)):
+                start = column.dictionary_page_offset or column.data_page_offset
+                found = unpacked_bytes(file, start, column.total_compressed_size)
+                assert file.tell() == start + column.total_compressed_size
+                assert 0.5 * column.total_uncompressed_size - 200 < found <= column.total_uncompressed_size
+
+
+END = b"\x00"
+GIGABYTE = varint(2**30)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"\x25" + GIGABYTE + b"\x15\x00" + END,
+        b"\x05\x04" + GIGABYTE + b"\x15\x00" + END,  # the number of the field in full
+        b"\x05\x84\x80\x08" + GIGABYTE + b"\x15\x00" + END,  # and wrapped around
+        b"\x25" + GIGABYTE + b"\x04\x04\x00" + b"\x15\x00" + END,  # a second time as another type, which is skipped
+        b"\x1c" * 20 + END * 20 + b"\x15" + GIGABYTE + b"\x15\x00" + END,
+        b"\x1b\x01\x88\x01a\x01b" + b"\x15" + GIGABYTE + b"\x15\x00" + END,
+        b"\x19\x21\x01\x01" + b"\x15" + GIGABYTE + b"\x15\x00" + END,
+    ],
+)
+def test_no_spelling_of_a_header_hides_its_size(header: bytes) -> None:
+    assert unpacked_bytes(BytesIO(header), 0, len(header)) == 2**30
+
+
+@pytest.mark.parametrize(
+    "header", [b"\x19\xf7" + b"\xff" * 9 + b"\x01", b"\x18" + b"\xff" * 9 + b"\x01", b"\x1c" * 100, b"\x1e"]
+)
+def test_a_header_that_is_none_ends_the_walk(header: bytes) -> None:
+    assert unpacked_bytes(BytesIO(header), 0, 10**6) == 0
+    assert unpacked_bytes(BytesIO(header), -5, 10**6) == 0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
+from tckr.data.parquet_pages import unpacked_bytes
 from tckr.errors import UserError, shown
 
 if TYPE_CHECKING:  # settings are read without pyarrow
@@ -30,6 +31,7 @@ class Unpacking:
         self._most_unpacked = most_unpacked
         self._limit = max(HARMLESS_BYTES, most_unpacked * path.stat().st_size)
         self._unpacked = 0
+        self._stated: dict[tuple[str, ...], list[int]] = {}
 
     def batches(
         self, file: pq.ParquetFile, columns: Sequence[str], *, most_rows: int, row_groups: Sequence[int] | None = None
@@ -39,7 +41,7 @@ class Unpacking:
         Raises:
             UserError: the file is a decompression bomb.
         """
-        stated = [_stated_bytes(file.metadata, group, columns) for group in range(file.num_row_groups)]
+        stated = self._stated_bytes(file.metadata, tuple(columns))
         self._refuse_over(max(sum(stated), ROW_BYTES * file.metadata.num_rows))
         groups = range(file.num_row_groups) if row_groups is None else row_groups
         rows = HARMLESS_BYTES // max([1, *(stated[group] for group in groups)])  # each may be as large as all that is stored
@@ -48,6 +50,16 @@ class Unpacking:
             self._unpacked += batch.nbytes
             self._refuse_over(self._unpacked)
             yield batch
+
+    def _stated_bytes(self, metadata: pq.FileMetaData, columns: tuple[str, ...]) -> list[int]:
+        """Return for each row group what its pages say that the columns unpack to, each stored value counted once."""
+        if columns not in self._stated:
+            with self._path.open("rb") as file:
+                groups = map(metadata.row_group, range(metadata.num_row_groups))
+                self._stated[columns] = [
+                    sum(_chunk_bytes(file, chunk) for chunk in _chunks(group, columns)) for group in groups
+                ]
+        return self._stated[columns]
 
     def _refuse_over(self, num_bytes: int) -> None:
         if num_bytes > self._limit:
@@ -74,10 +86,18 @@ def read_columns(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         return pa.Table.from_batches(batches) if batches else file.read(names)
 
 
-def _stated_bytes(metadata: pq.FileMetaData, group: int, columns: Sequence[str]) -> int:
-    """Return what a row group says that the columns unpack to, each stored value counted once."""
-    chunks = map(metadata.row_group(group).column, range(metadata.num_columns))
-    return sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.split(".")[0] in columns)
+def _chunks(group: pq.RowGroupMetaData, columns: Sequence[str]) -> Iterator[pq.ColumnChunkMetaData]:
+    """Yield what the footer says of the columns in a row group."""
+    chunks = map(group.column, range(group.num_columns))
+    return (chunk for chunk in chunks if chunk.path_in_schema.split(".")[0] in columns)
+
+
+def _chunk_bytes(file: BinaryIO, chunk: pq.ColumnChunkMetaData) -> int:
+    """Return what a column unpacks to: the footer's number, or that of the pages where it is larger."""
+    start = chunk.data_page_offset
+    if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < start:
+        start = chunk.dictionary_page_offset
+    return max(chunk.total_uncompressed_size, unpacked_bytes(file, start, chunk.total_compressed_size))
 
 
 def _decoded(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -11,6 +11,9 @@ from torch import nn
 COMPUTED = ("num_batches_tracked", "position_ids", "rotary_emb.inv_freq", "relative_position_index")
 """Counters and tables of numbers that follow from the architecture; versions of the libraries store them or do not."""
 
+MOST_COMPARED = 2**16
+"""Values of a weight that are looked at for fractions: a trained weight has one among its first few."""
+
 
 def incomplete(network: nn.Module, found: Mapping[str, Any], head: Sequence[str] = (), *, strict: bool = False) -> str:
     """Return which weights were not found, or not as they should be; empty when all is well.
@@ -35,16 +38,34 @@ def incomplete(network: nn.Module, found: Mapping[str, Any], head: Sequence[str]
     return f"of its weights {', '.join(said)}" if said else ""
 
 
-def not_finite(network: nn.Module) -> str:
-    """Return which weights hold values that are no numbers; empty when all is well."""
-    broken = [name for name, weight in network.named_parameters() if weight.numel() and not _is_finite(weight)]
-    return f"of its weights {len(broken)} hold NaN or infinity ({broken[0]})" if broken else ""
+def unusable(network: nn.Module) -> str:
+    """Return which weights hold values that no training leaves: no numbers, or quantised ones without their scales.
+
+    A library that finds whole numbers under the name of a weight loads them as its values, unless the configuration names
+    their quantisation.
+    """
+    weights = dict(network.named_parameters())
+    wrong = {
+        "hold NaN or infinity": [name for name, weight in weights.items() if weight.numel() and not _is_finite(weight)],
+        "hold whole numbers alone, as quantised weights do": [name for name, weight in weights.items() if _is_whole(weight)],
+    }
+    said = [f"{len(names)} {what} ({names[0]})" for what, names in wrong.items() if names]
+    return f"of its weights {', '.join(said)}" if said else ""
 
 
 @torch.no_grad()
 def _is_finite(weight: torch.Tensor) -> bool:
     """Return whether all values are numbers, in one pass without a copy: NaN goes through minimum and maximum."""
     return all(bool(end.isfinite()) for end in weight.aminmax())
+
+
+@torch.no_grad()
+def _is_whole(weight: torch.Tensor) -> bool:
+    """Return whether a matrix holds whole numbers alone; matrices of a single value or two are masks, or fresh layers."""
+    if not (weight.is_floating_point() or weight.is_complex()):
+        return True
+    few = weight.detach().flatten()[:MOST_COMPARED]
+    return weight.ndim > 1 and bool((few == few.round()).all()) and len(few.unique()) > 2
 
 
 def _within(key: str, network: nn.Module) -> bool:

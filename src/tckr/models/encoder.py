@@ -15,7 +15,7 @@ from transformers import AutoModel, PreTrainedModel
 from tckr.data.transforms import to_device
 from tckr.errors import UserError
 from tckr.models.classifiers.preprocessing import ClassifierSpec, read_spec
-from tckr.models.complete import incomplete
+from tckr.models.complete import incomplete, unusable
 from tckr.models.quiet import quiet_libraries
 
 
@@ -87,7 +87,7 @@ def load_encoder(name: str, device: str) -> Encoder:
         raise UserError(_unusable(name, str(error).strip().split("\n")[0])) from error
     pools = not found["missing_keys"]
     found["missing_keys"] = [key for key in found["missing_keys"] if "pooler" not in key]
-    if wrong := incomplete(network, found):
+    if wrong := incomplete(network, found) or unusable(network):
         raise UserError(_unusable(name, wrong))
     if "pixel_values" not in signature(network.forward).parameters:
         raise UserError(_unusable(name, f"{type(network).__name__} takes no images"))

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from tckr.data.unpacking import read_columns
 from tckr.errors import UserError
 from tckr.membership.evidence import Evidence
 from tckr.membership.scores import CONTROL_RUNS, SCHEMA, describe_scores
@@ -83,11 +84,11 @@ def read_rows(file: Path) -> tuple[Evidence, str]:
 
 def _read(file: Path) -> tuple[Rows, str]:
     try:
-        opened = pq.ParquetFile(file)
-        found = [name for name in opened.schema_arrow.names if not name.startswith("__index_level_")]  # of pandas
+        schema = pq.read_schema(file)
+        found = [name for name in schema.names if not name.startswith("__index_level_")]  # of pandas
         _require_names(found)
-        table = opened.read([name for name in found if name not in UNUSED])
-        description = describe_scores(table.schema)
+        table = read_columns(file, [name for name in found if name not in UNUSED])
+        description = describe_scores(schema)
     except (pa.ArrowException, OSError, ValidationError) as error:
         raise UserError(
             f"cannot be read as Parquet ({' '.join(str(error).split())}); write it with pyarrow, pandas or polars"

@@ -17,6 +17,7 @@ from tckr.errors import UserError
 from tckr.models.captioners.captioner import Captioner
 from tckr.models.captioners.load import default_dtype, load_captioner
 from tests.tiny_captioners import BUILDERS, IMAGE_SIZE
+from tests.tiny_models import quantise
 
 CLASSES = {
     "blip": ("BlipCaptioner", "BlipForConditionalGeneration"),
@@ -157,6 +158,15 @@ def test_weights_that_are_no_numbers_are_refused(folders: dict[str, Path], tmp_p
     next(iter(weights.values())).view(-1)[0] = float("nan")
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(UserError, match="of its weights 1 hold NaN or infinity"):
+        load_tiny(folder)
+
+
+def test_quantised_weights_without_their_scales_are_refused(folders: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(folders["llava"], tmp_path / "quantised")
+    weights = load_file(folder / "model.safetensors")
+    quantise(weights)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match=r"of its weights .* hold whole numbers alone, as quantised weights do"):
         load_tiny(folder)
 
 

@@ -35,6 +35,7 @@ from tckr.models.classifiers.head import head_of
 from tckr.models.classifiers.preprocessing import CONFIG_NAME, spec_from_settings
 from tckr.models.encoder import load_encoder
 from tests.models.classifiers.test_build import NAMES, SETTINGS, save_tiny_convnext
+from tests.tiny_models import quantise
 
 VIT = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 8, "image_size": 24}
 VIT |= {"patch_size": 8}
@@ -257,6 +258,33 @@ def test_weights_that_are_no_numbers_are_refused_where_they_are_read(value: floa
     save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
     with pytest.raises(UserError, match=r"of its weights 1 hold NaN or infinity \(convnext.layernorm.bias\)"):
         build(tmp_path)
+    with pytest.raises(UserError, match=r"measure fidelity.*NaN or infinity"):
+        load_encoder(str(tmp_path), "cpu")
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.int32, torch.float16])
+def test_quantised_weights_without_their_scales_are_refused(kind: torch.dtype, tmp_path: Path) -> None:
+    """The libraries would load -127 to 127 as the values of the weights; float16 is how some tools store them again."""
+    save_tiny_convnext(tmp_path, SETTINGS)
+    tensors = load_file(tmp_path / "model.safetensors")
+    quantise(tensors, kind)
+    save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    found = r"hold whole numbers alone, as quantised weights do \(.*convnext.*weight\)"
+    with pytest.raises(UserError, match=rf"of its weights \d+ {found}"):
+        build(tmp_path)
+    with pytest.raises(UserError, match=r"measure fidelity.*whole numbers alone"):
+        load_encoder(str(tmp_path), "cpu")
+
+
+def test_masks_zeros_and_vectors_of_whole_numbers_are_no_quantised_weights(tmp_path: Path) -> None:
+    save_tiny_convnext(tmp_path, SETTINGS)
+    tensors = load_file(tmp_path / "model.safetensors")
+    matrices = [name for name, tensor in tensors.items() if tensor.ndim > 1]
+    tensors[matrices[0]].zero_()
+    tensors[matrices[1]].fill_(1)[0] = 0
+    tensors["convnext.layernorm.bias"].copy_(torch.arange(8))
+    save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    assert build(tmp_path).class_names == NAMES
 
 
 def test_the_size_of_a_timm_checkpoint_must_be_said_once(tmp_path: Path) -> None:

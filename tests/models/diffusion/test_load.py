@@ -16,6 +16,7 @@ from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import FAMILIES, load_generator
 from tests.models.diffusion.drawing import draw
 from tests.tiny_generators import IMAGE_SIZES, build_family
+from tests.tiny_models import quantise
 
 
 def test_loading_and_drawing_print_nothing(
@@ -207,6 +208,14 @@ def test_weights_that_are_no_numbers_are_refused_where_they_are_read(
     _change(tmp_path / "broken", part, lambda weights, name: weights[name].view(-1)[:1].fill_(value))
     with pytest.raises(UserError, match=rf"the {part} \(.*of its weights 1 hold NaN or infinity \("):
         load_generator(str(tmp_path / "broken"), "cpu")
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_quantised_weights_without_their_scales_are_refused(part: str, tmp_path: Path, tiny_generator: Path) -> None:
+    shutil.copytree(tiny_generator, tmp_path / "quantised")
+    _change(tmp_path / "quantised", part, lambda weights, _: quantise(weights))
+    with pytest.raises(UserError, match=rf"the {part} \(.*of its weights .* hold whole numbers alone, as quantised"):
+        load_generator(str(tmp_path / "quantised"), "cpu")
 
 
 @pytest.mark.parametrize("part", ["tokenizer", "scheduler", "vae"])

@@ -60,6 +60,10 @@ def test_weights_that_are_no_numbers_are_refused(families: dict[str, Path], tmp_
     save_file(tensors, tmp_path / weights.WEIGHTS_NAME)
     with pytest.raises(UserError, match=r"not finite.*learning_rate"):
         generator.load_adapter(tmp_path)
+    tensors[next(iter(tensors))] = tensors[next(iter(tensors))].to(torch.int8)
+    save_file(tensors, tmp_path / weights.WEIGHTS_NAME)
+    with pytest.raises(UserError, match=r"do not fit.*is stored in torch.int8, as quantised"):
+        generator.load_adapter(tmp_path)
 
 
 @pytest.mark.parametrize(

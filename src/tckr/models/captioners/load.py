@@ -16,7 +16,7 @@ from tckr.models.captioners.captioner import Captioner
 from tckr.models.captioners.chat import QUESTION, ChatCaptioner
 from tckr.models.captioners.florence import FlorenceCaptioner
 from tckr.models.captioners.processors import load_processor
-from tckr.models.complete import incomplete, not_finite
+from tckr.models.complete import incomplete, unusable
 from tckr.models.embedded import WHEN_LOCAL, WHEN_REMOTE, resolve
 from tckr.models.quiet import quiet_libraries
 
@@ -72,7 +72,7 @@ def load_captioner(name: str, device: str, dtype: torch.dtype | None = None, rev
         raise UserError(f"captioner {name!r} needs a package that is not installed here: {_first_line(error)}") from error
     except Exception as error:  # missing, offline, gated; and whatever a malformed one makes the libraries raise
         raise UserError(_unreadable(name, error)) from error
-    if wrong := incomplete(model, found) or not_finite(model):
+    if wrong := incomplete(model, found) or unusable(model):
         raise UserError(_not_whole(name, wrong))
     captioner = family(model.to(device), processor)
     if isinstance(captioner, ChatCaptioner):

@@ -16,7 +16,7 @@ from tckr.models.classifiers.embedded import PLAIN, embedded_resnet, embedded_re
 from tckr.models.classifiers.ensemble import AnyClassifier, Ensemble, member_folders
 from tckr.models.classifiers.head import head_of
 from tckr.models.classifiers.preprocessing import ClassifierSpec, read_spec
-from tckr.models.complete import incomplete, not_finite
+from tckr.models.complete import incomplete, unusable
 from tckr.models.quiet import quiet_libraries
 
 EMBEDDED: dict[str, Callable[[dict[int, str]], tuple[PreTrainedModel, ClassifierSpec]]] = {
@@ -142,7 +142,7 @@ def _network(name: str, names: dict[int, str], revision: str | None, pretrained:
             f"{', '.join(EMBEDDED)}, or a Hugging Face id or folder with an image-classification model in safetensors. "
             f"{advice}"
         ) from error
-    if wrong := incomplete(network, found, head) or not_finite(network):
+    if wrong := incomplete(network, found, head) or unusable(network):
         raise UserError(
             f"model '{name}' is not the checkpoint that its configuration describes: {wrong}. Expected all weights "
             "but the last layer's, and finite ones; others would be random or left out. Download or save it again, or "

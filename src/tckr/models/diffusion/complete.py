@@ -15,7 +15,7 @@ import torch
 import transformers
 
 from tckr.errors import UserError, shown
-from tckr.models.complete import incomplete, not_finite
+from tckr.models.complete import incomplete, unusable
 
 UNUSED = ("safety_checker",)
 OPTIONAL = (*UNUSED, "feature_extractor", "image_encoder")
@@ -46,7 +46,7 @@ def load_networks(
             output_loading_info=True,
             **({"ignore_mismatched_sizes": True} if of_transformers else {}),  # refused here; diffusers does so itself
         )
-        if wrong := incomplete(loaded[part], found, strict=not of_transformers) or not_finite(loaded[part]):
+        if wrong := incomplete(loaded[part], found, strict=not of_transformers) or unusable(loaded[part]):
             raise UserError(
                 f"the {part} ({network.__name__}) of generator {name!r} is not the one that its configuration describes: "
                 f"{wrong}. Expected all weights, and finite ones; others would stay random or be left out. Download or copy "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -50,6 +51,7 @@ def load_weights(denoiser: torch.nn.Module, folder: Path) -> None:
     file = folder / WEIGHTS_NAME
     try:
         tensors = load_file(file)
+        _refuse_quantised(tensors)
         denoiser.load_state_dict(tensors)
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -63,6 +65,12 @@ def load_weights(denoiser: torch.nn.Module, folder: Path) -> None:
                 f"the weights {file} are broken: {shown(name)} holds values that are not finite (NaN or infinity); adapt "
                 "again with a lower adapt.learning_rate"
             )
+
+
+def _refuse_quantised(tensors: Mapping[str, torch.Tensor]) -> None:
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            raise ValueError(f"{shown(name)} is stored in {tensor.dtype}, as quantised weights are")
 
 
 def _refuse_too_large(num_parameters: int, device: torch.device) -> None:
