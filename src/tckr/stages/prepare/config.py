@@ -18,7 +18,7 @@ PILLOW_PIXEL_LIMIT = 89_478_485
 class PrepareConfig(StageConfig):
     """What to read and how to split it."""
 
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 8
 
     source: PathName = Field(
         "digits",

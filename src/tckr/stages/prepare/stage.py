@@ -21,6 +21,7 @@ from tckr.stages.prepare.canaries import draw_canaries
 from tckr.stages.prepare.class_names import renamed
 from tckr.stages.prepare.config import PrepareConfig
 from tckr.stages.prepare.depth import describe_unused_range
+from tckr.stages.prepare.membership import require_members
 from tckr.stages.prepare.screening import Screened, screen
 from tckr.stages.prepare.splitting import Splits, rows_of_source, split_records
 from tckr.stages.prepare.staging import Staged, stage_records
@@ -43,7 +44,8 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     The engine takes `test` away and seals it.
 
     Raises:
-        UserError: the source cannot be read, too few classes remain, or the pool is too small for the canaries.
+        UserError: the source cannot be read, too few classes remain, or the pool is too small for the canaries or for a member
+            of every class.
     """
     source = open_source(
         config.source,
@@ -86,6 +88,7 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     write_canaries(context.out, kinds)
     write_source_rows(context.out, rows_of_source(staged, source.class_names, splits))
     labels = np.array([record.label for record in pool], dtype=np.int64)
+    require_members(labels, screened.class_names, config.audit_holdout)
     write_membership(
         context.out, labels, kinds, audit_holdout=config.audit_holdout, num_rows=MEMBERSHIP_ROWS, seed=context.seed
     )
