@@ -20,8 +20,8 @@ def require_members(labels: np.ndarray, class_names: Sequence[str], audit_holdou
         if 0 < size < 1 / (1 - audit_holdout) - ROUNDING:
             raise UserError(
                 f"prepare.audit_holdout={audit_holdout:g} leaves a run {(1 - audit_holdout) * size:.2g} of the {size} pool "
-                f"records of class {name!r}; expected at least one. Set prepare.audit_holdout={1 - 1 / size:.2g} or less, or "
-                "leave out small classes with prepare.min_images_per_class"
+                f"records of class {name!r}; expected at least one. Set prepare.audit_holdout={1 - 1 / size:.2g} or less, "
+                "or leave out small classes with prepare.min_images_per_class"
             )
 
 
@@ -57,10 +57,10 @@ def membership_rows(
 
     Each row is drawn on its own, with its own seed: how many members each class has (`members_per_class`), then which, all
     sets of that size alike. So without canaries every run has the same training-set size, and each record is a member of a
-    run with the same probability p, which is 1 - audit_holdout up to the rounding of that size. Rows are NOT balanced against
-    one another (each record in exactly p of the runs, as some audits do): then rows 1..R would determine row 0, and an
-    attack could read the truth off the design. Two rows agree on a record with probability p^2 + (1 - p)^2, as independent
-    draws do.
+    run with the same probability p, which is 1 - audit_holdout up to the rounding of that size. Rows are NOT balanced
+    against one another (each record in exactly p of the runs, as some audits do): then rows 1..R would determine row 0, and
+    an attack could read the truth off the design. Two rows agree on a record with probability p^2 + (1 - p)^2, as
+    independent draws do.
 
     A canary (True in `canaries`, bool [N]) is a member by a fair coin of its own in every row, whatever the holdout: the
     one-run audit needs independent coins (Steinke et al. 2023), which a fixed number of members per class does not give.

@@ -44,8 +44,8 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     The engine takes `test` away and seals it.
 
     Raises:
-        UserError: the source cannot be read, too few classes remain, or the pool is too small for the canaries or for a member
-            of every class.
+        UserError: the source cannot be read, too few classes remain, or the pool is too small for the canaries or for a
+            member of every class.
     """
     source = open_source(
         config.source,
