@@ -35,15 +35,12 @@ class Scorer:
         sums: begins the sums of the other runs, from which both sides are taken.
         scale: what is done to all signals first.
         needs_references: whether it says nothing without reference runs.
-        learns_effect: whether it learns from the other runs which way membership moves a signal. Two runs that attack one
-            another then share a term, and the mean over runs varies more (`analyses.mean_over_runs`).
     """
 
     rate: Callable[[Any, Any, np.ndarray], np.ndarray]
     sums: Callable[[int], Sums] = TallySums
     scale: Callable[[np.ndarray], np.ndarray] = lambda signals_RN: signals_RN
     needs_references: bool = True
-    learns_effect: bool = False
 
     def score(self, signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> np.ndarray:
         """Return the scores [N] of one run, with all others as its references."""
@@ -89,12 +86,12 @@ def global_threshold(inside: None, outside: None, signal: np.ndarray) -> np.ndar
 
 SCORERS: dict[str, Scorer] = {
     "global_threshold": Scorer(global_threshold, NoSums, needs_references=False),
-    "lira_online": Scorer(lira_online, learns_effect=True),
-    "lira_online_fixed_variance": Scorer(lira_online_fixed_variance, learns_effect=True),
+    "lira_online": Scorer(lira_online),
+    "lira_online_fixed_variance": Scorer(lira_online_fixed_variance),
     "lira_offline": Scorer(lira_offline),
     "lira_offline_fixed_variance": Scorer(lira_offline_fixed_variance),
     "rmia_online": Scorer(rmia_online, ConfidenceSums, in_range),
     "rmia_offline": Scorer(rmia_offline, ConfidenceSums, in_range),
-    "bavaria_online": Scorer(bavaria_online, learns_effect=True),
+    "bavaria_online": Scorer(bavaria_online),
     "bavaria_offline": Scorer(bavaria_offline),
 }
