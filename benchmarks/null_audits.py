@@ -28,6 +28,9 @@ from tckr.stages.prepare.membership import membership_rows
 from tckr.surfaces import SIGNALS
 
 CANARIES = 60
+PROGRESS = 48
+"""Audits between two lines that say how far it is."""
+
 LABELS = {"equal": np.repeat(np.arange(5), 40), "unequal": np.repeat(np.arange(22), [2] * 20 + [60, 100])}
 REPEATED = ("soft_labels", "teacher", "student", "student_indirect")
 
@@ -113,6 +116,8 @@ def main() -> int:
         for name, value in {"all": "", **vars(kind)}.items():
             made[f"{name} {value}"] += 1
             said[f"{name} {value}"] += bool(says_leaks(result))
+        if made["all "] % PROGRESS == 0:
+            print(f"{made['all ']} audits: {said['all ']} say leaks, {strongest} by any attack", flush=True)
     for name, count in made.items():
         print(f"{name:16s} {said[name]:4d} of {count:4d} audits say leaks: {said[name] / count:.3f}")
     total = sum(made.values()) // (1 + len(vars(KINDS[0])))

@@ -28,7 +28,8 @@ def printed(sample: Sample) -> str:
 
 def test_shared_generator_is_named_beside_auc_and_aop() -> None:
     text = printed(Sample())
-    assert "membership AUC (Student: through labels; generator shared)" in text
+    assert "membership AUC, mean over runs (Student: through labels; generator shared)" in text
+    assert "of this run alone" in text
     assert "AOP (Student: through labels; generator shared)" in text
     assert "AUC without references" in text
 

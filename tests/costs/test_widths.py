@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tckr.costs.widths import REFERENCE_RUNS, auc_spread, mean_width, numbers_to_compare, smallest_rate, target_width
-from tckr.membership.analyses import SHARED, leave_one_out
+from tckr.membership.analyses import leave_one_out
 from tckr.membership.config import MembershipConfig
 from tckr.membership.scorers import SCORERS
 from tckr.metrics.estimate import Estimate
@@ -23,9 +23,9 @@ def test_spread_of_one_run_is_that_of_the_rank_sum() -> None:
 
 
 def test_width_over_runs_is_students() -> None:
-    # t with 4 degrees of freedom at 97.5 %: 2.776445; five runs.
-    assert mean_width(1, 2, 4, 0.95) == pytest.approx(2 * 2.776445 * (1 / 6) ** 0.5 * (SHARED / 5) ** 0.5)
-    assert mean_width(600, 693, 10_000, 0.95) == pytest.approx(SHARED**0.5 * target_width(600, 693, 0.95) / 100, rel=1e-3)
+    # t with 4 degrees of freedom at 97.5 %: 2.776445; five runs. With 7, of 8 blocks: 2.364624.
+    assert mean_width(1, 2, 4, 0.95) == pytest.approx(2 * 2.776445 * (1 / 6) ** 0.5 * (4 / 5) ** 0.5)
+    assert mean_width(1, 2, 63, 0.95) == pytest.approx(2 * 2.364624 * (1 / 6) ** 0.5 * (2 / 64) ** 0.5)
 
 
 @pytest.mark.parametrize("records", [60, 1293])
@@ -39,16 +39,17 @@ def test_promised_width_of_the_target_is_found_where_nothing_leaks(records: int)
     assert np.mean(widths) == pytest.approx(target_width(records // 2, records - records // 2, 0.95), rel=0.15)
 
 
-@pytest.mark.parametrize("references", [4, 16])
+@pytest.mark.parametrize("references", [4, 8, 40])
 def test_promised_width_over_runs_is_found_where_nothing_leaks(references: int) -> None:
+    """What more than two runs share is not promised: of 9 to 32 runs the jackknife then finds up to half as much again."""
     widths = []
     for seed in range(40):
         generator = np.random.default_rng(seed)
         members = membership(generator, references + 1, 300)
         world = signals(generator, members, 0.0), members
-        mean = leave_one_out(SCORERS[MembershipConfig().scorer], *world, 0.95)["leave_one_out"].mean
+        mean = leave_one_out(SCORERS[MembershipConfig().scorer], *world, 0.95).mean
         widths.append(mean.high - mean.low)
-    assert np.mean(widths) == pytest.approx(mean_width(150, 150, references, 0.95), rel=0.15)
+    assert 0.85 < np.mean(widths) / mean_width(150, 150, references, 0.95) < 1.5
 
 
 def test_smallest_rate_is_one_non_member() -> None:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from tckr.artifacts.audit import LeaveOneOut
-from tckr.membership.analyses import SHARED, leave_one_out, mean_over_runs, target_run
+from tckr.membership.analyses import leave_one_out, mean_over_runs, num_attacks, target_run
 from tckr.membership.scorers import SCORERS, NoSums, Scorer
 from tckr.membership.thresholds import fix_thresholds
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
-from tests.membership.worlds import world
+from tests.membership.worlds import membership, world
 from tests.metrics.coverage import at_least, at_most, coverage
 
 SCORER = SCORERS["lira_offline_fixed_variance"]
@@ -16,46 +20,101 @@ SCORER = SCORERS["lira_offline_fixed_variance"]
 
 def test_leave_one_out_attacks_every_run() -> None:
     found, members = world()
-    result = leave_one_out(SCORER, found, members, 0.95)["leave_one_out"]
+    result = leave_one_out(SCORER, found, members, 0.95)
     assert isinstance(result, LeaveOneOut)
     assert len(result.runs) == 9
     assert result.runs[0] == pytest.approx(target_run(SCORER, found, members, 0.95)["auc"].value)
     assert result.spread == pytest.approx(np.std(result.runs, ddof=1))
     assert isinstance(result.mean, Estimate)
     assert result.mean.n == 9
+    assert result.mean.value == result.value == pytest.approx(np.mean(result.runs))
+    others = leave_one_out(SCORER, found, members, 0.95, declared=False)
+    assert (others.value, others.runs) == (result.value, result.runs)
+    assert isinstance(others.mean, NotMeasurable)
+
+
+def of_values(values: np.ndarray) -> Measured:
+    return mean_over_runs(values, lambda runs: values[runs], 0.95)
+
+
+def test_interval_over_runs_that_share_nothing_is_students() -> None:
+    values = np.random.default_rng(0).normal(0.6, 0.02, size=9)
+    found = of_values(values)
+    assert isinstance(found, Estimate)
+    half = 2.306004 * values.std(ddof=1) / 3  # t with 8 degrees of freedom
+    assert (found.low, found.high) == pytest.approx((values.mean() - half, values.mean() + half))
+    assert isinstance(of_values(values[:3]), NotMeasurable)
 
 
 def test_interval_over_runs_covers() -> None:
     def draw(generator: np.random.Generator) -> Measured:
-        return mean_over_runs(generator.normal(0.6, 0.02, size=9), 0.95, share_terms=False)
+        return of_values(generator.normal(0.6, 0.02, size=9))
 
     assert at_least() <= coverage(draw, 0.6) <= at_most()
-    assert isinstance(mean_over_runs(np.array([0.6]), 0.95, share_terms=False), NotMeasurable)
-    assert isinstance(mean_over_runs(np.array([0.6, 0.5]), 0.95, share_terms=True), NotMeasurable)
 
 
-def test_runs_that_share_every_term_vary_twice_as_much_as_their_spread_says() -> None:
-    """The closed form of `mean_over_runs`: A_r is the sum over s of T_rs = T_sr, all else independent, n = 6 runs."""
+def test_many_runs_are_judged_by_blocks_that_never_met() -> None:
+    values = np.random.default_rng(0).normal(0.6, 0.02, size=64)
+    met: list[set[int]] = []
+
+    def attack(runs: np.ndarray) -> np.ndarray:
+        met.append(set(runs.tolist()))
+        return values[runs]
+
+    found = mean_over_runs(values, attack, 0.95)
+    assert isinstance(found, Estimate)
+    assert sorted(run for block in met for run in block) == list(range(64))
+    blocks = [values[sorted(block)].mean() for block in met]
+    assert found.high - found.low == pytest.approx(2 * 2.364624 * np.std(blocks, ddof=1) / 8**0.5)  # t with 7
+
+
+def test_runs_that_share_every_term_vary_twice_as_much_and_the_jackknife_finds_more() -> None:
+    """A_r is the sum over s of T_rs = T_sr, all else independent, n = 6 runs: see `mean_over_runs` and `costs.widths`."""
     generator = np.random.default_rng(0)
     upper = np.triu(generator.normal(size=(20_000, 6, 6)), 1)
-    sums = (upper + upper.transpose(0, 2, 1)).sum(axis=2)
-    variance, spread = sums.mean(axis=1).var(), sums.var(axis=1, ddof=1).mean()
-    assert variance == pytest.approx(2 * 5 / 6, rel=0.03)
-    assert spread == pytest.approx(6 - 2, rel=0.03)
-    assert variance / (spread / 6) == pytest.approx(2 * 5 / 4, rel=0.05)
+    terms = (upper + upper.transpose(0, 2, 1)) / 5**0.5  # so that every A_r has variance 1
+    assert terms.sum(axis=2).mean(axis=1).var() == pytest.approx(2 / 6, rel=0.03)
+    widths = []
+    for each in terms[:4000]:
+
+        def attack(runs: np.ndarray, each: np.ndarray = each) -> np.ndarray:
+            return each[np.ix_(runs, runs)].sum(axis=1) * (5 / (len(runs) - 1)) ** 0.5
+
+        found = mean_over_runs(attack(np.arange(6)), attack, 0.95)
+        assert isinstance(found, Estimate)
+        widths.append((found.high - found.low) / 2 / 2.570582)  # t with 5
+    assert np.mean(np.square(widths)) == pytest.approx(4 / 6, rel=0.05)
 
 
-@pytest.mark.parametrize("name", ["bavaria_online", "lira_online_fixed_variance", "lira_offline_fixed_variance"])
-@pytest.mark.parametrize("rows", [5, 9])
-def test_mean_over_runs_covers_guessing_where_nothing_leaks(name: str, rows: int) -> None:
-    worlds = (world(seed, rows=rows, records=100, shift=0.0) for seed in range(120))
-    found = [leave_one_out(SCORERS[name], *each, 0.95)["leave_one_out"].mean for each in worlds]
-    assert sum(estimate.covers(0.5) for estimate in found) >= 106  # 114 expected; fewer than 106 once in 1,000
-    if SCORERS[name].learns_effect:  # taken as independent they cover some 100
-        narrow = [
-            abs(each.value - 0.5) < (each.high - each.value) / (SHARED * (rows - 1) / (rows - 2)) ** 0.5 for each in found
-        ]
-        assert sum(narrow) < 110
+@pytest.mark.parametrize("name", ["bavaria_online", "lira_offline_fixed_variance"])
+@pytest.mark.parametrize(("rows", "shift"), [(5, 0.0), (9, 0.0), (9, 0.06), (5, 0.5), (34, 0.0)])
+def test_mean_over_runs_covers_the_mean(name: str, rows: int, shift: float) -> None:
+    """The small version of benchmarks/intervals.py; too wide where little leaks and runs are few."""
+    generator = np.random.default_rng(0)
+    count, levels = 60, 3 * generator.normal(size=100)
+    found = []
+    for _ in range(count):
+        members = membership(generator, rows, 100)
+        signals = levels + generator.normal(size=members.shape) + shift * members
+        mean = leave_one_out(SCORERS[name], signals, members, 0.95).mean
+        assert isinstance(mean, Estimate)
+        found.append(mean)
+    truth = float(np.mean([each.value for each in found])) if shift else 0.5
+    assert sum(each.covers(truth) for each in found) >= binom.ppf(0.0005, count, 0.95)
+
+
+def test_progress_counts_every_attack() -> None:
+    counted: list[int] = []
+
+    @contextmanager
+    def track(total: int) -> Iterator[Callable[[int], None]]:
+        counted.append(total)
+        yield counted.append
+
+    for rows in (3, 6, 40):
+        counted.clear()
+        leave_one_out(SCORERS["global_threshold"], *world(rows=rows, records=20), 0.95, track=track)
+        assert counted[0] == len(counted) - 1 == num_attacks(rows)
 
 
 @pytest.mark.parametrize("name", SCORERS)
@@ -79,12 +138,6 @@ def test_attacking_all_runs_at_once_adds_runs_a_few_times_each() -> None:
     found, members = world(rows=64, records=4)
     assert sum(1 for _ in Scorer(SCORERS["global_threshold"].rate, Counting).score_each(found, members)) == 64
     assert Counting.added == 64 * 6  # log2 64; each attack on its own would add 63
-
-
-def test_leave_one_out_covers_although_runs_share_their_references() -> None:
-    found = [leave_one_out(SCORER, *world(seed, rows=5, records=60), 0.95)["leave_one_out"].mean for seed in range(200)]
-    truth = np.mean([estimate.value for estimate in found])
-    assert sum(estimate.covers(truth) for estimate in found) >= 178  # 190 expected; fewer than 178 once in 1,000
 
 
 def test_thresholds_ignore_the_target_and_its_membership() -> None:

@@ -10,10 +10,14 @@ from scipy.stats import binom
 
 from tckr.artifacts.audit import AuditResult
 from tckr.membership import controls
+from tckr.membership.analyses import aucs_of_runs
 from tckr.membership.canaries import canaries_of
 from tckr.membership.config import MembershipConfig
+from tckr.membership.evidence import Evidence
+from tckr.membership.family import judge_together
+from tckr.membership.scorers import SCORERS
 from tckr.membership.verdict import judge
-from tests.membership.worlds import evidence
+from tests.membership.worlds import evidence, world
 
 
 def leaking(result: AuditResult) -> list[str]:
@@ -52,3 +56,25 @@ def test_every_surface_shows_its_own_p_value_and_what_would_have_been_found() ->
         assert 0.5 < surface.detectable_auc < 0.56  # of nine runs of 1,200 records
         assert surface.strongest is not None
         assert surface.strongest.family_p_value is not None
+
+
+def alone(signals: np.ndarray, members: np.ndarray) -> Evidence:
+    labels = np.zeros(members.shape[1], dtype=np.int64)
+    return Evidence(
+        class_names=[], labels=labels, members=members, surfaces={"model": ["model"]}, signals={"model": signals}
+    )
+
+
+def test_what_would_be_found_in_80_of_100_audits_is_found_so_often() -> None:
+    """The closed form behind the power statement, on audits whose runs all leak that much."""
+    config = MembershipConfig(depth="full", scorer="lira_offline_fixed_variance")
+    scorer, sizes = SCORERS[config.scorer], {"rows": 9, "records": 300}
+    stated = judge_together(config, alone(*world(0, shift=0.0, **sizes)), {}, None).detectable_auc["model"]
+    assert 0.51 < stated < 0.56
+    shifts = [0.0, 0.1, 0.2, 0.3]
+    reached = [np.mean([aucs_of_runs(scorer, *world(seed, shift=shift, **sizes)) for seed in range(20)]) for shift in shifts]
+    shift, found, audits = float(np.interp(stated, reached, shifts)), 0, 40
+    for seed in range(audits):
+        tests = judge_together(config, alone(*world(seed, shift=shift, **sizes)), {}, None).tests["model"]
+        found += min(test.family_p_value for test in tests) <= config.family_level
+    assert binom.ppf(0.001, audits, 0.8) <= found <= binom.ppf(0.999, audits, 0.8)

@@ -9,11 +9,13 @@ import pytest
 
 from tckr.costs.widths import auc_spread
 from tckr.errors import UserError
+from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence
 from tckr.membership.findings import usable_scorers
 from tckr.membership.scorers import SCORERS
 from tckr.membership.soundness import dependence, require_sound
-from tckr.metrics.membership import placements
+from tckr.membership.verdict import judge
+from tckr.metrics.membership import auc, placements
 from tests.membership.worlds import membership, signals
 
 
@@ -108,3 +110,48 @@ def test_independent_rows_with_one_member_in_every_pair_are_never_accused() -> N
     for seed in range(30):
         first = np.random.default_rng(seed).random((33, 300)) < 0.5
         assert not dependence(np.concatenate([first, ~first], axis=1)).any()
+
+
+def with_constant(seed: int, constant: int, runs: int = 9, records: int = 300) -> Evidence:
+    """Return null evidence in which the last records are in every run by design."""
+    generator = np.random.default_rng(seed)
+    members = generator.random((runs, records)) < 0.5
+    members[:, records - constant :] = True
+    signals = {"model": 3 * generator.normal(size=records) + generator.normal(size=members.shape)}
+    labels = np.zeros(records, dtype=np.int64)
+    return Evidence(class_names=[], labels=labels, members=members, surfaces={"model": ["model"]}, signals=signals)
+
+
+def test_records_that_never_vary_are_left_out_and_counted() -> None:
+    found = require_sound(with_constant(0, 100))
+    assert (found.num_left_out, found.members.shape) == (100 + 1, (9, 199))  # one is in all reference runs by chance
+    assert found.records is not None
+    assert found.records.max() < 200
+    reasons = judge(MembershipConfig(depth="full"), found).verdict.reasons
+    assert [reason.num_records for reason in reasons if reason.kind == "never_varied"] == [101]
+
+
+def test_records_that_are_in_all_runs_by_chance_stay() -> None:
+    for seed in range(10):
+        assert require_sound(with_constant(seed, 0, runs=4)).num_left_out == 0
+
+
+def test_whether_a_record_is_left_out_does_not_depend_on_the_target() -> None:
+    world = with_constant(0, 100)
+    other = np.random.default_rng(9).random(300) < 0.5
+    turned = replace(world, members=np.vstack([other, world.members[1:]]))
+    assert (require_sound(turned).records == require_sound(world).records).all()
+
+
+def test_classes_that_differ_in_their_rates_are_compared_within() -> None:
+    """Class 1 has rate 0.9 and lower signals; nothing leaks, but the class tells an attack without references."""
+    generator = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 300)
+    members = generator.random((9, 600)) < np.where(labels == 1, 0.9, 0.3)
+    signals = {"model": generator.normal(size=members.shape) + 2.0 * labels}
+    found = Evidence(class_names=["a", "b"], labels=labels, members=members, surfaces={"model": ["model"]}, signals=signals)
+    assert (found.compared_within == labels).all()
+    across, within = (auc(signals["model"][0], members[0], 0.95, strata) for strata in (None, found.compared_within))
+    assert across.value > 0.7
+    assert within.covers(0.5)
+    assert judge(MembershipConfig(depth="full"), found).surfaces["model"].state != "leaks"

@@ -331,8 +331,8 @@ def test_a_few_records_that_the_model_gives_away_make_it_leak_though_the_auc_say
     student = world.signals["student"] + 50.0 * exposed * world.members
     result = judge(MembershipConfig(depth="full"), replace(world, signals={**world.signals, "student": student}))
     surface = result.surfaces["student"]
-    assert isinstance(surface.headline, Estimate)
-    assert surface.headline.low < 0.5
+    assert isinstance(surface.of_target, Estimate)
+    assert surface.of_target.low < 0.5
     assert surface.state == "leaks"
     assert surface.epsilon_lower_bound is not None
     assert ("tail", surface.epsilon_lower_bound.value) in [(reason.kind, reason.epsilon) for reason in surface.reasons]
@@ -344,8 +344,9 @@ def test_runs_that_leak_together_make_a_surface_leak_that_this_run_alone_would_n
     surface = judge(MembershipConfig(depth="full"), replace(world, signals={**world.signals, "student": student})).surfaces[
         "student"
     ]
-    assert isinstance(surface.headline, Estimate)
-    assert surface.headline.covers(0.5)
+    assert isinstance(surface.of_target, Estimate)
+    assert surface.of_target.covers(0.5)
+    assert surface.headline == surface.leave_one_out[surface.attack].mean
     assert surface.state == "leaks"
     assert surface.reasons[0].kind == "auc_of_runs"
     assert surface.reasons[0].found == surface.leave_one_out[surface.attack].mean

@@ -46,6 +46,7 @@ REMARKS = {
     "no_references": "attacked without references, so neither measured nor checked: soft labels, Student",
     "control_not_given": "not given, so not checked: null control (soft labels, Student)",
     "control_not_measurable": "not measurable with so few reference runs: null (soft labels, Student)",
+    "never_varied": "left out, for their membership never varies: 1,234 records",
     "dependent_runs": "members not drawn independently for every run, so the target alone is judged",
 }
 JUDGED = {"no_non_members", "too_few_runs", "control_failed"}
@@ -57,7 +58,7 @@ def test_every_remark_is_either_judged_or_left_open():
 
 @pytest.mark.parametrize(("kind", "text"), REMARKS.items())
 def test_what_a_verdict_leaves_open_names_the_surfaces_by_their_titles(kind, text):
-    reason = VerdictReason(kind=kind, control="null", surfaces=["soft_labels", "student"])
+    reason = VerdictReason(kind=kind, num_records=1234, control="null", surfaces=["soft_labels", "student"])
     assert open_texts(Verdict(state="valid", reasons=[reason])) == [text]
 
 

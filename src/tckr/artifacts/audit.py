@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from tckr.artifacts.document import Document
-from tckr.metrics.estimate import Measured, NotMeasurable
+from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.results import CopiesResult, EpsilonBound, FidelityResult, LargestClass, OneRunBound, PairedTest, Result
 
 SHARED_GENERATOR = "shared generator"
@@ -48,6 +48,7 @@ Remark = Literal[
     "control_not_given",
     "control_not_measurable",
     "dependent_runs",
+    "never_varied",
 ]
 """Why a verdict is what it is (the first three), or what it leaves open."""
 
@@ -75,6 +76,7 @@ class VerdictReason(Result):
     control: str = Field("", description="Name of the control.")
     surfaces: list[str] = Field(default_factory=list, description="Concerned; of a control that was not given empty = all.")
     num_reference_runs: int | None = None
+    num_records: int | None = Field(None, description="Left out, for all reference runs saw them or none did.")
 
 
 class Verdict(Result):
@@ -103,6 +105,8 @@ class Declared(Result):
         None, description="How often an audit may say `leaks` of any surface when nothing leaks; None in older results."
     )
 
+    rules: str = Field("", description="Version and date of attacks, level and rules; empty in older results.")
+
     @property
     def generator_shared(self) -> bool:
         """Return whether the Student's numbers leave out what it learned of members through the generator's images."""
@@ -112,7 +116,8 @@ class Declared(Result):
 class LeaveOneOut(Result):
     """AUC of one scorer with every run in turn as the target of the others."""
 
-    mean: Measured = Field(description="Mean over runs with a t-interval; n = runs.")
+    value: float | None = Field(None, description="Mean over runs; None in older results.")
+    mean: Measured = Field(description="The same with its interval, for the declared scorer; n = runs.")
     spread: float = Field(description="Standard deviation over runs.")
     runs: list[float] = Field(description="AUC of run 0 (the target), 1, ..., R; empty in a report that may be shared.")
 
@@ -140,6 +145,23 @@ class LeakTest(Result):
     attack: str = Field(description="Scorer; empty for canaries.")
     p_value: float = Field(description="Of this statistic alone: the chance of one as large when nothing leaks.")
     family_p_value: float = Field(description="The chance that any statistic of the audit is as surprising.")
+
+
+class AtRisk(Result):
+    """Records whose membership shows over all runs. Private: it names training records."""
+
+    records: list[int] | list[str] = Field(description="Ids, the surest first.")
+    num_records: int = Field(description="How many were tested.")
+    num_runs: int
+    false_discovery_rate: float = Field(description="Share of the named records that chance alone may name, on average.")
+
+
+class WorstClass(Result):
+    """The class whose members the declared attack tells best from others, on the target."""
+
+    name: str
+    auc: Estimate = Field(description="Its interval holds for all classes together (Bonferroni).")
+    num_classes: int = Field(description="How many it was chosen from.")
 
 
 class SurfaceResult(Result):
@@ -179,6 +201,10 @@ class SurfaceResult(Result):
     balanced_accuracy: Measured | None = Field(None, description="Declared scorer, threshold fixed on the reference runs.")
     epsilon_lower_bound: EpsilonBound | None = Field(None, description="Declared scorer.")
     auc_by_class: dict[str, Measured] = Field(default_factory=dict, description="Declared scorer, by class name.")
+    worst_class: WorstClass | None = Field(None, description="Declared scorer; None in a report that may be shared.")
+    at_risk: AtRisk | NotMeasurable | None = Field(
+        None, description="By the declared signal, over all runs; None in a report that may be shared."
+    )
     tests: list[LeakTest] = Field(default_factory=list, description="What `state` follows from; empty in older results.")
     detectable_auc: float | None = Field(
         None, description="AUC, of the target and of every reference run, that would be found in 80 of 100 audits like this."
@@ -187,7 +213,18 @@ class SurfaceResult(Result):
 
     @property
     def headline(self) -> Measured | None:
-        """Return the AUC of `attack`."""
+        """Return the mean AUC of `attack` over runs, what training like this leaks; without runs that of the target."""
+        return self.over_runs or self.of_target
+
+    @property
+    def over_runs(self) -> Estimate | None:
+        """Return the mean AUC of `attack` over runs, where it has an interval."""
+        found = self.leave_one_out.get(self.attack)
+        return found.mean if found and isinstance(found.mean, Estimate) else None
+
+    @property
+    def of_target(self) -> Measured | None:
+        """Return the AUC of `attack` on the target: what this one model tells of its records."""
         return self.auc.get(self.attack)
 
 
@@ -195,8 +232,15 @@ class Differences(Result):
     """Student minus Teacher on the same test images and the same records. Print with `describe_difference`."""
 
     cas: Measured
-    auc: Measured | None = Field(None, description="Declared scorer, paired over the target's records.")
-    auc_over_runs: Measured | None = Field(None, description="Declared scorer, paired over all runs; None in older results.")
+    auc: Measured | None = Field(None, description="Declared scorer on the target, paired over its records.")
+    auc_over_runs: Measured | None = Field(
+        None, description="Declared scorer, mean over all runs, paired; None without membership."
+    )
+
+    @property
+    def headline(self) -> Measured | None:
+        """Return the difference over runs; without runs that of the target."""
+        return self.auc_over_runs if isinstance(self.auc_over_runs, Estimate) else self.auc
 
 
 class Control(Result):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from rich.table import Column, Table
 
 from tckr.artifacts.audit import AuditResult, SurfaceResult
 from tckr.artifacts.document import json_text
+from tckr.cli.console import Bars
 from tckr.cli.terminal import Terminal, escape
 from tckr.config import load_settings, run_name
 from tckr.engine.folders import Folder, Kind, text_fill
@@ -26,8 +28,8 @@ from tckr.tables.scales import remarks
 SETTINGS = ("audit.scorer", "audit.confidence", "audit.family_level", "audit.delta", "audit.signal")
 TABLE_NAME = "scores.parquet"
 NOTES = (
-    "mean of runs: AUC with every run in turn as the target; epsilon bound: at least this; strongest: of all attacks, "
-    "chosen after the fact on the very records it is measured on."
+    "mean: AUC with every run in turn as the target, what training like this leaks; run 0: the target alone; epsilon bound: "
+    "at least this; strongest: of all attacks on run 0, chosen after the fact on the very records it is measured on."
 )
 SIDE_BY_SIDE = 3
 """Surfaces in one printed table; more do not fit into 80 columns."""
@@ -46,7 +48,8 @@ def audit_table(file: Path, overrides: Sequence[str], output: Path | None) -> Au
     given, depth = read_table(file)
     evidence = as_signals(config.signal, given)
     _refuse_other(own, file, evidence)
-    result, judged = judge_table(config, evidence, depth), as_judged(config, depth)
+    track = partial(Bars(console).open, "audit", unit="attacks")
+    result, judged = judge_table(config, evidence, depth, track), as_judged(config, depth)
     text = text_fill(json_text(result.model_dump(mode="json")))
     with own.held():
         own.put({TABLE_NAME: lambda path: write_scores(path, judged, evidence, depth=depth), result.file_name: text})
@@ -131,10 +134,10 @@ def _findings(surface: SurfaceResult, confidence: float) -> dict[str, str]:
     assert strongest is not None
     return {
         "attack": surface.attack,
-        f"AUC [{confidence:.0%}]": _short(surface.headline),
+        f"AUC, mean [{confidence:.0%}]": _short(alone.mean if alone else None),
+        "AUC of run 0": _short(surface.of_target),
         "TPR, 1% FPR": _percent(rates["0.01"]),
         "TPR, 0.1% FPR": _percent(rates["0.001"]),
-        "mean of runs": _short(alone.mean if alone else None),
         "epsilon bound": f"{bound.value:.2f}" if bound else "-",
         "strongest": strongest.scorer if strongest.signal == surface.signal else f"{strongest.signal}, {strongest.scorer}",
         "its AUC": _short(strongest.auc),

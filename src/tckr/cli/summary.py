@@ -77,7 +77,9 @@ def _table(audit: AuditResult) -> Table:
         table.add_row(escape(f"always '{audit.largest_class.name}'"), *[f"{audit.largest_class.share:.2f}"] * 2)
     if audit.measured:
         limit = " (Student: through labels; generator shared)" if declared.generator_shared else ""
-        table.add_row(f"membership AUC{limit}", *(str(surface.auc.get(declared.scorer, "-")) for surface in surfaces))
+        runs = (surface.leave_one_out.get(declared.scorer) for surface in surfaces)
+        table.add_row(f"membership AUC, mean over runs{limit}", *(str(found.mean) if found else "-" for found in runs))
+        table.add_row("  of this run alone", *(str(surface.auc.get(declared.scorer, "-")) for surface in surfaces))
         table.add_row("AUC without references", *(str(surface.auc.get(PLAIN, "-")) for surface in surfaces))
         table.add_row(f"AOP{limit}", *(str(surface.aop) for surface in surfaces))
     return table

@@ -14,7 +14,7 @@ from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence
 from tckr.membership.findings import usable_scorers
 from tckr.membership.scorers import SCORERS
-from tckr.metrics.accuracy import accuracy
+from tckr.membership.scorers.references import TallySums, tally, without_each
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.membership import auc
 from tckr.metrics.proportions import critical_value
@@ -27,22 +27,25 @@ PARITY_ERROR = 0.04
 """Chance that a sound audit fails one of its parity checks, all signals together (Bonferroni)."""
 
 NO_SPREAD = 1e-9
-"""Below this, runs do not differ; planted members are then moved by so little that only the exact order tells them."""
+"""Below this, the runs do not differ on a record; it is then moved by so little that only the exact order tells."""
 
 POSITIVE_SCORER = "lira_offline_fixed_variance"
 """The attack on the memorizing model. It asks only how unusual a signal is for models that did not see the record. An
 online attack learns from well-behaved reference runs that there is nothing to look for, and rightly misses a model unlike
 them."""
 
-POSITIVE_BAR = 0.5
-"""The lower end of the AUC interval of the trained memorizer must be above it. Not higher: a network that memorizes easy
-images is nearly as sure of those it never saw, so how far above depends on the data and not on the audit."""
+POSITIVE_EFFECT = 0.2
+"""By how many standard deviations the trained memorizer must be surer of members at least: a small effect (Cohen 1988). Not
+more: a network that memorizes easy images is nearly as sure of those it never saw."""
+
+POSITIVE_BAR = float(norm.cdf(POSITIVE_EFFECT / 2**0.5))
+"""AUC of that effect, 0.556. The AUC of the memorizer must reach it, and its interval must lie above 0.5."""
 
 MIN_RUNS_FOR_PARITY = 4
 """With fewer, the prediction interval of one more run is so wide that it would pass anything."""
 
 PLANTED_EFFECT = 1.0
-"""How far planted members are moved, in standard deviations of one record's signal between runs."""
+"""How far planted members are moved, in standard deviations of that record's signal between runs."""
 
 PLANTED_IDEAL = float(norm.cdf(PLANTED_EFFECT / 2**0.5))
 """AUC of an attack that knows each record's mean, if all vary alike: P(member above non-member), 0.760."""
@@ -110,7 +113,8 @@ def null_confidence(num_checks: int) -> float:
 
 def attack_control(evidence: Evidence, signal: str, scorer: str, control_N: np.ndarray, confidence: float) -> Measured:
     """Return the AUC of the attack on a control with the very reference runs that the target is attacked with."""
-    return auc(control_scores(evidence, signal, scorer, control_N), evidence.members[0], confidence)
+    scores = control_scores(evidence, signal, scorer, control_N)
+    return auc(scores, evidence.members[0], confidence, evidence.compared_within)
 
 
 def control_scores(evidence: Evidence, signal: str, scorer: str, control_N: np.ndarray) -> np.ndarray:
@@ -170,9 +174,9 @@ def positive(config: MembershipConfig, evidence: Evidence, signal: str, scorer: 
         surface=surface,
         signal=signal,
         measure=scorer,
-        passed=isinstance(found, Estimate) and found.low > POSITIVE_BAR,
+        passed=isinstance(found, Estimate) and found.value >= POSITIVE_BAR and found.low > 0.5,
         decides=decides_here and scorer == POSITIVE_SCORER and signal == evidence.signals_of(surface)[0],
-        expected=f"lower end of the AUC interval above {POSITIVE_BAR}",
+        expected=f"AUC at least {POSITIVE_BAR:.3f}, and its interval above 0.5",
         found=found,
     )
 
@@ -187,11 +191,12 @@ def planted(config: MembershipConfig, evidence: Evidence, signal: str) -> Contro
     """Plant a small membership effect of known size: the declared scorer must find half of what a perfect attack would.
 
     The planted members are drawn anew for every run, independently of the true ones, so what the models (or a shared
-    generator) truly leak is mere noise here. Fails when reference runs or records are too few for the declared scorer.
+    generator) truly leak is mere noise here. Each record is moved by its own spread: moved by the average one, records that
+    hardly vary would give a member away to any attack. Fails when reference runs or records are too few for the scorer.
     """
     signals = evidence.signals[signal]
     members = np.random.default_rng(0).permuted(evidence.members_of(signal), axis=1)
-    between_runs = max(float(signals.var(axis=0, ddof=1).mean()) ** 0.5, NO_SPREAD)
+    between_runs = np.maximum(signals.std(axis=0, ddof=1), NO_SPREAD)
     planted_signals = signals + PLANTED_EFFECT * between_runs * members
     found = auc(SCORERS[config.scorer].score(planted_signals, members, 0), members[0], config.confidence)
     return Control(
@@ -201,14 +206,14 @@ def planted(config: MembershipConfig, evidence: Evidence, signal: str) -> Contro
         measure=config.scorer,
         passed=isinstance(found, Estimate) and found.low > PLANTED_BAR,
         decides=True,
-        expected=f"lower end of the AUC interval above {PLANTED_BAR:.2f}; {PLANTED_IDEAL:.2f} where all records vary alike",
+        expected=f"lower end of the AUC interval above {PLANTED_BAR:.2f}; {PLANTED_IDEAL:.2f} is the best possible",
         found=found,
     )
 
 
 @dataclass(frozen=True)
 class Compared:
-    """What parity compares: per run, the values over records that the run knows nothing of."""
+    """What parity compares: per run, the differences over records that the run knows nothing of."""
 
     signal: str
     measure: str
@@ -216,7 +221,7 @@ class Compared:
 
 
 def parity(config: MembershipConfig, evidence: Evidence) -> list[Control]:
-    """Check that the target behaves on its non-members as the reference runs do on theirs, signal by signal."""
+    """Check that the target differs from the reference runs on its non-members as they do from one another on theirs."""
     compared = [
         each for signal in evidence.signals if evidence.has_references(signal) for each in _compare(config, evidence, signal)
     ]
@@ -233,25 +238,33 @@ def _compare(config: MembershipConfig, evidence: Evidence, signal: str) -> list[
     surface, members = evidence.surface_of(signal), evidence.members_of(signal)
     through_images = config.shares_generator and sees_images(surface)
     unseen = ~members[0] if through_images else np.ones_like(members[0])
-    outside = [~row & unseen for row in members]
-    found = [
-        Compared(signal, "mean", [values[rows] for values, rows in zip(evidence.signals[signal], outside, strict=True)])
-    ]
+    values = {"mean": evidence.signals[signal]}
     if signal in evidence.correct:
-        right = [values[rows] for values, rows in zip(evidence.correct[signal], outside, strict=True)]
-        found.append(Compared(signal, "accuracy", right))
-    return found
+        values["accuracy"] = evidence.correct[signal].astype(np.float64)
+    return [Compared(signal, measure, beside_references(each, members, unseen)) for measure, each in values.items()]
+
+
+def beside_references(values_RN: np.ndarray, members_RN: np.ndarray, unseen_N: np.ndarray) -> list[np.ndarray]:
+    """Return for every run its values less the mean of the (other) reference runs that left the same record out.
+
+    Of records that the run left out, that `unseen_N` allows, and that such a reference run left out too. Compared record by
+    record, so that runs need not have left out equally hard records.
+    """
+    others = [tally(values_RN, members_RN, 0)[1]]
+    others += [sums.sides()[1] for _, sums in without_each(TallySums, values_RN[1:], members_RN[1:])]
+    compared = [~row & unseen_N & (other.count > 0) for row, other in zip(members_RN, others, strict=True)]
+    return [(values - other.mean)[rows] for values, other, rows in zip(values_RN, others, compared, strict=True)]
 
 
 def _parity_of(surface: str, compared: Compared, confidence: float, level: float) -> Control:
     target, *references = compared.runs
     if len(references) < MIN_RUNS_FOR_PARITY:
         return _too_few_runs(surface, compared, len(references))
-    if compared.measure == "accuracy":
-        found, moments = accuracy(target, level), [_smoothed(run) for run in references]
-    else:
-        found, moments = _mean(target, level), [_moments(run) for run in references]
-    low, high = prediction_interval(moments, confidence)
+    if min(map(len, compared.runs)) == 0:
+        return _too_few_runs(surface, compared, len(references))
+    moments_of = _smoothed if compared.measure == "accuracy" else _moments
+    found = _mean(target, level)
+    low, high = prediction_interval([moments_of(run) for run in references], confidence)
     return Control(
         name="parity",
         surface=surface,
@@ -277,13 +290,13 @@ def prediction_interval(runs: list[tuple[float, float]], confidence: float) -> t
     return float(means.mean()) - half, float(means.mean()) + half
 
 
-def _smoothed(correct: np.ndarray) -> tuple[float, float]:
-    rate = (correct.sum() + 1) / (len(correct) + 2)
-    return float(correct.mean()), float(rate * (1 - rate) / len(correct))
+def _smoothed(differences: np.ndarray) -> tuple[float, float]:
+    """Return mean and sampling variance, which is above zero also where all runs agree on every record."""
+    return float(differences.mean()), float(((differences**2).sum() + 1) / (len(differences) + 2) / len(differences))
 
 
-def _moments(signals: np.ndarray) -> tuple[float, float]:
-    return float(signals.mean()), float(signals.var() / len(signals))
+def _moments(differences: np.ndarray) -> tuple[float, float]:
+    return float(differences.mean()), float(differences.var() / len(differences))
 
 
 def _mean(values: np.ndarray, confidence: float) -> Estimate:

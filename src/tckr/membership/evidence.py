@@ -55,6 +55,7 @@ class Evidence:
         test_labels: int64 [T].
         test: model -> its predictions on the test split; empty for tables that came from elsewhere.
         why_no_references: signal -> what to say where there is one row.
+        num_left_out: records that were left out because their membership never varies.
         independent_runs: whether the rows of `members` were drawn independently; otherwise row 0 alone is attacked.
     """
 
@@ -69,6 +70,7 @@ class Evidence:
     test_labels: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     test: Mapping[str, Predictions] = field(default_factory=dict)
     why_no_references: Mapping[str, str] = field(default_factory=dict)
+    num_left_out: int = 0
     independent_runs: bool = True
 
     @cached_property
@@ -78,16 +80,33 @@ class Evidence:
         The classes, where every run has as many members of each (up to rounding) or where their rates differ; else all
         records at once.
         """
-        together = np.zeros(len(self.labels), dtype=np.int64)
         if not len(self.class_names):
-            return together
-        sizes = np.bincount(self.labels)
-        counts_RC = np.stack([np.bincount(self.labels[row], minlength=len(sizes)) for row in self.members])[:, sizes > 0]
-        if np.ptp(counts_RC, axis=0).max() <= 1:
+            return np.zeros(len(self.labels), dtype=np.int64)
+        _, counts_RC = self._members_by_class
+        if np.ptp(counts_RC, axis=0).max() <= 1 or self.compared_within is not None:
             return self.labels
+        return np.zeros(len(self.labels), dtype=np.int64)
+
+    @cached_property
+    def compared_within(self) -> np.ndarray | None:
+        """Return the classes where they differ in their rates of members, for an attack could read the class; else None.
+
+        Members that `prepare` draws have the same rate in every class; those of given tables may not.
+        """
+        if not len(self.class_names):
+            return None
+        sizes, counts_RC = self._members_by_class
         seen = counts_RC.sum(axis=0)
-        table = np.stack([seen, sizes[sizes > 0] * len(self.members) - seen])
-        return self.labels if table.shape[1] > 1 and chi2_contingency(table).pvalue < RATES_DIFFER else together
+        table = np.stack([seen, sizes * len(self.members) - seen])
+        differ = table.shape[1] > 1 and table.sum(axis=1).all() and chi2_contingency(table).pvalue < RATES_DIFFER
+        return self.labels if differ else None
+
+    @property
+    def _members_by_class(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the sizes of the classes, [C], and how many members of each every run has, [R, C]; no empty classes."""
+        sizes = np.bincount(self.labels)
+        counts_RC = np.stack([np.bincount(self.labels[row], minlength=len(sizes)) for row in self.members])
+        return sizes[sizes > 0], counts_RC[:, sizes > 0]
 
     @property
     def measured_surfaces(self) -> list[str]:
@@ -113,6 +132,26 @@ class Evidence:
     def why_alone(self, signal: str) -> str:
         """Return why `signal` has no reference runs."""
         return self.why_no_references.get(signal, "no reference run repeated this")
+
+    def without_records(self, left_out: np.ndarray) -> Evidence:
+        """Return the same evidence about all records but `left_out`, numbers of columns."""
+        records = np.arange(len(self.labels)) if self.records is None else self.records
+
+        def rest(values: np.ndarray) -> np.ndarray:
+            return np.delete(values, left_out, axis=-1)
+
+        return replace(
+            self,
+            labels=rest(self.labels),
+            members=rest(self.members),
+            records=rest(records),
+            signals={name: rest(values) for name, values in self.signals.items()},
+            correct={name: rest(values) for name, values in self.correct.items()},
+            controls={
+                control: {name: rest(values) for name, values in found.items()} for control, found in self.controls.items()
+            },
+            num_left_out=self.num_left_out + len(left_out),
+        )
 
     def without_references(self, signals: Iterable[str], reason: str) -> Evidence:
         """Return the same evidence with the target as the only run of `signals`."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tckr.artifacts.audit import PLAIN, Strongest, SurfaceResult
-from tckr.membership.analyses import ANALYSES, leave_one_out
+from tckr.membership.analyses import Track, leave_one_out, target_run, untracked
 from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence
 from tckr.membership.scorers import SCORERS, Scorer
 from tckr.membership.thresholds import Thresholds
+from tckr.membership.vulnerability import at_risk, worst_class
 from tckr.metrics.accuracy import accuracy, accuracy_by_class, accuracy_over_largest, confusion, mean_class_accuracy
 from tckr.metrics.calibration import expected_calibration_error, mean_score
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
@@ -26,16 +28,18 @@ def surface_result(
     surface: str,
     thresholds: Thresholds | None,
     family_p_values: Mapping[tuple[str, str], float],
+    *,
+    track: Track = untracked,
 ) -> SurfaceResult:
     """Return everything reported about `surface`; membership only where there are signals.
 
     `thresholds`: of the declared scorer, fixed on the reference runs; None without them. `family_p_values`: by signal and
-    scorer, all of them counted.
+    scorer, all of them counted. `track` shows the progress of attacks on many runs.
     """
     found = accuracy_findings(config, evidence, surface)
     if surface in evidence.measured_surfaces:
         declared, *others = evidence.signals_of(surface)
-        found |= membership_findings(config, evidence, declared)
+        found |= membership_findings(config, evidence, declared, track)
         found |= declared_findings(config, evidence, declared, thresholds)
         found["signal"] = declared
         found["attack"] = config.scorer if config.scorer in found["auc"] else PLAIN
@@ -69,16 +73,17 @@ def accuracy_findings(config: MembershipConfig, evidence: Evidence, surface: str
     }
 
 
-def membership_findings(config: MembershipConfig, evidence: Evidence, signal: str) -> dict[str, Any]:
+def membership_findings(config: MembershipConfig, evidence: Evidence, signal: str, track: Track) -> dict[str, Any]:
     """Return `{field: {scorer: finding}}` of every analysis with every scorer that this signal allows."""
-    signals, members = evidence.signals[signal], evidence.members_of(signal)
-    found: dict[str, Any] = {"auc": {}}
+    signals, members, strata = evidence.signals[signal], evidence.members_of(signal), evidence.compared_within
+    found: dict[str, Any] = {"auc": {}, "leave_one_out": {}}
     for name, scorer in usable_scorers(evidence, signal).items():
-        for analyse in ANALYSES.values():
-            if analyse is leave_one_out and not evidence.independent_runs:
-                continue
-            for finding, value in analyse(scorer, signals, members, config.confidence).items():
-                found.setdefault(finding, {})[name] = value
+        for finding, value in target_run(scorer, signals, members, config.confidence, strata).items():
+            found.setdefault(finding, {})[name] = value
+        if len(signals) > 1 and evidence.independent_runs:
+            found["leave_one_out"][name] = leave_one_out(
+                scorer, signals, members, config.confidence, strata, declared=name == config.scorer, track=track
+            )
     return found
 
 
@@ -86,7 +91,8 @@ def aucs(config: MembershipConfig, evidence: Evidence, signal: str) -> dict[str,
     """Return the target's AUC by scorer."""
     signals, members = evidence.signals[signal], evidence.members_of(signal)
     scorers = usable_scorers(evidence, signal).items()
-    return {name: auc(scorer.score(signals, members, 0), members[0], config.confidence) for name, scorer in scorers}
+    strata = evidence.compared_within
+    return {name: auc(scorer.score(signals, members, 0), members[0], config.confidence, strata) for name, scorer in scorers}
 
 
 def usable_scorers(evidence: Evidence, signal: str) -> dict[str, Scorer]:
@@ -110,11 +116,16 @@ def declared_findings(
         return {"balanced_accuracy": NotMeasurable(evidence.why_alone(signal))}
     scorer, signals, members = SCORERS[config.scorer], evidence.signals[signal], evidence.members_of(signal)
     scores, truth = scorer.score(signals, members, 0), members[0]
+    by_class = partial(auc_by_class, scores, truth, evidence.labels, evidence.class_names)
+    together = 1 - (1 - config.confidence) / max(1, len(evidence.class_names))
+    records = np.arange(len(truth)) if evidence.records is None else evidence.records
     bound = epsilon_lower_bound(scores, truth, thresholds.epsilon, config.confidence, config.delta)
     return {
         "balanced_accuracy": balanced_accuracy(scores, truth, thresholds.balanced_accuracy, config.confidence),
         "epsilon_lower_bound": bound,
-        "auc_by_class": auc_by_class(scores, truth, evidence.labels, evidence.class_names, config.confidence),
+        "auc_by_class": by_class(config.confidence),
+        "worst_class": worst_class(by_class(together)),
+        "at_risk": at_risk(signals, members, records) if evidence.independent_runs else None,
     }
 
 

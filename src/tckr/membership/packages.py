@@ -62,9 +62,9 @@ def _reason(test: LeakTest, surface: SurfaceResult, canaries: Mapping[str, objec
     p_value, bound, runs = test.family_p_value, surface.epsilon_lower_bound, surface.leave_one_out.get(surface.attack)
     match test.name:
         case "above":
-            return FindingReason(kind="auc_above", found=surface.headline, p_value=p_value)
+            return FindingReason(kind="auc_above", found=surface.of_target, p_value=p_value)
         case "below":
-            return FindingReason(kind="auc_below", found=surface.headline, p_value=p_value)
+            return FindingReason(kind="auc_below", found=surface.of_target, p_value=p_value)
         case "runs":
             return FindingReason(kind="auc_of_runs", found=runs.mean if runs else None, p_value=p_value)
         case "tail":

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.stats import f as fisher
+from scipy.stats import poisson
 
 from tckr.errors import UserError
 from tckr.membership.config import MIN_REFERENCE_RUNS
@@ -28,6 +29,9 @@ BALANCED_RUNS = 16
 """Runs from which no scorer reads the design in which each record is in equally many of them: simulated without leakage (400
 records), its z-scores are then off 0 by at most 0.4; with 8 runs those of `lira_online` by 1.9, with 4 by 5."""
 
+NEVER_VARY_ERROR = 1e-6
+"""Chance that records which all reference runs saw, or none, are taken for a part of the design and left out."""
+
 SINGULAR = 1e-9
 """Added to the rows' variances of 1, so that rows which determine one another have an inverse too."""
 
@@ -36,9 +40,9 @@ def require_sound(evidence: Evidence) -> Evidence:
     """Check that all values are numbers, that there are enough runs, and that no attack can read membership off the design.
 
     Returns:
-        The evidence, with `independent_runs` false where the rows were not drawn independently and row 0 alone is attacked:
-        where the reference rows tell one another but not row 0, and where each record is in equally many of at least
-        `BALANCED_RUNS` runs.
+        The evidence without records that never vary (`without_constant`), with `independent_runs` false where the rows were
+        not drawn independently and row 0 alone is attacked: where the reference rows tell one another but not row 0, or
+        where each record is in equally many of at least `BALANCED_RUNS` runs.
 
     Raises:
         UserError: one of them does not hold.
@@ -54,7 +58,26 @@ def require_sound(evidence: Evidence) -> Evidence:
         for name, values_N in signals.items():
             _require_finite(name, values_N[None], f"the {control} control, row")
     _require_runs(evidence.members)
+    evidence = without_constant(evidence)
     return replace(evidence, independent_runs=_require_independence(evidence.members))
+
+
+def without_constant(evidence: Evidence) -> Evidence:
+    """Return the evidence without records that all reference runs saw, or none, where there are too many to be chance.
+
+    Such records were never drawn, and an attack would read that off the reference runs. Row 0 is not looked at: to leave
+    records out by its membership would give it away. With few runs some records are in all of them by chance; they stay
+    unless there are more than independent draws at their class's rate explain.
+    """
+    references, labels = evidence.members[1:], evidence.labels
+    seen = references.sum(axis=0)
+    constant = (seen == 0) | (seen == len(references))
+    strata = labels if len(evidence.class_names) else np.zeros_like(labels)
+    rates = (np.bincount(strata, seen) / np.maximum(np.bincount(strata) * len(references), 1))[strata]
+    by_chance = float((rates ** len(references) + (1 - rates) ** len(references)).sum())
+    if constant.all() or poisson.sf(constant.sum() - 1, by_chance) > NEVER_VARY_ERROR:
+        return evidence
+    return evidence.without_records(np.flatnonzero(constant))
 
 
 def _require_finite(name: str, values_RN: np.ndarray, row: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+
 from tckr.artifacts.audit import (
     SHARED_GENERATOR,
     AuditResult,
@@ -15,9 +17,9 @@ from tckr.artifacts.audit import (
     Verdict,
     VerdictReason,
 )
-from tckr.membership.analyses import aucs_of_runs, mean_over_runs
+from tckr.membership.analyses import Track, aucs_of_runs, mean_over_runs, untracked
 from tckr.membership.canaries import Canaries, canary_bounds
-from tckr.membership.config import MIN_REFERENCE_RUNS, MembershipConfig
+from tckr.membership.config import MIN_REFERENCE_RUNS, RULES, MembershipConfig
 from tckr.membership.controls import POSITIVE_SCORER, controls
 from tckr.membership.evidence import IMAGES_ALONE, Evidence
 from tckr.membership.family import judge_together
@@ -63,6 +65,8 @@ def judge(
     copies: CopiesResult | None = None,
     canaries: Canaries | None = None,
     fidelity: FidelityResult | None = None,
+    *,
+    track: Track = untracked,
 ) -> AuditResult:
     """Return the whole result. Membership is judged when `evidence.signals` has some; `fidelity` is passed on."""
     level, copies_level = levels(config.family_level, copies)
@@ -78,7 +82,9 @@ def judge(
         seen = [signal for surface in told for signal in evidence.signals_of(surface)]
         evidence = evidence.without_references(seen, GENERATOR_LEAKS)
     surfaces = {
-        surface: surface_result(config, evidence, surface, _of_attack(evidence, surface, thresholds), family.strongest)
+        surface: surface_result(
+            config, evidence, surface, _of_attack(evidence, surface, thresholds), family.strongest, track=track
+        )
         for surface in evidence.measured_surfaces or CLASSIFIERS
     }
     bounds = canary_bounds(canaries, config.confidence, config.delta) if canaries else {}
@@ -134,6 +140,8 @@ def _of_attack(evidence: Evidence, surface: str, thresholds: Mapping[str, Thresh
 def verdict_of(evidence: Evidence, checks: list[Control], unmeasured: list[VerdictReason]) -> Verdict:
     """Return whether the numbers may be believed; `evidence` before any references are taken away."""
     independent = [] if evidence.independent_runs else [VerdictReason(kind="dependent_runs")]
+    if evidence.num_left_out:
+        independent.append(VerdictReason(kind="never_varied", num_records=evidence.num_left_out))
     if unmeasured:
         return Verdict(state="not measured", reasons=[*unmeasured, *independent])
     failed = _of_controls("control_failed", (check for check in checks if check.decides and not check.passed))
@@ -213,7 +221,7 @@ def _auc_difference(config: MembershipConfig, evidence: Evidence) -> Measured:
             return NotMeasurable(evidence.why_alone(model))
     score = SCORERS[config.scorer].score
     teacher, student = (score(evidence.signals[model], evidence.members_of(model), 0) for model in CLASSIFIERS)
-    return auc_difference(student, teacher, evidence.members[0], config.confidence)
+    return auc_difference(student, teacher, evidence.members[0], config.confidence, evidence.compared_within)
 
 
 def _difference_of_runs(config: MembershipConfig, evidence: Evidence) -> Measured:
@@ -221,9 +229,14 @@ def _difference_of_runs(config: MembershipConfig, evidence: Evidence) -> Measure
     alone = [model for model in CLASSIFIERS if not evidence.has_references(model)]
     if alone or not evidence.independent_runs:
         return NotMeasurable(evidence.why_alone(alone[0]) if alone else "the runs' members were not drawn independently")
-    scorer = SCORERS[config.scorer]
-    teacher, student = (aucs_of_runs(scorer, evidence.signals[model], evidence.members) for model in CLASSIFIERS)
-    return mean_over_runs(student - teacher, config.confidence, share_terms=scorer.learns_effect)
+
+    def differences_of(runs: np.ndarray) -> np.ndarray:
+        members, strata = evidence.members[runs], evidence.compared_within
+        signals = (evidence.signals[model][runs] for model in CLASSIFIERS)
+        teacher, student = (aucs_of_runs(SCORERS[config.scorer], each, members, strata) for each in signals)
+        return student - teacher
+
+    return mean_over_runs(differences_of(np.arange(len(evidence.members))), differences_of, config.confidence)
 
 
 def _declared(config: MembershipConfig, evidence: Evidence) -> Declared:
@@ -239,4 +252,5 @@ def _declared(config: MembershipConfig, evidence: Evidence) -> Declared:
         delta=config.delta,
         aop_lambda=config.aop_lambda,
         family_level=config.family_level,
+        rules=RULES,
     )

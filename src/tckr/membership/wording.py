@@ -120,6 +120,7 @@ def _open(kind: str, reasons: Sequence[VerdictReason]) -> str:
         "no_references": f"attacked without references, so neither measured nor checked: {names}",
         "control_not_given": f"not given, so not checked: {_controls(reasons, ' control')}",
         "control_not_measurable": f"not measurable with so few reference runs: {_controls(reasons)}",
+        "never_varied": f"left out, for their membership never varies: {reasons[0].num_records or 0:,} records",
         "dependent_runs": "members not drawn independently for every run, so the target alone is judged",
     }
     return texts.get(kind, "")

@@ -24,20 +24,23 @@ IGNORED = 1e-9
 """Of either tail of the number of non-members that pass a threshold."""
 
 
-def auc(scores: np.ndarray, members: np.ndarray, confidence: float) -> Measured:
+def auc(scores: np.ndarray, members: np.ndarray, confidence: float, strata: np.ndarray | None = None) -> Measured:
     """Return P(member's score > non-member's) + P(tie) / 2 with an interval over records.
 
+    With `strata`, int64 [N], only members and non-members of one stratum are compared: an attack that knows the strata's
+    rates of members gains nothing by them.
+
     DeLong's variance (1988) on the logit scale. Where fewer than 10 records of the rarer kind are expected on the wrong side
-    that is too narrow (zero at AUC 1): there the interval is Clopper-Pearson over min(members, non-members) disjoint pairs.
-    The AUC averages over all such pairings and varies less than any one of them (Hoeffding 1963), so it is conservative.
+    that is too narrow (zero at AUC 1): there the interval is Clopper-Pearson over disjoint pairs of a member and a
+    non-member. The AUC averages over all such pairings and varies less than any one of them (Hoeffding 1963), so it is
+    conservative.
     """
-    num_members, num_others = int(members.sum()), int((~members).sum())
-    num_pairs = min(num_members, num_others)
+    num_pairs = sum(min(int(chosen.sum()), len(chosen) - int(chosen.sum())) for chosen in _by_stratum(members, strata))
     if num_pairs == 0:
-        return NotMeasurable(f"{num_members} members and {num_others} non-members", len(members))
-    of_members, of_others = placements(scores, members)
-    value = float(of_members.mean())
-    variance = _delong_covariance(of_members[None], of_others[None])[0, 0]
+        within = "" if strata is None else " in different strata"
+        return NotMeasurable(f"{int(members.sum())} members and {int((~members).sum())} non-members{within}", len(members))
+    value, influence_N = auc_influence(scores, members, strata)
+    variance = float((influence_N**2).sum())
     if num_pairs * min(value, 1 - value) < MIN_ERRORS or variance < NO_VARIANCE:
         low, high = clopper_pearson(num_pairs * value, num_pairs, confidence)
         method = f"Clopper-Pearson over {num_pairs} disjoint pairs"
@@ -45,22 +48,56 @@ def auc(scores: np.ndarray, members: np.ndarray, confidence: float) -> Measured:
         half = critical_value(confidence) * variance**0.5 / (value * (1 - value))
         low, high = float(expit(logit(value) - half)), float(expit(logit(value) + half))
         method = "DeLong on the logit scale, over records"
+    method += "" if strata is None else ", within classes"
     return Estimate(value, min(value, low), max(value, high), len(members), method)
 
 
-def auc_difference(scores: np.ndarray, baseline: np.ndarray, members: np.ndarray, confidence: float) -> Measured:
+def auc_influence(scores: np.ndarray, members: np.ndarray, strata: np.ndarray | None = None) -> tuple[float, np.ndarray]:
+    """Return the AUC and each record's part of its deviation, float64 [N]; the sum of their squares is DeLong's variance.
+
+    A member's part is the share of non-members below it less the AUC, over the number of members; a non-member's likewise.
+    The AUC of strata is the mean over all pairs of a member and a non-member of one stratum. A stratum's only member, which
+    has no spread of its own, is compared with the AUC of all strata.
+    """
+    parts = [np.arange(len(members))] if strata is None else [np.flatnonzero(strata == each) for each in np.unique(strata)]
+    parts = [part for part in parts if 0 < members[part].sum() < len(part)]
+    pairs = [int(members[part].sum()) * int((~members[part]).sum()) for part in parts]
+    placed = [placements(scores[part], members[part]) for part in parts]
+    weights = np.array(pairs) / sum(pairs)
+    value = float(weights @ [of_members.mean() for of_members, _ in placed])
+    influence_N = np.zeros(len(members))
+    for part, weight, (of_members, of_others) in zip(parts, weights, placed, strict=True):
+        inside = members[part]
+        influence_N[part[inside]] = weight * _deviations(of_members, value)
+        influence_N[part[~inside]] = weight * _deviations(of_others, value)
+    return value, influence_N
+
+
+def _by_stratum(members: np.ndarray, strata: np.ndarray | None) -> list[np.ndarray]:
+    return [members] if strata is None else [members[strata == each] for each in np.unique(strata)]
+
+
+def _deviations(placed: np.ndarray, overall: float) -> np.ndarray:
+    """Return parts of the mean's deviation, whose squares add up to its variance without bias where there are several."""
+    if len(placed) == 1:
+        return placed - overall
+    return (placed - placed.mean()) / (len(placed) * (len(placed) - 1)) ** 0.5
+
+
+def auc_difference(
+    scores: np.ndarray, baseline: np.ndarray, members: np.ndarray, confidence: float, strata: np.ndarray | None = None
+) -> Measured:
     """Return AUC of `scores` minus AUC of `baseline` on the same records, by DeLong's paired variance.
 
     Where that is zero, the two separate intervals are combined as if independent (MOVER, Zou and Donner 2008): wide.
     """
-    first, second = auc(scores, members, confidence), auc(baseline, members, confidence)
+    first, second = auc(scores, members, confidence, strata), auc(baseline, members, confidence, strata)
     if isinstance(first, NotMeasurable) or isinstance(second, NotMeasurable):
         return first if isinstance(first, NotMeasurable) else second
-    pairs = [placements(each, members) for each in (scores, baseline)]
-    covariance = _delong_covariance(np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs]))
-    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+    influence, other = (auc_influence(each, members, strata)[1] for each in (scores, baseline))
+    variance = float(((influence - other) ** 2).sum())
     value = first.value - second.value
-    if variance > NO_VARIANCE:
+    if variance > NO_VARIANCE and min(members.sum(), (~members).sum()) > 1:
         below = above = critical_value(confidence) * variance**0.5
     else:
         below = np.hypot(first.value - first.low, second.high - second.value)
@@ -79,18 +116,6 @@ def placements(scores: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.
 def _share_below(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
     ordered = np.sort(others)
     return (np.searchsorted(ordered, scores, "left") + np.searchsorted(ordered, scores, "right")) / (2 * len(others))
-
-
-def _delong_covariance(of_members: np.ndarray, of_others: np.ndarray) -> np.ndarray:
-    """Return the covariance [K, K] of K AUCs from placements [K, members] and [K, non-members]; zero if not defined."""
-    if min(of_members.shape[1], of_others.shape[1]) < 2:
-        return np.zeros((len(of_members),) * 2)
-    return _covariance_of_mean(of_members) + _covariance_of_mean(of_others)
-
-
-def _covariance_of_mean(values: np.ndarray) -> np.ndarray:
-    centred = values - values.mean(axis=1, keepdims=True)
-    return centred @ centred.T / (values.shape[1] * (values.shape[1] - 1))
 
 
 def tpr_at_fpr(scores: np.ndarray, members: np.ndarray, rate: float, confidence: float) -> Measured:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tckr.artifacts.audit import AuditResult
 from tckr.errors import UserError
+from tckr.membership.analyses import Track, untracked
 from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence
 from tckr.membership.scorers import SCORERS
@@ -55,7 +56,7 @@ def as_signals(kind: str, evidence: Evidence) -> Evidence:
     )
 
 
-def judge_table(config: MembershipConfig, evidence: Evidence, depth: str) -> AuditResult:
+def judge_table(config: MembershipConfig, evidence: Evidence, depth: str, track: Track = untracked) -> AuditResult:
     """Return the whole result for the scorer, confidence and delta of `config`.
 
     Where the depth is not known, every reference run counts as having repeated all that the table covers.
@@ -69,7 +70,7 @@ def judge_table(config: MembershipConfig, evidence: Evidence, depth: str) -> Aud
             "members were not drawn independently; expected a scorer that does not read this number off the design; use "
             "audit.scorer=bavaria_online or audit.scorer=lira_online_global_variance"
         )
-    result = judge(as_judged(config, depth), evidence)
+    result = judge(as_judged(config, depth), evidence, track=track)
     declared = result.declared.model_copy(update={"depth": depth, "num_queries": 0})
     return result.model_copy(update={"declared": declared})
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tckr.data.sources.record import TEST, TRAIN
-from tckr.stages.prepare.membership import members_per_class, membership_rows
+from tckr.errors import UserError
+from tckr.stages.prepare.membership import membership_rows, num_members, require_members
 from tckr.stages.prepare.splitting import SPLITS, Splits, split_records
 from tckr.stages.prepare.staging import Staged
 
@@ -87,11 +88,23 @@ LABELS = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [500, 300, 7]
 
 
 @pytest.mark.parametrize("holdout", [0.2, 0.5, 0.75])
-def test_every_row_has_the_rounded_share_of_every_class(holdout: float) -> None:
-    matrix = rows(LABELS, holdout, 9)
+def test_every_row_has_the_share_of_every_class_rounded_by_chance(holdout: float) -> None:
+    matrix = rows(LABELS, holdout, 60)
+    total = num_members(807, holdout)
+    assert set(matrix.sum(axis=1)) == {total}
     for label, size in enumerate([500, 300, 7]):
-        assert np.unique(matrix[:, label == LABELS].sum(axis=1)).tolist() == [round((1 - holdout) * size)]
-    assert members_per_class(LABELS, holdout).sum() == matrix[0].sum()
+        wanted = total * size / 807
+        assert set(matrix[:, label == LABELS].sum(axis=1)) == {int(np.floor(wanted)), int(np.ceil(wanted))}
+
+
+def test_records_of_small_and_large_classes_have_the_same_rate() -> None:
+    """100 pairs and one large class, hold-out 0.25: rounded the same way in all rows pairs would have rate 1 or 0.5."""
+    labels = np.repeat(np.arange(101), [2] * 100 + [300])
+    matrix = rows(labels, 0.25, 400)
+    of_pairs, of_large = matrix[:, :200].mean(), matrix[:, 200:].mean()
+    assert of_pairs == pytest.approx(of_large, abs=0.01)
+    by_class = matrix[:, :200].reshape(400, 100, 2).mean(axis=(0, 2))
+    assert abs(by_class - 0.75).max() < 4.5 * 0.25 / 20  # a pair's share is 0.5 or 1: standard deviation 0.25, 400 rows
 
 
 @pytest.mark.parametrize("holdout", [0.2, 0.5])
@@ -126,5 +139,11 @@ def test_without_holdout_every_record_is_a_member() -> None:
 
 
 def test_extreme_holdouts_keep_one_on_each_side() -> None:
-    assert members_per_class(np.array([0, 0, 0, 1, 1]), 0.99).tolist() == [1, 1]
-    assert members_per_class(np.array([0, 0, 0, 1, 1]), 0.01).tolist() == [2, 1]
+    assert (num_members(5, 0.99), num_members(5, 0.01), num_members(1, 0.5)) == (1, 4, 1)
+
+
+def test_a_class_too_small_for_the_holdout_is_named() -> None:
+    labels = np.array([0, 0, 0, 1, 1])
+    require_members(labels, ["cat", "dog"], 0.5)
+    with pytest.raises(UserError, match=r"0.8 of the 2 pool records of class 'dog'.*audit_holdout=0.5 or less"):
+        require_members(labels, ["cat", "dog"], 0.6)

@@ -7,8 +7,10 @@ import pytest
 from tckr.artifacts.agreement import agreement_of_counts
 from tckr.artifacts.audit import Differences, Verdict, VerdictReason
 from tckr.membership.coverage import coverage_of
+from tckr.membership.rows import surface_rows
 from tckr.metrics.estimate import Estimate
 from tckr.stages.report.glossary import GLOSSARY
+from tckr.stages.report.measures import headline_rows
 from tckr.stages.report.wording import verdict_of
 from tests.stages.report.sample import Sample
 from tests.stages.report.sample_audit import DECLARED
@@ -145,3 +147,25 @@ def test_an_invalid_audit_says_nothing_about_leakage():
 
 def test_every_glossary_entry_says_what_the_number_is_not():
     assert all(" not " in meaning or "cannot" in meaning for meaning in GLOSSARY.values())
+
+
+def test_the_headline_is_the_mean_over_runs_and_this_run_alone_stands_beside_it():
+    audit = Sample().audit()
+    scorer, surfaces = audit.declared.scorer, dict(audit.surfaces)
+    for name, value in (("teacher", 0.7), ("student", 0.6)):
+        runs = surfaces[name].leave_one_out[scorer]
+        mean = Estimate(value, value - 0.01, value + 0.01, 9, "jackknife")
+        found = {**surfaces[name].leave_one_out, scorer: runs.model_copy(update={"mean": mean})}
+        surfaces[name] = surfaces[name].model_copy(update={"leave_one_out": found})
+    over_runs = Estimate(-0.1, -0.12, -0.08, 9, "jackknife")
+    differences = audit.differences.model_copy(update={"auc_over_runs": over_runs, "auc": Estimate(0.0, -0.1, 0.1, 9, "")})
+    audit = audit.model_copy(update={"surfaces": surfaces, "differences": differences})
+    rows = {row.key: row for row in headline_rows(audit)}
+    assert (rows["auc"].teacher.value, rows["auc"].student.value, rows["auc"].difference.value) == (0.7, 0.6, -0.1)
+    assert rows["auc_of_target"].teacher.value == surfaces["teacher"].auc[scorer].value
+    assert (rows["auc"].change, rows["auc_of_target"].change) == ("better", "none")
+    verdict = verdict_of(audit)
+    assert verdict.headline.startswith("Less membership leakage")
+    assert any("means over 9 runs: what training like this leaks" in sentence for sentence in verdict.sentences)
+    row = next(row for row in surface_rows(audit) if row.key == "teacher")
+    assert (row.auc.value, row.target.value) == (0.7, surfaces["teacher"].auc[scorer].value)

@@ -44,17 +44,14 @@ class Scorer:
         sums: begins the sums of the other runs, from which both sides are taken.
         scale: what is done to all signals first.
         needs_references: whether it says nothing without reference runs.
-        learns_effect: whether it learns from the other runs which way membership moves a signal. Two runs that attack one
-            another then share a term, and the mean over runs varies more (`analyses.mean_over_runs`).
         reads_counts: whether scores depend on how many other runs saw a record. Where each record is in equally many runs,
-            that number tells the attacked run's membership, so such an attack is left out (`surfaces.usable_scorers`).
+            that number tells the attacked run's membership, so such an attack is left out (`findings.usable_scorers`).
     """
 
     rate: Callable[[Any, Any, np.ndarray], np.ndarray]
     sums: Begin = TallySums
     scale: Callable[[np.ndarray], np.ndarray] = lambda signals_RN: signals_RN
     needs_references: bool = True
-    learns_effect: bool = False
     reads_counts: bool = False
 
     def score(self, signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> np.ndarray:
@@ -101,21 +98,21 @@ def global_threshold(inside: None, outside: None, signal: np.ndarray) -> np.ndar
 
 SCORERS: dict[str, Scorer] = {
     "global_threshold": Scorer(global_threshold, NoSums, needs_references=False),
-    "lira_online": Scorer(lira_online, learns_effect=True),
-    "lira_online_fixed_variance": Scorer(lira_online_fixed_variance, learns_effect=True),
+    "lira_online": Scorer(lira_online),
+    "lira_online_fixed_variance": Scorer(lira_online_fixed_variance),
     "lira_offline": Scorer(lira_offline),
     "lira_offline_fixed_variance": Scorer(lira_offline_fixed_variance),
-    "lira_online_global_variance": Scorer(lira_online_global_variance, learns_effect=True),
+    "lira_online_global_variance": Scorer(lira_online_global_variance),
     "lira_offline_global_variance": Scorer(lira_offline_global_variance),
-    "lira_online_median": Scorer(lira_online, MedianSums, learns_effect=True),
+    "lira_online_median": Scorer(lira_online, MedianSums),
     "lira_offline_median": Scorer(lira_offline, MedianSums),
     "rmia_online": Scorer(rmia_online, ConfidenceSums, in_range),
     "rmia_offline": Scorer(rmia_offline, ConfidenceSums, in_range),
     "rmia_offline_tuned": Scorer(rmia_offline_tuned, ConfidenceSums, in_range),
-    "bavaria_online": Scorer(bavaria_online, learns_effect=True),
+    "bavaria_online": Scorer(bavaria_online),
     "bavaria_offline": Scorer(bavaria_offline),
-    "bavaria_t_online": Scorer(bavaria_t_online, learns_effect=True, reads_counts=True),
-    "bavaria_t_offline": Scorer(bavaria_t_offline, learns_effect=True, reads_counts=True),
-    "bavaria_n_online": Scorer(bavaria_n_online, learns_effect=True, reads_counts=True),
-    "bavaria_n_offline": Scorer(bavaria_n_offline, learns_effect=True, reads_counts=True),
+    "bavaria_t_online": Scorer(bavaria_t_online, reads_counts=True),
+    "bavaria_t_offline": Scorer(bavaria_t_offline, reads_counts=True),
+    "bavaria_n_online": Scorer(bavaria_n_online, reads_counts=True),
+    "bavaria_n_offline": Scorer(bavaria_n_offline, reads_counts=True),
 }

@@ -74,7 +74,8 @@ def run(config: AuditConfig, context: StepContext) -> None:
     found = copies(config, context, membership[0], canaries == 0) if evidence.signals else None
     likeness = fidelity(config, context, membership[0], canaries == 0)
     planted = collect_canaries(config, answers, membership, canaries) if canaries.any() else None
-    result = judge(config, evidence, found, planted, likeness)
+    track = partial(context.track, unit="attacks")
+    result = judge(config, evidence, found, planted, likeness, track=track)
     write_scores(context.out / "scores.parquet", config, evidence)
     result.write(context.out)
     if not result.valid:

@@ -23,7 +23,7 @@ GreyValue = Annotated[float, Field(ge=-1e9, le=1e9)]
 class PrepareConfig(StageConfig):
     """What to read and how to split it."""
 
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
 
     source: PathName = Field(
         "digits",

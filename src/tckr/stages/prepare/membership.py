@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from tckr.data.seeds import derive_seed
+from tckr.errors import UserError
+
+ROUNDING = 1e-9
+"""Parts of a record that sums of floats may be off by."""
 
 
-def members_per_class(labels: np.ndarray, audit_holdout: float) -> np.ndarray:
-    """Return int64 [num_classes], the members of each class in every run: `round((1 - audit_holdout) * n_c)`.
+def require_members(labels: np.ndarray, class_names: Sequence[str], audit_holdout: float) -> None:
+    """Raise a `UserError` where a run could train on no record of a class; `labels` int64 [N] index `class_names`."""
+    sizes = np.bincount(labels, minlength=len(class_names))
+    for name, size in zip(class_names, sizes.tolist(), strict=True):
+        if 0 < size < 1 / (1 - audit_holdout) - ROUNDING:
+            raise UserError(
+                f"prepare.audit_holdout={audit_holdout:g} leaves a run {(1 - audit_holdout) * size:.2g} of the {size} pool "
+                f"records of class {name!r}; expected at least one. Set prepare.audit_holdout={1 - 1 / size:.2g} or less, "
+                "or leave out small classes with prepare.min_images_per_class"
+            )
 
-    With a holdout, at least one record of a class is a member and (of two or more) at least one is not.
 
-    Args:
-        labels: int64 [N], labels of the pool.
-        audit_holdout: fraction of non-members, 0 to below 1; 0 makes every record a member.
+def num_members(num_records: int, audit_holdout: float) -> int:
+    """Return how many records every run trains on: `(1 - audit_holdout) * num_records`, rounded up.
+
+    With a holdout at least one record is left (of two or more).
     """
-    sizes = np.bincount(labels)
-    if audit_holdout == 0:
-        return sizes
-    wanted = np.round((1 - audit_holdout) * sizes).astype(np.int64)
-    return np.clip(wanted, np.minimum(1, sizes), np.maximum(sizes - 1, np.minimum(1, sizes)))
+    if audit_holdout == 0 or num_records < 2:
+        return num_records
+    return min(int(np.ceil((1 - audit_holdout) * num_records - ROUNDING)), num_records - 1)
+
+
+def members_per_class(sizes: np.ndarray, total: int, generator: np.random.Generator) -> np.ndarray:
+    """Draw how many members every class has in one run, int64 like `sizes`; they add up to `total`.
+
+    A class of n records has p n members on average, p = total / sum(sizes), and always p n rounded up or down: systematic
+    sampling of the fractions in random order (Madow 1949). So each record has the same chance p in every run, however small
+    its class. Rounding p n the same way in all runs would give small classes rates of their own, which an attack can read.
+    """
+    wanted = total * sizes / max(1, sizes.sum())
+    counts = np.floor(wanted + ROUNDING).astype(np.int64)
+    order = generator.permutation(len(sizes))
+    passed = np.concatenate([[0.0], np.cumsum((wanted - counts)[order])]).round(9)  # ends in a whole number
+    counts[order] += np.diff(np.floor(passed + generator.random())).astype(np.int64)
+    return counts
 
 
 def membership_rows(
@@ -30,11 +55,12 @@ def membership_rows(
 ) -> Iterator[np.ndarray]:
     """Yield the rows of M, bool [N] each: row 0 is the target run, the others are reference runs.
 
-    Each row is drawn on its own, with its own seed, uniformly among the sets with `members_per_class` members per class;
-    so without canaries every run has the same training-set size, and each record is a member of a run with probability about
-    p = 1 - audit_holdout. Rows are NOT balanced against one another (each record in exactly p of the runs, as some
-    audits do): then rows 1..R would determine row 0, and an attack could read the truth off the design. Two rows agree
-    on a record with probability p^2 + (1 - p)^2, as independent draws do.
+    Each row is drawn on its own, with its own seed: how many members each class has (`members_per_class`), then which, all
+    sets of that size alike. So without canaries every run has the same training-set size, and each record is a member of a
+    run with the same probability p, which is 1 - audit_holdout up to the rounding of that size. Rows are NOT balanced
+    against one another (each record in exactly p of the runs, as some audits do): then rows 1..R would determine row 0, and
+    an attack could read the truth off the design. Two rows agree on a record with probability p^2 + (1 - p)^2, as
+    independent draws do.
 
     A canary (True in `canaries`, bool [N]) is a member by a fair coin of its own in every row, whatever the holdout: the
     one-run audit needs independent coins (Steinke et al. 2023), which a fixed number of members per class does not give.
@@ -42,12 +68,13 @@ def membership_rows(
 
     Where records have groups, N counts groups: `labels` are their strata, and a whole group is a member or none of it.
     """
-    sizes = members_per_class(labels[~canaries], audit_holdout)
+    sizes = np.bincount(labels[~canaries])
+    total = num_members(int(sizes.sum()), audit_holdout)
     records_by_class = [np.flatnonzero((labels == label) & ~canaries) for label in range(len(sizes))]
     for row in range(num_rows):
         generator = np.random.default_rng(derive_seed(seed, "membership", row))
         members = np.zeros(len(labels), dtype=np.bool_)
-        for records, size in zip(records_by_class, sizes, strict=True):
+        for records, size in zip(records_by_class, members_per_class(sizes, total, generator), strict=True):
             members[generator.permutation(records)[:size]] = True
         coins = np.random.default_rng(derive_seed(seed, "canary membership", row))
         members[canaries] = coins.integers(2, size=int(canaries.sum())) == 1

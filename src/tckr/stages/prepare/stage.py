@@ -24,6 +24,7 @@ from tckr.errors import UserError
 from tckr.stages.prepare.canaries import draw_canaries
 from tckr.stages.prepare.class_names import renamed
 from tckr.stages.prepare.config import PrepareConfig
+from tckr.stages.prepare.membership import require_members
 from tckr.stages.prepare.repeats import describe_repeats
 from tckr.stages.prepare.screening import Screened, screen
 from tckr.stages.prepare.splitting import SPLITS, Splits, group_numbers, rows_of_source, split_records
@@ -47,7 +48,8 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     The engine takes `test` away and seals it.
 
     Raises:
-        UserError: the source cannot be read, too few classes remain, or the pool is too small for the canaries.
+        UserError: the source cannot be read, too few classes remain, or the pool is too small for the canaries or for a
+            member of every class.
     """
     source = open_source(
         config.source,
@@ -75,6 +77,8 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     write_splits(context.out, splits, staging, screened.class_names)
     write_canaries(context.out, kinds)
     write_source_rows(context.out, rows_of_source(staged, source.class_names, splits))
+    labels = np.array([record.label for record in pool], dtype=np.int64)
+    require_members(labels, screened.class_names, config.audit_holdout)
     write_membership(
         context.out,
         pool,

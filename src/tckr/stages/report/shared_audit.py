@@ -143,7 +143,8 @@ def _strongest(strongest: Strongest | None) -> Strongest | None:
 
 
 def _leave_one_out(found: LeaveOneOut) -> LeaveOneOut:
-    return LeaveOneOut(mean=shown(found.mean), spread=significant(found.spread), runs=[])
+    value = None if found.value is None else round(found.value, 2)
+    return LeaveOneOut(value=value, mean=shown(found.mean), spread=significant(found.spread), runs=[])
 
 
 def _epsilon(bound: EpsilonBound | None) -> EpsilonBound | None:
@@ -174,7 +175,9 @@ def _images_alone(found: ImagesAlone | None) -> ImagesAlone | None:
 
 
 def _differences(found: Differences | None) -> Differences | None:
-    return None if found is None else Differences(cas=shown(found.cas), auc=_optional(found.auc))
+    if found is None:
+        return None
+    return Differences(cas=shown(found.cas), auc=_optional(found.auc), auc_over_runs=_optional(found.auc_over_runs))
 
 
 def _paired(test: PairedTest | None) -> PairedTest | None:

@@ -70,8 +70,12 @@ def origin_of(declared: Declared, measured: bool) -> str:
     return (
         f"{level}; {declared.num_reference_runs} reference runs, depth {declared.depth}; declared attack "
         f"{scorer_name(declared.scorer)}, {declared.num_queries} {views} per record; {declared.num_members:,} members, "
-        f"{declared.num_non_members:,} non-members, {declared.num_test:,} test images"
+        f"{declared.num_non_members:,} non-members, {declared.num_test:,} test images" + _rules(declared)
     )
+
+
+def _rules(declared: Declared) -> str:
+    return f"; audit rules {declared.rules}" if declared.rules else ""
 
 
 def low_agreement_of(classes: list[ClassRow]) -> list[str]:
@@ -107,7 +111,7 @@ def _accuracy_phrase(audit: AuditResult) -> str:
 
 
 def _leakage_phrase(audit: AuditResult) -> str:
-    difference = differences_of(audit).auc
+    difference = differences_of(audit).headline
     if not isinstance(difference, Estimate):
         return "membership leakage not compared"
     if difference.covers(0.0):
@@ -131,7 +135,7 @@ def _accuracy_sentence(audit: AuditResult) -> str:
 
 def _leakage_sentences(audit: AuditResult) -> list[str]:
     scorer = audit.declared.scorer
-    teacher, student = (audit.surfaces[name].auc.get(scorer) for name in ("teacher", "student"))
+    teacher, student = (_of_attack(audit.surfaces[name], scorer) for name in ("teacher", "student"))
     if audit.generator_leaks:
         return [
             f"Privacy: {scorer_name(scorer)} finds the Teacher's training records with AUC {_value(teacher)}. The Student's "
@@ -143,12 +147,29 @@ def _leakage_sentences(audit: AuditResult) -> list[str]:
             f"Privacy: {scorer_name(scorer)} finds the Teacher's training records with AUC {_value(teacher)}; "
             f"the Student was not attacked this way at depth {audit.declared.depth}."
         ]
-    difference = _in_words(differences_of(audit).auc, "less", "more")
+    difference = _in_words(differences_of(audit).headline, "less", "more")
     sentences = [
         f"Privacy: {scorer_name(scorer)}, the attack declared in advance, finds training records of the Teacher with AUC "
-        f"{_value(teacher)} and of the Student with {_value(student)}: {difference}. 0.5 is guessing."
+        f"{_value(teacher)} and of the Student with {_value(student)}: {difference}. 0.5 is guessing.",
+        *_about(audit),
     ]
     return sentences + _shared(audit) + _limit(audit.surfaces["student"])
+
+
+def _of_attack(surface: SurfaceResult, scorer: str) -> Measured | None:
+    """Return the number of the headline where its attack is the declared one."""
+    return surface.headline if surface.attack == scorer else None
+
+
+def _about(audit: AuditResult) -> list[str]:
+    """Return what the two numbers are about, and beside them those of the target alone."""
+    teacher, student = (audit.surfaces[name] for name in ("teacher", "student"))
+    if not teacher.over_runs or not student.over_runs:
+        return ["Both numbers are about this one training; another one leaks more or less."]
+    return [
+        f"Both are means over {teacher.over_runs.n} runs: what training like this leaks. The models of this run alone have "
+        f"{_value(teacher.of_target)} and {_value(student.of_target)}."
+    ]
 
 
 def _shared(audit: AuditResult) -> list[str]:
