@@ -31,8 +31,8 @@ class Wording(NamedTuple):
 
 
 def headline_rows(audit: AuditResult) -> list[Comparison]:
-    """Return accuracy, balanced accuracy, declared AUC over runs and of the target, AUC without references, TPR at FPR 1 % and
-    0.1 %, AOP and the epsilon bound.
+    """Return accuracy, balanced accuracy, declared AUC over runs and of the target, AUC without references, TPR at two
+    FPRs, AOP and the epsilon bound.
     """
     return [
         accuracy_row(audit),
