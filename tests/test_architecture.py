@@ -141,7 +141,7 @@ def test_the_positive_control_learns_whole_labels_of_the_very_images():
 
 def test_an_unadapted_pipeline_has_a_memorizer_all_the_same():
     found = steps(adapt={"steps": 0}, audit={"num_reference_runs": 2, "depth": "full"})
-    assert (found["adapt.1"].config.steps, found["adapt.positive"].config.steps) == (0, 1500)
+    assert (found["adapt.1"].config.steps, found["adapt.positive"].config.steps) == (0, 7500)
     by_epochs = steps(adapt={"steps": None, "epochs": 3}, audit={"num_reference_runs": 2, "depth": "full"})
     assert by_epochs["adapt.positive"].config.epochs == 15
 

@@ -23,6 +23,7 @@ from tests.full_disk import filled, limited, mounted
 STAGES = ("prepare", "caption", "adapt", "generate", "teach", "label", "distill", "audit", "report")
 TINY = [
     "audit.num_reference_runs=0",
+    "adapt.method=lora",  # all weights and their moments are larger than the little disk
     "adapt.steps=2",
     "adapt.batch_size=8",
     "generate.steps=2",

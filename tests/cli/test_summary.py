@@ -104,7 +104,7 @@ def test_a_run_whose_controls_failed_ends_with_status_3(tmp_path: Path, sample: 
 )
 def test_every_command_that_comes_to_the_audit_ends_with_status_3(monkeypatch, capsys, tmp_path: Path, command) -> None:
     result = RunResult(folder=tmp_path, artifacts={"audit": Sample(valid=False).write(tmp_path)["audit"]})
-    monkeypatch.setattr("tckr.running.run", lambda *given: result)
+    monkeypatch.setattr("tckr.running.run", lambda *given, **options: result)
     assert call(monkeypatch, capsys, *command)[0] == 3
 
 

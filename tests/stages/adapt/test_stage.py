@@ -171,7 +171,7 @@ def test_training_that_diverges_is_no_adapter(tmp_path: Path, inputs: dict[str, 
 
 
 def test_length_is_set_once() -> None:
-    assert AdaptConfig().num_steps(10**9) == AdaptConfig().steps
+    assert AdaptConfig(steps=7).num_steps(10**9) == 7
     paper = AdaptConfig(steps=None, epochs=3, batch_size=4)
     assert paper.num_steps(50_000) == 37_500
     assert paper.num_steps(3) == 3  # 9 images in batches of 4
@@ -182,8 +182,8 @@ def test_length_is_set_once() -> None:
 
 def test_auto_follows_the_size_of_the_set_within_bounds() -> None:
     config = AdaptConfig(steps="auto", batch_size=32)
-    assert [config.num_steps(images) for images in (28, 740, 1600, 50_000)] == [500, 925, 2000, 4000]
-    assert config.memorizing().num_steps(740) == 5 * 925
+    assert [config.num_steps(images) for images in (28, 740, 1600, 50_000)] == [400, 925, 1500, 1500]
+    assert config.memorizing().num_steps(28) == 5 * 1500  # never shorter than five times the longest
     assert config.unadapted().num_steps(740) == 0
     assert AdaptConfig(steps="auto", fraction=0.5).num_images(1480) == 740
 

@@ -41,7 +41,14 @@ def fit(
     """Train on the CPU from what `scratch` holds; return the losses and the adapter's weights."""
     scratch.mkdir(exist_ok=True)
     generator = load_generator(str(folder), "cpu")
-    settings = {"rank": 2, "batch_size": 3, "learning_rate": 1e-2, "precision": "float32"}
+    settings = {
+        "method": "lora",
+        "ema_decay": 0.0,
+        "rank": 2,
+        "batch_size": 3,
+        "learning_rate": 1e-2,
+        "precision": "float32",
+    }
     config = AdaptConfig(**(settings | changes))  # type: ignore[arg-type]
     calls = []
 
