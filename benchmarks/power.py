@@ -1,8 +1,8 @@
 """What does the family-wise rule cost? On the scores of a finished audit, every run in turn taken as the target.
 
 Counts on how many surfaces with references an audit says `leaks`: by the rule of version 4 (any interval of the target's AUC
-or of the mean over runs above 0.5, or an epsilon above 0, each at its own level, runs taken as independent) and by the present
-one. Run: python benchmarks/power.py runs/NAME/artifacts/audit/scores.parquet
+or of the mean over runs above 0.5, or an epsilon above 0, each at its own level, runs taken as independent) and by the
+present one. Run: python benchmarks/power.py runs/NAME/artifacts/audit/scores.parquet
 """
 
 from __future__ import annotations
