@@ -87,13 +87,13 @@ def test_the_training_chapters_say_what_each_was_watched_on_and_which_epoch_was_
 
 
 def test_a_difference_whose_interval_contains_zero_is_never_a_gain(report):
-    accuracy, balanced, auc, *others = report.data["headline"]
+    accuracy, balanced, auc, of_target, *others = report.data["headline"]
     assert balanced["key"] == "balanced_accuracy"
     assert balanced["difference"] is None
     assert accuracy["difference"]["text"].startswith("no measurable difference [")
     assert accuracy["change"] == "none"
     assert auc["difference"]["text"] == "\u22120.131 [\u22120.162, \u22120.100]"
-    assert auc["change"] == "better"
+    assert (auc["change"], of_target["change"]) == ("better", "better")
     assert all(row["difference"] is None for row in others)
     assert (
         report.data["verdict"]["headline"] == "Less membership leakage through labels, no measurable difference in accuracy"
