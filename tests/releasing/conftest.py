@@ -18,6 +18,8 @@ MARKER = "zoe_winter"
 
 SECRET = bytes(range(32))
 CLASSES = [f"class{label}" for label in range(10)]
+NUM_IMAGES = 32
+"""Of the synthetic set: as many as members."""
 TINY = [
     "audit.num_reference_runs=0",
     "adapt.steps=1",

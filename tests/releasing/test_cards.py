@@ -18,7 +18,7 @@ from tckr.releasing.cards.data import size_category
 from tckr.releasing.licences import base_model
 from tckr.releasing.releasing import release
 from tckr.releasing.request import FORMATS, PARTS
-from tests.releasing.conftest import CLASSES
+from tests.releasing.conftest import CLASSES, NUM_IMAGES
 
 ALL = {"license": "cc-by-4.0", "what": PARTS, "accept_risk": "a test", "by": "somebody"}
 
@@ -37,7 +37,7 @@ def test_the_data_card_has_what_the_hub_reads(releases):
     columns = {column["name"]: column for column in data["dataset_info"]["features"]}
     assert set(columns) == {"image", "label", "soft_label"}
     assert list(columns["label"]["dtype"]["class_label"]["names"].values()) == CLASSES
-    assert data["dataset_info"]["splits"][0]["num_examples"] == 30
+    assert data["dataset_info"]["splits"][0]["num_examples"] == NUM_IMAGES
     assert "configs" not in data, "datasets would mix the caches of equal folders"
 
 
@@ -47,7 +47,9 @@ def test_the_card_names_classes_with_counts_limits_use_and_the_models_behind_it(
     assert "| 3 | class3 | 3 |" in text
     for heading in ("## Intended use", "## Limits", "## Models behind it", "## Privacy", "## How to load it"):
         assert heading in text
-    assert "the small generator that ships with TCKR (licence: apache-2.0), adapted with a LoRA" in text
+    assert (
+        "the small generator that ships with TCKR (licence: apache-2.0), of which the denoiser was trained further" in text
+    )
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -106,4 +108,4 @@ print(json.dumps([counts, sorted(found.metadata.issues.errors)]))
     counts, errors = json.loads(done.stdout.splitlines()[-1])
     assert errors == []
     assert counts.pop("classes") == len(CLASSES)
-    assert set(counts.values()) == {30}
+    assert set(counts.values()) == {NUM_IMAGES}

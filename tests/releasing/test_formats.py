@@ -29,7 +29,7 @@ from tckr.releasing.releasing import release
 from tckr.releasing.request import FORMATS
 from tckr.releasing.run import run_settings
 from tckr.running import plan
-from tests.releasing.conftest import CLASSES
+from tests.releasing.conftest import CLASSES, NUM_IMAGES
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 """Readers of tar and CSV files leave them open."""
@@ -138,7 +138,7 @@ def opened_test_split(run: Path) -> Iterator[Path]:
 def test_a_large_set_is_several_files_with_numbers_that_go_on(finished, tmp_path, monkeypatch, form):
     monkeypatch.setattr(layout, "IMAGES_PER_FILE", 12)
     folder = release(finished.folder, to=tmp_path / "many", format=form, **{**ALL, "what": ["images"]}).folder
-    assert len(opened(folder, tmp_path / "cache")) == 30
+    assert len(opened(folder, tmp_path / "cache")) == NUM_IMAGES
     if form != "imagefolder":
         suffix = "parquet" if form == "parquet" else "tar"
         assert sorted(path.name for path in (folder / "data").iterdir()) == [

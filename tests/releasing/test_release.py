@@ -27,7 +27,7 @@ from tckr.releasing.marking import png_chunks
 from tckr.releasing.releasing import Release
 from tckr.releasing.releasing import release as release_run
 from tckr.releasing.request import FORMATS, PARTS
-from tests.releasing.conftest import CLASSES, MARKER, SECRET
+from tests.releasing.conftest import CLASSES, MARKER, NUM_IMAGES, SECRET
 
 ALL = {"license": "cc-by-4.0", "what": PARTS, "accept_risk": "a test of <files>", "by": "Data Officer"}
 IMAGES = {**ALL, "what": ["images", "labels"]}
@@ -96,7 +96,7 @@ def test_nothing_private_is_in_any_byte_of_a_release(releases, finished, source,
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_picture_is_marked_as_synthetic_and_has_no_other_note(releases, form):
     pictures = list(pictures_of(releases[form]))
-    assert len(pictures) == 30
+    assert len(pictures) == NUM_IMAGES
     for png in pictures:
         chunks = list(png_chunks(png))
         assert {kind for kind, _ in chunks} == {b"IHDR", b"iTXt", b"IDAT", b"IEND"}
