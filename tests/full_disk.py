@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import subprocess
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
 @contextmanager
 def filled(folder: Path, left: int) -> Iterator[None]:
     """Fill the file system of `folder` until about `left` bytes are free; free them at the end of the block."""
+    gc.collect()  # removed files that an earlier attempt still maps would give their room back later
     ballast = folder / "ballast"
     with suppress(OSError), ballast.open("wb", buffering=0) as file:
         while file.write(bytes(4096)):
