@@ -121,7 +121,7 @@ class Task:
     def config(self, images: int, *, flip: bool = True) -> AdaptConfig:
         """Return the published settings for `images` per step."""
         settings = {"schedule": "constant", "caption_dropout": 0, "horizontal_flip": flip, "precision": self.chosen}
-        return AdaptConfig(rank=self.rank, batch_size=images, **settings)
+        return AdaptConfig(method="lora", ema_decay=0, rank=self.rank, batch_size=images, **settings)
 
     def course(self, steps: int, folder: Path) -> Course:
         """Return a training of `steps` that leaves its checkpoint in `folder`."""

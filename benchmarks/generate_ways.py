@@ -134,7 +134,7 @@ class LoadedDrawer:
         assembly = Assembly(out, plan.class_names)
         shards = plan.shards(self._task.config.shard_size)
         batches = (batch for shard in shards for batch in plan.batches(*shard, self._batch_size))
-        draw_here(self._drawer, batches, lambda drawn: assembly.add(drawn.batch, drawn.pngs))
+        draw_here(self._drawer, batches, assembly.add)
         return out
 
 
