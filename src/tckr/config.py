@@ -10,16 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from tckr.engine.execution import ExecutionConfig
 from tckr.errors import MOST_CHARACTERS, UserError, shown, shown_name
 from tckr.models.digest import from_any_folder
 from tckr.overrides import merge, nested, parse_override, refuse_twice
 from tckr.plain_yaml import MOST_BYTES, NotPlainError, read_yaml, write_yaml
-from tckr.stages.adapt.config import AdaptConfig
+from tckr.privacy.config import PrivacyConfig
+from tckr.privacy.refusals import refuse_spending
+from tckr.stages.adapt.config import AdaptConfig, PrivateAdaptConfig
 from tckr.stages.audit.config import AuditConfig
 from tckr.stages.caption.config import CaptionConfig
 from tckr.stages.distill.config import DistillConfig
@@ -34,6 +36,7 @@ PRESETS = {
     "embedded": "the defaults: tiny models that ship with the package, 32 x 32 px, for two CPU cores",
     "demo": "the defaults on scikit-learn's handwritten digits, private images shown because they are public",
     "small_photos": "the defaults with a fast recipe for photographs of few pixels: mirrored, cropped, not turned",
+    "dp": "a formal guarantee of epsilon 10 (privacy.epsilon) for images, labels and Student",
     "paper": "the published settings: BLIP-2 and Stable Diffusion 2 at 224 px; needs a GPU and a model hub",
 }
 
@@ -55,6 +58,7 @@ class RunConfig(BaseModel):
         description="Splits, membership, noise and initial weights derive from it and, unless the set is public, from the "
         "secret of the store.",
     )
+    privacy: PrivacyConfig = Field(default_factory=PrivacyConfig)
     prepare: PrepareConfig = Field(default_factory=PrepareConfig)
     caption: CaptionConfig = Field(default_factory=CaptionConfig)
     adapt: AdaptConfig = Field(default_factory=AdaptConfig)
@@ -64,6 +68,18 @@ class RunConfig(BaseModel):
     distill: DistillConfig = Field(default_factory=DistillConfig)
     audit: AuditConfig = Field(default_factory=AuditConfig)
     report: ReportConfig = Field(default_factory=ReportConfig)
+
+    @model_validator(mode="after")
+    def _keeps_within_the_budget(self) -> Self:
+        if self.privacy.is_on:
+            refuse_spending(self)
+        return self
+
+    def adapting(self) -> AdaptConfig:
+        """Return the settings of the adapter, with the budget where there is one."""
+        if not self.privacy.is_on:
+            return self.adapt
+        return PrivateAdaptConfig(**dict(self.adapt), privacy=self.privacy)
 
     def reference(self) -> RunConfig:
         """Return the settings of the audit's reference runs; which images to draw anew is about the target's alone."""
@@ -76,7 +92,8 @@ class RunConfig(BaseModel):
 
     def memorizing(self) -> RunConfig:
         """Return the settings of the audit's positive control."""
-        changed = {name: getattr(self, name).memorizing() for name in ("adapt", "teach", "label", "distill")}
+        changed: dict[str, Any] = {name: getattr(self, name).memorizing() for name in ("adapt", "teach", "label", "distill")}
+        changed["privacy"] = PrivacyConfig()  # what memorizes keeps no guarantee
         return self.reference().model_copy(update=changed)
 
 

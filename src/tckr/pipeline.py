@@ -95,8 +95,12 @@ def pipeline(config: RunConfig, secret: bytes) -> list[Step]:
 
 
 def _rooted(config: RunConfig, secret: bytes, label: str) -> RunConfig:
-    """Return the settings with the root seed from which all that `label` names derives its own."""
-    root = config.seed if config.prepare.is_public else keyed_root(secret, label, config.seed)
+    """Return the settings with the root seed from which all that `label` names derives its own.
+
+    The noise of a formal guarantee is secret even where the set is public: whoever knew its seed could take it away.
+    """
+    in_the_open = config.prepare.is_public and not (label == "run" and config.privacy.is_on)
+    root = config.seed if in_the_open else keyed_root(secret, label, config.seed)
     return config.model_copy(update={"seed": root})
 
 
@@ -116,12 +120,17 @@ def recycle(run: Run, data: Step, known: Mapping[str, Step] = NOTHING) -> Recycl
     """Return the steps of one run; those in `known` are taken from another run (the audit's depth)."""
     config = run.config
     captions = known.get("captions") or _step("caption", config.caption, run, {"data": data})
-    adapter = known.get("adapter") or _step("adapt", config.adapt, run, {"data": data, "captions": captions})
+    adapter = known.get("adapter") or _step("adapt", config.adapting(), run, {"data": data, "captions": captions})
     teacher = _step("teach", config.teach, run, {"data": data})
     judging = {"teacher": teacher} if config.generate.redraw_disowned else {}
     drawn_from = {"captions": captions, "adapter": adapter, **judging}
+    if config.privacy.is_on:
+        drawn_from.pop("captions")  # the adapter is all that images may depend on
     synthetic = known.get("synthetic") or _step("generate", config.generate, run, drawn_from)
-    labels = _step("label", config.label, run, {"synthetic": synthetic, "teacher": teacher})
+    if config.privacy.is_on:
+        labels = _step("label", config.label, run, {"synthetic": synthetic}, function="run_of_prompts")
+    else:
+        labels = _step("label", config.label, run, {"synthetic": synthetic, "teacher": teacher})
     online = {"teacher": teacher} if config.distill.labels == "online" else {}
     student = _step("distill", config.distill, run, {"synthetic": synthetic, "labels": labels, **online})
     return Recycled(captions=captions, adapter=adapter, synthetic=synthetic, teacher=teacher, labels=labels, student=student)

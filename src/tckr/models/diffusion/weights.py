@@ -22,6 +22,7 @@ MOST_PARAMETERS = 1_000_000_000
 BYTES_PER_PARAMETER = 20
 """In training: weight, gradient, both moments of AdamW and the moving average, float32 each; activations come on top."""
 
+DP = "pip install 'tckr[dp]'"
 SMALLER = "Set adapt.method=lora, or take a smaller adapt.model"
 
 
@@ -34,6 +35,19 @@ def unfreeze(denoiser: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     _refuse_too_large(sum(weight.numel() for weight in denoiser.parameters()), next(denoiser.parameters()).device)
     denoiser.float().requires_grad_(True)
     return dict(denoiser.named_parameters())
+
+
+def keep_gradients_of_images(denoiser: torch.nn.Module) -> None:
+    """Let a backward pass leave the gradient of each image as `grad_sample` of each trained parameter.
+
+    Raises:
+        UserError: Opacus is not installed.
+    """
+    try:
+        from opacus.grad_sample import GradSampleModule
+    except ImportError:
+        raise UserError("a formal guarantee needs the packages dp-accounting and opacus; install them with: " + DP) from None
+    GradSampleModule(denoiser.train(), loss_reduction="sum", strict=False)
 
 
 def save_weights(denoiser: torch.nn.Module, folder: Path) -> None:

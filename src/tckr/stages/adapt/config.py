@@ -12,6 +12,7 @@ from tckr.models.diffusion.prompts import PromptForm
 from tckr.models.digest import ModelName
 from tckr.models.embedded import FOLDERS
 from tckr.models.precision import Precision
+from tckr.privacy.config import PrivacyConfig
 from tckr.stages.config_base import StageConfig
 from tckr.strict import (
     LARGEST_DECAY,
@@ -209,3 +210,9 @@ class AdaptConfig(StageConfig):
     def unadapted(self) -> AdaptConfig:
         """Return the settings that leave the base model as it is."""
         return AdaptConfig.model_validate(dict(self) | {"steps": 0, "epochs": None, "lora": None})
+
+
+class PrivateAdaptConfig(AdaptConfig):
+    """Settings of an adapter under a formal guarantee: the pipeline makes them of the sections `adapt` and `privacy`."""
+
+    privacy: PrivacyConfig

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 
@@ -11,6 +13,8 @@ from tckr.models.diffusion.generator import Generator
 from tckr.models.precision import forward_precision, is_bfloat16
 from tckr.stages.adapt.batches import Batch
 from tckr.stages.adapt.config import AdaptConfig
+
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -63,12 +67,21 @@ def add_gradients(
     The loss is the part that the images of `batch` have in the step's mean.
     When memory runs out, the step begins again with shorter passes.
     """
+
+    def attempt() -> torch.Tensor:
+        gradient.zero_()  # what an attempt that ran out of memory had added
+        return _accumulate(generator, batch, passes, config, device)
+
+    return retried(attempt, passes, generator, device)
+
+
+def retried(attempt: Callable[[], Result], passes: Passes, generator: Generator, device: str) -> Result:
+    """Return what `attempt` returns; when memory runs out, it begins again with shorter passes."""
     while True:
         try:
-            return _accumulate(generator, batch, passes, config, device)
+            return attempt()
         except torch.OutOfMemoryError:
             passes.shrink(generator)
-        gradient.zero_()  # what the passes before the last had added
         if device.startswith("cuda"):
             torch.cuda.empty_cache()
 

@@ -19,6 +19,7 @@ from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.encode import EncodedSet
 from tckr.stages.adapt.gradients import Passes, add_gradients
 from tckr.stages.adapt.kept import Kept, draw_validation
+from tckr.stages.adapt.private import Mechanism, private_batches, set_private_gradient
 from tckr.stages.adapt.vector import AdapterVector
 from tckr.training.prefetch import prefetched
 from tckr.training.process_group import ALONE, Team
@@ -69,10 +70,13 @@ def train_adapter(
     *,
     passes: Passes,
     validation: EncodedSet | None = None,
+    mechanism: Mechanism | None = None,
     team: Team = ALONE,
     advance: Callable[[int], None] = lambda amount: None,
 ) -> Losses:
     """Train an adapter of `generator`, or its denoiser, and return the losses; `Kept` says with which weights it ends.
+
+    With a `mechanism` it learns from each unit's clipped gradient under noise (`tckr.stages.adapt.private`).
 
     The host never waits for a loss: on CUDA it prepares and launches the next steps while the device works on this one.
 
@@ -90,16 +94,26 @@ def train_adapter(
     advance(steps.start)
     writer = writer_of(course.checkpoint)
     checked = draw_validation(generator, validation, course.seed) if validation else None
-    share = team.share(config.batch_size)
-    upcoming = step_batches(generator, encoded, config, steps=steps, seed=course.seed, device=course.device, share=share)
+    if mechanism:
+        generator.keep_gradients_of_images()
+        upcoming = private_batches(generator, encoded, config, mechanism, steps=steps, seed=course.seed)
+    else:
+        share = team.share(config.batch_size)
+        upcoming = step_batches(generator, encoded, config, steps=steps, seed=course.seed, device=course.device, share=share)
     with closing(prefetched(upcoming, course.device)) as batches:
         for step, batch in zip(steps, batches, strict=True):
             rate = learning_rate(step, course.num_steps, peak=config.learning_rate, schedule=config.schedule)
             set_learning_rate(optimizer, rate)
-            loss = add_gradients(generator, batch, adapter.gradient, passes, config=config, device=course.device)
-            team.add_up(adapter.gradient, loss)
-            losses[step] = loss
-            adapter.clip(config.max_gradient_norm)
+            if mechanism:
+                noise_seed = derive_seed(course.seed, "adapt", "noise", step)
+                losses[step] = set_private_gradient(
+                    generator, batch, adapter, passes, mechanism, config=config, device=course.device, noise_seed=noise_seed
+                )
+            else:
+                loss = add_gradients(generator, batch, adapter.gradient, passes, config=config, device=course.device)
+                team.add_up(adapter.gradient, loss)
+                losses[step] = loss
+                adapter.clip(config.max_gradient_norm)
             optimizer.step()
             adapter.gradient.zero_()
             kept.follow()

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import psutil
 import torch
 
@@ -131,13 +133,18 @@ def replay(config: GenerateConfig, context: StepContext) -> None:
 
 
 def _plan(config: GenerateConfig, context: StepContext, adapter: AdapterCard) -> Plan:
-    captions = CaptionTable.read(context.inputs["captions"])
+    if adapter.guarantee:  # class names and the noisy count are all that images may depend on beside the weights
+        names: Sequence[str] = adapter.guarantee.class_names
+        private: dict[str, Any] = {"labels": np.arange(len(names)), "captions": [""] * len(names)}
+        private |= {"num_members": adapter.guarantee.noisy_count}
+    else:
+        captions = CaptionTable.read(context.inputs["captions"])
+        names, private = captions.class_names, {"labels": captions.labels, "captions": captions.texts}
     return make_plan(
+        **private,
         cardinality=config.cardinality,
         per_class=config.per_class,
-        class_names=captions.class_names,
-        labels=captions.labels,
-        captions=captions.texts,
+        class_names=names,
         prompt_form=adapter.prompt_form,
         descriptions=adapter.descriptions,
         root_seed=context.seed,
