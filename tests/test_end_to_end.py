@@ -17,7 +17,7 @@ from tckr.config import changed, load_settings
 from tckr.engine.observer import Silent
 from tckr.engine.store import Store
 from tckr.running import plan, run
-from tckr.sharing.allowed import LEAVES
+from tckr.sharing.allowed_files import LEAVES
 from tckr.sharing.copying import copy_allowed
 from tests.sharing.test_allowed import every_byte
 

@@ -22,8 +22,10 @@ from tckr.disk import explained
 from tckr.engine.execution import ExecutionConfig
 from tckr.engine.executors import Executor, Needs
 from tckr.engine.executors.local import LocalExecutor
-from tckr.engine.graph import needs_of, sources_of, turns_of
+from tckr.engine.graph import sources_of
+from tckr.engine.machine_share import needs_of
 from tckr.engine.observer import Listener, Observer, Silent
+from tckr.engine.ready_order import turns_of
 from tckr.engine.step import Role, Step, StepContext, Workers
 from tckr.engine.store import Store
 from tckr.errors import UserError
