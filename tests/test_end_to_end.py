@@ -17,9 +17,9 @@ from tckr.config import changed, load_settings
 from tckr.engine.observer import Silent
 from tckr.engine.store import Store
 from tckr.running import plan, run
-from tckr.sharing.allowed import LEAVES
+from tckr.sharing.allowed_files import LEAVES
 from tckr.sharing.copying import copy_allowed
-from tests.sharing.test_allowed import every_byte
+from tests.sharing.test_copying import every_byte
 
 CLASSES = {"Rote Kreise": (200, 30, 30), "blue/squares": (30, 30, 200), "árbol verde": (20, 140, 40)}
 MARKER = "zoe_winter"

@@ -19,6 +19,8 @@ from tckr.membership.scorers import SCORERS
 from tckr.membership.verdict import judge
 from tests.membership.worlds import evidence, world
 
+pytestmark = pytest.mark.usefixtures("few_scorers")
+
 
 def leaking(result: AuditResult) -> list[str]:
     assert result.valid

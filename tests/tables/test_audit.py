@@ -33,6 +33,7 @@ def privacy_numbers(result: AuditResult) -> dict[str, Any]:
     return {"surfaces": surfaces, "controls": controls, "verdict": result.verdict}
 
 
+@pytest.mark.usefixtures("few_scorers")
 @pytest.mark.parametrize("depth", ["distill", "full"])
 @pytest.mark.parametrize("scorer", ["lira_offline_fixed_variance", "lira_online"])
 @pytest.mark.parametrize("leak", [0.0, 6.0])

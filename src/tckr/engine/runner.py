@@ -6,10 +6,7 @@ A step killed in the middle is simply run again: its stage function finds its pa
 from __future__ import annotations
 
 import importlib
-import json
 import platform
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -22,8 +19,11 @@ from tckr.disk import explained
 from tckr.engine.execution import ExecutionConfig
 from tckr.engine.executors import Executor, Needs
 from tckr.engine.executors.local import LocalExecutor
-from tckr.engine.graph import needs_of, sources_of, turns_of
+from tckr.engine.graph import sources_of
+from tckr.engine.log import append_log
+from tckr.engine.machine_share import needs_of
 from tckr.engine.observer import Listener, Observer, Silent
+from tckr.engine.ready_order import turns_of
 from tckr.engine.step import Role, Step, StepContext, Workers
 from tckr.engine.store import Store
 from tckr.errors import UserError
@@ -184,17 +184,3 @@ def load_function(path: str) -> Callable[[Any, StepContext], None]:
     """Return the function named by `package.module:name`."""
     module, name = path.split(":")
     return getattr(importlib.import_module(module), name)
-
-
-_LOG_LOCK = threading.Lock()
-
-
-def append_log(log_file: Path, step_name: str, listener: Listener, event: str, **fields: Any) -> None:
-    """Append one event as a JSON line; the `message` of `warning` and `layout` is shown to the user."""
-    line = json.dumps({"time": round(time.time(), 3), "step": step_name, "event": event, **fields}, default=str)
-    with explained(log_file), _LOG_LOCK, log_file.open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
-    if event == "warning":
-        listener.warned(f"{step_name}: {fields.get('message', '')}")
-    if event == "layout":
-        listener.described(fields["message"])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from tckr.sharing.allowed import UNNAMED
+from tckr.sharing.allowed_models import UNNAMED
 
 EMBEDDED = "embedded:"
 

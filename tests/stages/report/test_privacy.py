@@ -15,7 +15,7 @@ from tckr.artifacts.pictures import images_by_number
 from tckr.data.images import decode_image, load_images
 from tckr.membership.wording import finding_text, surface_text
 from tckr.metrics.rounding import bound_below
-from tckr.sharing.allowed import UNNAMED
+from tckr.sharing.allowed_models import UNNAMED
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.gallery import MAX_SIDE_PX, data_uri, galleries
 from tckr.stages.report.shared_audit import shareable_audit, shown

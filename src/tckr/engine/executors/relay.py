@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnContext
+from multiprocessing.context import BaseContext
 from multiprocessing.synchronize import Lock
 from typing import Any
 
@@ -58,7 +58,7 @@ class Relay:
 class Receiver:
     """Call the listener for what workers tell. A step has one bar at a time."""
 
-    def __init__(self, context: SpawnContext, listener: Listener) -> None:
+    def __init__(self, context: BaseContext, listener: Listener) -> None:
         """Open the pipe; `sender` is what a worker makes its `Relay` of."""
         self._reader, writer = context.Pipe(duplex=False)
         self.sender = writer, context.Lock()

@@ -13,9 +13,10 @@ from tckr.data.variation import ViewRecipe
 from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.models.classifiers import load_classifier
-from tckr.stages.label.agreement import count_agreement, describe_low
+from tckr.stages.label.agreement import count_agreement
 from tckr.stages.label.config import LabelConfig
 from tckr.stages.label.labelling import Labeller, count_rows, join_shards, label_by_prompt, label_shard
+from tckr.stages.label.wording import describe_low
 
 
 def run(config: LabelConfig, context: StepContext) -> None:

@@ -18,7 +18,7 @@ from tckr.artifacts.training import TrainingSummary, read_history
 from tckr.data.layouts.description import read_layout
 from tckr.membership.coverage import coverage_of
 from tckr.membership.rows import canary_rows, surface_rows
-from tckr.sharing.allowed import allowed_settings
+from tckr.sharing.allowed_settings import allowed_settings
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.contents import CaptionSummary, Contents, StageRecord, Training
 from tckr.stages.report.copies import copies_summary, redrawn_sentence

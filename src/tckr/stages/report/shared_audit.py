@@ -28,7 +28,7 @@ from tckr.metrics.rounding import (
     stepped_rate,
     stepped_share,
 )
-from tckr.sharing.allowed import shown_model
+from tckr.sharing.allowed_models import shown_model
 
 WITHHELD = NotMeasurable("the numbers of all classes together would tell single records; they stand in audit.json")
 
