@@ -21,7 +21,17 @@ from tckr.data.variation import Variation, ViewRecipe
 from tckr.errors import UserError
 from tckr.machine import MODELS
 from tckr.models.classifiers import build_classifier, load_classifier, predict_logits
-from tckr.sharing.allowed import LEAVES, MODEL_SETTINGS, PUBLIC_MODELS, SETTINGS, UNNAMED, allowed_settings, shown_model
+from tckr.pipeline import STAGES
+from tckr.sharing.allowed import (
+    LEAVES,
+    MODEL_SETTINGS,
+    PUBLIC_MODELS,
+    SETTINGS,
+    UNNAMED,
+    WITHHELD,
+    allowed_settings,
+    shown_model,
+)
 from tckr.sharing.copying import copy_allowed
 
 MARKER = "zoe_winter"
@@ -205,6 +215,13 @@ def test_every_setting_on_the_list_is_a_number_a_switch_a_fixed_word_or_a_model(
     for name in SETTINGS[stage] - MODEL_SETTINGS:
         assert holds_no_free_text(fields[name].annotation), name
     assert not SETTINGS[stage] & {"source", "prompt", "file", "lora", "redraw", "revision", "title", "class_names"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_of_every_setting_of_every_stage_it_was_decided_whether_it_may_leave(stage):
+    allowed, withheld = SETTINGS[stage], WITHHELD[stage]
+    assert not allowed & withheld
+    assert allowed | withheld == set(RunConfig.model_fields[stage].annotation.model_fields)
 
 
 def test_a_setting_that_is_not_on_the_list_does_not_leave():
