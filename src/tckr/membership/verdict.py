@@ -14,6 +14,7 @@ from tckr.artifacts.audit import (
     Differences,
     ImagesAlone,
     Remark,
+    SurfaceResult,
     Verdict,
     VerdictReason,
 )
@@ -87,18 +88,7 @@ def judge(
         told = [surface for surface in evidence.measured_surfaces if sees_images(surface)]
         seen = [signal for surface in told for signal in evidence.signals_of(surface)]
         evidence, of_records = (each.without_references(seen, GENERATOR_LEAKS) for each in (evidence, of_records))
-    surfaces = {
-        surface: surface_result(
-            config,
-            evidence,
-            surface,
-            _of_attack(evidence, surface, thresholds),
-            family.strongest,
-            of_records=of_records,
-            track=track,
-        )
-        for surface in evidence.measured_surfaces or CLASSIFIERS
-    }
+    surfaces = _surfaces(config, evidence, of_records, thresholds, strongest=family.strongest, track=track)
     bounds = canary_bounds(canaries, config.confidence, config.delta) if canaries else {}
     if verdict.state != "invalid":  # canaries need no reference runs
         surfaces = stated(
@@ -124,6 +114,29 @@ def judge(
         canaries=dict(bounds),
         fidelity=fidelity,
     )
+
+
+def _surfaces(
+    config: MembershipConfig,
+    evidence: Evidence,
+    of_records: Evidence,
+    thresholds: Mapping[str, Thresholds],
+    *,
+    strongest: Mapping[tuple[str, str], float],
+    track: Track,
+) -> dict[str, SurfaceResult]:
+    return {
+        surface: surface_result(
+            config,
+            evidence,
+            surface,
+            _of_attack(evidence, surface, thresholds),
+            strongest,
+            of_records=of_records,
+            track=track,
+        )
+        for surface in evidence.measured_surfaces or CLASSIFIERS
+    }
 
 
 def levels(family_level: float, copies: CopiesResult | None) -> tuple[float, float]:
