@@ -15,6 +15,8 @@ FINDINGS = {
     "auc_above": "AUC 0.612 [0.581, 0.643] (p < 0.001)",
     "auc_below": "AUC 0.612 [0.581, 0.643] is below 0.5: members answer lower; has the signal the wrong sign? (p < 0.001)",
     "auc_of_runs": "mean AUC of all runs 0.612 [0.581, 0.643] (p < 0.001)",
+    "records_above": "AUC of single records 0.612 [0.581, 0.643] (p < 0.001)",
+    "records_below": "AUC of single records 0.612 [0.581, 0.643] is below 0.5: members answer lower (p < 0.001)",
     "tail": "epsilon at least 0.7 (p < 0.001)",
     "canaries": "epsilon at least 0.7 by canaries (p < 0.001)",
     "near_copies": "excess of near-copies 0.612 [0.581, 0.643] (p < 0.001, needed 0.005)",

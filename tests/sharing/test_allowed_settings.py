@@ -9,8 +9,9 @@ from pydantic import BaseModel
 
 from tckr.config import RunConfig, load_settings
 from tckr.machine import MODELS
+from tckr.pipeline import STAGES
 from tckr.sharing.allowed_models import PUBLIC_MODELS, UNNAMED, shown_model
-from tckr.sharing.allowed_settings import MODEL_SETTINGS, SETTINGS, allowed_settings
+from tckr.sharing.allowed_settings import MODEL_SETTINGS, SETTINGS, WITHHELD, allowed_settings
 
 MARKER = "zoe_winter"
 
@@ -34,6 +35,13 @@ def test_every_setting_on_the_list_is_a_number_a_switch_a_fixed_word_or_a_model(
     for name in SETTINGS[stage] - MODEL_SETTINGS:
         assert holds_no_free_text(fields[name].annotation), name
     assert not SETTINGS[stage] & {"source", "prompt", "file", "lora", "redraw", "revision", "title", "class_names"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_of_every_setting_of_every_stage_it_was_decided_whether_it_may_leave(stage):
+    allowed, withheld = SETTINGS[stage], WITHHELD[stage]
+    assert not allowed & withheld
+    assert allowed | withheld == set(RunConfig.model_fields[stage].annotation.model_fields)
 
 
 def test_a_setting_that_is_not_on_the_list_does_not_leave():

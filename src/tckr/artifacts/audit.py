@@ -21,12 +21,17 @@ PLAIN = "global_threshold"
 """The attack that needs no reference run."""
 
 State = Literal["leaks", "no measurable leakage", "not measured"]
+Unit = Literal["record", "group"]
+"""What was drawn as a whole: members of a run are records, or groups of records."""
+
 VerdictState = Literal["valid", "invalid", "not measured"]
 
 Finding = Literal[
     "auc_above",
     "auc_below",
     "auc_of_runs",
+    "records_above",
+    "records_below",
     "tail",
     "canaries",
     "near_copies",
@@ -35,9 +40,9 @@ Finding = Literal[
     "no_references",
     "no_attack",
 ]
-"""Why a surface has its state. The first seven are leaks: the AUC of the target is above or below 0.5; the mean AUC of all
-runs; members among the highest scores; canaries; an excess of near-copies; a model that learned from the images alone tells
-their members."""
+"""Why a surface has its state. The first nine are leaks: the AUC of the target is above or below 0.5; the mean AUC of all
+runs; where groups are judged, the AUC of single records above or below 0.5; members among the highest scores; canaries; an
+excess of near-copies; a model that learned from the images alone tells their members."""
 
 Remark = Literal[
     "no_non_members",
@@ -94,8 +99,13 @@ class Declared(Result):
     scorer: str = Field(description="Attack whose AUC goes into AOP.")
     depth: str = Field(description="What a reference run repeats: `teacher`, `distill` or `full`; empty for given tables.")
     num_reference_runs: int
-    num_members: int = Field(description="Pool records the target was trained on, canaries apart.")
-    num_non_members: int = Field(description="Pool records the target never saw, canaries apart.")
+    unit: Unit = Field(
+        "record",
+        description="What is judged: single records, or groups of them (patients, parts) by the means of their signals.",
+    )
+    num_records: int | None = Field(None, description="Records in the groups; None where the unit is the record.")
+    num_members: int = Field(description="Units of the pool that the target was trained on, canaries apart.")
+    num_non_members: int = Field(description="Units of the pool that the target never saw, canaries apart.")
     num_test: int = Field(description="Images of the locked test split behind CAS.")
     num_queries: int = Field(description="Views of a record averaged into a classifier's signal.")
     confidence: float = Field(description="Level of every interval, e.g. 0.95.")
@@ -140,7 +150,8 @@ class LeakTest(Result):
 
     name: str = Field(
         description="`above`, `below`: the target's AUC against 0.5; `tail`: members above the threshold of epsilon; "
-        "`runs`: the AUC of all runs together; `natural canaries`, `mislabelled canaries`."
+        "`runs`: the AUC of all runs together; `records above`, `records below`: that of single records, where the unit is "
+        "the group; `natural canaries`, `mislabelled canaries`."
     )
     attack: str = Field(description="Scorer; empty for canaries.")
     p_value: float = Field(description="Of this statistic alone: the chance of one as large when nothing leaks.")
@@ -148,9 +159,9 @@ class LeakTest(Result):
 
 
 class AtRisk(Result):
-    """Records whose membership shows over all runs. Private: it names training records."""
+    """Records, or groups, whose membership shows over all runs. Private: it names training records."""
 
-    records: list[int] | list[str] = Field(description="Ids, the surest first.")
+    records: list[int] | list[str] = Field(description="Ids of the units (of groups as in groups.npy), the surest first.")
     num_records: int = Field(description="How many were tested.")
     num_runs: int
     false_discovery_rate: float = Field(description="Share of the named records that chance alone may name, on average.")
@@ -162,6 +173,13 @@ class WorstClass(Result):
     name: str
     auc: Estimate = Field(description="Its interval holds for all classes together (Bonferroni).")
     num_classes: int = Field(description="How many it was chosen from.")
+
+
+class OfRecords(Result):
+    """The attack on single records, where groups of them are judged: beside what the other numbers say of groups."""
+
+    auc: Measured = Field(description="On the target; its interval counts a group as one observation.")
+    leave_one_out: LeaveOneOut | None = Field(None, description="None without reference runs.")
 
 
 class SurfaceResult(Result):
@@ -203,8 +221,9 @@ class SurfaceResult(Result):
     auc_by_class: dict[str, Measured] = Field(default_factory=dict, description="Declared scorer, by class name.")
     worst_class: WorstClass | None = Field(None, description="Declared scorer; None in a report that may be shared.")
     at_risk: AtRisk | NotMeasurable | None = Field(
-        None, description="By the declared signal, over all runs; None in a report that may be shared."
+        None, description="Units by the declared signal, over all runs; None in a report that may be shared."
     )
+    of_records: OfRecords | None = Field(None, description="None where the unit is the record.")
     tests: list[LeakTest] = Field(default_factory=list, description="What `state` follows from; empty in older results.")
     detectable_auc: float | None = Field(
         None, description="AUC, of the target and of every reference run, that would be found in 80 of 100 audits like this."
@@ -221,6 +240,14 @@ class SurfaceResult(Result):
         """Return the mean AUC of `attack` over runs, where it has an interval."""
         found = self.leave_one_out.get(self.attack)
         return found.mean if found and isinstance(found.mean, Estimate) else None
+
+    @property
+    def on_records(self) -> Measured | None:
+        """Return the AUC of `attack` on single records where groups are judged: the mean over runs, else on the target."""
+        if self.of_records is None:
+            return None
+        runs = self.of_records.leave_one_out
+        return runs.mean if runs and isinstance(runs.mean, Estimate) else self.of_records.auc
 
     @property
     def of_target(self) -> Measured | None:

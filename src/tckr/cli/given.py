@@ -19,7 +19,7 @@ from tckr.engine.folders import Folder, Kind, text_fill
 from tckr.errors import UserError, shown
 from tckr.membership.evidence import Evidence
 from tckr.membership.scores import write_scores
-from tckr.membership.wording import surface_text, verdict_text
+from tckr.membership.wording import judged_units, surface_text, verdict_text
 from tckr.metrics.estimate import Estimate, Measured
 from tckr.stages.audit.config import AuditConfig
 from tckr.tables.audit import as_judged, as_signals, judge_table, read_table
@@ -110,10 +110,10 @@ def _print(result: AuditResult, folder: Path, remarked: list[str], console: Cons
 def _origin(result: AuditResult) -> str:
     declared = result.declared
     depth = f", depth {declared.depth}" if declared.depth else ""
-    return (
-        f"{declared.num_members} members and {declared.num_non_members} non-members of the target; "
-        f"{declared.num_reference_runs} reference runs{depth}"
-    )
+    units = f"{declared.num_members} members and {declared.num_non_members} non-members"
+    if declared.unit == "group":
+        units = judged_units(declared)
+    return f"{units} of the target; {declared.num_reference_runs} reference runs{depth}"
 
 
 def _tables(result: AuditResult) -> Iterator[Table]:

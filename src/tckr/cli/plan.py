@@ -40,7 +40,7 @@ def _print(settings: Settings, found: Measurements, console: Console) -> None:
     for number in numbers_to_compare(configured.num_reference_runs):
         bills = {depth: found.bill(steps[depth], number) for depth in depths}
         marked = {configured.depth} if number == configured.num_reference_runs else set()
-        width = mean_width(found.num_members, found.num_others, number, level)
+        width = mean_width(*found.units, number, level)
         table.add_row(str(number), f"{width:.3f}", *(_cell(bills[depth], depth in marked) for depth in depths))
     console.print(_constants(found, level), soft_wrap=True)
     console.print(table)
@@ -48,10 +48,12 @@ def _print(settings: Settings, found: Measurements, console: Console) -> None:
 
 
 def _constants(found: Measurements, level: float) -> str:
-    width = target_width(found.num_members, found.num_others, level)
+    members, others = found.units
+    groups = ", all of them groups" if found.units != (found.num_members, found.num_others) else ""
+    width = target_width(members, others, level)
     return (
-        f"{found.num_members} members and {found.num_others} non-members. With any number of reference runs: AUC of the "
-        f"target with a {level:.0%} interval {width:.3f} wide, TPR down to an FPR of {smallest_rate(found.num_others):.2%}."
+        f"{members} members and {others} non-members{groups}. With any number of reference runs: AUC of the target with a "
+        f"{level:.0%} interval {width:.3f} wide, TPR down to an FPR of {smallest_rate(others):.2%}."
     )
 
 

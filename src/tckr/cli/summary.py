@@ -15,7 +15,7 @@ from tckr.errors import printable
 from tckr.html.numbers import p_text
 from tckr.membership.largest import no_better_sentence
 from tckr.membership.rows import canary_rows, surface_rows
-from tckr.membership.wording import verdict_text
+from tckr.membership.wording import judged_units, verdict_text
 from tckr.membership.worth import classes_line, worth_sentences
 from tckr.metrics.estimate import describe_difference
 from tckr.metrics.results import PairedTest
@@ -36,6 +36,8 @@ def print_summary(result: RunResult, console: Console) -> None:
         for line in worth_lines(result, audit):
             say(console, line)
         if audit.measured:
+            if audit.declared.unit == "group":
+                say(console, f"Audit, {judged_units(audit.declared)}")
             console.print(waterfall(audit))
             for name, why in hidden_leaks(audit):
                 say(console, f"{name} leaks: {why}")
@@ -79,6 +81,8 @@ def _table(audit: AuditResult) -> Table:
         limit = " (Student: through labels; generator shared)" if declared.generator_shared else ""
         runs = (surface.leave_one_out.get(declared.scorer) for surface in surfaces)
         table.add_row(f"membership AUC, mean over runs{limit}", *(str(found.mean) if found else "-" for found in runs))
+        if declared.unit == "group":
+            table.add_row("  of single records", *(str(surface.on_records or "-") for surface in surfaces))
         table.add_row("  of this run alone", *(str(surface.auc.get(declared.scorer, "-")) for surface in surfaces))
         table.add_row("AUC without references", *(str(surface.auc.get(PLAIN, "-")) for surface in surfaces))
         table.add_row(f"AOP{limit}", *(str(surface.aop) for surface in surfaces))

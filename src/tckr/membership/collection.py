@@ -10,6 +10,7 @@ from tckr.membership.canaries import Canaries, canaries_of, canary_scores
 from tckr.membership.config import MIN_REFERENCE_RUNS, MembershipConfig
 from tckr.membership.evidence import Evidence, Predictions
 from tckr.membership.queries.questions import Answers
+from tckr.membership.units import shared_in_groups
 from tckr.surfaces import CLASSIFIERS, SIGNALS, SURFACES
 
 CONTROLS = ("null", "positive")
@@ -25,6 +26,7 @@ def assemble(
     labels: np.ndarray,
     membership: np.ndarray,
     canaries: np.ndarray,
+    groups: np.ndarray | None = None,
     test_labels: np.ndarray,
     test: Mapping[str, Predictions],
 ) -> Evidence:
@@ -37,6 +39,7 @@ def assemble(
         labels: int64 [N].
         membership: bool [R, N].
         canaries: int8 [N], 0 = ordinary record.
+        groups: int64 [N], None where each record stands for itself.
         test_labels: int64 [T].
         test: model -> predictions on the test split.
     """
@@ -60,6 +63,7 @@ def assemble(
         },
         test_labels=test_labels,
         test=test,
+        groups=None if groups is None else groups[ordinary],
         why_no_references={signal: why_alone(config, signal) for signal, found in signals.items() if len(found) == 1},
     )
 
@@ -82,15 +86,23 @@ def runs_of(answers: Mapping[str, Answers]) -> list[str]:
 
 
 def collect_canaries(
-    config: MembershipConfig, answers: Mapping[str, Answers], membership: np.ndarray, canaries: np.ndarray
+    config: MembershipConfig,
+    answers: Mapping[str, Answers],
+    membership: np.ndarray,
+    canaries: np.ndarray,
+    groups: np.ndarray | None = None,
 ) -> Canaries:
-    """Return the canaries of the target with what its Teacher, Student and adapter say of them."""
+    """Return the canaries of the target with what its Teacher, Student and adapter say of them.
+
+    A canary whose group shares its coin (`groups` as in `assemble`) is guessed by the mean of the group's signals.
+    """
     runs = runs_of(answers)
     scores = {}
     for surface in SURFACES.values():
         if surface.has_canaries and surface.declared_signal in answers[runs[0]]:
             through_images = config.shares_generator and surface.sees_images  # the references saw the target's images
             signals = stack(answers, runs, surface.declared_signal)[: 1 if through_images else None]
+            signals = signals if groups is None else shared_in_groups(signals, groups)
             scores[surface.name] = canary_scores(signals, membership[: len(signals)], canaries)
     return canaries_of(scores, membership[0], canaries)
 

@@ -302,7 +302,7 @@ def _moments(differences: np.ndarray) -> tuple[float, float]:
 def _mean(values: np.ndarray, confidence: float) -> Estimate:
     mean, variance = _moments(values)
     half = critical_value(confidence) * variance**0.5
-    return Estimate(mean, mean - half, mean + half, len(values), "normal interval over records")
+    return Estimate(mean, mean - half, mean + half, len(values), "normal interval")
 
 
 def _too_few_runs(surface: str, compared: Compared, runs: int) -> Control:

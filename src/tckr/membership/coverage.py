@@ -12,6 +12,11 @@ STRONGER = (
     "same data tell together."
 )
 
+OF_GROUPS = (
+    "Not covered: attacks stronger than these, records of one group under several names, and what several releases of the "
+    "same data tell together. Groups (patients, parts) were judged as the settings name them."
+)
+
 COVERAGE = {
     "teacher": [
         "Covered: the Teacher. Each reference run retrained the Teacher with another draw of members, so the "
@@ -58,7 +63,8 @@ def coverage_of(audit: AuditResult) -> list[str]:
         ]
     if not audit.measured:
         return ["Nothing: membership was not measured, so no release surface has a privacy number."]
-    return COVERAGE[audit.declared.depth]
+    of_groups = audit.declared.unit == "group"
+    return [OF_GROUPS if of_groups and line == STRONGER else line for line in COVERAGE[audit.declared.depth]]
 
 
 def covers_of(audit: AuditResult, surface: str) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import softmax
 from scipy.stats import chi2_contingency
 
+from tckr.artifacts.audit import Unit
 from tckr.metrics.calibration import proper_scores
 from tckr.surfaces import SIGNALS
 
@@ -56,6 +57,8 @@ class Evidence:
         test: model -> its predictions on the test split; empty for tables that came from elsewhere.
         why_no_references: signal -> what to say where there is one row.
         num_left_out: records that were left out because their membership never varies.
+        groups: ids [N], int64 or str, of what each record belongs to (patient, part): all its records are members of a run
+            or none, and what is judged is `units.of_groups`; None = every record stands for itself.
         independent_runs: whether the rows of `members` were drawn independently; otherwise row 0 alone is attacked.
     """
 
@@ -71,6 +74,7 @@ class Evidence:
     test: Mapping[str, Predictions] = field(default_factory=dict)
     why_no_references: Mapping[str, str] = field(default_factory=dict)
     num_left_out: int = 0
+    groups: np.ndarray | None = None
     independent_runs: bool = True
 
     @cached_property
@@ -107,6 +111,11 @@ class Evidence:
         sizes = np.bincount(self.labels)
         counts_RC = np.stack([np.bincount(self.labels[row], minlength=len(sizes)) for row in self.members])
         return sizes[sizes > 0], counts_RC[:, sizes > 0]
+
+    @property
+    def unit(self) -> Unit:
+        """Return what was drawn as a whole, and so counts as one observation."""
+        return "record" if self.groups is None else "group"
 
     @property
     def measured_surfaces(self) -> list[str]:
@@ -151,6 +160,7 @@ class Evidence:
                 control: {name: rest(values) for name, values in found.items()} for control, found in self.controls.items()
             },
             num_left_out=self.num_left_out + len(left_out),
+            groups=None if self.groups is None else rest(self.groups),
         )
 
     def without_references(self, signals: Iterable[str], reason: str) -> Evidence:

@@ -1,7 +1,8 @@
 """One answer for the whole audit: which statistics say "leaks" at a level that holds for all of them together.
 
 The family has, for every surface, the AUC of its attack on the target (above and below 0.5), the members among the records
-above the threshold of epsilon, and all runs together; then the canaries, and what the shared images tell. `redraws` gives
+above the threshold of epsilon, and all runs together; where groups are judged, also the AUC on single records; then the
+canaries, and what the shared images tell. `redraws` gives
 every one its own p-value and the one that counts the others.
 
 Shape suffixes: R runs (row 0 = target), N records, K statistics, B redraws and the true draw.
@@ -33,6 +34,7 @@ from tckr.membership.redraws import (
 )
 from tckr.membership.scorers import SCORERS, Scorer
 from tckr.membership.thresholds import Thresholds
+from tckr.membership.units import sums as sums_of_groups
 from tckr.metrics.one_run import GUESSED_SHARES, num_guesses
 from tckr.surfaces import sees_images
 
@@ -69,10 +71,20 @@ class Family:
 
 
 def judge_together(
-    config: MembershipConfig, evidence: Evidence, thresholds: Mapping[str, Thresholds], canaries: Canaries | None
+    config: MembershipConfig,
+    evidence: Evidence,
+    thresholds: Mapping[str, Thresholds],
+    canaries: Canaries | None,
+    of_records: Evidence | None = None,
 ) -> Family:
-    """Return every statistic with its own p-value and the one that counts all others."""
+    """Return every statistic with its own p-value and the one that counts all others.
+
+    `evidence` is about what was drawn as a whole, and redrawn as a whole; `of_records` the same about single records, where
+    they have groups.
+    """
     ours = [*_of_surfaces(config, evidence, thresholds), *_of_checks(config, evidence)] if evidence.signals else []
+    if ours and of_records is not None and of_records.groups is not None:
+        ours += _of_single_records(config, of_records, of_records.groups)
     every = list(_of_all_attacks(evidence)) if evidence.signals else []
     coins = list(_of_canaries(canaries)) if canaries else []
     if not ours and not coins:
@@ -99,15 +111,30 @@ def judge_together(
 def _of_surfaces(config: MembershipConfig, evidence: Evidence, thresholds: Mapping[str, Thresholds]) -> Iterable[Statistic]:
     for surface in evidence.measured_surfaces:
         signal = evidence.signals_of(surface)[0]
-        attacks = [config.scorer] if evidence.has_references(signal) else [PLAIN]
-        if config.shares_generator and sees_images(surface):
-            attacks = list(dict.fromkeys([*attacks, PLAIN]))
-        for attack in attacks:
+        for attack in _attacks_on(config, evidence, surface):
             scores = _scores(evidence, signal, attack)
             yield Statistic(surface, "above", attack, double_ranks(scores))
             yield Statistic(surface, "below", attack, -double_ranks(scores))
             if attack == config.scorer and surface in thresholds:
                 yield Statistic(surface, "tail", attack, (scores > thresholds[surface].epsilon).astype(np.float64))
+
+
+def _attacks_on(config: MembershipConfig, evidence: Evidence, surface: str) -> list[str]:
+    """Return the attacks on a surface that may decide its state."""
+    attacks: list[str] = [config.scorer] if evidence.has_references(evidence.signals_of(surface)[0]) else [PLAIN]
+    if config.shares_generator and sees_images(surface):
+        attacks = list(dict.fromkeys([*attacks, PLAIN]))
+    return attacks
+
+
+def _of_single_records(config: MembershipConfig, evidence: Evidence, groups: np.ndarray) -> Iterable[Statistic]:
+    """Yield the AUC on single records; a group is redrawn as a whole, with the sum of its records' ranks."""
+    numbers = np.unique(groups, return_inverse=True)[1]
+    for surface in evidence.measured_surfaces:
+        for attack in _attacks_on(config, evidence, surface):
+            ranks = sums_of_groups(double_ranks(_scores(evidence, evidence.signals_of(surface)[0], attack)), numbers)
+            yield Statistic(surface, "records above", attack, ranks)
+            yield Statistic(surface, "records below", attack, -ranks)
 
 
 def _of_checks(config: MembershipConfig, evidence: Evidence) -> Iterable[Statistic]:

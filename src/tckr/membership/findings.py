@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tckr.artifacts.audit import PLAIN, Strongest, SurfaceResult
+from tckr.artifacts.audit import PLAIN, OfRecords, Strongest, SurfaceResult
 from tckr.membership.analyses import Track, leave_one_out, target_run, untracked
 from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence
@@ -29,20 +29,26 @@ def surface_result(
     thresholds: Thresholds | None,
     family_p_values: Mapping[tuple[str, str], float],
     *,
+    of_records: Evidence,
     track: Track = untracked,
 ) -> SurfaceResult:
     """Return everything reported about `surface`; membership only where there are signals.
 
-    `thresholds`: of the declared scorer, fixed on the reference runs; None without them. `family_p_values`: by signal and
-    scorer, all of them counted. `track` shows the progress of attacks on many runs.
+    `evidence` is about what was drawn as a whole, `of_records` about single records. `thresholds`: of the declared scorer,
+    fixed on the reference runs; None without them. `family_p_values`: by signal and scorer, all of them
+    counted. `track` shows the progress of attacks on many runs.
     """
     found = accuracy_findings(config, evidence, surface)
     if surface in evidence.measured_surfaces:
         declared, *others = evidence.signals_of(surface)
         found |= membership_findings(config, evidence, declared, track)
         found |= declared_findings(config, evidence, declared, thresholds)
+        if thresholds is not None:
+            found |= class_findings(config, of_records, declared)
         found["signal"] = declared
         found["attack"] = config.scorer if config.scorer in found["auc"] else PLAIN
+        if of_records.groups is not None:
+            found["of_records"] = record_findings(config, of_records, declared, found["attack"], track)
         found["other_signals"] = {signal: aucs(config, evidence, signal) for signal in others}
         declared_auc = found["auc"].get(config.scorer, NotMeasurable(evidence.why_alone(declared)))
         found["aop"] = accuracy_over_privacy(found["cas"], declared_auc, config.aop_lambda)
@@ -116,17 +122,34 @@ def declared_findings(
         return {"balanced_accuracy": NotMeasurable(evidence.why_alone(signal))}
     scorer, signals, members = SCORERS[config.scorer], evidence.signals[signal], evidence.members_of(signal)
     scores, truth = scorer.score(signals, members, 0), members[0]
-    by_class = partial(auc_by_class, scores, truth, evidence.labels, evidence.class_names)
-    together = 1 - (1 - config.confidence) / max(1, len(evidence.class_names))
     records = np.arange(len(truth)) if evidence.records is None else evidence.records
     bound = epsilon_lower_bound(scores, truth, thresholds.epsilon, config.confidence, config.delta)
     return {
         "balanced_accuracy": balanced_accuracy(scores, truth, thresholds.balanced_accuracy, config.confidence),
         "epsilon_lower_bound": bound,
-        "auc_by_class": by_class(config.confidence),
-        "worst_class": worst_class(by_class(together)),
         "at_risk": at_risk(signals, members, records) if evidence.independent_runs else None,
     }
+
+
+def class_findings(config: MembershipConfig, of_records: Evidence, signal: str) -> dict[str, Any]:
+    """Return the AUC of the declared scorer among the records of each class, and the class where it is highest."""
+    members = of_records.members_of(signal)
+    scores = SCORERS[config.scorer].score(of_records.signals[signal], members, 0)
+    names = of_records.class_names
+    by_class = partial(auc_by_class, scores, members[0], of_records.labels, names, groups=of_records.groups)
+    together = 1 - (1 - config.confidence) / max(1, len(names))
+    return {"auc_by_class": by_class(config.confidence), "worst_class": worst_class(by_class(together))}
+
+
+def record_findings(config: MembershipConfig, of_records: Evidence, signal: str, attack: str, track: Track) -> OfRecords:
+    """Return what the attack finds on single records that have groups."""
+    scorer, signals, members = SCORERS[attack], of_records.signals[signal], of_records.members_of(signal)
+    strata = of_records.compared_within
+    found = auc(scorer.score(signals, members, 0), members[0], config.confidence, strata, of_records.groups)
+    runs = None
+    if len(signals) > 1 and of_records.independent_runs:
+        runs = leave_one_out(scorer, signals, members, config.confidence, strata, track=track)
+    return OfRecords(auc=found, leave_one_out=runs)
 
 
 def strongest(

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from tckr.artifacts.audit import FindingReason, LeakTest, Package, SurfaceResult
 from tckr.membership.canaries import CanaryBounds
 from tckr.membership.family import Family
-from tckr.metrics.estimate import Estimate
+from tckr.metrics.estimate import Estimate, Measured
 from tckr.metrics.results import CopiesResult, OneRunBound
 
 PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -37,9 +37,10 @@ def stated(
     """Return the surfaces with their states.
 
     A surface leaks when one of its statistics is as surprising as any in the audit at `level`: the target's AUC, that of all
-    runs together (what training like this leaks, whatever this one did), the members among its highest scores, its
-    canaries; the images also when near-copies of members exceed those of others at `copies_level`, or when what learned from
-    them tells (`images_tell`). Nothing is called private; without reference runs finding nothing says nothing.
+    runs together (what training like this leaks, whatever this one did), where groups are judged that on single records, the
+    members among its highest scores, its canaries; the images also when near-copies of members exceed those of others at
+    `copies_level`, or when what learned from them tells (`images_tell`). Nothing is called private; without reference runs
+    finding nothing says nothing.
     """
     found = {}
     for name, surface in surfaces.items():
@@ -65,6 +66,10 @@ def _reason(test: LeakTest, surface: SurfaceResult, canaries: Mapping[str, objec
             return FindingReason(kind="auc_above", found=surface.of_target, p_value=p_value)
         case "below":
             return FindingReason(kind="auc_below", found=surface.of_target, p_value=p_value)
+        case "records above":
+            return FindingReason(kind="records_above", found=_of_records(surface), p_value=p_value)
+        case "records below":
+            return FindingReason(kind="records_below", found=_of_records(surface), p_value=p_value)
         case "runs":
             return FindingReason(kind="auc_of_runs", found=runs.mean if runs else None, p_value=p_value)
         case "tail":
@@ -75,6 +80,10 @@ def _reason(test: LeakTest, surface: SurfaceResult, canaries: Mapping[str, objec
             proven = canaries.get(kind)
             epsilon = proven.value if isinstance(proven, OneRunBound) else 0.0
             return FindingReason(kind="canaries", canaries=kind, epsilon=epsilon, p_value=p_value)
+
+
+def _of_records(surface: SurfaceResult) -> Measured | None:
+    return surface.of_records.auc if surface.of_records else None
 
 
 def copy_leaks(copies: CopiesResult | None, level: float) -> list[FindingReason]:

@@ -20,6 +20,7 @@ class SurfaceRow(Result):
         key: as in `audit.json`, e.g. `soft_labels`.
         asked: what the attacker looks at.
         attack: scorer behind `auc` and `tpr`, in words; empty when nothing was measured.
+        records: AUC of that attack on single records, where `auc` is that on groups.
         target: AUC of that attack on the target alone, where `auc` is the mean over runs.
         has_references: whether that attack knew what runs without the record say; otherwise it is weak.
         state, why: what the audit found, and the findings behind it.
@@ -37,6 +38,7 @@ class SurfaceRow(Result):
     why: str
     auc: Number
     target: Number | None = None
+    records: Number | None = None
     strongest: Number
     strongest_by: str
     tpr: Number
@@ -99,6 +101,7 @@ def _surface_row(audit: AuditResult, key: str, surface: SurfaceResult | None) ->
         why=surface_text(found),
         auc=measured_number(found.headline, absent="not attacked") if measured else _not_attacked(audit),
         target=measured_number(found.of_target) if found.over_runs else None,
+        records=measured_number(found.on_records) if found.on_records else None,
         strongest=measured_number(strongest.auc) if strongest else ABSENT,
         strongest_by=strongest_name(strongest, found.signal) if strongest else "",
         tpr=measured_number(found.tpr.get(found.attack, {}).get("0.01"), percent, absent="not measured"),

@@ -14,6 +14,7 @@ from scipy.stats import poisson
 from tckr.errors import UserError
 from tckr.membership.config import MIN_REFERENCE_RUNS
 from tckr.membership.evidence import Evidence
+from tckr.membership.units import units_of
 
 DEPENDENCE_ERROR = 1e-6
 """Chance that rows drawn independently are taken for dependent ones."""
@@ -57,9 +58,10 @@ def require_sound(evidence: Evidence) -> Evidence:
     for control, signals in evidence.controls.items():
         for name, values_N in signals.items():
             _require_finite(name, values_N[None], f"the {control} control, row")
-    _require_runs(evidence.members)
+    _require_whole_groups(evidence)
+    _require_runs(units_of(evidence).members)
     evidence = without_constant(evidence)
-    return replace(evidence, independent_runs=_require_independence(evidence.members))
+    return replace(evidence, independent_runs=_require_independence(units_of(evidence).members))
 
 
 def without_constant(evidence: Evidence) -> Evidence:
@@ -67,9 +69,10 @@ def without_constant(evidence: Evidence) -> Evidence:
 
     Such records were never drawn, and an attack would read that off the reference runs. Row 0 is not looked at: to leave
     records out by its membership would give it away. With few runs some records are in all of them by chance; they stay
-    unless there are more than independent draws at their class's rate explain.
+    unless there are more than independent draws at their class's rate explain. Where records have groups, groups count.
     """
-    references, labels = evidence.members[1:], evidence.labels
+    units = units_of(evidence)
+    references, labels = units.members[1:], units.labels
     seen = references.sum(axis=0)
     constant = (seen == 0) | (seen == len(references))
     strata = labels if len(evidence.class_names) else np.zeros_like(labels)
@@ -77,7 +80,9 @@ def without_constant(evidence: Evidence) -> Evidence:
     by_chance = float((rates ** len(references) + (1 - rates) ** len(references)).sum())
     if constant.all() or poisson.sf(constant.sum() - 1, by_chance) > NEVER_VARY_ERROR:
         return evidence
-    return evidence.without_records(np.flatnonzero(constant))
+    if evidence.groups is None:
+        return evidence.without_records(np.flatnonzero(constant))
+    return evidence.without_records(np.flatnonzero(np.isin(evidence.groups, np.unique(evidence.groups)[constant])))
 
 
 def _require_finite(name: str, values_RN: np.ndarray, row: str) -> None:
@@ -87,6 +92,20 @@ def _require_finite(name: str, values_RN: np.ndarray, row: str) -> None:
         raise UserError(
             f"{name} holds {values_RN[run, record]} ({len(odd)} such values, first in {row} {run}, record number {record}); "
             "expected finite numbers; compute confidences in log space, clip them, or drop those records everywhere"
+        )
+
+
+def _require_whole_groups(evidence: Evidence) -> None:
+    """Raise where a run was trained on a part of a group: then the group was not drawn as a whole."""
+    if evidence.groups is None:
+        return
+    _, first, numbers = np.unique(evidence.groups, return_index=True, return_inverse=True)
+    divided = np.argwhere(evidence.members != evidence.members[:, first][:, numbers])
+    if len(divided):
+        run, record = divided[0]
+        raise UserError(
+            f"run {run} was trained on some records of group {evidence.groups[record]} and not on others; expected all of a "
+            "group or none, in every run; leave out the groups if records were drawn one by one"
         )
 
 

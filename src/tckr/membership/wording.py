@@ -7,6 +7,7 @@ from itertools import groupby
 
 from tckr.artifacts.audit import (
     AuditResult,
+    Declared,
     FindingReason,
     Package,
     SurfaceResult,
@@ -18,6 +19,16 @@ from tckr.membership.config import MIN_REFERENCE_RUNS
 from tckr.metrics.estimate import Estimate, Measured
 from tckr.metrics.rounding import bound_below, rounded
 from tckr.surfaces import surface_title
+
+
+def judged_units(declared: Declared) -> str:
+    """Return how many units are members and how many are not, and of groups how many records they have."""
+    if declared.unit == "record":
+        return f"{declared.num_members:,} members, {declared.num_non_members:,} non-members"
+    return (
+        f"unit: group; {declared.num_members:,} member and {declared.num_non_members:,} non-member groups with "
+        f"{declared.num_records or 0:,} records"
+    )
 
 
 def verdict_text(verdict: Verdict) -> str:
@@ -82,6 +93,10 @@ def _leak(reason: FindingReason, number: str) -> str:
             return f"AUC {number}"
         case "auc_below":
             return f"AUC {number} is below 0.5: members answer lower; has the signal the wrong sign?"
+        case "records_above":
+            return f"AUC of single records {number}"
+        case "records_below":
+            return f"AUC of single records {number} is below 0.5: members answer lower"
         case "auc_of_runs":
             return f"mean AUC of all runs {number}"
         case "tail":

@@ -26,7 +26,8 @@ of the cases by world, 95 % on average (excess and closer alike); without the de
 - There is one tau for the whole space. Where real images are dense (blank ones, easy classes) chance nearness is common and
   a copy does not stand out; where they are sparse only faithful copies are near.
 - One record copied a hundred times is one observation: the excess keeps a wide interval; the flagged images show it.
-- A record and its twin (same patient, next frame) on two sides of the split hide a copy: it is near both sets.
+- A record and its twin (same patient, next frame) on two sides of the split hide a copy: it is near both sets. With groups
+  they lie on one side, and images near records of one group are one observation.
 - Images of one caption that come near different records count as independent.
 - Once flagged images were replaced, the excess is too low by construction: copies of members were removed, chance nearness
   to hold-out records was not. It says that the list was worked off, not that the generator forgot.
@@ -58,10 +59,12 @@ class FeatureSet:
     Attributes:
         vectors: real numbers [N, D]; may be a memory map.
         ids: int64 [N], `index` of synthetic images or `record` of real ones.
+        groups: int64 [N], of real records that were drawn in groups (patients, parts); None = each on its own.
     """
 
     vectors: np.ndarray
     ids: np.ndarray
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Return N."""
@@ -188,9 +191,14 @@ def _design_effect(inside: _Reach, gained_S: np.ndarray, outside: _Reach, lost_S
 
 
 def _spread(side: _Reach, outcomes_S: np.ndarray) -> float:
-    """Return the estimated variance of the sum of `outcomes_S`, each image counting for its nearest record."""
-    sums_N = np.bincount(side.nearest, outcomes_S, minlength=len(side.records))
-    return float(len(sums_N) * sums_N.var(ddof=1))
+    """Return the estimated variance of the sum of `outcomes_S`, each image counting for its nearest record, or its group."""
+    drawn, groups = side.nearest, side.records.groups
+    count = len(side.records)
+    if groups is not None:
+        numbers = np.unique(groups, return_inverse=True)[1]
+        drawn, count = numbers[drawn], int(numbers.max()) + 1
+    sums = np.bincount(drawn, outcomes_S, minlength=count)
+    return float(count * sums.var(ddof=1)) if count > 1 else float(outcomes_S.sum() ** 2)
 
 
 def _difference(gained_S: np.ndarray, lost_S: np.ndarray, effect: float, confidence: float) -> Estimate:

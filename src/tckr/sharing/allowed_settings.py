@@ -34,7 +34,10 @@ SETTINGS: Mapping[str, frozenset[str]] = {
     "prepare": frozenset(
         {
             "audit_holdout",
+            "fit",
+            "follow_links",
             "image_size",
+            "intensity",
             "layout",
             "max_pixels",
             "max_unpacked",
@@ -44,9 +47,10 @@ SETTINGS: Mapping[str, frozenset[str]] = {
             "public",
             "test_fraction",
             "validation_fraction",
+            "window",
         }
     ),
-    "caption": frozenset({"max_new_tokens", "model"}),
+    "caption": frozenset({"from_source", "max_new_tokens", "model"}),
     "adapt": frozenset(
         {
             "batch_size",
@@ -93,6 +97,7 @@ SETTINGS: Mapping[str, frozenset[str]] = {
             "confidence",
             "delta",
             "depth",
+            "family_level",
             "fidelity_model",
             "flip",
             "images_alone",
@@ -101,12 +106,39 @@ SETTINGS: Mapping[str, frozenset[str]] = {
             "num_reference_runs",
             "scorer",
             "shift",
+            "signal",
         }
     ),
     "report": frozenset({"gallery_images_per_class", "include_private"}),
 }
 """Stage -> its settings that may leave: numbers, switches, words out of a fixed few, and models (see `shown_model`). No free
 text, no path, no name that a user gave."""
+
+WITHHELD: Mapping[str, frozenset[str]] = {
+    "prepare": frozenset(
+        {
+            "class_names",
+            "group_column",
+            "group_pattern",
+            "hub_split",
+            "image_column",
+            "label_column",
+            "source",
+            "table",
+            "test_split",
+        }
+    ),
+    "caption": frozenset({"class_names", "file", "prompt", "revision"}),
+    "adapt": frozenset({"descriptions", "lora", "revision"}),
+    "generate": frozenset({"few_step_adapter", "per_class", "redraw"}),
+    "teach": frozenset({"revision"}),
+    "label": frozenset(),
+    "distill": frozenset({"revision"}),
+    "audit": frozenset(),
+    "report": frozenset({"title"}),
+}
+"""Stage -> its settings that stay: paths, words that a user gave (columns, patterns, names, prompts), revisions of models
+that may be private, redrawn images. Each setting of a stage stands in one of both tables; a test holds that."""
 
 MODEL_SETTINGS = frozenset({"fidelity_model", "model", "other_models"})
 

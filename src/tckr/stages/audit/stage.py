@@ -13,6 +13,7 @@ from tckr.artifacts.membership import read_canaries, read_membership
 from tckr.artifacts.split_lock import check_test_split
 from tckr.artifacts.synthetic import load_synthetic
 from tckr.artifacts.training import MODEL_FOLDER
+from tckr.data.groups import read_groups
 from tckr.data.images import ImageSet, load_images
 from tckr.disk import write_whole
 from tckr.engine.step import StepContext
@@ -70,10 +71,11 @@ def run(config: AuditConfig, context: StepContext) -> None:
     runs = {name.removeprefix(RUN): read_answers(path) for name, path in context.inputs.items() if name.startswith(RUN)}
     answers = relative_to_base(runs)
     membership, canaries = np.array(read_membership(data)[: max(1, len(runs_of(answers)))]), read_canaries(data)
-    evidence = collect(config, context, answers, membership, canaries)
-    found = copies(config, context, membership[0], canaries == 0) if evidence.signals else None
+    groups = groups_of_pool(data, membership.shape[1])
+    evidence = collect(config, context, answers, membership=membership, canaries=canaries, groups=groups)
+    found = copies(config, context, membership[0], canaries == 0, groups) if evidence.signals else None
     likeness = fidelity(config, context, membership[0], canaries == 0)
-    planted = collect_canaries(config, answers, membership, canaries) if canaries.any() else None
+    planted = collect_canaries(config, answers, membership, canaries, groups) if canaries.any() else None
     track = partial(context.track, unit="attacks")
     result = judge(config, evidence, found, planted, likeness, track=track)
     write_scores(context.out / "scores.parquet", config, evidence)
@@ -83,7 +85,13 @@ def run(config: AuditConfig, context: StepContext) -> None:
 
 
 def collect(
-    config: AuditConfig, context: StepContext, answers: Mapping[str, Answers], membership: np.ndarray, canaries: np.ndarray
+    config: AuditConfig,
+    context: StepContext,
+    answers: Mapping[str, Answers],
+    *,
+    membership: np.ndarray,
+    canaries: np.ndarray,
+    groups: np.ndarray | None,
 ) -> Evidence:
     """Return the evidence about all records but canaries. This is the only place that reads the locked test split.
 
@@ -102,12 +110,25 @@ def collect(
         labels=_in_order(load_images(data / "pool", context.scratch)).labels,
         membership=membership,
         canaries=canaries,
+        groups=groups,
         test_labels=test.labels,
         test={name: predictions_on_test(context, name, test) for name in tested},
     )
 
 
-def copies(config: AuditConfig, context: StepContext, members: np.ndarray, ordinary: np.ndarray) -> CopiesResult:
+def groups_of_pool(data: Path, num_pool: int) -> np.ndarray | None:
+    """Return the group of each record of the pool, int64 [N]; None where each is the only one of its group."""
+    groups = read_groups(data)[:num_pool]
+    return None if len(np.unique(groups)) == num_pool else groups
+
+
+def copies(
+    config: AuditConfig,
+    context: StepContext,
+    members: np.ndarray,
+    ordinary: np.ndarray,
+    groups: np.ndarray | None = None,
+) -> CopiesResult:
     """Return how often the target's synthetic images are near-copies, as seen by a model that saw none of the records."""
     features = load_classifier(context.inputs["features"] / MODEL_FOLDER).to(context.execution.torch_device())
 
@@ -117,7 +138,10 @@ def copies(config: AuditConfig, context: StepContext, members: np.ndarray, ordin
 
     synthetic = seen(load_synthetic(context.inputs["synthetic"], context.scratch))
     pool = seen(_in_order(load_images(context.inputs["data"] / "pool", context.scratch)))
-    inside, outside = (FeatureSet(pool.vectors[rows], pool.ids[rows]) for rows in (members & ordinary, ~members & ordinary))
+    inside, outside = (
+        FeatureSet(pool.vectors[rows], pool.ids[rows], None if groups is None else groups[rows])
+        for rows in (members & ordinary, ~members & ordinary)
+    )
     return measure_copies(synthetic, inside, outside, confidence=config.confidence)
 
 

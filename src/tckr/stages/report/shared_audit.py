@@ -14,6 +14,7 @@ from tckr.artifacts.audit import (
     FindingReason,
     ImagesAlone,
     LeaveOneOut,
+    OfRecords,
     Strongest,
     SurfaceResult,
 )
@@ -90,12 +91,20 @@ def _surface(surface: SurfaceResult, declared: Declared) -> SurfaceResult:
         leave_one_out={scorer: _leave_one_out(each) for scorer, each in surface.leave_one_out.items()},
         tpr={scorer: _rates(rates, declared) for scorer, rates in surface.tpr.items()},
         epsilon_lower_bound=_epsilon(surface.epsilon_lower_bound),
+        of_records=_of_records(surface.of_records),
         auc_by_class=dict.fromkeys(surface.auc_by_class, WITHHELD),
         roc={
             scorer: coarse_curve(points, declared.num_members, declared.num_non_members)
             for scorer, points in surface.roc.items()
         },
     )
+
+
+def _of_records(found: OfRecords | None) -> OfRecords | None:
+    if found is None:
+        return None
+    runs = found.leave_one_out
+    return OfRecords(auc=shown(found.auc), leave_one_out=None if runs is None else _leave_one_out(runs))
 
 
 def _reason(reason: FindingReason) -> FindingReason:

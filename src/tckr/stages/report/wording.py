@@ -8,7 +8,7 @@ from tckr.html.numbers import NO_DIFFERENCE, fraction, measured_number, signed, 
 from tckr.membership.coverage import scorer_name
 from tckr.membership.largest import no_better_phrase, no_better_sentence
 from tckr.membership.rows import SurfaceRow, canary_rows, surface_rows
-from tckr.membership.wording import judged_text, open_texts, surface_text, why_not_measured
+from tckr.membership.wording import judged_text, judged_units, open_texts, surface_text, why_not_measured
 from tckr.membership.worth import worth_phrase, worth_sentences
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.stages.report.contents import ClassRow, VerdictText
@@ -69,8 +69,8 @@ def origin_of(declared: Declared, measured: bool) -> str:
     views = "view" if declared.num_queries == 1 else "views"
     return (
         f"{level}; {declared.num_reference_runs} reference runs, depth {declared.depth}; declared attack "
-        f"{scorer_name(declared.scorer)}, {declared.num_queries} {views} per record; {declared.num_members:,} members, "
-        f"{declared.num_non_members:,} non-members, {declared.num_test:,} test images" + _rules(declared)
+        f"{scorer_name(declared.scorer)}, {declared.num_queries} {views} per record; {judged_units(declared)}, "
+        f"{declared.num_test:,} test images" + _rules(declared)
     )
 
 
