@@ -159,4 +159,4 @@ def test_the_report_of_a_small_run_tells_no_member_and_its_exact_audit_tells_all
 def test_no_pickle_is_written(finished):
     settings, _, _ = finished
     suffixes = {path.suffix for path in settings.execution.store.rglob("*") if path.is_file() and path.name != "secret"}
-    assert suffixes <= {".json", ".parquet", ".npy", ".safetensors", ".csv", ".html", ".md", ".lock", ".jsonl", ".key"}
+    assert suffixes <= {".json", ".parquet", ".npy", ".safetensors", ".csv", ".html", ".md", ".jsonl", ".key"}

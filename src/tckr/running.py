@@ -19,6 +19,7 @@ from pathlib import Path
 from tckr.config import Settings, absolute_source, saved_source, settings_text
 from tckr.data.sources.digests import load_digests, save_digests, verify_source
 from tckr.disk import explained
+from tckr.engine.file_system import require_sound
 from tckr.engine.folders import Folder, Kind, copy_fill, link_fill, read_marker, text_fill
 from tckr.engine.observer import Observer, Silent
 from tckr.engine.places import check_places
@@ -82,6 +83,7 @@ def run(settings: Settings, until: str = "report", observer: Observer | None = N
     everything, steps = with_secret(settings.execution.store, partial(_planned, settings, until), begins=True)
     store, folder = Store(settings.execution.store), run_folder(settings, observer)
     with explained(folder.path), _held(folder):
+        require_sound(settings.execution.store)
         open_folder(settings, everything, observer)
         save_digests(settings.execution.store)
         log_file = folder.log_file()

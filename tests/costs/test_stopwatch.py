@@ -45,7 +45,7 @@ def test_a_stage_is_timed_while_it_is_shown(tmp_path: Path):
     stopwatch = Stopwatch(tmp_path, shown)
     step = SimpleNamespace(stage="adapt")
     stopwatch.started(step)  # type: ignore[arg-type]
-    cache = tmp_path / "adapt" / "abc.scratch" / "latents.npy"
+    cache = tmp_path / "adapt" / "abc.work" / "0123" / "scratch" / "latents.npy"
     cache.parent.mkdir(parents=True)
     with stopwatch.track("adapt", 3, "images") as advance:
         cache.write_bytes(bytes(1000))

@@ -144,7 +144,7 @@ def test_killed_at_any_moment_the_next_call_knows_its_files(folder, told, monkey
     with folder.held():
         put("4")
     assert told == []
-    assert names(folder) == {"a", "b", ".tckr.lock"}
+    assert names(folder) == {"a", "b"}
     assert {(folder.path / name).read_text() for name in "ab"} == {"4"}
 
 

@@ -1,4 +1,4 @@
-"""A lock on a folder: alone or together, named in the message, and gone with its process."""
+"""A hold on a folder: alone or together, named in the message, and gone with its process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tckr.engine.folders import LOCK, Folder, Kind
+from tckr.engine.folders import Folder, Kind
 from tckr.errors import UserError
 
 
@@ -32,18 +32,6 @@ def test_the_second_process_is_told_which_one_works_there_and_since_when_and_a_k
     first.join()
     with folder.held():
         pass
-
-
-def test_a_file_that_is_no_lock_is_left_as_it_is(tmp_path):
-    folder, mine = Folder(tmp_path / "run", Kind.RUN), tmp_path / "mine"
-    with folder.held():
-        pass
-    (folder.path / LOCK).unlink()
-    mine.write_text("a picture")
-    (folder.path / LOCK).hardlink_to(mine)
-    with pytest.raises(UserError, match="is no lock of TCKR"), folder.held():
-        pass
-    assert mine.read_text() == "a picture"
 
 
 def test_those_that_join_keep_out_who_wants_it_alone_and_the_other_way_round(tmp_path):

@@ -18,14 +18,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from filelock import FileLock
 
 from tckr import process as process_module
 from tckr.engine import runner as runner_module
+from tckr.engine.drafts import WRITER, work_folder
 from tckr.engine.execution import ExecutionConfig
 from tckr.engine.executors import local as local_module
 from tckr.engine.executors.local import LocalExecutor
 from tckr.engine.observer import Silent
+from tckr.engine.presence import marks_at
 from tckr.engine.runner import Runner
 from tckr.engine.step import Step
 from tckr.engine.store import Store
@@ -106,7 +107,7 @@ def test_interrupted_step_leaves_no_artifact_and_keeps_its_whole_shards(tmp_path
     runner(tmp_path).run(steps)
     assert journal(tmp_path) == 6
     assert Store(tmp_path / "store").has(steps[2])
-    assert not list((tmp_path / "store").rglob("*.scratch"))
+    assert not list((tmp_path / "store").rglob("*.work"))
 
 
 def _run(folder: Path, steps: Sequence[Step], workers: int) -> None:
@@ -118,19 +119,26 @@ def kill_in(step: Step, folder: Path, steps: Sequence[Step], workers: int = 1) -
     """Run `steps` in a process of its own and kill it, and it alone, while `step` is at work."""
     process = multiprocessing.get_context("spawn").Process(target=_run, args=(folder, steps, workers))
     process.start()
-    begun = beside(step, folder, ".scratch") / "tried"
     deadline = time.monotonic() + 60
-    while not begun.exists() and process.is_alive() and time.monotonic() < deadline:
+    while not drafts(step, folder, "scratch/tried") and process.is_alive() and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(0.05)
     process.kill()
     process.join()
-    assert begun.exists()
+    assert drafts(step, folder, "scratch/tried")
 
 
-def beside(step: Step, folder: Path, suffix: str) -> Path:
-    final = Store(folder / "store").folder(step)
-    return final.with_name(final.name + suffix)
+def drafts(step: Step, folder: Path, name: str = ".") -> list[Path]:
+    """Return what drafts of the artifact hold under `name`."""
+    return list(work_folder(Store(folder / "store").folder(step)).glob(f"*/{name}"))
+
+
+def await_end_of_writers(step: Step, folder: Path, seconds: float) -> None:
+    """Wait until no living process fills the artifact."""
+    place, deadline = work_folder(Store(folder / "store").folder(step)) / "draft", time.monotonic() + seconds
+    while marks_at(place, WRITER):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def contents(step: Step, folder: Path) -> dict[str, str]:
@@ -145,7 +153,7 @@ def test_a_run_killed_with_sigkill_goes_on_and_ends_as_if_nothing_had_happened(t
     store = Store(killed / "store")
     assert store.has(steps[0])
     assert not store.has(steps[1])
-    assert (beside(steps[1], killed, ".partial") / ".part1.txt.0123.partial").exists()
+    assert drafts(steps[1], killed, "out/.part1.txt.0123.partial")
     runner(killed).run(steps)
     runner(whole).run(undisturbed)
     assert [contents(one, killed) for one in steps] == [contents(other, whole) for other in undisturbed]
@@ -155,8 +163,8 @@ def test_a_run_killed_with_sigkill_goes_on_and_ends_as_if_nothing_had_happened(t
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     leaves = [step(f"leaf.{run}", FakeConfig(mode="die"), stage="leaf", run=run) for run in range(2)]
     kill_in(leaves[0], tmp_path, leaves, workers=2)
-    with FileLock(beside(leaves[0], tmp_path, ".lock"), timeout=20):  # a worker still alive would hold it for a minute
-        assert not Store(tmp_path / "store").has(leaves[0])
+    await_end_of_writers(leaves[0], tmp_path, 20)  # a worker still alive would be at work for a minute
+    assert not Store(tmp_path / "store").has(leaves[0])
 
 
 def _run_as_group(folder: Path, steps: Sequence[Step]) -> None:
@@ -172,7 +180,7 @@ def test_ctrl_c_ends_the_workers_at_once_and_none_begins_another_step(tmp_path):
     process = multiprocessing.get_context("spawn").Process(target=_run_as_group, args=(tmp_path, leaves))
     process.start()
     deadline = time.monotonic() + 60
-    while not all((beside(leaf, tmp_path, ".scratch") / "tried").exists() for leaf in leaves[:2]):
+    while not all(drafts(leaf, tmp_path, "scratch/tried") for leaf in leaves[:2]):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
@@ -181,8 +189,8 @@ def test_ctrl_c_ends_the_workers_at_once_and_none_begins_another_step(tmp_path):
     process.kill()
     assert ended
     for leaf in leaves[:2]:
-        with FileLock(beside(leaf, tmp_path, ".lock"), timeout=5):  # a worker still alive would hold it for a minute
-            assert beside(leaf, tmp_path, ".partial").exists()
+        await_end_of_writers(leaf, tmp_path, 5)  # a worker still alive would be at work for a minute
+        assert drafts(leaf, tmp_path, "out")
     assert journal(tmp_path) == 2
 
 
@@ -194,18 +202,18 @@ def test_a_worker_that_dies_is_a_message_with_both_causes():
 def test_scratch_left_by_a_kill_right_after_the_commit_is_dropped(tmp_path):
     steps = chain(tmp_path)
     runner(tmp_path).run(steps)
-    left = beside(steps[0], tmp_path, ".scratch")
-    left.mkdir()
+    left = work_folder(Store(tmp_path / "store").folder(steps[0])) / "0123" / "scratch"
+    left.mkdir(parents=True)
     (left / "private.npy").touch()
     runner(tmp_path).run(steps)
-    assert not left.exists()
+    assert not left.parent.parent.exists()
 
 
 def test_seconds_count_the_attempts_that_failed(tmp_path):
     steps = chain(tmp_path, mode="fail")
     with pytest.raises(RuntimeError, match="planted"):
         runner(tmp_path).run(steps)
-    usage = beside(steps[1], tmp_path, ".scratch") / "usage.json"
+    (usage,) = drafts(steps[1], tmp_path, "scratch/usage.json")
     usage.write_text('{"seconds": 1000.0, "peak_memory_mb": 1.0}')
     runner(tmp_path).run(steps)
     assert Store(tmp_path / "store").manifest(steps[1])["seconds"] >= 1000

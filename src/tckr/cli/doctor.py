@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,11 +17,21 @@ if TYPE_CHECKING:
 PROBLEM = 2
 
 
-def doctor(output: Output = None) -> None:
-    """Say what this machine can run and what to mend. Exit status 2 when TCKR itself cannot work."""
+StoreFolder = Annotated[
+    Path | None,
+    typer.Option(
+        help="Only look whether a store can lie in this folder, such as one on a network disk.", show_default=False
+    ),
+]
+
+
+def doctor(output: Output = None, store: StoreFolder = None) -> None:
+    """Say what this machine can run and what to mend. Exit status 2 when TCKR itself cannot work, or a store in --store."""
     from tckr.cli.terminal import Terminal, escape
 
     console = Terminal()
+    if store is not None:
+        raise typer.Exit(PROBLEM if _file_system(console, store) else 0)
     problems = _software(console)
     device, memory = _hardware(console, output or Path("runs"))
     console.print(_models(device, memory))
@@ -30,6 +40,24 @@ def doctor(output: Output = None) -> None:
     for problem in problems:
         console.print(f"[red]problem[/]  {escape(problem)}", soft_wrap=True)
     raise typer.Exit(PROBLEM if problems else 0)
+
+
+def _file_system(console: Console, folder: Path) -> int:
+    """Print what the file system of `folder` does; return how much is missing that a store needs."""
+    from tckr.cli.terminal import escape
+    from tckr.engine.file_system import NEEDED, WANTED, lacks
+
+    missing, unwanted = lacks(folder), lacks(folder, WANTED)
+    console.print(f"disk: {size_text(free_bytes(folder))} free in {escape(nearest_folder(folder))}", soft_wrap=True)
+    for found in (*NEEDED, *WANTED):
+        state = "[red]no[/]" if found in missing else "[yellow]no[/]" if found in unwanted else "yes"
+        then = f"; {found.otherwise}" if found in (*missing, *unwanted) else ""
+        console.print(f"  {state}  {found.text}{then}", soft_wrap=True)
+    if missing:
+        console.print("[red]problem[/]  no store can lie here; choose a folder on another disk", soft_wrap=True)
+    else:
+        console.print("A store can lie here. Runs on several machines need this disk on each, under the same path.")
+    return len(missing)
 
 
 def _software(console: Console) -> list[str]:

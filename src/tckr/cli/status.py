@@ -108,7 +108,7 @@ def _row(group: list[Step], store: Store, damaged: Collection[str]) -> tuple[str
     whole = [step for step in group if store.has(step) and step.name not in damaged]
     manifests = [store.manifest(step) for step in whole]
     name = group[0].name if len(group) == 1 else f"{group[0].stage} x {len(group)}"
-    begun = any(store.folder(step).with_name(store.folder(step).name + ".partial").exists() for step in group)
+    begun = any(store.is_begun(step) for step in group)
     state = "whole" if len(whole) == len(group) else "begun" if begun or whole else "missing"
     if any(step.name in damaged for step in group):
         state = "damaged"

@@ -114,7 +114,7 @@ class Stopwatch:
 
             yield advance
         phase.seconds = time.perf_counter() - started
-        lap.scratch_bytes = max(lap.scratch_bytes, _size(self._store.glob("*/*.scratch")))
+        lap.scratch_bytes = max(lap.scratch_bytes, _size(self._store.glob("*/*.work/*/scratch")))
 
     def warned(self, message: str) -> None:
         """Say nothing: what a few images make a stage warn of need not hold for all."""

@@ -1,7 +1,7 @@
 """Folders that TCKR made: a marker proves it, and only what the marker names is ever replaced or removed.
 
 FOLDER/.tckr.json   kind of the folder, and the digest of every file and link in it that TCKR may replace
-FOLDER/.tckr.lock   held by the process that works in the folder
+FOLDER/.tckr.<id>.* the mark of a process that works in the folder (`tckr.engine.hold`)
 
 A folder that holds files and no marker is refused. A file that somebody else wrote or changed keeps its content: it is
 renamed (`report.kept-1.html`) where TCKR needs the name, and left alone elsewhere.
@@ -29,7 +29,7 @@ from tckr.errors import UserError
 
 OWN = ".tckr."
 """How the names of files begin that are TCKR's in any folder."""
-MARKER, LOCK, PARTIAL = f"{OWN}json", f"{OWN}lock", ".partial"
+MARKER, HOLD, PARTIAL = f"{OWN}json", OWN.rstrip("."), ".partial"
 LEFT_BEHIND = re.compile(rf"{re.escape(OWN)}[0-9a-f]{{32}}(\.work)?{re.escape(PARTIAL)}")
 """Names of what a killed process was writing (`Folder._filled`)."""
 LOG_START = b'{"time": '
@@ -133,7 +133,7 @@ class Folder:
         """
         self.check()
         self._create()
-        with exclusive(self.path / LOCK, self.path):
+        with exclusive(self.path / HOLD, self.path):
             self.make()  # checks again: somebody may have filled the folder meanwhile
             self._remove_left_behind()
             yield
@@ -149,7 +149,7 @@ class Folder:
         Raises:
             UserError: another process has the folder for itself.
         """
-        with shared(self.path / LOCK, self.path):
+        with shared(self.path / HOLD, self.path):
             yield
 
     def put(self, made: Mapping[str, Fill], only: Sequence[str] = ()) -> None:

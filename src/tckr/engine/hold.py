@@ -1,79 +1,73 @@
-"""Locks on folders: one process works in a folder, or several that agree; a killed process loses its lock."""
+"""Holds on folders: one process works in a folder, or several that agree; a killed process holds nothing.
+
+A hold is a mark (`tckr.engine.presence`) and no lock. Of two processes that begin at once both may step back; each
+tries again after a random while.
+"""
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
-import platform
+import random
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tckr.engine.private import FILE
+from tckr.engine.presence import Mark, marks_at, present
 from tckr.errors import UserError
 
-LOCK_START = b'{"process": '
+ALONE, TOGETHER = "alone", "together"
+
+ATTEMPTS, MOST_SECONDS_BETWEEN = 6, 0.1
 
 
 @contextmanager
-def exclusive(lock: Path, folder: Path) -> Iterator[None]:
-    """Hold `lock` alone until the block ends.
+def exclusive(place: Path, folder: Path) -> Iterator[None]:
+    """Hold `place` alone until the block ends.
 
     Raises:
         UserError: a process holds it; says which, since when, and what to do about `folder`.
     """
-    with _locked(lock, folder, fcntl.LOCK_EX):
+    with _held(place, folder, ALONE, (ALONE, TOGETHER)):
         yield
 
 
 @contextmanager
-def shared(lock: Path, folder: Path) -> Iterator[None]:
-    """Hold `lock` together with others that call this.
+def shared(place: Path, folder: Path) -> Iterator[None]:
+    """Hold `place` together with others that call this.
 
     Raises:
         UserError: a process holds it alone.
     """
-    with _locked(lock, folder, fcntl.LOCK_SH):
+    with _held(place, folder, TOGETHER, (ALONE,)):
         yield
 
 
 @contextmanager
-def _locked(lock: Path, folder: Path, how: int) -> Iterator[None]:
-    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE)
-    try:
-        _require_lock(handle, lock)
-        os.fchmod(handle, FILE)
-        try:
-            fcntl.flock(handle, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"{_holder(handle)} works in {folder}. Two at a time would mix settings and results: wait until it is done "
-                "and give the same command again, or give another --name"
-            ) from None
-        _sign(handle)
-        yield
-    finally:
-        os.close(handle)  # which unlocks
+def _held(place: Path, folder: Path, kind: str, unwanted: tuple[str, ...]) -> Iterator[None]:
+    other: Mark | None = None
+    with ExitStack() as stack:
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(random.uniform(0, MOST_SECONDS_BETWEEN))
+            other = _enter(stack, place, kind, unwanted)
+            if other is None:
+                break
+        if other is None:
+            yield
+            return
+        raise UserError(
+            f"{other.holder()} works in {folder}. Two at a time would mix settings and results: wait until it is done "
+            "and give the same command again, or give another --name"
+        )
 
 
-def _require_lock(handle: int, lock: Path) -> None:
-    """Raise when the file holds something else than `_sign` writes: it would be overwritten."""
-    if os.fstat(handle).st_size and os.pread(handle, len(LOCK_START), 0) != LOCK_START:
-        raise UserError(f"{lock} is no lock of TCKR, and is left as it is; move it away, and give the same command again")
-
-
-def _sign(handle: int) -> None:
-    who = {"process": os.getpid(), "machine": platform.node(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
-    text = json.dumps(who).encode()
-    os.pwrite(handle, text, 0)
-    os.ftruncate(handle, len(text))
-
-
-def _holder(handle: int) -> str:
-    try:
-        found = json.loads(os.pread(handle, 1000, 0))
-        return f"process {found['process']} on {found['machine']} (since {found['since']})"
-    except (ValueError, KeyError, TypeError):  # it has just begun
-        return "another process"
+def _enter(stack: ExitStack, place: Path, kind: str, unwanted: tuple[str, ...]) -> Mark | None:
+    """Hold `place` until `stack` is closed, or return the mark of a process that holds it."""
+    if others := marks_at(place, *unwanted):
+        return others[0]
+    with ExitStack() as attempt:
+        own = attempt.enter_context(present(place, kind))
+        if others := [mark for mark in marks_at(place, *unwanted) if mark != own]:
+            return others[0]
+        stack.push(attempt.pop_all())
+    return None

@@ -130,6 +130,7 @@ def run_step(
     """Fill and commit one artifact; return its manifest. A step that runs beside others gets no `workers` of its own."""
     heard = listener if step.role is Role.TARGET else Silent()  # what reference runs and controls warn of is in the log
     write = partial(append_log, log_file, step.name, heard)
+    store.wait_for(step.inputs.values())
     store.require_intact(step.inputs.values())  # in this process too: days may have passed, and it may be another machine
     with store.filling(step, _computed_on(execution)) as draft:
         if draft is not None:

@@ -1,86 +1,142 @@
 """Sealed folders: moved out of an artifact and closed, so that only a step that declares it gets a path and may read.
 
+SEALS/<digest>/<name>/   what was sealed, by what it holds: two writers never disagree about a place
+SEALS.<id>.open          the mark (`tckr.engine.presence`) of a process that has it open
+SEALS.openings.jsonl     who opened it
+
 Closed, a file has mode 0: the operating system refuses it to everyone but root. Its folder stays its owner's, so a store can
-still be deleted or moved. Open, the files are read-only. Any number of processes may have the same seal open; each holds its
-lock shared, and the last one to leave closes it. A killed process loses its lock, and the next run closes what it left open.
+still be deleted or moved. Open, the files are read-only. Any number of processes may have the same seal open; the last one
+to leave closes it. A killed process has nothing open any more, and the next run closes what it left open.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import shutil
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
+from tckr.engine.presence import marks_at, present
 from tckr.engine.private import create_private, make_private
 from tckr.errors import UserError
 
 CLOSED = 0o000
 OPEN = 0o400
+OPENED = "open"
+"""Kind of the marks of those that have a seal open."""
+ATTEMPTS, SECONDS_BETWEEN = 20, 0.05
+"""Of opening what another process closes at the same moment."""
 
 
-def seal(draft: Path, sealed: Path, names: Sequence[str]) -> dict[str, str]:
-    """Move the folders `names` from `draft` to `sealed` and close them; return the digest of each.
+def seal(draft: Path, seals: Path, names: Sequence[str]) -> dict[str, str]:
+    """Move the folders `names` from `draft` to a place below `seals` and close them; return the digest of each.
 
-    What an attempt left at `sealed` that was killed before its commit gives way.
+    If another writer sealed the same there, its copy stays and this one goes.
     """
     digests = {name: folder_digest(draft / name) for name in names}
+    if not names:
+        return digests
+    for folder in (seals.parent.parent, seals.parent, seals):
+        make_private(folder)
+    moved = seals / f"{uuid.uuid4().hex}.partial"
+    make_private(moved)
     for name in names:
-        _make_parents(sealed)
-        make_private(sealed)
-        if (sealed / name).exists():
-            shutil.rmtree(sealed / name)
-        (draft / name).rename(sealed / name)
-        _set_mode(sealed, CLOSED)
+        (draft / name).rename(moved / name)
+    _put(moved, place_of(seals, digests), digests)
     return digests
 
 
+def place_of(seals: Path, digests: Mapping[str, str]) -> Path:
+    """Return where folders with these digests are sealed; those of older artifacts lie in `seals` itself."""
+    place = seals / hashlib.sha256(json.dumps(dict(digests), sort_keys=True).encode()).hexdigest()[:20]
+    return place if place.exists() or not any((seals / name).exists() for name in digests) else seals
+
+
+def keep_only(seals: Path, digests: Mapping[str, str]) -> None:
+    """Delete what attempts sealed that did not become the artifact, whose digests these are."""
+    place = place_of(seals, digests)
+    if place != seals and seals.is_dir():
+        for other in [path for path in seals.iterdir() if path != place]:
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _put(moved: Path, place: Path, digests: Mapping[str, str]) -> None:
+    """Close and rename a sealed folder to its place; what lies there stays if it is what it should be."""
+    _set_mode(moved, CLOSED)
+    for _ in range(2):
+        try:
+            moved.rename(place)
+            return
+        except OSError:
+            if not place.exists():
+                raise
+        _set_mode(place, OPEN)
+        same = all((place / name).is_dir() and folder_digest(place / name) == found for name, found in digests.items())
+        _set_mode(place, CLOSED)
+        shutil.rmtree(moved if same else place)
+        if same:
+            return
+
+
 @contextmanager
-def opened(sealed: Path, digests: Mapping[str, str], artifact: Path) -> Iterator[Path]:
-    """Yield `sealed`, whose files can be read until the block ends.
+def opened(seals: Path, digests: Mapping[str, str], artifact: Path) -> Iterator[Path]:
+    """Yield the folder of what was sealed, whose files can be read until the block ends.
 
     Args:
-        sealed: what `seal` filled.
+        seals: what `seal` filled.
         digests: what `seal` returned.
         artifact: the folder that it was taken from, for the message.
 
     Raises:
         UserError: a sealed folder is missing, or is not what it was.
     """
-    with _lock_of(sealed).open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
+    make_private(seals.parent)
+    try:
+        with present(seals, OPENED):
+            _open(seals, digests, artifact)
+            yield place_of(seals, digests)
+    finally:
+        close(seals)
+
+
+def _open(seals: Path, digests: Mapping[str, str], artifact: Path) -> None:
+    """Open and check; somebody who leaves just now may close it again, and then opens it for this process."""
+    for attempt in range(ATTEMPTS):
+        _set_mode(seals, OPEN)
         try:
-            _set_mode(sealed, OPEN)
             for name, expected in digests.items():
-                _check(sealed / name, expected, artifact)
-            yield sealed
-        finally:
-            _close_if_last(lock, sealed)
+                _check(place_of(seals, digests) / name, expected, artifact)
+            return
+        except PermissionError:
+            if attempt == ATTEMPTS - 1:
+                raise
+            time.sleep(SECONDS_BETWEEN)
 
 
-def close(sealed: Path) -> None:
-    """Close what a killed process left open; leave it to those that have it open now."""
-    if sealed.is_dir():
-        with _lock_of(sealed).open("a") as lock:
-            _close_if_last(lock, sealed)
+def close(seals: Path) -> None:
+    """Close what nobody has open: a process that ends closes what it opened, the next run what a killed one left open."""
+    if not seals.is_dir() or marks_at(seals, OPENED):
+        return
+    _set_mode(seals, CLOSED)
+    if marks_at(seals, OPENED):  # somebody came meanwhile
+        _set_mode(seals, OPEN)
 
 
-def note_opening(sealed: Path, step_name: str, fingerprint: str) -> None:
+def note_opening(seals: Path, step_name: str, fingerprint: str) -> None:
     """Note who opens the seal."""
-    path = _openings_of(sealed)
+    path = _openings_of(seals)
     create_private(path)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps({"time": round(time.time(), 3), "step": step_name, "fingerprint": fingerprint}) + "\n")
 
 
-def num_openings(sealed: Path) -> int:
+def num_openings(seals: Path) -> int:
     """Return how often a seal was opened since it was made, over all runs that share the store."""
-    path = _openings_of(sealed)
+    path = _openings_of(seals)
     return len(path.read_bytes().splitlines()) if path.exists() else 0
 
 
@@ -103,35 +159,15 @@ def _check(folder: Path, expected: str, artifact: Path) -> None:
         )
 
 
-def _close_if_last(lock: IO[str], sealed: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return  # another process has it open, and closes it
-    _set_mode(sealed, CLOSED)
-
-
 def _set_mode(sealed: Path, mode: int) -> None:
     for path in _files(sealed):
-        path.chmod(mode)
+        with suppress(FileNotFoundError):  # another writer's, which has just gone
+            path.chmod(mode)
 
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _lock_of(sealed: Path) -> Path:
-    _make_parents(sealed)
-    lock = sealed.with_name(sealed.name + ".lock")
-    create_private(lock)
-    return lock
-
-
-def _make_parents(sealed: Path) -> None:
-    """Create `store/sealed` and `store/sealed/<stage>`."""
-    for folder in (sealed.parent.parent, sealed.parent):
-        make_private(folder)
-
-
-def _openings_of(sealed: Path) -> Path:
-    return sealed.with_name(sealed.name + ".openings.jsonl")
+def _openings_of(seals: Path) -> Path:
+    return seals.with_name(seals.name + ".openings.jsonl")

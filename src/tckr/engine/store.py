@@ -1,11 +1,9 @@
-"""The content-addressed store: an artifact is whole or absent.
+"""The content-addressed store: an artifact is whole or absent. It needs atomic renames, and no locks.
 
-store/<stage>/<fingerprint>/            whole: manifest.json was written last, then the folder was renamed
-store/<stage>/<fingerprint>.partial/    being filled; kept when the process dies, found again by the next attempt
-store/<stage>/<fingerprint>.scratch/    checkpoints and caches of the attempt; deleted on commit
-store/<stage>/<fingerprint>.lock        held while one process fills the artifact
-store/.tckr.json                        says that TCKR made the folder (`tckr.engine.folders`)
-store/sealed/<stage>/<fingerprint>/     what the artifact sealed (`tckr.engine.seal`); counts from the artifact's commit
+store/<stage>/<fingerprint>/                 whole: manifest.json was written last, then the folder was renamed
+store/<stage>/<fingerprint>.work/            being filled (`tckr.engine.drafts`); outlives a killed process
+store/.tckr.json                             says that TCKR made the folder (`tckr.engine.folders`)
+store/sealed/<stage>/<fingerprint>/<digest>/ what the artifact sealed (`tckr.engine.seal`); counts from the artifact's commit
 
 Folders have mode 0700 and files 0600. While an artifact is filled, its folder alone keeps others out.
 """
@@ -13,7 +11,9 @@ Folders have mode 0700 and files 0600. While an artifact is filled, its folder a
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
+from tckr.disk import DiskError
 from tckr.engine import contents, seal
 from tckr.engine.contents import MANIFEST
+from tckr.engine.drafts import Draft, adopt, commit, drafting, drop_drafts, work_folder
 from tckr.engine.fingerprint import canonical
 from tckr.engine.folders import Folder, Kind
 from tckr.engine.measure import Usage, measured
@@ -34,17 +34,9 @@ from tckr.engine.step import Step
 from tckr.errors import UserError
 
 USAGE = "usage.json"
-TEMPORARY = ".*.partial"
-"""Names of files that were being written; a killed process leaves them behind."""
+SECONDS_UNTIL_SEEN = 120.0
+"""Network disks keep for about a minute that a name was not there."""
 LIBRARIES = ("torch", "diffusers", "transformers", "peft", "kornia", "numpy", "tckr")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Draft:
-    """An artifact being filled."""
-
-    out: Path
-    scratch: Path
 
 
 @dataclass(frozen=True)
@@ -66,7 +58,10 @@ class Store:
         return self.root / step.stage / step.fingerprint[:20]
 
     def sealed_folder(self, step: Step) -> Path:
-        """Return where what `step` seals lies or will lie."""
+        """Return where what the whole artifact of `step` sealed lies."""
+        return seal.place_of(self._seals_of(step), self.manifest(step)["sealed"])
+
+    def _seals_of(self, step: Step) -> Path:
         return self.root / "sealed" / step.stage / step.fingerprint[:20]
 
     def has(self, step: Step) -> bool:
@@ -119,27 +114,51 @@ class Store:
         final = self.folder(step)
         self.make()
         make_private(final.parent)
-        draft = Draft(out=_beside(final, ".partial"), scratch=_beside(final, ".scratch"))
-        with FileLock(_beside(final, ".lock"), mode=FILE):
-            if self.has(step):
-                self.drop_scratch(step)
+        with drafting(final, lambda: self.has(step)) as draft:
+            if draft is None:
+                drop_drafts(final)
                 yield None
                 return
-            for folder in (draft.out, draft.scratch):
-                make_private(folder)
-                _remove_temporaries(folder)
             (draft.out / MANIFEST).unlink(missing_ok=True)  # of an attempt killed before the rename
-            with measured(draft.scratch / USAGE) as usage:
-                yield draft
-            sizes = {name: path.stat().st_size for name, path in contents.list_files(draft.out).items()}
-            close_to_others(draft.out)
-            sealed = seal.seal(draft.out, self.sealed_folder(step), step.seals)
-            digests = {name: contents.file_digest(path) for name, path in contents.list_files(draft.out).items()}
-            found = {"computed_on": dict(computed_on), "files": sizes, "digests": digests, "sealed": sealed}
-            _write_manifest(draft.out, step, usage, found)
-            (draft.out / MANIFEST).chmod(FILE)
-            draft.out.rename(final)
-            self.drop_scratch(step)
+            try:
+                with measured(draft.scratch / USAGE) as usage:
+                    yield draft
+                self._commit(step, draft, usage, computed_on)
+            except (OSError, DiskError):
+                if draft.mark.is_there():
+                    raise
+                adopt(final, lambda: self.has(step))  # another writer took this one for dead, and has its files
+            shutil.rmtree(draft.folder, ignore_errors=True)
+        drop_drafts(final)
+
+    def _commit(self, step: Step, draft: Draft, usage: Usage, computed_on: Mapping[str, Any]) -> None:
+        """Make the draft the artifact of `step`, or adopt the one that another writer made meanwhile."""
+        sizes = {name: path.stat().st_size for name, path in contents.list_files(draft.out).items()}
+        close_to_others(draft.out)
+        sealed = seal.seal(draft.out, self._seals_of(step), step.seals)
+        digests = {name: contents.file_digest(path) for name, path in contents.list_files(draft.out).items()}
+        found = {"computed_on": dict(computed_on), "files": sizes, "digests": digests, "sealed": sealed}
+        _write_manifest(draft.out, step, usage, found)
+        (draft.out / MANIFEST).chmod(FILE)
+        commit(draft, self.folder(step), lambda: self.has(step))
+        seal.keep_only(self._seals_of(step), self.manifest(step)["sealed"])
+
+    def wait_for(self, steps: Iterable[Step]) -> None:
+        """Wait until `steps`, which another machine said are whole, are so here: a network disk shows them late.
+
+        Raises:
+            UserError: one is not.
+        """
+        for step in steps:
+            folder, until = self.folder(step), time.monotonic() + SECONDS_UNTIL_SEEN
+            while not self.has(step) and not folder.exists():
+                if time.monotonic() > until:
+                    raise UserError(
+                        f"{folder} is not there: {step.name} was made, but this machine does not see it. All machines need "
+                        "the same --output on a disk that they share; `tckr doctor --store` looks at one"
+                    )
+                os.scandir(folder.parent).close() if folder.parent.is_dir() else None  # lets NFS ask its server again
+                time.sleep(0.5)
 
     @contextmanager
     def opened(self, step: Step) -> Iterator[dict[str, Path]]:
@@ -153,33 +172,24 @@ class Store:
             for name in step.opens:
                 source = step.inputs[name]
                 digests = self.manifest(source)["sealed"]
-                sealed = self.sealed_folder(source)
-                folders[name] = stack.enter_context(seal.opened(sealed, digests, self.folder(source)))
-                seal.note_opening(sealed, step.name, step.fingerprint)
+                seals = self._seals_of(source)
+                folders[name] = stack.enter_context(seal.opened(seals, digests, self.folder(source)))
+                seal.note_opening(seals, step.name, step.fingerprint)
             yield folders
 
     def num_openings(self, step: Step) -> int:
         """Return how often what `step` sealed was opened, over all runs that share the store."""
-        return seal.num_openings(self.sealed_folder(step))
+        return seal.num_openings(self._seals_of(step))
 
     def drop_remains(self, step: Step) -> None:
         """Delete what a process killed right after the commit of `step` left behind; close what another left open."""
-        self.drop_scratch(step)
+        drop_drafts(self.folder(step))
         if step.seals:
-            seal.close(self.sealed_folder(step))
+            seal.close(self._seals_of(step))
 
-    def drop_scratch(self, step: Step) -> None:
-        """Delete checkpoints and caches of `step`."""
-        shutil.rmtree(_beside(self.folder(step), ".scratch"), ignore_errors=True)
-
-
-def _beside(final: Path, suffix: str) -> Path:
-    return final.with_name(final.name + suffix)
-
-
-def _remove_temporaries(folder: Path) -> None:
-    for path in folder.rglob(TEMPORARY):
-        path.unlink()
+    def is_begun(self, step: Step) -> bool:
+        """Return whether somebody began to fill the artifact."""
+        return work_folder(self.folder(step)).is_dir()
 
 
 def _version(library: str) -> str:

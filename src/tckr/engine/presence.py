@@ -1,0 +1,153 @@
+"""Which processes are at work on something: each has a mark beside it, and touches the mark while it lives.
+
+No file system lock is used. On network disks locks fail, or succeed for everyone. What is needed instead: a new file appears
+once, a rename is atomic, and the times of files move on. A mark keeps others from doing the same work twice; that a result
+is whole never depends on it.
+
+PLACE.<id>.<kind>    the mark of one process at PLACE
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tckr.engine.private import FILE
+
+BEAT_SECONDS = 10.0
+"""Between two touches of a mark."""
+
+LEASE_SECONDS = 180.0
+"""After which the process of an untouched mark counts as dead. A network disk may show times that are a minute old."""
+
+
+@dataclass(frozen=True, order=True)
+class Mark:
+    """The mark of one process; those of an earlier start come first."""
+
+    id: str
+    path: Path
+
+    def is_there(self) -> bool:
+        """Return whether nobody took this process for dead."""
+        return self.path.exists()
+
+    def holder(self) -> str:
+        """Return who is at work, for a message."""
+        found = _read(self.path)
+        if not found:
+            return "another process"
+        return f"process {found['process']} on {found['machine']} (since {found['since']})"
+
+
+@contextmanager
+def present(place: Path, kind: str) -> Iterator[Mark]:
+    """Leave a mark of this process at `place` until the block ends."""
+    name = f"{time.time_ns():016x}{secrets.token_hex(4)}"
+    mark = Mark(name, place.with_name(f"{place.name}.{name}.{kind}"))
+    with os.fdopen(os.open(mark.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE), "w", encoding="utf-8") as file:
+        json.dump(_describe_process(), file)
+    over = threading.Event()
+    beating = threading.Thread(target=_beat, args=(mark.path, over), daemon=True)
+    beating.start()
+    try:
+        yield mark
+    finally:
+        over.set()
+        beating.join()
+        mark.path.unlink(missing_ok=True)
+
+
+def marks_at(place: Path, *kinds: str) -> list[Mark]:
+    """Return the marks of living processes at `place`, the earliest first; those of dead ones are removed."""
+    found = [Mark(path.name.split(".")[-2], path) for kind in kinds for path in place.parent.glob(f"{place.name}.*.{kind}")]
+    for mark in [mark for mark in found if not _lives(mark.path)]:
+        found.remove(mark)
+        mark.path.unlink(missing_ok=True)
+    return sorted(found)
+
+
+def _beat(path: Path, over: threading.Event) -> None:
+    while not over.wait(BEAT_SECONDS):
+        try:
+            os.utime(path)  # by the clock of the file system's server
+        except FileNotFoundError:
+            return
+        except OSError:
+            continue  # the server is away; the next beat may reach it
+
+
+def _lives(path: Path) -> bool:
+    """Return whether the process of a mark lives: looked up on its own system, judged by its last touch elsewhere."""
+    found = _read(path)
+    try:
+        touched = path.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    if found and found["system"] == _system():
+        return _start_of(found["process"]) == found["started"]
+    return _now(path.parent) - touched < LEASE_SECONDS
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return what a mark says; nothing while it is being written."""
+    with suppress(OSError, ValueError):
+        found = json.loads(path.read_bytes())
+        if isinstance(found, dict) and {"process", "machine", "since", "system", "started"} <= found.keys():
+            return found
+    return {}
+
+
+def _now(folder: Path) -> float:
+    """Return the time by the clock that dates the files in `folder`: that of its server."""
+    probe = folder / f".tckr.{secrets.token_hex(16)}.partial"
+    try:
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE))
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _describe_process() -> dict[str, Any]:
+    return {
+        "process": os.getpid(),
+        "machine": platform.node(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        "system": _system(),
+        "started": _start_of(os.getpid()),
+    }
+
+
+@cache
+def _system() -> str:
+    """Return what is equal exactly where process numbers mean the same: one boot of one machine, or of a container."""
+    with suppress(OSError):
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
+    return platform.node()
+
+
+def _start_of(process: int) -> str:
+    """Return what tells a process from an earlier one with its number; nothing when it is over."""
+    if Path("/proc/self/stat").exists():
+        try:
+            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return ""
+        return "" if fields[0] in "ZX" else fields[19]
+    try:
+        return str(round(psutil.Process(process).create_time()))
+    except psutil.Error:
+        return ""
