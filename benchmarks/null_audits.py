@@ -6,8 +6,8 @@ are noise around a level of each record. Prints the share of audits that say `le
 the declared level holds (a binomial test at 0.1 %).
 
 With `--results FILE` every audit is a line of FILE, and a later call goes on where the last one ended. Numbers that `leaks`
-does not read (means over runs, TPR, ROC curves) are left out, which saves half of the time; one audit of every kind is judged
-with them too, and both must say the same. Run: python benchmarks/null_audits.py [--audits 1000] [--results FILE]
+does not read (means over runs, TPR, ROC curves) are left out, which saves half of the time; one audit of every kind is
+judged with them too, and both must say the same. Run: python benchmarks/null_audits.py [--audits 1000] [--results FILE]
 """
 
 from __future__ import annotations
