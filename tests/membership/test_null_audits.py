@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.null_audits import KINDS, audit, audits, read_results
 from scipy.stats import binom
 
 from tckr.artifacts.audit import AuditResult
@@ -80,3 +82,21 @@ def test_what_would_be_found_in_80_of_100_audits_is_found_so_often() -> None:
         tests = judge_together(config, alone(*world(seed, shift=shift, **sizes)), {}, None).tests["model"]
         found += min(test.family_p_value for test in tests) <= config.family_level
     assert binom.ppf(0.001, audits, 0.8) <= found <= binom.ppf(0.999, audits, 0.8)
+
+
+def test_the_benchmark_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
+    file, settings = tmp_path / "audits.jsonl", {"shift": 0.0}
+    assert read_results(file, settings) == []
+    made = list(audits([50], KINDS, "global_threshold", 0.0, file))
+    with file.open("a", encoding="utf-8") as broken:
+        broken.write('{"number": 51, "leaks": [')
+    assert read_results(file, settings) == made
+    assert file.read_text(encoding="utf-8").endswith("\n")  # the next audit begins a line of its own
+    with pytest.raises(SystemExit, match="name another file"):
+        read_results(file, {"shift": 0.5})
+
+
+def test_the_numbers_that_the_benchmark_leaves_out_do_not_change_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an audit that leaks; the benchmark holds it of one audit of every kind and stops where it does not hold."""
+    monkeypatch.setattr(controls, "PLANTED_BAR", 0.0)
+    assert "teacher" in audit(0, KINDS[0], "bavaria_online", 1.0)["leaks"]

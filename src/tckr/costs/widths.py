@@ -5,6 +5,7 @@ Leakage makes the interval of the target narrower.
 
 from __future__ import annotations
 
+import numpy as np
 from scipy.stats import t as student_t
 
 from tckr.membership.analyses import BLOCKS, MOST_LEFT_OUT
@@ -12,6 +13,11 @@ from tckr.metrics.proportions import critical_value
 
 REFERENCE_RUNS = (4, 8, 16, 64, 256)
 """Numbers of reference runs that a plan compares."""
+
+FACTORS = {5: 4.0, 9: 5.8, 17: 8.0, 32: 10.0, 33: 2.0, 65: 2.0, 257: 2.0}
+"""Runs -> variance of their mean AUC, as the audit's interval finds it where nothing leaks, times the number of runs and in
+variances of one run: 1 = runs that share nothing. The default attack learns from the other runs what membership does, so all
+runs share something. Simulated by `benchmarks/widths.py`, seed 0."""
 
 
 def auc_spread(num_members: int, num_others: int) -> float:
@@ -27,14 +33,19 @@ def target_width(num_members: int, num_others: int, confidence: float) -> float:
 def mean_width(num_members: int, num_others: int, num_runs: int, confidence: float) -> float:
     """Return the expected width of the t-interval of the mean AUC over the target and `num_runs` reference runs.
 
-    Of the default scorer, which learns from the other runs what membership does. Where only pairs of runs share something,
-    the mean over n runs has 2 / n times the variance of one run. The jackknife then finds twice that
-    (`analyses.mean_over_runs`). What more runs share adds up to half of the width, with 8 to 31 references.
+    The interval of `analyses.mean_over_runs` with the default scorer: the variance that it finds on average (`FACTORS`;
+    between two numbers of runs that were simulated, linear in the logarithm), with the quantile that it takes.
     """
     runs = num_runs + 1
-    factor, freedom = (4, runs - 1) if runs <= MOST_LEFT_OUT else (2, BLOCKS - 1)
-    quantile = float(student_t.ppf((1 + confidence) / 2, freedom))
-    return 2 * quantile * auc_spread(num_members, num_others) * (factor / runs) ** 0.5
+    known = [number for number in FACTORS if (number <= MOST_LEFT_OUT) == (runs <= MOST_LEFT_OUT)]
+    factor = float(np.interp(np.log(runs), np.log(known), [FACTORS[number] for number in known]))
+    return 2 * quantile_over(runs, confidence) * auc_spread(num_members, num_others) * (factor / runs) ** 0.5
+
+
+def quantile_over(runs: int, confidence: float) -> float:
+    """Return the quantile of Student's t that the interval over so many runs takes."""
+    freedom = runs - 1 if runs <= MOST_LEFT_OUT else BLOCKS - 1
+    return float(student_t.ppf((1 + confidence) / 2, freedom))
 
 
 def smallest_rate(num_others: int) -> float:

@@ -72,10 +72,13 @@ def moments(members_N: np.ndarray, strata_N: np.ndarray, weights_NK: np.ndarray)
 
 def p_values(statistics_BK: np.ndarray) -> np.ndarray:
     """Return for every draw and statistic the share of draws that reach it, [B, K]."""
-    draws = len(statistics_BK)
-    return np.stack(
-        [(draws - np.searchsorted(np.sort(column), column, side="left")) / draws for column in statistics_BK.T], axis=1
-    )
+    return np.stack([_share_reaching(column) for column in statistics_BK.T], axis=1)
+
+
+def _share_reaching(column_B: np.ndarray) -> np.ndarray:
+    """Return the share of entries that are as large, for each of them."""
+    _, places, counts = np.unique(column_B, return_inverse=True, return_counts=True)
+    return np.cumsum(counts[::-1])[::-1][places] / len(column_B)
 
 
 def family_p_values(p_BK: np.ndarray) -> np.ndarray:
