@@ -87,7 +87,7 @@ def commands_page() -> str:
                 getattr(parameter, "help", "") or "",
             )
             shown = record[0].replace("|", "\\|")
-            lines.append(f"| `{shown}` | {' '.join(record[1].split())} |")
+            lines.append(f"| `{shown}` | {' '.join(record[1].split()).replace('|', chr(92) + '|')} |")
         lines.append("")
     return "\n".join(lines)
 

@@ -3,7 +3,8 @@
 runs/<name>/config.yaml       the resolved settings; `tckr run runs/<name>` continues from it
 runs/<name>/log.jsonl         one line per event
 runs/<name>/artifacts/<step>  link to the artifact of each step that is whole
-runs/<name>/report/           report.html and report.json, while they belong to these settings
+runs/<name>/report/           report.html and report.json, while they belong to these settings; until the audit is done a
+                              report.html of the first result
 runs/<name>/.tckr.json        what of this TCKR wrote and may replace (`tckr.engine.folders`)
 """
 
@@ -27,6 +28,7 @@ from tckr.engine.secret import with_secret
 from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.errors import UserError
+from tckr.first.showing import Showing, with_first_result
 from tckr.pipeline import needed_for, pipeline
 
 REPORT_FILES = ("report.html", "report.json")
@@ -85,7 +87,9 @@ def run(settings: Settings, until: str = "report", observer: Observer | None = N
         open_folder(settings, everything, observer)
         save_digests(settings.execution.store)
         log_file = folder.log_file()
-        Runner(store=store, execution=settings.execution, log_file=log_file, observer=observer).run(steps)
+        made = with_first_result(steps, settings.audit.confidence)
+        showing = Showing(folder, made, store, observer)
+        Runner(store=store, execution=settings.execution, log_file=log_file, observer=showing).run(made)
         publish(folder, everything, store)
     return RunResult(folder=folder.path, artifacts={step.name: store.folder(step) for step in steps})
 

@@ -17,7 +17,7 @@ from tckr.disk import write_whole
 from tckr.membership.wording import verdict_text
 from tckr.metrics.estimate import Estimate
 from tckr.surfaces import CLASSIFIERS
-from tckr.sweep.validate import Validation
+from tckr.first.validation import Validation
 
 Row = dict[str, Any]
 

