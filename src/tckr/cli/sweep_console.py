@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Column, Table
 
-from tckr.cli.console import ConsoleObserver, Groups
+from tckr.cli.console import ConsoleObserver
+from tckr.cli.groups import Groups
 from tckr.cli.terminal import escape
 from tckr.engine.step import Step
 
