@@ -148,8 +148,9 @@ def _merged(tree: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any
     merged = merge(tree, change)
     for name, given in change.items():
         section = tree.get(name)
-        known = isinstance(given, Mapping) and isinstance(section, Mapping) and "model" in given and "revision" in section
-        if known and "revision" not in given and given["model"] != section.get("model"):
+        if not isinstance(given, Mapping) or not isinstance(section, Mapping) or "revision" not in section:
+            continue
+        if given.get("model", section.get("model")) != section.get("model") and "revision" not in given:
             merged[name] = {**merged[name], "revision": None}
     return merged
 

@@ -11,7 +11,7 @@ runs/<name>/.tckr.json        what of this TCKR wrote and may replace (`tckr.eng
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +29,9 @@ from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.errors import UserError
 from tckr.first.showing import Showing, with_first_result
+from tckr.models.needed import refuse_missing
 from tckr.pipeline import needed_for, pipeline
+from tckr.stages.config_base import StageConfig
 
 REPORT_FILES = ("report.html", "report.json")
 
@@ -83,6 +85,7 @@ def run(settings: Settings, until: str = "report", observer: Observer | None = N
         observer.warned("the data have changed, although their sizes and times are the same: computing anew")
     everything, steps = with_secret(settings.execution.store, partial(_planned, settings, until), begins=True)
     store, folder = Store(settings.execution.store), run_folder(settings, observer)
+    refuse_missing_models(steps, store)
     with explained(folder.path), _held(folder):
         open_folder(settings, everything, observer)
         save_digests(settings.execution.store)
@@ -99,6 +102,12 @@ def refuse_places(settings: Settings, kind: Kind = Kind.RUN) -> None:
     source = settings.prepare.source
     is_path = source != "digits" and os.path.exists(source)  # noqa: PTH110 - never raises, whatever a user wrote
     check_places(settings.execution, kind, Path(source) if is_path else None)
+
+
+def refuse_missing_models(steps: Iterable[Step], store: Store) -> None:
+    """Raise a UserError when a step that is to be made names a model that is neither here nor on the hub."""
+    configs = [step.config for step in steps if not store.has(step)]
+    refuse_missing(one for config in configs if isinstance(config, StageConfig) for one in config.checkpoints())
 
 
 def run_folder(settings: Settings, observer: Observer) -> Folder:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import (
@@ -44,6 +45,21 @@ class LeftColumn(TimeRemainingColumn):
         return Text(left or f"{super().render(task)} left", style="progress.remaining")
 
 
+@dataclass
+class Count:
+    """How far a bar is: `first` units were done when it began at `start`."""
+
+    unit: str
+    total: int
+    first: int
+    done: int
+    start: float
+
+    def seconds_left(self, now: float) -> float:
+        """Return how long the rest takes if it advances as before."""
+        return (now - self.start) * max(0, self.total - self.done) / (self.done - self.first)
+
+
 class Bars:
     """Bars of the steps at work; each disappears when its step is finished, all of them at the end."""
 
@@ -52,26 +68,24 @@ class Bars:
         self._console = console
         self._progress: Progress | None = None
         self._whole: TaskID | None = None
-        self._lock = threading.Lock()
-        self._now: dict[str, tuple[int, int, str]] = {}
+        self._now: dict[str, Count] = {}
 
     @contextmanager
     def open(self, label: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
         """Show a bar; the yielded function advances it."""
         progress = self._shown()
         task = progress.add_task(escape(label), total=total, completed=done, unit=unit, left="")
-        self._note(label, done, total, unit)
+        self._now[label] = count = Count(unit=unit, total=total, first=done, done=done, start=time.monotonic())
 
         def advance(amount: int) -> None:
             progress.update(task, advance=amount)
-            self._note(label, self._now[label][0] + amount, total, unit)
+            count.done += amount
 
         try:
             yield advance
         finally:
             progress.remove_task(task)
-            with self._lock:
-                self._now.pop(label, None)
+            self._now.pop(label, None)
             self._stop_if_empty()
 
     def show_whole(self, done: int, total: int, left: str) -> None:
@@ -83,8 +97,12 @@ class Bars:
 
     def at_work(self) -> str:
         """Return in words what the bars show."""
-        with self._lock:
-            return ", ".join(f"{label} {done:,}/{total:,} {unit}" for label, (done, total, unit) in self._now.items())
+        return ", ".join(f"{label} {count.done:,}/{count.total:,} {count.unit}" for label, count in [*self._now.items()])
+
+    def seconds_left(self) -> dict[str, float]:
+        """Return how long each step at work still takes at its present rate; none that has not advanced yet."""
+        now = time.monotonic()
+        return {label: count.seconds_left(now) for label, count in [*self._now.items()] if count.done > count.first}
 
     def close(self) -> None:
         """Remove the bar of the whole run, and leave the terminal as it was."""
@@ -92,10 +110,6 @@ class Bars:
             self._progress.remove_task(self._whole)
         self._whole = None
         self._stop_if_empty()
-
-    def _note(self, label: str, done: int, total: int, unit: str) -> None:
-        with self._lock:
-            self._now[label] = done, total, unit
 
     def _shown(self) -> Progress:
         if self._progress is None:

@@ -29,6 +29,10 @@ def no_notes(step: Step, reused: bool) -> Sequence[str]:
     return ()
 
 
+def no_words() -> None:
+    """Print nothing."""
+
+
 class ConsoleObserver:
     """Print the progress of a run: a line per step of the target run, a line per stage of reference runs and controls."""
 
@@ -38,6 +42,7 @@ class ConsoleObserver:
         *,
         execution: ExecutionConfig | None = None,
         notes: Notes = no_notes,
+        begin: Callable[[], object] = no_words,
     ) -> None:
         """Print to `console`, by default to standard error.
 
@@ -45,12 +50,13 @@ class ConsoleObserver:
             console: where to print.
             execution: of the run, for its time left.
             notes: what else to say of a finished step of the target run.
+            begin: prints what stands above the first step; not called where the run is refused.
         """
         self.console = console or Terminal(stderr=True)
         self._bars = Bars(self.console)
         self._whole = WholeRun(self.console, self._bars, execution)
         self._groups = Groups(lambda step: step.name if step.role is Role.TARGET else f"{step.stage} of the audit")
-        self._notes = notes
+        self._notes, self._begin = notes, begin
 
     def __enter__(self) -> Self:
         """Begin with the run."""
@@ -61,7 +67,8 @@ class ConsoleObserver:
         self._whole.close()
 
     def planned(self, steps: Sequence[Step]) -> None:
-        """Remember what gets one line together."""
+        """Begin, and remember what gets one line together."""
+        self._begin()
         self._groups.plan(steps)
         self._whole.begin(steps)
 
@@ -89,11 +96,16 @@ class ConsoleObserver:
 
     def warned(self, message: str) -> None:
         """Print a warning."""
-        self.console.print(f"  [yellow]warning[/]  {escape(message)}", soft_wrap=True)
+        print_warning(self.console, message)
 
     def described(self, message: str) -> None:
         """Print how the data was understood."""
         print_layout(self.console, message.splitlines())
+
+
+def print_warning(console: Console, message: str) -> None:
+    """Print a warning."""
+    console.print(f"  [yellow]warning[/]  {escape(message)}", soft_wrap=True)
 
 
 def print_layout(console: Console, lines: Sequence[str]) -> None:

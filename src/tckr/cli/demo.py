@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from tckr.cli.run import DryRun, end, execute
 from tckr.cli.completing import complete_setting
+from tckr.cli.run import DryRun, end, execute
 from tckr.cli.settings import Json, Output, settings_from
 from tckr.errors import UserError, shown
 

@@ -47,11 +47,12 @@ def estimate(
     from tckr.engine.private import make_private
     from tckr.engine.runner import Runner
     from tckr.engine.store import Store
-    from tckr.running import plan, refuse_places
+    from tckr.running import plan, refuse_missing_models, refuse_places
 
     refuse_places(settings)
     observer = ConsoleObserver()
     steps, store = plan(settings, "prepare", begins=True), Store(settings.execution.store)
+    refuse_missing_models(plan(settings, "distill"), store)
     make_private(settings.execution.output)
     with tempfile.TemporaryDirectory(prefix="tckr-estimate-", dir=settings.execution.output) as folder:
         log_file = Path(folder) / "log.jsonl"  # not the run's folder, which may show a finished run of other settings

@@ -54,7 +54,12 @@ def audit_table(file: Path, overrides: Sequence[str], output: Path | None, as_js
     result, judged = judge_table(config, evidence, depth, track), as_judged(config, depth)
     found = result.model_dump(mode="json")
     with own.held():
-        own.put({TABLE_NAME: lambda path: write_scores(path, judged, evidence, depth=depth), result.file_name: text_fill(json_text(found))})
+        own.put(
+            {
+                TABLE_NAME: lambda path: write_scores(path, judged, evidence, depth=depth),
+                result.file_name: text_fill(json_text(found)),
+            }
+        )
     if as_json:
         write_json({"folder": str(folder), **found})
     else:

@@ -36,7 +36,9 @@ def newest_run(output: Path | None, name: str | None = None) -> Path:
 
 def _none(output: Path, name: str | None, folders: Sequence[Path]) -> str:
     if name is not None and folders:
-        return f"no run called {shown(name)} below {shown(output)}; found {', '.join(shown(path.name) for path in folders[:5])}"
+        return (
+            f"no run called {shown(name)} below {shown(output)}; found {', '.join(shown(path.name) for path in folders[:5])}"
+        )
     return f"no run below {shown(output)}; start one with `tckr demo` or `tckr run --data FOLDER`, or name a run's folder"
 
 

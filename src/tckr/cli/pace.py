@@ -27,8 +27,8 @@ class Left:
 class Pace:
     """Steps by kind, and what the finished ones of each kind took.
 
-    A step is taken to need as much of the machine as those of its kind did: its seconds times its share of the machine. Runs
-    of the audit are compared with one another as soon as one is finished, and with the target's step before.
+    A step needs as much of the machine as those of its kind did: their seconds times their share of the machine. Runs of the
+    audit are compared with one another as soon as one is finished, and with the target's step before.
     """
 
     def __init__(self, steps: Sequence[Step], shares: Mapping[str, float]) -> None:
@@ -52,17 +52,19 @@ class Pace:
         if self._left.pop(step.name, None) is not None:
             self._needed.setdefault(_kind(step), []).append(seconds * self._shares.get(step.name, 1.0))
 
-    def left(self) -> Left:
-        """Return how long the steps take that are not finished."""
-        expected = [self._expected(step) for step in self._left.values()]
+    def left(self, at_work: Mapping[str, float]) -> Left:
+        """Return how long the steps take that are not finished; `at_work` says it of some of them, in seconds."""
+        expected = [self._expected(step, at_work) for step in [*self._left.values()]]
         known = [value for value in expected if value is not None]
         return Left(sum(known), len(expected) - len(known))
 
-    def sentence(self) -> str:
+    def sentence(self, at_work: Mapping[str, float]) -> str:
         """Return all of it in words."""
-        return f"{self.done} of {self.total} steps, {duration(self.gone)} gone, {self.left()}"
+        return f"{self.done} of {self.total} steps, {duration(self.gone)} gone, {self.left(at_work)}"
 
-    def _expected(self, step: Step) -> float | None:
+    def _expected(self, step: Step, at_work: Mapping[str, float]) -> float | None:
+        if step.name in at_work:
+            return at_work[step.name] * self._shares.get(step.name, 1.0)
         stage, function, own = _kind(step)
         known = self._needed.get((stage, function, own)) or self._needed.get((stage, function, not own))
         return sum(known) / len(known) if known else None

@@ -58,6 +58,6 @@ def refuse_unfinished(settings: Settings) -> None:
     if missing:
         folder = settings.execution.folder
         raise UserError(
-            f"{folder} is not finished for its settings: {len(missing)} of {len(steps)} steps are missing, {missing[0]} first; "
-            f"compute them with `tckr run {folder}`, or see `tckr status {folder}`"
+            f"{folder} is not finished for its settings: {len(missing)} of {len(steps)} steps are missing, {missing[0]} "
+            f"first; compute them with `tckr run {folder}`, or see `tckr status {folder}`"
         )

@@ -26,7 +26,9 @@ INVALID = 3
 def run(
     arguments: Arguments = None,
     data: Data = None,
-    until: Annotated[str, typer.Option(metavar="STAGE", help="Stop after this stage.", autocompletion=complete_stage)] = "report",
+    until: Annotated[
+        str, typer.Option(metavar="STAGE", help="Stop after this stage.", autocompletion=complete_stage)
+    ] = "report",
     preset: Preset = None,
     name: Name = None,
     output: Output = None,
@@ -71,10 +73,13 @@ def make(settings: Settings, until: str, *, verify: bool = False) -> RunResult:
     from tckr.cli.terminal import Terminal, escape
     from tckr.running import run as run_pipeline
 
+    def begin() -> None:
+        places = escape(f"{settings.prepare.source} -> {settings.execution.folder}")
+        progress.print(f"[bold]tckr[/] {places}", soft_wrap=True)
+        print_layout(progress, known_layout(settings))
+
     progress = Terminal(stderr=True)
-    progress.print(f"[bold]tckr[/] {escape(f'{settings.prepare.source} -> {settings.execution.folder}')}", soft_wrap=True)
-    print_layout(progress, known_layout(settings))
-    with ConsoleObserver(progress, execution=settings.execution, notes=notes_of(settings)) as observer:
+    with ConsoleObserver(progress, execution=settings.execution, notes=notes_of(settings), begin=begin) as observer:
         return run_pipeline(settings, until, observer, verify=verify)
 
 

@@ -65,7 +65,7 @@ def read_plan(settings: Settings, until: str = "report") -> dict[str, Any]:
     steps = plan(settings, until)
     damaged = {step.name: damage for step in steps if (damage := store.damage(step))}
     return {
-        "folder": str(settings.execution.folder),
+        "folder": str(settings.execution.folder.absolute()),
         "source": settings.prepare.source,
         "whole": sum(store.has(step) and step.name not in damaged for step in steps),
         "total": len(steps),
@@ -134,5 +134,5 @@ def _row(group: Sequence[Step], store: Store, damaged: Collection[str]) -> dict[
         "total": len(group),
         "seconds": sum(manifest["seconds"] for manifest in manifests) if manifests else None,
         "peak_memory_mb": max(manifest["peak_memory_mb"] for manifest in manifests) if manifests else None,
-        "artifact": str(store.folder(group[0])) if len(group) == 1 and state != "missing" else None,
+        "artifact": str(store.folder(group[0]).absolute()) if len(group) == 1 and state != "missing" else None,
     }

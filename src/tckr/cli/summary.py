@@ -51,9 +51,9 @@ def print_summary(result: RunResult, console: Console) -> None:
 def summary_json(result: RunResult) -> dict[str, Any]:
     """Return what `print_summary` prints, for programs: numbers with their intervals, verdict, states, and places."""
     found: dict[str, Any] = {
-        "folder": str(result.folder),
-        "artifacts": {name: str(path) for name, path in result.artifacts.items() if name in STAGES},
-        "report": str(_places(result)["report"]) if "report" in result.artifacts else None,
+        "folder": str(result.folder.absolute()),
+        "artifacts": {name: str(path.absolute()) for name, path in result.artifacts.items() if name in STAGES},
+        "report": str((result.folder / "report" / "report.html").absolute()) if "report" in result.artifacts else None,
     }
     if "audit" in result.artifacts:
         audit = AuditResult.read(result.artifacts["audit"])

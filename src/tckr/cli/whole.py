@@ -35,7 +35,7 @@ class WholeRun:
             return
         self._pace = Pace(steps, self._shares(steps))
         if self._console.is_terminal:
-            self._bars.show_whole(0, self._pace.total, str(self._pace.left()))
+            self._bars.show_whole(0, self._pace.total, str(self._pace.left({})))
         else:
             threading.Thread(target=self._every_minute, args=(self._pace,), daemon=True).start()
 
@@ -45,7 +45,8 @@ class WholeRun:
             return
         self._pace.finished(step, seconds)
         if self._console.is_terminal:
-            self._bars.show_whole(self._pace.done, self._pace.total, str(self._pace.left()))
+            left = self._pace.left(self._bars.seconds_left())
+            self._bars.show_whole(self._pace.done, self._pace.total, str(left))
         if self._pace.done == self._pace.total:
             self.close()
 
@@ -65,5 +66,5 @@ class WholeRun:
     def _every_minute(self, pace: Pace) -> None:
         while not self._ended.wait(SECONDS_BETWEEN):
             now = self._bars.at_work()
-            line = f"  [dim]...[/] {pace.sentence()}{f'; now {escape(now)}' if now else ''}"
+            line = f"  [dim]...[/] {pace.sentence(self._bars.seconds_left())}{f'; now {escape(now)}' if now else ''}"
             self._console.print(line, soft_wrap=True)

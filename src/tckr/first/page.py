@@ -56,7 +56,11 @@ def _accuracies(result: FirstResult) -> Cells:
 
 def _agreements(result: FirstResult) -> Cells:
     rows = [
-        [printable(name), f"{found.n:,}", "-" if found.rate is None else f"{found.rate:.2f} [{found.low:.2f}, {found.high:.2f}]"]
+        [
+            printable(name),
+            f"{found.n:,}",
+            "-" if found.rate is None else f"{found.rate:.2f} [{found.low:.2f}, {found.high:.2f}]",
+        ]
         for name, found in result.agreement.items()
     ]
     return [["class", "images", "recognised by the Teacher"], *rows] if rows else []

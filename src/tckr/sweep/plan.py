@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from tckr.config import Settings, changed
 from tckr.engine.step import Step
+from tckr.first.validation import validate_step
 from tckr.pipeline import pipeline
 from tckr.stages.generate.config import GenerateConfig
 from tckr.sweep.grid import Variant
-from tckr.first.validation import validate_step
 
 
 @dataclass(frozen=True, kw_only=True)
