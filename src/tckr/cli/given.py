@@ -45,12 +45,12 @@ def audit_table(file: Path, overrides: Sequence[str], output: Path | None, as_js
     """
     config = _config(overrides)
     folder = output or Path("runs") / f"audit-{run_name(file.stem)}"
-    progress = Terminal(stderr=True)
-    own = Folder(folder, Kind.SCORES, lambda message: progress.print(escape(message), soft_wrap=True))
+    console = Terminal(stderr=True)
+    own = Folder(folder, Kind.SCORES, lambda message: console.print(escape(message), soft_wrap=True))
     given, depth = read_table(file)
     evidence = as_signals(config.signal, given)
     _refuse_other(own, file, evidence)
-    track = partial(Bars(progress).open, "audit", unit="attacks")
+    track = partial(Bars(console).open, "audit", unit="attacks")
     result, judged = judge_table(config, evidence, depth, track), as_judged(config, depth)
     found = result.model_dump(mode="json")
     with own.held():

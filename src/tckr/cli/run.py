@@ -75,11 +75,11 @@ def make(settings: Settings, until: str, *, verify: bool = False) -> RunResult:
 
     def begin() -> None:
         places = escape(f"{settings.prepare.source} -> {settings.execution.folder}")
-        progress.print(f"[bold]tckr[/] {places}", soft_wrap=True)
-        print_layout(progress, known_layout(settings))
+        console.print(f"[bold]tckr[/] {places}", soft_wrap=True)
+        print_layout(console, known_layout(settings))
 
-    progress = Terminal(stderr=True)
-    with ConsoleObserver(progress, execution=settings.execution, notes=notes_of(settings), begin=begin) as observer:
+    console = Terminal(stderr=True)
+    with ConsoleObserver(console, execution=settings.execution, notes=notes_of(settings), begin=begin) as observer:
         return run_pipeline(settings, until, observer, verify=verify)
 
 
