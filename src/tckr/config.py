@@ -6,6 +6,7 @@ Settings are strict: an unknown name is an error that names the nearest known on
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -146,9 +147,7 @@ def load_settings(
         tree = merge(tree, {"execution": {"name": run_name(file.stem)}})
     given = [*(nested(name, value) for name, value in options.items()), *map(parse_override, overrides)]
     refuse_twice(given)
-    for change in (values, *given):
-        tree = merge(tree, change)
-    return _settings(tree)
+    return _settings(_merged(_merged(tree, values), functools.reduce(merge, given, {})))
 
 
 def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
@@ -157,10 +156,20 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     Raises:
         UserError: an unknown setting, or a value outside its range.
     """
-    tree = settings.model_dump()
-    for name, value in changes.items():
-        tree = merge(tree, nested(name, value))
-    return _settings(tree)
+    given = [nested(name, value) for name, value in changes.items()]
+    return _settings(_merged(settings.model_dump(), functools.reduce(merge, given, {})))
+
+
+def _merged(tree: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `tree` with what `change` sets. The revision of a model goes when `change` names another model."""
+    merged = merge(tree, change)
+    for name, given in change.items():
+        section = tree.get(name)
+        if not isinstance(given, Mapping) or not isinstance(section, Mapping) or "revision" not in section:
+            continue
+        if given.get("model", section.get("model")) != section.get("model") and "revision" not in given:
+            merged[name] = {**merged[name], "revision": None}
+    return merged
 
 
 def load_sweep(file: Path) -> Any:

@@ -16,6 +16,8 @@ from typing import Any
 MEGABYTE = 2**20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Of `mallopt` in malloc.h."""
+WAIT_POLICY = "OMP_WAIT_POLICY"
+"""Environment variable of OpenMP (5.2, chapter 21)."""
 
 LOADED_ONCE = ("torch", "transformers.conversion_mapping", "diffusers.training_utils")
 """Modules that take nearly all of the seconds that a process needs before its first job. None of TCKR's own: a script may
@@ -57,6 +59,16 @@ def set_up_process(threads: int) -> None:
     # bfloat16 in a RMSNorm with float32 weights: not its fastest kernel
     warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
     _keep_freed_memory()
+
+
+def wait_without_spinning() -> None:
+    """Let the threads of this process and of those that it starts sleep while they wait for one another.
+
+    By default OpenMP's threads spin on their cores first. Beside other programs, the thread that the others wait for then
+    does not get a core, and training takes up to eight times as long. It counts only before torch is imported. What the user
+    has set stays.
+    """
+    os.environ.setdefault(WAIT_POLICY, "PASSIVE")
 
 
 def end_with_parent(*lifelines: Connection) -> None:

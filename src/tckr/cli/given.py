@@ -12,8 +12,8 @@ from rich.table import Column, Table
 
 from tckr.artifacts.audit import AuditResult, SurfaceResult
 from tckr.artifacts.document import json_text
-from tckr.cli.console import Bars
-from tckr.cli.terminal import Terminal, escape
+from tckr.cli.bars import Bars
+from tckr.cli.terminal import Terminal, escape, write_json
 from tckr.config import load_settings, run_name
 from tckr.engine.folders import Folder, Kind, text_fill
 from tckr.errors import UserError, shown
@@ -35,25 +35,35 @@ SIDE_BY_SIDE = 3
 """Surfaces in one printed table; more do not fit into 80 columns."""
 
 
-def audit_table(file: Path, overrides: Sequence[str], output: Path | None) -> AuditResult:
+def audit_table(file: Path, overrides: Sequence[str], output: Path | None, as_json: bool = False) -> AuditResult:
     """Judge the table in `file`, write audit.json and the table with the attack's scores to `output`, print the findings.
+
+    With `as_json` the content of audit.json is printed.
 
     Raises:
         UserError: a table that cannot be audited, a setting that says nothing about a table, or a folder with other results.
     """
     config = _config(overrides)
     folder = output or Path("runs") / f"audit-{run_name(file.stem)}"
-    console = Terminal()
+    console = Terminal(stderr=True)
     own = Folder(folder, Kind.SCORES, lambda message: console.print(escape(message), soft_wrap=True))
     given, depth = read_table(file)
     evidence = as_signals(config.signal, given)
     _refuse_other(own, file, evidence)
     track = partial(Bars(console).open, "audit", unit="attacks")
     result, judged = judge_table(config, evidence, depth, track), as_judged(config, depth)
-    text = text_fill(json_text(result.model_dump(mode="json")))
+    found = result.model_dump(mode="json")
     with own.held():
-        own.put({TABLE_NAME: lambda path: write_scores(path, judged, evidence, depth=depth), result.file_name: text})
-    _print(result, folder, list(remarks(given.signals, config.signal)), console)
+        own.put(
+            {
+                TABLE_NAME: lambda path: write_scores(path, judged, evidence, depth=depth),
+                result.file_name: text_fill(json_text(found)),
+            }
+        )
+    if as_json:
+        write_json({"folder": str(folder), **found})
+    else:
+        _print(result, folder, list(remarks(given.signals, config.signal)), Terminal())
     return result
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import get_args
+from typing import Any, get_args
 
 from rich.console import Console
 from rich.table import Table
 
-from tckr.cli.run import execute
-from tckr.cli.terminal import Terminal
+from tckr.cli.run import make
+from tckr.cli.terminal import Terminal, write_json
 from tckr.config import Settings
 from tckr.costs.bill import Bill, Repeated
 from tckr.costs.reference_runs import Measurements
@@ -20,16 +20,44 @@ from tckr.html.numbers import span
 from tckr.membership.config import Depth
 
 
-def plan_audit(settings: Settings) -> None:
-    """Bring the target run up to its Student, then print a table of what reference runs cost and buy.
+def plan_audit(settings: Settings, as_json: bool) -> None:
+    """Bring the target run up to its Student, then print a table of what reference runs cost and buy, or the same as JSON.
 
     Raises:
         UserError: the settings leave no non-members, so that nothing could be measured.
     """
     if settings.prepare.audit_holdout == 0:
         raise UserError("prepare.audit_holdout=0 leaves no non-members, so there is no audit to plan; set it, e.g. to 0.5")
-    execute(settings, "distill")
-    _print(settings, Measurements.of(settings), Terminal())
+    make(settings, "distill")
+    found = Measurements.of(settings)
+    if as_json:
+        write_json(_numbers(settings, found))
+    else:
+        _print(settings, found, Terminal())
+
+
+def _numbers(settings: Settings, found: Measurements) -> dict[str, Any]:
+    level, steps = settings.audit.confidence, {depth: found.repeated(depth) for depth in get_args(Depth)}
+    return {
+        "num_members": found.num_members,
+        "num_non_members": found.num_others,
+        "confidence": level,
+        "target_auc_width": target_width(found.num_members, found.num_others, level),
+        "configured": {"num_reference_runs": settings.audit.num_reference_runs, "depth": settings.audit.depth},
+        "plans": [
+            {
+                "num_reference_runs": number,
+                "depth": depth,
+                "mean_auc_width": mean_width(found.num_members, found.num_others, number, level),
+                "seconds_least": cost.fastest,
+                "seconds_most": cost.slowest,
+                "bytes": cost.num_bytes,
+            }
+            for number in numbers_to_compare(settings.audit.num_reference_runs)
+            for depth, repeated in steps.items()
+            for cost in (found.bill(repeated, number),)
+        ],
+    }
 
 
 def _print(settings: Settings, found: Measurements, console: Console) -> None:

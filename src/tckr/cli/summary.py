@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
@@ -17,8 +18,9 @@ from tckr.membership.largest import no_better_sentence
 from tckr.membership.rows import canary_rows, surface_rows
 from tckr.membership.wording import judged_units, verdict_text
 from tckr.membership.worth import classes_line, worth_sentences
-from tckr.metrics.estimate import describe_difference
+from tckr.metrics.estimate import Measured, describe_difference
 from tckr.metrics.results import PairedTest
+from tckr.pipeline import STAGES
 
 if TYPE_CHECKING:
     from tckr.running import RunResult
@@ -46,6 +48,32 @@ def print_summary(result: RunResult, console: Console) -> None:
         say(console, f"Privacy: {verdict_text(audit.verdict)}", "green" if audit.valid else "yellow")
     for name, path in _places(result).items():
         say(console, f"{name:<14} {path}")
+
+
+def summary_json(result: RunResult) -> dict[str, Any]:
+    """Return what `print_summary` prints, for programs: numbers with their intervals, verdict, states, and places."""
+    found: dict[str, Any] = {
+        "folder": str(result.folder.absolute()),
+        "artifacts": {name: str(path.absolute()) for name, path in result.artifacts.items() if name in STAGES},
+        "report": str((result.folder / "report" / "report.html").absolute()) if "report" in result.artifacts else None,
+    }
+    if "audit" in result.artifacts:
+        audit = AuditResult.read(result.artifacts["audit"])
+        found |= {
+            "accuracy": {name: _plain(audit.surfaces[name].cas) for name in ("teacher", "student")},
+            "student_minus_teacher": _plain(audit.paired.difference) if audit.paired else None,
+            "num_test": audit.declared.num_test,
+            "verdict": {"state": audit.verdict.state, "text": verdict_text(audit.verdict), "valid": audit.valid},
+            "surfaces": {
+                row.key: {"state": row.state, "attack": row.attack, "auc": row.auc.model_dump(mode="json"), "why": row.why}
+                for row in surface_rows(audit)
+            },
+        }
+    return found
+
+
+def _plain(measured: Measured) -> Any:
+    return TypeAdapter(Measured).dump_python(measured, mode="json")
 
 
 def say(console: Console, text: str, style: str | None = None) -> None:

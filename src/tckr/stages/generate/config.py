@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tckr.models.diffusion.outline import WHOLE
 from tckr.models.digest import ModelName
+from tckr.models.needed import Needed
 from tckr.models.precision import Precision
 from tckr.stages.config_base import StageConfig
 from tckr.strict import MOST_CLASSES, MOST_IMAGES_AT_ONCE, Word
@@ -101,6 +102,11 @@ class GenerateConfig(StageConfig):
     def prefers_alone(self) -> bool:
         """Return that it does: it draws in processes of its own."""
         return True
+
+    def checkpoints(self) -> list[Needed]:
+        """Return the adapter for few steps."""
+        name = self.few_step_adapter
+        return [Needed(setting="generate.few_step_adapter", name=name, described_by=None)] if name else []
 
     @field_validator("guidance_interval")
     @classmethod
