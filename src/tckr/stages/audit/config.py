@@ -21,7 +21,7 @@ class SignalConfig(StageConfig, QueryConfig):
 class AuditConfig(SignalConfig, MembershipConfig):
     """How many reference runs there are, which attack counts, and how sure the intervals are."""
 
-    version: ClassVar[int] = 8
+    version: ClassVar[int] = 9
 
     num_reference_runs: int = Field(
         8,
