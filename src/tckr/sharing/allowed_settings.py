@@ -109,7 +109,7 @@ SETTINGS: Mapping[str, frozenset[str]] = {
             "signal",
         }
     ),
-    "report": frozenset({"gallery_images_per_class", "include_private"}),
+    "report": frozenset({"gallery_images_per_class", "include_private", "show_images"}),
 }
 """Stage -> its settings that may leave: numbers, switches, words out of a fixed few, and models (see `shown_model`). No free
 text, no path, no name that a user gave."""

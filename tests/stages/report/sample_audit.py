@@ -90,7 +90,7 @@ CANARIES: dict[str, dict[str, OneRunBound | NotMeasurable]] = {
 
 def audit_of(sample: Sample) -> AuditResult:
     """Return the audit of a Student that leaks less than its Teacher."""
-    differences = Differences(cas=Estimate(-0.014, -0.031, 0.003, 360, "paired bootstrap"))
+    differences = Differences(cas=difference_of(sample))
     if not sample.measured:
         return AuditResult(
             verdict=Verdict(state="not measured", reasons=[VerdictReason(kind="no_non_members")]),
@@ -127,6 +127,13 @@ def audit_of(sample: Sample) -> AuditResult:
     )
 
 
+def difference_of(sample: Sample) -> Estimate:
+    """Return Student minus Teacher: on few test images an interval that says nothing."""
+    few = sample.num_test < 100  # and then their interval is 15 times as wide
+    ends = (-0.188, -0.544, 0.321) if few else (-0.014, -0.031, 0.003)
+    return Estimate(*ends, sample.num_test, "Bonett-Price")
+
+
 def images_alone_of() -> ImagesAlone:
     """Return a Student that learned less from images and prompts' classes than from soft labels."""
     return ImagesAlone(
@@ -145,12 +152,12 @@ def largest_of(sample: Sample) -> LargestClass:
 def paired_of(sample: Sample) -> PairedTest:
     """Return a Student that is right three times where the Teacher is not, and wrong eight times where it is."""
     return PairedTest(
-        num_test=360,
-        both_right=349,
+        num_test=sample.num_test,
+        both_right=sample.num_test - 11,
         only_student=3,
         only_teacher=8,
         both_wrong=0,
-        difference=Estimate(-0.014, -0.031, 0.003, 360, "Bonett-Price"),
+        difference=difference_of(sample),
         p_value=0.2265625,
         by_class={name: Estimate(-0.0625, -0.125, 0.0625, 36, "Bonett-Price") for name in sample.class_names},
     )
@@ -197,32 +204,45 @@ def declared_of(sample: Sample) -> Declared:
         num_reference_runs=8 if sample.measured else 0,
         num_members=647,
         num_non_members=sample.num_non_members,
-        num_test=360,
+        num_test=sample.num_test,
         num_queries=5,
         confidence=0.95,
         delta=1e-5,
         aop_lambda=2,
+        family_level=0.05,
     )
 
 
 def classifier(cas: float, sample: Sample) -> SurfaceResult:
     """Return what the audit says of a classifier that nobody attacked."""
     names = sample.class_names
+    wide = 1.0 if sample.num_test >= 100 else 15.0
     return SurfaceResult(
-        cas=around(cas, 0.009, 360),
-        balanced_cas=around(cas - 0.003, 0.011, 360),
+        cas=around(cas, 0.009 * wide, sample.num_test),
+        balanced_cas=around(cas - 0.003, 0.011 * wide, sample.num_test),
         over_largest=around(cas - sample.largest_share, 0.02, 360),
         per_class={name: around(cas - 0.01 * (number % 4), 0.05, 36) for number, name in enumerate(names)},
-        confusion=[[36 if row == column else 0 for column in range(len(names))] for row in range(len(names))],
+        confusion=confusion_of(sample),
         ece=around(0.021, 0.008, 360),
         brier=around(0.03125, 0.01, 360),
         nll=around(0.0625, 0.02, 360),
     )
 
 
+def confusion_of(sample: Sample) -> list[list[int]]:
+    """Return a Student that takes two images of the first class for the second, and one of each other for the first."""
+    names, per_class = sample.class_names, sample.num_test // 10
+    counts = [[per_class if row == column else 0 for column in range(len(names))] for row in range(len(names))]
+    for row, counted in enumerate(counts):
+        wrong = min(2 if row == 0 else 1, per_class)
+        counted[row] -= wrong
+        counted[1 if row == 0 else 0] += wrong
+    return counts
+
+
 def attacked(name: str, sample: Sample) -> SurfaceResult:
     """Return a surface with its attacks; without references where the depth repeats nothing of it."""
-    leak = sample.image_leak if name == "images" else LEAKS[name]
+    leak = sample.leak * (sample.image_leak if name == "images" else LEAKS[name])
     cas = 0.992 if name == "teacher" else 0.978
     bare = classifier(cas, sample) if name in ("teacher", "student") else SurfaceResult(cas=around(cas, 0.009, 360))
     has_references = sample.depth in REPEATED[name]

@@ -10,6 +10,7 @@ import numpy as np
 
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import read_canaries, read_membership
+from tckr.artifacts.mistakes import write_mistakes
 from tckr.artifacts.split_lock import check_test_split
 from tckr.artifacts.synthetic import load_synthetic
 from tckr.artifacts.training import MODEL_FOLDER
@@ -103,6 +104,8 @@ def collect(
     check_test_split(sealed, data)
     test = load_images(sealed, context.scratch)
     tested = [*CLASSIFIERS, *({IMAGES_ALONE} & set(context.inputs))]
+    predictions = {name: predictions_on_test(context, name, test) for name in tested}
+    write_mistakes(context.out, test, predictions["student"].classes, predictions["student"].confidences)
     return assemble(
         config,
         answers,
@@ -112,7 +115,7 @@ def collect(
         canaries=canaries,
         groups=groups,
         test_labels=test.labels,
-        test={name: predictions_on_test(context, name, test) for name in tested},
+        test=predictions,
     )
 
 

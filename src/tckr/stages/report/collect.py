@@ -19,9 +19,11 @@ from tckr.data.layouts.description import read_layout
 from tckr.membership.coverage import coverage_of
 from tckr.membership.rows import canary_rows, surface_rows
 from tckr.sharing.allowed_settings import allowed_settings
+from tckr.stages.report.classes import advised, confused_pairs
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.contents import CaptionSummary, Contents, StageRecord, Training
 from tckr.stages.report.copies import copies_summary, redrawn_sentence
+from tckr.stages.report.decision import decision_of
 from tckr.stages.report.glossary import GLOSSARY
 from tckr.stages.report.measures import agreement_number, class_rows, headline_rows
 from tckr.stages.report.packages import package_rows
@@ -53,7 +55,7 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
     audit, card = (audit, card) if private else (shareable_audit(audit), shareable_card(card))
     agreement = read_agreement(folders["labels"])
     num_synthetic = count_synthetic(folders["synthetic"], card)
-    classes = class_rows(audit, card, agreement, num_synthetic)
+    classes = advised(class_rows(audit, card, agreement, num_synthetic), audit)
     stages = [stage_record(folders[name], private) for name in ORDER]
     redrawn = Manifest.read(folders["synthetic"]).config.get("redraw", [])
     history = read_history(folders["adapter"])
@@ -61,6 +63,7 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
         title=config.title or card.name,
         created=max(stage.created for stage in stages),
         contains_private=private,
+        decision=decision_of(audit, card, sum(num_synthetic.values())),
         verdict=verdict_of(audit, redrawn_sentence(redrawn), agreement),
         origin=origin_of(audit.declared, audit.measured),
         headline=headline_rows(audit),
@@ -74,6 +77,7 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
         redrawn=redrawn_sentence(redrawn),
         canaries=canary_rows(audit),
         classes=classes,
+        confused=confused_pairs(audit, card.class_names),
         data=card,
         understood=understood_lines(read_layout(folders["data"]), card, private),
         captions=caption_summary(folders["captions"], private),

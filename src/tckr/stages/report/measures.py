@@ -12,9 +12,9 @@ from tckr.html.numbers import bound_number, difference_number, fraction, measure
 from tckr.membership.coverage import scorer_name
 from tckr.membership.largest import largest_note
 from tckr.membership.rows import absent_reason
-from tckr.metrics.estimate import Estimate, Measured
+from tckr.metrics.estimate import TEST_IMAGES, Estimate, Measured
 from tckr.stages.report.contents import Change, ClassRow, Comparison, Direction, Number
-from tckr.stages.report.wording import differences_of
+from tckr.stages.report.wording import RECORDS, RUNS, differences_of
 
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -52,7 +52,7 @@ def accuracy_row(audit: AuditResult) -> Comparison:
     note = "; ".join(text for text in ("CAS", largest_note(audit)) if text)
     wording = Wording("accuracy", "Accuracy on real test images", note, "higher")
     row = _row(audit, wording, lambda surface: measured_number(surface.cas))
-    return _with_difference(row, differences_of(audit).cas).model_copy(update={"membership": False})
+    return _with_difference(row, differences_of(audit).cas, TEST_IMAGES).model_copy(update={"membership": False})
 
 
 def balanced_row(audit: AuditResult) -> Comparison:
@@ -71,7 +71,7 @@ def auc_row(audit: AuditResult) -> Comparison:
         Wording("auc", "Membership attack", note, "lower"),
         lambda surface: measured_number(_over_runs(surface, scorer), absent=absent_reason(audit, surface)),
     )
-    return _with_difference(row, differences_of(audit).auc_over_runs)
+    return _with_difference(row, differences_of(audit).auc_over_runs, RUNS)
 
 
 def target_auc_row(audit: AuditResult) -> Comparison:
@@ -83,7 +83,7 @@ def target_auc_row(audit: AuditResult) -> Comparison:
         Wording("auc_of_target", "The same, this model alone", note, "lower"),
         lambda surface: measured_number(surface.auc.get(scorer), absent=absent_reason(audit, surface)),
     )
-    return _with_difference(row, differences_of(audit).auc)
+    return _with_difference(row, differences_of(audit).auc, RECORDS)
 
 
 def _over_runs(surface: SurfaceResult, scorer: str) -> Measured | None:
@@ -168,8 +168,8 @@ def _row(audit: AuditResult, wording: Wording, number_of: Callable[[SurfaceResul
     return Comparison(**wording._asdict(), membership=True, teacher=teacher, student=student)
 
 
-def _with_difference(row: Comparison, difference: Measured | None) -> Comparison:
-    return row.model_copy(update={"difference": difference_number(difference), "change": _change(row, difference)})
+def _with_difference(row: Comparison, difference: Measured | None, units: str) -> Comparison:
+    return row.model_copy(update={"difference": difference_number(difference, units), "change": _change(row, difference)})
 
 
 def _change(row: Comparison, difference: Measured | None) -> Change:

@@ -37,6 +37,7 @@ def shareable_card(card: DataCard) -> DataCard:
         grey=card.grey,
         sizes=card.sizes,
         public=card.public,
+        source_kind=card.source_kind,
     )
 
 
