@@ -84,12 +84,12 @@ class RunConfig(BaseModel):
 
     def reference(self) -> RunConfig:
         """Return the settings of the audit's reference runs; which images to draw anew is about the target's alone."""
-        return self.model_copy(update={"generate": self.generate.model_copy(update={"redraw": []})})
+        return self.model_copy(update={"generate": self.generate.reference()})
 
     def null_control(self) -> RunConfig:
         """Return the settings of the audit's null control."""
-        changed = {name: getattr(self, name).null_control() for name in ("adapt", "teach", "distill")}
-        return self.reference().model_copy(update=changed)
+        changed = {name: getattr(self, name).null_control() for name in ("adapt", "generate", "teach", "distill")}
+        return self.model_copy(update=changed)
 
     def memorizing(self) -> RunConfig:
         """Return the settings of the audit's positive control."""

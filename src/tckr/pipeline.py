@@ -86,6 +86,11 @@ def pipeline(config: RunConfig, secret: bytes) -> list[Step]:
         UserError: files that settings name do not exist, or the generator cannot follow the settings.
     """
     _refuse_misfits(config)
+    if config.generate.redraw_copies and not config.prepare.audit_holdout:
+        raise UserError(
+            f"generate.redraw_copies={config.generate.redraw_copies} compares images with hold-out records, and "
+            "prepare.audit_holdout=0 leaves none; set generate.redraw_copies=0, or hold some records out"
+        )
     data = _step("prepare", config.prepare, _target(_rooted(config, secret, "prepare")), seals=("test",))
     config = _rooted(config, secret, "run")
     target = recycle(_target(config), data)
@@ -123,6 +128,8 @@ def recycle(run: Run, data: Step, known: Mapping[str, Step] = NOTHING) -> Recycl
     adapter = known.get("adapter") or _step("adapt", config.adapting(), run, {"data": data, "captions": captions})
     teacher = _step("teach", config.teach, run, {"data": data})
     judging = {"teacher": teacher} if config.generate.redraw_disowned else {}
+    if config.generate.redraw_copies:
+        judging |= {"data": data, "features": _never_saw(config, data)}
     drawn_from = {"captions": captions, "adapter": adapter, **judging}
     if config.privacy.is_on:
         drawn_from.pop("captions")  # the adapter is all that images may depend on
@@ -149,7 +156,7 @@ def _audit(config: RunConfig, data: Step, target: Recycled) -> Step:
     if not references and not config.prepare.num_canaries:
         return _judging(config, judged)
     null, positive = _controls(config)
-    never_saw = _step("teach", null.config.teach, null, {"data": data})
+    never_saw = _never_saw(config, data)
     common = {"data": data, "captions": _captions_of_all(config, data), "features": never_saw}
     asked = {"signals.base": _ask_base(config, common), "signals.0": _ask(_attacked(config), target, common, "full")}
     for run in [positive, null, *references] if references else []:
@@ -158,6 +165,12 @@ def _audit(config: RunConfig, data: Step, target: Recycled) -> Step:
             known = {"captions": target.captions, "synthetic": _replay(run, data, target)}
         asked[f"signals.{run.name}"] = _ask(run, recycle(run, data, known), common, config.audit.depth)
     return _judging(config, {**judged, "features": never_saw, **asked})
+
+
+def _never_saw(config: RunConfig, data: Step) -> Step:
+    """Return the null control's Teacher: it saw no record of the pool, so its features favour none."""
+    null, _ = _controls(config)
+    return _step("teach", null.config.teach, null, {"data": data})
 
 
 def _images_alone(config: RunConfig, target: Recycled) -> Step:

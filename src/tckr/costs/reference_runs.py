@@ -56,7 +56,7 @@ class Measurements:
         return cls(
             settings=settings,
             whole=partial(whole_cost, store),
-            target={step.stage: (step, _of_manifest(store.manifest(step))) for step in steps},
+            target={step.stage: (step, _of_manifest(store.manifest(step))) for step in steps if step.role is Role.TARGET},
             num_members=int(members.sum()),
             num_others=int((~members).sum()),
             units=(len(np.unique(groups[members])), len(np.unique(groups[~members]))),
@@ -119,7 +119,7 @@ def bill_after(settings: Settings, card: DataCard, cardinality: float, costs: Ma
     target = {
         step.stage: (step, Cost(seconds=costs[step.stage].seconds, num_bytes=0, threads=threads, measured=False))
         for step in plan(settings, "distill")
-        if step.stage in costs
+        if step.stage in costs and step.role is Role.TARGET
     }
     found = Measurements(
         settings=settings,

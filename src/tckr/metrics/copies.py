@@ -114,14 +114,14 @@ def measure_copies(
         )
     threshold = near_threshold(members.vectors, holdout.vectors, quantile)
     inside, outside = (_Reach(side, *nearest(synthetic.vectors, side.vectors)) for side in (members, holdout))
-    flagged = _suspicious(inside, outside, threshold)
+    flagged = _suspicious(inside.distances, outside.distances, threshold)
     return CopiesResult(
         **_shares(synthetic, inside, outside, threshold, confidence),
         threshold=threshold,
         quantile=quantile,
         flagged=[_flag(synthetic, inside, outside, row) for row in _by_suspicion(synthetic, inside, outside, flagged)],
         num_flagged=int(flagged.sum()),
-        num_mirrored=int(_suspicious(outside, inside, threshold).sum()),
+        num_mirrored=int(_suspicious(outside.distances, inside.distances, threshold).sum()),
         **sizes,
     )
 
@@ -131,6 +131,12 @@ def near_threshold(members_MD: np.ndarray, holdout_HD: np.ndarray, quantile: flo
     within = [nearest_other(records)[0] for records in (members_MD, holdout_HD)]
     across = [nearest(members_MD, holdout_HD)[0], nearest(holdout_HD, members_MD)[0]]
     return float(np.quantile(np.concatenate([np.minimum(*pair) for pair in zip(within, across, strict=True)]), quantile))
+
+
+def near_copies(vectors_SD: np.ndarray, members_MD: np.ndarray, holdout_HD: np.ndarray, threshold: float) -> np.ndarray:
+    """Return bool [S], what `measure_copies` flags: near a member and closer to it than to any hold-out record."""
+    distances_S, others_S = (nearest(vectors_SD, side)[0] for side in (members_MD, holdout_HD))
+    return _suspicious(distances_S, others_S, threshold)
 
 
 def _shares(synthetic: FeatureSet, inside: _Reach, outside: _Reach, threshold: float, confidence: float) -> dict[str, Any]:
@@ -218,9 +224,9 @@ def _estimate(value: float, ends: tuple[float, float], n: int, effect: float, in
     return Estimate(value, min(value, ends[0]), max(value, ends[1]), n, method)
 
 
-def _suspicious(side: _Reach, other: _Reach, threshold: float) -> np.ndarray:
-    """Return bool [S]: near a record of `side` and closer to it than to any of the `other` side."""
-    return (side.distances <= threshold) & (side.distances < other.distances)
+def _suspicious(distances_S: np.ndarray, others_S: np.ndarray, threshold: float) -> np.ndarray:
+    """Return bool [S]: near a record of one side and closer to it than to any of the other side."""
+    return (distances_S <= threshold) & (distances_S < others_S)
 
 
 def _by_suspicion(synthetic: FeatureSet, inside: _Reach, outside: _Reach, flagged_S: np.ndarray) -> np.ndarray:

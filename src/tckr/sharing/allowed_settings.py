@@ -81,6 +81,7 @@ SETTINGS: Mapping[str, frozenset[str]] = {
             "guidance_interval",
             "guidance_scale",
             "precision",
+            "redraw_copies",
             "redraw_disowned",
             "shard_size",
             "solver",

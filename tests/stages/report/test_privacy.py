@@ -173,25 +173,25 @@ def test_flagged_images_stand_between_their_neighbours_when_asked_for(private_re
     assert re.findall(r'<data value="([^"]+)"', listed) == ["1.2", "9.5", "2.25", "8.125", "6.5", "7.75"]
 
 
-def test_a_private_report_lists_every_flagged_image_with_its_neighbours_and_how_to_redraw_it(private_report):
+def test_a_private_report_lists_every_flagged_image_with_its_neighbours_and_how_to_replace_it(private_report):
     table = re.search(r'<table class="flagged stack">.*?</table>', private_report.html, re.DOTALL).group(0)
     assert re.findall(r'<th scope="row">(\d+)</th>', table) == [str(index) for index in FLAGGED]
     assert re.findall(r'<data value="([^"]+)"', table) == ["1.2", "9.5", "2.25", "8.125", "6.5", "7.75"]
     assert [row["member"] for row in private_report.data["copies"]["flagged"]] == FLAGGED
     assert html.unescape(re.search(r'<pre class="command"><code>(.*?)</code>', private_report.html).group(1)) == (
-        "tckr run RUN_FOLDER 'generate.redraw=[1,2,3]'"
+        "tckr run RUN_FOLDER generate.redraw_copies=10"
     )
 
 
 def test_a_shareable_report_does_not_say_which_images_are_flagged_or_how_near_they_are(report):
     page = re.sub(r"<style>.*?</style>", "", report.html, flags=re.DOTALL)
-    for word in ("likenesses", 'class="flagged', 'class="command"', "Nearest member", "generate.redraw", "index 0", "7.12"):
+    for word in ("likenesses", 'class="flagged', 'class="command"', "Nearest member", "generate.redraw=", "index 0", "7.12"):
         assert word not in page, word
     assert "tckr report RUN_FOLDER report.include_private=true" in page
     assert "<b>3</b> of 647 images are flagged" in page
     assert "<b>2</b>; as many are chance" in page
     assert report.data["audit"]["copies"]["flagged"] == report.data["copies"]["flagged"] == []
-    assert report.data["copies"]["command"] == ""
+    assert report.data["copies"]["command"] == "tckr run RUN_FOLDER generate.redraw_copies=10"
     assert report.data["copies"]["num_flagged"] == 3
 
 

@@ -14,18 +14,19 @@ from tckr.artifacts.mistakes import write_mistakes
 from tckr.artifacts.split_lock import check_test_split
 from tckr.artifacts.synthetic import load_synthetic
 from tckr.artifacts.training import MODEL_FOLDER
-from tckr.data.groups import read_groups
+from tckr.data.groups import groups_of_pool
 from tckr.data.images import ImageSet, load_images
 from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.membership.collection import assemble, collect_canaries, relative_to_base, runs_of
 from tckr.membership.evidence import IMAGES_ALONE, Evidence, Predictions
+from tckr.membership.likeness import features_of, features_of_records
 from tckr.membership.queries.answers import read_answers, write_answers
 from tckr.membership.queries.questions import QUESTIONS, Answers, Asked
 from tckr.membership.scores import write_scores
 from tckr.membership.verdict import judge
 from tckr.membership.wording import verdict_text
-from tckr.metrics.copies import FeatureSet, measure_copies
+from tckr.metrics.copies import measure_copies
 from tckr.metrics.results import CopiesResult, FidelityResult
 from tckr.models.classifiers import class_columns, load_classifier, predict_logits
 from tckr.models.classifiers.features import predict_features
@@ -74,7 +75,7 @@ def run(config: AuditConfig, context: StepContext) -> None:
     membership, canaries = np.array(read_membership(data)[: max(1, len(runs_of(answers)))]), read_canaries(data)
     groups = groups_of_pool(data, membership.shape[1])
     evidence = collect(config, context, answers, membership=membership, canaries=canaries, groups=groups)
-    found = copies(config, context, membership[0], canaries == 0, groups) if evidence.signals else None
+    found = copies(config, context) if evidence.signals else None
     likeness = fidelity(config, context, membership[0], canaries == 0)
     planted = collect_canaries(config, answers, membership, canaries, groups) if canaries.any() else None
     track = partial(context.track, unit="attacks")
@@ -119,31 +120,13 @@ def collect(
     )
 
 
-def groups_of_pool(data: Path, num_pool: int) -> np.ndarray | None:
-    """Return the group of each record of the pool, int64 [N]; None where each is the only one of its group."""
-    groups = read_groups(data)[:num_pool]
-    return None if len(np.unique(groups)) == num_pool else groups
-
-
-def copies(
-    config: AuditConfig,
-    context: StepContext,
-    members: np.ndarray,
-    ordinary: np.ndarray,
-    groups: np.ndarray | None = None,
-) -> CopiesResult:
+def copies(config: AuditConfig, context: StepContext) -> CopiesResult:
     """Return how often the target's synthetic images are near-copies, as seen by a model that saw none of the records."""
     features = load_classifier(context.inputs["features"] / MODEL_FOLDER).to(context.execution.torch_device())
-
-    def seen(images: ImageSet) -> FeatureSet:
-        batch_size = context.execution.inference_batch_size
-        return FeatureSet(predict_features(features, images.images, batch_size=batch_size), images.ids)
-
-    synthetic = seen(load_synthetic(context.inputs["synthetic"], context.scratch))
-    pool = seen(_in_order(load_images(context.inputs["data"] / "pool", context.scratch)))
-    inside, outside = (
-        FeatureSet(pool.vectors[rows], pool.ids[rows], None if groups is None else groups[rows])
-        for rows in (members & ordinary, ~members & ordinary)
+    batch_size = context.execution.inference_batch_size
+    synthetic = features_of(features, load_synthetic(context.inputs["synthetic"], context.scratch), batch_size)
+    inside, outside = features_of_records(
+        features, context.inputs["data"], context.run, batch_size=batch_size, cache=context.scratch
     )
     return measure_copies(synthetic, inside, outside, confidence=config.confidence)
 

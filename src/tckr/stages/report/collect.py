@@ -13,7 +13,7 @@ from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.captions import CaptionTable
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.manifest import Manifest
-from tckr.artifacts.synthetic import synthetic_column
+from tckr.artifacts.synthetic import ReplacedCopies, synthetic_column
 from tckr.artifacts.training import TrainingSummary, read_history
 from tckr.data.layouts.description import read_layout
 from tckr.membership.coverage import coverage_of
@@ -57,14 +57,15 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
     num_synthetic = count_synthetic(folders["synthetic"], card)
     classes = advised(class_rows(audit, card, agreement, num_synthetic), audit)
     stages = [stage_record(folders[name], private) for name in ORDER]
-    redrawn = Manifest.read(folders["synthetic"]).config.get("redraw", [])
+    replaced = ReplacedCopies.read_if_there(folders["synthetic"])
+    redrawn = redrawn_sentence(Manifest.read(folders["synthetic"]).config.get("redraw", []), replaced, private)
     history = read_history(folders["adapter"])
     return Contents(
         title=config.title or card.name,
         created=max(stage.created for stage in stages),
         contains_private=private,
         decision=decision_of(audit, card, sum(num_synthetic.values())),
-        verdict=verdict_of(audit, redrawn_sentence(redrawn), agreement),
+        verdict=verdict_of(audit, redrawn, agreement),
         origin=origin_of(audit.declared, audit.measured),
         headline=headline_rows(audit),
         paired=paired_summary(audit),
@@ -73,8 +74,8 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
         surfaces=surface_rows(audit),
         coverage=coverage_of(audit),
         packages=package_rows(audit),
-        copies=copies_summary(audit, redrawn, private),
-        redrawn=redrawn_sentence(redrawn),
+        copies=copies_summary(audit, replaced, private),
+        redrawn=redrawn,
         canaries=canary_rows(audit),
         classes=classes,
         confused=confused_pairs(audit, card.class_names),

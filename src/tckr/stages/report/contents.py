@@ -169,7 +169,7 @@ class CopiesSummary(_Part):
         nearness: what counts as near.
         flagged: most suspicious first; empty in a report that may be shared.
         num_mirrored: how many would be flagged with members and hold-out exchanged.
-        command: has the flagged images drawn anew; empty without a list.
+        command: has flagged images replaced; empty where there are none.
     """
 
     headline: str
