@@ -16,6 +16,7 @@ SPENDING = {
     "adapt.fraction": "0.5",
     "generate.per_class": "data",
     "generate.redraw_disowned": "2",
+    "generate.redraw_copies": "2",
     "generate.redraw": "[1]",
     "distill.labels": "online",
 }

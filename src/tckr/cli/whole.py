@@ -59,7 +59,7 @@ class WholeRun:
     def _shares(self, steps: Sequence[Step]) -> dict[str, float]:
         if self._execution is None:
             return {}
-        from tckr.engine.graph import needs_of
+        from tckr.engine.machine_share import needs_of
 
         return {name: float(needs.share) for name, needs in needs_of(steps, self._execution).items()}
 

@@ -46,6 +46,12 @@ REFUSALS: tuple[Refusal, ...] = (
         "a Teacher without a budget chooses the images",
         "generate.redraw_disowned=0",
     ),
+    (
+        "generate.redraw_copies",
+        lambda value: value > 0,
+        "private images choose which images are generated again",
+        "generate.redraw_copies=0",
+    ),
     ("generate.redraw", bool, "the audit's look at private images chooses the images", "generate.redraw=[]"),
     (
         "distill.labels",
