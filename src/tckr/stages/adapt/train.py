@@ -13,7 +13,7 @@ import torch
 
 from tckr.data.seeds import derive_seed
 from tckr.models.diffusion.generator import Generator
-from tckr.stages.adapt.batches import step_batches
+from tckr.stages.adapt.batches import Batch, step_batches
 from tckr.stages.adapt.checkpoint import load_checkpoint, state_tensors, writer_of
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.encode import EncodedSet
@@ -104,16 +104,9 @@ def train_adapter(
         for step, batch in zip(steps, batches, strict=True):
             rate = learning_rate(step, course.num_steps, peak=config.learning_rate, schedule=config.schedule)
             set_learning_rate(optimizer, rate)
-            if mechanism:
-                noise_seed = derive_seed(course.seed, "adapt", "noise", step)
-                losses[step] = set_private_gradient(
-                    generator, batch, adapter, passes, mechanism, config=config, device=course.device, noise_seed=noise_seed
-                )
-            else:
-                loss = add_gradients(generator, batch, adapter.gradient, passes, config=config, device=course.device)
-                team.add_up(adapter.gradient, loss)
-                losses[step] = loss
-                adapter.clip(config.max_gradient_norm)
+            losses[step] = _set_gradient(
+                generator, batch, adapter, passes, step=step, config=config, course=course, mechanism=mechanism, team=team
+            )
             optimizer.step()
             adapter.gradient.zero_()
             kept.follow()
@@ -124,6 +117,30 @@ def train_adapter(
                 writer.write(state_tensors(adapter, optimizer, losses[: step + 1], kept))
     kept.settle()
     return Losses(steps=losses.cpu().numpy(), checks=kept.checks.cpu().numpy())
+
+
+def _set_gradient(
+    generator: Generator,
+    batch: Batch,
+    adapter: AdapterVector,
+    passes: Passes,
+    *,
+    step: int,
+    config: AdaptConfig,
+    course: Course,
+    mechanism: Mechanism | None,
+    team: Team,
+) -> torch.Tensor:
+    """Set the gradient of one step, clipped: of the batch, or with a `mechanism` of each unit; return the loss []."""
+    if mechanism:
+        noise_seed = derive_seed(course.seed, "adapt", "noise", step)
+        return set_private_gradient(
+            generator, batch, adapter, passes, mechanism, config=config, device=course.device, noise_seed=noise_seed
+        )
+    loss = add_gradients(generator, batch, adapter.gradient, passes, config=config, device=course.device)
+    team.add_up(adapter.gradient, loss)
+    adapter.clip(config.max_gradient_norm)
+    return loss
 
 
 def _trainable(generator: Generator, config: AdaptConfig, seed: int) -> dict[str, torch.nn.Parameter]:
