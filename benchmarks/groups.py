@@ -5,8 +5,9 @@
 
 DATA is a folder or a table that TCKR reads. Prints a row for each of both runs: test pictures whose group is also in the
 pool; most groups with members and non-members in a row of the membership matrix, over all rows; the Teacher's accuracy on
-the locked test split; the AUC of the declared attack on the Teacher, mean over runs and of run 0. The test split stays
-sealed: which record a row of the source became is read from `source_rows.parquet`. A second call computes what is missing.
+the locked test split; the AUC of the declared attack on the Teacher: where groups are set on groups, and beside it on single
+records. The test split stays sealed: which record a row of the source became is read from `source_rows.parquet`. A second
+call computes what is missing.
 
 To know the Teacher alone, at a small part of the cost:
 
@@ -28,7 +29,18 @@ from tckr.artifacts.membership import read_membership
 from tckr.config import load_settings
 from tckr.data.groups import read_groups
 from tckr.data.source_rows import read_source_rows
+from tckr.membership.wording import verdict_text
 from tckr.running import RunResult, run
+
+HEADINGS = (
+    "groups",
+    "test pictures with their group in the pool",
+    "groups on both sides",
+    "Teacher's accuracy",
+    "mean AUC over runs",
+    "AUC of run 0",
+    "mean AUC of single records",
+)
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,7 @@ def table_row(name: str, result: RunResult, groups_N: np.ndarray) -> str:
         str(teacher.cas),
         str(teacher.over_runs),
         str(teacher.of_target),
+        str(teacher.on_records or teacher.over_runs),
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -104,12 +117,11 @@ def main() -> None:
         where = {"prepare.source": given.data, "execution.output": str(given.output), "execution.name": f"{name}-groups"}
         results[name] = run(load_settings(overrides=given.set, options={**where, **chosen}))
     groups_N = groups_of_rows(results["with"].artifacts["prepare"])
-    print(
-        "| groups | test pictures with their group in the pool | groups on both sides | accuracy | mean AUC | AUC of run 0 |"
-    )
-    print("| --- | --- | --- | --- | --- | --- |")
+    print(f"| {' | '.join(HEADINGS)} |\n|{' --- |' * len(HEADINGS)}")
     for name, result in results.items():
         print(table_row(name, result, groups_N))
+    for name, result in results.items():
+        print(f"{name} groups: {verdict_text(AuditResult.read(result.artifacts['audit']).verdict)}")
 
 
 if __name__ == "__main__":

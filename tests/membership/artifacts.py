@@ -14,6 +14,7 @@ from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.captions import CaptionTable
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import CANARIES_NAME, MEMBERSHIP_NAME
+from tckr.data.groups import GROUPS_NAME
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
 from tckr.data.transforms import to_device
@@ -38,6 +39,7 @@ def write_pool(folder: Path, images: np.ndarray, labels: np.ndarray, members: np
     write_shard(folder / "pool" / "part-00000.parquet", columns, CLASS_NAMES)
     np.save(folder / MEMBERSHIP_NAME, members)
     np.save(folder / CANARIES_NAME, np.zeros(len(images), dtype=np.int8))
+    np.save(folder / GROUPS_NAME, np.arange(len(images)))
     content = {"name": "noise", "source": "tests", "class_names": CLASS_NAMES, "image_size": images.shape[1], "counts": {}}
     sizes = {"num_pool": len(images), "num_validation": 0, "num_test": 0, "num_members": int(members[0].sum())}
     rest = {"rejected": {}, "normalised": {}, "duplicates": 0, "test_sha256": "", "audit_holdout": 0.5, "sizes": {}}

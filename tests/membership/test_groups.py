@@ -9,6 +9,8 @@ import pytest
 from scipy.stats import binom
 
 from tckr.artifacts.audit import AtRisk
+from tckr.artifacts.membership import COMPANION
+from tckr.membership.collection import collect_canaries
 from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence
 from tckr.membership.family import judge_together
@@ -117,6 +119,17 @@ def repeated(world: Evidence, times: int) -> Evidence:
             control: {name: values[groups] for name, values in found.items()} for control, found in world.controls.items()
         },
     )
+
+
+def test_the_coin_of_a_canary_is_guessed_by_the_mean_of_its_group() -> None:
+    signals = np.array([[1.0, 3.0, 7.0, 7.0]])
+    kinds = np.array([1, COMPANION, 0, 0], dtype=np.int8)
+    answers = {"0": {"teacher": signals[0]}}
+    members = np.array([[True, True, False, False]])
+    alone = collect_canaries(CONFIG, answers, members, kinds).scores["teacher"]
+    grouped = collect_canaries(CONFIG, answers, members, kinds, np.array([0, 0, 1, 2])).scores["teacher"]
+    assert (alone[0], grouped[0]) == (1.0, 2.0)
+    assert np.isnan(grouped[1:]).all()  # a companion has no coin of its own
 
 
 def test_an_audit_states_its_unit_and_shows_groups_beside_single_records() -> None:

@@ -110,7 +110,8 @@ def _table(audit: AuditResult) -> Table:
         runs = (surface.leave_one_out.get(declared.scorer) for surface in surfaces)
         table.add_row(f"membership AUC, mean over runs{limit}", *(str(found.mean) if found else "-" for found in runs))
         if declared.unit == "group":
-            table.add_row("  of single records", *(str(surface.on_records or "-") for surface in surfaces))
+            single = (surface.on_records if surface.attack == declared.scorer else None for surface in surfaces)
+            table.add_row("  of single records", *(str(found or "-") for found in single))
         table.add_row("  of this run alone", *(str(surface.auc.get(declared.scorer, "-")) for surface in surfaces))
         table.add_row("AUC without references", *(str(surface.auc.get(PLAIN, "-")) for surface in surfaces))
         table.add_row(f"AOP{limit}", *(str(surface.aop) for surface in surfaces))

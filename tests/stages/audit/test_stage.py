@@ -13,6 +13,7 @@ from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import CANARIES_NAME, MEMBERSHIP_NAME
 from tckr.artifacts.split_lock import split_digest, write_lock_key
+from tckr.data.groups import GROUPS_NAME
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
 from tckr.data.transforms import to_device
@@ -52,6 +53,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     members = np.argsort(generator.random((NUM_RUNS, NUM_POOL)), axis=1) < NUM_POOL // 2
     np.save(folder / "data" / MEMBERSHIP_NAME, members)
     np.save(folder / "data" / CANARIES_NAME, np.zeros(NUM_POOL, dtype=np.int8))
+    np.save(folder / "data" / GROUPS_NAME, np.arange(NUM_POOL))
     card(split_digest(folder / "data" / "test", write_lock_key(folder / "data", 0))).write(folder / "data")
     rows = {f"teacher.{run}": members[run] for run in range(NUM_RUNS)} | {"teacher.positive": members[0]}
     rows |= {f"student.{run}": None for run in (*range(NUM_RUNS), "positive", "null")} | {"teacher.null": None}
