@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+THREADS = torch.get_num_threads()
+
 SCORERS_OF_EACH_KIND = (
     "global_threshold",
     "lira_online_fixed_variance",
@@ -37,6 +39,14 @@ def pytest_collection_finish() -> None:
     """Leave what the libraries made when they were loaded out of every later garbage collection: one takes 0.2 s with it."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def _threads_of_the_session() -> Iterator[None]:
+    """Take back the threads that a run in this process set: those of several tests at once would wait for one another's."""
+    torch.set_num_threads(THREADS)
+    yield
+    torch.set_num_threads(THREADS)
 
 
 @pytest.fixture
