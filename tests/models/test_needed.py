@@ -71,7 +71,7 @@ def test_a_folder_must_hold_the_files_of_its_kind(tmp_path):
 
 
 def test_a_pipeline_of_diffusers_is_a_generator_and_no_classifier(tmp_path: Path):
-    folder = str(build_family("sd", tmp_path))
+    folder = str(build_family("sd1", tmp_path))
     refuse_missing([Needed(setting="adapt.model", name=folder, described_by=PIPELINE)])
     with pytest.raises(UserError, match="it is a pipeline of diffusers"):
         refuse_missing([Needed(setting="teach.model", name=folder)])

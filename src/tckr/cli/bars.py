@@ -23,6 +23,9 @@ from rich.text import Text
 
 from tckr.cli.terminal import escape
 
+NARROW, WIDE = 80, 100
+"""Characters of a line: below the first a bar is left out, from the second on it takes what is free."""
+
 WHOLE = "all"
 """Label of the bar of the whole run."""
 
@@ -113,17 +116,8 @@ class Bars:
 
     def _shown(self) -> Progress:
         if self._progress is None:
-            columns = (
-                SpinnerColumn(),
-                TextColumn("{task.description:<12}"),
-                BarColumn(bar_width=None if self._console.width >= 100 else 12),
-                TextColumn("{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}"),
-                RateColumn(),
-                TimeElapsedColumn(),
-                LeftColumn(),
-            )
             disable = not self._console.is_terminal
-            self._progress = Progress(*columns, console=self._console, transient=True, disable=disable)
+            self._progress = Progress(*_columns(self._console.width), console=self._console, transient=True, disable=disable)
             self._progress.start()
         return self._progress
 
@@ -131,3 +125,12 @@ class Bars:
         if self._progress is not None and not self._progress.tasks:
             self._progress.stop()
             self._progress = None
+
+
+def _columns(width: int) -> list[ProgressColumn]:
+    """Return what a bar shows in so many characters: what is done and the time left always, the rest where it fits."""
+    count = TextColumn("{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}")
+    label, left = TextColumn("{task.description:<12}"), LeftColumn()
+    if width < NARROW:
+        return [label, count, left]
+    return [SpinnerColumn(), label, BarColumn(None if width >= WIDE else 12), count, RateColumn(), TimeElapsedColumn(), left]

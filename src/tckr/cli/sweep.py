@@ -65,12 +65,12 @@ def compute(plans: Sequence[SweepPlan], dry_run: bool) -> list[SweepResult]:
     from tckr.sweep.sweeping import check_sweeps
 
     check_sweeps(plans)
-    console = Terminal(stderr=True)
+    console = Terminal(stderr=not dry_run)  # of a dry run, all of it is the result
     for plan in plans:
         places = f"{plan.base.prepare.source} -> {plan.folder}"
         console.print(f"[bold]tckr[/] {escape(places)}: {len(plan.variants)} variants", soft_wrap=True)
     if dry_run:
-        _print_plan(plans, Terminal())
+        _print_plan(plans, console)
         return []
     from tckr.cli.sweep_console import SweepConsole
     from tckr.sweep.sweeping import run_sweeps
