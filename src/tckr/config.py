@@ -113,7 +113,7 @@ def load_settings(
     preset: str | None = None,
     overrides: Sequence[str] = (),
     *,
-    options: Mapping[str, str] = NO_OPTIONS,
+    options: Mapping[str, Any] = NO_OPTIONS,
     sweep: bool = False,
 ) -> Settings:
     """Return the settings of a preset, changed by a YAML file (which may name the `preset`), then by `key=value`s.
@@ -124,7 +124,7 @@ def load_settings(
         file: YAML (`tckr.plain_yaml` says what a value without quotes is).
         preset: where settings start from.
         overrides: `section.setting=value`.
-        options: settings given in another way, by name; their texts are taken as they are.
+        options: settings given in another way, by name, or sections of them; their values are taken as they are.
         sweep: whether the file may have a section `sweep`, which is read by `load_sweep`.
 
     Raises:

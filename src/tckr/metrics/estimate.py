@@ -42,6 +42,10 @@ class Estimate:
         """Return for example `0.61 [0.58, 0.64]`."""
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
+    def __float__(self) -> float:
+        """Return the value alone."""
+        return float(self.value)
+
     def covers(self, truth: float) -> bool:
         """Return whether `truth` lies in the interval."""
         return self.low <= truth <= self.high
