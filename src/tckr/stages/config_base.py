@@ -20,3 +20,8 @@ class StageConfig(BaseModel):
     def prefers_alone(self) -> bool:
         """Return whether the stage wants the machine for itself: it loads a large model or brings its own processes."""
         return False
+
+    @property
+    def uses_device(self) -> bool:
+        """Return whether the stage computes on a GPU where there is one."""
+        return True
