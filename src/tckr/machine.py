@@ -19,6 +19,7 @@ from tckr.engine.execution import available_cores
 
 EXTRAS = {
     "c2pa": "signing released pictures (tckr release)",
+    "ray": "runs on several machines (execution.executor=ray)",
     "timm": "classifiers of timm (needs torchvision)",
     "torchvision": "image processors of some captioners",
     "triton": "torch.compile on a GPU",

@@ -307,6 +307,7 @@ def _step(
         seals=seals,
         opens=opens,
         prefers_alone=config.prefers_alone,
+        uses_device=config.uses_device,
     )
 
 

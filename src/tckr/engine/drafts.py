@@ -55,7 +55,7 @@ class Draft:
 
 @contextmanager
 def drafting(final: Path, is_whole: Callable[[], bool]) -> Iterator[Draft | None]:
-    """Yield a draft of `final` with what dead writers left; wait for a living one, and yield None once it is whole."""
+    """Yield a draft of `final`, with what dead writers left; wait for a living one, and yield None once it is whole."""
     with ExitStack() as stack:
         while not is_whole():
             if mark := _begin(stack, final):

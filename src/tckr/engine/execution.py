@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from tckr.errors import UserError, shown
 from tckr.strict import MOST_IMAGES_AT_ONCE, STRICT, FilePath, Word
@@ -31,6 +32,17 @@ class ExecutionConfig(BaseModel):
     )
     output: FilePath = Field(Path("runs"), description="Folder that holds run folders and the artifact store.")
     device: Word = Field("auto", description="`auto` takes CUDA when torch sees it, else the CPU; or any torch device name.")
+    executor: Literal["local", "ray"] = Field(
+        "local",
+        description="What runs the steps: processes of this machine, or Ray, on one machine or many (`pip install "
+        "tckr[ray]`). Results are the same.",
+    )
+    ray_address: Word | None = Field(
+        None,
+        min_length=1,
+        description="Address of a Ray cluster, such as `auto` (the one of this machine) or `host:6379`; null starts one on "
+        "this machine and ends it after the run. All its machines need the folder `output` under the same path.",
+    )
     inference_batch_size: int = Field(
         64, ge=1, le=MOST_IMAGES_AT_ONCE, description="Images per forward pass where nothing is trained."
     )
@@ -46,7 +58,7 @@ class ExecutionConfig(BaseModel):
         ge=0,
         le=MOST_PROCESSES,
         description="Processes for independent steps (reference runs) and for the batches of `generate`; 0 = one per CPU "
-        "core, one in all on a GPU.",
+        "core, one in all on a GPU; with Ray, one per CPU core or GPU of all machines.",
     )
     threads: int = Field(
         0,
@@ -66,6 +78,13 @@ class ExecutionConfig(BaseModel):
         description="GPUs that train one adapter, Teacher or Student together, each on its part of every step's images (on "
         "a CPU: processes). The Teachers and Students of reference runs have one each.",
     )
+
+    @model_validator(mode="after")
+    def _address_counts(self) -> Self:
+        """Refuse an address that nobody would go to."""
+        if self.ray_address is not None and self.executor != "ray":
+            raise ValueError("execution.ray_address is without effect unless execution.executor=ray; set that too")
+        return self
 
     @property
     def folder(self) -> Path:

@@ -27,7 +27,8 @@ def needs_of(steps: Sequence[Step], execution: ExecutionConfig) -> dict[str, Nee
     for step in steps:
         kind = kinds[step.name]
         lanes = execution.num_workers(max(1, repeated[kind]) if step.prefers_alone else peers[kind])
-        needs[step.name] = Needs(share=Fraction(1, lanes), threads=execution.threads_for(lanes))
+        threads = execution.threads_for(lanes)
+        needs[step.name] = Needs(share=Fraction(1, lanes), threads=threads, device=step.uses_device)
     return needs
 
 

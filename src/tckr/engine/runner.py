@@ -9,7 +9,7 @@ import importlib
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 from tckr.disk import explained
 from tckr.engine.execution import ExecutionConfig
 from tckr.engine.executors import Executor, Needs
-from tckr.engine.executors.local import LocalExecutor
+from tckr.engine.executors.opening import open_executor
 from tckr.engine.graph import sources_of
 from tckr.engine.log import append_log
 from tckr.engine.machine_share import needs_of
@@ -56,11 +56,14 @@ class Runner:
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         self.store.require_intact(steps)  # before anything is computed
         missing = [step for step in steps if not self.store.has(step)]
-        needs = needs_of(steps, self.execution) if missing else {}  # of all steps, so that resuming gives each the same
-        max_workers = self.execution.num_workers(len(steps)) if missing else 1
+        executor = open_executor(
+            self.execution if missing else ExecutionConfig(), len(missing) and len(steps), self.observer
+        )
         self.observer.planned(missing)
-        with LocalExecutor(self.execution.threads_for, max_workers, self.observer) as executor:
-            return self._run(steps, needs, executor)
+        with executor:
+            execution = executor.adapted(self.execution)
+            needs = needs_of(steps, execution) if missing else {}  # of all steps, so that resuming gives each the same
+            return replace(self, execution=execution)._run(steps, needs, executor)
 
     def _run(self, steps: Sequence[Step], needs: Mapping[str, Needs], executor: Executor) -> dict[str, str]:
         """Begin what is ready while there is room for it; learn what is done; repeat."""

@@ -47,7 +47,7 @@ class Step:
 
     `seals` names subfolders of the artifact that no step can read but those that name it in `opens`, which names inputs.
     Neither enters the fingerprint: both say where things lie, not what they are. Nor does `role`, or `prefers_alone`: the
-    step wants the machine for itself unless other runs repeat it.
+    step wants the machine for itself unless other runs repeat it; nor `uses_device`: whether it computes on a GPU.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Step:
     seals: tuple[str, ...] = ()
     opens: tuple[str, ...] = ()
     prefers_alone: bool = False
+    uses_device: bool = True
 
     def __post_init__(self) -> None:
         """Hold that only inputs are opened, and only those with something sealed."""

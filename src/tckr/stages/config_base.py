@@ -26,3 +26,8 @@ class StageConfig(BaseModel):
     def checkpoints(self) -> Sequence[Needed]:
         """Return the checkpoints that the stage will load, so that a run can look for them before its first step."""
         return ()
+
+    @property
+    def uses_device(self) -> bool:
+        """Return whether the stage computes on a GPU where there is one."""
+        return True

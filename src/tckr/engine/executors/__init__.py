@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol, Self, TypeVar
 
+from tckr.engine.execution import ExecutionConfig
 from tckr.engine.observer import Listener
 from tckr.engine.step import Workers
 
@@ -22,10 +23,12 @@ class Needs:
     Attributes:
         share: of one machine, its memory included; 1 = the machine for itself.
         threads: CPU threads that the job computes with.
+        device: whether it computes on a GPU where there is one.
     """
 
     share: Fraction
     threads: int
+    device: bool = True
 
     @property
     def alone(self) -> bool:
@@ -43,6 +46,9 @@ class Job(Protocol):
 class Executor(Protocol):
     """The seam between what is computed and where. Used in a `with` block: leaving it ends what is at work."""
 
+    def adapted(self, execution: ExecutionConfig) -> ExecutionConfig:
+        """Return `execution` as jobs are to be given it: with the workers that there are, where none are named."""
+
     def has_room(self, needs: Needs) -> bool:
         """Return whether a job with these needs would begin at once; always true when nothing is at work."""
 
@@ -53,7 +59,7 @@ class Executor(Protocol):
         """Wait until a submitted job is done and yield those that are, each once; nothing where nothing is at work.
 
         Raises:
-            UserError: a worker died.
+            UserError: a worker died, and its job cannot be begun anew.
         """
 
     def __enter__(self) -> Self:

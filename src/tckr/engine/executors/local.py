@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
 from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -16,6 +16,7 @@ from multiprocessing.synchronize import Lock
 from types import TracebackType
 from typing import Any, Self
 
+from tckr.engine.execution import ExecutionConfig
 from tckr.engine.executors import Item, Job, Needs, Result
 from tckr.engine.executors.relay import Receiver, Relay
 from tckr.engine.observer import Listener, Silent
@@ -56,7 +57,8 @@ class LocalExecutor:
         self._pool: ProcessPoolExecutor | None = None
         self._num_workers = 0
         self._lifeline: tuple[Connection, Connection] | None = None
-        self._receiver: Receiver | None = None
+        self._receiver = Receiver(self._listener)
+        self._told: tuple[Connection, Connection] | None = None
         self._at_work: dict[Future[Any], Needs] = {}
 
     def __enter__(self) -> Self:
@@ -68,6 +70,10 @@ class LocalExecutor:
         if self._lifeline is not None and kind is not None and not issubclass(kind, Exception):
             self._lifeline[1].close()
         self.close()
+
+    def adapted(self, execution: ExecutionConfig) -> ExecutionConfig:
+        """Return `execution`: it is about this machine."""
+        return execution
 
     def has_room(self, needs: Needs) -> bool:
         """Return whether the shares of the jobs at work leave room for this one."""
@@ -88,8 +94,8 @@ class LocalExecutor:
         done: set[Future[Any]] = set()
         while self._at_work and not done:
             done, _ = wait_for(self._at_work, SECONDS_BETWEEN, FIRST_COMPLETED)
-            if self._receiver:
-                self._receiver.pass_on()
+            while self._told and self._told[0].poll():
+                self._receiver.hear(self._told[0].recv())
         for future in [future for future in self._at_work if future in done]:
             del self._at_work[future]
             if isinstance(future.exception(), BrokenProcessPool):
@@ -138,9 +144,10 @@ class LocalExecutor:
 
     def close(self) -> None:
         """End the workers after the jobs and items in flight; what waits is dropped."""
-        if self._receiver is not None:
-            self._receiver.close()
-            self._receiver = None
+        self._receiver.close()
+        for end in self._told or ():
+            end.close()  # no worker waits for someone to read what it tells
+        self._told = None
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
@@ -154,8 +161,8 @@ class LocalExecutor:
             context = worker_context()
             self._num_workers = num_workers
             self._lifeline = context.Pipe(duplex=False)
-            self._receiver = Receiver(context, self._listener)
-            given = self._threads_for(num_workers), dict(os.environ), self._lifeline[0], *self._receiver.sender
+            self._told = context.Pipe(duplex=False)
+            given = self._threads_for(num_workers), dict(os.environ), self._lifeline[0], self._told[1], context.Lock()
             self._pool = ProcessPoolExecutor(num_workers, context, _start_worker, given)
         return self._pool
 
@@ -182,7 +189,12 @@ def _start_worker(threads: int, environment: Mapping[str, str], lifeline: Connec
     os.environ.update(environment)
     end_with_parent(lifeline)
     set_up_process(threads)
-    _RELAY.append(Relay(pipe, lock))
+
+    def send(message: tuple[Any, ...]) -> None:
+        with lock, suppress(OSError):  # nobody listens any more
+            pipe.send(message)
+
+    _RELAY.append(Relay(send))
 
 
 def _work(job: Job, threads: int) -> Any:

@@ -1,13 +1,10 @@
-"""Carry what jobs in worker processes tell to the listener of the process that started them, over one pipe."""
+"""Carry what jobs in worker processes tell to the listener of the process that started them."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from multiprocessing.connection import Connection
-from multiprocessing.context import BaseContext
-from multiprocessing.synchronize import Lock
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from tckr.engine.observer import Listener
@@ -19,9 +16,9 @@ SECONDS_BETWEEN = 0.1
 class Relay:
     """The listener of a job in a worker process."""
 
-    def __init__(self, pipe: Connection, lock: Lock) -> None:
-        """Write to `pipe`, which all workers share."""
-        self._pipe, self._lock = pipe, lock
+    def __init__(self, send: Callable[[tuple[Any, ...]], Any]) -> None:
+        """Take what sends a message to the `Receiver`."""
+        self._send = send
 
     @contextmanager
     def track(self, step_name: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
@@ -51,39 +48,39 @@ class Relay:
         self._tell("described", message)
 
     def _tell(self, *message: Any) -> None:
-        with self._lock, suppress(OSError):  # nobody listens any more
-            self._pipe.send(message)
+        self._send(message)
 
 
 class Receiver:
     """Call the listener for what workers tell. A step has one bar at a time."""
 
-    def __init__(self, context: BaseContext, listener: Listener) -> None:
-        """Open the pipe; `sender` is what a worker makes its `Relay` of."""
-        self._reader, writer = context.Pipe(duplex=False)
-        self.sender = writer, context.Lock()
+    def __init__(self, listener: Listener) -> None:
+        """Take who is told."""
         self._listener = listener
         self._bars: dict[str, tuple[ExitStack, Callable[[int], None]]] = {}
 
-    def pass_on(self) -> None:
-        """Tell the listener all that has come."""
-        while self._reader.poll():
-            match self._reader.recv():
-                case "open", step_name, *facts:
-                    stack = ExitStack()
-                    self._bars[step_name] = stack, stack.enter_context(self._listener.track(step_name, *facts))
-                case "advance", step_name, amount:
+    def hear(self, message: tuple[Any, ...]) -> None:
+        """Tell the listener one message; of a step that began anew, the bar opens anew."""
+        match message:
+            case "open", step_name, *facts:
+                self._close(step_name)
+                stack = ExitStack()
+                self._bars[step_name] = stack, stack.enter_context(self._listener.track(step_name, *facts))
+            case "advance", step_name, amount:
+                if step_name in self._bars:
                     self._bars[step_name][1](amount)
-                case "close", step_name:
-                    self._bars.pop(step_name)[0].close()
-                case "warned", message:
-                    self._listener.warned(message)
-                case "described", message:
-                    self._listener.described(message)
+            case "close", step_name:
+                self._close(step_name)
+            case "warned", text:
+                self._listener.warned(text)
+            case "described", text:
+                self._listener.described(text)
 
     def close(self) -> None:
-        """Close the bars of jobs that did not come to their end, and the pipe: no worker waits for someone to read it."""
-        for stack, _ in self._bars.values():
-            stack.close()
-        for end in (self._reader, self.sender[0]):
-            end.close()
+        """Close the bars of jobs that did not come to their end."""
+        for step_name in list(self._bars):
+            self._close(step_name)
+
+    def _close(self, step_name: str) -> None:
+        if step_name in self._bars:
+            self._bars.pop(step_name)[0].close()

@@ -179,6 +179,11 @@ class PrepareConfig(StageConfig):
             )
         return self
 
+    @property
+    def uses_device(self) -> bool:
+        """Return that it does not: it reads and checks files."""
+        return False
+
     @field_validator("group_pattern")
     @classmethod
     def _has_one_group(cls, pattern: str) -> str:

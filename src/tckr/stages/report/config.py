@@ -32,3 +32,8 @@ class ReportConfig(StageConfig):
     gallery_images_per_class: int = Field(
         8, ge=0, le=64, description="Images of each class in the galleries, the first by index, not selected; 0 shows none."
     )
+
+    @property
+    def uses_device(self) -> bool:
+        """Return that it does not: it writes pages."""
+        return False

@@ -1,0 +1,164 @@
+"""Run jobs on Ray: on the machines of a cluster, or on this one. The driver hands out jobs and hears of them, no more.
+
+Ray decides where a job runs. A job that is lost with its worker, its machine or its memory is begun anew elsewhere, and goes
+on from what is in the store.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from tckr.engine.execution import ExecutionConfig
+from tckr.engine.executors import Job, Needs
+from tckr.engine.executors.ray_workers import ATTEMPTS, Mailbox, Share, Shares, do_job, lost
+from tckr.engine.executors.relay import Receiver
+from tckr.engine.observer import Listener
+from tckr.errors import UserError
+
+MOST_AT_ONCE = 10_000
+"""Jobs that Ray is given before one is done; others wait with the runner."""
+
+SECONDS_BETWEEN = 0.2
+"""Of two looks at what jobs tell."""
+
+SECONDS_TO_CONNECT = 60
+
+
+@dataclass(frozen=True)
+class Handed:
+    """A job that Ray was given, for the `attempt`-th time."""
+
+    future: Future[Any]
+    job: Job
+    needs: Needs
+    attempt: int = 1
+
+
+class RayExecutor:
+    """Tasks for jobs, and actors for what they map over."""
+
+    def __init__(self, execution: ExecutionConfig, listener: Listener) -> None:
+        """Take the settings, of which the address says which cluster; start nothing yet."""
+        self._execution, self._listener = execution, listener
+        self._receiver = Receiver(listener)
+        self._at_work: dict[Any, Handed] = {}
+        self._num_slots = 1
+
+    def __enter__(self) -> Self:
+        """Connect to the cluster, or start one on this machine.
+
+        Raises:
+            UserError: there is no cluster at the address.
+        """
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a Ray that is started here sends nothing to its makers
+        address = self._execution.ray_address or "local"
+        quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+        own = {"include_dashboard": False} if address == "local" else {}
+        try:
+            ray.init(address=address, namespace="tckr", **quiet, **own)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise UserError(
+                f"execution.ray_address={address}: no Ray cluster answers there ({' '.join(str(error).split())[:200]}). "
+                "Start one with `ray start --head`, or leave the setting out to use this machine alone"
+            ) from None
+        found = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        cpus, gpus = (sum(node.get(kind, 0.0) for node in found) for kind in ("CPU", "GPU"))
+        on_gpus = gpus > 0 and self._execution.device != "cpu"
+        self._num_slots = int(gpus if on_gpus else cpus) or 1
+        self._shares = Shares(most_cpus=max((node.get("CPU", 0.0) for node in found), default=1.0), on_gpus=on_gpus)
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        lasting = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
+        self._mailbox = ray.remote(Mailbox).options(scheduling_strategy=here, **lasting).remote()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Wait for the jobs in flight after an error; leave the cluster, which ends what is still at work."""
+        if kind is not None and issubclass(kind, Exception):
+            ray.wait(list(self._at_work), num_returns=len(self._at_work)) if self._at_work else None
+        self._receiver.close()
+        ray.shutdown()
+
+    def adapted(self, execution: ExecutionConfig) -> ExecutionConfig:
+        """Return `execution` with a worker for each GPU, or CPU core, of the cluster, unless it names a number."""
+        return execution.model_copy(update={"workers": execution.workers or self._num_slots})
+
+    def has_room(self, needs: Needs) -> bool:
+        """Return whether another job may wait for a machine."""
+        return len(self._at_work) < MOST_AT_ONCE
+
+    def submit(self, job: Job, needs: Needs) -> Future[Any]:
+        """Give `job` to Ray."""
+        future: Future[Any] = Future()
+        self._hand_out(Handed(future, job, needs))
+        return future
+
+    def completed(self) -> Iterator[Future[Any]]:
+        """Wait until a job is done and yield those that are; meanwhile pass on what the others tell.
+
+        Raises:
+            UserError: a job was lost, or failed, three times.
+        """
+        done: list[Future[Any]] = []
+        while self._at_work and not done:
+            ended, _ = ray.wait(list(self._at_work), num_returns=1, timeout=SECONDS_BETWEEN, fetch_local=False)
+            self._pass_on()
+            done = [future for reference in ended if (future := self._concluded(reference))]
+        yield from done
+
+    def _concluded(self, reference: Any) -> Future[Any] | None:
+        """Return the future of a job that ended; None where it is begun anew."""
+        handed = self._at_work.pop(reference)
+        try:
+            handed.future.set_result(ray.get(reference))
+        except RayTaskError as error:
+            self._again(handed, error.cause)
+        except RayError as error:
+            self._again(handed, error)
+        return handed.future if handed.future.done() else None
+
+    def _again(self, handed: Handed, error: Exception) -> None:
+        """Begin a job anew, unless nothing would come of it.
+
+        Raises:
+            UserError: it was the last attempt, or says itself what the user must do.
+        """
+        if isinstance(error, UserError):
+            raise error
+        what = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        if handed.attempt == ATTEMPTS:
+            own = f"failed {ATTEMPTS} times, at last with {what}"
+            raise UserError(lost(error) if isinstance(error, RayError) else f"{_name_of(handed.job)} {own}") from None
+        self._listener.warned(f"{_name_of(handed.job)} is begun anew ({handed.attempt + 1} of {ATTEMPTS}): {what}")
+        self._hand_out(Handed(handed.future, handed.job, handed.needs, handed.attempt + 1))
+
+    def _hand_out(self, handed: Handed) -> None:
+        share = self._shares.of(handed.needs.threads, device=handed.needs.device)
+        of_hand = partial(_share_of_hand, self._shares, self._execution.threads_for) if handed.needs.alone else None
+        task = do_job.options(**share.options())
+        self._at_work[task.remote(handed.job, Path.cwd(), share, of_hand, self._mailbox)] = handed
+
+    def _pass_on(self) -> None:
+        for message in ray.get(self._mailbox.take.remote()):
+            self._receiver.hear(message)
+
+
+def _share_of_hand(shares: Shares, threads_for: Callable[[int], int], num_hands: int) -> Share:
+    """Return what each of so many actors is given, with the threads of a local worker."""
+    return shares.of(threads_for(num_hands), device=True)
+
+
+def _name_of(job: Job) -> str:
+    """Return what a job does, for a message: the name of its step."""
+    found = getattr(job, "args", ())
+    return getattr(found[0], "name", "a job") if found else "a job"

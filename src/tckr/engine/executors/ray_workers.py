@@ -1,0 +1,177 @@
+"""What runs inside Ray's worker processes: jobs, the items that a job maps over, and what carries words to the driver."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+
+from tckr.engine.executors import Item, Job, Result
+from tckr.engine.executors.relay import Relay
+from tckr.errors import UserError
+from tckr.process import set_up_process
+
+ATTEMPTS = 3
+"""Of a job or an item: a machine may be lost, and the work goes on elsewhere."""
+
+AHEAD = 2
+"""Items per actor that `RayMap` hands out: one at work, one waiting."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """What a process is given of a machine: CPU cores (`threads` of torch, or fewer where no machine has as many), GPUs."""
+
+    threads: int
+    cpus: float
+    gpus: float
+
+    def options(self) -> dict[str, Any]:
+        """Return how Ray calls it."""
+        return {"num_cpus": self.cpus, "num_gpus": self.gpus, "scheduling_strategy": "SPREAD"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shares:
+    """What a cluster has to share out: the CPU cores of its largest machine, and whether GPUs are to be used."""
+
+    most_cpus: float
+    on_gpus: bool
+
+    def of(self, threads: int, *, device: bool) -> Share:
+        """Return what a process is given that computes with so many threads, and on a GPU or not."""
+        return Share(threads=threads, cpus=min(float(threads), self.most_cpus), gpus=float(device and self.on_gpus))
+
+
+class Mailbox:
+    """Holds what jobs tell until the driver fetches it."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._messages: deque[tuple[Any, ...]] = deque()
+
+    def put(self, message: tuple[Any, ...]) -> None:
+        """Take a message."""
+        self._messages.append(message)
+
+    def take(self) -> list[tuple[Any, ...]]:
+        """Return all messages that came since the last call."""
+        taken = list(self._messages)
+        self._messages.clear()
+        return taken
+
+
+@ray.remote(max_retries=0)
+def do_job(job: Job, place: Path, share: Share, share_of_hand: Callable[[int], Share] | None, mailbox: Any) -> Any:
+    """Return the result of a job; one that is given `share_of_hand` may map over actors."""
+    _set_up(place, share)
+    listener = Relay(lambda message: mailbox.put.remote(message))
+    with ExitStack() as stack:
+        workers = stack.enter_context(RayMap(place, share_of_hand)) if share_of_hand else None
+        return job(listener=listener, workers=workers)
+
+
+class Hand:
+    """Calls functions, and keeps what they keep between calls: a model is loaded once."""
+
+    def __init__(self, place: Path, share: Share) -> None:
+        """Make this process like those of a local executor."""
+        _set_up(place, share)
+
+    def call(self, function: Callable[[Item], Result], item: Item) -> Result:
+        """Return `function(item)`."""
+        return function(item)
+
+
+class RayMap:
+    """Maps a function over items in actors, which stay until the block ends."""
+
+    def __init__(self, place: Path, share_for: Callable[[int], Share]) -> None:
+        """Take the folder to work in, and what each of so many actors is given."""
+        self._place, self._share_for = place, share_for
+        self._hands: list[Any] = []
+
+    def __enter__(self) -> RayMap:
+        """Start nothing yet."""
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """End the actors."""
+        for hand in self._hands:
+            ray.kill(hand)
+
+    def __call__(self, function: Callable[[Item], Result], items: Iterable[Item], num_workers: int) -> Iterator[Result]:
+        """Yield results as they finish, in any order. An item whose actor was lost is begun anew by another.
+
+        Raises:
+            UserError: three actors were lost with one item.
+        """
+        share = self._share_for(num_workers)
+        if share.gpus:
+            num_workers = max(1, num_workers - 1)  # the process that maps has a GPU too
+        self._hands = [self._start(share) for _ in range(num_workers)]
+        waiting, again = iter(items), deque[tuple[Item, int]]()
+        at_work: dict[Any, tuple[int, Any, Item, int]] = {}
+        places = deque(place for _ in range(AHEAD) for place in range(num_workers))
+        while True:
+            while places and (taken := _next(again, waiting)):
+                place, (item, attempt) = places.popleft(), taken
+                hand = self._hands[place]
+                at_work[hand.call.remote(function, item)] = place, hand, item, attempt
+            if not at_work:
+                return
+            (done, *_), _ = ray.wait(list(at_work), num_returns=1)
+            place, hand, item, attempt = at_work.pop(done)
+            places.append(place)
+            try:
+                yield ray.get(done)
+            except RayTaskError as error:
+                raise error.cause from None
+            except RayActorError as error:
+                if attempt == ATTEMPTS:
+                    raise UserError(lost(error)) from None
+                again.append((item, attempt + 1))
+                if self._hands[place] is hand:
+                    self._hands[place] = self._start(share)
+
+    def _start(self, share: Share) -> Any:
+        return ray.remote(Hand).options(**share.options()).remote(self._place, share)
+
+
+def lost(error: Exception) -> str:
+    """Return the sentence about a job that was begun `ATTEMPTS` times and ended with `error`."""
+    reason = " ".join(str(error).split())
+    return (
+        f"a worker was lost {ATTEMPTS} times at the same work, at last because: {reason[:300]} If memory ran out, set "
+        "smaller batch sizes or fewer execution.workers, and give the same command again: it goes on"
+    )
+
+
+def _next(again: deque[tuple[Item, int]], waiting: Iterator[Item]) -> tuple[Item, int] | None:
+    """Return the next item and which attempt it is, those to be repeated first; None when there are no more."""
+    if again:
+        return again.popleft()
+    return next(((item, 1) for item in waiting), None)
+
+
+def _set_up(place: Path, share: Share) -> None:
+    """Work where the driver works: relative paths of the settings mean the same on all machines.
+
+    Raises:
+        UserError: the folder is not on this machine.
+    """
+    try:
+        os.chdir(place)
+    except OSError:
+        raise UserError(
+            f"{place} is not on machine {os.uname().nodename}; all machines of the cluster need the folder that the command "
+            "is given in, and --output, under the same path, on a disk that they share"
+        ) from None
+    set_up_process(share.threads)
