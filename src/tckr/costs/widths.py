@@ -5,13 +5,20 @@ Leakage makes the interval of the target narrower.
 
 from __future__ import annotations
 
+import numpy as np
+from scipy.stats import norm
 from scipy.stats import t as student_t
 
 from tckr.membership.analyses import BLOCKS, MOST_LEFT_OUT
+from tckr.membership.family import POWER
 from tckr.metrics.proportions import critical_value
 
 REFERENCE_RUNS = (4, 8, 16, 64, 256)
 """Numbers of reference runs that a plan compares."""
+
+
+STATISTICS = 20
+"""By which the family's level is divided for one statistic: an audit of six surfaces has more, many of them alike."""
 
 
 def auc_spread(num_members: int, num_others: int) -> float:
@@ -35,6 +42,18 @@ def mean_width(num_members: int, num_others: int, num_runs: int, confidence: flo
     factor, freedom = (4, runs - 1) if runs <= MOST_LEFT_OUT else (2, BLOCKS - 1)
     quantile = float(student_t.ppf((1 + confidence) / 2, freedom))
     return 2 * quantile * auc_spread(num_members, num_others) * (factor / runs) ** 0.5
+
+
+def detectable_auc(num_members: int, num_others: int, num_runs: int, family_level: float) -> float:
+    """Return the AUC, of the target and of every reference run, that 80 of 100 audits find on a surface with references.
+
+    By the statistic of all runs together (`family`): run r is attacked with k of the runs after it, the target with all, and
+    its z-score weighs sqrt(k). Its level is the family's divided by `STATISTICS`. That an attack with few references is
+    weaker is not in it: the same training then has a smaller AUC.
+    """
+    references = np.arange(2, max(2, num_runs) + 1)
+    spread = auc_spread(num_members, num_others) * float(references.sum() ** 0.5 / np.sqrt(references).sum())
+    return min(1.0, 0.5 + spread * float(norm.isf(family_level / STATISTICS) + norm.ppf(POWER)))
 
 
 def smallest_rate(num_others: int) -> float:

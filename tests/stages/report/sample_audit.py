@@ -15,6 +15,7 @@ from tckr.artifacts.audit import (
     ImagesAlone,
     LeakTest,
     LeaveOneOut,
+    LowFpr,
     Strongest,
     SurfaceResult,
     Verdict,
@@ -23,12 +24,15 @@ from tckr.artifacts.audit import (
 from tckr.membership.family import Family
 from tckr.membership.packages import packages, stated
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
+from tckr.metrics.low_fpr import PRIORS
+from tckr.metrics.membership import FALSE_POSITIVE_RATES
 from tckr.metrics.results import (
     CopiesResult,
     EpsilonBound,
     FidelityResult,
     FidelityScores,
     FlaggedImage,
+    GaussianBound,
     LargestClass,
     OneRunBound,
     PairedTest,
@@ -83,6 +87,16 @@ CANARIES: dict[str, dict[str, OneRunBound | NotMeasurable]] = {
             guesses=250,
             correct=239,
             method="Steinke et al. 2023",
+            assumes="every canary in or out by a fair coin of its own; nothing of the mechanism",
+            gaussian=GaussianBound(
+                mu=1.375,
+                epsilon=5.625,
+                confidence=0.95,
+                delta=1e-5,
+                n=250,
+                method="Mahloujifar et al. 2024",
+                assumes="every canary in or out by a fair coin of its own; that the trade-off is a Gaussian's",
+            ),
         )
     },
 }
@@ -308,6 +322,23 @@ def with_references(cas: float, leak: float, auc: dict[str, Any], sample: Sample
             num_non_members=sample.num_non_members,
             method="Clopper-Pearson at a threshold fixed in advance",
         ),
+        "mu_lower_bound": GaussianBound(
+            mu=max(0.0, 0.4 * leak - 0.1),
+            epsilon=max(0.0, 1.6 * leak - 0.4),
+            confidence=0.95,
+            delta=1e-5,
+            n=1294,
+            method="Clopper-Pearson on FPR and TPR",
+            assumes="records as independent trials",
+        ),
+        "low_fpr": {
+            rate: LowFpr(
+                tpr=replace(around(float(rate) * (1 + leak), float(rate) / 2, 9), method="over runs"),
+                tpr_of_target=around(float(rate) * (1 + leak), float(rate), 647),
+                ppv={prior: around(0.4 + 0.1 * leak, 0.1, 9) for prior in PRIORS},
+            )
+            for rate in FALSE_POSITIVE_RATES
+        },
         "auc_by_class": {
             name: around(auc[DECLARED].value + 0.02 * (number % 3 - 1), 0.09, 129)
             for number, name in enumerate(sample.class_names)

@@ -29,10 +29,11 @@ from tckr.membership.scorers.published import (
     lira_offline_global_variance,
     lira_online_global_variance,
 )
+from tckr.membership.scorers.quantile_regression import AmongAlike
 from tckr.membership.scorers.references import Begin, Sums, TallySums, after_each, without_each, without_one
 from tckr.membership.scorers.rmia import ConfidenceSums, in_range, rmia_offline, rmia_offline_tuned, rmia_online
 
-__all__ = ["SCORERS", "Scorer", "Sums"]
+__all__ = ["QUANTILES", "SCORERS", "Scorer", "Sums", "quantile_regression"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Scorer:
         needs_references: whether it says nothing without reference runs.
         reads_counts: whether scores depend on how many other runs saw a record. Where each record is in equally many runs,
             that number tells the attacked run's membership, so such an attack is left out (`findings.usable_scorers`).
+        target_only: whether it costs too much to attack every run with it.
     """
 
     rate: Callable[[Any, Any, np.ndarray], np.ndarray]
@@ -53,6 +55,7 @@ class Scorer:
     scale: Callable[[np.ndarray], np.ndarray] = lambda signals_RN: signals_RN
     needs_references: bool = True
     reads_counts: bool = False
+    target_only: bool = False
 
     def score(self, signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> np.ndarray:
         """Return the scores [N] of one run, with all others as its references."""
@@ -94,6 +97,15 @@ class NoSums:
 def global_threshold(inside: None, outside: None, signal: np.ndarray) -> np.ndarray:
     """Return the signal itself: the attack of Yeom et al. (2018), which needs no reference run."""
     return signal.copy()
+
+
+QUANTILES = "quantile_regression"
+"""The second attack that needs no reference run: usable where records have features (`quantile_regression.AmongAlike`)."""
+
+
+def quantile_regression(attack: AmongAlike) -> Scorer:
+    """Return the scorer of records with these features."""
+    return Scorer(attack, NoSums, needs_references=False, target_only=True)
 
 
 SCORERS: dict[str, Scorer] = {

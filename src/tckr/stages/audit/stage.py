@@ -17,6 +17,7 @@ from tckr.data.images import ImageSet, load_images
 from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.membership.collection import assemble, collect_canaries, relative_to_base, runs_of
+from tckr.membership.config import MIN_REFERENCE_RUNS
 from tckr.membership.evidence import IMAGES_ALONE, Evidence, Predictions
 from tckr.membership.queries.answers import read_answers, write_answers
 from tckr.membership.queries.questions import QUESTIONS, Answers, Asked
@@ -70,8 +71,9 @@ def run(config: AuditConfig, context: StepContext) -> None:
     runs = {name.removeprefix(RUN): read_answers(path) for name, path in context.inputs.items() if name.startswith(RUN)}
     answers = relative_to_base(runs)
     membership, canaries = np.array(read_membership(data)[: max(1, len(runs_of(answers)))]), read_canaries(data)
-    evidence = collect(config, context, answers, membership, canaries)
-    found = copies(config, context, membership[0], canaries == 0) if evidence.signals else None
+    features = pool_features(context) if len(membership) > MIN_REFERENCE_RUNS else None
+    evidence = collect(config, context, answers, membership, canaries, features=features)
+    found = None if features is None else copies(config, context, features, membership[0], canaries == 0)
     likeness = fidelity(config, context, membership[0], canaries == 0)
     planted = collect_canaries(config, answers, membership, canaries) if canaries.any() else None
     track = partial(context.track, unit="attacks")
@@ -82,8 +84,24 @@ def run(config: AuditConfig, context: StepContext) -> None:
         context.log("warning", message=verdict_text(result.verdict))
 
 
+def pool_features(context: StepContext) -> np.ndarray:
+    """Return the pool's features [N, D], in order of record, as a classifier sees them that saw none of the records."""
+    return _features(context, _in_order(load_images(context.inputs["data"] / "pool", context.scratch)))
+
+
+def _features(context: StepContext, images: ImageSet) -> np.ndarray:
+    model = load_classifier(context.inputs["features"] / MODEL_FOLDER).to(context.execution.torch_device())
+    return predict_features(model, images.images, batch_size=context.execution.inference_batch_size)
+
+
 def collect(
-    config: AuditConfig, context: StepContext, answers: Mapping[str, Answers], membership: np.ndarray, canaries: np.ndarray
+    config: AuditConfig,
+    context: StepContext,
+    answers: Mapping[str, Answers],
+    membership: np.ndarray,
+    canaries: np.ndarray,
+    *,
+    features: np.ndarray | None,
 ) -> Evidence:
     """Return the evidence about all records but canaries. This is the only place that reads the locked test split.
 
@@ -104,20 +122,17 @@ def collect(
         canaries=canaries,
         test_labels=test.labels,
         test={name: predictions_on_test(context, name, test) for name in tested},
+        features=features,
     )
 
 
-def copies(config: AuditConfig, context: StepContext, members: np.ndarray, ordinary: np.ndarray) -> CopiesResult:
+def copies(
+    config: AuditConfig, context: StepContext, features_ND: np.ndarray, members: np.ndarray, ordinary: np.ndarray
+) -> CopiesResult:
     """Return how often the target's synthetic images are near-copies, as seen by a model that saw none of the records."""
-    features = load_classifier(context.inputs["features"] / MODEL_FOLDER).to(context.execution.torch_device())
-
-    def seen(images: ImageSet) -> FeatureSet:
-        batch_size = context.execution.inference_batch_size
-        return FeatureSet(predict_features(features, images.images, batch_size=batch_size), images.ids)
-
-    synthetic = seen(load_synthetic(context.inputs["synthetic"], context.scratch))
-    pool = seen(_in_order(load_images(context.inputs["data"] / "pool", context.scratch)))
-    inside, outside = (FeatureSet(pool.vectors[rows], pool.ids[rows]) for rows in (members & ordinary, ~members & ordinary))
+    images = load_synthetic(context.inputs["synthetic"], context.scratch)
+    synthetic, records = FeatureSet(_features(context, images), images.ids), np.arange(len(features_ND))
+    inside, outside = (FeatureSet(features_ND[rows], records[rows]) for rows in (members & ordinary, ~members & ordinary))
     return measure_copies(synthetic, inside, outside, confidence=config.confidence)
 
 

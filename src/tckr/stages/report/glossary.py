@@ -107,6 +107,11 @@ GLOSSARY = {
         "records; one half is what chance gives. It sees a general pull towards the members, and does not say that any "
         "one image is a copy."
     ),
+    "mu of Gaussian differential privacy": (
+        "A guarantee of strength mu says that no attack tells two data sets that differ in one record apart better than "
+        "N(0, 1) from N(mu, 1). Printed is a lower bound: no smaller mu can hold, whatever the training. The epsilon beside "
+        "it belongs to mechanisms whose noise is Gaussian; for others it bounds nothing."
+    ),
     "Canary bound": (
         "Canaries are records put in or left out by a fair coin each. Who guesses more coins right from what was released "
         "than an (epsilon, delta) guarantee allows has refuted that guarantee, from one training run. It is a floor: 0 "

@@ -17,6 +17,7 @@ from tckr.html.numbers import difference_number, duration, fraction, measured_nu
 from tckr.membership.coverage import scorer_name
 from tckr.membership.rows import strongest_name
 from tckr.membership.wording import why_not_measured
+from tckr.metrics.low_fpr import PRIORS
 from tckr.metrics.rounding import round_above
 from tckr.stages.report.checks import control_groups, purposes, result_of
 from tckr.stages.report.contents import Comparison, Contents, Number, Training
@@ -54,6 +55,7 @@ def render(contents: Contents, galleries: Sequence[ClassGallery], likenesses: Se
             reasons=REASONS,
             rules=RULES,
             fprs=FPRS,
+            priors=tuple(PRIORS),
             preview_classes=PREVIEW_CLASSES,
             surfaces={name: surface_title(name) for name in SURFACES},
         )
