@@ -54,7 +54,7 @@ def audit_table(file: Path, overrides: Sequence[str], output: Path | None) -> Au
     text = text_fill(json_text(result.model_dump(mode="json")))
     with own.held():
         own.put({TABLE_NAME: lambda path: write_scores(path, judged, evidence, depth=depth), result.file_name: text})
-    _print(result, folder, list(remarks(given.signals, config.signal)), console)
+    _print(result, folder, list(remarks(given.signals, given.members, config.signal)), console)
     return result
 
 

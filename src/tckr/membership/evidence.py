@@ -58,6 +58,7 @@ class Evidence:
         features: what an attacker knows of each record without the attacked models, float64 [N, D]; None = nothing.
         why_no_references: signal -> what to say where there is one row.
         num_left_out: records that were left out because their membership never varies.
+        balanced_runs: whether each record is in equally many runs: some attacks would read membership off this.
         independent_runs: whether the rows of `members` were drawn independently; otherwise row 0 alone is attacked.
     """
 
@@ -74,6 +75,7 @@ class Evidence:
     features: np.ndarray | None = None
     why_no_references: Mapping[str, str] = field(default_factory=dict)
     num_left_out: int = 0
+    balanced_runs: bool = False
     independent_runs: bool = True
 
     @cached_property

@@ -12,7 +12,7 @@ from tckr.artifacts.audit import PLAIN, Strongest, SurfaceResult
 from tckr.membership.analyses import Track, leave_one_out, low_fpr, target_run, untracked
 from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence
-from tckr.membership.scorers import QUANTILES, SCORERS, Scorer, quantile_regression
+from tckr.membership.scorers import NEVER, QUANTILES, SCORERS, Scorer, quantile_regression
 from tckr.membership.thresholds import Thresholds
 from tckr.membership.vulnerability import at_risk, worst_class
 from tckr.metrics.accuracy import accuracy, accuracy_by_class, accuracy_over_largest, confusion, mean_class_accuracy
@@ -99,16 +99,24 @@ def aucs(config: MembershipConfig, evidence: Evidence, signal: str) -> dict[str,
 def usable_scorers(evidence: Evidence, signal: str) -> dict[str, Scorer]:
     """Return the scorers that do without reference runs, or all where there are some; quantile regression with features.
 
-    Where the runs' members were not drawn independently, those that read how many runs saw a record are left out.
+    Where each record is in equally many runs, those that read how many runs saw it are left out, and where the runs' members
+    were not drawn independently those that always do.
     """
-    has_references, independent = evidence.has_references(signal), evidence.independent_runs
+    has_references, num_runs = evidence.has_references(signal), runs_that_count(evidence)
     attack = evidence.quantile_attack
     every = SCORERS | ({QUANTILES: quantile_regression(attack)} if attack else {})
     return {
         name: scorer
         for name, scorer in every.items()
-        if (has_references or not scorer.needs_references) and (independent or not scorer.reads_counts)
+        if (has_references or not scorer.needs_references) and num_runs >= scorer.balanced_from
     }
+
+
+def runs_that_count(evidence: Evidence) -> int:
+    """Return what `Scorer.balanced_from` is compared with: the number of runs where their design could be read."""
+    if evidence.balanced_runs:
+        return len(evidence.members)
+    return NEVER if evidence.independent_runs else NEVER - 1
 
 
 def declared_findings(
