@@ -8,7 +8,8 @@ from tckr.artifacts.audit import FindingReason
 from tckr.membership.rows import canary_rows, surface_rows
 from tckr.metrics.estimate import Estimate
 from tests.stages.report.sample import Sample
-from tests.stages.report.sample_audit import CANARIES, REPEATED
+from tests.stages.report.sample_audit import REPEATED
+from tests.stages.report.sample_bounds import CANARIES
 
 
 def audit_of(**changes):
