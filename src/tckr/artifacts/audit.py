@@ -197,7 +197,8 @@ class SurfaceResult(Result):
     """One release surface: what it is worth, and what it tells about the target's training records.
 
     Membership fields (from `signal` on) are None or empty when membership was not measured. A surface that no reference run
-    repeated is attacked without references: its dictionaries by scorer have the global threshold alone.
+    repeated is attacked without references: its dictionaries by scorer have the global threshold and quantile
+    regression alone.
     """
 
     cas: Measured = Field(
