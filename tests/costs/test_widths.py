@@ -49,8 +49,8 @@ def test_promised_width_of_the_target_is_found_where_nothing_leaks(records: int)
 
 
 def test_power_is_the_closed_form_and_what_an_audit_says_of_itself() -> None:
-    # Two references: the target alone, against a level of 0.05 / 20: 2.807034 + 0.841621 standard deviations.
-    assert detectable_auc(50, 50, 2, 0.05) == pytest.approx(0.5 + 3.648655 * auc_spread(50, 50))
+    # Two references: the target alone, against a level of 0.05 / 50: 3.090232 + 0.841621 standard deviations.
+    assert detectable_auc(50, 50, 2, 0.05) == pytest.approx(0.5 + 3.931853 * auc_spread(50, 50))
     surface = judge(MembershipConfig(), evidence(0, shift=0.0, records=300)).surfaces["teacher"]
     assert surface.detectable_auc is not None
     assert detectable_auc(150, 150, 8, 0.05) - 0.5 == pytest.approx(surface.detectable_auc - 0.5, rel=0.1)
