@@ -155,10 +155,13 @@ def test_canary_bounds_are_printed_with_and_without_measured_membership(tmp_path
     lines = summary_lines(RunResult(folder=tmp_path, artifacts={"audit": folder}))
     rows = [[cell.strip() for cell in line.strip("\u2502").split("\u2502")] for line in lines if "mislabelled" in line]
     assert rows == [
-        ["Teacher", "mislabelled", "2.38", "239 of 250 guesses right, 250 canaries"],
-        ["Student", "mislabelled", "0.44", "91 of 124 guesses right, 250 canaries"],
+        ["Teacher", "mislabelled", "2.38", "1.38", "239 of 250 guesses right, 250 canaries"],
+        ["Student", "mislabelled", "0.44", "", "91 of 124 guesses right, 250 canaries"],
     ]
     assert any("own signal only" in line for line in lines)
+    text = " ".join(" ".join(lines).split())
+    assert "epsilon assumes every canary in or out by a fair coin of its own; nothing of the mechanism." in text
+    assert "mu assumes" in text
 
 
 def test_without_canaries_no_bound_is_printed(tmp_path: Path) -> None:

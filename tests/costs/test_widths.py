@@ -7,13 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tckr.costs.widths import REFERENCE_RUNS, auc_spread, mean_width, numbers_to_compare, smallest_rate, target_width
+from tckr.costs.widths import (
+    REFERENCE_RUNS,
+    auc_spread,
+    detectable_auc,
+    mean_width,
+    numbers_to_compare,
+    smallest_rate,
+    target_width,
+)
 from tckr.membership.analyses import leave_one_out
 from tckr.membership.config import MembershipConfig
 from tckr.membership.scorers import SCORERS
+from tckr.membership.verdict import judge
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.membership import auc
-from tests.membership.worlds import membership, signals
+from tests.membership.worlds import evidence, membership, signals
 
 
 def test_spread_of_one_run_is_that_of_the_rank_sum() -> None:
@@ -37,6 +46,15 @@ def test_promised_width_of_the_target_is_found_where_nothing_leaks(records: int)
         assert isinstance(found, Estimate)
         widths.append(found.high - found.low)
     assert np.mean(widths) == pytest.approx(target_width(records // 2, records - records // 2, 0.95), rel=0.15)
+
+
+def test_power_is_the_closed_form_and_what_an_audit_says_of_itself() -> None:
+    # Two references: the target alone, against a level of 0.05 / 50: 3.090232 + 0.841621 standard deviations.
+    assert detectable_auc(50, 50, 2, 0.05) == pytest.approx(0.5 + 3.931853 * auc_spread(50, 50))
+    surface = judge(MembershipConfig(), evidence(0, shift=0.0, records=300)).surfaces["teacher"]
+    assert surface.detectable_auc is not None
+    assert detectable_auc(150, 150, 8, 0.05) - 0.5 == pytest.approx(surface.detectable_auc - 0.5, rel=0.1)
+    assert detectable_auc(50, 50, 16, 0.05) < detectable_auc(50, 50, 4, 0.05)
 
 
 @pytest.mark.parametrize("references", [4, 8, 40])

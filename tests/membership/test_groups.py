@@ -14,6 +14,7 @@ from tckr.membership.collection import collect_canaries
 from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence
 from tckr.membership.family import judge_together
+from tckr.membership.scorers import QUANTILES
 from tckr.membership.units import of_groups, units_of
 from tckr.membership.verdict import judge
 from tckr.metrics.estimate import Estimate
@@ -115,6 +116,7 @@ def repeated(world: Evidence, times: int) -> Evidence:
         members=world.members[:, groups],
         signals={name: values[:, groups] for name, values in world.signals.items()},
         correct={name: values[:, groups] for name, values in world.correct.items()},
+        features=None if world.features is None else world.features[groups],
         controls={
             control: {name: values[groups] for name, values in found.items()} for control, found in world.controls.items()
         },
@@ -148,6 +150,26 @@ def test_an_audit_states_its_unit_and_shows_groups_beside_single_records() -> No
     of_one = judge(MembershipConfig(depth="teacher"), alone).surfaces["teacher"]
     assert of_one.of_records is None
     assert of_one.auc == teacher.auc
+
+
+@pytest.mark.usefixtures("few_scorers")
+def test_packages_quantiles_and_the_bounds_of_groups_of_equal_records_are_those_of_one_record_each() -> None:
+    alone = made_up(1, shift=4.0, records=240)
+    images = alone.signals["images"]
+    signals = {"student": alone.signals["student"], "soft_labels": alone.signals["soft_labels"], "images": images}
+    alone = replace(alone, signals=signals, controls={}, test={}, features=images[0][:, None])
+    one, many = (judge(MembershipConfig(), world) for world in (alone, repeated(alone, 3)))
+    assert many.declared.unit == "group"
+    package, same = (next(each.together for each in result.packages if each.together) for result in (many, one))
+    assert (package.surfaces, package.auc, package.test.p_value) == (same.surfaces, same.auc, same.test.p_value)
+    student, expected = many.surfaces["student"], one.surfaces["student"]
+    assert student.mu_lower_bound is not None
+    assert student.mu_lower_bound.mu > 0
+    assert student.mu_lower_bound == expected.mu_lower_bound
+    assert student.low_fpr
+    assert student.low_fpr == expected.low_fpr
+    assert QUANTILES in {test.attack for test in many.surfaces["images"].tests}
+    assert many.surfaces["images"].auc[QUANTILES] == one.surfaces["images"].auc[QUANTILES]
 
 
 def test_a_leak_of_single_records_in_groups_is_a_finding() -> None:

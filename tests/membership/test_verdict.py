@@ -273,7 +273,7 @@ def test_full_depth_attacks_every_surface_with_references_and_holds_all_of_them_
     assert {check.surface for check in result.controls if check.name == "null" and check.decides} == set(SIGNALS)
     positive_surfaces = {check.surface for check in result.controls if check.name == "positive" and check.decides}
     assert positive_surfaces == set(SIGNALS) - {"captions"}  # whose control has the target's own captions
-    assert set(result.surfaces["images"].other_signals) == {"images_pixels"}
+    assert set(result.surfaces["images"].other_signals) == {"images_pixels", "images_relative"}
     assert set(result.surfaces["student"].other_signals) == {"student_indirect"}
     assert not result.declared.generator_shared
 

@@ -15,8 +15,8 @@ from tckr.cli.terminal import escape
 from tckr.errors import printable
 from tckr.html.numbers import p_text
 from tckr.membership.largest import no_better_sentence
-from tckr.membership.rows import canary_rows, surface_rows
-from tckr.membership.wording import judged_units, verdict_text
+from tckr.membership.rows import CanaryRow, canary_rows, surface_rows
+from tckr.membership.wording import judged_units, together_lines, verdict_text
 from tckr.membership.worth import classes_line, worth_sentences
 from tckr.metrics.estimate import Measured, describe_difference
 from tckr.metrics.results import PairedTest
@@ -41,8 +41,8 @@ def print_summary(result: RunResult, console: Console) -> None:
             if audit.declared.unit == "group":
                 say(console, f"Audit, {judged_units(audit.declared)}")
             console.print(waterfall(audit))
-            for name, why in hidden_leaks(audit):
-                say(console, f"{name} leaks: {why}")
+            for line in [f"{name} leaks: {why}" for name, why in hidden_leaks(audit)] + together_lines(audit):
+                say(console, line)
         if audit.canaries:
             console.print(canaries(audit))
         say(console, f"Privacy: {verdict_text(audit.verdict)}", "green" if audit.valid else "yellow")
@@ -175,17 +175,24 @@ def canaries(audit: AuditResult) -> Table:
     """Return what the canaries of one run prove about epsilon; needs no reference run."""
     rows = canary_rows(audit)
     table = Table(
-        title="Canaries: no epsilon below the bound can hold",
+        title="Canaries: no epsilon and no mu below its bound can hold",
         title_justify="left",
-        caption="\n".join(dict.fromkeys(f"{row.surface}: {row.conditions}" for row in rows if row.conditions)),
+        caption="\n".join(
+            dict.fromkeys([*(f"{row.surface}: {row.conditions}" for row in rows if row.conditions), *_assumptions(rows)])
+        ),
         caption_justify="left",
     )
-    for heading in ("surface", "kind", "epsilon at least", "guesses right"):
+    for heading in ("surface", "kind", "epsilon at least", "mu at least", "guesses right"):
         table.add_column(heading)
     for row in rows:
         bound = row.bound.text if row.bound.value is None else f"{row.bound.value:.2f}"
-        table.add_row(*(escape(cell) for cell in (row.surface, row.kind, bound, row.guessed or row.bound.reason)))
+        mu = "" if row.mu.value is None else f"{row.mu.value:.2f}"
+        table.add_row(*(escape(cell) for cell in (row.surface, row.kind, bound, mu, row.guessed or row.bound.reason)))
     return table
+
+
+def _assumptions(rows: list[CanaryRow]) -> list[str]:
+    return [row.assumes for row in rows if row.assumes]
 
 
 def _places(result: RunResult) -> dict[str, object]:

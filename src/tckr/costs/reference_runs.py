@@ -22,8 +22,8 @@ from tckr.running import plan
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.training.config import TrainingConfig
 
-OTHER_COLUMNS = 4
-"""Of a table of answers, beside one per question: the record's number, a second distance, and who was classified rightly."""
+OTHER_COLUMNS = 5
+"""Of a table of answers, beside one per question: the record's number, two more distances, and who was classified right."""
 
 
 @dataclass(frozen=True, kw_only=True)

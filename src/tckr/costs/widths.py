@@ -6,9 +6,11 @@ Leakage makes the interval of the target narrower.
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import norm
 from scipy.stats import t as student_t
 
 from tckr.membership.analyses import BLOCKS, MOST_LEFT_OUT
+from tckr.membership.family import POWER
 from tckr.metrics.proportions import critical_value
 
 REFERENCE_RUNS = (4, 8, 16, 64, 256)
@@ -18,6 +20,11 @@ FACTORS = {5: 4.0, 9: 5.8, 17: 8.0, 32: 10.0, 33: 2.0, 65: 2.0, 257: 2.0}
 """Runs -> variance of their mean AUC, as the audit's interval finds it where nothing leaks, times the number of runs and in
 variances of one run: 1 = runs that share nothing. The default attack learns from the other runs what membership does, so all
 runs share something. Simulated by `benchmarks/widths.py`, seed 0."""
+
+
+STATISTICS = 50
+"""By which the family's level is divided for one statistic. An audit has more, many of them alike: at depth `full` they
+count as about 20, below it, with the checks of the shared generator, as about 80."""
 
 
 def auc_spread(num_members: int, num_others: int) -> float:
@@ -46,6 +53,18 @@ def quantile_over(runs: int, confidence: float) -> float:
     """Return the quantile of Student's t that the interval over so many runs takes."""
     freedom = runs - 1 if runs <= MOST_LEFT_OUT else BLOCKS - 1
     return float(student_t.ppf((1 + confidence) / 2, freedom))
+
+
+def detectable_auc(num_members: int, num_others: int, num_runs: int, family_level: float) -> float:
+    """Return the AUC, of the target and of every reference run, that 80 of 100 audits find on a surface with references.
+
+    By the statistic of all runs together (`family`): run r is attacked with k of the runs after it, the target with all, and
+    its z-score weighs sqrt(k). Its level is the family's divided by `STATISTICS`. That an attack with few references is
+    weaker is not in it: the same training then has a smaller AUC.
+    """
+    references = np.arange(2, max(2, num_runs) + 1)
+    spread = auc_spread(num_members, num_others) * float(references.sum() ** 0.5 / np.sqrt(references).sum())
+    return min(1.0, 0.5 + spread * float(norm.isf(family_level / STATISTICS) + norm.ppf(POWER)))
 
 
 def smallest_rate(num_others: int) -> float:

@@ -10,6 +10,7 @@ from tckr.membership.canaries import Canaries, canaries_of, canary_scores
 from tckr.membership.config import MIN_REFERENCE_RUNS, MembershipConfig
 from tckr.membership.evidence import Evidence, Predictions
 from tckr.membership.queries.questions import Answers
+from tckr.membership.scorers.quantile_regression import principal_components
 from tckr.membership.units import shared_in_groups
 from tckr.surfaces import CLASSIFIERS, SIGNALS, SURFACES
 
@@ -29,6 +30,7 @@ def assemble(
     groups: np.ndarray | None = None,
     test_labels: np.ndarray,
     test: Mapping[str, Predictions],
+    features: np.ndarray | None = None,
 ) -> Evidence:
     """Return the evidence about the records that are no canaries.
 
@@ -42,6 +44,7 @@ def assemble(
         groups: int64 [N], None where each record stands for itself.
         test_labels: int64 [T].
         test: model -> predictions on the test split.
+        features: of all records, float [N, D], as a model sees them that was trained on none of them; None = not known.
     """
     ordinary = canaries == 0
     runs = runs_of(answers)
@@ -64,8 +67,18 @@ def assemble(
         test_labels=test_labels,
         test=test,
         groups=None if groups is None else groups[ordinary],
+        features=None if features is None else known_outside(features, labels, answers.get("null", {}))[ordinary],
         why_no_references={signal: why_alone(config, signal) for signal, found in signals.items() if len(found) == 1},
     )
+
+
+def known_outside(features_ND: np.ndarray, labels: np.ndarray, null: Answers) -> np.ndarray:
+    """Return what an attacker knows of every record without the attacked models, float64 [N, .].
+
+    Its features, its label, and how sure a Teacher is of it that was trained on none of the records.
+    """
+    answers = [null["teacher"]] if "teacher" in null else []
+    return np.column_stack([principal_components(features_ND), labels, *answers])
 
 
 def relative_to_base(answers: Mapping[str, Answers]) -> dict[str, Answers]:

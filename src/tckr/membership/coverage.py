@@ -21,9 +21,10 @@ COVERAGE = {
     "teacher": [
         "Covered: the Teacher. Each reference run retrained the Teacher with another draw of members, so the "
         "Teacher's number is a full attack.",
-        "Not measured: captions, adapter, synthetic images, soft labels and Student. No reference run repeated them at "
-        "this depth, so only a global threshold attacks them and no control checks it: what it finds is a leak, what it "
-        "does not find says nothing. Depth distill attacks soft labels and Student with references, depth full all of them.",
+        "Not measured: captions, adapter, synthetic images, soft labels and Student. No reference run repeated them "
+        "at this depth, so only attacks without references try them and no control checks these: what they find is a "
+        "leak, what they do not find says nothing. Depth distill attacks soft labels and Student with references, "
+        "depth full all of them.",
         STRONGER,
     ],
     "distill": [
@@ -33,9 +34,9 @@ COVERAGE = {
         "What the generator learned about a member and passes on through the images does not show in the attacks with "
         "references, nor in AOP: references with the same images take it for a property of the record. The attack without "
         "references does not take it away, but is weak.",
-        "Not measured: captions, adapter and synthetic images themselves. Only a global threshold attacks them here and no "
-        "control checks it: what it finds is a leak, what it does not find says nothing. Depth full attacks them with "
-        "references.",
+        "Not measured: captions, adapter and synthetic images themselves. Only attacks without references try them "
+        "here and no control checks these: what they find is a leak, what they do not find says nothing. Depth full "
+        "attacks them with references.",
         STRONGER,
     ],
     "full": [

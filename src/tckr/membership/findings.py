@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 
 from tckr.artifacts.audit import PLAIN, OfRecords, Strongest, SurfaceResult
-from tckr.membership.analyses import Track, leave_one_out, target_run, untracked
+from tckr.membership.analyses import Track, leave_one_out, low_fpr, target_run, untracked
 from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence
-from tckr.membership.scorers import SCORERS, Scorer
+from tckr.membership.scorers import NEVER, QUANTILES, SCORERS, Scorer, quantile_regression
 from tckr.membership.thresholds import Thresholds
 from tckr.membership.vulnerability import at_risk, worst_class
 from tckr.metrics.accuracy import accuracy, accuracy_by_class, accuracy_over_largest, confusion, mean_class_accuracy
 from tckr.metrics.calibration import expected_calibration_error, mean_score
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
+from tckr.metrics.gaussian_dp import mu_from_rates
 from tckr.metrics.membership import auc, auc_by_class, balanced_accuracy, epsilon_lower_bound
 from tckr.metrics.tradeoff import accuracy_over_privacy
 
@@ -86,7 +87,7 @@ def membership_findings(config: MembershipConfig, evidence: Evidence, signal: st
     for name, scorer in usable_scorers(evidence, signal).items():
         for finding, value in target_run(scorer, signals, members, config.confidence, strata).items():
             found.setdefault(finding, {})[name] = value
-        if len(signals) > 1 and evidence.independent_runs:
+        if len(signals) > 1 and evidence.independent_runs and not scorer.target_only:
             found["leave_one_out"][name] = leave_one_out(
                 scorer, signals, members, config.confidence, strata, declared=name == config.scorer, track=track
             )
@@ -102,16 +103,26 @@ def aucs(config: MembershipConfig, evidence: Evidence, signal: str) -> dict[str,
 
 
 def usable_scorers(evidence: Evidence, signal: str) -> dict[str, Scorer]:
-    """Return the scorers that do without reference runs, or all where there are some.
+    """Return the scorers that do without reference runs, or all where there are some; quantile regression with features.
 
-    Where the runs' members were not drawn independently, those that read how many runs saw a record are left out.
+    Where each record is in equally many runs, those that read how many runs saw it are left out, and where the runs' members
+    were not drawn independently those that always do.
     """
-    has_references, independent = evidence.has_references(signal), evidence.independent_runs
+    has_references, num_runs = evidence.has_references(signal), runs_that_count(evidence)
+    attack = evidence.quantile_attack
+    every = SCORERS | ({QUANTILES: quantile_regression(attack)} if attack else {})
     return {
         name: scorer
-        for name, scorer in SCORERS.items()
-        if (has_references or not scorer.needs_references) and (independent or not scorer.reads_counts)
+        for name, scorer in every.items()
+        if (has_references or not scorer.needs_references) and num_runs >= scorer.balanced_from
     }
+
+
+def runs_that_count(evidence: Evidence) -> int:
+    """Return what `Scorer.balanced_from` is compared with: the number of runs where their design could be read."""
+    if evidence.balanced_runs:
+        return len(evidence.members)
+    return NEVER if evidence.independent_runs else NEVER - 1
 
 
 def declared_findings(
@@ -125,8 +136,10 @@ def declared_findings(
     records = np.arange(len(truth)) if evidence.records is None else evidence.records
     bound = epsilon_lower_bound(scores, truth, thresholds.epsilon, config.confidence, config.delta)
     return {
+        "low_fpr": low_fpr(scorer, signals, members, config.confidence) if evidence.independent_runs else {},
         "balanced_accuracy": balanced_accuracy(scores, truth, thresholds.balanced_accuracy, config.confidence),
         "epsilon_lower_bound": bound,
+        "mu_lower_bound": mu_from_rates(scores, truth, thresholds.every, confidence=config.confidence, delta=config.delta),
         "at_risk": at_risk(signals, members, records) if evidence.independent_runs else None,
     }
 

@@ -14,6 +14,7 @@ from scipy.stats import poisson
 from tckr.errors import UserError
 from tckr.membership.config import MIN_REFERENCE_RUNS
 from tckr.membership.evidence import Evidence
+from tckr.membership.scorers import MIN_BALANCED
 from tckr.membership.units import units_of
 
 DEPENDENCE_ERROR = 1e-6
@@ -25,10 +26,6 @@ than rows without groups, twice as large in the smallest groups, pairs."""
 
 MIN_FREEDOM = 30
 """Records beyond the number of runs that tell chance from design; with fewer only the plainest design is recognised."""
-
-BALANCED_RUNS = 16
-"""Runs from which no scorer reads the design in which each record is in equally many of them: simulated without leakage (400
-records), its z-scores are then off 0 by at most 0.4; with 8 runs those of `lira_online` by 1.9, with 4 by 5."""
 
 NEVER_VARY_ERROR = 1e-6
 """Chance that records which all reference runs saw, or none, are taken for a part of the design and left out."""
@@ -43,7 +40,7 @@ def require_sound(evidence: Evidence) -> Evidence:
     Returns:
         The evidence without records that never vary (`without_constant`), with `independent_runs` false where the rows were
         not drawn independently and row 0 alone is attacked: where the reference rows tell one another but not row 0, or
-        where each record is in equally many of at least `BALANCED_RUNS` runs.
+        where each record is in equally many runs (`balanced_runs`).
 
     Raises:
         UserError: one of them does not hold.
@@ -61,7 +58,10 @@ def require_sound(evidence: Evidence) -> Evidence:
     _require_whole_groups(evidence)
     _require_runs(units_of(evidence).members)
     evidence = without_constant(evidence)
-    return replace(evidence, independent_runs=_require_independence(units_of(evidence).members))
+    members = units_of(evidence).members
+    balanced = bool(np.ptp(members.sum(axis=0)) == 0) and len(members) >= MIN_BALANCED
+    independent = _require_independence(members, balanced=balanced)
+    return replace(evidence, independent_runs=independent, balanced_runs=balanced and not independent)
 
 
 def without_constant(evidence: Evidence) -> Evidence:
@@ -129,14 +129,13 @@ def _require_runs(members_RN: np.ndarray) -> None:
             )
 
 
-def _require_independence(members_RN: np.ndarray) -> bool:
+def _require_independence(members_RN: np.ndarray, *, balanced: bool) -> bool:
     """Return whether the rows were drawn independently; raise where the target's own row can be told in an unknown way."""
     told_R = dependence(members_RN)
-    balanced = np.ptp(members_RN.sum(axis=0)) == 0 and len(members_RN) >= BALANCED_RUNS
     if told_R[0] > 0 and not balanced:
         raise UserError(
             f"the membership of run 0 can be told from that of the other runs ({told_R[0]:.0%} of its variance); "
-            f"expected rows drawn independently, or each record in equally many of at least {BALANCED_RUNS} runs. Otherwise "
+            f"expected rows drawn independently, or each record in equally many of at least {MIN_BALANCED} runs. Otherwise "
             "some attacks read the truth off the design. Draw every run's members on their own and train again"
         )
     return not told_R.any()

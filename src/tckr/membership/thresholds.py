@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from tckr.membership.scorers import Scorer
-from tckr.metrics.membership import epsilon_from_counts, roc_curve
+from tckr.metrics.low_fpr import threshold_at_fpr
+from tckr.metrics.membership import FALSE_POSITIVE_RATES, epsilon_from_counts, roc_curve
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Scores above which a record is called a member."""
+    """Scores above which a record is called a member.
+
+    Attributes:
+        balanced_accuracy, epsilon: where each is largest.
+        at_fpr: false positive rate -> the lowest that so many non-members of the reference runs pass, where they can tell.
+    """
 
     balanced_accuracy: float
     epsilon: float
+    at_fpr: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def every(self) -> np.ndarray:
+        """Return all of them, float64 [K]."""
+        return np.array([self.balanced_accuracy, self.epsilon, *self.at_fpr.values()])
 
 
 def fix_thresholds(
@@ -35,4 +48,6 @@ def fix_thresholds(
     num_members, num_others = members.sum() / len(members), (~members).sum() / len(members)
     counts = ((1 - tpr) * num_members, num_members), (fpr * num_others, num_others)
     bounds = epsilon_from_counts(*counts, confidence=confidence, delta=delta)
-    return Thresholds(float(thresholds[np.argmax(tpr - fpr)]), float(thresholds[np.argmax(bounds)]))
+    found = ((rate, threshold_at_fpr(scores, truth, float(rate))) for rate in FALSE_POSITIVE_RATES)
+    at_fpr = {rate: threshold for rate, threshold in found if threshold is not None}
+    return Thresholds(float(thresholds[np.argmax(tpr - fpr)]), float(thresholds[np.argmax(bounds)]), at_fpr)

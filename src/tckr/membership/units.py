@@ -1,7 +1,8 @@
 """Evidence about groups of records (one patient, one part): what `prepare` drew as a whole is what the audit judges.
 
-A group's signal is the mean of the signals of its records, in every run and control. Records of a group are members together
-and answer alike, so as observations of their own they would make every interval too narrow and every p-value too small.
+A group's signal is the mean of the signals of its records, in every run and control; its features are the mean of theirs.
+Records of a group are members together and answer alike, so as observations of their own they would make every interval too
+narrow and every p-value too small.
 
 Shape suffixes: R runs (row 0 = target), N records, G groups.
 """
@@ -36,6 +37,7 @@ def of_groups(evidence: Evidence, groups: np.ndarray) -> Evidence:
             control: {name: means(values, numbers) for name, values in found.items()}
             for control, found in evidence.controls.items()
         },
+        features=None if evidence.features is None else means(evidence.features.T, numbers).T,
     )
 
 

@@ -15,6 +15,7 @@ from tckr.artifacts.audit import (
     ImagesAlone,
     Remark,
     SurfaceResult,
+    Together,
     Verdict,
     VerdictReason,
 )
@@ -23,12 +24,14 @@ from tckr.membership.canaries import Canaries, canary_bounds
 from tckr.membership.config import MIN_REFERENCE_RUNS, RULES, MembershipConfig
 from tckr.membership.controls import POSITIVE_SCORER, controls
 from tckr.membership.evidence import IMAGES_ALONE, Evidence
-from tckr.membership.family import judge_together
+from tckr.membership.family import Family, judge_together
 from tckr.membership.findings import surface_result, usable_scorers
 from tckr.membership.packages import packages, stated
 from tckr.membership.queries.views import num_queries
 from tckr.membership.scorers import SCORERS
+from tckr.membership.scorers.package import PackageScores
 from tckr.membership.thresholds import Thresholds, fix_thresholds
+from tckr.membership.together import attack_packages, packages_of
 from tckr.membership.units import units_of
 from tckr.metrics.accuracy import (
     accuracy,
@@ -39,7 +42,7 @@ from tckr.metrics.accuracy import (
     paired_test,
 )
 from tckr.metrics.estimate import Measured, NotMeasurable
-from tckr.metrics.membership import auc_difference
+from tckr.metrics.membership import auc, auc_difference
 from tckr.metrics.results import CopiesResult, FidelityResult, PairedTest
 from tckr.surfaces import CLASSIFIERS, sees_images
 
@@ -80,7 +83,8 @@ def judge(
     unmeasured = why_not_measured(len(evidence.members) - 1, int((~evidence.members[0]).sum()))
     assert bool(unmeasured) != bool(evidence.signals), "signals are collected exactly when membership can be measured"
     thresholds = {} if unmeasured else thresholds_of(config, evidence)
-    family = judge_together(config, evidence, thresholds, canaries, of_records)
+    packaged = {} if unmeasured else attack_packages(config, evidence)
+    family = judge_together(config, evidence, thresholds, canaries, of_records, packages=packaged)
     checks = [] if unmeasured else controls(config, evidence, family.telling, level)
     verdict = verdict_of(evidence, checks, unmeasured)
     images_tell = any(check.name == SHARED_GENERATOR and not check.passed for check in checks)
@@ -100,6 +104,8 @@ def judge(
             canaries=bounds,
             images_tell=images_tell,
         )
+    together = attacked_together(config, evidence, packaged, family)
+    exposed = packages_of(evidence) if evidence.test else {name: tuple(each.surfaces) for name, each in together.items()}
     return AuditResult(
         verdict=verdict,
         declared=_declared(config, evidence, of_records),
@@ -109,7 +115,7 @@ def judge(
         differences=differences(config, evidence) if evidence.test else None,
         paired=paired(config, evidence) if evidence.test else None,
         controls=checks,
-        packages=packages(surfaces) if evidence.test and not unmeasured else [],
+        packages=[] if unmeasured else packages(surfaces, exposed, together, None if verdict.state == "invalid" else level),
         copies=copies,
         canaries=dict(bounds),
         fidelity=fidelity,
@@ -137,6 +143,18 @@ def _surfaces(
         )
         for surface in evidence.measured_surfaces or CLASSIFIERS
     }
+
+
+def attacked_together(
+    config: MembershipConfig, evidence: Evidence, packaged: Mapping[str, PackageScores], family: Family
+) -> dict[str, Together]:
+    """Return what the attack on all surfaces of each package found, where all of them still have references."""
+    found = {}
+    for name, attacked in packaged.items():
+        if all(evidence.has_references(evidence.signals_of(surface)[0]) for surface in attacked.weights):
+            measured = auc(attacked.scores, evidence.members[0], config.confidence, evidence.compared_within)
+            found[name] = Together(surfaces=attacked.shares, auc=measured, test=family.packages[name])
+    return found
 
 
 def levels(family_level: float, copies: CopiesResult | None) -> tuple[float, float]:

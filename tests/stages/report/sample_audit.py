@@ -33,6 +33,7 @@ from tckr.metrics.results import (
     OneRunBound,
     PairedTest,
 )
+from tests.stages.report.sample_bounds import CANARIES, TOGETHER, around, low_fpr_of, mu_of
 
 if TYPE_CHECKING:
     from tests.stages.report.sample import Sample
@@ -60,32 +61,6 @@ REPEATED = {
     "student": ("distill", "full"),
 }
 """Surface -> the depths at which reference runs repeat it."""
-
-CANARIES: dict[str, dict[str, OneRunBound | NotMeasurable]] = {
-    "student": {
-        "natural": NotMeasurable("5 canaries: even right guesses throughout would refute nothing", 5),
-        "mislabelled": OneRunBound(
-            value=0.4375,
-            confidence=0.95,
-            delta=1e-5,
-            num_canaries=250,
-            guesses=124,
-            correct=91,
-            method="Steinke et al. 2023",
-        ),
-    },
-    "teacher": {
-        "mislabelled": OneRunBound(
-            value=2.375,
-            confidence=0.95,
-            delta=1e-5,
-            num_canaries=250,
-            guesses=250,
-            correct=239,
-            method="Steinke et al. 2023",
-        )
-    },
-}
 
 
 def audit_of(sample: Sample) -> AuditResult:
@@ -119,7 +94,7 @@ def audit_of(sample: Sample) -> AuditResult:
         images_alone=images_alone_of(),
         differences=differences.model_copy(update={"auc": paired, "auc_over_runs": replace(paired, n=9)}),
         controls=controls(sample),
-        packages=packages(surfaces),
+        packages=packages(surfaces, attacked=TOGETHER),
         copies=found,
         canaries=bounds,
         paired=paired_of(sample),
@@ -328,6 +303,8 @@ def with_references(cas: float, leak: float, auc: dict[str, Any], sample: Sample
             num_non_members=sample.num_non_members,
             method="Clopper-Pearson at a threshold fixed in advance",
         ),
+        "mu_lower_bound": mu_of(leak),
+        "low_fpr": low_fpr_of(leak),
         "auc_by_class": {
             name: around(auc[DECLARED].value + 0.02 * (number % 3 - 1), 0.09, 129)
             for number, name in enumerate(sample.class_names)
@@ -399,11 +376,6 @@ def copies(sample: Sample) -> CopiesResult:
         num_flagged=len(places),
         num_mirrored=2,
     )
-
-
-def around(value: float, half: float, n: int) -> Estimate:
-    """Return an estimate between 0 and 1."""
-    return Estimate(value, max(0.0, value - half), min(1.0, value + half), n, "95 % interval")
 
 
 def rates(separation: float, num_non_members: int) -> dict[str, Measured]:

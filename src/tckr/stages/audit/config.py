@@ -17,13 +17,13 @@ from tckr.stages.config_base import StageConfig
 class SignalConfig(StageConfig, QueryConfig):
     """Settings of `ask`: changing what is not among them asks no run again."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
 
 class AuditConfig(SignalConfig, MembershipConfig):
     """How many reference runs there are, which attack counts, and how sure the intervals are."""
 
-    version: ClassVar[int] = 9
+    version: ClassVar[int] = 10
 
     num_reference_runs: int = Field(
         8,

@@ -141,6 +141,7 @@ class PackageRow(_Part):
 
     Attributes:
         exposes: key of each surface that its holder can attack -> state of that surface.
+        together: what the attack on all of its surfaces found; empty where fewer than two have references.
         also: what else to know before releasing it.
     """
 
@@ -148,6 +149,7 @@ class PackageRow(_Part):
     exposes: dict[str, State]
     state: State
     reason: str
+    together: str = ""
     also: str
 
 

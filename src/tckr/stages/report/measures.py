@@ -32,7 +32,7 @@ class Wording(NamedTuple):
 
 def headline_rows(audit: AuditResult) -> list[Comparison]:
     """Return accuracy, balanced accuracy, declared AUC over runs and of the target, AUC without references, TPR at two
-    FPRs, AOP and the epsilon bound.
+    FPRs and over runs, AOP and the epsilon bound.
     """
     return [
         accuracy_row(audit),
@@ -42,6 +42,7 @@ def headline_rows(audit: AuditResult) -> list[Comparison]:
         plain_auc_row(audit),
         tpr_row(audit, "0.01"),
         tpr_row(audit, "0.001"),
+        tpr_of_runs_row(audit, "0.001"),
         aop_row(audit),
         epsilon_row(audit),
     ]
@@ -105,6 +106,18 @@ def tpr_row(audit: AuditResult, fpr: str) -> Comparison:
         wording,
         lambda surface: measured_number(surface.tpr.get(scorer, {}).get(fpr), percent, absent_reason(audit, surface)),
     )
+
+
+def tpr_of_runs_row(audit: AuditResult, fpr: str) -> Comparison:
+    """Return the declared attack's TPR at one FPR over all runs, in percent: they have enough non-members together."""
+    note = f"TPR at FPR {FPRS[fpr]}, mean over runs, thresholds from other runs"
+    wording = Wording(f"tpr_over_runs_at_{fpr}", f"The same at {FPRS[fpr]}, over all runs", note, "lower")
+
+    def number_of(surface: SurfaceResult) -> Number:
+        found = surface.low_fpr.get(fpr)
+        return measured_number(found.tpr if found else None, percent, absent_reason(audit, surface))
+
+    return _row(audit, wording, number_of)
 
 
 def aop_row(audit: AuditResult) -> Comparison:

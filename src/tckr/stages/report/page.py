@@ -19,6 +19,7 @@ from tckr.html.svg import element
 from tckr.membership.coverage import scorer_name
 from tckr.membership.rows import strongest_name
 from tckr.membership.wording import why_not_measured
+from tckr.metrics.low_fpr import PRIORS
 from tckr.metrics.rounding import round_above
 from tckr.stages.report.checks import control_groups, purposes, result_of
 from tckr.stages.report.classes import MAX_MATRIX, ShownMistake, worst_first
@@ -66,6 +67,7 @@ def render(
             reasons=REASONS,
             rules=RULES,
             fprs=FPRS,
+            priors=tuple(PRIORS),
             preview_classes=PREVIEW_CLASSES,
             surfaces={name: surface_title(name) for name in SURFACES},
         )
