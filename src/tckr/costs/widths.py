@@ -18,8 +18,8 @@ REFERENCE_RUNS = (4, 8, 16, 64, 256)
 
 
 STATISTICS = 50
-"""By which the family's level is divided for one statistic. An audit has more, many of them alike: at depth `full` they count
-as about 20, below it, with the checks of the shared generator, as about 80."""
+"""By which the family's level is divided for one statistic. An audit has more, many of them alike: at depth `full` they
+count as about 20, below it, with the checks of the shared generator, as about 80."""
 
 
 def auc_spread(num_members: int, num_others: int) -> float:
