@@ -48,7 +48,10 @@ def test_members_that_answer_lower_are_a_finding_and_not_privacy() -> None:
     result = judge(MembershipConfig(depth="full", scorer="lira_offline_fixed_variance"), turned)
     assert result.surfaces["student"].state == "leaks"
     below = [reason for reason in result.surfaces["student"].reasons if reason.kind == "auc_below"]
-    assert [reason.p_value < 0.001 for reason in below] == [True]  # type: ignore[operator]
+    assert [test.p_value for test in result.surfaces["student"].tests if test.name == "below"] == [
+        0.0001
+    ]  # the smallest there is
+    assert [reason.p_value <= 0.001 for reason in below] == [True]  # type: ignore[operator]
 
 
 def test_every_surface_shows_its_own_p_value_and_what_would_have_been_found() -> None:
