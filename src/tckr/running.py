@@ -94,7 +94,7 @@ def run(settings: Settings, until: str = "report", observer: Observer | None = N
         log_file = folder.log_file()
         made = with_first_result(steps, settings.audit.confidence)
         showing = Showing(folder, made, store, observer)
-        Runner(store=store, execution=settings.execution, log_file=log_file, observer=showing).run(made)
+        Runner(store=store, execution=settings.execution, log_file=log_file, observer=showing, target_first=True).run(made)
         publish(folder, everything, store)
     return RunResult(folder=folder.path, artifacts={step.name: store.folder(step) for step in steps})
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tckr
-from tckr.api.calling import read_settings
-
-STAGES = ("prepare", "caption", "adapt", "generate", "teach", "label", "distill", "audit", "report", "execution")
+from tckr.api.calling import SECTIONS, read_settings
+from tckr.config import Settings
 
 
 def read(config=None, preset=None, *, chosen=None, **sections):
-    return read_settings(config, preset, {name: {} for name in STAGES} | sections, chosen or {})
+    return read_settings(config, preset, {name: {} for name in SECTIONS} | sections, chosen or {})
+
+
+def test_every_section_of_the_settings_is_a_keyword():
+    assert set(SECTIONS) == set(Settings.model_fields) - {"seed"}
+    assert set(SECTIONS) < set(inspect.signature(tckr.run).parameters)
 
 
 def test_sections_change_the_preset_and_the_rest_stays_as_it_is():

@@ -18,6 +18,7 @@ Section = Mapping[str, Any]
 """Settings of one stage by name, as docs/settings.md lists them."""
 
 DEFAULTS: Section = MappingProxyType({})
+SECTIONS = ("prepare", "caption", "adapt", "generate", "teach", "label", "distill", "audit", "report", "execution")
 
 
 def run(
@@ -71,20 +72,10 @@ def run(
     Raises:
         UserError: settings or data that do not hold, a full disk, or anything else that you can mend. It says how.
     """
-    given = {
-        "prepare": prepare,
-        "caption": caption,
-        "adapt": adapt,
-        "generate": generate,
-        "teach": teach,
-        "label": label,
-        "distill": distill,
-        "audit": audit,
-        "report": report,
-        "execution": execution,
-    }
+    sections = (prepare, caption, adapt, generate, teach, label, distill, audit, report, execution)
     chosen = {"prepare.source": data, "execution.name": name, "execution.output": output, "seed": seed}
-    settings = read_settings(config, preset, given, {key: value for key, value in chosen.items() if value is not None})
+    chosen = {key: value for key, value in chosen.items() if value is not None}
+    settings = read_settings(config, preset, dict(zip(SECTIONS, sections, strict=True)), chosen)
     done = run_pipeline(settings, until, Lines() if progress else Warnings(), verify=verify)
     return Result(folder=done.folder, artifacts=done.artifacts)
 

@@ -50,11 +50,13 @@ def estimate(
     from tckr.running import plan, refuse_missing_models, refuse_places
 
     refuse_places(settings)
-    observer = ConsoleObserver()
     steps, store = plan(settings, "prepare", begins=True), Store(settings.execution.store)
     refuse_missing_models(plan(settings, "distill"), store)
     make_private(settings.execution.output)
-    with tempfile.TemporaryDirectory(prefix="tckr-estimate-", dir=settings.execution.output) as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="tckr-estimate-", dir=settings.execution.output) as folder,
+        ConsoleObserver() as observer,
+    ):
         log_file = Path(folder) / "log.jsonl"  # not the run's folder, which may show a finished run of other settings
         Runner(store=store, execution=settings.execution, log_file=log_file, observer=observer).run(steps)
         prepared = store.folder(steps[-1])

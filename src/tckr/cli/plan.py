@@ -94,7 +94,7 @@ def _notes(settings: Settings, found: Measurements, steps: Mapping[Depth, Repeat
     workers = settings.execution.num_workers(number)
     estimated = ", ".join(f"{depth} {found.bill(costs, number).estimated:.0%}" for depth, costs in steps.items())
     return (
-        "mean AUC: width of its interval over runs. Both widths are those to expect where nothing leaks.\n"
+        "mean AUC: width of its interval over runs (default attack). Both widths are those to expect where nothing leaks.\n"
         "finds AUC: what 80 of 100 audits would find, of surfaces that the depth repeats.\n"
         f"time: to train and ask the runs and the controls, {workers} at a time, without judging and process starts; "
         "first if threads do not help, then if they help in full. Not measured but estimated (asking, longer controls): "

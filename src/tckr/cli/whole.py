@@ -33,11 +33,12 @@ class WholeRun:
         """Begin with the steps to compute."""
         if not steps:
             return
-        self._pace = Pace(steps, self._shares(steps))
+        self.close()
+        self._pace, self._ended = Pace(steps, self._shares(steps)), threading.Event()
         if self._console.is_terminal:
             self._bars.show_whole(0, self._pace.total, str(self._pace.left({})))
         else:
-            threading.Thread(target=self._every_minute, args=(self._pace,), daemon=True).start()
+            threading.Thread(target=self._every_minute, args=(self._pace, self._ended), daemon=True).start()
 
     def finished(self, step: Step, seconds: float) -> None:
         """Note a finished step."""
@@ -63,8 +64,8 @@ class WholeRun:
 
         return {name: float(needs.share) for name, needs in needs_of(steps, self._execution).items()}
 
-    def _every_minute(self, pace: Pace) -> None:
-        while not self._ended.wait(SECONDS_BETWEEN):
+    def _every_minute(self, pace: Pace, ended: threading.Event) -> None:
+        while not ended.wait(SECONDS_BETWEEN):
             now = self._bars.at_work()
             line = f"  [dim]...[/] {pace.sentence(self._bars.seconds_left())}{f'; now {escape(now)}' if now else ''}"
             self._console.print(line, soft_wrap=True)

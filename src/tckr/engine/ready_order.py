@@ -25,3 +25,13 @@ def turns_of(steps: Sequence[Step], needs: Mapping[str, Needs]) -> dict[str, tup
         name: (0, 0, place) if needs[name].alone else (int(step.role is not Role.TARGET), -behind[name], place)
         for place, (name, step) in enumerate(by_name.items())
     }
+
+
+def alone_of_target(steps: Sequence[Step], needs: Mapping[str, Needs]) -> set[str]:
+    """Return the target's steps that have the machine for themselves and wait for nothing but steps of the target."""
+    by_name, sources = {step.name: step for step in steps}, sources_of(steps)
+    own: set[str] = set()
+    for name in TopologicalSorter(sources).static_order():
+        if by_name[name].role is Role.TARGET and own.issuperset(sources[name]):
+            own.add(name)
+    return {name for name in own if needs[name].alone}

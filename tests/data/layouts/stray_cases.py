@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -147,7 +148,26 @@ def float_ids(root: Path) -> None:
     table(root / "labels.csv", ("id", "label"), rows)
 
 
+def prefixed(root: Path) -> None:
+    for split, count in (("train", 6), ("test", 3)):
+        for kind in ("cat", "dog"):
+            for number in range(count):
+                put(root / f"{split}_{kind}" / f"{number}.png", kind, split)
+
+
+def half_table(root: Path) -> None:
+    folders(root / "train")
+    table(root / "test_labels.csv", FILE, flat(root / "test", 6, "test"))
+
+
+def mapping(root: Path) -> None:
+    (root / "labels.json").write_text(json.dumps(dict(flat(root / "images"))))
+
+
 CASES = [
+    Case("prefixed", "`train_cat/`, `train_dog/`, `test_cat/`, `test_dog/`", prefixed, Refused("can all be the test split")),
+    Case("half-table", "`train/cat/`, `test/1.png` and `test_labels.csv`", half_table, Refused("'test' has no labels")),
+    Case("mapping", "`labels.json` of the form {picture: label}", mapping, Refused("labels.json: not read as a table")),
     Case("mixed-case-splits", "`TRAIN/`, `Val/`, `test/`", mixed_case, Read(train=16, test=6)),
     Case(
         "litter",
