@@ -113,9 +113,9 @@ def test_a_reference_run_that_is_whole_is_measured_itself(settings):
 
 
 def test_plan_prints_cost_and_width_and_computes_nothing_that_is_whole(settings, monkeypatch, capsys):
-    status, out, _ = call(monkeypatch, capsys, "audit", "--plan", "--data", "digits", *OVERRIDES[2:])
+    status, out, err = call(monkeypatch, capsys, "audit", "--plan", "--data", "digits", *OVERRIDES[2:])
     assert status == 0
-    assert out.count("whole already") == len(SECONDS)
+    assert err.count("whole already") == len(SECONDS)
     assert "200 members and 300 non-members" in out
     # 2 * 1.96 * sqrt(501 / (12 * 200 * 300)) = 0.1034; 2 * 2.306 * 0.02638 * sqrt(2.5 / 9) = 0.0811 for 8 runs.
     assert "interval 0.103 wide, TPR down to an FPR of 0.33%" in out
