@@ -17,7 +17,7 @@ def text_of(report) -> str:
 
 
 def test_low_rates_stand_over_all_runs_with_their_meaning_at_each_prior(report):
-    tables = re.findall(r'<table class="attacks low-fpr">(.*?)</table>', report.html, re.DOTALL)
+    tables = re.findall(r'<table class="attacks low-fpr stack">(.*?)</table>', report.html, re.DOTALL)
     surfaces = report.data["audit"]["surfaces"]
     assert len(tables) == sum(bool(surface["low_fpr"]) for surface in surfaces.values()) > 0
     for prior in ("1:1", "1:10", "1:100"):
