@@ -98,13 +98,15 @@ def null_audit(kind: Kind, seed: int, scorer: str, shift: float = 0.0) -> tuple[
 
 
 def says_leaks(result: AuditResult) -> list[str]:
-    """Return the surfaces of which a valid audit says `leaks`."""
-    return [name for name, surface in result.surfaces.items() if surface.state == "leaks"]
+    """Return the surfaces of which an audit says `leaks`, and the packages that leak by the attack on all their surfaces."""
+    surfaces = [name for name, surface in result.surfaces.items() if surface.state == "leaks"]
+    return surfaces + [package.name for package in result.packages if package.reasons]
 
 
 def said_of(result: AuditResult) -> list[Any]:
-    """Return the state of every surface and the p-values that it follows from."""
-    return [(name, surface.state, surface.tests) for name, surface in result.surfaces.items()]
+    """Return the state of every surface and package, and the p-values that it follows from."""
+    surfaces = [(name, surface.state, surface.tests) for name, surface in result.surfaces.items()]
+    return [*surfaces, *((package.name, package.state, package.reasons) for package in result.packages)]
 
 
 def _auc_alone(scorer: Scorer, signals: np.ndarray, members: np.ndarray, confidence: float, strata: Any = None) -> Any:

@@ -26,7 +26,8 @@ pytestmark = pytest.mark.usefixtures("few_scorers")
 
 def leaking(result: AuditResult) -> list[str]:
     assert result.valid
-    return [name for name, surface in result.surfaces.items() if surface.state == "leaks"]
+    surfaces = [name for name, surface in result.surfaces.items() if surface.state == "leaks"]
+    return surfaces + [package.name for package in result.packages if package.reasons]
 
 
 def test_null_audits_say_leaks_at_most_at_the_declared_level(monkeypatch: pytest.MonkeyPatch) -> None:
