@@ -71,6 +71,15 @@ class RunConfig(BaseModel):
     report: ReportConfig = Field(default_factory=ReportConfig)
 
     @model_validator(mode="after")
+    def _copies_have_a_hold_out(self) -> Self:
+        if self.generate.redraw_copies and not self.prepare.audit_holdout:
+            raise ValueError(
+                f"generate.redraw_copies={self.generate.redraw_copies} compares images with hold-out records, and "
+                "prepare.audit_holdout=0 leaves none; set generate.redraw_copies=0, or hold some records out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _keeps_within_the_budget(self) -> Self:
         if self.privacy.is_on:
             refuse_spending(self)

@@ -86,11 +86,6 @@ def pipeline(config: RunConfig, secret: bytes) -> list[Step]:
         UserError: files that settings name do not exist, or the generator cannot follow the settings.
     """
     _refuse_misfits(config)
-    if config.generate.redraw_copies and not config.prepare.audit_holdout:
-        raise UserError(
-            f"generate.redraw_copies={config.generate.redraw_copies} compares images with hold-out records, and "
-            "prepare.audit_holdout=0 leaves none; set generate.redraw_copies=0, or hold some records out"
-        )
     data = _step("prepare", config.prepare, _target(_rooted(config, secret, "prepare")), seals=("test",))
     config = _rooted(config, secret, "run")
     target = recycle(_target(config), data)

@@ -47,7 +47,7 @@ def test_an_unknown_setting_names_the_one_that_was_meant(monkeypatch, capsys):
         (["run", "--data", "digits", "--until", "nowhere", "--dry-run"], "unknown stage 'nowhere'"),
         (
             ["run", "--data", "digits", "--preset", "huge"],
-            "unknown preset 'huge'; expected one of embedded, demo, small_photos, paper",
+            "unknown preset 'huge'; expected one of embedded, demo, small_photos, dp, paper",
         ),
         (["run", "."], "a folder of images is given with --data FOLDER"),
         (["demo", "runs/demo"], "tckr demo takes settings alone"),

@@ -18,7 +18,19 @@ Section = Mapping[str, Any]
 """Settings of one stage by name, as docs/settings.md lists them."""
 
 DEFAULTS: Section = MappingProxyType({})
-SECTIONS = ("prepare", "caption", "adapt", "generate", "teach", "label", "distill", "audit", "report", "execution")
+SECTIONS = (
+    "privacy",
+    "prepare",
+    "caption",
+    "adapt",
+    "generate",
+    "teach",
+    "label",
+    "distill",
+    "audit",
+    "report",
+    "execution",
+)
 
 
 def run(
@@ -32,6 +44,7 @@ def run(
     verify: bool = False,
     progress: bool = True,
     seed: int | None = None,
+    privacy: Section = DEFAULTS,
     prepare: Section = DEFAULTS,
     caption: Section = DEFAULTS,
     adapt: Section = DEFAULTS,
@@ -51,14 +64,15 @@ def run(
     Args:
         data: a folder CLASS_NAME/*.png|jpg|webp..., a Parquet file, a Hugging Face data set, or `digits`.
         config: a YAML file, or the folder of an earlier run, whose settings those below change.
-        preset: where settings start from: embedded, demo, small_photos or paper.
+        preset: where settings start from: embedded, demo, small_photos, dp or paper.
         name: of the run's folder; by default taken from `config` or `data`.
         output: folder for runs and the artifact store; by default `runs`.
         until: stop after this stage.
         verify: read all files of the data again: finds changes that left size and time as they were.
         progress: write a line to standard error for each finished step.
         seed: what all randomness derives from, beside the secret of the store.
-        prepare: settings by name, as for all that follow: how the data is read and split.
+        privacy: settings by name, as for all that follow: the budget of a formal guarantee.
+        prepare: how the data is read and split.
         caption: which model captions.
         adapt: how the generator learns.
         generate: how many images are drawn and how, for example `{"cardinality": 5}`.
@@ -72,7 +86,7 @@ def run(
     Raises:
         UserError: settings or data that do not hold, a full disk, or anything else that you can mend. It says how.
     """
-    sections = (prepare, caption, adapt, generate, teach, label, distill, audit, report, execution)
+    sections = (privacy, prepare, caption, adapt, generate, teach, label, distill, audit, report, execution)
     chosen = {"prepare.source": data, "execution.name": name, "execution.output": output, "seed": seed}
     chosen = {key: value for key, value in chosen.items() if value is not None}
     settings = read_settings(config, preset, dict(zip(SECTIONS, sections, strict=True)), chosen)

@@ -156,6 +156,7 @@ def run_step(
                     inputs={name: store.folder(source) for name, source in step.inputs.items()},
                     opened=opened,
                     out=draft.out,
+                    final=store.folder(step),
                     scratch=draft.scratch,
                     seed=step.seed,
                     run=step.run,

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tckr.artifacts.synthetic import ReplacedCopies, load_synthetic, synthetic_column
-from tckr.config import RunConfig
+from tckr.config import RunConfig, load_settings
 from tckr.data.images import encode_png
 from tckr.data.seeds import derive_seed
 from tckr.data.shards import write_shard
@@ -163,4 +163,4 @@ def test_every_run_replaces_copies_of_its_own_members_with_one_classifier_that_s
 
 def test_without_hold_out_records_replacing_copies_is_refused_before_anything_is_computed():
     with pytest.raises(UserError, match=r"prepare\.audit_holdout=0 leaves none"):
-        pipeline(RunConfig(prepare={"audit_holdout": 0.0}, generate={"redraw_copies": 3}), b"")
+        load_settings(overrides=["prepare.audit_holdout=0.0", "generate.redraw_copies=3"])

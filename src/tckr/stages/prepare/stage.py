@@ -118,7 +118,7 @@ def _screened(config: PrepareConfig, source: Source, staged: Sequence[Staged], c
     write_rejections(context.out, screened.rejections)
     _require_enough(config, source, screened, context.out / REJECTED_NAME)
     if screened.rejections:
-        listed = context.out.with_suffix("") / REJECTED_NAME  # where it lies when the artifact is whole
+        listed = (context.final or context.out) / REJECTED_NAME
         refused = f"{len(screened.rejections)} files refused ({_refused(screened)})"
         context.log("warning", message=f"{refused}; see {listed}")
     _warn_of_classes_left_out(config, screened, context)
