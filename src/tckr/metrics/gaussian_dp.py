@@ -32,7 +32,7 @@ ROC_METHOD = "Clopper-Pearson on FPR and TPR at thresholds fixed on other runs, 
 
 ASSUMES_GAUSSIAN = "; the epsilon beside it also that the mechanism's trade-off is a Gaussian's"
 ONE_RUN_ASSUMES = f"every canary in or out by a fair coin of its own{ASSUMES_GAUSSIAN}"
-ROC_ASSUMES = f"records as independent trials, which one training run does not quite make them{ASSUMES_GAUSSIAN}"
+ROC_ASSUMES = f"members and others as independent trials, which one training run does not quite make them{ASSUMES_GAUSSIAN}"
 
 
 def one_run_mu(scores: np.ndarray, coins: np.ndarray, *, confidence: float, delta: float) -> GaussianBound:
@@ -94,7 +94,7 @@ def mu_from_rates(
 
     Args:
         scores: float64 [N], higher = rather a member.
-        members: the truth, bool [N], with records of both kinds.
+        members: the truth, bool [N], of records or groups, with both kinds.
         thresholds: float64 [K], scores above which a record is called a member; from other runs, never from these records.
         confidence: of the bound, e.g. 0.95.
         delta: at which epsilon is given beside mu.

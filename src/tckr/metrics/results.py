@@ -86,7 +86,7 @@ class GaussianBound(Result):
     )
     confidence: float = Field(description="Of this bound alone: it is above the true mu with probability 1 - this at most.")
     delta: float = Field(description="Of `epsilon`.")
-    n: int = Field(description="Canaries, or records.")
+    n: int = Field(description="Canaries, or what is judged: records or groups.")
     method: str
     assumes: str = Field(description="What must hold for it.")
 
