@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tckr.artifacts.audit import FindingReason, SurfaceResult
+from tckr.artifacts.audit import FindingReason, Package, SurfaceResult
 from tckr.membership.packages import PACKAGES, packages
 from tckr.metrics.estimate import Estimate
 from tckr.stages.report.decision import CLEAN, HOLDS, WHAT, accuracy_sentence, decision_of
@@ -54,7 +54,7 @@ def test_a_row_has_the_state_of_its_package_the_size_of_its_leak_and_the_command
         found["images, soft labels and Student"].leak == "The attacker picks yours 57 times of 100 [54, 60], by the Student."
     )
     assert (images.state, images.answer) == ("not measured", "Not yet")
-    assert images.leak == "Only a weak attack was tried; that it found nothing proves nothing."
+    assert images.leak == "Only a weak attack was tried; it found nothing, which is no evidence of safety."
     assert images.command == "tckr audit RUN_FOLDER audit.depth=full"
 
 
@@ -67,8 +67,8 @@ def test_the_largest_leak_is_a_whole_sentence():
 
 def test_where_nothing_leaks_the_audit_allows_all_and_names_the_command_that_releases():
     found = decision(depth="full", leak=0.0)
-    assert {row.answer for row in found.packages} == {"The audit allows it"}
-    assert found.answer == "The audit speaks against nothing. The decision is yours."
+    assert {row.answer for row in found.packages} == {"No objection found"}
+    assert found.answer == "No leak was found in any package. That is no proof; the decision is yours."
     assert rows(found)["Student"].leak == (
         "The attacker picks yours 50 times of 100 [47, 53]: no more than a coin; a leak of 54 would be found in "
         "80 of 100 audits."
@@ -114,8 +114,22 @@ def test_a_leak_that_no_pair_shows_is_told_by_what_shows_it():
     audit = audit.model_copy(update={"surfaces": surfaces})
     assert leak_in_words(audit, judged["Student"]) == "Test images that were planted to find leaks were found."
     assert leak_in_words(audit, judged["synthetic images"]) == (
-        "2.0 of 100 images [1.1, 2.9] are near-copies of yours that chance does not explain."
+        "2.0 of 100 images [1.1, 2.9] are near-copies of yours, more than chance explains."
     )
+
+
+def test_a_package_that_leaks_only_as_a_whole_says_so():
+    audit = Sample(class_names=["a", "b"]).audit()
+    silent = {name: SurfaceResult(cas=auc(0.9), state="no measurable leakage") for name in ("images", "soft_labels")}
+    package = Package(
+        name="images and soft labels",
+        exposes=list(silent),
+        state="leaks",
+        deciding=list(silent),
+        reasons=[FindingReason(kind="auc_of_package", found=auc(0.57), p_value=0.001)],
+    )
+    found = leak_in_words(audit.model_copy(update={"surfaces": silent}), package)
+    assert found == "An attacker who holds all of it picks yours 57 times of 100 [54, 60]."
 
 
 @pytest.mark.parametrize(
@@ -141,8 +155,12 @@ def test_sixteen_test_images_are_too_few_to_tell():
 
 
 def test_groups_and_a_shared_generator_are_named_among_what_is_not_covered():
-    assert any("Your groups" in line for line in decision(groups={"train": 20}).not_covered)
-    assert not any("Your groups" in line for line in decision().not_covered)
+    several = "People or parts with several images"
+    assert any(several in line for line in decision().not_covered)
+    by_group = Sample(class_names=["a", "b"]).audit()
+    by_group = by_group.model_copy(update={"declared": by_group.declared.model_copy(update={"unit": "group"})})
+    card = Sample(class_names=["a", "b"], groups={"train": 20})._card()
+    assert not any(several in line for line in decision_of(by_group, card, 120).not_covered), "groups are judged"
     shared = "which all runs share"
     assert [any(shared in line for line in decision(depth=depth).not_covered) for depth in ("distill", "full")] == [
         True,

@@ -19,7 +19,7 @@ RUN = "RUN_FOLDER"
 
 CLEAN: State = "no measurable leakage"
 
-ANSWERS: Mapping[State, str] = MappingProxyType({"leaks": "No", "not measured": "Not yet", CLEAN: "The audit allows it"})
+ANSWERS: Mapping[State, str] = MappingProxyType({"leaks": "No", "not measured": "Not yet", CLEAN: "No objection found"})
 
 HOLDS = MappingProxyType(
     {
@@ -47,8 +47,8 @@ WHAT = MappingProxyType(
 
 REPAIRS = MappingProxyType(
     {
-        "null": "The check null failed: the attack finds images that nobody trained on. Look for copies of images, or "
-        "several images of one person, that were used on one side and held back on the other.",
+        "null": "The check null failed: the attack seems to recognise images that nobody trained on. Look for copies, or "
+        "for several images of one person, among the images that were used and those that were held back.",
         "positive": "The check positive failed: the attack misses even a model that learned the images by heart. Use more "
         "images, or hold back more of them (prepare.audit_holdout=0.5).",
         "planted": "The check planted failed: the attack misses a leak of known size that was planted.",
@@ -115,16 +115,15 @@ def _answer(audit: AuditResult, judged: Sequence[Package]) -> str:
         return "Not yet. No attack was tried, so nobody knows what it gives away."
     count = {state: sum(package.state == state for package in judged) for state in ANSWERS}
     if count[CLEAN] == len(judged):
-        return "The audit speaks against nothing. The decision is yours."
+        return "No leak was found in any package. That is no proof; the decision is yours."
     if count["not measured"] == len(judged):
-        return "Not yet. The audit cannot tell of any package."
+        return "Not yet. No package was tested enough."
     said = [
-        *([f"against {count['leaks']}"] if count["leaks"] else []),
-        *([f"for {count[CLEAN]}"] if count[CLEAN] else []),
+        f"do not release {count['leaks']}" if count["leaks"] else "",
+        f"no objection to {count[CLEAN]}" if count[CLEAN] else "",
+        f"{count['not measured']} not tested enough" if count["not measured"] else "",
     ]
-    spoken = f"The audit speaks {' and '.join(said)} of {len(judged)} packages" if said else ""
-    unknown = f"of {count['not measured']} it cannot tell" if count["not measured"] else ""
-    return "; ".join(text for text in (spoken, unknown) if text) + "."
+    return f"Of {len(judged)} packages: {'; '.join(filter(None, said))}."
 
 
 def _scale(audit: AuditResult) -> str:
@@ -162,7 +161,7 @@ def _sure(audit: AuditResult) -> list[str]:
         return ["No attack was tried: on privacy there is nothing to be sure of.", brackets]
     checks = [control for control in audit.controls if control.decides]
     passed = sum(control.passed for control in checks)
-    failed = "" if passed == len(checks) else " Its numbers on privacy do not count; accuracy does not depend on them."
+    failed = "" if passed == len(checks) else " The numbers on privacy do not count; those on accuracy do."
     return [
         f"{passed} of {len(checks)} checks of the audit itself passed.{failed}",
         brackets,
@@ -173,20 +172,21 @@ def _sure(audit: AuditResult) -> list[str]:
 
 
 def _level(level: float | None) -> list[str]:
-    return [] if level is None else [f"Where nothing leaks, at most {100 * level:g} of 100 audits say `leaks`."]
+    return (
+        []
+        if level is None
+        else [f"False alarms: where nothing leaks, at most {100 * level:g} of 100 audits say `leaks` at all."]
+    )
 
 
 def _not_covered(audit: AuditResult, card: DataCard) -> list[str]:
-    related = "Several images of one person or part, taken together."
-    if card.groups:
-        related = (
-            "Your groups (patients, parts) as a whole: no group is split, but the attacker asks about single images, so the "
-            "intervals are too narrow."
-        )
+    related = "People or parts with several images: their risk may be higher than shown."
+    by_group = bool(card.groups) and audit.declared.unit == "group"
     shared = audit.measured and audit.declared.generator_shared
+    through_images = "What the Student learned of yours through the images, which all runs share: its leak may be larger."
     return [
-        related,
-        *(["What passes to the Student through the images, which all runs share."] if shared else []),
+        *([] if by_group else [related]),
+        *([through_images] if shared else []),
         "Several releases together, and what others know already.",
         "Attacks that nobody tried: there is no formal guarantee (differential privacy).",
     ]
@@ -194,7 +194,7 @@ def _not_covered(audit: AuditResult, card: DataCard) -> list[str]:
 
 def _next_steps(audit: AuditResult, judged: Sequence[Package]) -> list[NextStep]:
     if audit.verdict.state == "invalid":
-        return [NextStep(text="Release nothing because of this audit."), *_repair(audit)]
+        return [NextStep(text="Release nothing on the strength of this audit."), *_repair(audit)]
     return [*_measure(audit, judged), *_release(judged), *_mend(judged)]
 
 
@@ -223,17 +223,18 @@ def _release(judged: Sequence[Package]) -> list[NextStep]:
     if not allowed:
         return []
     command = f"tckr release {RUN} --to FOLDER --license LICENSE --what {WHAT[allowed[0]]} report"
-    return [NextStep(text=f"Release what the audit allows, {_article(allowed[0])}, with a page to sign:", command=command)]
+    return [NextStep(text=f"Release what has no objection, {_article(allowed[0])}, with a page to sign:", command=command)]
 
 
 def _mend(judged: Sequence[Package]) -> list[NextStep]:
     leaking = {name for package in judged if package.state == "leaks" for name in package.deciding}
     if leaking == {"teacher"}:
-        return [NextStep(text="Keep the Teacher: it learned from your images.")]
+        return [NextStep(text="Do not release the Teacher: it learned from your images.")]
     if not leaking:
         return []
     text = (
-        "Keep what leaks; or train less on single images (fewer adapt.steps and teach.epochs, more images) and audit again."
+        "Do not release what leaks; or train less on single images (fewer adapt.steps and teach.epochs, more images) and "
+        "audit again."
     )
     return [NextStep(text=text)]
 

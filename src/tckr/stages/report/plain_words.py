@@ -28,7 +28,7 @@ def leak_in_words(audit: AuditResult, package: Package) -> str:
         return "The audit failed its own checks, so its numbers say nothing."
     surfaces = {name: found for name in package.deciding if (found := audit.surfaces.get(name))}
     if package.state == "leaks":
-        return _stop(_leak(surfaces))
+        return _stop(_leak(package, surfaces))
     if package.state == "no measurable leakage":
         return _stop(_silence(surfaces))
     return _stop(_gap(audit, package.deciding))
@@ -51,8 +51,11 @@ def largest_leak(audit: AuditResult) -> tuple[str, Estimate] | None:
     return (surface_title(name), found) if found else None
 
 
-def _leak(surfaces: dict[str, SurfaceResult]) -> str:
+def _leak(package: Package, surfaces: dict[str, SurfaceResult]) -> str:
     """Return the largest leak that pairs count, and the copies; where there is neither, what else was found."""
+    together = [reason.found for reason in package.reasons if reason.kind == "auc_of_package"]
+    if together and not any(found.state == "leaks" for found in surfaces.values()):
+        return f"An attacker who holds all of it picks yours {picks(together[0])}"
     counted = {name: number for name, found in surfaces.items() if (number := _counted(found))}
     texts = []
     if counted:
@@ -79,7 +82,7 @@ def _copies(reason: FindingReason) -> str:
     assert isinstance(reason.found, Estimate)
     excess = rounded(reason.found)
     low, high = (f"{100 * end:.1f}" for end in (excess.low, excess.high))
-    return f"{100 * excess.value:.1f} of 100 images [{low}, {high}] are near-copies of yours that chance does not explain"
+    return f"{100 * excess.value:.1f} of 100 images [{low}, {high}] are near-copies of yours, more than chance explains"
 
 
 def _silence(surfaces: dict[str, SurfaceResult]) -> str:
@@ -99,7 +102,9 @@ def _gap(audit: AuditResult, deciding: Sequence[str]) -> str:
     if not audit.measured:
         return "No attack was tried"
     weak = any((found := audit.surfaces.get(name)) and isinstance(found.headline, Estimate) for name in deciding)
-    return "Only a weak attack was tried; that it found nothing proves nothing" if weak else "No attack was tried"
+    return (
+        "Only a weak attack was tried; it found nothing, which is no evidence of safety" if weak else "No attack was tried"
+    )
 
 
 def _distance(auc: Measured | None) -> float:
