@@ -18,8 +18,7 @@ def promise(config: PrivateAdaptConfig, num_units: int, seed: int, class_names: 
     privacy = config.privacy
     assert privacy.epsilon is not None
     deviation = count_noise(privacy.epsilon, privacy.delta)
-    drawn = np.random.default_rng(derive_seed(seed, "adapt", "count")).normal(num_units, deviation)
-    noisy_count = max(config.batch_size, round(drawn))
+    noisy_count = max(config.batch_size, counted(num_units, deviation, seed))
     training = calibrate(
         privacy.epsilon,
         privacy.delta,
@@ -39,6 +38,11 @@ def promise(config: PrivateAdaptConfig, num_units: int, seed: int, class_names: 
         noise_draws=privacy.noise_draws,
         class_names=list(class_names),
     )
+
+
+def counted(num_units: int, deviation: float, seed: int) -> int:
+    """Return the number of units with Gaussian noise."""
+    return round(np.random.default_rng(derive_seed(seed, "adapt", "count")).normal(num_units, deviation))
 
 
 def mechanism_of(guarantee: Guarantee, units: Units, batch_size: int) -> Mechanism:
