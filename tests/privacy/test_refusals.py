@@ -40,6 +40,15 @@ def test_what_spends_outside_the_budget_is_refused(setting: str) -> None:
     load_settings(overrides=["prepare.source=digits", f"{setting}={SPENDING[setting]}"])  # fine without a budget
 
 
+def test_a_budget_for_a_training_of_no_steps_is_refused() -> None:
+    with pytest.raises(UserError, match=r"adapt\.steps=0 trains nothing"):
+        private("adapt.steps=0")
+
+
+def test_descriptions_that_the_user_wrote_hold_nothing_private() -> None:
+    assert private("adapt.prompt_form=n: d", "adapt.descriptions={'0': a ring}").adapt.prompt_form == "n: d"
+
+
 def test_released_steps_see_private_data_through_the_adapter_alone() -> None:
     steps = {step.name: step for step in pipeline(private(), b"secret")}
     assert all("prepare" not in reached(steps[name], without="adapt") for name in RELEASED)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tckr.errors import UserError
+from tckr.privacy.config import NEEDS_PACKAGES
 
 COUNT_SHARE = 0.2
 """Mu of the count over mu of the whole budget, in Gaussian differential privacy, where mu adds up in squares: 2 % of it."""
@@ -107,7 +108,5 @@ def _library() -> Any:
     try:
         import dp_accounting
     except ImportError:
-        raise UserError(
-            "a formal guarantee needs the packages dp-accounting and opacus; install them with: pip install 'tckr[dp]'"
-        ) from None
+        raise UserError(NEEDS_PACKAGES) from None
     return dp_accounting

@@ -8,6 +8,8 @@ from pydantic import BaseModel, Field
 
 from tckr.strict import STRICT
 
+NEEDS_PACKAGES = "a formal guarantee needs the packages dp-accounting and opacus; install them with: pip install 'tckr[dp]'"
+
 
 class PrivacyConfig(BaseModel):
     """The budget of differential privacy for everything that is released: images, labels and Student."""

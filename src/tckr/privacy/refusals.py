@@ -15,7 +15,12 @@ REFUSALS: tuple[Refusal, ...] = (
         "the range of all pictures is a fact of each of them",
         "prepare.intensity=full or window",
     ),
-    ("adapt.prompt_form", lambda value: value != "n", "prompts hold captions of private images", "adapt.prompt_form=n"),
+    (
+        "adapt.prompt_form",
+        lambda value: "c" in value,
+        "prompts hold captions of private images",
+        "adapt.prompt_form=n, or n: d",
+    ),
     (
         "adapt.lora",
         lambda value: value is not None,
@@ -66,8 +71,12 @@ def refuse_spending(config: Any) -> None:
     """Raise for settings of a run configuration that would reveal something the budget does not pay for.
 
     Raises:
-        ValueError: names every such setting, what it would reveal, and what to set instead.
+        ValueError: names every such setting, what it would reveal, and what to set instead; or nothing is trained.
     """
+    if config.adapt.steps == 0:
+        raise ValueError(
+            "privacy.epsilon is set, and adapt.steps=0 trains nothing; set adapt.steps=200, or privacy.epsilon=null"
+        )
     found = []
     for name, is_refused, reveals, instead in REFUSALS:
         section, setting = name.split(".")

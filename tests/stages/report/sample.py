@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.agreement import ClassAgreement, write_agreement
 from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.captions import CaptionTable
@@ -169,6 +170,10 @@ class Sample:
         CaptionTable(records=records, labels=labels, texts=captions, class_names=names).write(folder)
 
     def _write_adapter(self, folder: Path) -> None:
+        AdapterCard(
+            model="embedded:generator", revision=None, method="full", rank=None, steps=400, prompt_form="n: c",
+            descriptions={}, image_size=32,
+        ).write(folder)  # fmt: skip
         noise = np.random.default_rng(2).normal(0, 0.02, self.adapter_steps)
         losses = [
             {"step": step + 1, "loss": float(0.11 + 0.2 * np.exp(-step / 60) + noise[step])}

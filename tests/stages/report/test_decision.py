@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tckr.artifacts.audit import FindingReason, Package, SurfaceResult
+from tckr.artifacts.guarantee import Guarantee
 from tckr.membership.packages import PACKAGES, packages
 from tckr.metrics.estimate import Estimate
 from tckr.stages.report.decision import CLEAN, HOLDS, WHAT, accuracy_sentence, decision_of
@@ -125,11 +126,24 @@ def test_a_package_that_leaks_only_as_a_whole_says_so():
         name="images and soft labels",
         exposes=list(silent),
         state="leaks",
-        deciding=list(silent),
+        deciding=[],
         reasons=[FindingReason(kind="auc_of_package", found=auc(0.57), p_value=0.001)],
     )
     found = leak_in_words(audit.model_copy(update={"surfaces": silent}), package)
     assert found == "An attacker who holds all of it picks yours 57 times of 100 [54, 60]."
+
+
+def test_a_guarantee_is_stated_where_there_is_one_and_only_there():
+    sample = Sample(class_names=["a", "b"])
+    guarantee = Guarantee(
+        epsilon=9.954, delta=1e-5, unit="record", noise_multiplier=0.7, sampling_rate=0.1, steps=5, clip=1.0,
+        count_noise=2.5, noisy_count=600, noise_draws=1, class_names=["a", "b"],
+    )  # fmt: skip
+    found = decision_of(sample.audit(), sample._card(), 640, guarantee)
+    assert found.sure[0].startswith("Formal guarantee: (9.95, 1e-05) differential privacy for one record")
+    assert not any("no formal guarantee" in line for line in found.not_covered)
+    assert not any("Formal guarantee" in line for line in decision().sure)
+    assert any("no formal guarantee" in line for line in decision().not_covered)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from tckr.disk import write_whole
 from tckr.errors import UserError, shown
+from tckr.privacy.config import NEEDS_PACKAGES
 
 WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"
 """As diffusers names the weights of a denoiser."""
@@ -22,7 +23,6 @@ MOST_PARAMETERS = 1_000_000_000
 BYTES_PER_PARAMETER = 20
 """In training: weight, gradient, both moments of AdamW and the moving average, float32 each; activations come on top."""
 
-DP = "pip install 'tckr[dp]'"
 SMALLER = "Set adapt.method=lora, or take a smaller adapt.model"
 
 
@@ -46,7 +46,7 @@ def keep_gradients_of_images(denoiser: torch.nn.Module) -> None:
     try:
         from opacus.grad_sample import GradSampleModule
     except ImportError:
-        raise UserError("a formal guarantee needs the packages dp-accounting and opacus; install them with: " + DP) from None
+        raise UserError(NEEDS_PACKAGES) from None
     GradSampleModule(denoiser.train(), loss_reduction="sum", strict=False)
 
 

@@ -48,12 +48,11 @@ def run(config: AdaptConfig, context: StepContext) -> None:
     captions = CaptionTable.read(context.inputs["captions"])
     assert np.array_equal(captions.records, read_members(context.inputs["data"], context.run)), "captions of other members"
     rows = subset_rows(captions.labels, config.fraction, context.seed)
-    units = Units(_units(config, context, captions.records[rows]))
-    guarantee = (
-        promise(config, len(units), context.seed, card.class_names) if isinstance(config, PrivateAdaptConfig) else None
-    )
-    mechanism = mechanism_of(guarantee, units, config.batch_size) if guarantee else None
-    num_steps = guarantee.steps if guarantee else config.num_steps(len(rows))
+    guarantee, mechanism, num_steps = None, None, config.num_steps(len(rows))
+    if isinstance(config, PrivateAdaptConfig):
+        units = Units(_units(config, context, captions.records[rows]))
+        guarantee = promise(config, len(units), context.seed, card.class_names)
+        mechanism, num_steps = mechanism_of(guarantee, units, config.batch_size), guarantee.steps
     losses = Losses(steps=np.array([]), checks=np.array([]))
     if config.lora:
         _take(config.lora, config, context)
@@ -75,11 +74,9 @@ def run(config: AdaptConfig, context: StepContext) -> None:
     context.log("adapted", steps=num_steps, images=len(rows) if num_steps else 0)
 
 
-def _units(config: AdaptConfig, context: StepContext, records: np.ndarray) -> np.ndarray:
+def _units(config: PrivateAdaptConfig, context: StepContext, records: np.ndarray) -> np.ndarray:
     """Return the unit of each record, int64 [N]: itself, or its group where groups are protected."""
-    if isinstance(config, PrivateAdaptConfig) and config.privacy.unit == "group":
-        return read_groups(context.inputs["data"])[records]
-    return records
+    return records if config.privacy.unit == "record" else read_groups(context.inputs["data"])[records]
 
 
 def _take(lora: Path, config: AdaptConfig, context: StepContext) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tckr.artifacts.agreement import LOW_AGREEMENT
 from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.mistakes import read_mistakes
 from tckr.html.numbers import measured_number
@@ -19,8 +20,6 @@ MAX_PAIRS = 10
 
 MAX_MATRIX = 20
 """With more classes there is no matrix: nobody finds anything in it. The pairs stay."""
-
-LOW_AGREEMENT = 0.5
 
 NOT_SHOWN = (
     "The images do not show this class to the Teacher. Describe it (adapt.descriptions), adapt longer (adapt.steps), or "

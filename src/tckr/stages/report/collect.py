@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.agreement import Agreement, read_agreement
 from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.captions import CaptionTable
@@ -64,7 +65,7 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
         title=config.title or card.name,
         created=max(stage.created for stage in stages),
         contains_private=private,
-        decision=decision_of(audit, card, sum(num_synthetic.values())),
+        decision=decision_of(audit, card, sum(num_synthetic.values()), AdapterCard.read(folders["adapter"]).guarantee),
         verdict=verdict_of(audit, redrawn, agreement),
         origin=origin_of(audit.declared, audit.measured),
         headline=headline_rows(audit),

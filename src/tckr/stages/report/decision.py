@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from tckr.artifacts.audit import AuditResult, Package, State
 from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.guarantee import Guarantee
 from tckr.membership.next_audit import answering_settings, as_arguments
 from tckr.membership.packages import packages
 from tckr.metrics.estimate import Estimate, no_difference
@@ -60,16 +61,16 @@ REPAIRS = MappingProxyType(
 SCALE = "of two images, one of yours and one not"
 
 
-def decision_of(audit: AuditResult, card: DataCard, num_synthetic: int) -> Decision:
-    """Return the first screen of a run's report."""
+def decision_of(audit: AuditResult, card: DataCard, num_synthetic: int, guarantee: Guarantee | None = None) -> Decision:
+    """Return the first screen of a run's report; `guarantee` is that of its adapter."""
     judged = audit.packages or packages({})
     return Decision(
         done=_done(audit, card, num_synthetic),
         answer=_answer(audit, judged),
         scale=_scale(audit),
         packages=[_package(audit, package) for package in judged],
-        sure=_sure(audit),
-        not_covered=_not_covered(audit, card),
+        sure=[*_guaranteed(guarantee), *_sure(audit)],
+        not_covered=_not_covered(audit, card, guarantee),
         accuracy=accuracy_sentence(audit),
         next_steps=_next_steps(audit, judged),
     )
@@ -153,6 +154,16 @@ def _open(audit: AuditResult, package: Package) -> bool:
     return package.state == "not measured" and audit.verdict.state != "invalid"
 
 
+def _guaranteed(guarantee: Guarantee | None) -> list[str]:
+    """Return what a formal guarantee promises, and of what; nothing without one."""
+    if guarantee is None:
+        return []
+    return [
+        f"Formal guarantee: ({guarantee.epsilon:.3g}, {guarantee.delta:g}) differential privacy for one {guarantee.unit}. "
+        "It covers images with the classes of their prompts, adapter and Student, whatever attack is tried."
+    ]
+
+
 def _sure(audit: AuditResult) -> list[str]:
     declared = audit.declared
     level = f"{100 * declared.confidence:g}"
@@ -179,7 +190,7 @@ def _level(level: float | None) -> list[str]:
     )
 
 
-def _not_covered(audit: AuditResult, card: DataCard) -> list[str]:
+def _not_covered(audit: AuditResult, card: DataCard, guarantee: Guarantee | None) -> list[str]:
     related = "People or parts with several images: their risk may be higher than shown."
     by_group = bool(card.groups) and audit.declared.unit == "group"
     shared = audit.measured and audit.declared.generator_shared
@@ -188,7 +199,9 @@ def _not_covered(audit: AuditResult, card: DataCard) -> list[str]:
         *([] if by_group else [related]),
         *([through_images] if shared else []),
         "Several releases together, and what others know already.",
-        "Attacks that nobody tried: there is no formal guarantee (differential privacy).",
+        "Attacks that nobody tried: there is no formal guarantee (differential privacy)."
+        if guarantee is None
+        else "By the formal guarantee: Teacher, captions and this report.",
     ]
 
 
@@ -227,11 +240,11 @@ def _release(judged: Sequence[Package]) -> list[NextStep]:
 
 
 def _mend(judged: Sequence[Package]) -> list[NextStep]:
-    leaking = {name for package in judged if package.state == "leaks" for name in package.deciding}
-    if leaking == {"teacher"}:
-        return [NextStep(text="Do not release the Teacher: it learned from your images.")]
+    leaking = [package for package in judged if package.state == "leaks"]
     if not leaking:
         return []
+    if all(package.deciding == ["teacher"] for package in leaking):
+        return [NextStep(text="Do not release the Teacher: it learned from your images.")]
     text = (
         "Do not release what leaks; or train less on single images (fewer adapt.steps and teach.epochs, more images) and "
         "audit again."
