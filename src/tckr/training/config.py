@@ -84,7 +84,9 @@ class TrainingConfig(BaseModel):
         "Weights, their averages and validation stay in float32.",
     )
     selection: Literal["best", "last"] = Field(
-        "best", description="Epoch that is kept: best accuracy on validation images (the later of equals), or the last."
+        "last",
+        description="Epoch that is kept: the last, or the one with the best accuracy on validation images (the later of equals). "
+        "A small validation set chooses early epochs by luck (docs/distillation.md).",
     )
     patience: int | None = Field(
         None,

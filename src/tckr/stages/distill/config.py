@@ -31,11 +31,6 @@ class DistillConfig(StageConfig, TrainingConfig):
         description="Optimizer steps instead of epochs, to the nearest whole epoch: sets of any size then cost the same. "
         "null: epochs counts.",
     )
-    selection: Literal["best", "last"] = Field(
-        "last",
-        description="Epoch that is kept. A held-out tenth of a small synthetic set, with labels that are not all right, "
-        "chooses early epochs by luck; `best` is for large sets.",
-    )
     labels: Literal["soft", "hard", "online"] = Field(
         "soft",
         description="What to learn: the stored soft labels; the class of the prompt; or, as in the paper, the Teacher's "

@@ -23,7 +23,7 @@ class TeachConfig(StageConfig, TrainingConfig):
         le=1,
         description="How far the classes' shares are taken out of what the Teacher learns, where the largest class has more "
         "than twice the images of the smallest: 0 = it answers classes as often as they come, 1 = as if all were equally "
-        "frequent. The epoch is then chosen by balanced accuracy (docs/distillation.md).",
+        "frequent. Accuracy on validation images is then the mean over classes (docs/distillation.md).",
     )
     num_teachers: int = Field(
         1,
