@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image
@@ -13,6 +13,9 @@ MOST_DIFFERENT = BANDS - 1
 
 LARGEST_BAND = 500
 """Pictures with an equal band that are compared with one another; more of them are flat or a fixed background."""
+
+BLOCK = 2**12
+"""Pictures that are compared with others at a time."""
 
 FEWEST_BITS = 8
 """Of half a hash that says something: a flat picture has 0."""
@@ -40,29 +43,43 @@ def halves_of(value: int) -> tuple[int, int]:
     return value >> 64, value & (2**64 - 1)
 
 
-def find_alike(halves: Sequence[int] | np.ndarray) -> np.ndarray:
+def find_alike(halves: Sequence[int]) -> np.ndarray:
     """Return int64 [pairs, 2]: all pairs of pictures whose hashes differ in MOST_DIFFERENT bits of each half at most.
 
-    Flat pictures are left out, and so are bands that over LARGEST_BAND share. Takes about as long as sorting.
+    Flat pictures are left out, and so are bands that over LARGEST_BAND share. Takes about as long as sorting, and some 20
+    bytes for each picture and each pair.
 
     Args:
         halves: of the hash of each picture, one after the other (`halves_of`).
     """
-    halves = np.array(halves, dtype=np.uint64).reshape(-1, 2)
-    bits = np.bitwise_count(halves)
-    usable = np.flatnonzero(((bits >= FEWEST_BITS) & (bits <= 64 - FEWEST_BITS)).all(axis=1))
-    pairs: set[tuple[int, int]] = set()
+    hashes = np.asarray(halves, dtype=np.uint64).reshape(-1, 2)  # of an array("Q"), no copy
+    bits = np.bitwise_count(hashes)
+    usable = np.flatnonzero(((bits >= FEWEST_BITS) & (bits <= 64 - FEWEST_BITS)).all(axis=1)).astype(np.uint32)
+    pairs = [np.empty((0, 2), dtype=np.uint32)]
     for band in range(BANDS):
-        keys = (halves[usable, 0] >> np.uint64(16 * band)) & np.uint64(0xFFFF)
-        order = usable[np.argsort(keys, kind="stable")]
-        starts = np.concatenate([[0], np.flatnonzero(np.diff(np.sort(keys))) + 1])
-        sizes = np.diff(np.append(starts, len(order)))
-        for group in np.flatnonzero((sizes > 1) & (sizes <= LARGEST_BAND)):
-            pairs |= _close(halves, order[starts[group] : starts[group] + sizes[group]])
-    return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
+        keys = hashes.view(np.uint16)[usable, band]
+        order = np.argsort(keys, kind="stable")
+        starts = np.flatnonzero(np.diff(keys[order], prepend=np.int32(-1)))
+        sizes = np.diff(starts, append=len(order))
+        ends = np.repeat(np.where(sizes <= LARGEST_BAND, starts + sizes, 0).astype(np.uint32), sizes)
+        order = usable[order]
+        for begin in range(0, len(order), BLOCK):
+            pairs += _close(hashes, order, ends, np.arange(begin, min(begin + BLOCK, len(order))))
+    return np.unique(np.concatenate(pairs), axis=0).astype(np.int64)
 
 
-def _close(halves: np.ndarray, group: np.ndarray) -> set[tuple[int, int]]:
-    distances = np.bitwise_count(halves[group][:, None] ^ halves[group][None, :]).max(axis=2)
-    rows, columns = np.nonzero(np.triu(distances <= MOST_DIFFERENT, 1))
-    return {tuple(sorted((int(group[row]), int(group[column])))) for row, column in zip(rows, columns, strict=True)}  # type: ignore[misc]
+def _close(hashes: np.ndarray, order: np.ndarray, ends: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield uint32 [pairs, 2]: pictures that differ in few bits, of which the first is at one of `places` of `order`.
+
+    Args:
+        hashes: uint64 [N, 2].
+        order: numbers of pictures, sorted by a band; those with an equal one in their order.
+        ends: for each place of `order` where the pictures with an equal band end.
+        places: in `order`.
+    """
+    step = 1
+    while len(places := places[places + step < ends[places]]):
+        one, other = order[places], order[places + step]
+        near = (np.bitwise_count(hashes[one] ^ hashes[other]) <= MOST_DIFFERENT).all(axis=1)
+        yield np.stack([one[near], other[near]], axis=1)
+        step += 1

@@ -24,7 +24,7 @@ from tckr.data.rejections import REASONS
 from tckr.data.sources.classes import join_classes
 from tckr.data.sources.columns import caption_column, choose_columns, require_group_column
 from tckr.data.sources.record import TEST, TRAIN, SourceRecord, printable
-from tckr.data.unpacking import Unpacking
+from tckr.data.unpacking import Unpacking, open_parquet
 from tckr.errors import UserError
 
 READ_BATCH = 64
@@ -136,7 +136,7 @@ class ParquetSource:
 
     def _rows(self, table: _Table, start: int) -> Iterator[SourceRecord]:
         unpacking = Unpacking(table.path, self._max_unpacked)
-        with pq.ParquetFile(table.path) as file:
+        with open_parquet(table.path) as file:
             row = 0
             for group in range(file.num_row_groups):
                 end = row + file.metadata.row_group(group).num_rows
@@ -334,7 +334,7 @@ def _is_text(arrow_type: pa.DataType) -> bool:
 def _count_labels(table: _Table, label: str, max_unpacked: int) -> Counter[Any]:
     """Return value of the label column -> rows; an empty cell counts for nothing."""
     counts: Counter[Any] = Counter()
-    with pq.ParquetFile(table.path) as file:
+    with open_parquet(table.path) as file:
         try:
             for batch in Unpacking(table.path, max_unpacked).batches(file, [label], most_rows=COUNT_BATCH):
                 found = batch.column(0).value_counts()
