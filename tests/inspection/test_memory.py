@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tckr.data.alike import find_alike
+from tckr.data.alike import difference_hash, find_alike
 from tckr.data.normalise import NormalisedImage
 from tckr.data.sources.opening import open_source
 from tckr.data.sources.record import Source, SourceRecord
-from tckr.inspection.looking import Seen
+from tckr.inspection.looking import Picture, Seen
 
 FEW, MANY = 2_000, 6_000
 NUM_CLASSES = 30
@@ -77,8 +77,8 @@ def test_what_was_seen_and_what_looks_alike_does_not_grow_with_the_pictures() ->
         seen = Seen()
         for number in range(count):
             pixels = np.random.default_rng(number).integers(0, 256, (16, 16, 3), np.uint8)
-            image = NormalisedImage(pixels, (64, 64), ("greyscale",), (0, 9, 9))
-            seen.add(SourceRecord(file=f"class/patient_{number:08}.png", label=number % NUM_CLASSES), image)
+            picture = Picture(NormalisedImage(pixels, (64, 64), ("greyscale",), (0, 9, 9)), difference_hash(pixels))
+            seen.add(SourceRecord(file=f"class/patient_{number:08}.png", label=number % NUM_CLASSES), picture)
         assert not len(find_alike(seen.hashes))
 
     assert growth(look) < MOST_BYTES

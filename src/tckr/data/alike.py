@@ -58,7 +58,7 @@ def find_alike(halves: Sequence[int]) -> np.ndarray:
     pairs = [np.empty((0, 2), dtype=np.uint32)]
     for band in range(BANDS):
         keys = hashes.view(np.uint16)[usable, band]
-        order = np.argsort(keys, kind="stable")
+        order: np.ndarray = np.argsort(keys, kind="stable")
         starts = np.flatnonzero(np.diff(keys[order], prepend=np.int32(-1)))
         sizes = np.diff(starts, append=len(order))
         ends = np.repeat(np.where(sizes <= LARGEST_BAND, starts + sizes, 0).astype(np.uint32), sizes)

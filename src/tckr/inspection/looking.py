@@ -35,6 +35,14 @@ _NUMBERED = re.compile(
 )
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A picture as `prepare` would have it, and the hash of what it looks like (`tckr.data.alike`)."""
+
+    image: NormalisedImage
+    look: int
+
+
 @dataclass
 class Seen:
     """What was found.
@@ -67,12 +75,13 @@ class Seen:
     people: array[int] = field(default_factory=lambda: array("Q"))
     patients: set[str] = field(default_factory=set)
 
-    def add(self, record: SourceRecord, image: NormalisedImage) -> None:
+    def add(self, record: SourceRecord, picture: Picture) -> None:
         """Count a usable picture."""
+        image = picture.image
         self.files.append(record.file)
         self.labels.append(record.label)
         self.tests.append(record.origin == TEST)
-        self.hashes.extend(halves_of(hash_of(image.pixels, image.size)))
+        self.hashes.extend(halves_of(picture.look))
         self.sizes[image.size] += 1
         self.rules.update(image.rules)
         if image.values:
@@ -103,19 +112,19 @@ def look_at(
         for record, result in _decoded(
             source, pool, WAITING * num_threads, partial(_decode, max_pixels=max_pixels, treatment=treatment)
         ):
-            image = result.result()
-            if isinstance(image, NormalisedImage):
-                seen.add(record, image)
+            found = result.result()
+            if isinstance(found, Picture):
+                seen.add(record, found)
             else:
-                seen.refused[image] += 1
+                seen.refused[found] += 1
             advance(1)
     return seen
 
 
 def _decoded(
-    source: Source, pool: ThreadPoolExecutor, most_waiting: int, decode: Callable[[SourceRecord], NormalisedImage | str]
-) -> Iterator[tuple[SourceRecord, Future[NormalisedImage | str]]]:
-    waiting: deque[tuple[SourceRecord, Future[NormalisedImage | str]]] = deque()
+    source: Source, pool: ThreadPoolExecutor, most_waiting: int, decode: Callable[[SourceRecord], Picture | str]
+) -> Iterator[tuple[SourceRecord, Future[Picture | str]]]:
+    waiting: deque[tuple[SourceRecord, Future[Picture | str]]] = deque()
     for record in source.records():
         waiting.append((record, pool.submit(decode, record)))
         if len(waiting) >= most_waiting:
@@ -123,11 +132,12 @@ def _decoded(
     yield from waiting
 
 
-def _decode(record: SourceRecord, max_pixels: int, treatment: Treatment) -> NormalisedImage | str:
+def _decode(record: SourceRecord, max_pixels: int, treatment: Treatment) -> Picture | str:
     """Return the picture as a thumbnail, or the reason why it is none."""
     if record.reason:
         return record.reason
     try:
-        return normalise_image(record.data, record.file, THUMBNAIL_PX, max_pixels, treatment)
+        image = normalise_image(record.data, record.file, THUMBNAIL_PX, max_pixels, treatment)
+        return Picture(image, hash_of(image.pixels, image.size))
     except RejectedImageError as error:
         return error.reason

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tckr.data.groups import Grouping
 from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, merge_counts
@@ -205,9 +204,15 @@ def holds_pictures(path: Path) -> bool:
 
 def _read_schema(path: Path) -> pa.Schema | None:
     try:
-        return pq.read_schema(path)
+        with open_parquet(path) as file:
+            return file.schema_arrow
     except (pa.ArrowException, OSError):
         return None
+
+
+def _num_rows(path: Path) -> int:
+    with open_parquet(path) as file:
+        return int(file.metadata.num_rows)
 
 
 def _refuse_measures(label: str, counts: Sequence[Counter[Any]]) -> None:
@@ -253,7 +258,7 @@ def _sort_files(
                 )
             )
         else:
-            tables.append(_Table(path, name, part, pq.read_metadata(path).num_rows))
+            tables.append(_Table(path, name, part, _num_rows(path)))
     _refuse_lost_split(files, {table.path for table in tables}, schemas, columns)
     if tables and all(table.part.use == TEST for table in tables):  # test rows alone are the data set, not a test split
         tables = [replace(table, part=Part(table.part.name, TRAIN)) for table in tables]
