@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -14,8 +15,8 @@ MOST_DIFFERENT = BANDS - 1
 LARGEST_BAND = 500
 """Pictures with an equal band that are compared with one another; more of them are flat or a fixed background."""
 
-BLOCK = 2**12
-"""Pictures that are compared with others at a time."""
+PARTS = 16
+"""Of the pictures, which are compared one after the other, to hold less at a time."""
 
 FEWEST_BITS = 8
 """Of half a hash that says something: a flat picture has 0."""
@@ -46,40 +47,42 @@ def halves_of(value: int) -> tuple[int, int]:
 def find_alike(halves: Sequence[int]) -> np.ndarray:
     """Return int64 [pairs, 2]: all pairs of pictures whose hashes differ in MOST_DIFFERENT bits of each half at most.
 
-    Flat pictures are left out, and so are bands that over LARGEST_BAND share. Takes about as long as sorting, and some 20
-    bytes for each picture and each pair.
+    Flat pictures are left out, and so are bands that over LARGEST_BAND share. Takes about as long as sorting, and beside
+    `halves` some 10 bytes for each picture and 20 for each pair.
 
     Args:
         halves: of the hash of each picture, one after the other (`halves_of`).
     """
     hashes = np.asarray(halves, dtype=np.uint64).reshape(-1, 2)  # of an array("Q"), no copy
     bits = np.bitwise_count(hashes)
-    usable = np.flatnonzero(((bits >= FEWEST_BITS) & (bits <= 64 - FEWEST_BITS)).all(axis=1)).astype(np.uint32)
-    pairs = [np.empty((0, 2), dtype=np.uint32)]
-    for band in range(BANDS):
-        keys = hashes.view(np.uint16)[usable, band]
-        order: np.ndarray = np.argsort(keys, kind="stable")
-        starts = np.flatnonzero(np.diff(keys[order], prepend=np.int32(-1)))
-        sizes = np.diff(starts, append=len(order))
-        ends = np.repeat(np.where(sizes <= LARGEST_BAND, starts + sizes, 0).astype(np.uint32), sizes)
-        order = usable[order]
-        for begin in range(0, len(order), BLOCK):
-            pairs += _close(hashes, order, ends, np.arange(begin, min(begin + BLOCK, len(order))))
-    return np.unique(np.concatenate(pairs), axis=0).astype(np.int64)
+    usable = ((bits >= FEWEST_BITS) & (bits <= 64 - FEWEST_BITS)).all(axis=1)
+    pairs = [np.empty((0, 2), dtype=np.int64)]
+    for band, part in itertools.product(range(BANDS), range(PARTS)):
+        keys = hashes.view(np.uint16)[:, band]
+        members = np.flatnonzero(usable & (keys % PARTS == part))
+        members = members[np.argsort(keys[members], kind="stable")]
+        pairs += _close(hashes, members, _ends(keys[members]))
+    return np.unique(np.concatenate(pairs), axis=0)
 
 
-def _close(hashes: np.ndarray, order: np.ndarray, ends: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield uint32 [pairs, 2]: pictures that differ in few bits, of which the first is at one of `places` of `order`.
+def _ends(keys: np.ndarray) -> np.ndarray:
+    """Return for each of the sorted `keys` the place where those that equal it end; 0 where they are over LARGEST_BAND."""
+    starts = np.flatnonzero(np.diff(keys, prepend=np.int32(-1)))
+    sizes = np.diff(starts, append=len(keys))
+    return np.repeat(np.where(sizes <= LARGEST_BAND, starts + sizes, 0), sizes)
+
+
+def _close(hashes: np.ndarray, members: np.ndarray, ends: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield int64 [pairs, 2]: two of `members` with an equal band that differ in few bits, the earlier picture first.
 
     Args:
         hashes: uint64 [N, 2].
-        order: numbers of pictures, sorted by a band; those with an equal one in their order.
-        ends: for each place of `order` where the pictures with an equal band end.
-        places: in `order`.
+        members: numbers of pictures, sorted by a band; those with an equal one in their order.
+        ends: for each place in `members` where those with an equal band end.
     """
-    step = 1
+    step, places = 1, np.arange(len(members))
     while len(places := places[places + step < ends[places]]):
-        one, other = order[places], order[places + step]
+        one, other = members[places], members[places + step]
         near = (np.bitwise_count(hashes[one] ^ hashes[other]) <= MOST_DIFFERENT).all(axis=1)
         yield np.stack([one[near], other[near]], axis=1)
         step += 1
