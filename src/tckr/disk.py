@@ -24,9 +24,10 @@ UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 NUMBERED = re.compile(r"\(os error (\d+)\)|\berrno:? (\d+)", re.IGNORECASE)
 """How Rust libraries and Arrow quote the system's number for an error."""
 CUT_SHORT = re.compile(
-    r"PytorchStreamWriter failed|inline_container.*unexpected pos|\d+ requested and \d+ written", re.DOTALL
+    r"PytorchStreamWriter failed|inline_container.*unexpected pos|\d+ requested and \d+ written|database or disk is full",
+    re.DOTALL,
 )
-"""What torch and NumPy say when a file could not be written to its end; they do not say why."""
+"""What torch, NumPy and SQLite say when a file could not be written to its end; the first two do not say why."""
 
 
 def size_text(num_bytes: float) -> str:

@@ -70,6 +70,39 @@ def test_a_folder_here_is_a_folder_and_no_name_on_the_hub(beside: str, tmp_path:
     assert source_kind("uoft-cs/cifar10") is SourceKind.HUB
 
 
+def test_class_folders_are_read_in_the_order_of_the_bytes_of_their_paths(tmp_path: Path) -> None:
+    names = ["b.png", "a.png", "a/z.png", "a-b.png", "a.b/c.png", "Z.png", "\udcff.png", "\U0001f600.png", "\uffee.png"]
+    files = [f"{folder}/{name}" for folder in ("cat", "cat 2", "dog") for name in names] + ["stray.txt", "cats.csv"]
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes(PNG)
+    source = opened(tmp_path)
+    expected = [os.fsencode(file).decode("utf-8", "backslashreplace") for file in sorted(files, key=os.fsencode)]
+    assert [record.file for record in source.records()] == expected
+    assert [record.file for record in source.records(start=7)] == expected[7:]
+    assert len(source) == len(files)
+
+
+def test_a_text_goes_with_the_picture_beside_it_and_with_no_other(tmp_path: Path) -> None:
+    root = make_folder(tmp_path)
+    for name, text in {
+        "cat/1.txt": "a cat",
+        "cat/2.txt": "nobody",
+        "dog/.1.txt": "hidden",
+        "cat/in/1.txt": "elsewhere",
+    }.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(text)
+    found = {record.file: (record.reason, record.caption) for record in opened(root).records()}
+    assert found == {
+        "cat/1.png": ("", "a cat"),
+        "cat/2.txt": ("", None),
+        "cat/in/1.txt": ("", None),
+        "dog/.1.txt": ("hidden_folder", None),
+        "dog/1.png": ("", None),
+    }
+
+
 def test_the_digest_of_names_needs_no_files() -> None:
     assert len({digest("digits"), digest("uoft-cs/cifar10"), digest("uoft-cs/cifar10@abc")}) == 3
 

@@ -89,10 +89,11 @@ def inspected(config: PrepareConfig, num_threads: int) -> list[Section]:
     from tckr.data.alike import find_alike
     from tckr.data.normalise import max_file_bytes
     from tckr.data.sources.opening import open_source
+    from tckr.disk import explained
     from tckr.inspection.looking import look_at
     from tckr.inspection.page import sections
 
-    with tempfile.TemporaryDirectory() as cache:
+    with tempfile.TemporaryDirectory() as cache, explained(Path(cache)):
         source = open_source(
             config.source,
             **config.opening(),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -41,23 +43,48 @@ def to_eight_bits(
     return spread(values, low, high), (*found, high), rules
 
 
-def describe_range(values: Sequence[Sequence[float]]) -> str:
-    """Return which values pictures of more than 8 bits use, each (smallest, largest, white); empty if there are none."""
-    if not values:
+@dataclass
+class DeepValues:
+    """The values of all grey pictures of more than 8 bits.
+
+    Attributes:
+        count: how many pictures there are.
+        low, high: the smallest and the largest value of all.
+        whites: the smallest and the largest of the values that become white.
+    """
+
+    count: int = 0
+    low: float = math.inf
+    high: float = -math.inf
+    whites: tuple[float, float] = (math.inf, -math.inf)
+
+    def add(self, values: Sequence[float]) -> None:
+        """Count a picture by its smallest and largest value and the one that becomes white."""
+        low, high, white = values
+        self.count += 1
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        self.whites = min(self.whites[0], white), max(self.whites[1], white)
+
+
+def describe_range(values: DeepValues) -> str:
+    """Return which values pictures of more than 8 bits use; empty if there are none."""
+    if not values.count:
         return ""
-    lows, highs, whites = zip(*values, strict=True)
-    text = f"{len(values):,} grey pictures of more than 8 bits use the values {_number(min(lows))} to {_number(max(highs))}"
-    return f"{text}, and {_number(max(whites))} becomes white" if min(whites) == max(whites) else text
+    text = (
+        f"{values.count:,} grey pictures of more than 8 bits use the values {_number(values.low)} to {_number(values.high)}"
+    )
+    least, most = values.whites
+    return f"{text}, and {_number(most)} becomes white" if least == most else text
 
 
-def describe_dark(values: Sequence[Sequence[float]]) -> str:
+def describe_dark(values: DeepValues) -> str:
     """Return what to do about pictures that use a small part of the range, as many medical ones do; empty if none does."""
-    if not values or max(found[1] for found in values) > MOST_SHARE * min(found[2] for found in values):
+    if not values.count or values.high > MOST_SHARE * values.whites[0]:
         return ""
-    low, high = min(found[0] for found in values), max(found[1] for found in values)
     return (
-        f"{describe_range(values)}: they come out dark. Set prepare.intensity=window with prepare.window=[{low:g},{high:g}] "
-        "(all alike), or prepare.intensity=range (each picture by its own smallest and largest value)"
+        f"{describe_range(values)}: they come out dark. Set prepare.intensity=window with "
+        f"prepare.window=[{values.low:g},{values.high:g}] (all alike), or prepare.intensity=range (each picture by its own "
+        "smallest and largest value)"
     )
 
 

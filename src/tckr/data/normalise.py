@@ -7,13 +7,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from tckr.data.dicom import DicomFile, is_dicom
 from tckr.data.intensity import DARKEST, FULL_RANGE, to_eight_bits
+from tckr.data.layouts.names import suffix_of
 from tckr.data.rejections import MAX_ASPECT, MIN_SIDE_PX, RULES, RejectedImageError
 from tckr.data.treatment import Treatment
 
@@ -34,6 +34,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
 
 Not on the list: EPS and PDF, which would start other programs."""
 
+EXTENSIONS = {extension for extensions in FORMATS.values() for extension in extensions}
 AS_IS = Treatment()
 
 FITTED = {"crop": "cropped", "pad": "padded", "squash": "squashed"}
@@ -210,9 +211,8 @@ def fit_square(
 
 
 def _extension_fits(kind: str, file: str) -> bool:
-    extension = PurePosixPath(file).suffix.lower().lstrip(".")
-    known = {name for names in FORMATS.values() for name in names}
-    return extension not in known or extension in FORMATS.get(kind, ())
+    extension = suffix_of(file).lower().lstrip(".")
+    return extension not in EXTENSIONS or extension in FORMATS.get(kind, ())
 
 
 def _is_sixteen_bit(image: ImageFile.ImageFile, data: bytes) -> bool:

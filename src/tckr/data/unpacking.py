@@ -19,6 +19,9 @@ MOST_UNPACKED = 100
 HARMLESS_BYTES = 128 * 2**20
 """What every file may unpack to, and how much of a file is unpacked at once."""
 
+BUFFER_BYTES = 2**16
+"""Of a column that are read at a time; pyarrow would read all that a row group holds of it, and row groups ahead."""
+
 ROW_BYTES = 256
 """What a row counts for at least: each becomes a record in memory, whatever little it holds."""
 
@@ -71,6 +74,15 @@ class Unpacking:
             )
 
 
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Return a file that is read part by part, however large its row groups are."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pa.set_memory_pool(pa.system_memory_pool())  # which gives back what is freed; Arrow's own keeps it
+    return pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
+
+
 def read_columns(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """Return the columns (all by default) of a table that fits into memory.
 
@@ -78,9 +90,8 @@ def read_columns(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         UserError: the file is a decompression bomb.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         names = list(file.schema_arrow.names if columns is None else columns)
         batches = list(Unpacking(path).batches(file, names, most_rows=2**16))
         return pa.Table.from_batches(batches) if batches else file.read(names)

@@ -1,4 +1,4 @@
-"""Look at every picture of a source once; holds numbers for each and a few thumbnails for each class."""
+"""Look at every picture of a source once; holds some 20 bytes for each and a few thumbnails for each class."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import PurePosixPath
 
 import numpy as np
 
 from tckr.data.alike import halves_of, hash_of
+from tckr.data.intensity import DeepValues
 from tckr.data.normalise import NormalisedImage, RejectedImageError, normalise_image, strict_pillow
-from tckr.data.sources.record import Source, SourceRecord
+from tckr.data.sources.record import TEST, Source, SourceRecord
+from tckr.data.stored import StoredList
 from tckr.data.treatment import Treatment
 
 THUMBNAIL_PX = 64
 MOST_THUMBNAILS = 6
 """Of a class."""
+
+MOST_CLASSES = 40
+"""Rows of the contact sheet: those of the first classes."""
 
 WAITING = 4
 """Pictures read ahead for each thread."""
@@ -31,55 +35,72 @@ _NUMBERED = re.compile(
 )
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A picture as `prepare` would have it, and the hash of what it looks like (`tckr.data.alike`)."""
+
+    image: NormalisedImage
+    look: int
+
+
 @dataclass
 class Seen:
     """What was found.
 
     Attributes:
-        origins, labels: of each usable picture.
+        files: name of each usable picture.
+        labels: of each.
+        tests: 1 for each of the test split, else 0.
         hashes: two halves of each (`tckr.data.alike`); alike pictures have alike hashes.
-        files: name of each.
         sizes: (width, height) in px -> pictures.
         rules: what `prepare` will change -> pictures.
         refused: reason -> pictures.
-        values: of each grey picture of more than 8 bits, see `NormalisedImage`.
+        deep: what grey pictures of more than 8 bits hold.
         black: pictures that show nothing.
         thumbnails: label -> uint8 pictures.
         patients: digests of the patient ids in DICOM files.
-        people: numbers of patients or parts that file names give, with the pictures of each.
+        people: numbers of patients or parts that file names give, as `_number_in` writes them, one for each picture.
     """
 
-    origins: list[str] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
+    files: StoredList[str] = field(default_factory=StoredList)
+    labels: array[int] = field(default_factory=lambda: array("i"))
+    tests: bytearray = field(default_factory=bytearray)
     hashes: array[int] = field(default_factory=lambda: array("Q"))
-    files: list[str] = field(default_factory=list)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
-    values: list[tuple[float, ...]] = field(default_factory=list)
+    deep: DeepValues = field(default_factory=DeepValues)
     black: int = 0
     thumbnails: dict[int, list[np.ndarray]] = field(default_factory=dict)
-    people: Counter[str] = field(default_factory=Counter)
+    people: array[int] = field(default_factory=lambda: array("Q"))
     patients: set[str] = field(default_factory=set)
 
-    def add(self, record: SourceRecord, image: NormalisedImage) -> None:
+    def add(self, record: SourceRecord, picture: Picture) -> None:
         """Count a usable picture."""
-        self.origins.append(record.origin)
-        self.labels.append(record.label)
-        self.hashes.extend(halves_of(hash_of(image.pixels, image.size)))
+        image = picture.image
         self.files.append(record.file)
+        self.labels.append(record.label)
+        self.tests.append(record.origin == TEST)
+        self.hashes.extend(halves_of(picture.look))
         self.sizes[image.size] += 1
         self.rules.update(image.rules)
         if image.values:
-            self.values.append(image.values)
+            self.deep.add(image.values)
         self.black += image.is_black
         if image.group:
             self.patients.add(image.group)
         kept = self.thumbnails.setdefault(record.label, [])
         if len(kept) < MOST_THUMBNAILS:
             kept.append(image.pixels)
-        if found := _NUMBERED.search(PurePosixPath(record.file).as_posix()):
-            self.people[found[1]] += 1
+        if len(self.thumbnails) > MOST_CLASSES:
+            del self.thumbnails[max(self.thumbnails)]
+        if found := _NUMBERED.search(record.file):
+            self.people.append(_number_in(found[1]))
+
+
+def _number_in(digits: str) -> int:
+    """Return `digits` as a number of 64 bits; the first digit keeps 07 and 7 apart."""
+    return int(f"1{digits[-18:]}")
 
 
 def look_at(
@@ -91,19 +112,19 @@ def look_at(
         for record, result in _decoded(
             source, pool, WAITING * num_threads, partial(_decode, max_pixels=max_pixels, treatment=treatment)
         ):
-            image = result.result()
-            if isinstance(image, NormalisedImage):
-                seen.add(record, image)
+            found = result.result()
+            if isinstance(found, Picture):
+                seen.add(record, found)
             else:
-                seen.refused[image] += 1
+                seen.refused[found] += 1
             advance(1)
     return seen
 
 
 def _decoded(
-    source: Source, pool: ThreadPoolExecutor, most_waiting: int, decode: Callable[[SourceRecord], NormalisedImage | str]
-) -> Iterator[tuple[SourceRecord, Future[NormalisedImage | str]]]:
-    waiting: deque[tuple[SourceRecord, Future[NormalisedImage | str]]] = deque()
+    source: Source, pool: ThreadPoolExecutor, most_waiting: int, decode: Callable[[SourceRecord], Picture | str]
+) -> Iterator[tuple[SourceRecord, Future[Picture | str]]]:
+    waiting: deque[tuple[SourceRecord, Future[Picture | str]]] = deque()
     for record in source.records():
         waiting.append((record, pool.submit(decode, record)))
         if len(waiting) >= most_waiting:
@@ -111,11 +132,12 @@ def _decoded(
     yield from waiting
 
 
-def _decode(record: SourceRecord, max_pixels: int, treatment: Treatment) -> NormalisedImage | str:
+def _decode(record: SourceRecord, max_pixels: int, treatment: Treatment) -> Picture | str:
     """Return the picture as a thumbnail, or the reason why it is none."""
     if record.reason:
         return record.reason
     try:
-        return normalise_image(record.data, record.file, THUMBNAIL_PX, max_pixels, treatment)
+        image = normalise_image(record.data, record.file, THUMBNAIL_PX, max_pixels, treatment)
+        return Picture(image, hash_of(image.pixels, image.size))
     except RejectedImageError as error:
         return error.reason

@@ -18,8 +18,6 @@ from tckr.html.pages import Section
 from tckr.inspection.looking import Seen
 
 MOST_ROWS = 50
-MOST_CLASSES = 40
-"""Rows of the contact sheet."""
 
 
 def sections(layout: Layout, seen: Seen, pairs: np.ndarray, class_names: Sequence[str], min_images: int) -> list[Section]:
@@ -51,12 +49,12 @@ def _small(layout: Layout, min_images: int) -> list[str]:
 def _pictures(seen: Seen) -> list[str]:
     if not seen.files:
         return ["No picture can be read."]
-    sides = np.array([min(size) for size in seen.sizes.elements()])
+    sides = np.repeat([min(size) for size in seen.sizes], list(seen.sizes.values()))
     lines = [
         f"{len(seen.files):,} pictures can be read; the shorter side has {sides.min()} to {sides.max()} px, "
         f"median {int(np.median(sides))}. {len(seen.sizes)} different sizes."
     ]
-    deep = describe_dark(seen.values) or describe_range(seen.values)
+    deep = describe_dark(seen.deep) or describe_range(seen.deep)
     black = describe_black(seen.black, len(seen.files))
     return lines + [f"{text}." for text in (deep, black) if text]
 
@@ -71,8 +69,8 @@ def _repeats(seen: Seen, pairs: np.ndarray) -> list[str]:
     if not len(pairs):
         return ["No two pictures look alike (difference hash)."]
     first, second = pairs.T
-    origins, labels = np.array(seen.origins), np.array(seen.labels)
-    across = int((origins[first] != origins[second]).sum())
+    tests, labels = np.frombuffer(seen.tests, np.uint8), np.asarray(seen.labels)
+    across = int((tests[first] != tests[second]).sum())
     other = int((labels[first] != labels[second]).sum())
     examples = "; ".join(f"{seen.files[one]} and {seen.files[two]}" for one, two in pairs[:3])
     return [
@@ -93,18 +91,18 @@ def _groups(layout: Layout, seen: Seen) -> list[str]:
             f"The column {layout.group_column!r} looks like a group: one patient, part or site. To draw by group, set "
             f"prepare.group_column={layout.group_column}."
         )
-    if len(seen.people) > 1 and sum(seen.people.values()) > 1.5 * len(seen.people):
+    people = len(np.unique(np.asarray(seen.people)))
+    if people > 1 and len(seen.people) > 1.5 * people:
         lines.append(
-            f"File names hold {len(seen.people):,} different numbers of patients or parts in {sum(seen.people.values()):,} "
-            "pictures. Splits and membership are drawn by picture, not by group; prepare.group_pattern changes that, for "
-            "instance 'prepare.group_pattern=patient_([0-9]+)'."
+            f"File names hold {people:,} different numbers of patients or parts in {len(seen.people):,} pictures. Splits "
+            "and membership are drawn by picture, not by group; prepare.group_pattern changes that, for instance "
+            "'prepare.group_pattern=patient_([0-9]+)'."
         )
     return lines or ["No column and no file name looks like the number of a patient or part."]
 
 
 def _sheet(seen: Seen, class_names: Sequence[str]) -> dict[str, Markup]:
-    shown = sorted(seen.thumbnails)[:MOST_CLASSES]
-    return {f"{label}": _row(class_names[label], seen.thumbnails[label]) for label in shown}
+    return {f"{label}": _row(class_names[label], pictures) for label, pictures in sorted(seen.thumbnails.items())}
 
 
 def _row(name: str, pictures: Sequence[np.ndarray]) -> Markup:

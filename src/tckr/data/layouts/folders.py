@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from tckr.data.layouts.description import LeftOut
 from tckr.data.layouts.masks import find_masks
-from tckr.data.layouts.names import containers, is_mask_folder, is_numbered, look_alike, numbered, split_of, use_of
+from tckr.data.layouts.names import (
+    containers,
+    is_mask_folder,
+    is_numbered,
+    look_alike,
+    numbered,
+    split_of,
+    stem_of,
+    use_of,
+)
 from tckr.data.layouts.readings import FolderReading, Part, Wishes
 from tckr.data.layouts.survey import Folder
 from tckr.data.sources.record import TEST, TRAIN, printable
+from tckr.data.stored import StoredMap
 from tckr.errors import shown
 
 EXAMPLES = 4
@@ -82,7 +92,7 @@ def _classes_of(
     if not sure:
         found += _not_classes(counts) + _other_levels(classes)
     found += _strange_test(by_use)
-    masks = frozenset(mask for inner in classes for mask in find_masks(inner, root))
+    masks = StoredMap((mask, None) for inner in classes for mask in find_masks(inner, root))
     notes = [f"{folder.path}/ is read as the data folder" for folder in [whole] if folder.path]
     return FolderReading(
         parts={folder.path: part for folder, part in parts.items()},
@@ -191,8 +201,8 @@ def _texts(classes: Sequence[Folder]) -> str:
     pairs = 0
     for folder in classes:
         for inner in folder.walk():
-            stems = {PurePosixPath(name).stem for name in inner.pictures}
-            pairs += sum(name.endswith(".txt") and PurePosixPath(name).stem in stems for name in inner.files)
+            texts = {stem_of(name) for name in inner.files if name.endswith(".txt")}
+            pairs += len(texts.intersection(map(stem_of, inner.pictures))) if texts else 0
     return f"{pairs:,} .txt files beside pictures of the same name; caption.from_source=true uses them" if pairs > 1 else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ from tckr.data.layouts.matching import Pictures, match_pictures
 from tckr.data.layouts.readings import Wishes
 from tckr.data.layouts.survey import Folder
 from tckr.data.layouts.tables import Table, UnreadableTableError, read_table
+from tckr.data.stored import StoredMap
 from tckr.errors import UserError
 
 MOST_SHOWN = 20
 
 
-def read_group_cells(top: Folder, root: Path, wishes: Wishes) -> tuple[dict[str, Any], list[str]]:
+def read_group_cells(top: Folder, root: Path, wishes: Wishes) -> tuple[Mapping[str, Any], list[str]]:
     """Return picture -> cell of the column `wishes.grouping.column`, and the tables that have it and name pictures.
 
     Raises:
@@ -22,7 +24,7 @@ def read_group_cells(top: Folder, root: Path, wishes: Wishes) -> tuple[dict[str,
     """
     column, pictures = wishes.grouping.column, Pictures(top.all_pictures())
     columns: set[str] = set()
-    cells: dict[str, Any] = {}
+    cells: StoredMap[Any] = StoredMap()
     tables: list[str] = []
     for file in top.all_tables():
         try:
@@ -30,7 +32,7 @@ def read_group_cells(top: Folder, root: Path, wishes: Wishes) -> tuple[dict[str,
         except UnreadableTableError:
             continue
         match = match_pictures(table, pictures, wishes.image_column)
-        if match is None or not match.found:
+        if match is None:
             continue
         columns |= set(table.columns)
         if column in table.columns:
@@ -45,7 +47,7 @@ def read_group_cells(top: Folder, root: Path, wishes: Wishes) -> tuple[dict[str,
     return cells, tables
 
 
-def _add(cells: dict[str, Any], table: Table, files: list[str | None], wishes: Wishes) -> None:
+def _add(cells: StoredMap[Any], table: Table, files: Sequence[str | None], wishes: Wishes) -> None:
     group_of = wishes.grouping.group_of
     for file, cell in zip(files, table.columns[wishes.grouping.column], strict=True):
         if file is None:

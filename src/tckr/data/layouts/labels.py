@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tckr.data.layouts.names import is_group_column, look_alike, split_of
+from tckr.data.stored import StoredList
 from tckr.errors import shown
 
 USUAL_LABELS = ("label", "labels", "class", "target", "class_name", "category", "diagnosis", "dx", "y")
@@ -18,7 +19,7 @@ class NoClassError(Exception):
     """Says why a column gives no class for each row, and what to do."""
 
 
-def as_labels(name: str, values: Sequence[Any]) -> list[str | int | None]:
+def as_labels(name: str, values: Sequence[Any]) -> Sequence[str | int | None]:
     """Return the label of each row: text as it stands, whole numbers as int, None where there is none.
 
     Numbers that pandas wrote as 0.0 and 1.0 are whole. A negative number means no class.
@@ -26,23 +27,21 @@ def as_labels(name: str, values: Sequence[Any]) -> list[str | int | None]:
     Raises:
         NoClassError: the column holds measures, or several labels in one cell.
     """
-    known = [value for value in values if value is not None]
-    if any(isinstance(value, (list, tuple, dict)) for value in known):
-        example = next(value for value in known if isinstance(value, (list, tuple, dict)))
-        raise NoClassError(f"column {name!r} holds several labels for a picture, such as {shown(example)}. {_TAKE_ONE}")
-    texts = [str(value) for value in known]
-    _refuse_joined(name, Counter(texts))
-    if known and all(whole_number(text) is not None for text in texts):
-        numbers = [None if value is None else whole_number(str(value)) for value in values]
-        return [number if number is not None and number >= 0 else None for number in numbers]
-    if known and all(_is_number(text) for text in texts) and any(whole_number(text) is None for text in texts):
-        if all(text.isdecimal() for text in texts):  # 007: codes, not numbers
-            return [None if value is None else str(value) for value in values]
+    several = next((value for value in values if isinstance(value, (list, tuple, dict))), None)
+    if several is not None:
+        raise NoClassError(f"column {name!r} holds several labels for a picture, such as {shown(several)}. {_TAKE_ONE}")
+    texts = Counter(str(value) for value in values if value is not None)
+    _refuse_joined(name, texts)
+    numbers = {text: whole_number(text) for text in texts}
+    labels: dict[str, str | int | None] = {text: text for text in texts}
+    if all(number is not None for number in numbers.values()):
+        labels = {text: number if number is not None and number >= 0 else None for text, number in numbers.items()}
+    elif all(map(_is_number, texts)) and not all(text.isdecimal() for text in texts):  # 007: codes, not numbers
         raise NoClassError(
-            f"column {name!r} holds measures, not classes: {len(set(texts))} different numbers such as {texts[0]}. "
+            f"column {name!r} holds measures, not classes: {len(texts)} different numbers such as {next(iter(texts))}. "
             "Write a column that names the class of each row."
         )
-    return [None if value is None else str(value) for value in values]
+    return StoredList(None if value is None else labels[str(value)] for value in values)
 
 
 _TAKE_ONE = (
@@ -112,7 +111,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def label_order(values: Sequence[str | int | None]) -> list[str | int]:
+def label_order(values: Iterable[str | int | None]) -> list[str | int]:
     """Return the different labels: numbers in their order, then text in its order."""
     found = {value for value in values if value is not None}
     numbers = sorted(value for value in found if isinstance(value, int))
@@ -122,8 +121,10 @@ def label_order(values: Sequence[str | int | None]) -> list[str | int]:
 def split_column(columns: Mapping[str, Sequence[Any]]) -> str | None:
     """Return the column that says which split a row belongs to: usual name, and nothing but names of splits in it."""
     for name, values in columns.items():
+        if name.strip().lower() not in SPLIT_COLUMNS:
+            continue
         known = {str(value) for value in values if value is not None}
-        if name.strip().lower() in SPLIT_COLUMNS and known and all(split_of(value) for value in known):
+        if known and all(map(split_of, known)):
             return name
     return None
 
@@ -168,11 +169,17 @@ def _key(name: str) -> str:
 
 def one_hot_columns(columns: Mapping[str, Sequence[Any]], taken: set[str]) -> list[str]:
     """Return the columns that hold 0 and 1 alone, of which one stands for each class."""
-    return [
-        name
-        for name, values in columns.items()
-        if name not in taken and {whole_number(str(value)) for value in values if value is not None} == {0, 1}
-    ]
+    return [name for name, values in columns.items() if name not in taken and _is_one_hot(values)]
+
+
+def _is_one_hot(values: Iterable[Any]) -> bool:
+    found: set[int | None] = set()
+    for value in values:
+        if value is not None:
+            found.add(whole_number(str(value)))
+        if not found <= {0, 1}:
+            return False
+    return len(found) == 2
 
 
 def usual_caption(columns: Mapping[str, Sequence[Any]]) -> str | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from tckr.data.layouts.description import LeftOut
 from tckr.data.layouts.labels import (
@@ -18,11 +21,12 @@ from tckr.data.layouts.labels import (
     usual_caption,
 )
 from tckr.data.layouts.matching import Match, Pictures, columns_of, match_pictures
-from tckr.data.layouts.names import is_form, split_of, use_of
+from tckr.data.layouts.names import TABLE_SUFFIXES, is_form, split_of, stem_of, suffix_of, use_of
 from tckr.data.layouts.readings import Part, Row, TableReading, Wishes
 from tckr.data.layouts.survey import Folder
 from tckr.data.layouts.tables import Table, UnreadableTableError, read_table
 from tckr.data.sources.record import TEST, TRAIN, printable
+from tckr.data.stored import Store, StoredList, StoredMap, as_key, as_text
 from tckr.errors import UserError, shown
 
 FEW_CONTRADICTIONS = 0.1
@@ -34,7 +38,7 @@ class _Labelled:
     table: Table
     match: Match
     column: str
-    labels: list[str | int | None]
+    labels: Sequence[str | int | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +72,7 @@ def read_tables(top: Folder, root: Path, wishes: Wishes) -> Tables:
     pictures = Pictures(top.all_pictures())
     labelled: list[_Labelled] = []
     problems, left_out, captions, bare = [], [], "", []
-    texts: dict[str, str] = {}
+    texts: StoredMap[str] = StoredMap()
     for file in files:
         if is_form(PurePosixPath(file).stem) and not wishes.table:
             left_out.append(LeftOut(what=file, count=1, why="a form for answers: its labels are made up"))
@@ -79,13 +83,13 @@ def read_tables(top: Folder, root: Path, wishes: Wishes) -> Tables:
             left_out.append(LeftOut(what=file, count=1, why=f"not read as a table: {error}"))
             continue
         match = match_pictures(table, pictures, wishes.image_column)
-        if match is None or not match.found:
+        if match is None:
             left_out.append(LeftOut(what=file, count=1, why="the table names no picture of this folder"))
             continue
         if text := usual_caption(table.columns):
             captions = f"column {text!r} of {file}; caption.from_source=true uses them"
             said = zip(match.files, table.columns[text], strict=True)
-            texts |= {picture: str(cell) for picture, cell in said if picture is not None and cell is not None}
+            texts.update((picture, str(cell)) for picture, cell in said if picture is not None and cell is not None)
         found = _labels(table, match, wishes)
         if isinstance(found, _Labelled):
             labelled.append(found)
@@ -142,16 +146,22 @@ def _labels(table: Table, match: Match, wishes: Wishes) -> _Labelled | str:
 
 def _several_classes(found: _Labelled) -> str:
     """Return what speaks against a table with a row for each box or finding: pictures with rows of several classes."""
-    classes: dict[str, set[str]] = {}
-    for file, label in zip(found.match.files, found.labels, strict=True):
-        if file is not None and label is not None:
-            classes.setdefault(file, set()).add(str(label))
-    several = [file for file, names in classes.items() if len(names) > 1]
-    if len(several) <= FEW_CONTRADICTIONS * len(classes):
+    named = sum(file is not None for file in found.match.files)
+    if named == len(found.match.found):  # a row each
         return ""
-    example = f"{shown(printable(several[0]))} ({', '.join(map(shown, sorted(classes[several[0]])[:3]))})"
+    store = Store("CREATE TABLE labels (file BLOB, label BLOB, PRIMARY KEY (file, label)) WITHOUT ROWID")
+    rows = zip(found.match.files, found.labels, strict=True)
+    pairs = ((as_key(file), as_key(str(label))) for file, label in rows if file is not None and label is not None)
+    store.insert("INSERT OR IGNORE INTO labels VALUES (?, ?)", pairs)
+    sizes = "SELECT file, count(*) AS size FROM labels GROUP BY file"
+    query = f"SELECT count(*), count(nullif(size, 1)), min(CASE WHEN size > 1 THEN file END) FROM ({sizes})"
+    num_labelled, num_several, first = store.database.execute(query).fetchone()
+    if num_several <= FEW_CONTRADICTIONS * num_labelled:
+        return ""
+    names = store.database.execute("SELECT label FROM labels WHERE file = ? ORDER BY label LIMIT 3", (first,))
+    example = f"{shown(printable(as_text(first)))} ({', '.join(shown(as_text(name)) for (name,) in names)})"
     return (
-        f"{len(several):,} of {len(classes):,} pictures stand in rows of several classes, such as {example}: a row for each "
+        f"{num_several:,} of {num_labelled:,} pictures stand in rows of several classes, such as {example}: a row for each "
         "box or finding is no class of the picture. TCKR needs exactly one class for each: write a table with one row each"
     )
 
@@ -162,20 +172,24 @@ def _agreeing(found: Sequence[_Labelled]) -> list[_Labelled]:
     Raises:
         UserError: two tables label the same pictures differently.
     """
+    if len(found) < 2:
+        return list(found)
     kept: list[_Labelled] = []
-    said: dict[str, tuple[str | int | None, str]] = {}
+    said: StoredMap[Sequence[Any]] = StoredMap()
     for item in found:
-        new = dict(zip(item.match.files, item.labels, strict=True))
-        shared = [file for file in new if file in said and file is not None]
-        other = next((file for file in shared if said[file][0] != new[file]), None)
-        if other is not None:
-            raise UserError(
-                f"two tables label {other}: {said[other][1]} as {said[other][0]!r}, {item.table.file} (column "
-                f"{item.column!r}) as {new[other]!r}. Name the table to read: prepare.table=FILE."
-            )
-        if len(shared) < len(item.match.found):
+        new = StoredMap((file, label) for file, label in zip(item.match.files, item.labels, strict=True) if file is not None)
+        num_shared = 0
+        for file, label in new.items():
+            before, table = said.get(file, (label, ""))
+            num_shared += bool(table)
+            if before != label:
+                raise UserError(
+                    f"two tables label {file}: {table} as {before!r}, {item.table.file} (column {item.column!r}) as "
+                    f"{label!r}. Name the table to read: prepare.table=FILE."
+                )
+        if num_shared < len(new):
             kept.append(item)
-        said |= {file: (label, item.table.file) for file, label in new.items() if file is not None}
+        said.update((file, (label, item.table.file)) for file, label in new.items())
     return kept
 
 
@@ -191,8 +205,8 @@ def _refuse_unlabelled(bare: Sequence[str], wishes: Wishes) -> None:
 
 
 def _join(labelled: Sequence[_Labelled], pictures: Pictures, wishes: Wishes, left_out: Sequence[LeftOut]) -> TableReading:
-    rows = [row for item in labelled for row in _rows(item, wishes)]
-    named = {row.file for row in rows}
+    rows = StoredList((row for item in labelled for row in _rows(item, wishes)), read=Row.read)
+    unlisted = StoredList(file for file in pictures if not any(file in item.match.found for item in labelled))
     first = labelled[0]
     notes = [f"{item.table.file}: {item.table.note}" for item in labelled if item.table.note]
     return TableReading(
@@ -200,7 +214,7 @@ def _join(labelled: Sequence[_Labelled], pictures: Pictures, wishes: Wishes, lef
         path_column=first.match.column,
         label_column=first.column,
         rows=rows,
-        unlisted=sorted(pictures.paths - named),
+        unlisted=unlisted,
         usual=bool(wishes.label_column) or is_usual_label(first.column),
         group_column=group_of(first.table.columns),
         notes=notes,
@@ -208,34 +222,32 @@ def _join(labelled: Sequence[_Labelled], pictures: Pictures, wishes: Wishes, lef
     )
 
 
-def _rows(item: _Labelled, wishes: Wishes) -> list[Row]:
+def _rows(item: _Labelled, wishes: Wishes) -> Iterator[Row]:
     table = item.table
     column = split_column(table.columns)
     own = _part_of_path(table.file, wishes)
-    rows = []
-    for number, (file, label) in enumerate(zip(item.match.files, item.labels, strict=True)):
-        said = table.columns[column][number] if column else None
+    splits = table.columns[column] if column else itertools.repeat(None, table.num_rows)
+    columns = zip(item.match.files, item.labels, splits, table.columns[item.match.column], strict=True)
+    for number, (file, label, said, cell) in enumerate(columns):
         part = own
         if said is not None:
             part = Part(str(said), use_of(str(said), wishes.test_split) or TRAIN)
         elif file is not None and own.name == TRAIN:
             part = _part_of_path(file, wishes)
-        cell = table.columns[item.match.column][number]
-        rows.append(Row(name=file or f"{table.file}#{number}", file=file, part=part, label=label, detail=str(cell)[:100]))
-    return rows
+        yield Row(name=file or f"{table.file}#{number}", file=file, part=part, label=label, detail=str(cell)[:100])
 
 
 def _part_of_path(path: str, wishes: Wishes) -> Part:
     """Return the split that the folders of a file, or a table's own name, tell; else the training split."""
     *folders, name = path.split("/")
-    for word in [*folders, *([PurePosixPath(name).stem] if PurePosixPath(name).suffix.lower() in _TABLES else [])]:
-        use = use_of(word, wishes.test_split)
-        if use:
-            return Part(word, use)
-    return Part(TRAIN, TRAIN)
+    named = [stem_of(name)] if suffix_of(name).lower() in TABLE_SUFFIXES else []
+    return _part_of_words((*folders, *named), wishes.test_split)
 
 
-_TABLES = {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"}
+@functools.lru_cache(maxsize=1000)
+def _part_of_words(words: tuple[str, ...], test_split: str) -> Part:
+    found = ((word, use_of(word, test_split)) for word in words)
+    return next((Part(word, use) for word, use in found if use), Part(TRAIN, TRAIN))
 
 
 def split_without_labels(reading: TableReading, top: Folder, wishes: Wishes) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from tckr.data.layouts.names import is_mask_folder, stem_of_mask
+from tckr.data.layouts.names import is_mask_folder, stem_of, stem_of_mask, suffix_of
 from tckr.data.layouts.survey import Folder
+from tckr.data.stored import StoredList
 
 MOST_PROBED = 12
 """Files of one kind that are opened to see whether they are masks."""
@@ -18,60 +20,79 @@ MOST_PIXELS = 64_000_000
 SAME_STEM = "same stem"
 
 
-def find_masks(folder: Folder, root: Path) -> set[str]:
-    """Return the paths of the masks below `folder`, one class or a flat folder of pictures.
+def find_masks(folder: Folder, root: Path) -> Iterator[str]:
+    """Yield the paths of the masks below `folder`, one class or a flat folder of pictures.
 
     A kind of file, by its extension and the sign that it may be a mask, counts as masks where all of a sample hold few
     values.
     """
+    if not any(_may_hold_masks(place, folder) for place in folder.walk()):
+        return
     found = _candidates(folder)
-    kinds = [kind for kind, files in found.items() if _all_masks([root / file for file in files], _most_values(kind[0]))]
+    kinds = [kind for kind, files in found.items() if _all_masks(root, files, _most_values(kind[0]))]
     shared = [kind for kind in found if kind[0] == SAME_STEM]
     if shared and all(kind in kinds for kind in shared):  # line art in two formats: neither is the mask of the other
         kinds = [kind for kind in kinds if kind not in shared]
-    return {file for kind in kinds for file in found[kind]}
+    for kind in kinds:
+        yield from found[kind]
+
+
+def _may_hold_masks(place: Folder, folder: Folder) -> bool:
+    """Return whether one of the folders `place` is named for masks, or a file as one, or two share a stem.
+
+    Most sources hold none. Then the stems are never in memory at once, only a number for each.
+    """
+    import numpy as np
+
+    if _in_mask_folder(place, folder) or any(stem_of_mask(stem_of(name)) for name in place.pictures):
+        return True
+    stems = np.fromiter((hash(stem_of(name)) for name in place.pictures), np.int64, len(place.pictures))
+    return len(np.unique(stems)) < len(stems)
+
+
+def _in_mask_folder(place: Folder, folder: Folder) -> bool:
+    return any(is_mask_folder(part) for part in place.path.removeprefix(folder.path).split("/"))
 
 
 def _most_values(sign: str) -> int:
     return 2 if sign == SAME_STEM else FEW_VALUES
 
 
-def _candidates(folder: Folder) -> dict[tuple[str, str], list[str]]:
+def _candidates(folder: Folder) -> dict[tuple[str, str], StoredList[str]]:
     """Return (sign, extension) -> files that have a picture of their name beside them."""
-    found: dict[tuple[str, str], list[str]] = {}
+    found: defaultdict[tuple[str, str], StoredList[str]] = defaultdict(StoredList)
     pictures: set[str] = set()
     below: list[tuple[str, str, str]] = []
     for place in folder.walk():
-        in_mask_folder = any(is_mask_folder(part) for part in place.path.removeprefix(folder.path).split("/"))
+        in_mask_folder = _in_mask_folder(place, folder)
         stems = _stems(place)
         for name in place.pictures:
-            path = PurePosixPath(name)
-            named = stem_of_mask(path.stem)
+            stem, suffix = stem_of(name), suffix_of(name).lower()
+            named = stem_of_mask(stem)
             if in_mask_folder:
-                below.append((named or path.stem, path.suffix.lower(), place.file(name)))
+                below.append((named or stem, suffix, place.file(name)))
                 continue
-            pictures.add(path.stem)
+            pictures.add(stem)
             if named in stems:
-                found.setdefault(("name", path.suffix.lower()), []).append(place.file(name))
-            elif len(stems[path.stem]) > 1:
-                found.setdefault((SAME_STEM, path.suffix.lower()), []).append(place.file(name))
+                found["name", suffix].append(place.file(name))
+            elif len(stems[stem]) > 1:
+                found[SAME_STEM, suffix].append(place.file(name))
     for stem, suffix, file in below:
         if stem in pictures:
-            found.setdefault(("folder", suffix), []).append(file)
+            found["folder", suffix].append(file)
     return found
 
 
 def _stems(folder: Folder) -> dict[str, set[str]]:
     stems: dict[str, set[str]] = {}
     for name in folder.pictures:
-        path = PurePosixPath(name)
-        stems.setdefault(path.stem, set()).add(path.suffix.lower())
+        stems.setdefault(stem_of(name), set()).add(suffix_of(name).lower())
     return stems
 
 
-def _all_masks(paths: Sequence[Path], most_values: int) -> bool:
-    step = max(1, len(paths) // MOST_PROBED)
-    values = [_num_values(path) for path in paths[::step][:MOST_PROBED]]
+def _all_masks(root: Path, files: Sequence[str], most_values: int) -> bool:
+    step = max(1, len(files) // MOST_PROBED)
+    values = [_num_values(root / file) for file in files[: step * MOST_PROBED : step]]
     known = [count for count in values if count is not None]
     return bool(known) and max(known) <= most_values
 

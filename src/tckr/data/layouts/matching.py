@@ -1,15 +1,15 @@
-"""Match the rows of a table to pictures by path, name or stem, and find the column that names them. Opens no file."""
+"""Match the rows of a table to pictures by path, name or stem, and find the column that names them."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from tckr.data.layouts.labels import whole_number
+from tckr.data.layouts.names import stem_of
 from tckr.data.layouts.tables import Table
+from tckr.data.stored import Store, StoredList, StoredMap, as_key, as_text
 from tckr.errors import UserError
 
 USUAL_PATHS = (
@@ -28,6 +28,9 @@ USUAL_PATHS = (
 SAMPLE = 500
 """Rows by which the column is chosen."""
 
+BY = ("name", "stem", "folded")
+"""What a picture is looked for by: its name, its name without extension, its name in whatever case."""
+
 
 @dataclass(frozen=True)
 class Match:
@@ -36,31 +39,37 @@ class Match:
     Attributes:
         column: the column of paths or names.
         files: the picture of each row, below the source; None where none or several fit.
+        found: the pictures that at least one row names.
     """
 
     column: str
-    files: list[str | None]
-
-    @property
-    def found(self) -> set[str]:
-        """Return the pictures that at least one row names."""
-        return {file for file in self.files if file is not None}
+    files: Sequence[str | None]
+    found: Collection[str]
 
 
-class Pictures:
-    """All pictures of a source, found by path, by name and by stem."""
+class Pictures(Collection[str]):
+    """All pictures of a source in the order of their paths, found by path, by name and by stem. Kept on disk."""
 
     def __init__(self, files: Iterable[str]) -> None:
         """Index the paths, relative to the source."""
-        self.paths = set(files)
-        self._by_name: dict[str, list[str]] = defaultdict(list)
-        self._by_stem: dict[str, list[str]] = defaultdict(list)
-        self._by_case: dict[str, list[str]] = defaultdict(list)
-        for file in sorted(self.paths):
-            path = PurePosixPath(file)
-            self._by_name[path.name].append(file)
-            self._by_stem[path.stem].append(file)
-            self._by_case[path.name.lower()].append(file)
+        columns = "path BLOB PRIMARY KEY, name BLOB, stem BLOB, folded BLOB"
+        self._store = Store(f"CREATE TABLE pictures ({columns}) WITHOUT ROWID")
+        self._store.insert("INSERT INTO pictures VALUES (?, ?, ?, ?)", map(_keys, files))
+        for column in BY:
+            self._store.database.execute(f"CREATE INDEX by_{column} ON pictures ({column})")
+
+    def __len__(self) -> int:
+        """Return how many they are; counts them."""
+        return int(self._store.database.execute("SELECT count(*) FROM pictures").fetchone()[0])
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the paths."""
+        return (as_text(path) for (path,) in self._store.database.execute("SELECT path FROM pictures ORDER BY path"))
+
+    def __contains__(self, path: object) -> bool:
+        """Return whether there is a picture of this path."""
+        select = "SELECT 1 FROM pictures WHERE path = ?"
+        return self._store.database.execute(select, (as_key(str(path)),)).fetchone() is not None
 
     def find(self, value: Any, folder: str) -> str | None:
         """Return the picture that `value`, a cell of a table in `folder`, names; None where none or several fit.
@@ -80,23 +89,33 @@ class Pictures:
         if not name:
             return None
         for path in (f"{folder}/{name}" if folder else name, name):
-            if path in self.paths:
+            if path in self:
                 return path
         parts = name.split("/")
         for start in range(1, len(parts) - 1):  # the table may know the source by another folder above it
-            if (path := "/".join(parts[start:])) in self.paths:
+            if (path := "/".join(parts[start:])) in self:
                 return path
         last = parts[-1]
-        for index, key in ((self._by_name, last), (self._by_stem, last), (self._by_case, last.lower())):
-            if key in index:
-                return _only(index[key], name, folder)
+        for column, value in zip(BY, (last, last, last.lower()), strict=True):
+            if files := self._by(column, value):
+                return _only(files, name, folder)
         return None
+
+    def _by(self, column: str, value: str) -> list[str]:
+        select = f"SELECT path FROM pictures WHERE {column} = ? ORDER BY path"
+        return [as_text(path) for (path,) in self._store.database.execute(select, (as_key(value),))]
+
+
+def _keys(file: str) -> tuple[bytes, ...]:
+    """Return the path, and what else a picture is found by, in the order of BY."""
+    name = file.rpartition("/")[2]
+    return as_key(file), as_key(name), as_key(stem_of(name)), as_key(name.lower())
 
 
 def _only(files: Sequence[str], name: str, folder: str) -> str | None:
     """Return the one of `files`, which share a name, that `name` means."""
     near = [file for file in files if file.startswith(f"{folder}/")] if folder else []
-    ends = [file for file in files if "/" in name and PurePosixPath(file).with_suffix("").as_posix().endswith(name)]
+    ends = [file for file in files if "/" in name and stem_of(file).endswith(name)]
     ends += [file for file in files if "/" in name and file.endswith(f"/{name}")]
     return next((group[0] for group in (ends, near, files) if len(group) == 1), None)
 
@@ -107,8 +126,6 @@ def match_pictures(table: Table, pictures: Pictures, asked: str) -> Match | None
     Raises:
         UserError: two columns name different pictures.
     """
-    if not pictures.paths:
-        return None
     if asked:
         return _match(table, pictures, asked) if asked in table.columns else None
     sizes = {name: _distinct(table, pictures, name) for name in table.columns}
@@ -138,8 +155,10 @@ def _key(name: str) -> str:
     return name.strip().lower().replace(" ", "_")
 
 
-def _match(table: Table, pictures: Pictures, column: str) -> Match:
-    return Match(column, [pictures.find(value, table.folder) for value in table.columns[column]])
+def _match(table: Table, pictures: Pictures, column: str) -> Match | None:
+    files = StoredList(pictures.find(value, table.folder) for value in table.columns[column])
+    found = StoredMap((file, None) for file in files if file is not None)
+    return Match(column, files, found) if found else None
 
 
 def _distinct(table: Table, pictures: Pictures, column: str) -> int:

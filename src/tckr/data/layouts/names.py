@@ -62,6 +62,17 @@ _GROUP = re.compile(rf"(?:{_PEOPLE}|{_THINGS}|group)(?:[-_. ]*(?:id|no|number|na
 _MASK_NAME = re.compile(r"(?P<stem>.+?)[-_. ](?:mask|seg|segmentation|gt|groundtruth)s?(?:[-_. ]?\d+)?", re.IGNORECASE)
 
 
+def suffix_of(name: str) -> str:
+    """Return the extension of a file's name or path with its dot, empty if there is none: what pathlib says, but faster."""
+    stem, _, ending = name.rpartition(".")
+    return "" if not ending or "/" in ending or stem[-1:] in {"", "/"} else f".{ending}"
+
+
+def stem_of(name: str) -> str:
+    """Return a file's name or path without its extension."""
+    return name[: len(name) - len(suffix_of(name))]
+
+
 def split_of(name: str) -> str | None:
     """Return `train`, `validation` or `test` where a word of `name` names that split alone, else None."""
     words = set(re.split(r"[-._ 0-9]+", name.lower()))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tckr.data.groups import Grouping
 from tckr.data.layouts.description import LeftOut
+from tckr.data.stored import StoredList
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +26,7 @@ class Wishes:
     grouping: Grouping = field(default_factory=Grouping)
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """A split: what the source calls it, and what it is used as (`train` or `test`)."""
 
     name: str
@@ -52,7 +52,7 @@ class FolderReading:
     parts: Mapping[str, Part]
     classes: Mapping[str, int]
     problems: Sequence[str] = ()
-    masks: frozenset[str] = frozenset()
+    masks: Collection[str] = frozenset()
     left_out: Sequence[LeftOut] = ()
     captions: str = ""
     notes: Sequence[str] = ()
@@ -60,8 +60,7 @@ class FolderReading:
     texts: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
+class Row(NamedTuple):
     """A row of a table: its name in rejected.csv, the picture (None if it is not there), its split and its label."""
 
     name: str
@@ -69,6 +68,12 @@ class Row:
     part: Part
     label: str | int | None
     detail: str = ""
+
+    @classmethod
+    def read(cls, fields: list[Any]) -> Row:
+        """Return the row of what JSON made of it."""
+        name, file, part, label, detail = fields
+        return cls(name, file, Part(*part), label, detail)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +94,8 @@ class TableReading:
     tables: Sequence[str]
     path_column: str
     label_column: str
-    rows: Sequence[Row]
-    unlisted: Sequence[str]
+    rows: StoredList[Row]
+    unlisted: StoredList[str]
     usual: bool
     group_column: str = ""
     captions: str = ""

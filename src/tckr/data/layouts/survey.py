@@ -4,12 +4,34 @@ unless asked to."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from tckr.data.layouts.names import PICTURE_SUFFIXES, PLAIN_FILES, TABLE_SUFFIXES, is_system_folder
+from tckr.data.layouts.names import PICTURE_SUFFIXES, PLAIN_FILES, TABLE_SUFFIXES, is_system_folder, suffix_of
+
+
+class Names(Collection[str]):
+    """Names of files, in one text: a list would take four times the memory."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        """Keep `names` in their order."""
+        listed = list(names)
+        self._text, self._count = "/".join(listed), len(listed)
+
+    def __len__(self) -> int:
+        """Return how many they are."""
+        return self._count
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield them."""
+        return (found[0] for found in re.finditer("[^/]+", self._text))
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether `name` is one of them."""
+        return any(name == other for other in self)
 
 
 @dataclass(eq=False)
@@ -23,7 +45,7 @@ class Folder:
     """
 
     path: str
-    files: list[str] = field(default_factory=list)
+    files: Names = field(default_factory=Names)
     folders: list[Folder] = field(default_factory=list)
 
     @property
@@ -36,9 +58,10 @@ class Folder:
         return f"{self.path}/{name}" if self.path else name
 
     @cached_property
-    def pictures(self) -> list[str]:
+    def pictures(self) -> Names:
         """Return the names of its own files that are named like pictures."""
-        return [name for name in self.files if is_picture(name)]
+        count = sum(map(is_picture, self.files))
+        return self.files if count == len(self.files) else Names(filter(is_picture, self.files))
 
     @cached_property
     def num_pictures(self) -> int:
@@ -66,7 +89,7 @@ class Folder:
     @property
     def tables(self) -> list[str]:
         """Return the names of its own files that are named like tables."""
-        return [name for name in self.files if PurePosixPath(name).suffix.lower() in TABLE_SUFFIXES]
+        return [name for name in self.files if suffix_of(name).lower() in TABLE_SUFFIXES]
 
     def all_tables(self) -> list[str]:
         """Return the paths of all files, also in folders below, that are named like tables."""
@@ -75,7 +98,7 @@ class Folder:
 
 def is_picture(name: str) -> bool:
     """Return whether a file is named like a picture: a known extension, or none at all."""
-    suffix = PurePosixPath(name).suffix.lower()
+    suffix = suffix_of(name).lower()
     return suffix in PICTURE_SUFFIXES or (not suffix and name.lower() not in PLAIN_FILES)
 
 
@@ -95,16 +118,20 @@ def survey(root: Path, follow_links: bool) -> Folder:
 
 
 def _list(root: Path, folder: Folder, inside: Path | None) -> None:
+    files, folders = [], []
     try:
         with os.scandir(root / folder.path) as listed:
-            items = sorted((item for item in listed if not _is_hidden(item)), key=lambda item: item.name)
+            for item in listed:  # one after the other: an item takes four times the memory of its name
+                if _is_hidden(item):
+                    continue
+                if item.is_dir(follow_symlinks=False):
+                    folders.append(item.name)
+                elif _is_readable(item, inside):
+                    files.append(item.name)
     except OSError:
         return
-    for item in items:
-        if item.is_dir(follow_symlinks=False):
-            folder.folders.append(Folder(folder.file(item.name)))
-        elif _is_readable(item, inside):
-            folder.files.append(item.name)
+    folder.files = Names(sorted(files))
+    folder.folders = [Folder(folder.file(name)) for name in sorted(folders)]
 
 
 def _is_hidden(item: os.DirEntry[str]) -> bool:

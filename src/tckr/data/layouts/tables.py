@@ -1,20 +1,30 @@
-"""Tables beside pictures, as columns of values: CSV with any usual separator and encoding, TSV, JSON (lines), Parquet."""
+"""Tables beside pictures, as columns of values: CSV with any usual separator and encoding, TSV, JSON (lines), Parquet.
+
+Read row by row into columns on disk; JSON that is one list is in memory as a whole while it is read.
+"""
 
 from __future__ import annotations
 
 import csv
-import io
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
+from tckr.data.layouts.names import suffix_of
+from tckr.data.stored import ListStore, StoredList
 from tckr.errors import UserError
 
 SEPARATORS = (",", ";", "\t", "|")
 MISSING = {"", "nan", "NaN", "NA", "N/A", "<NA>", "null", "NULL", "NaT"}
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+CP1252 = "not UTF-8: read as cp1252 (Windows)"
 MOST_BYTES = 2**30
+BATCH_ROWS = 1000
+BATCH_CHARACTERS = 2**16
+NO_OBJECTS = "holds no list of objects, one for each picture"
 
 
 class UnreadableTableError(Exception):
@@ -32,13 +42,13 @@ class Table:
     """
 
     file: str
-    columns: dict[str, list[Any]]
+    columns: Mapping[str, Sequence[Any]]
     note: str = ""
 
     @property
     def num_rows(self) -> int:
         """Return the number of rows."""
-        return len(next(iter(self.columns.values()), []))
+        return len(next(iter(self.columns.values()), ()))
 
     @property
     def folder(self) -> str:
@@ -52,48 +62,76 @@ def read_table(root: Path, file: str) -> Table:
     Raises:
         UnreadableTableError: it is none, or no header names its columns.
     """
-    path = root / file
-    suffix = PurePosixPath(file).suffix.lower()
+    path, suffix = root / file, suffix_of(file).lower()
     try:
         if path.stat().st_size > MOST_BYTES:
             raise UnreadableTableError(f"over {MOST_BYTES // 2**20} MiB")
         if suffix == ".parquet":
             return Table(file, _parquet(path))
-        text, note = decode_text(path.read_bytes())
-        if suffix in {".json", ".jsonl", ".ndjson"}:
-            return Table(file, _json(text, lines=suffix != ".json"), note)
-        return Table(file, _separated(text), note)
+        encoding, errors, note = _encoding(path)
+        with path.open(encoding=encoding, errors=errors, newline="") as text:
+            if suffix == ".json":
+                return Table(file, _json(json.load(text)), note)
+            if suffix in {".jsonl", ".ndjson"}:
+                return Table(file, _json(json.loads(line) for line in text if line.strip()), note)
+            return Table(file, _separated(text), note)
     except (OSError, ValueError, csv.Error, RecursionError) as error:
         raise UnreadableTableError(" ".join(str(error).split())[:200]) from None
 
 
 def decode_text(data: bytes) -> tuple[str, str]:
     """Return the text of a file, and a note where it is no UTF-8."""
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    if data[:2] in UTF_16:
         return data.decode("utf-16"), "read as UTF-16"
     try:
         return data.decode("utf-8-sig"), ""
     except UnicodeDecodeError:
-        return data.decode("cp1252", "replace"), "not UTF-8: read as cp1252 (Windows)"
+        return data.decode("cp1252", "replace"), CP1252
 
 
-def _separated(text: str) -> dict[str, list[Any]]:
-    head = text.lstrip().partition("\n")[0]
+def _encoding(path: Path) -> tuple[str, str, str]:
+    """Return (encoding, what to do about errors, note) by which `decode_text` would read a file; reads it part by part."""
+    with path.open("rb") as file:
+        if file.read(2) in UTF_16:
+            return "utf-16", "strict", "read as UTF-16"
+    try:
+        with path.open(encoding="utf-8-sig") as text:
+            while text.read(BATCH_CHARACTERS):
+                pass
+    except UnicodeDecodeError:
+        return "cp1252", "replace", CP1252
+    return "utf-8-sig", "strict", ""
+
+
+def _separated(text: TextIO) -> dict[str, StoredList[Any]]:
+    lines = itertools.dropwhile(lambda line: not line.strip(), text)
+    first = next(lines, "")
+    head = first.lstrip()
     if "\0" in head:
         raise ValueError("holds binary data")
     separator = max(SEPARATORS, key=head.count)
     if head.lower().startswith("sep=") and len(head.strip()) == 5:  # Excel's own first line
-        separator, text = head.strip()[4], text.partition("\n")[2]
-    rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if any(row)]
-    if not rows:
+        separator, first = head.strip()[4], ""
+    rows = (row for row in csv.reader(itertools.chain([first], lines), delimiter=separator) if any(row))
+    header = [name.strip() for name in next(rows, [])]
+    if not header:
         raise ValueError("holds no row")
-    header = [name.strip() for name in rows[0]]
     while header and not header[-1]:
         header.pop()
     names = [name or ("" if position else "index") for position, name in enumerate(header)]  # pandas' unnamed first column
     if len(set(names)) < len(names):
         raise ValueError(f"its first line does not name the columns, or names one twice: {', '.join(names)}")
-    return {name: [_cell(row, position) for row in rows[1:]] for position, name in enumerate(names)}
+    return _stored(names, ((_cell(row, position) for position in range(len(names))) for row in rows))
+
+
+def _stored(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> dict[str, StoredList[Any]]:
+    """Return the columns of `rows`, each of which has a value for each of `names`."""
+    store = ListStore()
+    columns: dict[str, StoredList[Any]] = {name: StoredList(store=store) for name in names}
+    for row in rows:
+        for column, value in zip(columns.values(), row, strict=True):
+            column.append(value)
+    return columns
 
 
 def _cell(row: Sequence[str], position: int) -> str | None:
@@ -101,27 +139,42 @@ def _cell(row: Sequence[str], position: int) -> str | None:
     return None if value.strip() in MISSING else value
 
 
-def _json(text: str, *, lines: bool) -> dict[str, list[Any]]:
-    rows = [json.loads(line) for line in text.splitlines() if line.strip()] if lines else json.loads(text)
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise ValueError("holds no list of objects, one for each picture")
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return {name: [_value(row.get(name)) for row in rows] for name in names}
+def _json(rows: Iterable[Any]) -> dict[str, StoredList[Any]]:
+    """Return the columns of objects, one for each picture; not every name must be in each of them."""
+    store = ListStore()
+    columns: dict[str, StoredList[Any]] = {}
+    for number, row in enumerate(rows if isinstance(rows, list | Iterator) else ()):
+        if not isinstance(row, dict):
+            raise ValueError(NO_OBJECTS)
+        for name in row:
+            if name not in columns:
+                columns[name] = StoredList(itertools.repeat(None, number), store=store)
+        for name, column in columns.items():
+            column.append(_value(row.get(name)))
+    if not columns:
+        raise ValueError(NO_OBJECTS)
+    return columns
 
 
-def _parquet(path: Path) -> dict[str, list[Any]]:
+def _parquet(path: Path) -> dict[str, StoredList[Any]]:
     import pyarrow as pa
 
-    from tckr.data.unpacking import read_columns
+    from tckr.data.unpacking import Unpacking, open_parquet
 
     try:
-        table = read_columns(path)
+        with open_parquet(path) as file:
+            names = list(file.schema_arrow.names)
+            batches = Unpacking(path).batches(file, names, most_rows=BATCH_ROWS)
+            rows = (row for batch in batches for row in zip(*(column.to_pylist() for column in batch.columns), strict=True))
+            return _stored(names, (map(_value, row) for row in rows))
     except (pa.ArrowException, UserError) as error:
         raise ValueError(str(error)) from None
-    return {name: [_value(value) for value in table.column(name).to_pylist()] for name in table.column_names}
 
 
 def _value(value: Any) -> Any:
+    """Return a cell as JSON can hold it, None where it is empty or holds bytes."""
     if isinstance(value, str):
         return None if value.strip() in MISSING else value
-    return None if value != value else value  # a NaN differs from itself
+    if value != value or isinstance(value, bytes):  # a NaN differs from itself
+        return None
+    return value if value is None or isinstance(value, int | float | list | dict) else str(value)

@@ -29,6 +29,7 @@ from tckr.data.sources.record import TEST, TRAIN, SourceRecord, printable
 from tckr.errors import UserError
 
 READ_BATCH = 64
+COUNT_BATCH = 10_000
 
 
 class HubSource:
@@ -129,7 +130,7 @@ class HubSource:
         path = image.get("path") if isinstance(image, dict) and image.get("bytes") is None else None
         if not path or not self._may_open(Path(path)):
             return row_record(file, origin, image, label, index)
-        data, reason, detail = read_file(Path(path), self._max_file_bytes)
+        data, reason, detail = read_file(path, self._max_file_bytes)
         record = row_record(f"{file} {Path(path).name}", origin, data, label, index)
         if record.reason or not reason:
             return record
@@ -184,8 +185,11 @@ def _names(feature: Any) -> list[str]:
 
 
 def _count(split: datasets.Dataset, label: str) -> Counter[Any]:
-    """Return value of the label column -> rows; holds that column alone."""
-    return Counter(value for value in split.select_columns([label])[label] if value is not None and value == value)
+    """Return value of the label column -> rows."""
+    counts: Counter[Any] = Counter()
+    for batch in split.select_columns([label]).iter(COUNT_BATCH):
+        counts.update(value for value in batch[label] if value is not None and value == value)
+    return counts
 
 
 def _load(source: str, saved: bool, train_split: str, cache: Path) -> dict[str, datasets.Dataset]:

@@ -25,7 +25,7 @@ class ListedSource:
         self._grouping = grouping
         self.name = root.resolve().name
         self._root, self._reading, self._max_file_bytes = root, reading, max_file_bytes
-        values = label_order([row.label for row in reading.rows])
+        values = label_order(row.label for row in reading.rows)
         self._label = {value: label for label, value in enumerate(values)}
         self.class_names = [str(value) for value in values]
 
@@ -34,13 +34,12 @@ class ListedSource:
         """Return how the tables were understood."""
         reading = self._reading
         uses = {row.part.name: row.part.use for row in reading.rows}
-        there = [row for row in reading.rows if row.file is not None]
-        images = Counter(row.part.name for row in there)
-        labelled = [(row.part.name, self._label.get(row.label, -1) if row.label is not None else -1) for row in there]
+        images = Counter(row.part.name for row in self._found())
+        labelled = ((row.part.name, -1 if row.label is None else self._label[row.label]) for row in self._found())
         unlisted = (
             [LeftOut(what=UNLISTED, count=len(reading.unlisted), why="they have no label")] if reading.unlisted else []
         )
-        lost = len(reading.rows) - len(there)
+        lost = len(reading.rows) - images.total()
         missing = (
             [LeftOut(what="rows without a picture", count=lost, why="no file, or several, of that name")] if lost else []
         )
@@ -50,12 +49,16 @@ class ListedSource:
             f"{reading.path_column!r}",
             parts=[LayoutPart(name=name, use=use, images=images[name]) for name, use in uses.items()],
             classes=count_classes(self.class_names, labelled),
-            **self._grouping.counted(self._group_value(row.file) for row in there if row.label is not None),
+            **self._grouping.counted(self._group_value(row.file) for row in self._found() if row.label is not None),
             group_column=reading.group_column,
             captions=reading.captions,
             left_out=[*unlisted, *missing, *reading.left_out],
             notes=[*reading.notes, *([note] if (note := alike(self.class_names)) else [])],
         )
+
+    def _found(self) -> Iterator[Row]:
+        """Yield the rows whose picture is there."""
+        return (row for row in self._reading.rows if row.file is not None)
 
     def __len__(self) -> int:
         """Return the number of rows and of pictures without one."""
@@ -63,10 +66,9 @@ class ListedSource:
 
     def records(self, start: int = 0) -> Iterator[SourceRecord]:
         """Yield one record per row, then one per picture that no row names."""
-        rows = self._reading.rows
-        for row in rows[start:]:
-            yield self._record(row)
-        for file in self._reading.unlisted[max(0, start - len(rows)) :]:
+        rows, unlisted = self._reading.rows, self._reading.unlisted
+        yield from map(self._record, rows.since(start))
+        for file in unlisted.since(max(0, start - len(rows))):
             yield SourceRecord(file=printable(file), reason="not_in_table")
 
     def _group_value(self, file: str | None) -> Any:
@@ -79,7 +81,7 @@ class ListedSource:
         label = self._label[row.label]
         if row.file is None:
             return SourceRecord(file=name, origin=origin, label=label, reason="no_image", detail=f"no one file {row.detail}")
-        data, reason, detail = read_file(self._root / row.file, self._max_file_bytes)
+        data, reason, detail = read_file(f"{self._root}/{row.file}", self._max_file_bytes)
         caption = self._reading.texts.get(row.file)
         record = SourceRecord(
             file=name, origin=origin, label=label, data=data, reason=reason, detail=detail, caption=caption

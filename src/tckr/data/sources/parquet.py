@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tckr.data.groups import Grouping
 from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, merge_counts
@@ -24,7 +23,7 @@ from tckr.data.rejections import REASONS
 from tckr.data.sources.classes import join_classes
 from tckr.data.sources.columns import caption_column, choose_columns, require_group_column
 from tckr.data.sources.record import TEST, TRAIN, SourceRecord, printable
-from tckr.data.unpacking import Unpacking
+from tckr.data.unpacking import Unpacking, open_parquet
 from tckr.errors import UserError
 
 READ_BATCH = 64
@@ -136,7 +135,7 @@ class ParquetSource:
 
     def _rows(self, table: _Table, start: int) -> Iterator[SourceRecord]:
         unpacking = Unpacking(table.path, self._max_unpacked)
-        with pq.ParquetFile(table.path) as file:
+        with open_parquet(table.path) as file:
             row = 0
             for group in range(file.num_row_groups):
                 end = row + file.metadata.row_group(group).num_rows
@@ -205,9 +204,15 @@ def holds_pictures(path: Path) -> bool:
 
 def _read_schema(path: Path) -> pa.Schema | None:
     try:
-        return pq.read_schema(path)
+        with open_parquet(path) as file:
+            return file.schema_arrow
     except (pa.ArrowException, OSError):
         return None
+
+
+def _num_rows(path: Path) -> int:
+    with open_parquet(path) as file:
+        return int(file.metadata.num_rows)
 
 
 def _refuse_measures(label: str, counts: Sequence[Counter[Any]]) -> None:
@@ -253,7 +258,7 @@ def _sort_files(
                 )
             )
         else:
-            tables.append(_Table(path, name, part, pq.read_metadata(path).num_rows))
+            tables.append(_Table(path, name, part, _num_rows(path)))
     _refuse_lost_split(files, {table.path for table in tables}, schemas, columns)
     if tables and all(table.part.use == TEST for table in tables):  # test rows alone are the data set, not a test split
         tables = [replace(table, part=Part(table.part.name, TRAIN)) for table in tables]
@@ -334,7 +339,7 @@ def _is_text(arrow_type: pa.DataType) -> bool:
 def _count_labels(table: _Table, label: str, max_unpacked: int) -> Counter[Any]:
     """Return value of the label column -> rows; an empty cell counts for nothing."""
     counts: Counter[Any] = Counter()
-    with pq.ParquetFile(table.path) as file:
+    with open_parquet(table.path) as file:
         try:
             for batch in Unpacking(table.path, max_unpacked).batches(file, [label], most_rows=COUNT_BATCH):
                 found = batch.column(0).value_counts()

@@ -12,7 +12,7 @@ import numpy as np
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import CANARY_KINDS, MEMBERSHIP_ROWS, read_members
 from tckr.data.groups import FEWEST_GROUPS, write_groups
-from tckr.data.intensity import describe_black, describe_dark, describe_range
+from tckr.data.intensity import DeepValues, describe_black, describe_dark, describe_range
 from tckr.data.layouts.description import Layout, write_layout
 from tckr.data.normalise import max_file_bytes
 from tckr.data.own_captions import write_own_captions
@@ -127,7 +127,10 @@ def _screened(config: PrepareConfig, source: Source, staged: Sequence[Staged], c
 
 def _with_findings(layout: Layout, screened: Screened, splits: Splits, context: StepContext) -> Layout:
     """Return the description with what decoding showed; the doubtful is warned of."""
-    values = [record.values for record in screened.records if record.values]
+    values = DeepValues()
+    for record in screened.records:
+        if record.values:
+            values.add(record.values)
     dark = describe_dark(values)
     black = sum(record.black for record in screened.records if not (dark and record.values))
     warnings = [dark, describe_black(black, len(screened.records)), describe_repeats(splits)]
