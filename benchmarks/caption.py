@@ -52,10 +52,10 @@ from measure import (
     write_result,
 )
 from tckr.data.images import ImageSet
-from tckr.engine.execution import available_cores
 from tckr.engine.measure import measured
 from tckr.models.captioners.blip import BlipCaptioner
 from tckr.models.captioners.load import default_dtype, load_captioner
+from tckr.process import available_cores
 from tckr.stages.caption.captions import caption_batches
 
 SIZE = 32

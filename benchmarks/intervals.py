@@ -56,7 +56,8 @@ def intervals(name: str, kind: dict[str, float], *, references: int, records: in
     """Return the interval of every simulated audit."""
     generator, found = np.random.default_rng(1), []
     for _ in range(count):
-        mean = leave_one_out(SCORERS[name], *world(generator, references + 1, records, **kind), 0.95).mean
+        drawn = world(generator, references + 1, records, **kind)
+        mean = leave_one_out({name: SCORERS[name]}, *drawn, 0.95, declared=name)[name].mean
         assert isinstance(mean, Estimate), mean
         found.append(mean)
     return found

@@ -16,7 +16,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -109,19 +109,20 @@ def said_of(result: AuditResult) -> list[Any]:
     return [*surfaces, *((package.name, package.state, package.reasons) for package in result.packages)]
 
 
-def _auc_alone(scorer: Scorer, signals: np.ndarray, members: np.ndarray, confidence: float, strata: Any = None) -> Any:
-    return {"auc": auc(scorer.score(signals, members, 0), members[0], confidence, strata)}
+def _auc_alone(scores: np.ndarray, truth: np.ndarray, confidence: float, strata: Any = None) -> Any:
+    return {"auc": auc(scores, truth, confidence, strata)}
 
 
-def _no_mean(*_: Any, **__: Any) -> LeaveOneOut:
-    return LeaveOneOut(value=0.5, mean=Estimate(0.5, 0.0, 1.0, 0, "left out"), spread=0.0, runs=[])
+def _no_means(scorers: Mapping[str, Scorer], *_: Any, **__: Any) -> dict[str, LeaveOneOut]:
+    left_out = LeaveOneOut(value=0.5, mean=Estimate(0.5, 0.0, 1.0, 0, "left out"), spread=0.0, runs=[])
+    return dict.fromkeys(scorers, left_out)
 
 
 @contextmanager
 def without_numbers() -> Iterator[None]:
     """Leave out what an audit prints and `leaks` does not read: means over runs, TPR and ROC curves."""
     whole = findings.target_run, findings.leave_one_out
-    findings.target_run, findings.leave_one_out = _auc_alone, _no_mean
+    findings.target_run, findings.leave_one_out = _auc_alone, _no_means
     try:
         yield
     finally:

@@ -47,7 +47,7 @@ from measure import (
     spread,
     write_result,
 )
-from tckr.engine.execution import available_cores
+from tckr.process import available_cores
 from training_ways import LOSS, NAMES, SIZE, Processes, Task, Way, Weights, new_model, train_plainly, train_with_fit
 
 UNDISTURBED = 0.1

@@ -51,7 +51,7 @@ def widths(
         generator = np.random.default_rng([seed, references, number])
         members = np.argsort(generator.random((references + 1, records)), axis=1) < round((1 - holdout) * records)
         answers = world(generator, references + 1, records, uneven, signals)
-        mean = leave_one_out(SCORERS[scorer], answers, members, CONFIDENCE).mean
+        mean = leave_one_out({scorer: SCORERS[scorer]}, answers, members, CONFIDENCE, declared=scorer)[scorer].mean
         assert isinstance(mean, Estimate), mean
         found.append(mean.high - mean.low)
     return np.array(found)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from tckr.engine.execution import available_cores
+from tckr.process import available_cores
 
 EXTRAS = {
     "c2pa": "signing released pictures (tckr release)",

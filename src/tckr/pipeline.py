@@ -147,6 +147,8 @@ def _audit(config: RunConfig, data: Step, target: Recycled) -> Step:
     judged = {"data": data, "teacher": target.teacher, "student": target.student, "synthetic": target.synthetic}
     if config.audit.images_alone and config.distill.labels != "hard":
         judged["images_alone"] = _images_alone(config, target)
+    if config.privacy.is_on:
+        judged["adapter"] = target.adapter  # its card states the guarantee that canaries try to refute
     references = _reference_runs(config)
     if not references and not config.prepare.num_canaries:
         return _judging(config, judged)

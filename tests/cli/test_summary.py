@@ -12,11 +12,13 @@ from rich.console import Console
 
 from tckr.artifacts.agreement import agreement_of_counts, write_agreement
 from tckr.artifacts.audit import AuditResult
+from tckr.artifacts.guarantee import Guarantee, Refutation
 from tckr.artifacts.synthetic import Candidates
 from tckr.cli.run import end
 from tckr.cli.summary import _table, print_summary, summary_json, waterfall
 from tckr.membership.wording import verdict_text
 from tckr.membership.worth import classes_line
+from tckr.metrics.results import OneRunBound
 from tckr.running import RunResult
 from tests.cli.test_commands import call
 from tests.stages.report.sample import Sample
@@ -100,6 +102,37 @@ def test_a_run_whose_controls_failed_ends_with_status_3(tmp_path: Path, sample: 
     with pytest.raises(typer.Exit) if status else nullcontext() as ended:
         end(result)
     assert not status or ended.value.exit_code == status
+
+
+def with_guarantee(sample: Sample, epsilon: float, folder: Path) -> RunResult:
+    """Write the audit of a run that claims `epsilon`, of which canaries show that it is at least 1."""
+    guarantee = Guarantee(
+        epsilon=epsilon, delta=1e-5, unit="record", noise_multiplier=0.7, sampling_rate=0.1, steps=5, clip=1.0,
+        count_noise=2.5, noisy_count=600, noise_draws=1, class_names=["a", "b"],
+    )  # fmt: skip
+    bound = OneRunBound(value=1.0, confidence=0.99, delta=1e-5, num_canaries=200, guesses=100, correct=80, method="")
+    found = Refutation(
+        claimed=guarantee, bound=bound, refuted=epsilon < 1, surface="student", canaries="natural", most=2.0, confidence=0.95
+    )
+    sample.write(folder)
+    sample.audit().model_copy(update={"guarantee": found}).write(folder / "audit")
+    return RunResult(folder=folder, artifacts={"audit": folder / "audit"})
+
+
+@pytest.mark.parametrize(("epsilon", "measured", "status"), [(0.5, True, 3), (0.5, False, 3), (10.0, True, 0)])
+def test_a_run_whose_guarantee_is_refuted_ends_with_status_3_and_says_so(
+    tmp_path: Path, epsilon: float, measured: bool, status: int
+) -> None:
+    result = with_guarantee(Sample(measured=measured), epsilon, tmp_path)
+    with pytest.raises(typer.Exit) if status else nullcontext() as ended:
+        end(result)
+    assert not status or ended.value.exit_code == status
+    console = Console(width=200, file=None)
+    with console.capture() as captured:
+        print_summary(result, console)
+    assert ("GUARANTEE REFUTED: epsilon is at least 1 (Student, natural canaries" in captured.get()) == bool(status)
+    assert ("not refuted" in captured.get()) != bool(status)
+    assert summary_json(result)["guarantee"]["refuted"] == bool(status)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,12 @@ import pytest
 from scipy.stats import binom
 
 from tckr.artifacts.audit import LeaveOneOut
-from tckr.membership.analyses import leave_one_out, mean_over_runs, num_attacks, target_run
-from tckr.membership.scorers import SCORERS, NoSums, Scorer
+from tckr.membership.analyses import aucs_of_runs, leave_one_out, mean_over_runs, num_attacks, target_run
+from tckr.membership.scorers import SCORERS, NoSums, Scorer, attack_each, attack_one
+from tckr.membership.threads import MIN_RECORDS
 from tckr.membership.thresholds import fix_thresholds
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
+from tckr.metrics.membership import auc_influence
 from tests.membership.worlds import membership, world
 from tests.metrics.coverage import at_least, at_most, coverage
 
@@ -20,15 +22,15 @@ SCORER = SCORERS["lira_offline_fixed_variance"]
 
 def test_leave_one_out_attacks_every_run() -> None:
     found, members = world()
-    result = leave_one_out(SCORER, found, members, 0.95)
+    result = leave_one_out({"attack": SCORER}, found, members, 0.95, declared="attack")["attack"]
     assert isinstance(result, LeaveOneOut)
     assert len(result.runs) == 9
-    assert result.runs[0] == pytest.approx(target_run(SCORER, found, members, 0.95)["auc"].value)
+    assert result.runs[0] == pytest.approx(target_run(SCORER.score(found, members, 0), members[0], 0.95)["auc"].value)
     assert result.spread == pytest.approx(np.std(result.runs, ddof=1))
     assert isinstance(result.mean, Estimate)
     assert result.mean.n == 9
     assert result.mean.value == result.value == pytest.approx(np.mean(result.runs))
-    others = leave_one_out(SCORER, found, members, 0.95, declared=False)
+    others = leave_one_out({"attack": SCORER}, found, members, 0.95)["attack"]
     assert (others.value, others.runs) == (result.value, result.runs)
     assert isinstance(others.mean, NotMeasurable)
 
@@ -96,7 +98,7 @@ def test_mean_over_runs_covers_the_mean(name: str, rows: int, shift: float) -> N
     for _ in range(count):
         members = membership(generator, rows, 100)
         signals = levels + generator.normal(size=members.shape) + shift * members
-        mean = leave_one_out(SCORERS[name], signals, members, 0.95).mean
+        mean = leave_one_out({name: SCORERS[name]}, signals, members, 0.95, declared=name)[name].mean
         assert isinstance(mean, Estimate)
         found.append(mean)
     truth = float(np.mean([each.value for each in found])) if shift else 0.5
@@ -111,10 +113,11 @@ def test_progress_counts_every_attack() -> None:
         counted.append(total)
         yield counted.append
 
+    scorers = {name: SCORERS[name] for name in ("global_threshold", "rmia_online", "lira_online")}
     for rows in (3, 6, 40):
         counted.clear()
-        leave_one_out(SCORERS["global_threshold"], *world(rows=rows, records=20), 0.95, track=track)
-        assert counted[0] == len(counted) - 1 == num_attacks(rows)
+        leave_one_out(scorers, *world(rows=rows, records=20), 0.95, declared="lira_online", track=track)
+        assert counted[0] == sum(counted[1:]) == num_attacks(rows) + 2 * rows
 
 
 @pytest.mark.parametrize("name", SCORERS)
@@ -128,7 +131,7 @@ def test_attacking_all_runs_at_once_is_attacking_each_alone(name: str, rows: int
         assert scores == pytest.approx(SCORERS[name].score(found[run:], members[run:], 0), rel=1e-9, abs=1e-9)
 
 
-def test_attacking_all_runs_at_once_adds_runs_a_few_times_each() -> None:
+def test_attacking_all_runs_by_all_attacks_adds_runs_a_few_times_each() -> None:
     class Counting(NoSums):
         added = 0
 
@@ -136,8 +139,33 @@ def test_attacking_all_runs_at_once_adds_runs_a_few_times_each() -> None:
             Counting.added += 1
 
     found, members = world(rows=64, records=4)
-    assert sum(1 for _ in Scorer(SCORERS["global_threshold"].rate, Counting).score_each(found, members)) == 64
-    assert Counting.added == 64 * 6  # log2 64; each attack on its own would add 63
+    attacks = {name: Scorer(SCORERS["global_threshold"].rate, Counting) for name in "abc"}
+    assert sum(1 for _ in attack_each(attacks, found, members, lambda scores, members: set(attacks))) == 64
+    assert Counting.added == 64 * 6  # log2 64, for all three; each attack on each run on its own would add 63
+    attack_one(attacks, found, members, 0)
+    assert Counting.added == 64 * 6 + 63
+
+
+@pytest.mark.parametrize("records", [80, MIN_RECORDS])
+def test_all_attacks_at_once_find_what_each_finds_alone(records: int) -> None:
+    """Also in threads, where records are many."""
+    found, members = world(rows=5, records=records)
+    together = list(attack_each(SCORERS, found, members, lambda scores, members: (scores, members)))
+    target = attack_one(SCORERS, found, members, 0)
+    assert list(target) == list(SCORERS)
+    for name, scorer in SCORERS.items():
+        assert np.array_equal(target[name], scorer.score(found, members, 0))
+        for run, scores in enumerate(scorer.score_each(found, members)):
+            assert np.array_equal(together[run][name][0], scores)
+            assert np.array_equal(together[run][name][1], members[run])
+
+
+@pytest.mark.parametrize("strata", [None, np.arange(300) % 7])
+def test_aucs_of_runs_are_those_of_their_scores(strata: np.ndarray | None) -> None:
+    found, members = world()
+    found = np.round(found, 1)  # ties
+    aucs = aucs_of_runs(SCORERS["global_threshold"], found, members, strata)
+    assert aucs == pytest.approx([auc_influence(*each, strata)[0] for each in zip(found, members, strict=True)], abs=1e-12)
 
 
 def test_thresholds_ignore_the_target_and_its_membership() -> None:

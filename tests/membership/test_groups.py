@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from tckr.artifacts.audit import AtRisk
+from tckr.artifacts.at_risk import AtRisk
 from tckr.artifacts.membership import COMPANION
 from tckr.membership.collection import collect_canaries
 from tckr.membership.config import MembershipConfig

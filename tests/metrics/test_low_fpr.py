@@ -65,6 +65,23 @@ def test_the_pooled_rate_takes_the_threshold_of_each_run_from_the_others() -> No
         assert found.n == 6
 
 
+@pytest.mark.parametrize("digits", [0, 1, 9])
+@pytest.mark.parametrize("rate", [0.02, 0.2])
+def test_the_pooled_rate_is_that_of_sorted_scores(rate: float, digits: int) -> None:
+    """Only the highest scores are sorted; with ties and with runs of unequal numbers of members."""
+    generator = np.random.default_rng(digits)
+    members = generator.random((5, 300)) < np.array([[0.2], [0.5], [0.5], [0.8], [0.4]])
+    scores = np.round(generator.normal(size=members.shape) + members, digits)
+    found = []
+    for run in range(5):
+        others = np.arange(5) != run
+        outside = np.sort(scores[others][~members[others]])[::-1]
+        found.append((scores[run][members[run]] > outside[int(rate * len(outside) + 1e-9)]).mean())
+    pooled = pooled_tpr_at_fpr(scores, members, rate, 0.95)
+    assert isinstance(pooled, Estimate)
+    assert pooled.value == pytest.approx(np.mean(found), abs=1e-12)
+
+
 @pytest.mark.parametrize("rate", [0.1, 0.01, 0.002])
 def test_the_pooled_rate_covers_that_of_two_normals(rate: float) -> None:
     def draw(generator: np.random.Generator) -> Measured:

@@ -13,6 +13,7 @@ from tckr.metrics.membership import (
     auc_difference,
     balanced_accuracy,
     epsilon_lower_bound,
+    members_above,
     roc_points,
     tpr_at_fpr,
 )
@@ -145,6 +146,20 @@ def test_tpr_is_counted_by_hand() -> None:
     chance = binom.pmf(np.arange(11), 10, 0.1) @ beyond
     assert (found.low, chance) == (0, pytest.approx(0.025, rel=1e-6))
     assert "1 of 10 non-members" in found.method
+
+
+@pytest.mark.parametrize("digits", [1, 9])
+@pytest.mark.parametrize(("rate", "others"), [(0.01, 5000), (0.01, 100), (0.5, 10)])
+def test_members_above_each_non_member_are_counted_where_only_the_highest_are_sorted(
+    rate: float, others: int, digits: int
+) -> None:
+    generator = np.random.default_rng(others)
+    inside, outside = (np.round(generator.normal(size=size), digits) for size in (400, others))
+    highest, found = members_above(inside, outside, rate)
+    assert highest.tolist() == np.sort(outside)[::-1][: len(highest)].tolist()
+    assert found[: len(highest) + 1].tolist() == [0, *((inside > each).sum() for each in highest)]
+    assert len(found) > binom.isf(1e-9, others, rate) + 1
+    assert len(found) == len(highest) + 1 or (len(highest) == others and found[-1] == 400)
 
 
 def test_tied_non_members_never_exceed_the_rate() -> None:

@@ -1,5 +1,7 @@
 """Under a budget nothing is released that does not pay; without one nothing changes."""
 
+from dataclasses import replace
+
 import pytest
 
 from tckr.config import RunConfig, load_settings
@@ -55,6 +57,20 @@ def test_released_steps_see_private_data_through_the_adapter_alone() -> None:
     plain = load_settings(overrides=["prepare.source=digits", "audit.num_reference_runs=0"]).run_config()
     plain_steps = {step.name: step for step in pipeline(plain, b"secret")}
     assert all("prepare" in reached(plain_steps[name], without="adapt") for name in RELEASED)
+
+
+def test_the_audit_sees_the_guarantee_that_it_tries_to_refute() -> None:
+    assert "adapter" in {step.name: step for step in pipeline(private(), b"secret")}["audit"].inputs
+    plain = load_settings(overrides=["prepare.source=digits", "audit.num_reference_runs=0"]).run_config()
+    assert "adapter" not in {step.name: step for step in pipeline(plain, b"secret")}["audit"].inputs
+
+
+def test_a_teacher_that_labels_would_be_seen() -> None:
+    """A bug planted on purpose: labels of a Teacher that learned private images without noise."""
+    steps = {step.name: step for step in pipeline(private(), b"secret")}
+    asked = replace(steps["label"], inputs={**steps["label"].inputs, "teacher": steps["teach"]})
+    assert "prepare" in reached(asked, without="adapt")
+    assert "prepare" not in reached(steps["label"], without="adapt")
 
 
 def reached(step: Step, without: str) -> set[str]:

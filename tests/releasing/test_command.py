@@ -77,7 +77,7 @@ def test_what_the_audit_allows_is_released_and_its_card_says_what_was_measured(c
             2,
             ["images: not measured", "audit.depth=full`, about", "on this machine"],
         ),
-        ({"verdict": "invalid"}, 3, ["its audit invalid: null (Teacher)", "--open` shows which control failed"]),
+        ({"verdict": "invalid"}, 3, ["its audit invalid: null (Teacher)", "--open` shows what failed"]),
         (
             {"verdict": "not measured", "num_reference_runs": 0, "depth": "distill"},
             2,

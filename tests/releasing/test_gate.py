@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tckr.artifacts.audit import AuditResult, Declared, FindingReason, Package, SurfaceResult, Verdict, VerdictReason
+from tckr.artifacts.guarantee import Guarantee, Refutation
 from tckr.membership.packages import packages
 from tckr.metrics.estimate import Estimate
+from tckr.metrics.results import OneRunBound
 from tckr.releasing.gate import clean_parts, judge_release
 from tckr.releasing.request import PARTS, Request, read_request
 from tests.stages.report.sample_bounds import TOGETHER
@@ -44,6 +46,22 @@ def request(*what: str) -> Request:
     return read_request(
         what=what, licence="mit", form="parquet", accept_risk="", by="", certificate=None, key=None, hub_name=""
     )
+
+
+def test_nothing_with_a_refuted_guarantee_leaves():
+    guarantee = Guarantee(
+        epsilon=0.5, delta=1e-5, unit="record", noise_multiplier=0.7, sampling_rate=0.1, steps=5, clip=1.0,
+        count_noise=2.5, noisy_count=600, noise_draws=1, class_names=["a", "b"],
+    )  # fmt: skip
+    bound = OneRunBound(value=1.0, confidence=0.99, delta=1e-5, num_canaries=200, guesses=100, correct=80, method="")
+    claim = {"claimed": guarantee, "bound": bound, "surface": "student", "canaries": "natural", "confidence": 0.95}
+    refuted = audit().model_copy(update={"guarantee": Refutation(**claim, refuted=True)})
+    judged = judge_release(refuted, request("images"))
+    assert judged.invalid
+    assert judged.obstacles[0].startswith("GUARANTEE REFUTED")
+    assert clean_parts(refuted, request("images")) == []
+    kept = audit().model_copy(update={"guarantee": Refutation(**claim)})
+    assert judge_release(kept, request("images")).obstacles == []
 
 
 @pytest.mark.parametrize("what", [("images",), ("images", "labels", "student"), ("adapter",), PARTS])

@@ -10,7 +10,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from tckr.artifacts.at_risk import AtRisk, WorstClass
 from tckr.artifacts.document import Document
+from tckr.artifacts.guarantee import Refutation
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.results import (
     CopiesResult,
@@ -186,23 +188,6 @@ class LeakTest(Result):
     signal: str = Field("", description="Where it is not the declared one.")
     p_value: float = Field(description="Of this statistic alone: the chance of one as large when nothing leaks.")
     family_p_value: float = Field(description="The chance that any statistic of the audit is as surprising.")
-
-
-class AtRisk(Result):
-    """Records, or groups, whose membership shows over all runs. Private: it names training records."""
-
-    records: list[int] | list[str] = Field(description="Ids of the units (of groups as in groups.npy), the surest first.")
-    num_records: int = Field(description="How many were tested.")
-    num_runs: int
-    false_discovery_rate: float = Field(description="Share of the named records that chance alone may name, on average.")
-
-
-class WorstClass(Result):
-    """The class whose members the declared attack tells best from others, on the target."""
-
-    name: str
-    auc: Estimate = Field(description="Its interval holds for all classes together (Bonferroni).")
-    num_classes: int = Field(description="How many it was chosen from.")
 
 
 class OfRecords(Result):
@@ -383,6 +368,7 @@ class AuditResult(Document):
     canaries: dict[str, dict[str, OneRunBound | NotMeasurable]] = Field(
         default_factory=dict, description="Surface -> kind of canary -> what one run proves; empty without canaries."
     )
+    guarantee: Refutation | None = Field(None, description="What canaries say of the formal guarantee; None without one.")
 
     @property
     def measured(self) -> bool:
@@ -393,6 +379,11 @@ class AuditResult(Document):
     def valid(self) -> bool:
         """Return whether membership was measured and every deciding control passed."""
         return self.verdict.state == "valid"
+
+    @property
+    def refuted(self) -> bool:
+        """Return whether canaries prove the formal guarantee wrong."""
+        return self.guarantee is not None and self.guarantee.refuted
 
     @property
     def generator_leaks(self) -> bool:

@@ -1,11 +1,13 @@
-"""What a formal guarantee says, with every input of the accountant; part of `adapter.json`."""
+"""What a formal guarantee says, with every input of the accountant, part of `adapter.json`; and what canaries say of it."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from tckr.metrics.estimate import NotMeasurable
+from tckr.metrics.results import OneRunBound, Result
 from tckr.strict import STRICT
 
 
@@ -39,3 +41,20 @@ class Guarantee(BaseModel):
     noisy_count: int
     noise_draws: int
     class_names: list[str]
+
+
+class Refutation(Result):
+    """What canaries refute of a guarantee; part of `audit.json`."""
+
+    claimed: Guarantee
+    bound: OneRunBound | NotMeasurable = Field(
+        description="The largest on anything that the guarantee covers. All of them hold together at `confidence`, so each "
+        "alone is at a higher one."
+    )
+    refuted: bool = Field(
+        False, description="Whether the bound is above the claimed epsilon: the guarantee is proven wrong."
+    )
+    surface: str = Field("", description="Where the bound was found.")
+    canaries: str = Field("", description="Kind of the canaries.")
+    most: float = Field(0.0, description="What right guesses throughout would refute: no attack shows more.")
+    confidence: float | None = Field(None, description="A guarantee that holds is refuted at most this seldom, as 1 - it.")

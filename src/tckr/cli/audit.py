@@ -48,7 +48,10 @@ def audit(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Attack every surface for membership, with controls. Exit status 3 when a control fails."""
+    """Attack every surface for membership, with controls.
+
+    Exit status 3 when a control fails, or canaries refute a formal guarantee.
+    """
     if scores is not None:
         chosen = {"--data": data, "--name": name, "--plan": plan, "--dry-run": dry_run}
         if refused := [option for option, value in chosen.items() if value]:

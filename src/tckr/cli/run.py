@@ -39,7 +39,7 @@ def run(
     """Recycle a data set: captions, adapter, synthetic images, Teacher, soft labels, Student, audit, report.
 
     A second call computes nothing; after a crash the same command continues. Changing a setting recomputes its stage and
-    what follows. Exit status 3 when a control of the audit fails.
+    what follows. Exit status 3 when a control of the audit fails or a formal guarantee is refuted.
     """
     end(execute(settings_from(arguments, data, preset, name, output), until, dry_run, verify, as_json))
 
@@ -94,8 +94,11 @@ def known_layout(settings: Settings) -> list[str]:
 
 
 def end(result: RunResult | None) -> None:
-    """End with exit status 3 when a control of the run's audit failed: what it says of privacy does not count."""
-    from tckr.cli.summary import audit_is_valid
+    """End with exit status 3 when a control of the run's audit failed, or its formal guarantee was refuted.
 
-    if result and not audit_is_valid(result):
+    What the run says of privacy does not count then.
+    """
+    from tckr.cli.summary import audit_stands
+
+    if result and not audit_stands(result):
         raise typer.Exit(INVALID)

@@ -15,6 +15,7 @@ from tckr.cli.terminal import escape
 from tckr.errors import printable
 from tckr.html.numbers import p_text
 from tckr.membership.largest import no_better_sentence
+from tckr.membership.refutation import refutation_text
 from tckr.membership.rows import CanaryRow, canary_rows, surface_rows
 from tckr.membership.wording import judged_units, together_lines, verdict_text
 from tckr.membership.worth import classes_line, worth_sentences
@@ -45,9 +46,15 @@ def print_summary(result: RunResult, console: Console) -> None:
                 say(console, line)
         if audit.canaries:
             console.print(canaries(audit))
-        say(console, f"Privacy: {verdict_text(audit.verdict)}", "green" if audit.valid else "yellow")
+        _say_privacy(console, audit)
     for name, path in _places(result).items():
         say(console, f"{name:<14} {path}")
+
+
+def _say_privacy(console: Console, audit: AuditResult) -> None:
+    say(console, f"Privacy: {verdict_text(audit.verdict)}", "green" if audit.valid else "yellow")
+    if audit.guarantee:
+        say(console, refutation_text(audit.guarantee), "red" if audit.refuted else None)
 
 
 def summary_json(result: RunResult) -> dict[str, Any]:
@@ -69,6 +76,14 @@ def summary_json(result: RunResult) -> dict[str, Any]:
                 for row in surface_rows(audit)
             },
         }
+        if audit.guarantee:
+            claimed = audit.guarantee.claimed
+            found["guarantee"] = {
+                "epsilon": claimed.epsilon,
+                "delta": claimed.delta,
+                "refuted": audit.refuted,
+                "text": refutation_text(audit.guarantee),
+            }
     return found
 
 
@@ -81,12 +96,12 @@ def say(console: Console, text: str, style: str | None = None) -> None:
     console.print(printable(text), style=style, soft_wrap=True, markup=False)
 
 
-def audit_is_valid(result: RunResult) -> bool:
-    """Return whether no control of the audit failed; a run without an audit, or one that was not measured, has none."""
+def audit_stands(result: RunResult) -> bool:
+    """Return whether no control of the audit failed and no guarantee was refuted; without an audit there is none of them."""
     if "audit" not in result.artifacts:
         return True
     audit = AuditResult.read(result.artifacts["audit"])
-    return audit.valid or not audit.measured
+    return (audit.valid or not audit.measured) and not audit.refuted
 
 
 def _table(audit: AuditResult) -> Table:

@@ -7,13 +7,13 @@ because they change the order of floating-point sums; the manifest says where it
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
 from tckr.errors import UserError, shown
+from tckr.process import available_cores
 from tckr.strict import MOST_IMAGES_AT_ONCE, STRICT, FilePath, Word
 
 MOST_PROCESSES = 4096
@@ -124,8 +124,3 @@ class ExecutionConfig(BaseModel):
     def threads_for(self, num_workers: int) -> int:
         """Return the CPU threads of each of `num_workers` processes."""
         return self.threads or max(1, available_cores() // num_workers)
-
-
-def available_cores() -> int:
-    """Return the CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -5,7 +5,7 @@ Shape suffixes: R runs (row 0 = target, 1.. = reference runs), N records.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -13,10 +13,10 @@ import numpy as np
 from scipy.stats import t as student_t
 
 from tckr.artifacts.audit import LeaveOneOut, LowFpr
-from tckr.membership.scorers import Scorer
+from tckr.membership.scorers import Scorer, attack_each, scores_of_runs
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.low_fpr import PRIORS, pooled_tpr_at_fpr, ppv_at_fpr, tpr_at_reference_fpr
-from tckr.metrics.membership import FALSE_POSITIVE_RATES, auc, auc_influence, roc_points, tpr_at_fpr
+from tckr.metrics.membership import FALSE_POSITIVE_RATES, auc, auc_value, roc_points, tpr_at_fpr
 
 MIN_RUNS = 4
 """Without one of them, two reference runs are left for the attack on the third."""
@@ -43,36 +43,39 @@ def untracked(total: int) -> Iterator[Callable[[int], None]]:
     yield lambda amount: None
 
 
-def target_run(
-    scorer: Scorer, signals_RN: np.ndarray, members_RN: np.ndarray, confidence: float, strata: np.ndarray | None = None
-) -> dict[str, Any]:
-    """Attack run 0: AUC (within `strata`, if given), TPR at low FPR and ROC curve, with intervals over its records."""
-    scores, truth = scorer.score(signals_RN, members_RN, 0), members_RN[0]
+def target_run(scores: np.ndarray, truth: np.ndarray, confidence: float, strata: np.ndarray | None = None) -> dict[str, Any]:
+    """Judge scores [N] of run 0: AUC (within `strata`, if given), TPR at low FPR, ROC curve, with intervals over records."""
     rates = {rate: tpr_at_fpr(scores, truth, float(rate), confidence) for rate in FALSE_POSITIVE_RATES}
     return {"auc": auc(scores, truth, confidence, strata), "tpr": rates, "roc": roc_points(scores, truth)}
 
 
 def leave_one_out(
-    scorer: Scorer,
+    scorers: Mapping[str, Scorer],
     signals_RN: np.ndarray,
     members_RN: np.ndarray,
     confidence: float,
     strata: np.ndarray | None = None,
     *,
-    declared: bool = True,
+    declared: str = "",
     track: Track = untracked,
-) -> LeaveOneOut:
-    """Attack every run with the others as its references: mean AUC, with an interval over runs if it is `declared`."""
-
-    def aucs(runs: np.ndarray) -> np.ndarray:
-        return aucs_of_runs(scorer, signals_RN[runs], members_RN[runs], strata, advance)
-
+) -> dict[str, LeaveOneOut]:
+    """Attack every run with the others as its references: mean AUC by scorer, with an interval over runs of `declared`."""
     num_runs = len(signals_RN)
-    with track(num_attacks(num_runs) if declared else num_runs) as advance:
-        found = aucs(np.arange(num_runs))
+    more = num_attacks(num_runs) - num_runs if declared in scorers else 0
+    with track(num_runs * len(scorers) + more) as advance:
+        found = _aucs_by_scorer(scorers, signals_RN, members_RN, strata, advance)
         alone = NotMeasurable("the interval over runs is computed for the declared attack", num_runs)
-        mean = mean_over_runs(found, aucs, confidence) if declared else alone
-    return LeaveOneOut(value=float(found.mean()), mean=mean, spread=float(found.std(ddof=1)), runs=found.tolist())
+        means: dict[str, Measured] = dict.fromkeys(scorers, alone)
+        if declared in scorers:
+
+            def attack(runs: np.ndarray) -> np.ndarray:
+                return aucs_of_runs(scorers[declared], signals_RN[runs], members_RN[runs], strata, advance)
+
+            means[declared] = mean_over_runs(found[declared], attack, confidence)
+    return {
+        name: LeaveOneOut(value=float(each.mean()), mean=means[name], spread=float(each.std(ddof=1)), runs=each.tolist())
+        for name, each in found.items()
+    }
 
 
 def low_fpr(scorer: Scorer, signals_RN: np.ndarray, members_RN: np.ndarray, confidence: float) -> dict[str, LowFpr]:
@@ -81,7 +84,7 @@ def low_fpr(scorer: Scorer, signals_RN: np.ndarray, members_RN: np.ndarray, conf
     Every run is attacked with the others as its references. Together they have R times the non-members of one, so that a
     rate of 0.1 % is measurable where one run has too few.
     """
-    scores_RN = np.stack(list(scorer.score_each(signals_RN, members_RN)))
+    scores_RN = scores_of_runs(scorer, signals_RN, members_RN)
     inflation = SHARED_TERMS if scorer.needs_references else 1.0
     found = {}
     for rate in FALSE_POSITIVE_RATES:
@@ -102,11 +105,21 @@ def aucs_of_runs(
     advance: Callable[[int], None] = lambda amount: None,
 ) -> np.ndarray:
     """Return the AUC of every run, attacked with the others as its references, float64 [R]."""
+    return _aucs_by_scorer({"": scorer}, signals_RN, members_RN, strata, advance)[""]
+
+
+def _aucs_by_scorer(
+    scorers: Mapping[str, Scorer],
+    signals_RN: np.ndarray,
+    members_RN: np.ndarray,
+    strata: np.ndarray | None,
+    advance: Callable[[int], None],
+) -> dict[str, np.ndarray]:
     found = []
-    for scores, members in zip(scorer.score_each(signals_RN, members_RN), members_RN, strict=True):
-        found.append(auc_influence(scores, members, strata)[0])
-        advance(1)
-    return np.array(found)
+    for aucs in attack_each(scorers, signals_RN, members_RN, lambda scores, members: auc_value(scores, members, strata)):
+        found.append(aucs)
+        advance(len(scorers))
+    return {name: np.array([aucs[name] for aucs in found]) for name in scorers}
 
 
 def mean_over_runs(values_R: np.ndarray, attack: Attack, confidence: float) -> Measured:

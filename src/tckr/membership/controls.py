@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from scipy.stats import norm, rankdata
@@ -12,9 +13,9 @@ from scipy.stats import t as student_t
 from tckr.artifacts.audit import SHARED_GENERATOR, Control
 from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence
-from tckr.membership.findings import usable_scorers
+from tckr.membership.findings import target_scores, usable_scorers
 from tckr.membership.scorers import SCORERS
-from tckr.membership.scorers.references import TallySums, tally, without_each
+from tckr.membership.scorers.references import TallySums, tally
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.membership import auc
 from tckr.metrics.proportions import critical_value
@@ -111,21 +112,14 @@ def null_confidence(num_checks: int) -> float:
     return 1 - FAMILY_ERROR / max(1, num_checks)
 
 
-def attack_control(evidence: Evidence, signal: str, scorer: str, control_N: np.ndarray, confidence: float) -> Measured:
-    """Return the AUC of the attack on a control with the very reference runs that the target is attacked with."""
-    scores = control_scores(evidence, signal, scorer, control_N)
+def judge_scores(evidence: Evidence, scores: np.ndarray, confidence: float) -> Measured:
+    """Return the AUC of scores [N] of a control, as that of the target is computed."""
     return auc(scores, evidence.members[0], confidence, evidence.compared_within)
-
-
-def control_scores(evidence: Evidence, signal: str, scorer: str, control_N: np.ndarray) -> np.ndarray:
-    """Return the scores of a control with the target's reference runs."""
-    signals = np.vstack([control_N, evidence.signals[signal][1:]])
-    return usable_scorers(evidence, signal)[scorer].score(signals, evidence.members_of(signal), 0)
 
 
 def null(evidence: Evidence, check: NullCheck, confidence: float) -> Control:
     """Attack a run that saw none of the records: the truth is 0.5, whatever the scorer."""
-    found = attack_control(evidence, check.signal, check.scorer, evidence.controls["null"][check.asked], confidence)
+    found = judge_scores(evidence, target_scores(evidence, check.signal, check.asked)[check.scorer], confidence)
     return Control(
         name="null",
         surface=evidence.surface_of(check.signal),
@@ -145,7 +139,7 @@ def tell(evidence: Evidence, check: NullCheck, confidence: float, family_p_value
     those, so a model that knows nothing looks unusually unsure of them and the AUC falls below 0.5. Whether it is off 0.5
     is decided with all other findings at the family's level (`family.judge_together`), not by the interval.
     """
-    found = attack_control(evidence, check.signal, check.scorer, evidence.controls["null"][check.asked], confidence)
+    found = judge_scores(evidence, target_scores(evidence, check.signal, check.asked)[check.scorer], confidence)
     return Control(
         name=SHARED_GENERATOR,
         surface=evidence.surface_of(check.signal),
@@ -166,8 +160,10 @@ def positive(config: MembershipConfig, evidence: Evidence, signal: str, scorer: 
     of every image than models that were held back from memorizing, so its signals are first put on their scale.
     """
     surface = evidence.surface_of(signal)
-    signals = on_reference_scale(evidence.controls["positive"][signal], evidence.signals[signal][1:])
-    found = attack_control(evidence, signal, scorer, signals, config.confidence)
+    references = evidence.signals[signal][1:]
+    signals = np.vstack([on_reference_scale(evidence.controls["positive"][signal], references), references])
+    scores = usable_scorers(evidence, signal)[scorer].score(signals, evidence.members_of(signal), 0)
+    found = judge_scores(evidence, scores, config.confidence)
     decides_here = surface == "teacher" or (not config.shares_generator and surface != "captions")
     return Control(
         name="positive",
@@ -250,10 +246,13 @@ def beside_references(values_RN: np.ndarray, members_RN: np.ndarray, unseen_N: n
     Of records that the run left out, that `unseen_N` allows, and that such a reference run left out too. Compared record by
     record, so that runs need not have left out equally hard records.
     """
-    others = [tally(values_RN, members_RN, 0)[1]]
-    others += [sums.sides()[1] for _, sums in without_each(TallySums, values_RN[1:], members_RN[1:])]
-    compared = [~row & unseen_N & (other.count > 0) for row, other in zip(members_RN, others, strict=True)]
-    return [(values - other.mean)[rows] for values, other, rows in zip(values_RN, others, compared, strict=True)]
+    references = (sums.sides()[1] for _, sums in TallySums.without_each(values_RN[1:], members_RN[1:]))
+    found = []
+    for values, row, other in zip(
+        values_RN, members_RN, chain([tally(values_RN, members_RN, 0)[1]], references), strict=True
+    ):
+        found.append((values - other.mean)[~row & unseen_N & (other.count > 0)])
+    return found
 
 
 def _parity_of(surface: str, compared: Compared, confidence: float, level: float) -> Control:

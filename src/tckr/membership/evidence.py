@@ -63,6 +63,7 @@ class Evidence:
             or none, and what is judged is `units.of_groups`; None = every record stands for itself.
         balanced_runs: whether each record is in equally many runs: some attacks would read membership off this.
         independent_runs: whether the rows of `members` were drawn independently; otherwise row 0 alone is attacked.
+        attacked: (signal, null control) -> scorer -> scores [N], kept by `findings.target_scores`: several ask for them.
     """
 
     class_names: Sequence[str]
@@ -81,6 +82,9 @@ class Evidence:
     groups: np.ndarray | None = None
     balanced_runs: bool = False
     independent_runs: bool = True
+    attacked: dict[tuple[str, str], Mapping[str, np.ndarray]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @cached_property
     def strata(self) -> np.ndarray:

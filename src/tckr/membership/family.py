@@ -21,9 +21,9 @@ from scipy.stats import norm
 from tckr.artifacts.audit import PLAIN, LeakTest
 from tckr.membership.canaries import Canaries
 from tckr.membership.config import MembershipConfig
-from tckr.membership.controls import NullCheck, control_scores, planned_nulls
+from tckr.membership.controls import NullCheck, planned_nulls
 from tckr.membership.evidence import Evidence
-from tckr.membership.findings import usable_scorers
+from tckr.membership.findings import target_scores
 from tckr.membership.redraws import (
     double_ranks,
     family_p_values,
@@ -171,9 +171,7 @@ def _of_single_records(config: MembershipConfig, evidence: Evidence, groups: np.
 def _of_checks(config: MembershipConfig, evidence: Evidence) -> Iterable[Statistic]:
     for check in planned_nulls(config, evidence):
         if check.finding:
-            ranks = double_ranks(
-                control_scores(evidence, check.signal, check.scorer, evidence.controls["null"][check.asked])
-            )
+            ranks = double_ranks(target_scores(evidence, check.signal, check.asked)[check.scorer])
             surface = evidence.surface_of(check.signal)
             for sign in (1, -1):
                 yield Statistic(surface, "shared generator", check.scorer, sign * ranks, key=check)
@@ -187,8 +185,8 @@ def _of_packages(config: MembershipConfig, packages: Mapping[str, PackageScores]
 def _of_all_attacks(evidence: Evidence) -> Iterable[Statistic]:
     for surface in evidence.measured_surfaces:
         for signal in evidence.signals_of(surface):
-            for name in usable_scorers(evidence, signal):
-                yield Statistic(surface, "above", name, double_ranks(_scores(evidence, signal, name)), (signal, name))
+            for name, scores in target_scores(evidence, signal).items():
+                yield Statistic(surface, "above", name, double_ranks(scores), (signal, name))
 
 
 def _of_canaries(canaries: Canaries) -> Iterable[Statistic]:
@@ -206,7 +204,7 @@ def _of_canaries(canaries: Canaries) -> Iterable[Statistic]:
 
 
 def _scores(evidence: Evidence, signal: str, attack: str) -> np.ndarray:
-    return usable_scorers(evidence, signal)[attack].score(evidence.signals[signal], evidence.members_of(signal), 0)
+    return target_scores(evidence, signal)[attack]
 
 
 def _sums(evidence: Evidence, statistics: list[Statistic]) -> np.ndarray:

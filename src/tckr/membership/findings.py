@@ -12,7 +12,7 @@ from tckr.artifacts.audit import PLAIN, OfRecords, Strongest, SurfaceResult
 from tckr.membership.analyses import Track, leave_one_out, low_fpr, target_run, untracked
 from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence
-from tckr.membership.scorers import NEVER, QUANTILES, SCORERS, Scorer, quantile_regression
+from tckr.membership.scorers import NEVER, QUANTILES, SCORERS, Scorer, attack_one, quantile_regression
 from tckr.membership.thresholds import Thresholds
 from tckr.membership.vulnerability import at_risk, worst_class
 from tckr.metrics.accuracy import accuracy, accuracy_by_class, accuracy_over_largest, confusion, mean_class_accuracy
@@ -84,22 +84,21 @@ def membership_findings(config: MembershipConfig, evidence: Evidence, signal: st
     """Return `{field: {scorer: finding}}` of every analysis with every scorer that this signal allows."""
     signals, members, strata = evidence.signals[signal], evidence.members_of(signal), evidence.compared_within
     found: dict[str, Any] = {"auc": {}, "leave_one_out": {}}
-    for name, scorer in usable_scorers(evidence, signal).items():
-        for finding, value in target_run(scorer, signals, members, config.confidence, strata).items():
+    for name, scores in target_scores(evidence, signal).items():
+        for finding, value in target_run(scores, members[0], config.confidence, strata).items():
             found.setdefault(finding, {})[name] = value
-        if len(signals) > 1 and evidence.independent_runs and not scorer.target_only:
-            found["leave_one_out"][name] = leave_one_out(
-                scorer, signals, members, config.confidence, strata, declared=name == config.scorer, track=track
-            )
+    if len(signals) > 1 and evidence.independent_runs:
+        scorers = {name: each for name, each in usable_scorers(evidence, signal).items() if not each.target_only}
+        found["leave_one_out"] = leave_one_out(
+            scorers, signals, members, config.confidence, strata, declared=config.scorer, track=track
+        )
     return found
 
 
 def aucs(config: MembershipConfig, evidence: Evidence, signal: str) -> dict[str, Measured]:
     """Return the target's AUC by scorer."""
-    signals, members = evidence.signals[signal], evidence.members_of(signal)
-    scorers = usable_scorers(evidence, signal).items()
-    strata = evidence.compared_within
-    return {name: auc(scorer.score(signals, members, 0), members[0], config.confidence, strata) for name, scorer in scorers}
+    truth, strata = evidence.members[0], evidence.compared_within
+    return {name: auc(scores, truth, config.confidence, strata) for name, scores in target_scores(evidence, signal).items()}
 
 
 def usable_scorers(evidence: Evidence, signal: str) -> dict[str, Scorer]:
@@ -118,6 +117,17 @@ def usable_scorers(evidence: Evidence, signal: str) -> dict[str, Scorer]:
     }
 
 
+def target_scores(evidence: Evidence, signal: str, null: str = "") -> Mapping[str, np.ndarray]:
+    """Return the scores [N] of the target by every usable scorer, or of the null control of signal `null`; computed once."""
+    if (signal, null) not in evidence.attacked:
+        signals = evidence.signals[signal]
+        if null:
+            signals = np.vstack([evidence.controls["null"][null], signals[1:]])
+        found = attack_one(usable_scorers(evidence, signal), signals, evidence.members_of(signal), 0)
+        evidence.attacked[signal, null] = found
+    return evidence.attacked[signal, null]
+
+
 def runs_that_count(evidence: Evidence) -> int:
     """Return what `Scorer.balanced_from` is compared with: the number of runs where their design could be read."""
     if evidence.balanced_runs:
@@ -132,7 +142,7 @@ def declared_findings(
     if thresholds is None:
         return {"balanced_accuracy": NotMeasurable(evidence.why_alone(signal))}
     scorer, signals, members = SCORERS[config.scorer], evidence.signals[signal], evidence.members_of(signal)
-    scores, truth = scorer.score(signals, members, 0), members[0]
+    scores, truth = target_scores(evidence, signal)[config.scorer], members[0]
     records = np.arange(len(truth)) if evidence.records is None else evidence.records
     bound = epsilon_lower_bound(scores, truth, thresholds.epsilon, config.confidence, config.delta)
     return {
@@ -146,22 +156,20 @@ def declared_findings(
 
 def class_findings(config: MembershipConfig, of_records: Evidence, signal: str) -> dict[str, Any]:
     """Return the AUC of the declared scorer among the records of each class, and the class where it is highest."""
-    members = of_records.members_of(signal)
-    scores = SCORERS[config.scorer].score(of_records.signals[signal], members, 0)
-    names = of_records.class_names
-    by_class = partial(auc_by_class, scores, members[0], of_records.labels, names, groups=of_records.groups)
+    scores, names = target_scores(of_records, signal)[config.scorer], of_records.class_names
+    by_class = partial(auc_by_class, scores, of_records.members[0], of_records.labels, names, groups=of_records.groups)
     together = 1 - (1 - config.confidence) / max(1, len(names))
     return {"auc_by_class": by_class(config.confidence), "worst_class": worst_class(by_class(together))}
 
 
 def record_findings(config: MembershipConfig, of_records: Evidence, signal: str, attack: str, track: Track) -> OfRecords:
     """Return what the attack finds on single records that have groups."""
-    scorer, signals, members = SCORERS[attack], of_records.signals[signal], of_records.members_of(signal)
-    strata = of_records.compared_within
-    found = auc(scorer.score(signals, members, 0), members[0], config.confidence, strata, of_records.groups)
+    signals, members, strata = of_records.signals[signal], of_records.members_of(signal), of_records.compared_within
+    found = auc(target_scores(of_records, signal)[attack], members[0], config.confidence, strata, of_records.groups)
     runs = None
     if len(signals) > 1 and of_records.independent_runs:
-        runs = leave_one_out(scorer, signals, members, config.confidence, strata, track=track)
+        chosen = {attack: SCORERS[attack]}
+        runs = leave_one_out(chosen, signals, members, config.confidence, strata, declared=attack, track=track)[attack]
     return OfRecords(auc=found, leave_one_out=runs)
 
 

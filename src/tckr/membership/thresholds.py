@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tckr.membership.scorers import Scorer
+from tckr.membership.scorers import Scorer, scores_of_runs
 from tckr.metrics.low_fpr import threshold_at_fpr
 from tckr.metrics.membership import FALSE_POSITIVE_RATES, epsilon_from_counts
 
@@ -42,10 +42,8 @@ def fix_thresholds(
     Row 0 is dropped from both matrices, so neither the target's signals nor its membership can move a threshold. The one for
     epsilon is where a run with average counts would give the highest lower bound.
     """
-    signals, members = signals_RN[1:], members_RN[1:]
-    scores = np.empty(signals.shape)
-    for run, found in enumerate(scorer.score_each(signals, members)):
-        scores[run] = found
+    members = members_RN[1:]
+    scores = scores_of_runs(scorer, signals_RN[1:], members)
     inside, outside = np.sort(scores[members]), np.sort(scores[~members])
     thresholds = _candidates(inside, outside)
     tpr, fpr = ((len(side) - np.searchsorted(side, thresholds, side="right")) / len(side) for side in (inside, outside))

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.stats import t as student_t
 
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
-from tckr.metrics.membership import mixed_ends, tpr_at_fpr
+from tckr.metrics.membership import members_above, mixed_ends, tpr_at_fpr
 from tckr.metrics.proportions import clopper_pearson, critical_value
 
 PRIORS: Mapping[str, float] = {"1:1": 1 / 2, "1:10": 1 / 11, "1:100": 1 / 101}
@@ -106,9 +106,8 @@ def pooled_tpr_at_fpr(
         return NotMeasurable(reason, len(scores_RN))
     tpr_R = _tpr_at_others(scores_RN, members_RN, rate)
     value, effect = float(tpr_R.mean()), _design_effect(tpr_R, num_members, inflation, confidence)
-    thresholds = np.concatenate([[np.inf], np.sort(outside)[::-1], [-np.inf]])
-    found = num_members - np.searchsorted(np.sort(scores_RN[members_RN]), thresholds, side="right")
-    low, high = mixed_ends(found / effect, num_members / effect, rate, confidence)
+    found = members_above(scores_RN[members_RN], outside, rate)[1]
+    low, high = mixed_ends(found / effect, len(outside), num_members / effect, rate, confidence)
     method = f"Clopper-Pearson mixed over thresholds of all runs, design effect {effect:.2f}"
     return Estimate(value, min(value, low), max(value, high), len(scores_RN), method)
 
@@ -163,15 +162,19 @@ def _share(hits: np.ndarray, confidence: float) -> Measured:
 
 def _tpr_at_others(scores_RN: np.ndarray, members_RN: np.ndarray, rate: float) -> np.ndarray:
     """Return the TPR of every run [R] at the lowest threshold that at most `rate` of the others' non-members pass."""
-    runs, outside = np.nonzero(~members_RN)[0], scores_RN[~members_RN]
     counts_R = (~members_RN).sum(axis=1)
-    most = int(rate * len(outside) + 1e-9) + int(counts_R.max()) + 1  # no threshold lies below so many of all
-    highest = np.argsort(-outside)[:most]
+    outside, allowed_R = scores_RN[~members_RN], (rate * (counts_R.sum() - counts_R) + 1e-9).astype(int)
+    rest = max(0, len(outside) - int((allowed_R + counts_R).max()) - 1)  # no threshold lies among so many of the lowest
+    chosen = np.argpartition(outside, rest)[rest:] if rest else np.arange(len(outside))
+    highest = chosen[np.argsort(-outside[chosen])]
+    runs = np.repeat(np.arange(len(counts_R)), counts_R)[highest]
+    places = np.split(np.argsort(runs, kind="stable"), np.cumsum(np.bincount(runs, minlength=len(counts_R)))[:-1])
     found = np.zeros(len(scores_RN))
-    for run, (scores, members) in enumerate(zip(scores_RN, members_RN, strict=True)):
-        others = outside[highest[runs[highest] != run]]
-        allowed = int(rate * (len(outside) - counts_R[run]) + 1e-9)
-        found[run] = (scores[members] > others[allowed]).mean() if allowed < len(others) and members.any() else 0.0
+    for run, (scores, members, own, allowed) in enumerate(zip(scores_RN, members_RN, places, allowed_R, strict=True)):
+        others = np.arange(len(own))  # before each of its own
+        place = allowed + int(np.searchsorted(own - others, allowed, side="right"))
+        if place < len(highest) and members.any():
+            found[run] = (scores[members] > outside[highest[place]]).mean()
     return found
 
 

@@ -68,11 +68,8 @@ def auc_influence(scores: np.ndarray, members: np.ndarray, strata: np.ndarray | 
     The AUC of strata is the mean over all pairs of a member and a non-member of one stratum. A stratum's only member, which
     has no spread of its own, is compared with the AUC of all strata.
     """
-    parts = [np.arange(len(members))] if strata is None else [np.flatnonzero(strata == each) for each in np.unique(strata)]
-    parts = [part for part in parts if 0 < members[part].sum() < len(part)]
-    pairs = [int(members[part].sum()) * int((~members[part]).sum()) for part in parts]
+    parts, weights = _compared(members, strata)
     placed = [placements(scores[part], members[part]) for part in parts]
-    weights = np.array(pairs) / sum(pairs)
     value = float(weights @ [of_members.mean() for of_members, _ in placed])
     influence_N = np.zeros(len(members))
     for part, weight, (of_members, of_others) in zip(parts, weights, placed, strict=True):
@@ -80,6 +77,27 @@ def auc_influence(scores: np.ndarray, members: np.ndarray, strata: np.ndarray | 
         influence_N[part[inside]] = weight * _deviations(of_members, value)
         influence_N[part[~inside]] = weight * _deviations(of_others, value)
     return value, influence_N
+
+
+def auc_value(scores: np.ndarray, members: np.ndarray, strata: np.ndarray | None = None) -> float:
+    """Return the AUC of `auc_influence` alone, six times as fast: both kinds of records are sorted, and met in order."""
+    parts, weights = _compared(members, strata)
+    return float(weights @ [_share_of_pairs(scores[part], members[part]) for part in parts])
+
+
+def _compared(members: np.ndarray, strata: np.ndarray | None) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return which records are compared with one another, and the share of all pairs in each such part."""
+    parts = [np.arange(len(members))] if strata is None else [np.flatnonzero(strata == each) for each in np.unique(strata)]
+    parts = [part for part in parts if 0 < members[part].sum() < len(part)]
+    pairs = np.array([int(members[part].sum()) * int((~members[part]).sum()) for part in parts])
+    return parts, pairs / pairs.sum()
+
+
+def _share_of_pairs(scores: np.ndarray, members: np.ndarray) -> float:
+    assert not np.isnan(scores).any(), "attack scores must be numbers"
+    inside, outside = np.sort(scores[members]), np.sort(scores[~members])
+    twice_below = sum(int(np.searchsorted(outside, inside, side).sum()) for side in ("left", "right"))
+    return twice_below / (2 * len(inside) * len(outside))
 
 
 def _variance_over_groups(influence_N: np.ndarray, members: np.ndarray, groups: np.ndarray) -> float:
@@ -147,26 +165,44 @@ def tpr_at_fpr(scores: np.ndarray, members: np.ndarray, rate: float, confidence:
     of their mixture over K. Below 3.7 expected false positives K may be 0, and the lower end is 0. Tied non-members pass
     together or not at all.
     """
-    inside, outside = np.sort(scores[members]), np.sort(scores[~members])[::-1]
+    inside, outside = scores[members], scores[~members]
     allowed = int(rate * len(outside) + 1e-9)
     if allowed < 1 or len(inside) == 0:
         reason = f"FPR {rate:g} needs {round(1 / rate)} non-members and a member, found {len(outside)} and {len(inside)}"
         return NotMeasurable(reason, len(outside))
-    thresholds = np.concatenate([[np.inf], outside, [-np.inf]])  # entry k: the k-th highest non-member
-    found = len(inside) - np.searchsorted(inside, thresholds, side="right")  # members above each
-    value, false = found[allowed + 1] / len(inside), int((outside > thresholds[allowed + 1]).sum())
-    low, high = mixed_ends(found, len(inside), rate, confidence)
+    highest, found = members_above(inside, outside, rate)
+    value = found[allowed + 1] / len(inside)
+    false = int((outside > highest[allowed]).sum()) if allowed < len(outside) else len(outside)
+    low, high = mixed_ends(found, len(outside), len(inside), rate, confidence)
     method = f"Clopper-Pearson mixed over thresholds; {false} of {len(outside)} non-members pass the one shown"
     return Estimate(float(value), min(float(value), low), max(float(value), high), len(inside), method)
 
 
-def mixed_ends(found: np.ndarray, num_members: float, rate: float, confidence: float) -> tuple[float, float]:
-    """Return the ends of the interval of the TPR; `found` [n + 2] are the members above no, the first, ... non-member.
+def members_above(inside: np.ndarray, outside: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the highest non-members, falling, and how many members are above none, the first, the second, ... of them.
 
-    `found` and `num_members` may be effective counts, fractions of the true ones.
+    They are those that may pass the threshold that `rate` of all such non-members pass; below the last of all are no more.
     """
-    trials = len(found) - 2
+    number = min(len(outside), _passing(len(outside), rate)[1] + 1)
+    rest = len(outside) - number
+    highest = np.sort(np.partition(outside, rest)[rest:] if rest else outside)[::-1]
+    above = np.sort(inside[inside > highest[-1]] if rest else inside)
+    found = len(above) - np.searchsorted(above, np.append(np.inf, highest), side="right")
+    return highest, found if rest else np.append(found, len(inside))
+
+
+def _passing(trials: int, rate: float) -> tuple[int, int]:
+    """Return how many non-members pass that threshold at least and at most."""
     first, last = binom.ppf([IGNORED, 1 - IGNORED], trials, rate).astype(int)
+    return int(first), int(last)
+
+
+def mixed_ends(found: np.ndarray, trials: int, num_members: float, rate: float, confidence: float) -> tuple[float, float]:
+    """Return the ends of the interval of the TPR; `found`: members above none, the first, ... of `trials` non-members.
+
+    `found` (`members_above`) and `num_members` may be effective counts, fractions of the true ones.
+    """
+    first, last = _passing(trials, rate)
     passing = np.arange(first, last + 1)
     weights = binom.pmf(passing, trials, rate)
     weights /= weights.sum()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tckr.artifacts.audit import AuditResult, Package
 from tckr.membership.next_audit import Changes, answering_settings
+from tckr.membership.refutation import refutation_text
 from tckr.membership.wording import judged_text, package_text, surface_text, why_not_measured
 from tckr.releasing.request import EXPOSES, Request
 from tckr.surfaces import surface_title
@@ -21,7 +22,7 @@ class Judgement:
     Attributes:
         obstacles: what stands in its way, one sentence each; empty = it may leave.
         changes: settings with which an audit would answer what is open; empty where no audit would.
-        invalid: whether the audit failed its own controls.
+        invalid: whether the audit failed its own controls, or refuted the formal guarantee.
     """
 
     obstacles: list[str]
@@ -30,7 +31,12 @@ class Judgement:
 
 
 def judge_release(audit: AuditResult, request: Request) -> Judgement:
-    """Return whether every surface that the release exposes, alone and together, has no measurable leakage."""
+    """Return whether every surface that the release exposes, alone and together, has no measurable leakage.
+
+    What carries a formal guarantee that canaries refuted does not leave either.
+    """
+    if audit.guarantee and audit.refuted:
+        return Judgement(obstacles=[refutation_text(audit.guarantee).removesuffix(".")], changes={}, invalid=True)
     if audit.verdict.state == "invalid":
         return Judgement(
             obstacles=[f"its {judged_text(audit.verdict)}, so its numbers mean nothing"], changes={}, invalid=True
@@ -51,7 +57,7 @@ def judge_release(audit: AuditResult, request: Request) -> Judgement:
 
 def clean_parts(audit: AuditResult, request: Request) -> list[str]:
     """Return the requested parts that expose nothing which leaks or was not measured."""
-    if not audit.valid:
+    if not audit.valid or audit.refuted:
         return []
     clean = {name for name, surface in audit.surfaces.items() if surface.state == CLEAN}
     parts = [part for part in request.what if part != "report" and set(EXPOSES[part]) <= clean]

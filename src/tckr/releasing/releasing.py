@@ -22,7 +22,7 @@ from tckr.releasing.run import FinishedRun, finished_run
 
 
 class GateError(UserError):
-    """The gate refuses a release; `invalid` says whether because the audit failed its own controls."""
+    """The gate refuses a release; `invalid`: because the audit failed its own controls or refuted the guarantee."""
 
     def __init__(self, message: str, *, invalid: bool) -> None:
         """Keep the message."""
@@ -126,7 +126,7 @@ def _refusal(run: FinishedRun, request: Request, judged: Judgement, clean: Seque
 def _command(run: FinishedRun, judged: Judgement) -> str:
     """Return the command that would answer what is open, and how long it takes; nothing where none would."""
     if judged.invalid:
-        return f"`tckr report {run.folder} --open` shows which control failed"
+        return f"`tckr report {run.folder} --open` shows what failed"
     if run.audit is None:
         return f"To answer it: `tckr audit {run.folder}`{_time(run, {})}"
     if not judged.changes:

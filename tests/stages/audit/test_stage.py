@@ -9,8 +9,10 @@ import pytest
 import torch
 from transformers import ResNetConfig, ResNetForImageClassification
 
+from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.guarantee import Guarantee
 from tckr.artifacts.membership import CANARIES_NAME, MEMBERSHIP_NAME
 from tckr.artifacts.mistakes import read_mistakes
 from tckr.artifacts.split_lock import split_digest, write_lock_key
@@ -119,6 +121,14 @@ def card(digest: str, **changes: Any) -> DataCard:
 def audit(folder: Path, inputs: dict[str, Path], **settings: Any) -> AuditResult:
     stage.run(AuditConfig(**settings), make_context(folder, inputs, batch_size=32, opened={"data": inputs["data"]}))
     return AuditResult.read(folder / "out")
+
+
+def write_adapter_card(folder: Path, guarantee: Guarantee) -> None:
+    folder.mkdir()
+    AdapterCard(
+        model="tiny", revision=None, method="lora", rank=2, steps=5, prompt_form="n", descriptions={}, image_size=16,
+        guarantee=guarantee,
+    ).write(folder)  # fmt: skip
 
 
 def value(measured: object) -> float:
@@ -245,7 +255,17 @@ def test_canaries_are_judged_apart_from_the_other_records(
     (data / CANARIES_NAME).unlink()
     kinds = np.repeat(np.array([1, 0, 2], dtype=np.int8), NUM_POOL // 3)
     np.save(data / CANARIES_NAME, kinds)
-    result = audit(tmp_path / "audit", world | {"data": data})
+    guarantee = Guarantee(
+        epsilon=0.01, delta=1e-5, unit="record", noise_multiplier=0.7, sampling_rate=0.1, steps=5, clip=1.0,
+        count_noise=2.5, noisy_count=30, noise_draws=1, class_names=["a", "b"],
+    )  # fmt: skip
+    write_adapter_card(tmp_path / "adapter", guarantee)
+    result = audit(tmp_path / "audit", world | {"data": data, "adapter": tmp_path / "adapter"})
+    assert result.guarantee is not None
+    assert result.guarantee.claimed == guarantee
+    assert isinstance(result.guarantee.bound, OneRunBound)
+    assert result.guarantee.surface == "student"  # the Teacher, who knows the coins, is not covered
+    assert not result.refuted
     assert result.declared.num_members + result.declared.num_non_members == NUM_POOL // 3
     scored = pq.read_table(tmp_path / "audit" / "out" / "scores.parquet", columns=["record"]).column("record").to_numpy()
     assert set(scored) == set(range(NUM_POOL // 3, 2 * NUM_POOL // 3))

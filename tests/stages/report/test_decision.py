@@ -7,11 +7,13 @@ import re
 import pytest
 
 from tckr.artifacts.audit import FindingReason, Package, SurfaceResult
-from tckr.artifacts.guarantee import Guarantee
+from tckr.artifacts.guarantee import Guarantee, Refutation
 from tckr.membership.packages import PACKAGES, packages
 from tckr.metrics.estimate import Estimate
+from tckr.metrics.results import OneRunBound
 from tckr.stages.report.decision import CLEAN, HOLDS, WHAT, accuracy_sentence, decision_of
 from tckr.stages.report.plain_words import leak_in_words, picks
+from tckr.stages.report.shared_audit import shareable_audit
 from tests.stages.report.sample import Sample
 
 
@@ -144,6 +146,32 @@ def test_a_guarantee_is_stated_where_there_is_one_and_only_there():
     assert not any("no formal guarantee" in line for line in found.not_covered)
     assert not any("Formal guarantee" in line for line in decision().sure)
     assert any("no formal guarantee" in line for line in decision().not_covered)
+
+
+@pytest.mark.parametrize("refuted", [True, False])
+def test_what_canaries_refute_stands_beside_what_is_claimed_with_every_input_of_the_accountant(refuted):
+    sample = Sample(class_names=["a", "b"])
+    guarantee = Guarantee(
+        epsilon=0.954, delta=1e-5, unit="record", noise_multiplier=0.7, sampling_rate=0.1, steps=5, clip=1.5,
+        count_noise=2.5, noisy_count=600, noise_draws=1, class_names=["a", "b"],
+    )  # fmt: skip
+    value = 1.26 if refuted else 0.0
+    bound = OneRunBound(value=value, confidence=0.99, delta=1e-5, num_canaries=200, guesses=100, correct=80, method="")
+    found = Refutation(
+        claimed=guarantee, bound=bound, refuted=refuted, surface="student", canaries="natural", confidence=0.95
+    )
+    shared = shareable_audit(sample.audit().model_copy(update={"guarantee": found}))
+    screen = decision_of(shared, sample._card(), 640, guarantee)
+    sentences = " ".join(screen.sure)
+    assert "5 steps, each with a share of 0.1 of the records, gradients clipped to 1.5, noise of 0.7 times that" in sentences
+    assert "a count of records with noise of 2.5" in sentences
+    if refuted:
+        assert "epsilon is at least 1.2 (Student, natural canaries, 95 % confidence)" in sentences
+        assert screen.answer.startswith("No. The formal guarantee is refuted")
+        assert [step.text.split(".")[0] for step in screen.next_steps] == ["Release nothing of this run"]
+    else:
+        assert "Guarantee (epsilon 0.954, delta 1e-05) not refuted: the guesses show nothing" in sentences
+    assert "correct=80" not in repr(shared.guarantee)
 
 
 @pytest.mark.parametrize(

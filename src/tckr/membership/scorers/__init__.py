@@ -7,9 +7,9 @@ the attacked run's signals against the sums of the other runs (`references.py`, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -30,10 +30,24 @@ from tckr.membership.scorers.published import (
     lira_online_global_variance,
 )
 from tckr.membership.scorers.quantile_regression import AmongAlike
-from tckr.membership.scorers.references import Begin, Sums, TallySums, after_each, without_each, without_one
+from tckr.membership.scorers.references import Begin, Known, Sums, TallySums, after_each, by_halves, without_one
 from tckr.membership.scorers.rmia import ConfidenceSums, in_range, rmia_offline, rmia_offline_tuned, rmia_online
+from tckr.membership.threads import in_threads
 
-__all__ = ["MIN_BALANCED", "NEVER", "QUANTILES", "SCORERS", "Scorer", "Sums", "quantile_regression"]
+__all__ = [
+    "MIN_BALANCED",
+    "NEVER",
+    "QUANTILES",
+    "SCORERS",
+    "Scorer",
+    "Sums",
+    "attack_each",
+    "attack_one",
+    "quantile_regression",
+    "scores_of_runs",
+]
+
+Found = TypeVar("Found")
 
 
 MIN_BALANCED, SOME, MANY, NEVER = 4, 16, 32, 1 << 30
@@ -65,21 +79,18 @@ class Scorer:
 
     def score(self, signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> np.ndarray:
         """Return the scores [N] of one run, with all others as its references."""
-        signals = self.scale(signals_RN)
-        return self.rate(*without_one(self.sums, signals, members_RN, attacked).sides(), signals[attacked])
+        return attack_one({"": self}, signals_RN, members_RN, attacked)[""]
 
     def score_each(self, signals_RN: np.ndarray, members_RN: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the scores [N] of run 0, 1, ..., each with all others as its references."""
-        signals = self.scale(signals_RN)
-        for run, sums in without_each(self.sums, signals, members_RN):
-            yield self.rate(*sums.sides(), signals[run])
+        for scores in attack_each({"": self}, signals_RN, members_RN, lambda scores, members: scores):
+            yield scores[""]
 
     def score_in_turn(self, signals_RN: np.ndarray, members_RN: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the runs from the last but two to the first and their scores [N], with the runs after it as references."""
         signals = self.scale(signals_RN)
-        for run, sums in after_each(self.sums, signals, members_RN):
-            if run < len(signals) - 2:
-                yield run, self.rate(*sums.sides(), signals[run])
+        known = ((run, sums.sides()) for run, sums in after_each(self.sums, signals, members_RN) if run < len(signals) - 2)
+        yield from in_threads(lambda each: (each[0], self.rate(*each[1], signals[each[0]])), known, signals.shape[1])
 
 
 class NoSums:
@@ -98,6 +109,11 @@ class NoSums:
     def sides(self) -> tuple[None, None]:
         """Return nothing."""
         return None, None
+
+    @classmethod
+    def without_each(cls, signals_RN: np.ndarray, members_RN: np.ndarray) -> Iterator[tuple[int, Sums]]:
+        """Yield every run, in order."""
+        return by_halves(cls, signals_RN, members_RN)
 
 
 def global_threshold(inside: None, outside: None, signal: np.ndarray) -> np.ndarray:
@@ -134,3 +150,61 @@ SCORERS: dict[str, Scorer] = {
     "bavaria_n_online": Scorer(bavaria_n_online, balanced_from=NEVER),
     "bavaria_n_offline": Scorer(bavaria_n_offline, balanced_from=NEVER),
 }
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Attacks that read the same sums of the same signals."""
+
+    scorers: Mapping[str, Scorer]
+    sums: Begin
+    signals: np.ndarray
+
+    def rate(self, run: int, known: Known) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield every attack and its scores [N] of the run, of which the others say what is `known`."""
+        sides = known.sides()
+        for name, scorer in self.scorers.items():
+            yield name, scorer.rate(*sides, self.signals[run])
+
+
+def attack_one(
+    scorers: Mapping[str, Scorer], signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int
+) -> dict[str, np.ndarray]:
+    """Return the scores [N] of one run by every attack, with all others as its references."""
+    found: dict[str, np.ndarray] = {}
+    for alike in _alike(scorers, signals_RN):
+        found.update(alike.rate(attacked, without_one(alike.sums, alike.signals, members_RN, attacked)))
+    return {name: found[name] for name in scorers}
+
+
+def attack_each(
+    scorers: Mapping[str, Scorer],
+    signals_RN: np.ndarray,
+    members_RN: np.ndarray,
+    take: Callable[[np.ndarray, np.ndarray], Found],
+) -> Iterator[dict[str, Found]]:
+    """Yield for run 0, 1, ... by attack what `take` makes of its scores [N] and members; all others are the references."""
+    kinds = _alike(scorers, signals_RN)
+
+    def attack(known: Sequence[tuple[int, Known]]) -> dict[str, Found]:
+        rated = (found for alike, each in zip(kinds, known, strict=True) for found in alike.rate(*each))
+        return {name: take(scores, members_RN[known[0][0]]) for name, scores in rated}
+
+    runs = zip(*(alike.sums.without_each(alike.signals, members_RN) for alike in kinds), strict=True)
+    yield from in_threads(attack, runs, signals_RN.shape[1])
+
+
+def scores_of_runs(scorer: Scorer, signals_RN: np.ndarray, members_RN: np.ndarray) -> np.ndarray:
+    """Return the scores of every run, each with all others as its references, [R, N]."""
+    scores_RN = np.empty(signals_RN.shape)
+    for run, scores in enumerate(scorer.score_each(signals_RN, members_RN)):
+        scores_RN[run] = scores
+    return scores_RN
+
+
+def _alike(scorers: Mapping[str, Scorer], signals_RN: np.ndarray) -> list[Alike]:
+    """Return the attacks by what they read."""
+    kinds: dict[Any, dict[str, Scorer]] = {}
+    for name, scorer in scorers.items():
+        kinds.setdefault((scorer.sums, scorer.scale), {})[name] = scorer
+    return [Alike(found, sums, scale(signals_RN)) for (sums, scale), found in kinds.items()]

@@ -25,6 +25,7 @@ from tckr.membership.scorers.references import (
     Tally,
     average_gap,
     filled_means,
+    of_counts,
     total_variance,
     variance_floor,
 )
@@ -141,12 +142,22 @@ def variance_prior(squares_N: np.ndarray, freedom_N: np.ndarray, typical: float)
     known = freedom_N > 0
     if known.sum() < 2:
         return MAX_FREEDOM, typical
-    half = freedom_N[known] / 2
     observed = np.maximum(squares_N[known] / freedom_N[known], SMALLEST_SHARE * typical)
-    logs = np.log(observed) - digamma(half) + np.log(half)
-    excess = float(logs.var(ddof=1) - polygamma(1, half).mean())
+    logs = np.log(observed) - of_counts(_mean_of_log, freedom_N[known])
+    excess = float(logs.var(ddof=1) - of_counts(_variance_of_log, freedom_N[known]).mean())
     freedom = 2 * inverse_trigamma(excess) if excess > 2 / MAX_FREEDOM else MAX_FREEDOM
     return freedom, float(np.exp(logs.mean() + digamma(freedom / 2) - np.log(freedom / 2)))
+
+
+def _mean_of_log(freedom: np.ndarray) -> np.ndarray:
+    """Return the mean of the logarithm of a chi-squared variable over its degrees of freedom, whole numbers; 0 as 1."""
+    half = np.maximum(freedom, 1) / 2
+    return digamma(half) - np.log(half)
+
+
+def _variance_of_log(freedom: np.ndarray) -> np.ndarray:
+    """Return the variance of the same."""
+    return polygamma(1, np.maximum(freedom, 1) / 2)
 
 
 def inverse_trigamma(value: float) -> float:
@@ -174,8 +185,8 @@ def log_upper_tail(t: np.ndarray, freedom: np.ndarray) -> np.ndarray:
     short by a factor of 1 + 1 / t^2 at most; in fact by about 1 + 1 / t^4, and t is above 36 there.
     """
     tail = stdtr(freedom, -t)
-    far = np.where(tail < SMALLEST_TAIL, t, 1.0)
-    stretch = np.log1p(far**2 / freedom)
+    found, small = np.log(np.maximum(tail, SMALLEST_TAIL)), tail < SMALLEST_TAIL
+    far, freedom = t[small], freedom[small]
     constant = gammaln((freedom + 1) / 2) - gammaln(freedom / 2) - 0.5 * np.log(freedom * np.pi)
-    expansion = constant - 0.5 * (freedom - 1) * stretch - np.log(far) - np.log1p(1 / far**2)
-    return np.where(tail < SMALLEST_TAIL, expansion, np.log(np.maximum(tail, SMALLEST_TAIL)))
+    found[small] = constant - 0.5 * (freedom - 1) * np.log1p(far**2 / freedom) - np.log(far) - np.log1p(1 / far**2)
+    return found

@@ -2,15 +2,22 @@
 
 One run that did not train well moves a mean, but hardly a median. The variance stays that around the mean, as published.
 A median cannot be summed, so the ranks of all values are counted: adding a run or reading the medians costs O(N log R).
+Without one run, the median of a record is one of the few values in its middle: they are looked up once, and each run costs
+O(N).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
+from dataclasses import dataclass
 
 import numpy as np
 
-from tckr.membership.scorers.references import Tally, TallySums
+from tckr.membership.scorers.references import Known, Tally, TallySums
+
+CHUNK = 1_000_000
+"""Values that are sorted at a time."""
 
 
 class MedianSums:
@@ -54,6 +61,16 @@ class MedianSums:
         )
         return inside, outside
 
+    @classmethod
+    def without_each(cls, signals_RN: np.ndarray, members_RN: np.ndarray) -> Iterator[tuple[int, Known]]:
+        """Yield every run, in order, with the tallies of all others, whose means are medians."""
+        middles = middles_of(signals_RN, members_RN), middles_of(signals_RN, ~members_RN)
+        for run, sums in TallySums.without_each(signals_RN, members_RN):
+            signal, members = signals_RN[run], members_RN[run]
+            inside = np.where(members, middles[0].without(signal), middles[0].median)
+            outside = np.where(members, middles[1].median, middles[1].without(signal))
+            yield run, WithMedians(sums, (inside, outside))
+
     def _first(self, side: np.ndarray | int) -> np.ndarray:
         """Return where the tree of each record begins; `side` 0 or 1, for all or for each."""
         return np.asarray(side) * ((self._num_runs + 1) * len(self._records)) + self._records
@@ -84,3 +101,64 @@ class MedianSums:
             passed, left = np.where(go, further, passed), np.where(go, left - counted, left)
             step //= 2
         return self._ordered[np.minimum(passed, self._num_runs - 1) * number + self._records]
+
+
+@dataclass(frozen=True)
+class WithMedians:
+    """Tallies whose means are medians: those of both sides, each [N]."""
+
+    tallies: Known
+    medians: tuple[np.ndarray, np.ndarray]
+
+    def sides(self) -> tuple[Tally, Tally]:
+        """Return both sides."""
+        inside, outside = (
+            Tally(each.count, median, each.squares) for each, median in zip(self.tallies.sides(), self.medians, strict=True)
+        )
+        return inside, outside
+
+
+@dataclass(frozen=True)
+class Middles:
+    """The values of one side in the middle of every record.
+
+    Attributes:
+        median: of all runs of the side, [N]; 0 where there is none.
+        pairs: two neighbours in order, [2, 2, N]: without a run of the side the median is the mean of one of the first and
+            one of the second pair; zeros where no other run is left.
+    """
+
+    median: np.ndarray
+    pairs: np.ndarray
+
+    def without(self, signal_N: np.ndarray) -> np.ndarray:
+        """Return the medians without a run of this side whose value of the record this is."""
+        kept = np.where(signal_N > self.pairs[:, 0], self.pairs[:, 0], self.pairs[:, 1])
+        return (kept[0] + kept[1]) / 2
+
+
+def middles_of(signals_RN: np.ndarray, side_RN: np.ndarray) -> Middles:
+    """Return the middles of the runs of one side."""
+    num_runs, num_records = signals_RN.shape
+    size = max(1, CHUNK // num_runs)
+    parts = [
+        _sorted_middles(signals_RN[:, start : start + size].T, side_RN[:, start : start + size].T)
+        for start in range(0, num_records, size)
+    ]
+    found = np.concatenate(parts, axis=1)
+    return Middles(found[0], found[1:].reshape(2, 2, num_records))
+
+
+def _sorted_middles(signals_NR: np.ndarray, side_NR: np.ndarray) -> np.ndarray:
+    """Return the median, and the four values of the pairs, [5, N]."""
+    ordered = np.sort(np.where(side_NR, signals_NR, np.inf), axis=1)
+    count = side_NR.sum(axis=1)
+
+    def at(place_N: np.ndarray) -> np.ndarray:
+        values = ordered[np.arange(len(count)), np.clip(place_N, 0, ordered.shape[1] - 1)]
+        return np.where(count > 0, values, 0.0)
+
+    median = (at((count - 1) // 2) + at(count // 2)) / 2
+    lower, upper = (count - 2) // 2, (count - 1) // 2  # of the others, in order
+    pairs = np.stack([at(lower), at(lower + 1), at(upper), at(upper + 1)])
+    return np.stack([median, *np.where(count > 1, pairs, 0.0)])

@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import gammaln, log_ndtr
 
 from tckr.membership.scorers.lira import log_normal
-from tckr.membership.scorers.references import Tally, filled_means, variance_floor
+from tckr.membership.scorers.references import Tally, filled_means, of_counts, variance_floor
 
 KAPPA = 1.0
 """How many runs the prior's mean counts for."""
@@ -97,8 +97,14 @@ def log_student_t(side: Tally, prior: Overall, signal: np.ndarray) -> np.ndarray
     kappa, alpha = KAPPA + side.count, ALPHA_T + side.count / 2
     centre = (KAPPA * prior.mean + side.count * side.mean) / kappa
     freedom, scale = 2 * alpha, _beta(side, prior) * (kappa + 1) / (alpha * kappa)
-    constant = gammaln((freedom + 1) / 2) - gammaln(freedom / 2) - 0.5 * np.log(freedom * np.pi * scale)
+    constant = of_counts(_log_gammas, side.count) - 0.5 * np.log(freedom * np.pi * scale)
     return constant - (freedom + 1) / 2 * np.log1p((signal - centre) ** 2 / (freedom * scale))
+
+
+def _log_gammas(count: np.ndarray) -> np.ndarray:
+    """Return the logarithm of the gamma functions in the density, where so many runs are known."""
+    alpha = ALPHA_T + count / 2
+    return gammaln(alpha + 0.5) - gammaln(alpha)
 
 
 def log_stabilized_normal(side: Tally, prior: Overall, signal: np.ndarray) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 Runs are added one by one to running sums (Welford 1962), never taken away: a sum over all runs less the attacked one would
 cancel. To attack every run with the others as references, the runs are halved: the sums of one half are the start for the
-other, so R runs cost R log2 R additions and O(N log R) memory, where each attack on its own would cost R.
+other, so R runs cost R log2 R additions and O(N log R) memory, where each attack on its own would cost R. Attacks that read
+the same sums share them.
 """
 
 from __future__ import annotations
@@ -46,7 +47,14 @@ class Tally:
         return np.maximum(self.count - 1, 0.0)
 
 
-class Sums(Protocol):
+class Known(Protocol):
+    """What some runs say about every record."""
+
+    def sides(self) -> tuple[Any, Any]:
+        """Return what the runs say that saw each record, and that did not."""
+
+
+class Sums(Known, Protocol):
     """What is kept of the runs that were added so far."""
 
     def add(self, signal_N: np.ndarray, members_N: np.ndarray) -> None:
@@ -55,12 +63,15 @@ class Sums(Protocol):
     def copy(self) -> Self:
         """Return sums to which other runs can be added."""
 
-    def sides(self) -> tuple[Any, Any]:
-        """Return what the runs say that saw each record, and that did not."""
 
+class Begin(Protocol):
+    """A kind of sums."""
 
-Begin = Callable[[np.ndarray], Sums]
-"""All signals [R, N] -> sums without a run: some are kept relative to the values that will come."""
+    def __call__(self, signals_RN: np.ndarray, /) -> Sums:
+        """Return sums without a run; some are kept relative to the values that will come, which are all signals."""
+
+    def without_each(self, signals_RN: np.ndarray, members_RN: np.ndarray) -> Iterator[tuple[int, Known]]:
+        """Yield every run, in order, with what all others say."""
 
 
 class TallySums:
@@ -74,9 +85,9 @@ class TallySums:
         """Add a run."""
         chosen, (count, mean, squares) = np.stack([members_N, ~members_N]), self._sums
         count += chosen
-        before = np.where(chosen, signal_N - mean, 0.0)
+        before = (signal_N - mean) * chosen
         mean += before / np.maximum(count, 1)
-        squares += before * np.where(chosen, signal_N - mean, 0.0)
+        squares += before * (signal_N - mean)
 
     def copy(self) -> TallySums:
         """Return sums to which other runs can be added."""
@@ -89,9 +100,16 @@ class TallySums:
         inside, outside = (Tally(*self._sums[:, side].copy()) for side in (0, 1))
         return inside, outside
 
+    @classmethod
+    def without_each(cls, signals_RN: np.ndarray, members_RN: np.ndarray) -> Iterator[tuple[int, Sums]]:
+        """Yield every run, in order, with the sums of all others."""
+        return by_halves(cls, signals_RN, members_RN)
 
-def without_each(make: Begin, signals_RN: np.ndarray, members_RN: np.ndarray) -> Iterator[tuple[int, Sums]]:
-    """Yield every run, in order, with the sums of all others."""
+
+def by_halves(
+    make: Callable[[np.ndarray], Sums], signals_RN: np.ndarray, members_RN: np.ndarray
+) -> Iterator[tuple[int, Sums]]:
+    """Yield every run, in order, with the sums of all others; they are not changed afterwards."""
     yield from _halved(make(signals_RN), range(len(signals_RN)), signals_RN, members_RN)
 
 
@@ -123,6 +141,12 @@ def without_one(make: Begin, signals_RN: np.ndarray, members_RN: np.ndarray, att
         if run != attacked:
             sums.add(signals_RN[run], members_RN[run])
     return sums
+
+
+def of_counts(function: Callable[[np.ndarray], np.ndarray], count_N: np.ndarray) -> np.ndarray:
+    """Return `function` of every count, [N]: computed once for each number from 0, since records are many and counts few."""
+    numbers = count_N.astype(np.int64)
+    return function(np.arange(numbers.max(initial=0) + 1.0))[numbers]
 
 
 def tally(signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> tuple[Tally, Tally]:

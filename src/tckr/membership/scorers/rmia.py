@@ -10,12 +10,13 @@ where p rounds to 1.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, log_expit
 
-from tckr.membership.scorers.references import filled_means
+from tckr.membership.scorers.references import Sums, by_halves, filled_means
 
 GAMMA = 1.0
 """As in the authors' code. With one target a larger gamma ranks records alike but ties all that exceed no z gamma-fold;
@@ -66,8 +67,10 @@ def tuned_slope(inside: Confidence, outside: Confidence) -> float:
 
 def relative_score(log_ratio_N: np.ndarray, log_ratio_Z: np.ndarray, gamma: float) -> np.ndarray:
     """Return for every record x the share of population records z with ratio(x) / ratio(z) >= gamma, [N]."""
-    ordered = np.sort(log_ratio_Z)
-    return np.searchsorted(ordered, log_ratio_N - np.log(gamma), side="right") / len(ordered)
+    ordered, order = np.sort(log_ratio_Z), np.argsort(log_ratio_N)
+    share = np.empty(len(log_ratio_N))
+    share[order] = np.searchsorted(ordered, log_ratio_N[order] - np.log(gamma), side="right") / len(ordered)
+    return share
 
 
 def log_ratio_online(inside: Confidence, outside: Confidence, signal: np.ndarray) -> np.ndarray:
@@ -131,8 +134,10 @@ class ConfidenceSums:
 
     def add(self, signal_N: np.ndarray, members_N: np.ndarray) -> None:
         """Add a run."""
-        row = np.stack([np.ones(len(signal_N)), expit(signal_N), expit(-signal_N)])
-        self._sums += np.where(np.stack([members_N, ~members_N]), row[:, None], 0.0)
+        chosen, (count, p, q) = np.stack([members_N, ~members_N]), self._sums
+        count += chosen
+        p += expit(signal_N) * chosen
+        q += expit(-signal_N) * chosen
 
     def copy(self) -> ConfidenceSums:
         """Return sums to which other runs can be added."""
@@ -145,6 +150,11 @@ class ConfidenceSums:
         count, *pair = self._sums
         p, q = np.where(count > 0, np.stack(pair) / np.maximum(count, 1), 0.5)
         return Confidence(count[0], p[0], q[0]), Confidence(count[1], p[1], q[1])
+
+    @classmethod
+    def without_each(cls, signals_RN: np.ndarray, members_RN: np.ndarray) -> Iterator[tuple[int, Sums]]:
+        """Yield every run, in order, with the sums of all others."""
+        return by_halves(cls, signals_RN, members_RN)
 
 
 def _filled(inside: Confidence, outside: Confidence) -> tuple[Confidence, Confidence]:

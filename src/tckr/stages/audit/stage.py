@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import read_canaries, read_membership
 from tckr.artifacts.mistakes import write_mistakes
@@ -24,6 +25,7 @@ from tckr.membership.evidence import IMAGES_ALONE, Evidence, Predictions
 from tckr.membership.likeness import features_of, features_of_pool, members_and_holdout
 from tckr.membership.queries.answers import read_answers, write_answers
 from tckr.membership.queries.questions import QUESTIONS, Answers, Asked
+from tckr.membership.refutation import refutation_text, try_to_refute
 from tckr.membership.scores import write_scores
 from tckr.membership.verdict import judge
 from tckr.membership.wording import verdict_text
@@ -83,10 +85,16 @@ def run(config: AuditConfig, context: StepContext) -> None:
     planted = collect_canaries(config, answers, membership, canaries, groups) if canaries.any() else None
     track = partial(context.track, unit="attacks")
     result = judge(config, evidence, found, planted, likeness, track=track)
+    guarantee = AdapterCard.read(context.inputs["adapter"]).guarantee if "adapter" in context.inputs else None
+    if guarantee:
+        refutation = try_to_refute(guarantee, planted, config.confidence, coin_of_group=groups is not None)
+        result = result.model_copy(update={"guarantee": refutation})
     write_scores(context.out / "scores.parquet", config, evidence)
     result.write(context.out)
     if not result.valid:
         context.log("warning", message=verdict_text(result.verdict))
+    if result.guarantee and result.refuted:
+        context.log("warning", message=refutation_text(result.guarantee))
 
 
 def pool_features(context: StepContext) -> FeatureSet:

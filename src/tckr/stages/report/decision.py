@@ -10,6 +10,7 @@ from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.guarantee import Guarantee
 from tckr.membership.next_audit import answering_settings, as_arguments
 from tckr.membership.packages import packages
+from tckr.membership.refutation import refutation_text
 from tckr.metrics.estimate import Estimate, no_difference
 from tckr.metrics.rounding import rounded
 from tckr.stages.report.contents import Decision, NextStep, PackageAnswer
@@ -69,7 +70,7 @@ def decision_of(audit: AuditResult, card: DataCard, num_synthetic: int, guarante
         answer=_answer(audit, judged),
         scale=_scale(audit),
         packages=[_package(audit, package) for package in judged],
-        sure=[*_guaranteed(guarantee), *_sure(audit)],
+        sure=[*_guaranteed(audit, guarantee), *_sure(audit)],
         not_covered=_not_covered(audit, card, guarantee),
         accuracy=accuracy_sentence(audit),
         next_steps=_next_steps(audit, judged),
@@ -110,6 +111,8 @@ def _done(audit: AuditResult, card: DataCard, num_synthetic: int) -> str:
 
 
 def _answer(audit: AuditResult, judged: Sequence[Package]) -> str:
+    if audit.refuted:
+        return "No. The formal guarantee is refuted: somewhere less noise is added than it promises."
     if audit.verdict.state == "invalid":
         return "Not yet. The audit failed its own checks, so it can say nothing."
     if not audit.measured:
@@ -154,14 +157,22 @@ def _open(audit: AuditResult, package: Package) -> bool:
     return package.state == "not measured" and audit.verdict.state != "invalid"
 
 
-def _guaranteed(guarantee: Guarantee | None) -> list[str]:
-    """Return what a formal guarantee promises, and of what; nothing without one."""
+def _guaranteed(audit: AuditResult, guarantee: Guarantee | None) -> list[str]:
+    """Return what a formal guarantee promises, of what and why, and what canaries say of it; nothing without one."""
     if guarantee is None:
         return []
-    return [
+    promised = (
         f"Formal guarantee: ({guarantee.epsilon:.3g}, {guarantee.delta:g}) differential privacy for one {guarantee.unit}. "
         "It covers images with the classes of their prompts, adapter and Student, whatever attack is tried."
-    ]
+    )
+    inputs = (
+        f"It follows from {guarantee.steps:,} steps, each with a share of {guarantee.sampling_rate:.4g} of the "
+        f"{guarantee.unit}s, gradients clipped to {guarantee.clip:g}, noise of {guarantee.noise_multiplier:.3g} times that, "
+        f"and a count of {guarantee.unit}s with noise of {guarantee.count_noise:.3g}."
+    )
+    if audit.refuted and audit.guarantee:
+        return [refutation_text(audit.guarantee), inputs]
+    return [promised, inputs, *([refutation_text(audit.guarantee)] if audit.guarantee else [])]
 
 
 def _sure(audit: AuditResult) -> list[str]:
@@ -206,6 +217,8 @@ def _not_covered(audit: AuditResult, card: DataCard, guarantee: Guarantee | None
 
 
 def _next_steps(audit: AuditResult, judged: Sequence[Package]) -> list[NextStep]:
+    if audit.refuted:
+        return [NextStep(text="Release nothing of this run. Canaries prove its guarantee wrong: report an error of TCKR.")]
     if audit.verdict.state == "invalid":
         return [NextStep(text="Release nothing on the strength of this audit."), *_repair(audit)]
     return [*_measure(audit, judged), *_release(judged), *_mend(judged)]

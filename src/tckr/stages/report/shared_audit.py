@@ -22,6 +22,7 @@ from tckr.artifacts.audit import (
     SurfaceResult,
     Together,
 )
+from tckr.artifacts.guarantee import Refutation
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.results import (
     CopiesResult,
@@ -66,7 +67,12 @@ def shareable_audit(audit: AuditResult) -> AuditResult:
         packages=[_package(package) for package in audit.packages],
         copies=_copies(audit.copies),
         canaries={surface: _bounds(bounds) for surface, bounds in audit.canaries.items()},
+        guarantee=_refutation(audit.guarantee),
     )
+
+
+def _refutation(found: Refutation | None) -> Refutation | None:
+    return found and found.model_copy(update={"bound": _one_run(found.bound)})
 
 
 def shown(measured: Measured) -> Measured:

@@ -1,0 +1,70 @@
+"""Do the canaries of a run refute its formal guarantee? Pure; knows no model."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tckr.artifacts.guarantee import Guarantee, Refutation
+from tckr.membership.canaries import Canaries
+from tckr.metrics.estimate import NotMeasurable
+from tckr.metrics.one_run import largest_bound, one_run_epsilon
+from tckr.surfaces import surface_title
+
+COVERED = ("adapter", "images", "soft_labels", "student")
+"""Surfaces that a guarantee is about: computed from the noisy results alone."""
+
+
+def try_to_refute(guarantee: Guarantee, canaries: Canaries | None, confidence: float, *, coin_of_group: bool) -> Refutation:
+    """Return the largest epsilon that guesses of the canaries' coins refute on anything that the guarantee covers.
+
+    A guarantee that holds is refuted with probability at most 1 - `confidence`, all surfaces and kinds of canaries together
+    (Bonferroni). `coin_of_group`: whether a canary is a group of records, which says nothing of a guarantee for one record.
+    """
+    tried = {} if canaries is None else _guessed_from(canaries)
+    if canaries is None or not tried:
+        return _open(guarantee, "no canaries: set prepare.num_canaries to try to refute the guarantee")
+    if coin_of_group and guarantee.unit == "record":
+        return _open(guarantee, "a canary is a group of images, and the guarantee is for one image")
+    level, delta = 1 - (1 - confidence) / len(tried), guarantee.delta
+    most = max(largest_bound(len(coins), confidence=level, delta=delta) for _, coins in tried.values())
+    if most == 0:
+        sizes = max(len(coins) for _, coins in tried.values())
+        return _open(guarantee, f"{sizes} canaries of a kind: even right guesses throughout would refute nothing")
+    bounds = {key: one_run_epsilon(*each, confidence=level, delta=delta) for key, each in tried.items()}
+    surface, kind = max(bounds, key=lambda key: bounds[key].value)
+    return Refutation(
+        claimed=guarantee,
+        bound=bounds[surface, kind],
+        refuted=bounds[surface, kind].value > guarantee.epsilon,
+        surface=surface,
+        canaries=kind,
+        most=most,
+        confidence=confidence,
+    )
+
+
+def refutation_text(found: Refutation) -> str:
+    """Return in a sentence what canaries say of the guarantee."""
+    claimed = f"epsilon {found.claimed.epsilon:.3g}, delta {found.claimed.delta:g}"
+    if isinstance(found.bound, NotMeasurable):
+        return f"Guarantee ({claimed}) not tried: {found.bound.reason}."
+    at = f"epsilon is at least {found.bound.value:.3g}" if found.bound.value else "the guesses show nothing"
+    where = f"{surface_title(found.surface)}, {found.canaries} canaries, {100 * (found.confidence or 0):g} % confidence"
+    if found.refuted:
+        return f"GUARANTEE REFUTED: {at} ({where}), and {claimed} is claimed. Somewhere too little noise is added."
+    return f"Guarantee ({claimed}) not refuted: {at} ({where}; right guesses throughout would show {found.most:.3g})."
+
+
+def _guessed_from(canaries: Canaries) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
+    """Return (surface, kind) -> scores and coins of its canaries, where there are some."""
+    return {
+        (surface, kind): (canaries.scores[surface][chosen], canaries.coins[chosen])
+        for surface in COVERED
+        if surface in canaries.scores
+        for kind, chosen in canaries.kinds.items()
+        if chosen.any()
+    }
+
+
+def _open(guarantee: Guarantee, reason: str) -> Refutation:
+    return Refutation(claimed=guarantee, bound=NotMeasurable(reason))
