@@ -1,7 +1,7 @@
 """Make the pictures of the first page from a finished run on a public set: `python docs/pictures.py runs/demo`.
 
-docs/results/report.webp is the first screen of the report in Chromium, docs/results/digits.webp a sheet of real and synthetic
-images. `tckr report runs/demo report.include_private=false` first writes the report as it may be shared.
+docs/results/report.webp is the first screen of the report in Chromium, docs/results/digits.webp a sheet of real and
+synthetic images. `tckr report runs/demo report.include_private=false` first writes the report as it may be shared.
 """
 
 from __future__ import annotations
