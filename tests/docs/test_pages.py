@@ -19,6 +19,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 NAMES = [str(path.relative_to(ROOT)) for path in pages()]
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 OUTSIDE = {"changelog.md", "contributing.md", "reporting.md", "benchmarks.md", "pretraining.md"}
+FILE = re.compile(r"(?<![\w/.-])(?:(?:src|tests|benchmarks|examples|docs|pretraining|\.ci)/)[\w./-]*\w")
 TERMS = ["CAS", "AUC", "AOP", "depth", "epsilon", "reference run", "control", "agreement", "surface"]
 
 
@@ -35,6 +36,12 @@ def test_links_lead_to_files_and_headings_of_the_repository(name):
         if not place.exists() or (anchor and anchor not in anchors(place.read_text(encoding="utf-8"))):
             broken.append(target)
     assert broken == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_that_a_page_names_are_in_the_repository(name):
+    named = set(FILE.findall(read(name))) - {"docs/NAME.md"}
+    assert [file for file in sorted(named) if not (ROOT / file).exists()] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
