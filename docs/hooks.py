@@ -1,4 +1,4 @@
-"""Hooks of mkdocs: add the pages that lie outside docs/, and make every link to a file of the repository fit the site."""
+"""Hooks of mkdocs: add pages that lie outside docs/, fit links to files of the repository, show bars in tables as they are."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ OUTSIDE = {
 
 LINK = re.compile(r"\[([^\]\n]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 PICTURES = (".png", ".svg", ".webp")
+CODE = re.compile(r"`[^`\n]*`")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages of `OUTSIDE`, and the pictures beside them."""
     for source, page in OUTSIDE.items():
         text, folder = (ROOT / source).read_text(encoding="utf-8"), posixpath.dirname(source)
-        files.append(File.generated(config, page, content=_fit_links(text, folder)))
+        files.append(File.generated(config, page, content=_fit_page(text, folder)))
         for path in (ROOT / folder).iterdir() if folder else ():
             if path.suffix in PICTURES:
                 files.append(File.generated(config, f"results/{path.name}", abs_src_path=str(path)))
@@ -41,12 +42,18 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Return the page with links that fit the site."""
-    return markdown if page.file.src_uri in OUTSIDE.values() else _fit_links(markdown, "docs")
+    return markdown if page.file.src_uri in OUTSIDE.values() else _fit_page(markdown, "docs")
 
 
-def _fit_links(text: str, folder: str) -> str:
+def _fit_page(text: str, folder: str) -> str:
     """Return `text`, a file in `folder` of the repository, with links to pages; of other files it says the path."""
-    return LINK.sub(lambda found: _fit(found, folder), text)
+    lines = (_free_bars(line) if line.startswith("|") else line for line in text.split("\n"))
+    return LINK.sub(lambda found: _fit(found, folder), "\n".join(lines))
+
+
+def _free_bars(row: str) -> str:
+    """Return a row of a table without the backslash before a bar in code: code hosts need it, mkdocs would show it."""
+    return CODE.sub(lambda code: code[0].replace("\\|", "|"), row)
 
 
 def _fit(found: re.Match[str], folder: str) -> str:
