@@ -1,4 +1,4 @@
-"""Hooks of mkdocs: add pages that lie outside docs/, fit links to files of the repository, show bars in tables as they are."""
+"""Hooks of mkdocs: add pages that lie outside docs/, fit links to files of the repository, show bars in tables."""
 
 from __future__ import annotations
 
