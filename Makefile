@@ -23,8 +23,13 @@ check: $(READY)  ## everything that must hold before a commit: format, lint, typ
 	$(BIN)/python docs/generate.py --check
 	$(PYTEST)
 
-docs: $(READY)  ## write the generated pages of docs/
+docs: $(VENV)/.docs  ## write the generated pages of docs/ and build the site into site/; a broken link is an error
 	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+$(VENV)/.docs: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v[:2] <= (3, 13) else \
