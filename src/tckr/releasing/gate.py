@@ -1,4 +1,4 @@
-"""Whether the audit allows a release: what stands in the way, and the command that would answer what is open."""
+"""Decide whether the audit allows a release: the obstacles, and the settings that would measure what is unmeasured."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ CLEAN = "no measurable leakage"
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What the gate says of a release.
+    """Decision of the gate.
 
     Attributes:
-        obstacles: what stands in its way, one sentence each; empty = it may leave.
-        changes: settings with which an audit would answer what is open; empty where no audit would.
+        obstacles: reasons against the release, one sentence each; empty = it is allowed.
+        changes: settings of an audit that would measure what is unmeasured; empty if no audit can.
         invalid: whether the audit failed its own controls.
     """
 
@@ -30,10 +30,10 @@ class Judgement:
 
 
 def judge_release(audit: AuditResult, request: Request) -> Judgement:
-    """Return whether every surface that the release exposes, alone and together, has no measurable leakage."""
+    """Return the decision: allowed only if no exposed surface, alone or together with others, shows measurable leakage."""
     if audit.verdict.state == "invalid":
         return Judgement(
-            obstacles=[f"its {judged_text(audit.verdict)}, so its numbers mean nothing"], changes={}, invalid=True
+            obstacles=[f"its {judged_text(audit.verdict)}, so its numbers are not valid"], changes={}, invalid=True
         )
     if not audit.measured:
         why = f"membership was not measured: {why_not_measured(audit.verdict)}"
@@ -50,7 +50,7 @@ def judge_release(audit: AuditResult, request: Request) -> Judgement:
 
 
 def clean_parts(audit: AuditResult, request: Request) -> list[str]:
-    """Return the requested parts that expose nothing which leaks or was not measured."""
+    """Return the requested parts whose surfaces were all measured and do not leak."""
     if not audit.valid:
         return []
     clean = {name for name, surface in audit.surfaces.items() if surface.state == CLEAN}
