@@ -1,4 +1,4 @@
-"""Look at every picture of a source once; holds numbers for each and a few thumbnails for each class."""
+"""Read every image of a source once; keep statistics of each and a few thumbnails of each class."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tckr.data.treatment import Treatment
 
 THUMBNAIL_PX = 64
 MOST_THUMBNAILS = 6
-"""Of a class."""
+"""Number of thumbnails of a class."""
 
 WAITING = 4
-"""Pictures read ahead for each thread."""
+"""Images read ahead per thread."""
 
 _NUMBERED = re.compile(
     r"(?:^|[^a-z])(?:patient|pat|subject|subj|sub|case|person|donor|slide|study|specimen|animal|part)[-_ ]?(\d+)",
@@ -33,20 +33,20 @@ _NUMBERED = re.compile(
 
 @dataclass
 class Seen:
-    """What was found.
+    """Statistics of the images.
 
     Attributes:
-        origins, labels: of each usable picture.
-        hashes: two halves of each (`tckr.data.alike`); alike pictures have alike hashes.
-        files: name of each.
-        sizes: (width, height) in px -> pictures.
-        rules: what `prepare` will change -> pictures.
-        refused: reason -> pictures.
-        values: of each grey picture of more than 8 bits, see `NormalisedImage`.
-        black: pictures that show nothing.
-        thumbnails: label -> uint8 pictures.
+        origins, labels: of each usable image.
+        hashes: two halves of each perceptual hash (`tckr.data.alike`); similar images have similar hashes.
+        files: name of each image.
+        sizes: (width, height) in px -> number of images.
+        rules: normalisation rule of `prepare` -> number of images.
+        refused: reason -> number of images.
+        values: of each grey image with more than 8 bits, see `NormalisedImage`.
+        black: number of images that are black after normalisation.
+        thumbnails: label -> uint8 images.
         patients: digests of the patient ids in DICOM files.
-        people: numbers of patients or parts that file names give, with the pictures of each.
+        people: number of a patient or part in file names -> number of images.
     """
 
     origins: list[str] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Seen:
     patients: set[str] = field(default_factory=set)
 
     def add(self, record: SourceRecord, image: NormalisedImage) -> None:
-        """Count a usable picture."""
+        """Count a usable image."""
         self.origins.append(record.origin)
         self.labels.append(record.label)
         self.hashes.extend(halves_of(hash_of(image.pixels, image.size)))
@@ -85,7 +85,7 @@ class Seen:
 def look_at(
     source: Source, *, max_pixels: int, treatment: Treatment, num_threads: int, advance: Callable[[int], None]
 ) -> Seen:
-    """Decode every picture of `source` once, a few at a time, as `prepare` would, and return what was found."""
+    """Decode every image of `source` once, as `prepare` would, a few at a time, and return the statistics."""
     seen = Seen()
     with strict_pillow(), ThreadPoolExecutor(num_threads) as pool:
         for record, result in _decoded(
@@ -112,7 +112,7 @@ def _decoded(
 
 
 def _decode(record: SourceRecord, max_pixels: int, treatment: Treatment) -> NormalisedImage | str:
-    """Return the picture as a thumbnail, or the reason why it is none."""
+    """Return the image as a thumbnail, or the reason why it is rejected."""
     if record.reason:
         return record.reason
     try:
