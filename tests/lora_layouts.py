@@ -390,8 +390,8 @@ REFUSED = [
         spoil=lambda t: t.update({f"unet.{UNET[1]}.lora_{x}.b.weight": torch.ones(4, 4) for x in "AB"}),
         reason="several adapters",
     ),
-    Layout("a matrix is missing", "sd1", PLAIN, PEFT, spoil=lambda t: t.popitem(), reason="not whole"),
-    Layout("alpha without matrices", "sd1", KOHYA_SD, spoil=put("lora_unet_x.alpha", ONE[0]), reason="not whole"),
+    Layout("a matrix is missing", "sd1", PLAIN, PEFT, spoil=lambda t: t.popitem(), reason="is incomplete"),
+    Layout("alpha without matrices", "sd1", KOHYA_SD, spoil=put("lora_unet_x.alpha", ONE[0]), reason="is incomplete"),
     Layout("NaN", "sd1", PLAIN, PEFT, spoil=fill(float("nan")), reason="not finite"),
     Layout("infinity", "flux", kohya(FLUX), dtype=torch.float16, spoil=fill(float("inf")), reason="not finite"),
     Layout(
@@ -399,17 +399,17 @@ REFUSED = [
         "sd1",
         KOHYA_SD,
         alpha=lambda number, rank: float("nan"),
-        reason="alpha' holds values that are not finite",
+        reason="alpha' contains values that are not finite",
     ),
     Layout("integers", "sd1", PLAIN, PEFT, dtype=torch.int8, reason="expected a floating type"),
-    Layout("up and down exchanged", "sd1", PLAIN, (PEFT[1], PEFT[0]), reason="fit"),
+    Layout("up and down exchanged", "sd1", PLAIN, (PEFT[1], PEFT[0]), reason="is inconsistent"),
     Layout(
         "peft, PiSSA",
         "sd1",
         same("base_model.model.", *UNET),
         PEFT,
         settings=PEFT_SETTINGS | {"init_lora_weights": "pissa"},
-        reason="begun with 'pissa'",
+        reason="initialised with 'pissa'",
     ),
     Layout(
         "peft, another method",
@@ -425,7 +425,7 @@ REFUSED = [
         same("base_model.model.", *UNET),
         PEFT,
         settings=PEFT_SETTINGS | {"r": 8},
-        reason="rank 4, its settings say 8",
+        reason="rank 4, but its settings give 8",
     ),
     *(
         Layout(
@@ -465,7 +465,7 @@ REFUSED = [
         PLAIN,
         PEFT,
         spoil=put(f"unet.{UNET[0]}.lora.down.weight", torch.ones(4, 16)),
-        reason="a second time",
+        reason="twice, under different names",
     ),
     Layout(
         "one alpha in two notations",
@@ -474,7 +474,7 @@ REFUSED = [
         PEFT,
         alpha=everywhere,
         spoil=put(f"unet.{UNET[0]}.lora.alpha", ONE[0]),
-        reason="a second time",
+        reason="twice, under different names",
     ),
     Layout(
         "rank 0",

@@ -67,7 +67,7 @@ def test_a_flipped_bit_anywhere_is_named_by_status_run_and_audit(finished, monke
                 said.append(out + err)
         for text in said:
             assert str(path) in text, (name, text)
-            assert f"Put the file back, or delete {result.artifacts[step]}, and the same command" in text
+            assert f"Restore the file, or delete {result.artifacts[step]}; the same command" in text
     assert call(monkeypatch, capsys, "status", folder)[0] == 0
 
 

@@ -59,15 +59,15 @@ def test_every_writer_s_own_error_about_a_limit_becomes_the_same_sentence(tmp_pa
 @pytest.mark.parametrize(
     ("number", "said"),
     [
-        (errno.ENOSPC, r"the disk of \S+ has [\d.]+ GB free and it needs more than that.*command again: it goes on"),
+        (errno.ENOSPC, r"the disk of \S+ has [\d.]+ GB free, but it needs more than that.*command again; it continues"),
         (errno.EDQUOT, r"your quota on the disk of \S+ is used up.*command again: it goes on"),
         (errno.EFBIG, r"more bytes in one file than its file system takes.*command again: it goes on"),
-        (errno.EROFS, r"is mounted for reading only.*command again: it goes on"),
+        (errno.EROFS, r"is mounted read-only.*command again; it continues"),
         (errno.EACCES, r"refuses access to \S+ \(permission denied\).*command again: it goes on"),
         (errno.EIO, r"reports an input/output error.*command again: it goes on"),
-        (errno.ENOLCK, r"its file system lacks what TCKR needs there \(locks of files.*another disk with --output"),
-        (errno.EOPNOTSUPP, r"its file system lacks what TCKR needs there \(locks of files.*another disk with --output"),
-        (errno.ENOSYS, r"its file system lacks what TCKR needs there \(locks of files.*another disk with --output"),
+        (errno.ENOLCK, r"its file system does not support file locks or links.*another disk with --output"),
+        (errno.EOPNOTSUPP, r"its file system does not support file locks or links.*another disk with --output"),
+        (errno.ENOSYS, r"its file system does not support file locks or links.*another disk with --output"),
     ],
 )
 def test_what_the_system_refuses_a_stage_is_a_sentence(tmp_path, number, said):
@@ -121,7 +121,7 @@ def test_a_file_system_that_became_read_only_is_a_sentence(tmp_path):
     with mounted(tmp_path / "disk", "size=4m") as disk:
         runner(disk).run([step("first")])
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
-        with pytest.raises(UserError, match="mounted for reading only"):
+        with pytest.raises(UserError, match="mounted read-only"):
             runner(disk).run([step("second")])
 
 

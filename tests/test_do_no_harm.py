@@ -71,11 +71,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 REFUSED = {
     "data beside the run folder": (["--data", "docs", "--output", "."], "overlap"),
     "default output, data in it": (["--data", "runs/photos"], "overlap"),
-    "name of the store": (["--data", "docs", "--name", "store"], "uses itself"),
-    "name from the data": (["--data", "X/store"], "uses itself"),
-    "name of the sealed folder": (["--data", "X/Sealed"], "uses itself"),
-    "name in capitals": (["--data", "docs", "--name", "STORE"], "uses itself"),
-    "a name of a file": (["--data", "docs", "--name", "Config.yaml"], "uses itself"),
+    "name of the store": (["--data", "docs", "--name", "store"], "used by TCKR itself"),
+    "name from the data": (["--data", "X/store"], "used by TCKR itself"),
+    "name of the sealed folder": (["--data", "X/Sealed"], "used by TCKR itself"),
+    "name in capitals": (["--data", "docs", "--name", "STORE"], "used by TCKR itself"),
+    "a name of a file": (["--data", "docs", "--name", "Config.yaml"], "used by TCKR itself"),
     "a folder of the user's, with a report": (
         ["--data", "digits", "--output", ".", "--name", "mine"],
         "holds report and no",
@@ -91,9 +91,9 @@ REFUSED = {
     "a file of the source": (["--data", "runs/photos/set.parquet", "--name", "photos"], "overlap"),
     "output is a file": (["--data", "docs", "--output", "file"], "is a file"),
     "output below a file": (["--data", "docs", "--output", "file/runs"], "is a file"),
-    "output leads nowhere": (["--data", "docs", "--output", "nowhere"], "leads nowhere"),
+    "output is a broken link": (["--data", "docs", "--output", "nowhere"], "broken link"),
     "run folder is a link": (["--data", "digits", "--output", "linked", "--name", "run"], "is a link"),
-    "run folder is a file": (["--data", "digits", "--output", ".", "--name", "file"], "is no folder"),
+    "run folder is a file": (["--data", "digits", "--output", ".", "--name", "file"], "is not a folder"),
     "a way through nothing": (["--data", "digits", "--output", "new/../mine"], "does not exist"),
     "upper and lower case": (["--data", "digits", "--output", "old", "--name", "birds"], "upper and lower case"),
 }
@@ -261,7 +261,7 @@ def test_captions_are_not_written_into_a_folder_of_tckr(monkeypatch, capsys, tmp
     (run / "config.yaml").write_text("{}")
     status, _, err = call(monkeypatch, capsys, "captions", str(run), "--output", str(run / place / "c.json"))
     assert status == 2
-    assert "a folder that TCKR made for itself; give a file outside of it" in err
+    assert "a folder of TCKR; give a file outside of it" in err
 
 
 def test_a_reproduction_whose_folder_is_taken_writes_nothing(monkeypatch, capsys, tmp_path):

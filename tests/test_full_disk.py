@@ -91,7 +91,8 @@ def run_short_of_room(
 def test_on_a_full_disk_every_stage_says_so_and_goes_on_with_room(pictures, undisturbed, tmp_path, monkeypatch):
     monkeypatch.setattr(images_module, "SPARE_BYTES", 0)
     said = (
-        r"cannot be written: the disk of \S+ has [\d.]+ (bytes|kB|MB) free and it needs .*the same command again: it goes on"
+        r"cannot be written: the disk of \S+ has [\d.]+ (bytes|kB|MB) free, but it needs .*the same command "
+        r"again; it continues"
     )
     with mounted(tmp_path / "disk", "size=24m") as disk:
         run_short_of_room(settings(pictures, disk / "out"), undisturbed, lambda left: filled(disk, left), said)
@@ -104,7 +105,7 @@ def test_files_that_may_not_be_that_large_are_a_sentence_in_every_stage(pictures
 
 
 def test_too_little_room_for_decoded_images_is_told_with_what_must_stay_free(pictures, tmp_path):
-    said = r"has 2\d\.\d MB free and it needs [\d.]+ kB while 1\.1 GB must stay free"
+    said = r"has 2\d\.\d MB free, but it needs [\d.]+ kB while 1\.1 GB must stay free"
     with mounted(tmp_path / "disk", "size=24m") as disk, pytest.raises(UserError, match=said):
         run(settings(pictures, disk), "adapt")
 

@@ -147,14 +147,14 @@ def test_what_grows_when_it_is_read_is_refused_in_a_sentence(name):
         ("report: {title: !!binary aGk=}", "tags such as"),
         ("report: {title: *x}", "anchor|alias"),
         ("report: {title: 'a', title: 'b'}", "'title' is given twice"),
-        ("? [a]\n: b", "a key is a text"),
+        ("? [a]\n: b", "a key must be a text"),
         ("a: 1\n---\nb: 2", "second document"),
         ("prepare: {<<: 3}", r"a merge key \(<<\) takes a mapping"),
         ('execution: {output: "a\\0b"}', "NUL"),
         ("seed: 1\0", r"U\+0000"),
         (b"\xff\xfes\0e\0e\0d\0", "byte 0 is not UTF-8; save the file as UTF-8"),
         ("generate.cardinality: 5", r"generate: \{cardinality: \.\.\.\}"),
-        ("seed: 2024-01-01", "found '2024-01-01'; expected a whole number"),
+        ("seed: 2024-01-01", "found '2024-01-01'; expected an integer"),
     ],
 )
 def test_the_sentence_says_what_is_wrong(text, why):

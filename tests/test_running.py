@@ -59,7 +59,7 @@ def test_a_report_that_was_changed_is_refused_and_stops_nothing_else(fake, tmp_p
             file.unlink()
     running.run(settings(tmp_path), until="generate")
     assert not (folder / "report").exists()
-    with pytest.raises(UserError, match=r"is missing; expected .* Put the file back, or delete"):
+    with pytest.raises(UserError, match=r"is missing; expected .* Restore the file, or delete"):
         running.run(settings(tmp_path))
 
 
@@ -140,7 +140,7 @@ def test_a_local_model_is_kept_as_an_absolute_path(monkeypatch, tmp_path, settin
 
 
 def test_captions_of_what_is_no_run_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"nowhere is no run folder"):
+    with pytest.raises(UserError, match=r"nowhere is not a run folder"):
         captions(tmp_path / "nowhere", tmp_path / "captions.json")
 
 

@@ -15,7 +15,7 @@ from tckr.plain_yaml import read_scalar, read_yaml, write_yaml
 from tckr.sweep.grid import parse_over
 from tests.cli.test_commands import call
 
-WHOLE = "expected a whole number in decimal digits without leading zeros"
+WHOLE = "expected an integer in decimal digits without leading zeros"
 DECIMAL = "expected a decimal number"
 
 
@@ -151,7 +151,7 @@ def test_every_section_is_strict():
     ],
 )
 def test_a_setting_given_twice_is_refused(overrides, name):
-    with pytest.raises(UserError, match=rf"^setting {name} is given twice; drop one"):
+    with pytest.raises(UserError, match=rf"^setting {name} is given twice; remove one"):
         load_settings(overrides=overrides)
 
 
@@ -175,7 +175,7 @@ def test_settings_of_one_section_may_be_given_apart():
 def test_a_setting_given_as_an_option_too_is_refused(monkeypatch, capsys, tmp_path, arguments, found):
     monkeypatch.chdir(tmp_path)
     status, _, err = call(monkeypatch, capsys, *arguments, "--dry-run")
-    assert (status, err) == (2, f"error: found {found}; drop one of them\n")
+    assert (status, err) == (2, f"error: found {found}; remove one of them\n")
 
 
 def test_the_source_may_be_given_with_its_section(monkeypatch, capsys, tmp_path):

@@ -1,4 +1,4 @@
-"""Text-Conditioned Knowledge Recycling: a private image set in, a synthetic set, a Student and a report out.
+"""Text-Conditioned Knowledge Recycling: turns a private image set into a synthetic set, a Student and a report.
 
 import tckr
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Estimate", "GateError", "Model", "Release", "Result", "UserError", "__version__", "release", "run"]
 
-_PUBLIC = {  # no module of the package may have one of these names: importing it would hide the function
+_PUBLIC = {  # no module of the package may have one of these names; its import would hide the function
     "Estimate": "tckr.metrics.estimate",
     "GateError": "tckr.releasing.releasing",
     "Model": "tckr.api.result",
@@ -38,7 +38,7 @@ _PUBLIC = {  # no module of the package may have one of these names: importing i
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used, so that `import tckr` and `tckr --help` answer at once."""
+    """Import a public name on first use, so that `import tckr` and `tckr --help` start quickly."""
     if name == "__version__":
         return _version()
     if name not in _PUBLIC:
@@ -53,5 +53,5 @@ def __dir__() -> list[str]:
 def _version() -> str:
     try:
         return metadata.version("tckr")
-    except metadata.PackageNotFoundError:  # a source tree on the path alone
+    except metadata.PackageNotFoundError:  # a source tree on the path, not installed
         return "not installed"

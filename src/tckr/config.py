@@ -1,6 +1,6 @@
 """What a run computes (`RunConfig`) and where (`ExecutionConfig`), read from YAML, presets and `key=value` overrides.
 
-Settings are strict: an unknown name is an error that names the nearest known one.
+Settings are strict: an unknown name is an error that suggests the nearest known one.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from tckr.strict import STRICT
 
 PRESETS = {
     "embedded": "the defaults: tiny models that ship with the package, 32 x 32 px, for two CPU cores",
-    "demo": "the defaults on scikit-learn's handwritten digits, private images shown because they are public",
-    "small_photos": "the defaults with a fast recipe for photographs of few pixels: mirrored, cropped, not turned",
+    "demo": "the defaults on scikit-learn's handwritten digits; the report shows the images, which are public",
+    "small_photos": "the defaults with a fast recipe for small photographs: flipped and cropped, not rotated",
     "dp": "a formal guarantee of epsilon 10 (privacy.epsilon) for images, labels and Student",
     "paper": "the published settings: BLIP-2 and Stable Diffusion 2 at 224 px; needs a GPU and a model hub",
 }
@@ -44,11 +44,11 @@ PRESETS = {
 NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 
 SWEEP = "sweep"
-"""Section of a file that lists the grids of a sweep (`tckr.sweep.grid`)."""
+"""Section of a file with the grids of a sweep (`tckr.sweep.grid`)."""
 
 
 class RunConfig(BaseModel):
-    """Everything that decides what is computed, one section per stage."""
+    """All settings that determine the results, one section per stage."""
 
     model_config = STRICT
 
@@ -56,8 +56,8 @@ class RunConfig(BaseModel):
         0,
         ge=0,
         lt=2**63,
-        description="Splits, membership, noise and initial weights derive from it and, unless the set is public, from the "
-        "secret of the store.",
+        description="Root seed. Splits, membership, noise and initial weights derive from it and, unless the set is public, "
+        "from the secret of the store.",
     )
     privacy: PrivacyConfig = Field(default_factory=PrivacyConfig)
     prepare: PrepareConfig = Field(default_factory=PrepareConfig)
@@ -74,8 +74,9 @@ class RunConfig(BaseModel):
     def _copies_have_a_hold_out(self) -> Self:
         if self.generate.redraw_copies and not self.prepare.audit_holdout:
             raise ValueError(
-                f"generate.redraw_copies={self.generate.redraw_copies} compares images with hold-out records, and "
-                "prepare.audit_holdout=0 leaves none; set generate.redraw_copies=0, or hold some records out"
+                f"generate.redraw_copies={self.generate.redraw_copies} compares images with hold-out records, but "
+                "prepare.audit_holdout=0 leaves none; set generate.redraw_copies=0, or set "
+                "prepare.audit_holdout, e.g. to 0.5"
             )
         return self
 
@@ -86,13 +87,13 @@ class RunConfig(BaseModel):
         return self
 
     def adapting(self) -> AdaptConfig:
-        """Return the settings of the adapter, with the budget where there is one."""
+        """Return the settings of the adapter, including the privacy budget if there is one."""
         if not self.privacy.is_on:
             return self.adapt
         return PrivateAdaptConfig(**dict(self.adapt), privacy=self.privacy)
 
     def reference(self) -> RunConfig:
-        """Return the settings of the audit's reference runs; which images to draw anew is about the target's alone."""
+        """Return the settings of the audit's reference runs; images are regenerated only for the target."""
         return self.model_copy(update={"generate": self.generate.reference()})
 
     def null_control(self) -> RunConfig:
@@ -103,17 +104,17 @@ class RunConfig(BaseModel):
     def memorizing(self) -> RunConfig:
         """Return the settings of the audit's positive control."""
         changed: dict[str, Any] = {name: getattr(self, name).memorizing() for name in ("adapt", "teach", "label", "distill")}
-        changed["privacy"] = PrivacyConfig()  # what memorizes keeps no guarantee
+        changed["privacy"] = PrivacyConfig()  # a memorizing control cannot keep a formal guarantee
         return self.reference().model_copy(update=changed)
 
 
 class Settings(RunConfig):
-    """A whole configuration file: what and where."""
+    """A complete configuration: what is computed, and where."""
 
     execution: ExecutionConfig = Field(default_factory=ExecutionConfig)
 
     def run_config(self) -> RunConfig:
-        """Return what is computed, without where."""
+        """Return what is computed, without where it is computed."""
         return RunConfig(**{name: getattr(self, name) for name in RunConfig.model_fields})
 
 
@@ -127,29 +128,32 @@ def load_settings(
 ) -> Settings:
     """Return the settings of a preset, changed by a YAML file (which may name the `preset`), then by `key=value`s.
 
-    Without any preset settings start from `embedded`.
+    Without a preset, settings start from `embedded`.
 
     Args:
-        file: YAML (`tckr.plain_yaml` says what a value without quotes is).
-        preset: where settings start from.
-        overrides: `section.setting=value`.
-        options: settings given in another way, by name, or sections of them; their values are taken as they are.
-        sweep: whether the file may have a section `sweep`, which is read by `load_sweep`.
+        file: YAML file; `tckr.plain_yaml` defines values without quotes.
+        preset: name of the settings to start from.
+        overrides: texts `section.setting=value`.
+        options: further settings or sections by name; their values are not parsed.
+        sweep: True if the file may have a section `sweep`, which `load_sweep` reads.
 
     Raises:
         UserError: an unreadable file, an unknown setting or preset, a value outside its range, or a setting given twice.
     """
     values = _read_yaml(file) if file else {}
     if file and not values:
-        raise UserError(f"{shown(file)} is empty; write what differs from the defaults, at least `prepare: {{source: DIR}}`")
+        raise UserError(
+            f"{shown(file)} is empty; write the settings that differ from the defaults, at least `prepare: {{source: DIR}}`"
+        )
     if SWEEP in values and not sweep:
         path = shown(file)
-        raise UserError(f"{path} holds a section `{SWEEP}`; compute it with `tckr sweep {path}`, or remove the section")
+        raise UserError(f"{path} has a section `{SWEEP}`; run it with `tckr sweep {path}`, or remove the section")
     values.pop(SWEEP, None)
     own = str(values.pop("preset", preset or "embedded"))
     if preset not in (None, own):
         raise UserError(
-            f"found --preset {shown_name(preset)}, and {shown(file)} starts from preset {shown_name(own)}; drop one of them"
+            f"found --preset {shown_name(preset)}, but {shown(file)} starts from preset {shown_name(own)}; "
+            "remove one of them"
         )
     tree = _read_preset(own)
     if file:
@@ -160,7 +164,7 @@ def load_settings(
 
 
 def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
-    """Return `settings` with `section.setting` names set to other values.
+    """Return `settings` with new values; `changes` maps `section.setting` names to values.
 
     Raises:
         UserError: an unknown setting, or a value outside its range.
@@ -170,7 +174,7 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
 
 
 def _merged(tree: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `tree` with what `change` sets. The revision of a model goes when `change` names another model."""
+    """Return `tree` updated by `change`. A new model name without a revision removes the old model's revision."""
     merged = merge(tree, change)
     for name, given in change.items():
         section = tree.get(name)
@@ -182,7 +186,7 @@ def _merged(tree: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any
 
 
 def load_sweep(file: Path) -> Any:
-    """Return the section `sweep` of a YAML file as it was written, None when there is none."""
+    """Return the section `sweep` of a YAML file as written, or None if there is none."""
     return _read_yaml(file).get(SWEEP)
 
 
@@ -195,18 +199,18 @@ def _settings(tree: Mapping[str, Any]) -> Settings:
 
 
 def run_name(text: str) -> str:
-    """Return `text` as the name of a run's folder: other characters than letters, digits, `.`, `_` and `-` are replaced."""
+    """Return `text` as the name of a run's folder; characters other than letters, digits, `.`, `_` and `-` are replaced."""
     safe = "".join(char if char.isascii() and (char.isalnum() or char in "._-") else "-" for char in text).lstrip("._-")
     return safe[:100] or "run"
 
 
 def absolute_source(source: str) -> str:
-    """Return `source` as an absolute path if it is an existing one, so that a run continues from any working directory."""
+    """Return `source` as an absolute path if it exists, so that a run continues from any working directory."""
     return source if source == "digits" else from_any_folder(source)
 
 
 def saved_source(file: Path) -> str | None:
-    """Return the data source that a saved configuration names, or None when there is no such file."""
+    """Return the data source named in a saved configuration, or None if there is no such file."""
     section = _read_yaml(file).get("prepare") if file.is_file() else None
     return absolute_source(str(section["source"])) if isinstance(section, dict) and "source" in section else None
 
@@ -217,13 +221,13 @@ def _with_absolute_source(settings: Settings) -> Settings:
 
 
 def settings_text(settings: Settings, sweep: Any = None) -> str:
-    """Return the resolved settings, and the section `sweep` if given, as YAML that reads back to the same value."""
+    """Return the resolved settings, and the section `sweep` if given, as YAML; reading it gives the same settings."""
     tree = settings.model_dump(mode="json") | ({SWEEP: sweep} if sweep is not None else {})
     return write_yaml(tree)
 
 
 def setting_names(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[str]:
-    """Yield the dotted name of every setting, sections included."""
+    """Yield the dotted name of every setting, including sections."""
     for name, field in model.model_fields.items():
         yield prefix + name
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
@@ -237,21 +241,21 @@ def _read_yaml(file: Path) -> dict[str, Any]:
         values = _plain(written)
     except FileNotFoundError:
         raise UserError(f"no config file at {shown(file)}; give a YAML file, a run folder, or --data FOLDER") from None
-    except (OSError, ValueError) as error:  # ValueError: not plain, or a path with a NUL
+    except (OSError, ValueError) as error:  # ValueError: not plain YAML, or a path with a NUL character
         why = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"{shown(file)} cannot be read as YAML: {why}; see `tckr run --help` for the form") from None
     if not isinstance(values or {}, dict):
         raise UserError(
-            f"{shown(file)} holds {shown(values)}; a config is a mapping of sections, e.g. `prepare: {{source: DIR}}`"
+            f"{shown(file)} contains {shown(values)}; a config is a mapping of sections, e.g. `prepare: {{source: DIR}}`"
         )
     return values or {}
 
 
 def _plain(written: bytes) -> Any:
-    """Return what the bytes of a file hold.
+    """Return the value in the bytes of a file.
 
     Raises:
-        NotPlainError: they are too many, no UTF-8, or no YAML of plain values.
+        NotPlainError: there are too many bytes, or they are not UTF-8 or not plain YAML.
     """
     if len(written) > MOST_BYTES:
         raise NotPlainError(f"it has more than {MOST_BYTES:,} bytes")
@@ -269,7 +273,7 @@ def _read_preset(name: str) -> dict[str, Any]:
 
 
 def _refuse_unknown(tree: Mapping[str, Any], model: type[BaseModel] = Settings, prefix: str = "") -> None:
-    """Raise for the first setting that `model` does not have, naming the nearest one it has."""
+    """Raise a UserError for the first setting that `model` does not have, suggesting the nearest name."""
     for name, value in tree.items():
         field = model.model_fields.get(name)
         if field is None:
@@ -290,7 +294,7 @@ def _unknown(name: str) -> str:
     known = list(setting_names())
     if name in known:  # `generate.cardinality: 5` in a file
         nested = name.replace(".", ": {") + ": ..." + "}" * name.count(".")
-        return f"found {name} as one name; in YAML write one mapping in another: {nested}"
+        return f"found {name} as one name; in YAML, nest the mappings: {nested}"
     near = difflib.get_close_matches(name[:MOST_CHARACTERS], known, 1, 0.5)
     same_leaf = [other for other in known if other.split(".")[-1] == name.split(".")[-1]]
     guess = (same_leaf or near)[:1]
@@ -299,16 +303,16 @@ def _unknown(name: str) -> str:
 
 
 MOST_PROBLEMS = 5
-"""That a message lists."""
+"""Number of problems that a message lists."""
 
 EXPECTED = {
-    "int_type": "expected a whole number in decimal digits without leading zeros, such as 100",
+    "int_type": "expected an integer in decimal digits without leading zeros, such as 100",
     "float_type": "expected a decimal number, such as 0.1, 30 or 1e-3",
     "bool_type": "expected true or false",
     "string_type": "expected a text; put a number, true, false or null in quotes",
     "path_type": "expected a path; put a number, true, false or null in quotes",
 }
-"""Kind of problem -> what to say: YAML of old takes `0100` for 64, `1:30` for 90 and `yes` for 1."""
+"""Type of pydantic error -> message. Older YAML readers take `0100` for 64, `1:30` for 90 and `yes` for true."""
 
 
 def _explain(error: ValidationError) -> str:

@@ -1,7 +1,7 @@
-"""What the operating system refuses to a writer, as a sentence: a full disk, a quota, a read-only mount, missing rights.
+"""Turn write errors of the operating system into messages: full disk, quota, read-only mount, missing rights.
 
-Libraries report it in their own ways (`OSError`, or the system's words inside an error of safetensors, Arrow or torch);
-`explain` knows them all, so that no stage has to.
+Libraries report them in different ways (`OSError`, or the system's text inside an error of safetensors, Arrow or torch).
+`explain` handles all of them for every stage.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pathlib import Path
 
 from tckr.errors import UserError
 
-AGAIN = "give the same command again: it goes on"
+AGAIN = "run the same command again; it continues"
 PLACE = "--output (for a release with --to)"
 UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 NUMBERED = re.compile(r"\(os error (\d+)\)|\berrno:? (\d+)", re.IGNORECASE)
-"""How Rust libraries and Arrow quote the system's number for an error."""
+"""How Rust libraries and Arrow quote the system's error number."""
 CUT_SHORT = re.compile(
     r"PytorchStreamWriter failed|inline_container.*unexpected pos|\d+ requested and \d+ written|database or disk is full",
     re.DOTALL,
@@ -31,7 +31,7 @@ CUT_SHORT = re.compile(
 
 
 def size_text(num_bytes: float) -> str:
-    """Return for example `1.6 GB`, `3.1 MB`, `12.0 kB` or `80 bytes` (powers of ten)."""
+    """Return e.g. `1.6 GB`, `3.1 MB`, `12.0 kB` or `80 bytes` (powers of ten)."""
     for unit, size in UNITS:
         if num_bytes >= size:
             return f"{num_bytes / size:.1f} {unit}"
@@ -39,26 +39,26 @@ def size_text(num_bytes: float) -> str:
 
 
 def nearest_folder(path: Path) -> Path:
-    """Return the nearest folder above `path`, or itself, that exists."""
+    """Return the nearest existing folder: `path` itself or one above it."""
     path = path.absolute()
     return next(place for place in (path, *path.parents) if place.is_dir())
 
 
 def free_bytes(path: Path) -> int:
-    """Return what this user may still write to the disk of `path`, which need not exist."""
+    """Return the bytes that this user may still write to the disk of `path`, which need not exist."""
     found = os.statvfs(nearest_folder(path))
     return found.f_bavail * found.f_frsize
 
 
 @contextmanager
 def explained(place: Path) -> Iterator[None]:
-    """Turn what the operating system refuses inside the block into a sentence.
+    """Turn a write error of the operating system inside the block into a UserError.
 
     Args:
-        place: what is being written, for errors that do not name a file.
+        place: path that is being written, for errors that do not name a file.
 
     Raises:
-        UserError: in place of such an error; others pass.
+        UserError: instead of such an error; other errors pass unchanged.
     """
     try:
         yield
@@ -70,10 +70,10 @@ def explained(place: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Call `write` with a temporary name beside `path`, then rename: a killed process leaves no half-written `path`.
+    """Call `write` with a temporary name beside `path`, then rename it; a killed process leaves no partial `path`.
 
     Raises:
-        UserError: the disk is full, or the operating system refuses otherwise to write.
+        UserError: the disk is full, or the operating system refuses to write.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
@@ -86,13 +86,13 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 class DiskError(UserError):
-    """Say what the operating system refused."""
+    """The operating system refused to write."""
 
 
 def explain(error: Exception, place: Path) -> DiskError | None:
-    """Return what the user must know of `error` if the operating system refused to write, else None.
+    """Return a message for the user if `error` means that the operating system refused to write, else None.
 
-    A message that a stage made itself stays, unless the reason behind it is a full disk: "cannot be loaded" is then no help.
+    A UserError of a stage is kept, unless it was caused by a full disk, about which "cannot be loaded" would say nothing.
     """
     if isinstance(error, DiskError):
         return None
@@ -110,7 +110,8 @@ def _path_of(error: BaseException, number: int, place: Path) -> Path:
     if not isinstance(named, str | bytes):
         return _fullest(place) if number in NO_ROOM else place
     path = Path(os.fsdecode(named))
-    return place if path.parent == place.parent and path.name.startswith(f".{place.name}.") else path  # its temporary name
+    # a temporary name of `place`
+    return place if path.parent == place.parent and path.name.startswith(f".{place.name}.") else path
 
 
 def _number_of(error: BaseException) -> int | None:
@@ -126,7 +127,7 @@ def _number_of(error: BaseException) -> int | None:
 
 
 def _fullest(place: Path) -> Path:
-    """Return `place`, or a folder for temporary files whose disk is full while that of `place` is not."""
+    """Return `place`, or a full folder for temporary files if the disk of `place` is not full."""
     others = (Path(tempfile.gettempdir()), Path("/dev/shm"))
     full = (path for path in others if path.is_dir() and not _has_room(path))
     return next(full, place) if _has_room(place) else place
@@ -142,28 +143,30 @@ def _lacks_inodes(path: Path) -> bool:
 
 
 def no_room(path: Path, needed: str = "more than that", kept: int = 0) -> str:
-    """Return the sentence about a disk that is full.
+    """Return the message about a full disk.
 
     Args:
-        path: what was to be written.
-        needed: for it.
-        kept: bytes of the free ones that are not to be used for it.
+        path: path that should be written.
+        needed: required space as text.
+        kept: free bytes that must stay free.
     """
     folder = nearest_folder(path)
     found = f"the disk of {folder} has {size_text(free_bytes(folder))} free"
     if _lacks_inodes(folder):
-        return f"{path} cannot be written: {found} but no free inode, so no room for a file. Delete files there and {AGAIN}"
+        return (
+            f"{path} cannot be written: {found} but no free inode, so no file can be created. Delete files there and {AGAIN}"
+        )
     keeping = f" while {size_text(kept)} must stay free for checkpoints and artifacts" if kept else ""
     return (
-        f"{path} cannot be written: {found} and it needs {needed}{keeping}. Free space there and {AGAIN}; or choose another "
-        f"disk with {PLACE}"
+        f"{path} cannot be written: {found}, but it needs {needed}{keeping}. Free space there and {AGAIN}; "
+        f"or choose another disk with {PLACE}"
     )
 
 
 def _no_quota(path: Path) -> str:
     return (
-        f"{path} cannot be written: your quota on the disk of {nearest_folder(path)} is used up, though the disk has "
-        f"{size_text(free_bytes(path))} free. Delete files of yours there, or ask for a larger quota, and {AGAIN}"
+        f"{path} cannot be written: your quota on the disk of {nearest_folder(path)} is used up, although the disk has "
+        f"{size_text(free_bytes(path))} free. Delete some of your files there, or request a larger quota, and {AGAIN}"
     )
 
 
@@ -178,29 +181,29 @@ def _too_large(path: Path) -> str:
 
 def _read_only(path: Path) -> str:
     return (
-        f"{path} cannot be written: the disk of {nearest_folder(path)} is mounted for reading only. Mount it for writing "
+        f"{path} cannot be written: the disk of {nearest_folder(path)} is mounted read-only. Mount it for writing "
         f"and {AGAIN}; or choose another folder with {PLACE}"
     )
 
 
 def _refused(path: Path) -> str:
     return (
-        f"the operating system refuses access to {path} (permission denied). Give yourself the right to it, as `ls -ld` "
+        f"the operating system refuses access to {path} (permission denied). Change its permissions, which `ls -ld` "
         f"shows, and {AGAIN}; or choose another folder with {PLACE}"
     )
 
 
 def _broken(path: Path) -> str:
     return (
-        f"the disk of {nearest_folder(path)} reports an input/output error at {path}. Have the disk checked, then {AGAIN}; "
-        "`tckr status` says which artifacts are damaged"
+        f"the disk of {nearest_folder(path)} reports an input/output error at {path}. Check the disk, then {AGAIN}; "
+        "`tckr status` lists damaged artifacts"
     )
 
 
 def _unsupported(path: Path) -> str:
     return (
-        f"{path} cannot be used: its file system lacks what TCKR needs there (locks of files, or links), or does not allow "
-        f"it just now, as some network disks do. Choose a folder on another disk with {PLACE}"
+        f"{path} cannot be used: its file system does not support file locks or links, or does not allow "
+        f"them at the moment, as on some network disks. Choose a folder on another disk with {PLACE}"
     )
 
 

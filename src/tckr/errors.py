@@ -1,4 +1,4 @@
-"""The one error type for what a user can cause, and how a message shows what a user wrote."""
+"""The error type for problems that a user can fix, and the display of user input in messages."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ import unicodedata
 from pathlib import PurePath
 
 MOST_BYTES = 4000
-"""Of a message. One that lists more says so by an ellipsis."""
+"""Maximum length of a message in bytes. A longer one is cut and marked with an ellipsis."""
 
 MOST_CHARACTERS = 200
-"""Of one value in a message."""
+"""Maximum length of one displayed value."""
 
 JOINERS = "\u200c\u200d"
-"""Invisible, but Persian, Hindi and others are not written without them, and they join what stands beside them only."""
+"""Invisible characters that Persian, Hindi and other scripts need; they only affect the letters beside them."""
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Unicode categories that a terminal obeys instead of showing: control, format (such as the direction of writing), halves of
-characters, and line ends."""
+"""Unicode categories that would control a terminal: control and format characters (such as writing direction), lone
+surrogates, and line separators."""
 
 
 class UserError(Exception):
-    """A problem the user can fix; the message says what was found, what was expected and what to do."""
+    """A problem that the user can fix. The message states what was found, what was expected and what to do."""
 
     def __init__(self, message: str) -> None:
-        """Keep `message`, cut to `MOST_BYTES`."""
+        """Store `message`, cut to `MOST_BYTES`."""
         super().__init__(cut_message(message))
 
 
 def cut_message(message: str) -> str:
-    """Return `message`, its middle left out if it has more than `MOST_BYTES` bytes: its end says what to do."""
+    """Return `message`; if it exceeds `MOST_BYTES`, its middle is removed, because its end states what to do."""
     written = message.encode("utf-8", "backslashreplace")
     if len(written) <= MOST_BYTES:
         return message
@@ -37,7 +37,7 @@ def cut_message(message: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Return `value` as a message shows it: escaped, its middle left out if it has more than `MOST_CHARACTERS`.
+    """Return `value` for a message: escaped, and shortened in the middle if it exceeds `MOST_CHARACTERS`.
 
     A path is shown without quotes, everything else as Python writes it.
     """
@@ -49,12 +49,12 @@ def shown(value: object) -> str:
 
 
 def shown_name(name: str) -> str:
-    """Return the name of a setting as a message shows it: a plain one without quotes."""
+    """Return the name of a setting for a message; quotes only where needed."""
     return shown(name).strip("'") if name.isprintable() else shown(name)
 
 
 class _Short(reprlib.Repr):
-    """Writes a few items of each container, and few characters of each text."""
+    """Abbreviates containers to a few items and texts to a few characters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class _Short(reprlib.Repr):
         self.maxstring = self.maxother = self.maxlong = MOST_CHARACTERS - 10
 
     def repr_int(self, number: int, level: int) -> str:
-        """Return the digits, or their number: Python writes no more than some thousands."""
+        """Return the digits; of a very large number only their count, because Python refuses to print it."""
         return repr(number) if number.bit_length() < 500 else f"a number of {int(number.bit_length() * 0.30103):,} digits"
 
 
@@ -70,7 +70,7 @@ _SHORT = _Short()
 
 
 def printable(text: str) -> str:
-    r"""Return `text` on one line, with control and format characters and line ends written as escapes such as `\x1b`."""
+    r"""Return `text` on one line, with control and format characters and line breaks as escapes such as `\x1b`."""
     return "".join(_shown(char) for char in text)
 
 

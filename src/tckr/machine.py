@@ -1,4 +1,4 @@
-"""What this machine has and what of it TCKR can use; looks, computes little, changes nothing."""
+"""Describe this machine: processors, memory, installed packages, models. Changes nothing and computes little."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXTRAS = {
     "torchvision": "image processors of some captioners",
     "triton": "torch.compile on a GPU",
 }
-"""Packages that TCKR works without -> what they add."""
+"""Optional packages -> what they add."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,8 @@ class Model:
 
     Attributes:
         name: hub id.
-        use: the stages it is for.
-        parameters: of all parts that are loaded, in 10^9, as published.
+        use: stages that use it.
+        parameters: published number of parameters of all loaded parts, in 10^9.
     """
 
     name: str
@@ -56,24 +56,24 @@ MODELS = (
 )
 
 HALF, SINGLE = 2, 4
-"""Bytes of a weight: half precision on a GPU, float32 on a CPU."""
+"""Bytes per weight: half precision on a GPU, float32 on a CPU."""
 
 WORKING_SHARE, WORKING_GB = 0.2, 1.0
-"""Taken to be needed beside the weights: a fifth of them and one GB. A guess on purpose: `tckr estimate` measures."""
+"""Assumed memory besides the weights: a fifth of them plus 1 GB. Only a rough guess; `tckr estimate` measures it."""
 
 
 def memory_needed_gb(model: Model, bytes_per_weight: int) -> float:
-    """Return roughly how much memory (GB, 10^9 bytes) `model` needs to work on small batches."""
+    """Return the approximate memory (GB, 10^9 bytes) that `model` needs for small batches."""
     return model.parameters * bytes_per_weight * (1 + WORKING_SHARE) + WORKING_GB
 
 
 def verdict(needed_gb: float, available_gb: float) -> str:
-    """Return whether that fits: `yes`, `tight` when it takes more than four fifths, or `no`."""
+    """Return whether the model fits: `yes`, `tight` above four fifths of the available memory, or `no`."""
     return "no" if needed_gb > available_gb else "tight" if needed_gb > 0.8 * available_gb else "yes"
 
 
 def requirements() -> Iterator[tuple[str, str, str, bool]]:
-    """Yield name, version range, installed version (or "missing") and whether it fits, for every package TCKR requires."""
+    """Yield name, version range, installed version (or "missing") and whether it fits, for every required package."""
     for text in metadata.requires("tckr") or []:
         requirement = Requirement(text)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
@@ -99,7 +99,7 @@ def memory_gb() -> tuple[float, float]:
 
 
 def gpus() -> list[tuple[str, float, float, str]]:
-    """Return name, total and free memory in GB, and the half precision of each CUDA device that torch sees."""
+    """Return name, total and free memory in GB, and the half precision type of each CUDA device that torch finds."""
     import torch
 
     found = []
@@ -111,7 +111,7 @@ def gpus() -> list[tuple[str, float, float, str]]:
 
 
 def matmul_rate(device: str, precision: str) -> float:
-    """Return the measured 10^9 floating-point operations per second of a square matrix product, the best of five."""
+    """Return the measured speed of a square matrix product in 10^9 operations per second, the best of five."""
     import torch
 
     side = 4096 if device.startswith("cuda") else 1024
@@ -139,7 +139,7 @@ def compiler() -> str | None:
 
 
 def hub() -> tuple[str, bool]:
-    """Return the model hub's address and whether it answers within three seconds; offline mode is no."""
+    """Return the address of the model hub and whether it answers within three seconds; False in offline mode."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
@@ -152,14 +152,14 @@ def hub() -> tuple[str, bool]:
 
 
 def cached(model: str) -> bool:
-    """Return whether the hub's cache on this machine holds files of `model`."""
+    """Return whether the hub's cache on this machine contains files of `model`."""
     from huggingface_hub import constants
 
     return (Path(constants.HF_HUB_CACHE) / f"models--{model.replace('/', '--')}").is_dir()
 
 
 def has_package(name: str) -> bool:
-    """Return whether `import name` would find something, without importing it."""
+    """Return whether the package `name` can be imported, without importing it."""
     return importlib.util.find_spec(name) is not None
 
 
@@ -169,5 +169,5 @@ def python() -> tuple[str, bool]:
 
 
 def cores() -> int:
-    """Return the CPU cores that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return available_cores()

@@ -1,4 +1,4 @@
-"""Trees of settings: from `key=value` texts, one merged into another. Knows no setting."""
+"""Parse `key=value` texts into trees of settings, and merge such trees."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tckr.errors import UserError, shown, shown_name
 from tckr.plain_yaml import NotPlainError, read_scalar, read_yaml
 
 MOST_PARTS = 10
-"""Of a dotted name: no setting has as many."""
+"""Maximum number of parts in a dotted name; no setting has more."""
 
 
 def names_given(overrides: Sequence[str]) -> set[str]:
-    """Return the name of every setting that some `key=value`s set.
+    """Return the name of every setting in a list of `key=value` texts.
 
     Raises:
-        UserError: one has another form.
+        UserError: a text has another form.
     """
     return {".".join(path) for text in overrides for path in _paths(parse_override(text))}
 
@@ -26,7 +26,7 @@ def parse_override(text: str) -> dict[str, Any]:
     """Return {"section": {"setting": value}} for `section.setting=value`.
 
     Raises:
-        UserError: another form, or a value that is not read.
+        UserError: another form, or an invalid value.
     """
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
@@ -40,12 +40,12 @@ def parse_override(text: str) -> dict[str, Any]:
 
 
 def read_value(text: str) -> Any:
-    """Return the value that stands behind `=`: YAML if it begins with a bracket or a quote, else one scalar.
+    """Return the value after `=`: parsed as YAML if it starts with a bracket or a quote, else as one scalar.
 
-    So `n: c`, `a # b` and `*x` are the texts that they seem to be.
+    So `n: c`, `a # b` and `*x` are plain texts.
 
     Raises:
-        NotPlainError: it is no such value.
+        NotPlainError: the value is invalid.
     """
     text = text.strip()
     return read_yaml(text) if text.startswith(("[", "{", '"', "'")) else read_scalar(text)
@@ -60,27 +60,27 @@ def nested(name: str, value: Any) -> dict[str, Any]:
 
 
 def refuse_twice(trees: Iterable[Mapping[str, Any]]) -> None:
-    """Raise when two of the trees set one setting: the last would win without a word."""
+    """Raise a UserError if two of the trees contain the same setting; otherwise the last would silently win."""
     known: set[tuple[str, ...]] = set()
     above: set[tuple[str, ...]] = set()
     for tree in trees:
         paths = set(_paths(tree))
         sections = {path[:length] for path in paths for length in range(1, len(path))}
         if twice := sorted(paths & known | paths & above | sections & known):
-            raise UserError(f"setting {shown_name('.'.join(twice[0]))} is given twice; drop one of the two")
+            raise UserError(f"setting {shown_name('.'.join(twice[0]))} is given twice; remove one of the two")
         known |= paths
         above |= sections
 
 
 def _paths(tree: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the names that lead to each value of a tree."""
+    """Yield the path of names to each value of a tree."""
     for name, value in tree.items():
         inside = isinstance(value, Mapping) and value
         yield from _paths(value, (*prefix, name)) if inside else [(*prefix, name)]
 
 
 def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `base` with what `change` sets; mappings that both have are merged in turn."""
+    """Return `base` updated by `change`; mappings in both are merged recursively."""
     merged = dict(base)
     for key, value in change.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)

@@ -1,11 +1,11 @@
-"""The map: the nine steps and what flows between them.
+"""The map: the nine steps of a run, their inputs, and the steps of the audit.
 
     prepare -> caption -> adapt -> generate -+
           \\-> teach -------------------------+-> label -> distill -> audit -> report
 
-A reference run is `recycle` on another row of the membership matrix; how much of it is repeated is the audit's depth.
-`distill` has no input from `prepare`: the Student never sees a private image. The test split is sealed by the engine as
-soon as `prepare` is whole; `audit`, which judges last, is the only step that gets to open it.
+A reference run is `recycle` on another row of the membership matrix; the audit's depth decides how much of it is repeated.
+`distill` has no input from `prepare`, so the Student never sees a private image. The engine seals the test split as soon
+as `prepare` is complete; only `audit`, which judges last, may open it.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ READS: Mapping[str, Callable[[Any], str]] = {
     "few_step_adapter": adapter_digest,
     "file": file_digest,
 }
-"""Settings that name files outside the store, and how what they hold is told apart."""
+"""Settings that name files outside the store -> function that computes a digest of their content."""
 
 NOTHING: Mapping[str, Step] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recycled:
-    """One run of the pipeline from captions to Student."""
+    """The steps of one run, from captions to Student."""
 
     captions: Step
     adapter: Step
@@ -66,7 +66,7 @@ class Recycled:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Whose records a run trains on, with which settings and from which seed; `name` ends the names of its steps."""
+    """Records to train on, settings and seed of one run; the names of its steps end with `name`."""
 
     config: RunConfig
     row: int
@@ -76,14 +76,14 @@ class Run:
 
 
 def pipeline(config: RunConfig, secret: bytes) -> list[Step]:
-    """Return all steps of a run, inputs before what reads them, the target's first.
+    """Return all steps of a run. Each step comes after its inputs, the target's steps come first.
 
-    Splits, membership and canaries follow from one root seed, all that is trained and drawn from another. Neither can be
-    guessed without the `secret` of the store, and knowing one says nothing of the other. Only a public set has `config.seed`
-    for both.
+    Splits, membership and canaries derive from one root seed, all training and sampling from another. Both depend on the
+    `secret` of the store, so nobody else can compute them, and neither reveals the other. Only for a public set, both are
+    `config.seed`.
 
     Raises:
-        UserError: files that settings name do not exist, or the generator cannot follow the settings.
+        UserError: files named in settings do not exist, or the generator does not support the settings.
     """
     _refuse_misfits(config)
     data = _step("prepare", config.prepare, _target(_rooted(config, secret, "prepare")), seals=("test",))
@@ -95,9 +95,9 @@ def pipeline(config: RunConfig, secret: bytes) -> list[Step]:
 
 
 def _rooted(config: RunConfig, secret: bytes, label: str) -> RunConfig:
-    """Return the settings with the root seed from which all that `label` names derives its own.
+    """Return the settings with the root seed for the purpose `label`.
 
-    The noise of a formal guarantee is secret even where the set is public: whoever knew its seed could take it away.
+    The noise of a formal guarantee stays secret even for a public set, because its seed would allow to subtract it.
     """
     in_the_open = config.prepare.is_public and not (label == "run" and config.privacy.is_on)
     root = config.seed if in_the_open else keyed_root(secret, label, config.seed)
@@ -105,7 +105,7 @@ def _rooted(config: RunConfig, secret: bytes, label: str) -> RunConfig:
 
 
 def _refuse_misfits(config: RunConfig) -> None:
-    """Raise now what adapting or drawing would find after hours."""
+    """Raise an error now for settings that adaptation or generation would otherwise reject after hours."""
     trains = config.adapt.steps != 0 and config.adapt.lora is None
     refuse_misfits(
         config.adapt.model,
@@ -117,7 +117,7 @@ def _refuse_misfits(config: RunConfig) -> None:
 
 
 def recycle(run: Run, data: Step, known: Mapping[str, Step] = NOTHING) -> Recycled:
-    """Return the steps of one run; those in `known` are taken from another run (the audit's depth)."""
+    """Return the steps of one run; steps in `known` are shared with another run (the audit's depth)."""
     config = run.config
     captions = known.get("captions") or _step("caption", config.caption, run, {"data": data})
     adapter = known.get("adapter") or _step("adapt", config.adapting(), run, {"data": data, "captions": captions})
@@ -127,7 +127,7 @@ def recycle(run: Run, data: Step, known: Mapping[str, Step] = NOTHING) -> Recycl
         judging |= {"data": data, "features": _never_saw(config, data)}
     drawn_from = {"captions": captions, "adapter": adapter, **judging}
     if config.privacy.is_on:
-        drawn_from.pop("captions")  # the adapter is all that images may depend on
+        drawn_from.pop("captions")  # images may depend only on the adapter
     synthetic = known.get("synthetic") or _step("generate", config.generate, run, drawn_from)
     if config.privacy.is_on:
         labels = _step("label", config.label, run, {"synthetic": synthetic}, function="run_of_prompts")
@@ -139,10 +139,10 @@ def recycle(run: Run, data: Step, known: Mapping[str, Step] = NOTHING) -> Recycl
 
 
 def _audit(config: RunConfig, data: Step, target: Recycled) -> Step:
-    """Return the step that judges; its inputs ask the runs it compares about every record.
+    """Return the step that judges. Its inputs are the steps that query the compared runs about every record.
 
     A reference run is `recycle` on another row of the membership matrix; the controls are `recycle` too. The controls come
-    first: one of them trains longest.
+    first, because one of them trains longest.
     """
     judged = {"data": data, "teacher": target.teacher, "student": target.student, "synthetic": target.synthetic}
     if config.audit.images_alone and config.distill.labels != "hard":
@@ -165,45 +165,45 @@ def _audit(config: RunConfig, data: Step, target: Recycled) -> Step:
 
 
 def _never_saw(config: RunConfig, data: Step) -> Step:
-    """Return the null control's Teacher: it saw no record of the pool, so its features favour none."""
+    """Return the null control's Teacher. It was trained on no record of the pool, so its features favour none."""
     null, _ = _controls(config)
     return _step("teach", null.config.teach, null, {"data": data})
 
 
 def _images_alone(config: RunConfig, target: Recycled) -> Step:
-    """Return the Student of one who trusts only the images: it never sees the Teacher's labels."""
+    """Return the Student of a user who trusts only the images: it is trained without the Teacher's labels."""
     receiver = Run(config=config, row=0, seed=config.seed, name="images_alone")
     released = {"synthetic": target.synthetic, "labels": target.labels}
     return _step("distill", config.distill.images_alone(), receiver, released)
 
 
 def _judging(config: RunConfig, inputs: Mapping[str, Step]) -> Step:
-    """Return the final evaluation: the only step that may open the test split, and only the report comes after it."""
+    """Return the final evaluation: the only step that may open the test split; only the report follows it."""
     return _step("audit", config.audit, _target(config), inputs, opens=("data",))
 
 
 def _shared_with(target: Recycled, depth: str) -> Mapping[str, Step]:
-    """Return what another run takes from the target."""
+    """Return the steps that another run shares with the target."""
     if depth == "full":
         return NOTHING
     return {"captions": target.captions, "adapter": target.adapter, "synthetic": target.synthetic}
 
 
 def _replay(run: Run, data: Step, target: Recycled) -> Step:
-    """Return the step of a generator that memorized the target's members: it draws the very images it was shown."""
+    """Return the step of a generator that memorized the target's members: its output is exactly its training images."""
     inputs = {"data": data, "captions": target.captions, "adapter": target.adapter}
     return _step("generate", run.config.generate, run, inputs, function="replay")
 
 
 def _ask_base(config: RunConfig, common: Mapping[str, Step]) -> Step:
-    """Return the step that asks the generator as it was before anything private was learned."""
+    """Return the step that queries the generator in its state before training on private data."""
     base = Run(config=config, row=EVERY_RECORD, seed=config.seed, name="base")
     seen = {"data": common["data"], "captions": common["captions"]}
     return _ask_step(base, {**seen, "adapter": _step("adapt", config.adapt.unadapted(), base, seen)})
 
 
 def _ask(run: Run, recycled: Recycled, common: Mapping[str, Step], depth: str) -> Step:
-    """Return the step that asks a run about every record: all that was made anew for it at this depth."""
+    """Return the step that queries a run about every record, on all parts that this depth computes again."""
     inputs = {**common, "teacher": recycled.teacher}
     if depth != "teacher":
         attacking = replace(run, seed=derive_seed(run.seed, "attacker"), name=f"attacker.{run.name}")
@@ -221,7 +221,7 @@ def _ask_step(run: Run, inputs: Mapping[str, Step]) -> Step:
 
 
 def _captions_of_all(config: RunConfig, data: Step) -> Step:
-    """Return the captions that an attacker who holds a record would give it."""
+    """Return the step that captions every record, as an attacker who has a record would."""
     everyone = Run(config=config, row=EVERY_RECORD, seed=config.seed, name="all")
     return _step("caption", config.caption, everyone, {"data": data})
 
@@ -231,7 +231,7 @@ def _target(config: RunConfig) -> Run:
 
 
 def _attacked(config: RunConfig) -> Run:
-    """Return the target as the audit attacks it: what is made for that is no part of the target run."""
+    """Return the target as the audit attacks it; steps made for this are not part of the target run."""
     return Run(config=config, row=0, seed=config.seed, name="0")
 
 
@@ -245,7 +245,7 @@ def _reference_runs(config: RunConfig) -> list[Run]:
 
 
 def _controls(config: RunConfig) -> tuple[Run, Run]:
-    """Return a run that saw no record of the pool, and one that learns the target's members by heart."""
+    """Return the null control, trained on no record of the pool, and the control that memorizes the target's members."""
     null, positive = (derive_seed(config.seed, "control", name) for name in ("null", "positive"))
     return (
         Run(config=config.null_control(), row=VALIDATION_RUN, seed=null, name="null"),
@@ -254,7 +254,7 @@ def _controls(config: RunConfig) -> tuple[Run, Run]:
 
 
 def _all_for(step: Step, known: set[str]) -> Iterator[Step]:
-    """Yield `step` and all it depends on, inputs first, but those in `known`."""
+    """Yield `step` and all its dependencies, inputs first, without those in `known`."""
     if step.name not in known:
         known.add(step.name)
         for source in step.inputs.values():
@@ -263,7 +263,7 @@ def _all_for(step: Step, known: set[str]) -> Iterator[Step]:
 
 
 def needed_for(steps: Sequence[Step], stage: str) -> list[Step]:
-    """Return, in order, the target run's step of `stage` and all it depends on.
+    """Return the target run's step of `stage` and all its dependencies, in order.
 
     Raises:
         UserError: there is no such stage.
@@ -293,13 +293,13 @@ def _step(
         stage=stage,
         function=f"tckr.stages.{stage}.stage:{function}",
         version=config.version,
-        # what is made for the audit is nobody's release
+        # artifacts of the audit are never released
         sensitivity=SENSITIVITY[stage] if run.role is Role.TARGET else Sensitivity.PRIVATE,
         config=config,
         seed=run.seed,
         run=run.row,
         role=run.role,
-        inputs=dict(inputs),  # a step travels to another process; a read-only mapping cannot
+        inputs=dict(inputs),  # a step is sent to another process, and a read-only mapping cannot be pickled
         reads=_reads(config),
         seals=seals,
         opens=opens,
@@ -309,7 +309,7 @@ def _step(
 
 
 def _reads(config: StageConfig) -> dict[str, str]:
-    """Return the digest of what a stage reads from outside the store."""
+    """Return the digest of the files outside the store that a stage reads."""
     if isinstance(config, PrepareConfig):
         return {"source": source_digest(config)}
     digests = {f"model.{number}": checkpoint_digest(name) for number, name in _numbered(config)}
@@ -317,5 +317,5 @@ def _reads(config: StageConfig) -> dict[str, str]:
 
 
 def _numbered(config: StageConfig) -> Iterable[tuple[int, str]]:
-    """Return the Teachers of an ensemble beside the first, which is `model`."""
+    """Return number and model of each Teacher of an ensemble after the first, which is `model`."""
     return enumerate(config.other_models, start=2) if isinstance(config, TeachConfig) else ()

@@ -1,10 +1,10 @@
-"""Read and write the YAML of configurations: plain values only, of bounded size, by rules that fit into one paragraph.
+"""Read and write configurations as YAML: plain values of limited size, with simple rules for values without quotes.
 
 A scalar without quotes is null (`null`, `~` or nothing), `true` or `false`, a decimal number (digits without leading zeros;
-with a point or an exponent it is a fraction: `.5`, `1e3`), or else a text: so are `yes`, `0100`, `0x10`, `1:30`, `1_000`,
-`.inf` and `2024-01-01`. These are the rules of YAML 1.2's core schema without its octal and hexadecimal numbers. Keys are
-texts, as they are written. Anchors, aliases and merge keys (`<<`) work; an alias counts as often as it is used. Tags are
-refused.
+with a point or an exponent it is a float: `.5`, `1e3`), or otherwise a text: `yes`, `0100`, `0x10`, `1:30`, `1_000`,
+`.inf` and `2024-01-01` are texts. These are the rules of YAML 1.2's core schema without its octal and hexadecimal numbers.
+Keys are texts as written. Anchors, aliases and merge keys (`<<`) work; an alias counts as often as it is used. Tags are
+an error.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Any
 import yaml
 
 MOST_BYTES = 1_000_000
-"""Of a file; the names of the 21,841 classes of the largest ImageNet take 700,000."""
+"""Maximum bytes of a file. For comparison: the names of the 21,841 classes of the largest ImageNet take 700,000."""
 
 MOST_VALUES = 50_000
-"""In one text, keys included: read in about one second."""
+"""Maximum values in one text, including keys; this many are read in about one second."""
 
 MOST_LEVELS = 20
 MOST_DIGITS = 100
-"""Characters of a number: no setting takes one as long, and Python itself refuses some thousands."""
+"""Maximum characters of a number. No setting needs more, and Python itself refuses some thousands."""
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Of its parser alone: the one in C is ten times as fast, and not in every build of PyYAML."""
+"""The events of PyYAML's parser. The C version is ten times as fast, but some builds of PyYAML lack it."""
 
 CONSTANTS = {"": None, "~": None, "true": True, "false": False} | dict.fromkeys(("null", "Null", "NULL"))
 CONSTANTS |= {"True": True, "TRUE": True, "False": False, "FALSE": False}
@@ -37,12 +37,12 @@ MERGE = "<<"
 
 
 class NotPlainError(ValueError):
-    """A text that is not read; the message says why, as a clause that can follow a colon."""
+    """A text that is rejected; the message is a reason that can follow a colon."""
 
 
 @dataclass(frozen=True)
 class _Read:
-    """A value, how many values it holds with itself and its keys, and how many levels."""
+    """A value, the number of values in it (itself, its items and keys), and its nesting depth."""
 
     value: Any
     count: int
@@ -59,15 +59,15 @@ def read_scalar(text: str) -> Any:
         return CONSTANTS[text]
     number = int if INTEGER.fullmatch(text) else float if FRACTION.fullmatch(text) else None
     if number and len(text) > MOST_DIGITS:
-        raise NotPlainError(f"a number of {len(text):,} characters, and no setting takes one as long; a text needs quotes")
+        raise NotPlainError(f"a number of {len(text):,} characters is longer than any setting allows; put a text in quotes")
     return number(text) if number else text
 
 
 def read_yaml(text: str) -> Any:
-    """Return the one value that `text` holds, of dictionaries, lists, texts, numbers, true, false and null.
+    """Return the value that `text` contains: dictionaries, lists, texts, numbers, true, false and null.
 
     Raises:
-        NotPlainError: `text` is no YAML, is too large, or holds more than plain values.
+        NotPlainError: `text` is not YAML, is too large, or contains other than plain values.
     """
     if len(text) > MOST_BYTES:
         raise NotPlainError(f"it has more than {MOST_BYTES:,} characters")
@@ -80,9 +80,9 @@ def read_yaml(text: str) -> Any:
     except yaml.reader.ReaderError as error:
         raise NotPlainError(f"character U+{error.character:04X} at position {error.position} is not allowed") from None
     except UnicodeError:
-        raise NotPlainError("it holds half a surrogate pair, which is no character") from None
+        raise NotPlainError("it contains half of a surrogate pair, which is not a character") from None
     except (ValueError, OverflowError):
-        raise NotPlainError("the number in an escape, or in a line that begins with %, is out of range") from None
+        raise NotPlainError("the number in an escape, or in a line that starts with %, is out of range") from None
 
 
 def write_yaml(tree: Any) -> str:
@@ -91,15 +91,15 @@ def write_yaml(tree: Any) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes every text that this reader would take for a number, besides those that other readers would."""
+    """Quotes every text that this reader or other readers would take for a number."""
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Return True: a value that is there twice is written twice."""
+        """Return True: a value that occurs twice is written twice."""
         return True
 
 
 def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    """Return the text, in double quotes if it holds what only those can escape, such as line separators."""
+    """Return the text as a YAML node, in double quotes if it contains characters that need escapes, e.g. line separators."""
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
 
 
@@ -108,7 +108,7 @@ _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(f"(?:{FRACTI
 
 
 class _Reader:
-    """Builds a value from a parser's events and counts as it goes: what is too much is refused before it is there."""
+    """Builds a value from the parser's events and counts values on the way; it stops at the limit, before memory is used."""
 
     def __init__(self, events: Iterator[Any]) -> None:
         self._events = events
@@ -117,7 +117,7 @@ class _Reader:
         self._count = 0
 
     def document(self) -> Any:
-        """Return the value of the only document, None where there is none."""
+        """Return the value of the only document, or None if there is no document."""
         next(self._events)  # the start of the stream
         if isinstance(next(self._events), yaml.StreamEndEvent):
             return None
@@ -125,17 +125,17 @@ class _Reader:
         next(self._events)  # the end of the document
         following = next(self._events)
         if not isinstance(following, yaml.StreamEndEvent):
-            raise NotPlainError(f"it holds a second document; write one{_place(following.start_mark)}")
+            raise NotPlainError(f"it contains a second document; write only one{_place(following.start_mark)}")
         return value
 
     def _value(self, event: Any, level: int) -> tuple[Any, int]:
-        """Return the value that begins with `event`, and how many levels it has."""
+        """Return the value that starts with `event`, and its nesting depth."""
         _check_level(level, event)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, level)
         if event.tag is not None:
             raise NotPlainError(
-                f"tags such as {event.tag[:40]!r} are not read; write a plain value{_place(event.start_mark)}"
+                f"tags such as {event.tag[:40]!r} are not supported; write a plain value{_place(event.start_mark)}"
             )
         before = self._count
         self._open.add(event.anchor)
@@ -175,7 +175,7 @@ class _Reader:
             key = self._key(event)
             value, levels = self._value(next(self._events), level + 1)
             deepest = max(deepest, levels)
-            if key == MERGE and event.implicit[0]:  # which may be there several times
+            if key == MERGE and event.implicit[0]:  # several merge keys are allowed
                 for name, part in (item for mapping in _mappings(value, event) for item in mapping.items()):
                     merged.setdefault(name, part)
             elif key in own:
@@ -186,7 +186,7 @@ class _Reader:
 
     def _key(self, event: Any) -> str:
         if not isinstance(event, yaml.ScalarEvent) or event.tag is not None or event.anchor is not None:
-            raise NotPlainError(f"a key is a text, without anchor and tag{_place(event.start_mark)}")
+            raise NotPlainError(f"a key must be a text without anchor and tag{_place(event.start_mark)}")
         self._add(1)
         _check_text(event)
         return event.value
@@ -194,7 +194,7 @@ class _Reader:
     def _add(self, count: int) -> None:
         self._count += count
         if self._count > MOST_VALUES:
-            raise NotPlainError(f"it holds more than {MOST_VALUES:,} values, aliases counted as often as they are used")
+            raise NotPlainError(f"it contains more than {MOST_VALUES:,} values; an alias counts each time it is used")
 
 
 def _scalar(event: yaml.ScalarEvent) -> Any:
@@ -207,7 +207,7 @@ def _scalar(event: yaml.ScalarEvent) -> Any:
 
 def _check_text(event: yaml.ScalarEvent) -> None:
     if "\0" in event.value:
-        raise NotPlainError(f"it holds a NUL character, which no text or path may have{_place(event.start_mark)}")
+        raise NotPlainError(f"it contains a NUL character, which is not allowed{_place(event.start_mark)}")
 
 
 def _check_level(level: int, event: Any) -> None:
@@ -216,7 +216,7 @@ def _check_level(level: int, event: Any) -> None:
 
 
 def _mappings(value: Any, event: Any) -> list[dict[str, Any]]:
-    """Return what a merge key brings in."""
+    """Return the mappings that a merge key refers to."""
     parts = value if isinstance(value, list) else [value]
     if not all(isinstance(part, dict) for part in parts):
         raise NotPlainError(f"a merge key (<<) takes a mapping, or a list of them{_place(event.start_mark)}")

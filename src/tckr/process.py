@@ -1,4 +1,4 @@
-"""What processes that compute do first, and when they end."""
+"""Set up worker processes: how they start, their threads and memory, and how they end."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from typing import Any
 
 MEGABYTE = 2**20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""Of `mallopt` in malloc.h."""
+"""Parameters of `mallopt`, from malloc.h."""
 WAIT_POLICY = "OMP_WAIT_POLICY"
 """Environment variable of OpenMP (5.2, chapter 21)."""
 
 LOADED_ONCE = ("torch", "transformers.conversion_mapping", "diffusers.training_utils")
-"""Modules that take nearly all of the seconds that a process needs before its first job. None of TCKR's own: a script may
-have put another copy of it on its path, which a fork server does not know."""
+"""Modules whose import takes nearly all of the start-up time of a worker process. TCKR itself is not among them: a script
+may have put another copy of it on its path, which the fork server would not see."""
 
 LONGEST_FOLDER = 80
-"""Bytes of the path of the folder for temporary files. A fork server has a socket there; the system allows it 107 in all."""
+"""Maximum length in bytes of the path of the folder for temporary files. A fork server creates a socket there, whose path
+may have 107 bytes on Linux."""
 
 
 def worker_context() -> BaseContext:
-    """Return how worker processes start: with the libraries loaded by a fork server, or each by itself (spawn).
+    """Return how worker processes start: forked from a server that has loaded the libraries, or spawned.
 
-    The fork server is a process of its own that loads the libraries once and computes nothing; each worker is a fork of it.
-    Loading them asks for accelerators, and a driver that was asked does not survive a fork. So workers are spawned on a
-    machine that has an accelerator, on other systems than Linux, whose own libraries may not survive it either, and where
-    there is no place for the socket of a fork server.
+    The fork server is a separate process that loads the libraries once and computes nothing; each worker is a fork of it.
+    Loading the libraries initialises accelerator drivers, which do not survive a fork. Workers are therefore spawned on a
+    machine with an accelerator. They are also spawned on systems other than Linux, whose system libraries may not survive a
+    fork, and where the socket of the fork server has no place.
     """
     import torch
 
@@ -52,29 +53,29 @@ def _has_place_for_a_socket() -> bool:
 
 
 def set_up_process(threads: int) -> None:
-    """Let torch use `threads` CPU threads in this process and freed memory be used again; silence one notice of torch."""
-    import torch  # only processes that compute load it
+    """Set the number of CPU threads of torch in this process, keep freed memory for reuse, and hide one warning of torch."""
+    import torch  # imported only in processes that compute
 
     torch.set_num_threads(threads)
-    # bfloat16 in a RMSNorm with float32 weights: not its fastest kernel
+    # torch warns that bfloat16 input of an RMSNorm with float32 weights does not use its fastest kernel
     warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
     _keep_freed_memory()
 
 
 def wait_without_spinning() -> None:
-    """Let the threads of this process and of those that it starts sleep while they wait for one another.
+    """Make OpenMP threads of this process and its children sleep while they wait for one another.
 
-    By default OpenMP's threads spin on their cores first. Beside other programs, the thread that the others wait for then
-    does not get a core, and training takes up to eight times as long. It counts only before torch is imported. What the user
-    has set stays.
+    By default these threads first spin on their cores. If other programs are running, the thread that the others wait for
+    then gets no core, and training takes up to eight times as long. This must be called before torch is imported. A value
+    that the user has set is kept.
     """
     os.environ.setdefault(WAIT_POLICY, "PASSIVE")
 
 
 def end_with_parent(*lifelines: Connection) -> None:
-    """From now on end this process at once when its parent is gone, even by SIGKILL, or cuts a lifeline.
+    """Make this process exit at once when its parent dies, even by SIGKILL, or closes a lifeline.
 
-    Nobody wants its result then.
+    The result of the process is then of no use.
     """
     parent = multiprocessing.parent_process()
     assert parent is not None, "this is a process that another one started"
@@ -87,11 +88,11 @@ def end_with_parent(*lifelines: Connection) -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc keep freed blocks of up to 32 MB, until 256 MB lie free at the end of its heap.
+    """Let glibc keep freed blocks of up to 32 MB, up to a total of 256 MB free memory at the end of its heap.
 
-    By itself it keeps twice the largest block so far. The tensors of a batch come and go at every layer, and the system
-    clears each page that it hands out again. Free blocks below one in use are kept too, until `give_back_memory`; larger
-    blocks go back to the system at once. With another C library nothing happens.
+    By default glibc keeps twice the size of the largest block so far. The tensors of a batch are allocated and freed at
+    every layer, and the system clears each page that it hands out again. Free blocks below a used block are kept too, until
+    `give_back_memory`; larger blocks are returned to the system at once. With another C library this does nothing.
     """
     mallopt = _of_libc("mallopt")
     if mallopt is not None:
@@ -100,7 +101,7 @@ def _keep_freed_memory() -> None:
 
 
 def give_back_memory() -> None:
-    """Give the system all memory that is free in this process: what a step kept is of no use to the next one."""
+    """Return all free memory of this process to the system, because the next step cannot reuse it well."""
     trim = _of_libc("malloc_trim")
     if trim is not None:
         trim(0)

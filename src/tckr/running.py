@@ -2,10 +2,10 @@
 
 runs/<name>/config.yaml       the resolved settings; `tckr run runs/<name>` continues from it
 runs/<name>/log.jsonl         one line per event
-runs/<name>/artifacts/<step>  link to the artifact of each step that is whole
-runs/<name>/report/           report.html and report.json, while they belong to these settings; until the audit is done a
-                              report.html of the first result
-runs/<name>/.tckr.json        what of this TCKR wrote and may replace (`tckr.engine.folders`)
+runs/<name>/artifacts/<step>  link to the artifact of each complete step
+runs/<name>/report/           report.html and report.json of the current settings; until the audit is finished, a
+                              report.html with the first result
+runs/<name>/.tckr.json        list of files that TCKR wrote and may replace (`tckr.engine.folders`)
 """
 
 from __future__ import annotations
@@ -39,51 +39,51 @@ REPORT_FILES = ("report.html", "report.json")
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """Where a finished run lies: its folder and the artifact folder of each computed step by name."""
+    """A finished run: its folder, and the artifact folder of each computed step by name."""
 
     folder: Path
     artifacts: dict[str, Path]
 
 
 def plan(settings: Settings, until: str = "report", *, begins: bool = False) -> list[Step]:
-    """Return the steps that lead to stage `until`, in order.
+    """Return the steps up to stage `until`, in order.
 
-    With `begins` it is the plan of a run that is to be made now: a store without a secret gets one. Otherwise nothing is
-    written; in such a store nothing of the plan can be whole.
+    With `begins`, the plan is for a run that starts now: a store without a secret gets one. Otherwise nothing is written,
+    and in such a store no step of the plan can be complete.
 
     Raises:
-        UserError: `until` is no stage, or the data source does not exist.
+        UserError: `until` is not a stage, or the data source does not exist.
     """
     load_digests(settings.execution.store)
     return with_secret(settings.execution.store, partial(_planned, settings, until), begins=begins)[1]
 
 
 def _planned(settings: Settings, until: str, secret: bytes) -> tuple[list[Step], list[Step]]:
-    """Return all steps of a run, and those of them that lead to stage `until`."""
+    """Return all steps of a run, and those up to stage `until`."""
     everything = pipeline(settings.run_config(), secret)
     return everything, needed_for(everything, until)
 
 
 def run(settings: Settings, until: str = "report", observer: Observer | None = None, *, verify: bool = False) -> RunResult:
-    """Compute what is missing up to stage `until` and return where it lies.
+    """Compute the missing steps up to stage `until` and return the finished run.
 
-    A second call computes nothing; a call after a crash or a kill goes on where the first one ended. Independent steps run
-    in processes that import the calling script, so a script calls this below `if __name__ == "__main__":`.
+    A second call computes nothing; a call after a crash or a kill continues where the first one stopped. Independent steps
+    run in processes that import the calling script, so a script must call this below `if __name__ == "__main__":`.
 
-    With `verify` all files of the data are read again, and what follows from a changed one is computed anew: without it, a
-    change that leaves size and modification time as they were goes unnoticed.
+    With `verify`, all data files are read again, and everything that depends on a changed file is computed again. Without
+    it, a change that keeps size and modification time is not noticed.
 
-    Only files that TCKR wrote are replaced or removed; all that it writes is readable by the owner alone.
+    Only files that TCKR wrote are replaced or removed. Files that it writes are readable only by their owner.
 
     Raises:
-        UserError: settings or data that do not hold, a folder that is no run of these data or in which another process
-            works, an artifact that is not what was written, or a disk that is full or refuses to write.
+        UserError: a setting or the data are invalid, the folder belongs to another run or is in use by another process, an
+            artifact is damaged, or the disk is full or refuses to write.
     """
     refuse_places(settings)
     observer = observer or Silent()
     load_digests(settings.execution.store)
     if verify and not verify_source(settings.prepare):
-        observer.warned("the data have changed, although their sizes and times are the same: computing anew")
+        observer.warned("the data changed, although file sizes and times are the same: computing again")
     everything, steps = with_secret(settings.execution.store, partial(_planned, settings, until), begins=True)
     store, folder = Store(settings.execution.store), run_folder(settings, observer)
     refuse_missing_models(steps, store)
@@ -100,14 +100,14 @@ def run(settings: Settings, until: str = "report", observer: Observer | None = N
 
 
 def refuse_places(settings: Settings, kind: Kind = Kind.RUN) -> None:
-    """Raise a UserError when the settings would let TCKR write over their data or into what is no run; write nothing."""
+    """Raise a UserError if TCKR would overwrite the data or write into a folder that is not a run's; write nothing."""
     source = settings.prepare.source
     is_path = source != "digits" and os.path.exists(source)  # noqa: PTH110 - never raises, whatever a user wrote
     check_places(settings.execution, kind, Path(source) if is_path else None)
 
 
 def refuse_missing_models(steps: Iterable[Step], store: Store) -> None:
-    """Raise a UserError when a step that is to be made names a model that is neither here nor on the hub."""
+    """Raise a UserError if a step to be computed names a model that is neither on this machine nor on the hub."""
     configs = [step.config for step in steps if not store.has(step)]
     refuse_missing(one for config in configs if isinstance(config, StageConfig) for one in config.checkpoints())
 
@@ -119,7 +119,7 @@ def run_folder(settings: Settings, observer: Observer) -> Folder:
 
 @contextmanager
 def _held(folder: Folder) -> Iterator[None]:
-    """Keep the run's folder for this process; a variant of a sweep also keeps away another call of that sweep."""
+    """Reserve the run's folder for this process; for a variant of a sweep, also block other calls of that sweep."""
     sweep = Folder(folder.path.parent, Kind.SWEEP)
     marker = read_marker(sweep.path)
     with sweep.joined() if marker and marker.kind is Kind.SWEEP else nullcontext(), folder.held():
@@ -127,10 +127,10 @@ def _held(folder: Folder) -> Iterator[None]:
 
 
 def open_folder(settings: Settings, steps: Sequence[Step], observer: Observer) -> None:
-    """Make or take over the run's folder: its config, and links to what of `steps` is whole.
+    """Create or reuse the run's folder: write its config, and link the complete artifacts of `steps`.
 
     Raises:
-        UserError: the folder belongs to other data, or to nobody that TCKR knows.
+        UserError: the folder belongs to other data, or was not made by TCKR.
     """
     folder, store = run_folder(settings, observer), Store(settings.execution.store)
     folder.check()
@@ -141,24 +141,24 @@ def open_folder(settings: Settings, steps: Sequence[Step], observer: Observer) -
 
 
 def _refuse_other_run(settings: Settings) -> None:
-    """Raise when the run's folder was made from another data source, or is a copy without links."""
+    """Raise a UserError if the run's folder was made from another data source, or is a copy without links."""
     folder = settings.execution.folder
     source = saved_source(folder / "config.yaml")
     if source is not None and source != absolute_source(settings.prepare.source):
         raise UserError(
-            f"{folder} holds a run on {source}; found prepare.source {settings.prepare.source}; give another --name, "
+            f"{folder} contains a run on {source}; found prepare.source {settings.prepare.source}; give another --name "
             "or remove that folder"
         )
     for path in (folder / "artifacts").glob("*"):
         if not path.is_symlink():
             raise UserError(
-                f"{path} is no link into {settings.execution.store}, so {folder} is a copy of a run; remove "
-                f"{folder / 'artifacts'}, or copy all of the output folder with `cp -a`"
+                f"{path} is not a link into {settings.execution.store}, so {folder} is a copy of a run; remove "
+                f"{folder / 'artifacts'}, or copy the complete output folder with `cp -a`"
             )
 
 
 def publish(folder: Folder, steps: Sequence[Step], store: Store) -> None:
-    """Let the run's folder show exactly what is whole for its settings; a report that was changed is not shown."""
+    """Link exactly the artifacts that are complete for the run's settings; a report that was changed is not shown."""
     whole = {step.name: store.folder(step) for step in steps if store.has(step)}
     links = {name: os.path.relpath(artifact, folder.path / "artifacts") for name, artifact in whole.items()}
     shown = {f"artifacts/{name}": link_fill(target) for name, target in links.items()}

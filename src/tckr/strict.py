@@ -1,7 +1,7 @@
-"""What all settings share: strict types, and limits that no sensible use reaches.
+"""Base of all settings: strict types, and limits beyond every sensible value.
 
-A setting takes its own type and no other: true is no number, "3" and 3.0 are no integers. Every number has both bounds and
-every text a length, so that nothing a user writes overflows, hangs or fills the memory before it is refused.
+A setting accepts only its own type: true is not a number, "3" and 3.0 are not integers. Every number has two bounds and
+every text a maximum length, so that no input can overflow, hang or fill the memory before it is rejected.
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=T
 
 MOST_EPOCHS = 100_000
 MOST_STEPS = 10_000_000
-"""Optimizer steps of one training."""
+"""Maximum optimizer steps of one training."""
 
 MOST_IMAGES_AT_ONCE = 1_000_000
-"""In a batch, or in a file."""
+"""Maximum images in a batch, or in a file."""
 
 MOST_CLASSES = 100_000
 LARGEST_RATE = 10.0
-"""A learning rate."""
+"""Maximum learning rate."""
 
 LARGEST_DECAY = 100.0
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 1e-3, 1e3
-"""Of a softmax. Below, logits divided by it overflow."""
+"""Minimum temperature of a softmax. Logits divided by a smaller one overflow."""
 
 LARGEST_NORM = 1e9
-"""Of a gradient: clipping at it is no clipping."""
+"""Maximum norm for gradient clipping; at this value nothing is clipped."""
 
 PATH_CHARACTERS = 4096
 
 Word = Annotated[str, Field(max_length=300)]
-"""The name of a class (a folder has at most 255 characters), a column, a split, a revision."""
+"""Maximum length of a name of a class (a folder has at most 255 characters), column, split or revision."""
 
 Text = Annotated[str, Field(max_length=10_000)]
-"""A prompt or a description."""
+"""Maximum length of a prompt or a description."""
 
 PathName = Annotated[str, Field(max_length=PATH_CHARACTERS)]
-"""A file, a folder, or a name on a hub."""
+"""Maximum length of a path or of a name on a hub."""
 
 
 def _usable(path: Path) -> Path:
@@ -55,4 +55,4 @@ FilePath = Annotated[
     AfterValidator(_usable),
     WithJsonSchema({"type": "string", "format": "path", "maxLength": PATH_CHARACTERS}),
 ]
-"""A path, which files give as a text."""
+"""A path, given as a text."""

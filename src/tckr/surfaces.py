@@ -1,4 +1,4 @@
-"""The table of everything that a run could release, and what is known of each part before anything is measured."""
+"""The release surfaces: every part of a run that could be released, with its title, signals and properties."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, kw_only=True)
 class Surface:
-    """Something that could be released, and how it is attacked.
+    """A part of a run that could be released, and how it is attacked.
 
     Attributes:
         name: identifier in settings, files and tables.
         title: name in sentences and pages.
-        signals: signal -> its name in words; the first is the declared one, whose number counts.
-        question: what the attacker looks at for the declared signal.
-        repeated_from: the lowest audit depth at which reference runs make this anew.
-        is_classifier: whether it answers the locked test split.
-        sees_images: whether it learned from the synthetic images, which all runs share below depth `full`.
-        has_canaries: whether canaries are looked for on it.
+        signals: signal -> its title; the first is the declared one, used for the verdict.
+        question: what the declared signal measures.
+        repeated_from: the lowest audit depth at which reference runs compute this part themselves.
+        is_classifier: whether it classifies the locked test split.
+        sees_images: whether it was trained on the synthetic images, which all runs share below depth `full`.
+        has_canaries: whether canaries are searched for on it.
         is_plural: whether `title` is a plural noun.
     """
 
@@ -35,7 +35,7 @@ class Surface:
 
     @property
     def declared_signal(self) -> str:
-        """Return the signal whose number counts."""
+        """Return the signal used for the verdict."""
         return next(iter(self.signals))
 
 
@@ -62,9 +62,9 @@ _ROWS = (
         signals={
             "images": "nearest in features",
             "images_pixels": "nearest in pixels",
-            "images_relative": "nearer than images that no generator saw",
+            "images_relative": "nearer than images no generator was trained on",
         },
-        question="How near the nearest synthetic image is to a record.",
+        question="The distance of the nearest synthetic image to a record.",
         repeated_from="full",
         is_plural=True,
     ),
@@ -72,7 +72,7 @@ _ROWS = (
         name="soft_labels",
         title="soft labels",
         signals={"soft_labels": "attacker's own student"},
-        question="What a model trained by the attacker on the released images and soft labels says of a record.",
+        question="How sure a model of a record's label is that the attacker trained on the released images and soft labels.",
         repeated_from="distill",
         sees_images=True,
         is_plural=True,
@@ -99,26 +99,26 @@ _ROWS = (
 )
 
 SURFACES: Mapping[str, Surface] = MappingProxyType({row.name: row for row in _ROWS})
-"""Name -> surface, in the order in which a run makes them. Tables of other models' scores may name further ones."""
+"""Name -> surface, in the order in which a run creates them. Tables of other models' scores may name other surfaces."""
 
 SIGNALS: Mapping[str, tuple[str, ...]] = MappingProxyType({row.name: tuple(row.signals) for row in _ROWS})
 """Name of a surface -> its signals, the declared one first."""
 
 CLASSIFIERS = tuple(row.name for row in _ROWS if row.is_classifier)
-"""Surfaces that answer the locked test split."""
+"""Surfaces that classify the locked test split."""
 
 
 def surface_title(name: str) -> str:
-    """Return the name of a surface in sentences: `soft labels`, `Student`; a surface of a given table keeps its own."""
+    """Return the title of a surface, e.g. `soft labels` or `Student`; an unknown surface of a given table keeps its name."""
     return SURFACES[name].title if name in SURFACES else name.replace("_", " ")
 
 
 def signal_title(signal: str) -> str:
-    """Return in words what a signal is."""
+    """Return the title of a signal."""
     titles = {signal: title for row in _ROWS for signal, title in row.signals.items()}
     return titles.get(signal, signal.replace("_", " "))
 
 
 def sees_images(name: str) -> bool:
-    """Return whether the surface learned from the synthetic images."""
+    """Return whether the surface was trained on the synthetic images."""
     return name in SURFACES and SURFACES[name].sees_images

@@ -95,7 +95,7 @@ def test_a_result_is_released_like_any_run(result, tmp_path):
 def test_a_run_is_continued_from_its_folder_and_computes_nothing_again(result, capsys):
     again = tckr.run(config=result.folder, until="label")
     assert again.folder == result.folder
-    assert "tckr generate: whole already\n" in capsys.readouterr().err
+    assert "tckr generate: already complete\n" in capsys.readouterr().err
     assert again.artifacts["label"] == result.artifacts["label"]
 
 

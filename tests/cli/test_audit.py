@@ -47,7 +47,7 @@ def test_a_table_is_judged_printed_and_written(table, monkeypatch, capsys):
     rate = api.tpr[api.attack]["0.01"]
     assert f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}]" in out
     assert "not measurable" in out  # TPR at 0.1 % of 200 non-members
-    assert "not given, so not checked: null control, positive control" in out
+    assert "control runs missing: null control, positive control" in out
     scores = pq.read_table(RESULTS / "scores.parquet").filter((pc.field("surface") == "api") & (pc.field("run") == 0))
     assert scores.column("score").null_count == 0
 

@@ -50,12 +50,12 @@ def test_an_unknown_setting_names_the_one_that_was_meant(monkeypatch, capsys):
             "unknown preset 'huge'; expected one of embedded, demo, small_photos, dp, paper",
         ),
         (["run", "."], "a folder of images is given with --data FOLDER"),
-        (["demo", "runs/demo"], "tckr demo takes settings alone"),
+        (["demo", "runs/demo"], "tckr demo takes only settings"),
         (["run", "--data", "digits", "generate.redraw=[" + "1," * 300 + "x]"], "setting generate.redraw"),
         (["run", "--data", "digits", "preset=paper"], "choose a preset with --preset NAME"),
-        (["run", "--data", "digits", "--output", "here", "execution.output=there"], "drop one of them"),
+        (["run", "--data", "digits", "--output", "here", "execution.output=there"], "remove one of them"),
         (["run", "--data", "no/such/folder", "--dry-run"], "no/such/folder"),
-        (["status", "no/such/run"], "no run folder"),
+        (["status", "no/such/run"], "is not a run folder"),
     ],
 )
 def test_a_problem_the_user_can_fix_is_one_message_with_status_2(monkeypatch, capsys, tmp_path, arguments, expected):
@@ -89,7 +89,7 @@ def test_a_section_may_start_from_another_one(tmp_path):
 
 def test_a_preset_that_differs_from_that_of_the_file_is_refused(tmp_path):
     (tmp_path / "mine.yaml").write_text("preset: demo", encoding="utf-8")
-    with pytest.raises(UserError, match=r"found --preset paper, and .*mine.yaml starts from preset demo"):
+    with pytest.raises(UserError, match=r"found --preset paper, but .*mine.yaml starts from preset demo"):
         load_settings(tmp_path / "mine.yaml", "paper")
 
 
@@ -99,14 +99,14 @@ def test_the_folder_of_several_runs_is_no_run_folder(monkeypatch, capsys, tmp_pa
     (tmp_path / "sweep" / "seed=1" / "config.yaml").write_text(settings_text(load_settings(preset="demo")))
     status, _, err = call(monkeypatch, capsys, *command, str(tmp_path / "sweep"))
     assert status == 2
-    assert "it holds runs, e.g." in err
+    assert "it contains runs, e.g." in err
 
 
 def test_a_run_folder_takes_no_preset(monkeypatch, capsys, tmp_path):
     (tmp_path / "config.yaml").write_text(settings_text(load_settings(preset="demo")))
     status, _, err = call(monkeypatch, capsys, "run", str(tmp_path), "--preset", "paper", "--dry-run")
     assert status == 2
-    assert "drop --preset" in err
+    assert "remove --preset" in err
 
 
 def test_a_preset_of_the_command_line_is_that_of_a_file_without_one(tmp_path):
@@ -119,7 +119,7 @@ def test_a_dry_run_lists_the_steps_and_writes_nothing(monkeypatch, capsys, tmp_p
     monkeypatch.chdir(tmp_path)
     status, out, _ = call(monkeypatch, capsys, "demo", "--dry-run", "audit.num_reference_runs=2")
     assert status == 0
-    assert "0 of 35 steps are whole" in out
+    assert "0 of 35 steps are complete" in out
     assert list(tmp_path.iterdir()) == []
 
 
@@ -130,10 +130,10 @@ def test_a_run_stops_at_the_named_stage_and_status_shows_it(monkeypatch, capsys,
     assert (tmp_path / "runs/digits/artifacts/prepare/card.json").is_file()
     status, out, _ = call(monkeypatch, capsys, "status")
     assert status == 0
-    assert "whole" in out
+    assert "complete" in out
     assert "missing" in out
     status, out, err = call(monkeypatch, capsys, "run", "runs/digits", "--until", "prepare")
-    assert "whole already" in err
+    assert "already complete" in err
     assert out.split() == ["artifacts", str(tmp_path / "runs/digits/artifacts")]
 
 
@@ -199,7 +199,9 @@ def test_report_computes_the_report_alone(monkeypatch, capsys, tmp_path):
     folder = saved(tmp_path / "mine", "digits")
     status, _, err = call(monkeypatch, capsys, "report", str(folder))
     assert status == 2
-    assert re.search(r"mine is not finished for its settings: \d+ of \d+ steps are missing, prepare first; compute", err)
+    assert re.search(
+        r"mine is not finished for its settings: \d+ of \d+ steps are missing, the first is prepare; compute", err
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
@@ -236,7 +238,7 @@ def test_a_misspelt_option_names_the_one_that_was_meant(monkeypatch, capsys):
 def test_a_setting_given_as_an_option_shows_how_settings_are_given(monkeypatch, capsys, option):
     status, _, err = call(monkeypatch, capsys, "run", "--data", "digits", option)
     assert status == 2
-    assert "stand as section.setting=value: generate.cardinality=..." in err
+    assert "written without dashes, as section.setting=value: generate.cardinality=..." in err
 
 
 @pytest.mark.parametrize("words", ["run adapt.mo", "audit adapt.mo", "demo adapt.mo"])
@@ -262,7 +264,7 @@ def completed(words: str) -> list[str]:
 def test_help_says_every_default(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "200")
     _, out, _ = call(monkeypatch, capsys, "run", "--help")
-    for default in ("report", "CONFIG's, or embedded", "runs", "that of CONFIG or of the last part of --data"):
+    for default in ("report", "CONFIG's, or embedded", "runs", "from CONFIG, or the last part of --data"):
         assert f"[default: {default}]" in out or f"[default: ({default})]" in out
 
 
@@ -309,7 +311,7 @@ def test_an_existing_report_opens_even_when_its_data_is_gone(monkeypatch, capsys
     monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
     status, _, err = call(monkeypatch, capsys, "report", str(folder), "--open")
     assert status == 0
-    assert "cannot be brought up to date" in err
+    assert "cannot be updated" in err
     assert opened == [page.as_uri()]
 
 

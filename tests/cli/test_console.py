@@ -55,8 +55,8 @@ def test_what_is_whole_already_is_said_of_the_target_alone():
     for one in steps():
         observer.finished(one, MANIFEST, True)
     assert [line.split() for line in file.getvalue().splitlines()] == [
-        ["ok", "adapt", "whole", "already"],
-        ["ok", "teach", "whole", "already"],
+        ["ok", "adapt", "already", "complete"],
+        ["ok", "teach", "already", "complete"],
     ]
 
 

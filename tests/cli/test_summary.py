@@ -63,10 +63,10 @@ def test_a_model_that_knows_only_the_largest_class_is_called_so_first(tmp_path: 
     folder = Sample(largest_share=0.97).write(tmp_path)["audit"]
     lines = summary_lines(RunResult(folder=tmp_path, artifacts={"audit": folder}))
     assert lines[0].startswith(
-        "Student is by accuracy no better than always answering '0', the class of 0.970 of the test images"
+        "Student is by accuracy not better than always predicting '0', the class of 0.970 of the test images"
     )
     beside = summary_lines(RunResult(folder=tmp_path, artifacts={"audit": Sample().write(tmp_path)["audit"]}))
-    assert not any("no better" in line for line in beside)
+    assert not any("not better" in line for line in beside)
 
 
 def test_the_images_own_worth_and_the_agreement_by_class_are_printed(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_the_images_own_worth_and_the_agreement_by_class_are_printed(tmp_path: P
     assert any(
         line.startswith("Images: the Teacher recognises 0.600 [0.490, 0.700] of 80 synthetic images") for line in lines
     )
-    assert any(line.startswith("A receiver who trusts only the images") for line in lines)
+    assert any(line.startswith("A recipient who uses only the images") for line in lines)
 
 
 def test_candidates_and_the_share_that_was_recognised_are_printed(tmp_path: Path) -> None:
@@ -85,9 +85,7 @@ def test_candidates_and_the_share_that_was_recognised_are_printed(tmp_path: Path
     counts = {"a": {"n": 50, "candidates": 60, "recognised": 50}, "b": {"n": 50, "candidates": 140, "recognised": 40}}
     Candidates(redraws=3, classes=counts).write(inputs["synthetic"])
     lines = summary_lines(RunResult(folder=tmp_path, artifacts={"audit": inputs["audit"], "generate": inputs["synthetic"]}))
-    expected = (
-        "Drawn: 200 candidates for 100 images, of which the Teacher recognised 0.45; 10 images stay without it after 3 "
-    )
+    expected = "Generated: 200 candidates for 100 images; the Teacher recognised 0.45; 10 images are not recognised after 3 "
     assert any(line == expected + "redraws" for line in lines)
 
 
@@ -169,7 +167,7 @@ def test_the_waterfall_prints_every_surface_with_attack_interval_and_state_below
         ["Teacher", "LiRA online, fixed variance", "0.714 [0.684, 0.744]", "leaks"],
         ["Student", "LiRA online, fixed variance", "0.567 [0.537, 0.597]", "leaks"],
     ]
-    assert lines[-1].strip() == "* without reference runs: weak and unchecked, so finding nothing says nothing"
+    assert lines[-1].strip() == "* no reference runs: weak, without controls; finding no leak proves nothing"
     assert max(map(len, lines)) < 100
 
 

@@ -18,8 +18,8 @@ def test_a_dry_run_counts_steps_by_stage_and_what_is_shared(monkeypatch, capsys,
     assert status == 0
     assert "4 variants" in out
     line = next(line for line in out.splitlines() if "adapt" in line)
-    assert line.split("│")[2:5] == [" 2     ", " 0     ", " 2                          "]
-    assert "0 of 36 steps are whole; 44 without sharing." in out  # 4 x 11, of which 4 x 2 are shared by seed
+    assert line.split("│")[2:5] == [" 2     ", " 0        ", " 2                          "]
+    assert "0 of 36 steps are complete; 44 without sharing." in out  # 4 x 11, of which 4 x 2 are shared by seed
     assert list(tmp_path.iterdir()) == []
 
 
@@ -34,7 +34,7 @@ def test_a_dry_run_counts_steps_by_stage_and_what_is_shared(monkeypatch, capsys,
         (["sweep", "--data", "digits", "--over", "seed=1,1"], "twice"),
         (["reproduce", "cifar"], "Did you mean CIFAR10?"),
         (["reproduce", "digits", "nonsense"], "expected section.setting=value"),
-        (["reproduce", "digits", "execution.name=x"], "choose another place with --output"),
+        (["reproduce", "digits", "execution.name=x"], "choose another folder with --output"),
         (["reproduce", "digits", "generate.cardinalty=3"], "Did you mean generate.cardinality?"),
     ],
 )

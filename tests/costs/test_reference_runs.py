@@ -115,10 +115,10 @@ def test_a_reference_run_that_is_whole_is_measured_itself(settings):
 def test_plan_prints_cost_and_width_and_computes_nothing_that_is_whole(settings, monkeypatch, capsys):
     status, out, err = call(monkeypatch, capsys, "audit", "--plan", "--data", "digits", *OVERRIDES[2:])
     assert status == 0
-    assert err.count("whole already") == len(SECONDS)
+    assert err.count("already complete") == len(SECONDS)
     assert "200 members and 300 non-members" in out
     # 2 * 1.96 * sqrt(501 / (12 * 200 * 300)) = 0.1034; 2 * 2.306 * 0.02638 * sqrt(5.55 / 9) = 0.0955 for 8 runs.
-    assert "interval 0.103 wide, TPR down to an FPR of 0.33%" in out
+    assert "interval 0.103 wide, and TPR can be measured down to an FPR of 0.33%" in out
     row = next(line for line in out.splitlines() if line.startswith("│ 8 "))
     assert "0.096" in row
     per_run = 40 + 4 + 120 + asking(looks_per_record=16, features=1)

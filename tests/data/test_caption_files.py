@@ -70,8 +70,8 @@ def test_other_class_names_need_a_mapping(tmp_path: Path, suffix: str) -> None:
     ("renamed", "problem"),
     [
         ({"a": "bird"}, r"leads to \['bird'\]; the data set has \['dog', 'cat'"),
-        ({"a": "cat", "b": "cat"}, "gives two classes one name"),
-        ({"dog": "cat"}, "gives two classes one name"),
+        ({"a": "cat", "b": "cat"}, "gives two classes the same name"),
+        ({"dog": "cat"}, "gives two classes the same name"),
     ],
 )
 def test_mapping_must_make_sense(tmp_path: Path, renamed: dict[str, str], problem: str) -> None:
@@ -123,8 +123,8 @@ def test_rows_without_label_have_no_place(tmp_path: Path) -> None:
         ("c.json", b"", "is empty; expected one caption for each of 1 rows"),
         ("c.txt", b"", "is empty"),
         ("c.txt", b"cat: a\n\n", "2 lines for 1 .*1 are blank, the first is line 2"),
-        ("c.json", b'{"cat": "a cat"}', "no JSON object of lists of strings"),
-        ("c.json", b'["a cat"]', "no JSON object of lists of strings"),
+        ("c.json", b'{"cat": "a cat"}', "not a JSON object of lists of texts"),
+        ("c.json", b'["a cat"]', "not a JSON object of lists of texts"),
         ("c.json", b'{"cat": ["a"], "cat": ["b"]}', "class 'cat' stands 2 times"),
         ("c.txt", b"cat: \xff", "cannot be read.*save it as UTF-8"),
         ("c.parquet", b"no table", "cannot be read"),

@@ -195,7 +195,7 @@ def test_what_cannot_be_read_is_refused_without_a_word_of_the_patient(tmp_path: 
         "bomb.dcm": "too_many_pixels",
         "broken.dcm": found["cat/broken.dcm"][0],
     }
-    assert "save the frames that are pictures of their own as a file each" in found["cat/frames.dcm"][1]
+    assert "save the frames that are separate images as one file each" in found["cat/frames.dcm"][1]
     assert "Mustermann" not in (tmp_path / "out" / "rejected.csv").read_text()
 
 

@@ -124,10 +124,10 @@ def test_black_pictures_are_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"intensity": "window"}, "do not go together"),
-        ({"window": [0.0, 9.0]}, "do not go together"),
-        ({"intensity": "window", "window": [9.0, 9.0]}, r"is no window; expected \[low, high\]"),
-        ({"intensity": "window", "window": [9.0]}, r"is no window; expected \[low, high\]"),
+        ({"intensity": "window"}, "do not fit together"),
+        ({"window": [0.0, 9.0]}, "do not fit together"),
+        ({"intensity": "window", "window": [9.0, 9.0]}, r"is not a window; expected \[low, high\]"),
+        ({"intensity": "window", "window": [9.0]}, r"is not a window; expected \[low, high\]"),
     ],
 )
 def test_a_window_that_is_missing_or_without_effect_is_an_error(settings: dict[str, object], sentence: str) -> None:

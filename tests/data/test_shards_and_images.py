@@ -103,7 +103,7 @@ def test_too_small_a_disk_is_reported_with_what_is_needed(
     monkeypatch.setattr(images_module, "SPARE_BYTES", 2**62)
     with pytest.raises(
         UserError,
-        match=r"has [\d.]+ [GM]B free and it needs 2\.8 kB while .* must stay free.*same command again: it goes on",
+        match=r"has [\d.]+ [GM]B free, but it needs 2\.8 kB while .* must stay free.*same command again; it continues",
     ):
         load_images(big, tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())

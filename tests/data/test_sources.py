@@ -119,7 +119,7 @@ def test_the_digest_loads_no_numerical_library() -> None:
     "source", ["pateints", "mnist@main", "/no/such/place", "./nowhere", "a/b/c", "what? ever", "x\0y", "a" * 5000 + "/b/c"]
 )
 def test_a_source_that_is_nowhere_is_the_users_error(source: str) -> None:
-    with pytest.raises(UserError, match="is no file or folder here"):
+    with pytest.raises(UserError, match="is not an existing file or folder"):
         digest(source)
 
 

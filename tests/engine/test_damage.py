@@ -17,7 +17,10 @@ from tests.engine.fakes import FakeConfig, step
 from tests.engine.test_runner import chain, journal, runner
 from tests.engine.test_seal import chain as sealing_chain
 
-AGAIN = r"(Put the file back, or delete \S+, and the same command computes it anew|Move it elsewhere, and the same command)"
+AGAIN = (
+    r"(Restore the file, or delete \S+; the same command then computes it again|Move it elsewhere, then "
+    r"the same command continues)"
+)
 
 
 def flip_a_bit(path: Path) -> None:
@@ -43,8 +46,8 @@ def replace_by_folder(folder: Path) -> None:
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "a flipped bit": (lambda folder: flip_a_bit(folder / "sum.txt"), r"sum\.txt has the size but not the content"),
-    "zeros": (lambda folder: (folder / "sum.txt").write_bytes(b"\0"), r"sum\.txt has the size but not the content"),
+    "a flipped bit": (lambda folder: flip_a_bit(folder / "sum.txt"), r"sum\.txt has the right size but different content"),
+    "zeros": (lambda folder: (folder / "sum.txt").write_bytes(b"\0"), r"sum\.txt has the right size but different content"),
     "cut off": (lambda folder: (folder / "sum.txt").write_bytes(b""), r"sum\.txt has 0 bytes; expected 1 bytes"),
     "missing": (lambda folder: (folder / "sum.txt").unlink(), r"sum\.txt is missing"),
     "added": (lambda folder: (folder / "part-9.parquet").touch(), r"part-9\.parquet was added to the artifact"),
@@ -57,10 +60,14 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "half a manifest": (lambda folder: cut(folder / "manifest.json"), r"manifest\.json is no longer readable"),
     "no text": (lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe"), r"manifest\.json is no longer readable"),
     "another JSON": (lambda folder: (folder / "manifest.json").write_text("[1]"), r"manifest\.json is not a manifest"),
-    "other seconds": (rewrite(lambda manifest: manifest.update(seconds=9)), r"manifest\.json is not what was written"),
+    "other seconds": (
+        rewrite(lambda manifest: manifest.update(seconds=9)),
+        r"manifest\.json was changed "
+        r"after it was written",
+    ),
     "other digests": (
         rewrite(lambda manifest: manifest.update(digests={})),
-        r"manifest\.json is not what was written",
+        r"manifest\.json was changed after it was written",
     ),
     "nothing sealed": (rewrite(lambda manifest: manifest.pop("sealed")), r"manifest\.json is not a manifest any more"),
     "brackets": (
@@ -69,7 +76,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no manifest": (lambda folder: (folder / "manifest.json").unlink(), r"manifest\.json is missing"),
     "a folder as manifest": (replace_by_folder, r"manifest\.json is missing"),
-    "a digest less": (rewrite(lambda manifest: manifest.pop("manifest_digest")), r"manifest\.json is not what was written"),
+    "a digest less": (
+        rewrite(lambda manifest: manifest.pop("manifest_digest")),
+        r"manifest\.json was "
+        r"changed after it was written",
+    ),
 }
 
 
@@ -109,7 +120,7 @@ def test_a_file_that_came_from_another_artifact_is_told(tmp_path):
     other = step("other", FakeConfig(value=7), stage=steps[1].stage, source=steps[0])
     runner(tmp_path).run([*steps, other])
     shutil.copy(store.folder(other) / "sum.txt", store.folder(steps[1]))
-    assert "not the content that was written" in store.damage(steps[1])
+    assert "different content" in store.damage(steps[1])
 
 
 def test_what_desktops_leave_in_folders_is_no_damage(tmp_path):

@@ -54,8 +54,8 @@ def test_doctor_lists_what_holds_and_exits_with_2_where_no_store_can_lie(tmp_pat
     monkeypatch.setattr(os, "utime", lambda *_: None)
     status, out, _ = call(monkeypatch, capsys, "doctor", "--store", str(tmp_path))
     assert status == 2
-    assert "no  files carry the time of their last touch; a run that lives would be taken for dead" in out
-    assert "no store can lie here" in out
+    assert "no  files have the time of their last change; a running run would be taken for dead" in out
+    assert "this folder cannot hold a store" in out
 
 
 def test_a_run_looks_before_it_computes_anything(tmp_path, monkeypatch):

@@ -151,7 +151,7 @@ def test_killed_at_any_moment_the_next_call_knows_its_files(folder, told, monkey
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.RUN])
 def test_a_folder_of_another_kind_is_refused(folder, kind):
     Folder(folder.path, kind).make()
-    with pytest.raises(UserError, match=f"folder of another kind: {kind}, not run"):
+    with pytest.raises(UserError, match=f"folder for another purpose: {kind}, not run"):
         folder.make()
 
 
@@ -205,5 +205,5 @@ def test_an_empty_folder_of_the_user_is_taken_and_keeps_its_mode(folder):
 def test_a_folder_in_a_store_or_a_run_is_refused(folder):
     folder.make()
     for name in ("inner", "report/inner"):
-        with pytest.raises(UserError, match=r"lies in .*, the folder of another kind: run"):
+        with pytest.raises(UserError, match=r"is inside .*, a folder for another purpose: run"):
             Folder(folder.path / name, Kind.SCORES).make()

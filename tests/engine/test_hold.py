@@ -25,7 +25,7 @@ def test_the_second_process_is_told_which_one_works_there_and_since_when_and_a_k
     first.start()
     while not (folder.path / "held").exists():
         time.sleep(0.01)
-    told = rf"process {first.pid} on .+ \(since 20\d\d-\d\d-\d\dT.*\) works in .*run\..* wait until it is done"
+    told = rf"process {first.pid} on .+ \(since 20\d\d-\d\d-\d\dT.*\) uses .*run\..* wait until it is done"
     with pytest.raises(UserError, match=told), folder.held():
         pass
     first.kill()

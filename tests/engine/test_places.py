@@ -18,7 +18,7 @@ def check(output: Path, name: str = "run", source: Path | None = None) -> None:
 
 @pytest.mark.parametrize("name", [*RESERVED, "Store", "SEALED", "Report", "MANIFEST.json"])
 def test_names_of_tckrs_own_are_refused_in_any_case(tmp_path, name):
-    with pytest.raises(UserError, match=r"uses itself; give another --name"):
+    with pytest.raises(UserError, match=r"used by TCKR itself; give another --name"):
         check(tmp_path, name)
 
 

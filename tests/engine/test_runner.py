@@ -63,7 +63,7 @@ def test_a_damaged_artifact_is_named_and_computed_anew_when_deleted(tmp_path, da
     folder = Store(tmp_path / "store").folder(steps[1])
     file = next(path for path in sorted(folder.iterdir()) if path.name != "manifest.json" and path.stat().st_size)
     damage(file)
-    with pytest.raises(UserError, match=rf"{file.name} {said}; expected .* delete {folder}, and the same command"):
+    with pytest.raises(UserError, match=rf"{file.name} {said}; expected .* delete {folder}; the same command"):
         runner(tmp_path).run(steps)
     shutil.rmtree(folder)
     runner(tmp_path).run(steps)
@@ -221,7 +221,7 @@ def test_seconds_count_the_attempts_that_failed(tmp_path):
 
 @pytest.mark.parametrize("device", ["foo", pytest.param("cuda:99", id="too many")])
 def test_a_device_that_is_not_there_is_named_with_those_that_are(device):
-    with pytest.raises(UserError, match="is not available to torch here; expected one of auto, cpu"):
+    with pytest.raises(UserError, match="is not available to torch on this machine; expected one of auto, cpu"):
         ExecutionConfig(device=device).torch_device()
 
 

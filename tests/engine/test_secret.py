@@ -67,12 +67,14 @@ def test_runs_that_begin_together_have_one_secret(tmp_path: Path) -> None:
 @pytest.mark.parametrize("begins", [True, False])
 def test_a_damaged_one_is_refused_and_kept(tmp_path: Path, content: bytes, found: str, begins: bool) -> None:
     (tmp_path / "secret").write_bytes(content)
-    with pytest.raises(UserError, match=f"damaged: found {found}, expected 64 .*all draws .*Put it back from a backup"):
+    with pytest.raises(
+        UserError, match=f"damaged: found {found}, expected 64 .*all random choices .*Restore it from a backup"
+    ):
         used(tmp_path, begins=begins)
     assert (tmp_path / "secret").read_bytes() == content
 
 
 def test_one_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret").mkdir()
-    with pytest.raises(UserError, match=r"cannot be read: .*Put it back from a backup"):
+    with pytest.raises(UserError, match=r"cannot be read: .*Restore it from a backup"):
         used(tmp_path)

@@ -98,7 +98,7 @@ def test_a_writer_whose_draft_was_taken_and_given_up_again_says_what_to_do(tmp_p
     store, one = Store(tmp_path / "store"), step("one")
     paused, draft = fill(store, one, "1")
     shutil.rmtree(draft.folder.parent)
-    with pytest.raises(UserError, match=r"was taken over by another process.*Give the same command again"):
+    with pytest.raises(UserError, match=r"was taken over by another process.*Run the same command again"):
         paused.__exit__(None, None, None)
 
 

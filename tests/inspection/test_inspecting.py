@@ -51,7 +51,7 @@ def inspect(monkeypatch, capsys, *arguments: object) -> str:
 def test_it_names_the_groups_that_were_asked_for(monkeypatch, capsys, data: Path) -> None:
     text = inspect(monkeypatch, capsys, data, "prepare.group_pattern=patient([0-9]+)_")
     assert re.search(r"5 groups from 'patient\(\[0-9\]\+\)_' in the path", text)
-    assert "splits and membership are drawn by group" in text
+    assert "splits and membership are sampled by group" in text
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_it_names_the_groups_that_were_asked_for(monkeypatch, capsys, data: Path
         r"1 classes have fewer than 8 images to train on and would be left out: emu \(1\)",
         "refused: zero_bytes",
         r"use the values 0 to 4,09., and 65,535 becomes white: they come out dark. Set prepare.intensity=window",
-        r"2 pictures look like another one \(1 pairs\): 1 pairs lie across the training and the test split, 0 have",
+        r"2 images look like another one \(1 pairs\): 1 pairs are divided between training and test split, 0 have",
         "again.jpg and",
         "5 different numbers of patients or parts in 26 pictures",
     ],
@@ -112,4 +112,4 @@ def test_the_page_overwrites_no_file_and_is_its_owner_s_alone(monkeypatch, capsy
     page.write_text("mine")
     status, _, err = call(monkeypatch, capsys, "inspect", str(data), "--page", str(page))
     assert (status, page.read_text()) == (2, "mine")
-    assert "exists, and is left as it is" in err
+    assert "exists and is not overwritten" in err

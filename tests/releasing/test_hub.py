@@ -53,7 +53,7 @@ def test_the_set_is_uploaded_as_a_data_set_and_each_model_as_a_model_all_private
 
 
 def test_a_hub_that_refuses_is_one_sentence(folder):
-    with pytest.raises(UserError, match=r"the hub does not take dataset owner/name: 401 Client Error. .*hf auth login"):
+    with pytest.raises(UserError, match=r"the hub refuses dataset owner/name: 401 Client Error. .*hf auth login"):
         upload(folder, "owner/name", Hub(refuses=True))
 
 

@@ -70,7 +70,7 @@ def test_the_page_has_the_digest_of_every_other_file_and_a_place_for_name_date_a
     assert rows == {name: digest for name, digest in digests.items() if name != "report/report.html"}
     assert len(rows) == 3
     assert all(f"<dt>{field}</dt>" in page for field in ("Decision", "Name", "Date", "Signature"))
-    assert "It holds images, this report under the licence cc-by-4.0." in page
+    assert "It contains images, this report under the licence cc-by-4.0." in page
     assert page.startswith("<p>before</p>")
     assert page.endswith("<p>after</p>")
     assert "accepted the risk" not in page
@@ -78,7 +78,7 @@ def test_the_page_has_the_digest_of_every_other_file_and_a_place_for_name_date_a
 
 def test_an_accepted_risk_stands_on_the_page_that_is_signed(tmp_path):
     page = signed(tmp_path, 1, accept_risk="the <patients> agreed", by="Data Officer")
-    assert "<b>The audit speaks against it:</b> images: leaks (AUC &lt;0.7&gt;)." in page
+    assert "<b>The audit found reasons against it:</b> images: leaks (AUC &lt;0.7&gt;)." in page
     assert "<b>Data Officer accepted the risk:</b> the &lt;patients&gt; agreed." in page
 
 

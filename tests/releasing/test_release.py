@@ -177,11 +177,11 @@ def test_a_changed_file_of_a_release_is_found(finished, tmp_path):
 def test_a_folder_with_files_is_left_as_it_is(finished, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "file").write_text("mine")
-    with pytest.raises(UserError, match="exists, and is left as it is"):
+    with pytest.raises(UserError, match="exists and is not overwritten"):
         release_run(finished.folder, to=tmp_path / "mine", **IMAGES)
-    with pytest.raises(UserError, match="a folder that TCKR made for itself"):
+    with pytest.raises(UserError, match="a folder of TCKR"):
         release_run(finished.folder, to=finished.folder / "release", **IMAGES)
-    with pytest.raises(UserError, match="above it is a file, not a folder; give another folder with --to"):
+    with pytest.raises(UserError, match="a parent of it is a file; give another folder with --to"):
         release_run(finished.folder, to=tmp_path / "mine" / "file" / "release", **IMAGES)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["file"]
 
@@ -201,8 +201,8 @@ def test_a_release_that_fails_leaves_nothing(finished, tmp_path, monkeypatch):
     [
         ({"license": ""}, "found no --license"),
         ({"license": "my own words"}, "found --license 'my own words'"),
-        ({"what": ["images", "prompts"]}, "found --what 'prompts'; expected some of images, labels, student"),
-        ({"what": ["labels"]}, "soft labels belong to their images"),
+        ({"what": ["images", "prompts"]}, "found --what 'prompts'; expected one or more of images, labels, student"),
+        ({"what": ["labels"]}, "soft labels are released with their images"),
         ({"format": "zip"}, "expected one of parquet, imagefolder, webdataset"),
         ({"by": ""}, "give both"),
         ({"hub_name": "name"}, "expected owner/name"),

@@ -96,7 +96,7 @@ def test_every_picture_of_a_signed_release_is_verified(finished, own, tmp_path):
 
 def test_a_certificate_that_cannot_sign_is_one_sentence(own, tmp_path):
     (tmp_path / "no.pem").write_text("no certificate")
-    with pytest.raises(UserError, match=r"cannot sign a picture .*expected a C2PA signing certificate"):
+    with pytest.raises(UserError, match=r"cannot sign an image .*expected a C2PA signing certificate"):
         signer(Certificate(chain=tmp_path / "no.pem", key=own.key))
 
 

@@ -129,7 +129,7 @@ def test_a_file_that_is_in_the_way_of_a_copy_is_left_as_it_is(tmp_path):
     (mine / "data" / shard.name).write_text("mine")
     before = every_byte(artifact)
     for target in (mine, artifact):
-        with pytest.raises(UserError, match="exists, and is left as it is"):
+        with pytest.raises(UserError, match="exists and is not overwritten"):
             copy_allowed("generate", artifact, target)
     assert (mine / "data" / shard.name).read_text() == "mine"
     assert every_byte(artifact) == before

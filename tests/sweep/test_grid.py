@@ -39,7 +39,7 @@ def test_settings_with_one_last_name_are_written_in_full():
         (["seed=0,1,0"], "the value 0 twice"),
         (["seed=0", "seed=1"], "two --over seed"),
         (["execution.workers=1,2"], "changes no result"),
-        (["report.title='a b','a-b'"], "would share the folder"),
+        (["report.title='a b','a-b'"], "would have the same folder"),
         (['report.title="a'], "not YAML"),
     ],
 )

@@ -191,11 +191,11 @@ def test_the_sweeps_file_reads_back_to_the_same_sweep(finished):
 def test_a_folder_of_a_run_or_of_other_data_is_refused(plan, tmp_path):
     made = plan(tmp_path / "run")
     Folder(made.folder, Kind.RUN).make()
-    with pytest.raises(UserError, match="folder of another kind: run, not sweep"):
+    with pytest.raises(UserError, match="folder for another purpose: run, not sweep"):
         run_sweeps([made], Recorder())
     made = plan(tmp_path / "other data")
     Folder(made.folder, Kind.SWEEP).put({"sweep.yaml": text_fill("prepare: {source: digits}")})
-    with pytest.raises(UserError, match="holds a sweep on digits"):
+    with pytest.raises(UserError, match="contains a sweep on digits"):
         run_sweeps([made], Recorder())
 
 

@@ -230,7 +230,7 @@ BROKEN_ROWS = {
     "shorter run": (lambda t: t.slice(0, len(t) - 40), "run 5 has record 200 not (40 such of 240)"),
     "row twice": (lambda t: pa.concat_tables([t, t.slice(300, 1)]), "run 1 has record 60 twice (1 such of 240)"),
     "row instead of another": (doubled, "run 1 has record 60 twice"),
-    "no target": (lambda t: t.slice(RECORDS), "number the attacked one 0"),
+    "no target": (lambda t: t.slice(RECORDS), "expected 0 for the attacked run"),
     "one run": (lambda t: t.slice(0, RECORDS), "found 1 run(s)"),
     "two runs": (lambda t: t.slice(0, 2 * RECORDS), "at least 2 reference runs"),
     "unknown control": (lambda t: with_cell(t, "run", -3, row=0), "found run -3"),
@@ -253,7 +253,7 @@ def test_signals_that_disagree_about_members_or_runs_are_refused(tmp_path: Path)
     first = table(members, values, signal=["loss"] * values.size)
     other = members.copy()
     other[2, 7] = ~other[2, 7]
-    with pytest.raises(UserError, match="margin says of some records otherwise who trained"):
+    with pytest.raises(UserError, match="margin contradicts the membership of other signals for some records"):
         read_table(write(tmp_path, pa.concat_tables([first, table(other, values, signal=["margin"] * values.size)])))
     half = table(members, values, signal=["margin"] * values.size).slice(0, 3 * RECORDS)
     with pytest.raises(UserError, match="margin has the runs \\[0, 1, 2\\]"):
@@ -344,5 +344,5 @@ def test_files_that_are_not_what_they_are_called_are_refused(tmp_path: Path) -> 
 
 def test_answers_that_are_all_equal_are_refused(tmp_path: Path) -> None:
     members, values = small_world()
-    with pytest.raises(UserError, match=r"every value of model is 0\.0; expected answers that differ"):
+    with pytest.raises(UserError, match=r"every value of model is 0\.0; expected values that differ"):
         read_table(save(tmp_path, members=members, signals=np.zeros_like(values)))

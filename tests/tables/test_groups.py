@@ -52,5 +52,5 @@ def test_records_without_groups_are_written_and_read_as_before(tmp_path: Path) -
 def test_a_run_that_was_trained_on_a_part_of_a_group_is_refused(tmp_path: Path) -> None:
     members = patients(0).members.copy()
     members[1, 8] = ~members[1, 8]
-    with pytest.raises(UserError, match="run 1 was trained on some records of group 1 and not on others"):
+    with pytest.raises(UserError, match="run 1 was trained on some records of group 1 but not on others"):
         read_table(arrays(tmp_path, GROUPS, members=members))

@@ -42,4 +42,4 @@ def test_a_signal_that_is_lower_for_members_of_the_reference_runs_is_named_whate
     assert not list(remarks({"model": world(0, records=300, shift=0.0)[0]}, members, "logit"))
     for row_0 in (members[0], ~members[0]):
         turned = np.vstack([row_0, members[1:]])
-        assert [text for text in remarks({"model": -values}, turned, "logit") if "wrong sign" in text]
+        assert [text for text in remarks({"model": -values}, turned, "logit") if "sign of the signal wrong" in text]

@@ -1,1 +1,1 @@
-"""What Python scripts and notebooks call: `tckr.run` with keyword settings, and a result with numbers."""
+"""The Python interface for scripts and notebooks: `tckr.run` with keyword settings, and a result with numbers."""

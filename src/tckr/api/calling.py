@@ -1,4 +1,4 @@
-"""`tckr.run`: keyword settings in, a result out."""
+"""`tckr.run`: run the pipeline with keyword settings and return its result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tckr.errors import UserError, shown
 from tckr.running import run as run_pipeline
 
 Section = Mapping[str, Any]
-"""Settings of one stage by name, as docs/settings.md lists them."""
+"""Settings of one stage by name; docs/settings.md lists them."""
 
 DEFAULTS: Section = MappingProxyType({})
 SECTIONS = (
@@ -56,35 +56,35 @@ def run(
     report: Section = DEFAULTS,
     execution: Section = DEFAULTS,
 ) -> Result:
-    """Recycle a data set as `tckr run` does: what is whole already is not computed again, and a killed run goes on.
+    """Recycle a data set, like the command `tckr run`. Complete steps are not computed again; a killed run continues.
 
-    Independent steps run in processes that import the calling script, so a script calls this below
-    `if __name__ == "__main__":`. A notebook needs no such line.
+    Independent steps run in processes that import the calling script, so a script must call this below
+    `if __name__ == "__main__":`. A notebook does not need this line.
 
     Args:
         data: a folder CLASS_NAME/*.png|jpg|webp..., a Parquet file, a Hugging Face data set, or `digits`.
-        config: a YAML file, or the folder of an earlier run, whose settings those below change.
-        preset: where settings start from: embedded, demo, small_photos, dp or paper.
-        name: of the run's folder; by default taken from `config` or `data`.
+        config: a YAML file, or the folder of an earlier run; its settings are changed by those below.
+        preset: settings to start from: embedded, demo, small_photos, dp or paper.
+        name: name of the run's folder; by default taken from `config` or `data`.
         output: folder for runs and the artifact store; by default `runs`.
         until: stop after this stage.
-        verify: read all files of the data again: finds changes that left size and time as they were.
+        verify: read all data files again; this finds changes that kept a file's size and time.
         progress: write a line to standard error for each finished step.
-        seed: what all randomness derives from, beside the secret of the store.
-        privacy: settings by name, as for all that follow: the budget of a formal guarantee.
-        prepare: how the data is read and split.
-        caption: which model captions.
-        adapt: how the generator learns.
-        generate: how many images are drawn and how, for example `{"cardinality": 5}`.
-        teach: the Teacher.
-        label: the soft labels.
-        distill: the Student.
-        audit: how deep the attacks go.
-        report: what the report shows.
-        execution: where and how fast; changes no result.
+        seed: root seed; all random numbers derive from it and from the secret of the store.
+        privacy: budget of a formal guarantee; here and below, a mapping of settings by name.
+        prepare: reading and splitting the data.
+        caption: captioner of the images.
+        adapt: adaptation of the generator.
+        generate: number of images and sampling, e.g. `{"cardinality": 5}`.
+        teach: training of the Teacher.
+        label: soft labels.
+        distill: training of the Student.
+        audit: attacks and reference runs.
+        report: content of the report.
+        execution: devices, paths and speed; does not change results.
 
     Raises:
-        UserError: settings or data that do not hold, a full disk, or anything else that you can mend. It says how.
+        UserError: invalid settings or data, a full disk, or another problem that you can fix; the message states how.
     """
     sections = (privacy, prepare, caption, adapt, generate, teach, label, distill, audit, report, execution)
     chosen = {"prepare.source": data, "execution.name": name, "execution.output": output, "seed": seed}
@@ -97,10 +97,10 @@ def run(
 def read_settings(
     config: Path | str | None, preset: str | None, sections: Mapping[str, Any], chosen: Mapping[str, Any]
 ) -> Settings:
-    """Return the settings that keywords describe; `chosen` has those with a keyword of their own, by their whole name.
+    """Return the settings given by keywords; `chosen` contains those with a keyword of their own, by their full name.
 
     Raises:
-        UserError: nothing to work on, an unknown setting, or a value outside its range.
+        UserError: no data, an unknown setting, or a value outside its range.
     """
     source = chosen.get("prepare.source")
     _refuse_no_data(config, preset, source, sections["prepare"])
@@ -123,7 +123,7 @@ def _refuse_no_data(config: Path | str | None, preset: str | None, source: Any, 
 
 
 def _read_from(config: Path | str | None, source: Any) -> tuple[Path | None, dict[str, str]]:
-    """Return the file to start from, and the name and place of the run that follow from it or from the data."""
+    """Return the file to start from, and the name and place of the run derived from it or from the data."""
     if config is None:
         return None, {} if source is None else {"execution.name": run_name(Path(source).resolve().name)}
     path = Path(config)
@@ -131,14 +131,14 @@ def _read_from(config: Path | str | None, source: Any) -> tuple[Path | None, dic
         return path, {}
     if not (path / "config.yaml").is_file():
         raise UserError(
-            f"{shown(path)} is no run folder (it has no config.yaml); a folder of images is given as the first argument"
+            f"{shown(path)} is not a run folder (it has no config.yaml); a folder of images is given as the first argument"
         )
     place = path.absolute()
     return path / "config.yaml", {"execution.output": str(place.parent), "execution.name": place.name}
 
 
 def _plain(value: Any) -> Any:
-    """Return what a configuration file would hold: texts for paths, lists for tuples, Python's own numbers for numpy's."""
+    """Return `value` as in a configuration file: texts for paths, lists for tuples, Python numbers for numpy's."""
     match value:
         case Mapping():
             return {key: _plain(inside) for key, inside in value.items()}

@@ -1,4 +1,4 @@
-"""A finished run as Python objects: numbers with their intervals, the synthetic set, folders of models, the report."""
+"""A finished run as Python objects: numbers with intervals, the synthetic set, folders of models, the report."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A classifier of a run and what the audit found about it.
+    """A classifier of a run, with its audit results.
 
     Attributes:
-        folder: opens with `transformers.pipeline("image-classification", model=folder)`.
-        audited: its part of the audit.
+        folder: open it with `transformers.pipeline("image-classification", model=folder)`.
+        audited: its results in the audit.
     """
 
     folder: Path
@@ -38,12 +38,12 @@ class Model:
 
     @property
     def balanced_accuracy(self) -> Estimate:
-        """Return the mean over classes of the accuracy on each."""
+        """Return the mean over classes of the accuracy on each class."""
         return _number(self.audited.balanced_cas)
 
     @property
     def accuracy_by_class(self) -> dict[str, Estimate]:
-        """Return class name -> accuracy on its test images; a class without any is left out."""
+        """Return class name -> accuracy on its test images; classes without test images are left out."""
         return {name: found for name, found in self.audited.per_class.items() if isinstance(found, Estimate)}
 
     @property
@@ -58,10 +58,10 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A run.
+    """A finished run.
 
     Attributes:
-        folder: of the run.
+        folder: the run's folder.
         artifacts: folder of each computed step by name.
     """
 
@@ -70,29 +70,29 @@ class Result:
 
     @property
     def audit(self) -> AuditResult:
-        """Return everything that the audit found."""
+        """Return all results of the audit."""
         return AuditResult.read(self._of("audit"))
 
     @property
     def student(self) -> Model:
-        """Return the Student: trained on synthetic images alone."""
+        """Return the Student, which was trained only on synthetic images."""
         return self._model("student", "distill")
 
     @property
     def teacher(self) -> Model:
-        """Return the Teacher: trained on the private images, and private."""
+        """Return the Teacher, which was trained on the private images and is private."""
         return self._model("teacher", "teach")
 
     @property
     def leakage(self) -> dict[str, State]:
-        """Return surface -> what the audit found: `leaks`, `no measurable leakage` or `not measured`."""
+        """Return surface -> result of the audit: `leaks`, `no measurable leakage` or `not measured`."""
         return {name: surface.state for name, surface in self.audit.surfaces.items()}
 
     @property
     def synthetic(self) -> Dataset:
-        """Return the synthetic set in memory: image, label, index and, once labelled, soft_label. It holds no prompt.
+        """Return the synthetic set in memory: image, label, index and, once labelled, soft_label. Prompts are not included.
 
-        A set that does not fit into memory is opened with `datasets.load_dataset(str(result.artifacts["generate"]))`.
+        Open a set that does not fit into memory with `datasets.load_dataset(str(result.artifacts["generate"]))`.
         """
         from tckr.api.synthetic import synthetic_dataset
 
@@ -100,7 +100,7 @@ class Result:
 
     @property
     def report(self) -> Path:
-        """Return the page of the report."""
+        """Return the path of the report's page."""
         self._of("report")
         return self.folder / "report" / "report.html"
 
@@ -114,7 +114,7 @@ class Result:
         accept_risk: str = "",
         by: str = "",
     ) -> Release:
-        """Release parts of the run as the new folder `to`; `tckr.release` has all options and says what is raised."""
+        """Release parts of the run as the new folder `to`. See `tckr.release` for all options and errors."""
         return release(self.folder, to=to, license=license, what=what, format=format, accept_risk=accept_risk, by=by)
 
     def _model(self, surface: str, stage: str) -> Model:
@@ -129,4 +129,6 @@ class Result:
 def _number(found: Measured | None) -> Estimate:
     if isinstance(found, Estimate):
         return found
-    raise UserError(f"this number was not measured{f': {found.reason}' if found else ''}; result.audit says what was")
+    raise UserError(
+        f"this number was not measured{f': {found.reason}' if found else ''}; result.audit contains all measurements"
+    )

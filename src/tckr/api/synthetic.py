@@ -1,4 +1,4 @@
-"""The synthetic set of a run as a `datasets.Dataset` in memory: nothing is written to a cache outside of the run."""
+"""The synthetic set of a run as a `datasets.Dataset` in memory, without a cache outside of the run."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What crosses the border of a stage: one typed file for each, with its reading and writing. Imports no torch."""
+"""Files that one stage writes and others read: a type for each, with functions to read and write it."""

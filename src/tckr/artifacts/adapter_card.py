@@ -10,19 +10,19 @@ from tckr.models.diffusion.prompts import PromptForm
 
 
 class AdapterCard(Document):
-    """What `adapt` says of its adapter; the weights lie beside it.
+    """Description of an adapter, written by `adapt` beside the weights.
 
     Attributes:
         model: name or folder of the generator that was adapted.
-        revision: of a generator on the hub.
+        revision: of the generator on the hub.
         method: what was trained: a LoRA, or all weights of the denoiser.
-        rank: of the LoRA; None for all weights, and for an adapter that was trained elsewhere.
-        steps: of the training; 0 = not adapted, so there are no weights; None for an adapter that was trained elsewhere.
+        rank: of the LoRA; None if all weights were trained, or if the adapter was trained elsewhere.
+        steps: training steps; 0 = not adapted, so there are no weights; None if the adapter was trained elsewhere.
         prompt_form: as for `build_prompt`.
         descriptions: as for `build_prompt`.
         image_size: side of the images in px.
-        grey: whether no private image has colour, so that images drawn for it get none.
-        guarantee: that the training kept; None without a formal guarantee.
+        grey: whether all private images are grey, so that generated images are converted to grey.
+        guarantee: formal guarantee of the training; None without one.
     """
 
     file_name: ClassVar[str] = "adapter.json"

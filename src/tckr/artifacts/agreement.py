@@ -1,4 +1,4 @@
-"""`agreement.json`: how often the Teacher recognises a synthetic image as the class of its prompt, class by class."""
+"""`agreement.json`: how often the Teacher assigns a synthetic image to the class of its prompt, by class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tckr.metrics.proportions import wilson
 FILE_NAME = "agreement.json"
 
 LOW_AGREEMENT = 0.5
-"""Below it a class's images are more often something else than what was asked for."""
+"""Below this rate most images of a class show something else than their prompt."""
 
 CONFIDENCE = 0.95
 
@@ -22,8 +22,8 @@ class ClassAgreement(BaseModel):
     """Agreement on the images of one class.
 
     Attributes:
-        n: images that were made for the class.
-        agree: those that the Teacher takes for it.
+        n: images generated for the class.
+        agree: those that the Teacher assigns to it.
         low: lower end of the 95 % Wilson interval of `agree / n`.
         high: upper end of that interval.
     """
@@ -42,7 +42,7 @@ class ClassAgreement(BaseModel):
 
 
 def agreement_of_counts(n: int, agree: int) -> ClassAgreement:
-    """Return the agreement of `agree` of `n` images; the interval is of the generator's rate, of which they are a sample."""
+    """Return the agreement of `agree` of `n` images, with an interval for the rate of the generator."""
     low, high = wilson(agree, n, CONFIDENCE)
     return ClassAgreement(n=n, agree=agree, low=low, high=high)
 
@@ -59,7 +59,7 @@ def write_agreement(folder: Path, agreement: Mapping[str, ClassAgreement]) -> No
 
 
 def read_agreement(folder: Path) -> Agreement:
-    """Return the agreement of all classes, in the order of their labels; empty where it was not counted."""
+    """Return the agreement of all classes, in the order of their labels; empty if it was not measured."""
     path = folder / FILE_NAME
     return _AGREEMENT.validate_python(read_json(path)) if path.exists() else {}
 
@@ -72,17 +72,17 @@ def total_agreement(agreement: Mapping[str, ClassAgreement]) -> ClassAgreement:
 
 
 def low_classes(agreement: Mapping[str, ClassAgreement]) -> dict[str, ClassAgreement]:
-    """Return the classes with images of which fewer than LOW_AGREEMENT agree, the lowest first."""
+    """Return the classes that have images and an agreement below LOW_AGREEMENT, lowest first."""
     low = {name: found for name, found in agreement.items() if found.rate is not None and found.rate < LOW_AGREEMENT}
     return dict(sorted(low.items(), key=lambda item: item[1].agree / item[1].n))
 
 
 def guessing_rate(agreement: Mapping[str, ClassAgreement]) -> float:
-    """Return how often a Teacher that answers at random agrees: one over the number of classes."""
+    """Return the agreement of a Teacher that guesses: one over the number of classes."""
     return 1 / max(1, len(agreement))
 
 
 def is_mostly_wrong(agreement: Mapping[str, ClassAgreement]) -> bool:
-    """Return whether the agreement over all classes is nearer to guessing than to 1; never without images."""
+    """Return whether the agreement over all classes is closer to guessing than to 1; False without images."""
     rate = total_agreement(agreement).rate
     return rate is not None and rate < (1 + guessing_rate(agreement)) / 2

@@ -52,15 +52,15 @@ class CaptionTable:
 
 
 class CaptionCounts(Document):
-    """How many captions there are, and how much they differ.
+    """Number and variety of captions.
 
     Attributes:
-        captions: how many.
-        distinct: different ones among them.
-        empty: class names that stand in where the captioner wrote nothing.
+        captions: number of captions.
+        distinct: number of distinct captions.
+        empty: number of class names used where the captioner wrote nothing.
         mean_words: mean length in words.
         median_words: median length in words.
-        most_repeated: up to 10 `{"caption": text, "count": n}`, of those that occur twice or more.
+        most_repeated: up to 10 `{"caption": text, "count": n}`, of those that occur at least twice.
     """
 
     file_name: ClassVar[str] = "captions.json"
@@ -74,7 +74,7 @@ class CaptionCounts(Document):
 
     @classmethod
     def of(cls, texts: Sequence[str], num_empty: int) -> CaptionCounts:
-        """Return the counts of N captions, of which `num_empty` are class names that stand in."""
+        """Return the counts of N captions, of which `num_empty` are class names used instead."""
         counts, words = Counter(texts), [len(text.split()) for text in texts]
         return cls(
             captions=len(texts),

@@ -1,4 +1,4 @@
-"""`card.json`: what `prepare` found, kept and refused."""
+"""`card.json`: counts of what `prepare` found, kept and rejected."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from tckr.artifacts.document import Document
 
 
 class DataCard(Document):
-    """What `prepare` found, kept and refused.
+    """What `prepare` found, kept and rejected.
 
     Attributes:
         name: short name of the data set.
-        source: what the user named as source.
-        source_kind: what `source` was when it was read (`tckr.data.sources.SourceKind`); empty in older cards.
-        public: whether everybody may see the images and know who is a member (`prepare.public`).
+        source: as given by the user.
+        source_kind: kind of `source` when it was read (`tckr.data.sources.SourceKind`); empty in older cards.
+        public: whether the images and their membership are public (`prepare.public`).
         class_names: index = label, everywhere.
-        renamed_classes: the source's class name -> the name used, where they differ.
+        renamed_classes: class name in the source -> name used, if they differ.
         image_size: side of every stored image in px.
         counts: class name -> `{"pool": n, "validation": n, "test": n}`.
         num_pool: records that can be members (columns of the membership matrix).
-        num_validation: records for model selection, in no row of the matrix.
+        num_validation: records for model selection, not in the matrix.
         num_test: locked test records.
-        num_members: records that the target run trains on (row 0 of the matrix). Without canaries every row has as many;
-            with canaries, whose membership is a coin each, the other rows differ from it by a few.
+        num_members: records that the target run is trained on (row 0 of the matrix). Without canaries every row has as many;
+            with canaries, which have independent coins, other rows differ slightly.
         rejected: reason -> number of files (`tckr.data.rejections.REASONS`); the files are in rejected.csv.
         normalised: rule -> number of kept images or of classes (`tckr.data.rejections.RULES`).
-        duplicates: rejected because the same pixels were there before, with the same label.
+        duplicates: number rejected because an earlier file has the same pixels and label.
         test_sha256: lock of the test split, an HMAC (`tckr.artifacts.split_lock`); its key is not in the card.
-        audit_holdout: fraction of the pool that a run does not train on.
+        audit_holdout: fraction of the pool that a run is not trained on.
         groups: split, and `members` of the target run -> number of groups (patients, parts); empty without groups.
         canaries: kind -> number of pool records (`CANARY_KINDS`); `counts` counts a mislabelled one under its wrong label.
-        grey: whether no kept image has colour; images drawn for the set then get none.
+        grey: whether all kept images are grey; generated images are then converted to grey.
         sizes: shorter side of the kept source images in px: `{"min", "median", "max"}`.
     """
 

@@ -1,4 +1,4 @@
-"""A JSON file of an artifact with declared fields, and the one way to write JSON."""
+"""JSON files of artifacts with declared fields, and functions to write JSON."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class Document(BaseModel):
 
     @classmethod
     def read_if_there(cls, folder: Path) -> Self | None:
-        """Return the document in `folder`, or None where there is no such file."""
+        """Return the document in `folder`, or None if there is no such file."""
         return cls.read(folder) if (folder / cls.file_name).exists() else None
 
     def write(self, folder: Path) -> None:
-        """Write the file into `folder`, complete or not at all."""
+        """Write the file into `folder`, completely or not at all."""
         write_json(folder / self.file_name, self.model_dump(mode="json"))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON, complete or not at all."""
+    """Write `value` as JSON, completely or not at all."""
     text = json_text(value)
     write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 

@@ -15,17 +15,17 @@ class Guarantee(BaseModel):
     """(epsilon, delta) differential privacy of the adapter and the noisy count, under adding or removing one unit.
 
     Attributes:
-        epsilon: that the accountant finds for all of it; at most the budget.
-        delta: chance that the bound does not hold.
-        unit: what is added or removed.
-        noise_multiplier: standard deviation of the training's noise over `clip`.
-        sampling_rate: chance of each unit to be in a step.
-        steps: of the training.
-        clip: largest norm of a unit's gradient.
+        epsilon: total, computed by the accountant; at most the budget.
+        delta: probability that the bound does not hold.
+        unit: what is added or removed, a record or a group.
+        noise_multiplier: standard deviation of the training's noise, divided by `clip`.
+        sampling_rate: probability that a unit is in a step.
+        steps: training steps.
+        clip: maximum norm of a unit's gradient.
         count_noise: standard deviation of the noise added to the number of units.
-        noisy_count: that number with its noise: the only number of units that anything released depends on.
-        class_names: index = label; declared public, and all that prompts are made of.
-        noise_draws: noise levels and noises per image, whose mean gradient is clipped.
+        noisy_count: number of units with noise; released parts depend on no other number of units.
+        class_names: index = label; declared public, and the only content of prompts.
+        noise_draws: noise levels and noise samples per image, whose mean gradient is clipped.
     """
 
     model_config = STRICT

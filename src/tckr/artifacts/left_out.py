@@ -1,4 +1,4 @@
-"""`left_out.json`: the synthetic images that the Student does not learn from."""
+"""`left_out.json`: the synthetic images that the Student is not trained on."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from tckr.artifacts.document import Document
 
 
 class LeftOut(Document):
-    """The images to whose class the Teacher gives too little probability.
+    """Images to whose class the Teacher gives too low a probability.
 
     Attributes:
-        min_teacher_probability: what an image's own class must at least have.
-        classes: class name -> {"n": images made for it, "left_out": those that were left out}.
-        indices: `index` of the images that were left out, increasing.
+        min_teacher_probability: minimum probability of the class of an image's prompt.
+        classes: class name -> {"n": images generated for it, "left_out": those left out}.
+        indices: `index` of the images left out, increasing.
     """
 
     file_name: ClassVar[str] = "left_out.json"

@@ -1,4 +1,4 @@
-"""`manifest.json`: what the engine says of a complete artifact; only what stages read of it."""
+"""`manifest.json`: the engine's description of a complete artifact, as far as stages read it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tckr.artifacts.document import Document
 
 
 class Manifest(Document):
-    """How an artifact was made.
+    """How an artifact was computed.
 
     Attributes:
-        stage: that made it.
-        sensitivity: who may have it.
-        seconds: that it took, over all interruptions.
-        peak_memory_mb: of the process that computed it.
+        stage: the stage that computed it.
+        sensitivity: who may see it.
+        seconds: computing time, over all interruptions.
+        peak_memory_mb: peak memory of the process that computed it.
         created: time at which it was complete.
-        fingerprint: of its step.
-        version: of the stage's meaning.
+        fingerprint: identity of its step.
+        version: version of the stage.
         config: the stage's settings.
-        files: name -> bytes.
+        files: name -> size in bytes.
         libraries: name -> version.
     """
 

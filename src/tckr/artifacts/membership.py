@@ -1,4 +1,4 @@
-"""`membership.npy`, which run trains on which records of the pool, and `canaries.npy` beside it."""
+"""`membership.npy`, which states the pool records that each run is trained on, and `canaries.npy`."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ if TYPE_CHECKING:
 
 MEMBERSHIP_NAME = "membership.npy"
 MEMBERSHIP_ROWS = 257
-"""The target and up to 256 reference runs. All rows are drawn before anything trains, whether a run uses them or not: so a
-later choice of how many runs to make cannot touch the draw, and changes no artifact."""
+"""The target and up to 256 reference runs. All rows are sampled before anything is trained, even those that no run uses,
+so a later choice of the number of runs affects neither the rows nor other artifacts."""
 
 VALIDATION_RUN = -1
-"""The run of the audit's null control: it trains on the validation split, so on no record that is attacked."""
+"""The run of the audit's null control, which is trained on the validation split, i.e. on no attacked record."""
 
 EVERY_RECORD = -2
-"""Not a run of the pipeline: an attacker who holds a record can put it into words, so the audit captions all of them."""
+"""Not a run of the pipeline: the audit captions all records, because an attacker who has a record can caption it."""
 
 CANARIES_NAME = "canaries.npy"
 CANARY_KINDS = {"natural": 1, "mislabelled": 2}
 """Kind of canary -> its code in canaries.npy; 0 is an ordinary record."""
 
 COMPANION = 3
-"""Code of the other records of a canary's group. They share its coin: neither ordinary nor canaries of their own, because a
+"""Code of the other records of a canary's group. They share its coin, so they are neither ordinary nor separate canaries: a
 bound counts coins."""
 
 
 def read_membership(folder: Path) -> np.ndarray:
-    """Return M, bool [MEMBERSHIP_ROWS, N], as a read-only memory map: `M[run, record]` says whether the run trains on it."""
+    """Return M, bool [MEMBERSHIP_ROWS, N], a read-only memory map: `M[run, record]` is True if the run is trained on it."""
     import numpy as np
 
     membership = np.load(folder / MEMBERSHIP_NAME, mmap_mode="r", allow_pickle=False)
@@ -40,9 +40,9 @@ def read_membership(folder: Path) -> np.ndarray:
 
 
 def read_members(folder: Path, run: int) -> np.ndarray:
-    """Return the record numbers (int64, ascending) that run `run` trains on.
+    """Return the record numbers (int64, ascending) that run `run` is trained on.
 
-    Run 0 is the target, 1..R are reference runs; `VALIDATION_RUN` and `EVERY_RECORD` are the audit's own.
+    Run 0 is the target, 1..R are reference runs; `VALIDATION_RUN` and `EVERY_RECORD` are special values of the audit.
     """
     import numpy as np
 
@@ -56,18 +56,18 @@ def read_members(folder: Path, run: int) -> np.ndarray:
 
 
 def split_of(run: int) -> str:
-    """Return the folder of the split that holds the records of `run`."""
+    """Return the folder of the split that contains the records of `run`."""
     return "validation" if run == VALIDATION_RUN else "pool"
 
 
 def read_labels(folder: Path, run: int) -> dict[int, int]:
-    """Return record -> label of the whole split that holds the records of `run`."""
+    """Return record -> label of the complete split that contains the records of `run`."""
     columns = read_columns(folder / split_of(run), ["record", "label"])
     return dict(zip(columns["record"].tolist(), columns["label"].tolist(), strict=True))
 
 
 def read_canaries(folder: Path) -> np.ndarray:
-    """Return int8 [N]: the kind of canary (`CANARY_KINDS`) that each pool record is, 0 for ordinary records."""
+    """Return int8 [N]: the kind of canary (`CANARY_KINDS`) of each pool record, 0 for ordinary records."""
     import numpy as np
 
     kinds = np.load(folder / CANARIES_NAME, allow_pickle=False)

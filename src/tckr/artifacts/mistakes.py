@@ -1,4 +1,4 @@
-"""`mistakes.parquet`: test images that the Student gets wrong, the surest first. Private, as the test split is."""
+"""`mistakes.parquet`: test images that the Student gets wrong, most confident first. Private, like the test split."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tckr.data.shards import write_shard
 FILE_NAME = "mistakes.parquet"
 
 MOST = 48
-"""Images that are kept: enough to see a pattern, few enough to leave the test split locked."""
+"""Number of images that are kept: enough to see a pattern, few enough to keep the test split locked."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """One image with its class, the Student's answer (index of a class) and how sure the Student is of it."""
+    """One image with its class, the Student's prediction (index of a class) and its probability."""
 
     image: bytes
     label: int
@@ -28,7 +28,7 @@ class Mistake:
 
 
 def write_mistakes(folder: Path, test: ImageSet, answers: np.ndarray, confidences: np.ndarray) -> None:
-    """Write the surest of the answers (int64 [T], their probabilities float64 [T]) that are not the image's class."""
+    """Write the most confident wrong predictions; `answers` int64 [T], their probabilities float64 [T]."""
     wrong = np.flatnonzero(answers != test.labels)
     kept = wrong[np.argsort(-confidences[wrong], kind="stable")][:MOST]
     columns = {
@@ -41,7 +41,7 @@ def write_mistakes(folder: Path, test: ImageSet, answers: np.ndarray, confidence
 
 
 def read_mistakes(folder: Path) -> list[Mistake]:
-    """Return the images in the order in which they were written; none in an older artifact."""
+    """Return the images in the order in which they were written; empty for an older artifact."""
     path = folder / FILE_NAME
     rows = pq.read_table(path).to_pylist() if path.is_file() else []
     return [

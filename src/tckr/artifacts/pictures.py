@@ -1,4 +1,4 @@
-"""Encoded images of the pool or of a synthetic set, picked by class or by number; what is not wanted is not read."""
+"""Read encoded images of the pool or of a synthetic set by class or by number, skipping the rest of the file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Rows = dict[int, list[dict[str, Any]]]
 
 
 class Chosen(NamedTuple):
-    """Values of a column: these, or with `invert` all others."""
+    """Values of a column to include, or with `invert` to exclude."""
 
     values: Sequence[int] | np.ndarray
     invert: bool = False

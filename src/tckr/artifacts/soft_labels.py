@@ -1,13 +1,13 @@
-"""The file of soft labels that `label` writes and `distill` learns from: how it is laid out, compressed and read.
+"""The file of soft labels that `label` writes and `distill` is trained on: layout, compression and reading.
 
 `soft_labels.parquet` has one row per image and view, the views of an image one after another:
 
     index, label                    the image, and the class of its prompt
-    view                            only with several views per image; view 0 is the image as it is
-    soft_label                      float16 probabilities: of all K classes in the order of `label`, or of the k likeliest
-    soft_label_class                only with k < K: the classes of those k, likeliest first
+    view                            only with several views per image; view 0 is the original image
+    soft_label                      float16 probabilities: of all K classes in the order of `label`, or of the k most
+    probable soft_label_class                only with k < K: the classes of those k, most probable first
 
-What else must be known travels in the file's metadata under `tckr`: the temperature, and how the views are made.
+The file's metadata contains, under `tckr`, the temperature and how the views are made.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ class LabelRecipe:
     """How soft labels were made.
 
     Attributes:
-        temperature: divided the Teacher's logits.
-        views: of every image; one label each.
+        temperature: divisor of the Teacher's logits.
+        views: of every image, with one label each.
     """
 
     temperature: float = 1.0
     views: ViewRecipe = field(default_factory=ViewRecipe)
 
     def into(self, metadata: Mapping[bytes, bytes] | None) -> dict[bytes, bytes]:
-        """Return a file's metadata with the recipe among it."""
+        """Return a file's metadata with the recipe added."""
         written = {"temperature": self.temperature, "views": self.views.as_dict()}
         return {**(metadata or {}), METADATA: json.dumps(written).encode()}
 
@@ -62,7 +62,7 @@ class SoftLabels:
     Attributes:
         indices: int64 [N], the images.
         stored: float16 [N, V, k]; may be a memory map.
-        classes: int [N, V, k], what `stored` belongs to; None where all are stored in class order.
+        classes: int [N, V, k], classes of the `stored` probabilities; None if all are stored in class order.
         class_names: K names.
         recipe: how they were made.
     """
@@ -80,21 +80,21 @@ class SoftLabels:
         return spread_top(self.stored[rows, views], self.classes[rows, views], len(self.class_names))
 
     def first_choices(self) -> np.ndarray:
-        """Return int64 [N], the likeliest class of every image as it is."""
+        """Return int64 [N], the most probable class of every original image."""
         if self.classes is None:
             return np.asarray(self.stored[:, 0].argmax(axis=1))
         return self.classes[:, 0, 0].astype(np.int64)
 
 
 def take_top(probabilities: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the k largest of float16 [N, K], largest first (of equals the first class), and their classes."""
+    """Return the k largest of float16 [N, K], largest first (ties in class order), and their classes."""
     classes = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
     small = probabilities.shape[1] <= np.iinfo(np.int16).max
     return np.take_along_axis(probabilities, classes, axis=1), classes.astype(np.int16 if small else np.int32)
 
 
 def spread_top(values: np.ndarray, classes: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return float32 [B, K] of the k largest probabilities [B, k]: what they leave of 1 is spread evenly over the others."""
+    """Return float32 [B, K] from the k largest probabilities [B, k]; the remaining probability is spread evenly."""
     values = values.astype(np.float32)
     left = np.maximum(1 - values.sum(axis=1, keepdims=True), 0) / max(num_classes - values.shape[1], 1)
     whole = np.repeat(left, num_classes, axis=1)
@@ -124,7 +124,7 @@ def read_soft_labels(folder: Path, cache: Path) -> SoftLabels:
 
 
 def labels_as_they_are(folder: Path, indices: np.ndarray, cache: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return soft labels float16 [N, k] of these images without any view, and their classes; None where all are stored."""
+    """Return soft labels float16 [N, k] of these original images, and their classes (None if all classes are stored)."""
     found = read_soft_labels(folder, cache)
     place = np.argsort(found.indices, kind="stable")
     rows = place[np.searchsorted(found.indices, indices, sorter=place)]
@@ -134,7 +134,7 @@ def labels_as_they_are(folder: Path, indices: np.ndarray, cache: Path) -> tuple[
 
 
 def map_lists(path: Path, name: str, cache: Path) -> np.ndarray:
-    """Return a column of equally long lists as an array [rows, length]: a memory map of the file `cache`, made once."""
+    """Return a column of equally long lists as an array [rows, length]: a memory map of the file `cache`, created once."""
     if not cache.exists():
         write_whole(cache, lambda partial: _write_lists(partial, path, name))
     return np.load(cache, mmap_mode="r")

@@ -1,6 +1,6 @@
-"""The lock on the test split: a keyed digest of its labels and pixels, taken at `prepare` and checked before it is read.
+"""The lock of the test split: a keyed digest of its labels and pixels, stored by `prepare` and checked before reading.
 
-The digest is in the report. The key stays in the artifact of `prepare`: without it nobody can check a guess of the images.
+The digest is in the report. The key stays in the artifact of `prepare`; without it nobody can test guesses of the images.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LOCK_KEY_NAME = "test_lock.key"
 
 
 def write_lock_key(folder: Path, root_seed: int) -> bytes:
-    """Write the key of the lock, which follows from the root seed of `prepare`, into its artifact; return it."""
+    """Write the key of the lock, derived from the root seed of `prepare`, into its artifact; return it."""
     key = derive_key(root_seed, "test split lock")
     write_whole(folder / LOCK_KEY_NAME, lambda partial: partial.write_text(key.hex(), encoding="ascii"))
     return key
@@ -36,7 +36,7 @@ def lock_digest(records: Iterable[tuple[int, int, str]], key: bytes) -> str:
 
 
 def split_digest(folder: Path, key: bytes) -> str:
-    """Return the digest of a split as it is stored."""
+    """Return the digest of a stored split."""
     return lock_digest(_records(folder), key)
 
 
@@ -47,7 +47,7 @@ def _records(folder: Path) -> Iterator[tuple[int, int, str]]:
 
 
 def check_test_split(test: Path, folder: Path) -> None:
-    """Refuse a test split that is not the one which the card of the `prepare` artifact `folder` locked.
+    """Check that a test split is the one locked in the card of the `prepare` artifact `folder`.
 
     Raises:
         UserError: labels, pixels, order or number of the test records changed since `prepare`.
@@ -56,6 +56,6 @@ def check_test_split(test: Path, folder: Path) -> None:
     found, expected = split_digest(test, key), DataCard.read(folder).test_sha256
     if found != expected:
         raise UserError(
-            f"the test split in {test} has digest {found[:12]}; prepare locked {expected[:12]}. "
+            f"the test split in {test} has digest {found[:12]}, but prepare locked {expected[:12]}. "
             f"It was changed afterwards: delete {folder} and run prepare again."
         )

@@ -23,11 +23,11 @@ class SyntheticFacts(Document):
     """What was generated.
 
     Attributes:
-        num_images: of the complete set.
-        num_classes: how many classes.
+        num_images: number of images of the complete set.
+        num_classes: number of classes.
         image_size: side of the images in px.
         shard_size: images per shard; the last one may have fewer.
-        precision: number type that the images were computed in; no set mixes two.
+        precision: number type of the computation; a set never mixes two.
     """
 
     file_name: ClassVar[str] = "plan.json"
@@ -43,9 +43,9 @@ class CopiedImages(Document):
     """Images that were copied from other sets instead of being generated.
 
     Attributes:
-        images: how many were copied.
-        of: images of the sets they came from.
-        seconds: what those sets took.
+        images: number of copied images.
+        of: number of images of the sets that they came from.
+        seconds: computing time of those sets.
     """
 
     file_name: ClassVar[str] = "copied.json"
@@ -56,12 +56,13 @@ class CopiedImages(Document):
 
 
 class Candidates(Document):
-    """What drawing images again, while the Teacher disowned them, came to.
+    """Result of generating images again while the Teacher assigned them to another class.
 
     Attributes:
-        redraws: how often an image was drawn again at most.
-        classes: class name -> {"n": images of the set, "candidates": images drawn for them, "recognised": images of the set
-            that the Teacher takes for the class}.
+        redraws: maximum number of further candidates per image.
+        classes: class name -> {"n": images of the set, "candidates": images generated for them, "recognised": images of the
+            set
+            that the Teacher assigns to the class}.
     """
 
     file_name: ClassVar[str] = "candidates.json"
@@ -76,12 +77,12 @@ class Candidates(Document):
 
 
 class ReplacedCopies(Document):
-    """What drawing near-copies of members again came to.
+    """Result of generating near-copies of members again.
 
     Attributes:
-        redraws: how often an image was drawn again at most.
-        replaced: images of the set that were drawn again and are no near-copies.
-        left: images of the set that are near-copies after all.
+        redraws: maximum number of further candidates per image.
+        replaced: images of the set that were generated again and are not near-copies.
+        left: images of the set that still are near-copies.
     """
 
     file_name: ClassVar[str] = "replaced_copies.json"
@@ -116,12 +117,12 @@ class SyntheticRows:
     Attributes:
         images: n PNG files.
         labels: n classes of the prompts.
-        prompts: n texts, which hold captions of private images.
+        prompts: n texts, which contain captions of private images.
         seeds: n seeds of the images' noise.
-        indices: n numbers of the images in the set.
-        candidates: n numbers of images drawn for each place, of which one was kept; None where each is the first.
-        recognised: whether the Teacher takes each image for its class; None where it was not asked.
-        copies: n numbers of the candidates that are near-copies of members; None where nobody looked.
+        indices: n indices of the images in the set.
+        candidates: n numbers of candidates generated for each index; None if images were not judged.
+        recognised: whether the Teacher assigns each image to its class; None if not judged.
+        copies: n numbers of candidates that are near-copies of members; None if not judged.
     """
 
     images: Sequence[bytes]
@@ -148,7 +149,7 @@ def synthetic_shards(folder: Path) -> list[Path]:
 
 
 def write_synthetic_shard(folder: Path, name: str, rows: SyntheticRows, class_names: Sequence[str]) -> None:
-    """Write shard `name` of the synthetic set in `folder`, complete or not at all."""
+    """Write shard `name` of the synthetic set in `folder`, completely or not at all."""
     columns = {
         "image": rows.images,
         "label": np.asarray(rows.labels, dtype=np.int64),
@@ -185,7 +186,7 @@ def synthetic_column(folder: Path, name: str) -> np.ndarray:
 
 
 def seconds_alone(folder: Path) -> float:
-    """Return what a complete synthetic set would have taken without copies: its own time and its share of theirs."""
+    """Return the time that a complete synthetic set takes without copying: its own time and its share of the donors'."""
     seconds = Manifest.read(folder).seconds
     copied = CopiedImages.read_if_there(folder)
     return seconds + (copied.seconds * copied.images / copied.of if copied else 0.0)

@@ -1,4 +1,4 @@
-"""What a training leaves: the model in `model/`, its course in `history.json`, a summary in `metrics.json`."""
+"""Results of a training: the model in `model/`, its history in `history.json`, a summary in `metrics.json`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ HISTORY_NAME = "history.json"
 
 
 class TrainingSummary(Document):
-    """How the training of a classifier went.
+    """Summary of the training of a classifier.
 
     Attributes:
-        epochs: that were trained.
-        seconds: spent in epochs, over all interruptions.
-        best_epoch: the epoch whose weights the model has.
+        epochs: number of trained epochs.
+        seconds: time of all epochs, over all interruptions.
+        best_epoch: the epoch whose weights were kept.
         num_train: images per epoch.
     """
 
@@ -31,11 +31,11 @@ class TrainingSummary(Document):
 
 
 def write_history(folder: Path, records: Sequence[dict[str, Any]]) -> None:
-    """Write the course of a training: one record per epoch of a classifier, or per point of an adapter's loss."""
+    """Write the history of a training: one record per epoch of a classifier, or per point of an adapter's loss."""
     write_json(folder / HISTORY_NAME, list(records))
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
-    """Return the course of a training; empty where there is none."""
+    """Return the history of a training; empty if there is none."""
     path = folder / HISTORY_NAME
     return read_json(path) if path.exists() else []

@@ -1,4 +1,4 @@
-"""The command line, one file per command; nothing heavy is imported before a command runs."""
+"""The command line, one file per command. Heavy libraries are imported only when a command runs."""
 
 from __future__ import annotations
 
@@ -58,17 +58,17 @@ def options(
         bool, typer.Option("--version", "-V", help="Print the version and exit.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Take the options of `tckr` itself."""
+    """Define the options of `tckr` itself."""
 
 
 def fail(message: str) -> NoReturn:
-    """Print what the user must know and end."""
+    """Print an error for the user and exit."""
     sys.stderr.write(f"error: {printable(message)}\n")
     sys.exit(2)
 
 
 def main() -> None:
-    """Run the command line: exit status 0 done, 2 a problem the user can fix, 3 audit invalid, 130 interrupted."""
+    """Run the command line. Exit status: 0 done, 2 a problem the user can fix, 3 audit invalid, 130 interrupted."""
     wait_without_spinning()
     try:
         app()
@@ -78,9 +78,11 @@ def main() -> None:
         fail(cut_message(str(explain(error, Path.cwd()) or error)))
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
-            sys.stderr.write("\ninterrupted; what is finished is kept, the same command continues\n")
+            sys.stderr.write("\ninterrupted; finished work is kept; the same command continues\n")
         if ended.code == MISUSED and (meant := settings_among(sys.argv[1:])):
-            sys.stderr.write(f"Settings have no dashes and stand as section.setting=value: {printable(', '.join(meant))}\n")
+            sys.stderr.write(
+                f"Settings are written without dashes, as section.setting=value: {printable(', '.join(meant))}\n"
+            )
         raise
 
 

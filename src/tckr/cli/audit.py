@@ -1,4 +1,4 @@
-"""`tckr audit`: a run's audit, that of a table of scores from elsewhere, or what more reference runs would cost."""
+"""`tckr audit`: audit a run or a table of scores from elsewhere, or print what more reference runs would cost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tckr.errors import UserError
 Output = Annotated[
     Path | None,
     typer.Option(
-        help="Folder for runs and the artifact store; with --scores the folder of its results.",
+        help="Folder for runs and the artifact store; with --scores, the folder for the results.",
         show_default="runs; with --scores runs/audit-NAME",
     ),
 ]
@@ -22,8 +22,8 @@ Scores = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Audit this table of any model's scores and membership (.parquet or .npz, docs/audit.md) instead of a run; "
-        "settings may be audit.scorer, audit.confidence, audit.family_level, audit.delta and audit.signal.",
+        help="Audit this table of any model's scores and membership (.parquet or .npz, docs/audit.md) instead of a run. "
+        "Accepted settings: audit.scorer, audit.confidence, audit.family_level, audit.delta and audit.signal.",
         show_default=False,
     ),
 ]
@@ -31,7 +31,7 @@ Plan = Annotated[
     bool,
     typer.Option(
         "--plan",
-        help="Make the target run up to its Student only, then print time, disk and interval widths of 4 to 256 reference "
+        help="Run the target only up to its Student, then print time, disk and interval widths for 4 to 256 reference "
         "runs at every depth.",
     ),
 ]
@@ -55,7 +55,9 @@ def audit(
     if scores is not None:
         chosen = {"--data": data, "--name": name, "--plan": plan, "--dry-run": dry_run}
         if refused := [option for option, value in chosen.items() if value]:
-            raise UserError(f"found --scores with {', '.join(refused)}; give --scores FILE alone, or a run without --scores")
+            raise UserError(
+                f"found --scores with {', '.join(refused)}; expected --scores FILE alone, or a run without --scores"
+            )
         from tckr.cli.given import audit_table
 
         raise typer.Exit(0 if audit_table(scores, arguments or [], output, as_json).valid else INVALID)

@@ -1,4 +1,4 @@
-"""Bars on a terminal, one below the other: of the whole run, and of each step at work with its rate and time left."""
+"""Progress bars on a terminal: one for the entire run, and one for each running step with its rate and time left."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from rich.text import Text
 from tckr.cli.terminal import escape
 
 NARROW, WIDE = 80, 100
-"""Characters of a line: below the first a bar is left out, from the second on it takes what is free."""
+"""Widths of a terminal line: below the first a bar is hidden; from the second on it takes all free space."""
 
 WHOLE = "all"
-"""Label of the bar of the whole run."""
+"""Label of the bar of the entire run."""
 
 
 class RateColumn(ProgressColumn):
-    """Show how many units finish per second; nothing for the whole run, whose steps differ."""
+    """Show how many units finish per second. Empty for the entire run, because its steps differ."""
 
     def render(self, task: Task) -> Text:
-        """Return the rate, or nothing before it is known."""
+        """Return the rate, or nothing while it is unknown."""
         speed = None if task.fields["left"] else task.finished_speed or task.speed
         return Text(f"{speed:,.3g} {task.fields['unit']}/s" if speed else "", style="progress.data.speed")
 
 
 class LeftColumn(TimeRemainingColumn):
-    """Show the time left: of the whole run as it was told, of a step by its rate."""
+    """Show the time left: for the entire run the text given to `show_whole`, for a step an estimate from its rate."""
 
     def render(self, task: Task) -> Text:
         """Return the time left."""
@@ -50,7 +50,7 @@ class LeftColumn(TimeRemainingColumn):
 
 @dataclass
 class Count:
-    """How far a bar is: `first` units were done when it began at `start`."""
+    """Position of a bar: `first` units were already done when the bar opened at time `start` (seconds)."""
 
     unit: str
     total: int
@@ -59,15 +59,15 @@ class Count:
     start: float
 
     def seconds_left(self, now: float) -> float:
-        """Return how long the rest takes if it advances as before."""
+        """Return the seconds that the rest takes at the present rate."""
         return (now - self.start) * max(0, self.total - self.done) / (self.done - self.first)
 
 
 class Bars:
-    """Bars of the steps at work; each disappears when its step is finished, all of them at the end."""
+    """Progress bars of the running steps. A bar disappears when its step finishes; `close` removes all of them."""
 
     def __init__(self, console: Console) -> None:
-        """Show them on `console` if that is a terminal."""
+        """Show the bars on `console` if that is a terminal."""
         self._console = console
         self._progress: Progress | None = None
         self._whole: TaskID | None = None
@@ -92,23 +92,23 @@ class Bars:
             self._stop_if_empty()
 
     def show_whole(self, done: int, total: int, left: str) -> None:
-        """Show how far the whole run is, above the other bars."""
+        """Update the bar of the entire run, shown above the other bars."""
         if self._whole is None:
             self._whole = self._shown().add_task(WHOLE, total=total, completed=done, unit="steps", left=left)
         else:
             self._shown().update(self._whole, completed=done, left=left)
 
     def at_work(self) -> str:
-        """Return in words what the bars show."""
+        """Return the running steps and their progress as text."""
         return ", ".join(f"{label} {count.done:,}/{count.total:,} {count.unit}" for label, count in [*self._now.items()])
 
     def seconds_left(self) -> dict[str, float]:
-        """Return how long each step at work still takes at its present rate; none that has not advanced yet."""
+        """Return the estimated seconds left by step; a step without progress is left out."""
         now = time.monotonic()
         return {label: count.seconds_left(now) for label, count in [*self._now.items()] if count.done > count.first}
 
     def close(self) -> None:
-        """Remove the bar of the whole run, and leave the terminal as it was."""
+        """Remove the bar of the entire run and restore the terminal."""
         if self._progress is not None and self._whole is not None:
             self._progress.remove_task(self._whole)
         self._whole = None
@@ -128,7 +128,7 @@ class Bars:
 
 
 def _columns(width: int) -> list[ProgressColumn]:
-    """Return what a bar shows in so many characters: what is done and the time left always, the rest where it fits."""
+    """Return the columns that fit into `width` characters: always count and time left, the others if there is room."""
     count = TextColumn("{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}")
     label, left = TextColumn("{task.description:<12}"), LeftColumn()
     if width < NARROW:

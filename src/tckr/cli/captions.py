@@ -1,4 +1,4 @@
-"""`tckr captions`: write the captions of a run into a file that people exchange and `caption.file` reads."""
+"""`tckr captions`: write the captions of a run to a file in a common format that `caption.file` reads."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 def captions(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, e.g. runs/demo.")],
-    output: Annotated[Path, typer.Option(metavar="FILE", help="Where to write: .json or .txt, as the format is.")],
+    output: Annotated[
+        Path, typer.Option(metavar="FILE", help="File to write: .json for grouped_by_class, .txt for original_order.")
+    ],
     form: Annotated[
         Literal["grouped_by_class", "original_order"],
-        typer.Option("--format", help="JSON of class: captions, or text of one `class name: caption` per line."),
+        typer.Option("--format", help="JSON of captions by class, or text with one `class name: caption` per line."),
     ] = "grouped_by_class",
 ) -> None:
     """Write the captions of a run, in the order of the data set, for caption.file or other programs. They are private."""
@@ -34,15 +36,15 @@ def captions(
     told = sum(text is not None for text in texts)
     typer.echo(
         f"{told:,} captions of {len(texts):,} rows, {form}: {printable(str(output))}\n"
-        "They say what private images show: keep the file where the images are, and do not release it."
+        "Captions describe private images: store the file with the images, and do not release it."
     )
 
 
 def _captions_of_rows(settings: Settings) -> tuple[list[str], list[str | None]]:
-    """Return class name and caption of every row of the run's data source, from all that its steps have captioned.
+    """Return class name and caption (None if missing) of every row of the data source, from all steps that wrote captions.
 
     Raises:
-        UserError: the run has captioned nothing yet.
+        UserError: the run has no captions yet.
     """
     from tckr.data.shards import read_columns
     from tckr.data.source_rows import read_source_rows
@@ -56,7 +58,7 @@ def _captions_of_rows(settings: Settings) -> tuple[list[str], list[str | None]]:
         raise UserError(f"{folder} has no captions yet; make them with `tckr caption {folder}`")
     store.require_intact([data, *whole])
     said: dict[int, str] = {}
-    for step in reversed(whole):  # the target's own captions, which come first, are the ones that stay
+    for step in reversed(whole):  # the target comes first in `whole`, so its captions are written last and win
         columns = read_columns(store.folder(step), ["record", "caption"])
         said |= dict(zip(columns["record"].tolist(), columns["caption"].tolist(), strict=True))
     rows = read_source_rows(store.folder(data))

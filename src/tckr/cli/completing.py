@@ -1,4 +1,4 @@
-"""What a shell offers after the Tab key: settings, presets and stages."""
+"""Shell completion (Tab key) of settings, presets and stages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 
 def complete_setting(incomplete: str) -> Iterator[str]:
-    """Yield `section.setting=` for every setting that begins so; the shell itself offers files and folders."""
+    """Yield `section.setting=` for every setting with this prefix. The shell itself completes files and folders."""
     from tckr.config import setting_names
 
     names = list(setting_names())
@@ -15,14 +15,14 @@ def complete_setting(incomplete: str) -> Iterator[str]:
 
 
 def complete_preset(incomplete: str) -> Iterator[str]:
-    """Yield the names of presets that begin so."""
+    """Yield the names of presets with this prefix."""
     from tckr.config import PRESETS
 
     yield from _beginning(PRESETS, incomplete)
 
 
 def complete_stage(incomplete: str) -> Iterator[str]:
-    """Yield the names of stages that begin so."""
+    """Yield the names of stages with this prefix."""
     from tckr.pipeline import STAGES
 
     yield from _beginning(STAGES, incomplete)

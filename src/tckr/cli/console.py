@@ -1,6 +1,6 @@
-"""What a run looks like on a terminal: one line per finished step, a bar for each one at work and for the whole run.
+"""Print the progress of a run: one line per finished step, one bar per running step and one for the entire run.
 
-Where there is no terminal, a line a minute takes the place of the bars.
+Without a terminal, one line per minute replaces the bars.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from tckr.engine.execution import ExecutionConfig
 
 Notes = Callable[[Step, bool], Sequence[str]]
-"""Returns the lines to print below the line of a finished step; the second argument says whether it was whole already."""
+"""Returns the lines to print below a finished step; the second argument tells whether it was complete before the run."""
 
 
 def no_notes(step: Step, reused: bool) -> Sequence[str]:
-    """Return nothing."""
+    """Return no lines."""
     return ()
 
 
@@ -48,9 +48,9 @@ class ConsoleObserver:
 
         Args:
             console: where to print.
-            execution: of the run, for its time left.
-            notes: what else to say of a finished step of the target run.
-            begin: prints what stands above the first step; not called where the run is refused.
+            execution: settings of the run, needed to estimate the time left.
+            notes: returns the lines to print below a finished step of the target run.
+            begin: prints the lines above the first step; not called if the run is refused.
         """
         self.console = console or Terminal(stderr=True)
         self._bars = Bars(self.console)
@@ -59,30 +59,30 @@ class ConsoleObserver:
         self._notes, self._begin = notes, begin
 
     def __enter__(self) -> Self:
-        """Begin with the run."""
+        """Return this observer, for a `with` statement."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Leave the terminal as it was, however the run ended."""
+        """Restore the terminal, also after an error."""
         self._whole.close()
 
     def planned(self, steps: Sequence[Step]) -> None:
-        """Begin, and remember what gets one line together."""
+        """Print the first lines and group the steps that share one line."""
         self._begin()
         self._groups.plan(steps)
         self._whole.begin(steps)
 
     def started(self, step: Step) -> None:
-        """Print a line where there are no bars."""
+        """Print a line if there are no bars."""
         if (group := self._groups.begun(step)) and not self.console.is_terminal:
             self.console.print(f"  [dim]...[/] {group.label}")
 
     def finished(self, step: Step, manifest: dict[str, Any], reused: bool) -> None:
-        """Print one line for a step of the target run, and one for a whole group of reference runs."""
+        """Print one line for a step of the target run, and one for each complete group of reference runs."""
         group = self._groups.ended(step)
         if step.role is Role.TARGET:
             cost = f"{manifest['seconds']:7.1f} s  {manifest['peak_memory_mb']:6,d} MB"
-            used = "[dim]whole already[/]" if reused else cost
+            used = "[dim]already complete[/]" if reused else cost
             self.console.print(f"  [green]ok[/]  {step.name:<11} {used}")
         elif group:
             self.console.print(f"  [green]ok[/]  {group.label:<11} {group.seconds:7.1f} s  [dim]references and controls[/]")
@@ -91,7 +91,7 @@ class ConsoleObserver:
         self._whole.finished(step, manifest["seconds"])
 
     def track(self, step_name: str, total: int, unit: str, done: int = 0) -> AbstractContextManager[Callable[[int], None]]:
-        """Open a bar that disappears when the step is finished."""
+        """Open a bar; it disappears when the step is finished."""
         return self._bars.open(step_name, total, unit, done)
 
     def warned(self, message: str) -> None:
@@ -99,7 +99,7 @@ class ConsoleObserver:
         print_warning(self.console, message)
 
     def described(self, message: str) -> None:
-        """Print how the data was understood."""
+        """Print how the data was interpreted."""
         print_layout(self.console, message.splitlines())
 
 

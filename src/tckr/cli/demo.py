@@ -1,4 +1,4 @@
-"""`tckr demo`: the whole pipeline on scikit-learn's handwritten digits with the embedded models."""
+"""`tckr demo`: the complete pipeline on scikit-learn's handwritten digits with the embedded models."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ def demo(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Recycle 1,797 real scans of handwritten digits: no data and no model to bring, a few minutes on two CPU cores.
+    """Recycle 1,797 scans of handwritten digits. Needs no data and no download; takes a few minutes on two CPU cores.
 
-    Exit status 3 when a control of the audit fails.
+    Exit status 3 if a control of the audit fails.
     """
     if unnamed := [text for text in overrides or [] if "=" not in text]:
-        raise UserError(f"found {shown(unnamed[0])}; tckr demo takes settings alone, section.setting=value; see tckr run")
+        raise UserError(
+            f"found {shown(unnamed[0])}; tckr demo takes only settings, written "
+            f"section.setting=value; for your own data use tckr run"
+        )
     end(execute(settings_from(overrides, None, "demo", None, output), dry_run=dry_run, as_json=as_json))

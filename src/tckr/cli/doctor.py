@@ -1,4 +1,4 @@
-"""`tckr doctor`: what this machine has, what is missing, and which models it can run."""
+"""`tckr doctor`: print what this machine has, what is missing, and which models it can run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ PROBLEM = 2
 
 StoreFolder = Annotated[
     Path | None,
-    typer.Option(
-        help="Only look whether a store can lie in this folder, such as one on a network disk.", show_default=False
-    ),
+    typer.Option(help="Only check whether this folder, e.g. on a network disk, can hold a store.", show_default=False),
 ]
 
 
 def doctor(output: Output = None, store: StoreFolder = None, as_json: Json = False) -> None:
-    """Say what this machine can run and what to mend. Exit status 2 when TCKR itself cannot work, or a store in --store."""
+    """Print what this machine can run and what to fix. Exit status 2 if TCKR, or a store in --store, cannot work."""
     from tckr.cli.terminal import Terminal, write_json
 
     if store is not None:
@@ -39,7 +37,7 @@ def doctor(output: Output = None, store: StoreFolder = None, as_json: Json = Fal
 
 
 def _file_system(console: Console, folder: Path) -> int:
-    """Print what the file system of `folder` does; return how much is missing that a store needs."""
+    """Print what the file system of `folder` supports; return the number of missing features that a store needs."""
     from tckr.cli.terminal import escape
     from tckr.engine.file_system import NEEDED, WANTED, lacks
 
@@ -50,14 +48,16 @@ def _file_system(console: Console, folder: Path) -> int:
         then = f"; {found.otherwise}" if found in (*missing, *unwanted) else ""
         console.print(f"  {state}  {found.text}{then}", soft_wrap=True)
     if missing:
-        console.print("[red]problem[/]  no store can lie here; choose a folder on another disk", soft_wrap=True)
+        console.print("[red]problem[/]  this folder cannot hold a store; choose a folder on another disk", soft_wrap=True)
     else:
-        console.print("A store can lie here. Runs on several machines need this disk on each, under the same path.")
+        console.print(
+            "This folder can hold a store. Runs on several machines need this disk on each machine, under the same path."
+        )
     return len(missing)
 
 
 def look(output: Path) -> dict[str, Any]:
-    """Return what this machine has, and which public models fit."""
+    """Return what this machine has, and which public models fit into its memory."""
     from tckr import machine
 
     version, supported = machine.python()
@@ -98,7 +98,7 @@ def look(output: Path) -> dict[str, Any]:
 
 
 def _models(device_gb: float, memory_gb: float) -> list[dict[str, Any]]:
-    """Return for each public model what it needs, and whether it fits here."""
+    """Return, for each public model, the memory that it needs and whether it fits here."""
     from tckr import machine
 
     room, width = (device_gb, machine.HALF) if device_gb else (memory_gb, machine.SINGLE)
@@ -128,10 +128,12 @@ def _print(found: dict[str, Any], console: Console) -> None:
         room = f"{gpu['memory_free_gb']:.0f} of {gpu['memory_gb']:.0f} GB free"
         console.print(f"GPU {index}: {gpu['name']}, {room}, {gpu['gflops'] / 1000:,.0f} TFLOP/s in {gpu['half']}")
     if not found["gpus"]:
-        console.print("GPU: none that torch sees; full-size models run on the CPU, slowly")
+        console.print("GPU: torch finds none; full-size models run slowly, on the CPU")
     console.print(_table(found["models"]))
     where = "GPU memory with weights in half precision" if found["gpus"] else "memory with weights in float32"
-    console.print(f"needs: about, {where}, for small batches; `tckr estimate` measures it. *: downloaded.", soft_wrap=True)
+    console.print(
+        f"needs: approximate {where} for small batches; `tckr estimate` measures it. *: already downloaded.", soft_wrap=True
+    )
     for problem in found["problems"]:
         console.print(f"[red]problem[/]  {escape(problem)}", soft_wrap=True)
 
@@ -145,7 +147,7 @@ def _print_software(found: dict[str, Any], console: Console) -> None:
         console.print(f"  {name}: {'installed' if there else 'not installed'}; for {machine.EXTRAS[name]}")
     console.print(f"  C++ compiler: {found['compiler'] or 'none'}; for torch.compile on a CPU")
     hub = found["hub"]
-    hint = "" if hub["answers"] else "; models and data sets come from folders and from the cache of earlier downloads only"
+    hint = "" if hub["answers"] else "; only local folders and earlier downloads can be used"
     answer = f"hub {escape(hub['address'])}: {'answers' if hub['answers'] else 'no answer'}{hint}"
     console.print(f"  {answer}", soft_wrap=True)
 

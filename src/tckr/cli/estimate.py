@@ -1,4 +1,4 @@
-"""`tckr estimate`: what a run will take, measured on a few of its own images before it begins."""
+"""`tckr estimate`: predict what a run takes, from a measurement on a few of its images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from tckr.costs.probe import Probe
 
 Seconds = Annotated[
-    float, typer.Option(min=1, help="About how long to measure, in seconds; the smallest probe may take longer.")
+    float,
+    typer.Option(min=1, help="Approximate duration of the measurement in seconds; the smallest probe may take longer."),
 ]
 STAGES = ("caption", "adapt", "generate", "teach", "label", "distill")
 
@@ -37,7 +38,8 @@ def estimate(
 ) -> None:
     """Measure every stage on a few of your images; print time, memory and disk at each cardinality before a long run.
 
-    The data is prepared in full, as the run would do anyway; the rest is measured in a temporary folder and deleted.
+    The data is prepared completely, as a run would do anyway. All other measurements are made in a temporary folder and
+    deleted.
     """
     settings = settings_from(arguments, data, preset, name, output)
     from tckr.artifacts.data_card import DataCard
@@ -57,10 +59,11 @@ def estimate(
         tempfile.TemporaryDirectory(prefix="tckr-estimate-", dir=settings.execution.output) as folder,
         ConsoleObserver() as observer,
     ):
-        log_file = Path(folder) / "log.jsonl"  # not the run's folder, which may show a finished run of other settings
+        # not in the run's folder, which may belong to a finished run with other settings
+        log_file = Path(folder) / "log.jsonl"
         Runner(store=store, execution=settings.execution, log_file=log_file, observer=observer).run(steps)
         prepared = store.folder(steps[-1])
-        complain("measuring on a few images, then on more while there is time")
+        complain("measuring on a few images, then on more until the time is used up")
         found = probe(settings, prepared, Path(folder) / "probe", seconds, observer)
     card = DataCard.read(prepared)
     if as_json:
@@ -70,7 +73,7 @@ def estimate(
 
 
 def _numbers(settings: Settings, card: DataCard, found: Probe) -> dict[str, Any]:
-    """Return the estimates for programs: seconds and bytes by cardinality and stage, and of the audit."""
+    """Return the estimates for --json: seconds and bytes by cardinality and stage, and seconds of the audit."""
     from tckr.costs.forecast import disk_needed, drawn
     from tckr.costs.reference_runs import bill_after
 
@@ -108,7 +111,7 @@ def _forecasts(settings: Settings, card: DataCard, found: Probe) -> dict[float, 
 
 
 def print_estimate(settings: Settings, card: DataCard, found: Probe, console: Console) -> None:
-    """Print what was measured, then what a run takes at each cardinality."""
+    """Print the measurement, then the estimate for each cardinality."""
     console.print(f"measured with {found.num_members} images; the set has {card.num_members} members")
     console.print(_paces(found))
     by_cardinality = _forecasts(settings, card, found)
@@ -135,7 +138,7 @@ def _paces(found: Probe) -> Table:
 
 
 def _costs(settings: Settings, card: DataCard, by_cardinality: Mapping[float, Mapping[str, Forecast]]) -> Table:
-    """Return a table with a column per cardinality and a row per stage, and the sums."""
+    """Return a table with a column per cardinality and a row per stage, followed by the sums."""
     from rich import box
     from rich.table import Table
 
@@ -152,10 +155,10 @@ def _costs(settings: Settings, card: DataCard, by_cardinality: Mapping[float, Ma
     for stage in STAGES:
         table.add_row(stage, *(" ".join(rounded(costs[stage].seconds)) for costs in by_cardinality.values()))
     whole = [sum(cost.seconds for cost in costs.values()) for costs in by_cardinality.values()]
-    table.add_row("Student, in all", *(" ".join(rounded(seconds)) for seconds in whole))
+    table.add_row("Student, in total", *(" ".join(rounded(seconds)) for seconds in whole))
     if bills := [bill_after(settings, card, *pair) for pair in by_cardinality.items() if _has_references(settings)]:
-        table.add_row("audit, least", *(" ".join(rounded(bill.fastest)) for bill in bills))
-        table.add_row("audit, most", *(" ".join(rounded(bill.slowest)) for bill in bills))
+        table.add_row("audit, at least", *(" ".join(rounded(bill.fastest)) for bill in bills))
+        table.add_row("audit, at most", *(" ".join(rounded(bill.slowest)) for bill in bills))
     table.add_row("disk", *(size_text(disk_needed(costs)) for costs in by_cardinality.values()))
     return table
 
@@ -169,10 +172,11 @@ def _has_references(settings: Settings) -> bool:
 def _notes(settings: Settings) -> str:
     number = settings.audit.num_reference_runs
     return (
-        "Estimates, from one short measurement on this machine as busy as it was. Trainings without early stopping; disk at "
-        f"most, without what prepare and the audit keep. audit: {number} reference runs and the controls at depth "
-        f"{settings.audit.depth}, {settings.execution.num_workers(number)} at a time; least, if threads do not help, most, "
-        "if they help in full (`tckr audit --plan` says what other numbers buy). *: as configured."
+        "Estimates from one short measurement, made while the machine was as busy as it is now. Training time assumes "
+        "no early stopping. Disk is an upper bound without the files of prepare and the audit. The audit makes "
+        f"{number} reference runs and the controls at depth {settings.audit.depth}, "
+        f"{settings.execution.num_workers(number)} at a time: 'at least' if threads do not help, 'at most' if they help "
+        "fully (`tckr audit --plan` compares other numbers of reference runs). *: as configured."
     )
 
 
@@ -184,7 +188,7 @@ def _warn_of_disk(settings: Settings, costs: Mapping[str, Forecast], console: Co
     needed, free = disk_needed(costs), free_bytes(settings.execution.output)
     if needed > free:
         console.print(
-            f"[yellow]warning[/]  {escape(settings.execution.output)} has {size_text(free)} free and the run needs about "
-            f"{size_text(needed)}; choose another --output, or a lower generate.cardinality",
+            f"[yellow]warning[/]  {escape(settings.execution.output)} has {size_text(free)} free, but the run needs about "
+            f"{size_text(needed)}; choose another --output or a lower generate.cardinality",
             soft_wrap=True,
         )

@@ -1,4 +1,4 @@
-"""`tckr audit --scores`: audit a table of scores and membership that came from anywhere."""
+"""`tckr audit --scores`: audit a table of scores and membership from any source."""
 
 from __future__ import annotations
 
@@ -28,21 +28,22 @@ from tckr.tables.scales import remarks
 SETTINGS = ("audit.scorer", "audit.confidence", "audit.family_level", "audit.delta", "audit.signal")
 TABLE_NAME = "scores.parquet"
 NOTES = (
-    "mean: AUC with every run in turn as the target, what training like this leaks; run 0: the target alone; all runs: "
-    "TPR with thresholds from other runs; bounds: epsilon, and mu of Gaussian differential privacy, are at least this; "
-    "strongest: of all attacks on run 0, chosen after the fact on the very records it is measured on."
+    "mean: mean AUC with each run in turn as the target; what training of this kind leaks. run 0: only the target. "
+    "all runs: TPR with thresholds from other runs. bounds: epsilon, and mu of Gaussian differential "
+    "privacy, are at least this. strongest: the best of all attacks on run 0, chosen on the same records "
+    "that it is measured on."
 )
 SIDE_BY_SIDE = 3
 """Surfaces in one printed table; more do not fit into 80 columns."""
 
 
 def audit_table(file: Path, overrides: Sequence[str], output: Path | None, as_json: bool = False) -> AuditResult:
-    """Judge the table in `file`, write audit.json and the table with the attack's scores to `output`, print the findings.
+    """Audit the table in `file`, write audit.json and the table with the attack's scores to `output`, print the findings.
 
-    With `as_json` the content of audit.json is printed.
+    With `as_json`, print the content of audit.json instead.
 
     Raises:
-        UserError: a table that cannot be audited, a setting that says nothing about a table, or a folder with other results.
+        UserError: the table cannot be audited, a setting does not apply to tables, or the folder holds other results.
     """
     config = _config(overrides)
     folder = output or Path("runs") / f"audit-{run_name(file.stem)}"
@@ -76,7 +77,7 @@ def _config(overrides: Sequence[str]) -> AuditConfig:
 
 
 def _refuse_other(folder: Folder, file: Path, evidence: Evidence) -> None:
-    """Raise when writing to `folder` would change the table itself, the results of another one or what is not TCKR's."""
+    """Raise a UserError if `folder` holds the table itself, results of another table, or files that TCKR did not write."""
     folder.check()
     table = folder.path / TABLE_NAME
     if table.exists() and table.samefile(file):
@@ -103,7 +104,10 @@ def _print(result: AuditResult, folder: Path, remarked: list[str], console: Cons
         console.print(table)
     console.print(NOTES, soft_wrap=True)
     if result.declared.generator_shared:
-        console.print("soft_labels, student: leakage through the labels alone; all runs share the generator", soft_wrap=True)
+        console.print(
+            "soft_labels, student: only leakage through the labels is measured, because all runs share the generator",
+            soft_wrap=True,
+        )
     for control in result.controls:
         if control.decides and not control.passed:
             where = f"{control.name} ({control.surface}, {control.measure})"
@@ -141,7 +145,7 @@ def _tables(result: AuditResult) -> Iterator[Table]:
 
 
 def _findings(surface: SurfaceResult, confidence: float) -> dict[str, str]:
-    """Return what is printed of a surface, row by row."""
+    """Return the rows that are printed for a surface: heading -> text."""
     rates, alone = surface.tpr[surface.attack], surface.leave_one_out.get(surface.attack)
     bound, mu, strongest = surface.epsilon_lower_bound, surface.mu_lower_bound, surface.strongest
     assert strongest is not None
@@ -160,7 +164,7 @@ def _findings(surface: SurfaceResult, confidence: float) -> dict[str, str]:
 
 
 def _short(measured: Measured | None) -> str:
-    """Return the number with its interval; why one is missing stands in audit.json."""
+    """Return the number with its interval. audit.json gives the reason for a missing number."""
     return str(measured) if isinstance(measured, Estimate) else "-" if measured is None else "not measurable"
 
 

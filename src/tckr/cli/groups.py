@@ -1,4 +1,4 @@
-"""Steps that get one line together."""
+"""Groups of steps that share one line of output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tckr.engine.step import Step
 
 @dataclass
 class Group:
-    """Steps that get one line together."""
+    """Steps that share one line of output."""
 
     label: str
     left: int
@@ -19,20 +19,20 @@ class Group:
 
     @property
     def seconds(self) -> float:
-        """Return the time since the first of them began."""
+        """Return the seconds since the first of them started."""
         return time.perf_counter() - self.start
 
 
 class Groups:
-    """Which group each planned step belongs to, and when a group begins and ends."""
+    """The group of each planned step, and when each group starts and ends."""
 
     def __init__(self, key: Callable[[Step], str]) -> None:
-        """Put steps with the same `key` together."""
+        """Group the steps that have the same `key`."""
         self._key = key
         self._groups: dict[str, Group] = {}
 
     def plan(self, steps: Sequence[Step]) -> None:
-        """Take the steps that will be computed."""
+        """Register the steps that will be computed."""
         self._groups = {}
         members: dict[str, list[Step]] = {}
         for step in steps:
@@ -43,7 +43,7 @@ class Groups:
             self._groups |= {step.name: group for step in together}
 
     def begun(self, step: Step) -> Group | None:
-        """Return the group of which `step` is the first to begin."""
+        """Return the group that starts with `step`, or None if another step of the group started earlier."""
         group = self._groups[step.name]
         if group.start:
             return None
@@ -51,7 +51,7 @@ class Groups:
         return group
 
     def ended(self, step: Step) -> Group | None:
-        """Return the group of which `step` is the last to end; none for a step that was whole before."""
+        """Return the group that ends with `step`, or None if others are unfinished or `step` was complete before the run."""
         group = self._groups.pop(step.name, None)
         if group is not None:
             group.left -= 1

@@ -1,4 +1,4 @@
-"""`tckr inspect`: how a data set is understood and what its pictures are, before anything is computed."""
+"""`tckr inspect`: show how a data set is interpreted and describe its images, before anything is computed."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def inspect(
     ] = None,
     page: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Also write a page with a contact sheet; it holds private pictures."),
+        typer.Option(metavar="FILE", help="Also write a page with a contact sheet; it contains private images."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say how a data set is understood: splits, classes, sizes and kinds of pictures, repeats, groups. Runs no model."""
+    """Show how a data set is read: splits, classes, image sizes and formats, duplicates, groups. Runs no model."""
     from tckr.cli.terminal import Terminal, complain, write_json
     from tckr.html.pages import html_page
 
@@ -51,23 +51,23 @@ def inspect(
             _print(section, console)
     if page:
         _write_page(page, html_page(f"Data: {Path(data).name}", found))
-        complain(f"contact sheet: {page} (private pictures: keep it where the images are)")
+        complain(f"contact sheet: {page} (contains private images: store it with the data)")
 
 
 def _plain(section: Section) -> dict[str, Any]:
-    """Return a section for programs; its table as a list of rows by heading."""
+    """Return a section for --json; its table becomes a list of rows by heading."""
     head, *rows = section.table or [[]]
     table = [dict(zip(head, row, strict=True)) for row in rows]
     return {"title": section.title, "sentences": [*section.sentences], "table": table, "notes": [*section.notes]}
 
 
 def _refuse_taken(page: Path) -> None:
-    """Raise a UserError where a page would overwrite a file, or lie in a folder of TCKR."""
+    """Raise a UserError if the page would overwrite a file or be written into a folder of TCKR."""
     from tckr.engine.folders import refuse_inside
 
     refuse_inside(page)
     if os.path.lexists(page):
-        raise UserError(f"{page} exists, and is left as it is; remove it, or give another --page")
+        raise UserError(f"{page} exists and is not overwritten; remove it or give another --page")
 
 
 def _write_page(page: Path, text: str) -> None:

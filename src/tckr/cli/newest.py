@@ -1,4 +1,4 @@
-"""The run that a command works on when none is named: the one that was worked on last."""
+"""Find the most recently used run, for commands that are called without a run's folder."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 from tckr.errors import UserError, shown
 
 RUNS = Path("runs")
-"""Where runs lie unless --output says otherwise."""
+"""Default folder of runs, changed by --output."""
 
 
 def runs_below(output: Path | None) -> list[Path]:
-    """Return the folders of all runs below `output`, the one that was worked on last first."""
+    """Return the folders of all runs below `output`, the most recently used first."""
     folders = [path.parent for path in (output or RUNS).glob("*/config.yaml")]
     return sorted(folders, key=_last_worked_on, reverse=True)
 
 
 def newest_run(output: Path | None, name: str | None = None) -> Path:
-    """Return the folder of the newest run below `output`, or that of the run `name`; say which one on standard error.
+    """Return the folder of the newest run below `output`, or of the run `name`; print the choice to standard error.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such run.
     """
     from tckr.cli.terminal import complain
 
@@ -39,7 +39,8 @@ def _none(output: Path, name: str | None, folders: Sequence[Path]) -> str:
         return (
             f"no run called {shown(name)} below {shown(output)}; found {', '.join(shown(path.name) for path in folders[:5])}"
         )
-    return f"no run below {shown(output)}; start one with `tckr demo` or `tckr run --data FOLDER`, or name a run's folder"
+    start = "start one with `tckr demo` or `tckr run --data FOLDER`"
+    return f"no run below {shown(output)}; {start}, or give the folder of a run"
 
 
 def _last_worked_on(folder: Path) -> float:

@@ -1,4 +1,4 @@
-"""What to say of a finished step while a run goes on: where its artifact lies, and the first result."""
+"""Lines printed below a finished step while a run continues: the place of its artifact, and the first result."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from tckr.engine.step import Step
 
 NAMES = {"generate": "synthetic set", "distill": "Student"}
-"""Stage -> what its artifact is called; of the others nothing is said."""
+"""Stage -> name of its artifact. Other stages get no line."""
 
 
 def notes_of(settings: Settings) -> Notes:
-    """Return what says it of a run with these settings, whose folder links to what is finished."""
+    """Return a function that gives these lines for a run with these settings."""
     folder, store = settings.execution.folder, Store(settings.execution.store)
 
     def notes(step: Step, reused: bool) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""How far a run is and how long it still takes, from the steps that are finished."""
+"""Estimate the progress and remaining time of a run from its finished steps."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from tckr.html.numbers import duration, rounded
 
 @dataclass(frozen=True)
 class Left:
-    """How long the rest takes: `seconds`, at least, where `unknown` steps are of a kind that none is finished of."""
+    """Remaining time in `seconds`; a lower bound if there are `unknown` steps, of a kind without any finished step."""
 
     seconds: float
     unknown: int
 
     def __str__(self) -> str:
-        """Return it in words."""
+        """Return the remaining time as text."""
         if not self.seconds:
             return "time left not known yet" if self.unknown else "nearly done"
         return f"{'at least' if self.unknown else 'about'} {' '.join(rounded(self.seconds))} left"
 
 
 class Pace:
-    """Steps by kind, and what the finished ones of each kind took.
+    """Measured time of finished steps by kind, used to predict the others.
 
-    A step needs as much of the machine as those of its kind did: their seconds times their share of the machine. Runs of the
-    audit are compared with one another as soon as one is finished, and with the target's step before.
+    A step is assumed to need the same machine time (seconds times share of the machine) as finished steps of its kind. A
+    step of an audit run is compared with other audit runs; until one is finished, with the same step of the target.
     """
 
     def __init__(self, steps: Sequence[Step], shares: Mapping[str, float]) -> None:
-        """Begin with the steps to compute; `shares` says which part of the machine a step has, all of it by default."""
+        """Start with the steps to compute; `shares` gives each step's share of the machine, 1.0 by default."""
         self._left = {step.name: step for step in steps}
         self._shares, self.total, self._start = shares, len(steps), time.monotonic()
         self._needed: dict[tuple[str, str, bool], list[float]] = {}
@@ -44,22 +44,22 @@ class Pace:
 
     @property
     def gone(self) -> float:
-        """Return the seconds since the beginning."""
+        """Return the seconds since the start."""
         return time.monotonic() - self._start
 
     def finished(self, step: Step, seconds: float) -> None:
-        """Note a finished step; one that was not to be computed counts for nothing."""
+        """Record the time of a finished step; ignore a step that was not planned."""
         if self._left.pop(step.name, None) is not None:
             self._needed.setdefault(_kind(step), []).append(seconds * self._shares.get(step.name, 1.0))
 
     def left(self, at_work: Mapping[str, float]) -> Left:
-        """Return how long the steps take that are not finished; `at_work` says it of some of them, in seconds."""
+        """Return the time that unfinished steps take; `at_work` gives the seconds left of running steps."""
         expected = [self._expected(step, at_work) for step in [*self._left.values()]]
         known = [value for value in expected if value is not None]
         return Left(sum(known), len(expected) - len(known))
 
     def sentence(self, at_work: Mapping[str, float]) -> str:
-        """Return all of it in words."""
+        """Return steps done, elapsed time and time left as text."""
         return f"{self.done} of {self.total} steps, {duration(self.gone)} gone, {self.left(at_work)}"
 
     def _expected(self, step: Step, at_work: Mapping[str, float]) -> float | None:

@@ -1,4 +1,4 @@
-"""`tckr audit --plan`: make one run, then print what reference runs would cost and buy."""
+"""`tckr audit --plan`: make the target run, then print the cost and precision of reference runs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tckr.membership.config import Depth
 
 
 def plan_audit(settings: Settings, as_json: bool) -> None:
-    """Bring the target run up to its Student, then print a table of what reference runs cost and buy, or the same as JSON.
+    """Run the target up to its Student, then print a table of what reference runs cost and gain, or the same as JSON.
 
     Raises:
-        UserError: the settings leave no non-members, so that nothing could be measured.
+        UserError: the settings leave no non-members, so an audit is impossible.
     """
     if settings.prepare.audit_holdout == 0:
-        raise UserError("prepare.audit_holdout=0 leaves no non-members, so there is no audit to plan; set it, e.g. to 0.5")
+        raise UserError("prepare.audit_holdout=0 leaves no non-members, so no audit is possible; set it, e.g. to 0.5")
     make(settings, "distill")
     found = Measurements.of(settings)
     if as_json:
@@ -81,11 +81,12 @@ def _print(settings: Settings, found: Measurements, console: Console) -> None:
 
 def _constants(found: Measurements, level: float) -> str:
     members, others = found.units
-    groups = ", all of them groups" if found.units != (found.num_members, found.num_others) else ""
+    groups = ", counted as groups" if found.units != (found.num_members, found.num_others) else ""
     width = target_width(members, others, level)
     return (
-        f"{members} members and {others} non-members{groups}. With any number of reference runs: AUC of the target with a "
-        f"{level:.0%} interval {width:.3f} wide, TPR down to an FPR of {smallest_rate(others):.2%}."
+        f"{members} members and {others} non-members{groups}. With any number of reference runs, the AUC of the "
+        f"target has a {level:.0%} interval {width:.3f} wide, and TPR can be measured down to an FPR of "
+        f"{smallest_rate(others):.2%}."
     )
 
 
@@ -94,11 +95,11 @@ def _notes(settings: Settings, found: Measurements, steps: Mapping[Depth, Repeat
     workers = settings.execution.num_workers(number)
     estimated = ", ".join(f"{depth} {found.bill(costs, number).estimated:.0%}" for depth, costs in steps.items())
     return (
-        "mean AUC: width of its interval over runs (default attack). Both widths are those to expect where nothing leaks.\n"
-        "finds AUC: what 80 of 100 audits would find, of surfaces that the depth repeats.\n"
-        f"time: to train and ask the runs and the controls, {workers} at a time, without judging and process starts; "
-        "first if threads do not help, then if they help in full. Not measured but estimated (asking, longer controls): "
-        f"{estimated}.\n"
+        "mean AUC: width of its interval over runs (default attack). Both widths are those expected if nothing leaks.\n"
+        "finds AUC: a mean AUC that 80 of 100 audits would detect, on surfaces that the depth repeats.\n"
+        f"time: to train and query the runs and the controls, {workers} at a time, without judging and process "
+        "starts; first if threads do not help, then if they help fully. Estimated instead of measured "
+        f"(queries, longer controls): {estimated}.\n"
         f"*: as configured (audit.num_reference_runs={number}, audit.depth={settings.audit.depth})."
     )
 

@@ -1,4 +1,4 @@
-"""`tckr release`: copy what may leave of a run into a new folder, after the gate; upload it only when told to."""
+"""`tckr release`: copy the releasable parts of a run into a new folder after the gate; upload only on request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ What = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PART [PART]...",
-        help="What to release: some of images, labels, student, adapter and report.",
+        help="What to release: one or more of images, labels, student, adapter and report.",
         show_default="images labels student",
     ),
 ]
@@ -39,12 +39,14 @@ Arguments = Annotated[
 Form = Annotated[FormatName, typer.Option("--format", help="Layout of the images.")]
 Risk = Annotated[
     str,
-    typer.Option(metavar="REASON", help="Release what the gate refuses; the cards then say why.", show_default=False),
+    typer.Option(metavar="REASON", help="Release what the gate refuses; the cards state this reason.", show_default=False),
 ]
-By = Annotated[str, typer.Option(metavar="NAME", help="Who accepts the risk; the cards say it.", show_default=False)]
+By = Annotated[str, typer.Option(metavar="NAME", help="Who accepts the risk; the cards state it.", show_default=False)]
 CertificateFile = Annotated[
     Path | None,
-    typer.Option("--c2pa-certificate", metavar="FILE", help="Sign every picture (C2PA): chain as PEM.", show_default=False),
+    typer.Option(
+        "--c2pa-certificate", metavar="FILE", help="Sign every image (C2PA): certificate chain, PEM.", show_default=False
+    ),
 ]
 KeyFile = Annotated[
     Path | None, typer.Option("--c2pa-key", metavar="FILE", help="The certificate's private key, PEM.", show_default=False)
@@ -68,10 +70,10 @@ def release(
     key: KeyFile = None,
     push: Push = "",
 ) -> None:
-    """Copy what may leave of a run into a new folder: no prompt, path, name or seed, pictures marked as synthetic, cards.
+    """Copy the releasable parts of a run into a new folder, without prompts, paths, names and seeds; mark the images.
 
-    A gate reads the run's audit and refuses what leaks or was not measured, with the command that would answer it. Exit
-    status 2 when it refuses, 3 when it does because a control of the audit failed. Reads the run, and changes nothing in it.
+    A gate reads the run's audit. It refuses parts that leak or were not measured, and prints the command that would measure
+    them. Exit status 2 if it refuses, 3 if a control of the audit failed. The run itself is not changed.
     """
     from tckr.cli.terminal import complain
     from tckr.releasing.releasing import GateError
@@ -104,10 +106,10 @@ def release(
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[Path, list[str]]:
-    """Return the folder of the run, the newest where none is named, and the parts that stand among the arguments.
+    """Return the folder of the run (the newest if none is named) and the names of parts among the arguments.
 
     Raises:
-        UserError: two runs, or no run at all.
+        UserError: several runs are named, or there is none.
     """
     folders = [text for text in arguments if text not in get_args(Part) or Path(text).is_dir()]
     if len(folders) > 1:
@@ -126,17 +128,17 @@ def _print(made: Release) -> None:
         console.print(f"[yellow]risk accepted[/]  {escape(obstacle)}", soft_wrap=True)
     size = size_text(size_of(made.folder))
     console.print(escape(f"release        {made.folder}"), soft_wrap=True)
-    console.print(f"               {made.num_files} files, {size}; read again, all as SHA256SUMS says", soft_wrap=True)
+    console.print(f"               {made.num_files} files, {size}; read back, all match SHA256SUMS", soft_wrap=True)
 
 
 def _push(made: Release, name: str) -> None:
-    """Ask, then upload."""
+    """Ask for confirmation, then upload."""
     from tckr.cli.terminal import Terminal, escape
     from tckr.errors import printable
     from tckr.releasing.hub import repositories, upload
 
     for place in repositories(made.folder, name):
         typer.echo(printable(f"to upload      {place.kind} {place.name}: {place.folder}"))
-    typer.confirm("Upload to the hub? Repositories that do not exist are made, private", abort=True)
+    typer.confirm("Upload to the hub? Missing repositories are created as private", abort=True)
     for address in upload(made.folder, name):
         Terminal().print(escape(f"uploaded       {address}"), soft_wrap=True)

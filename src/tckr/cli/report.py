@@ -1,4 +1,4 @@
-"""`tckr report`: write the report of a run whose audit is done, and open it."""
+"""`tckr report`: write and open the report of a run whose audit is finished."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def report(
     as_json: Json = False,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
 ) -> None:
-    """Write report.html and report.json of a run that is finished up to its audit; compute nothing else.
+    """Write report.html and report.json of a run that is finished up to its audit. Computes nothing else.
 
-    Exit status 2 when something else is missing, 3 when a control failed. While the audit goes on, the run's folder holds
-    a first report, which --open opens.
+    Exit status 2 if an earlier step is missing, 3 if a control failed. While the audit is running, the run's folder holds
+    a first report; --open opens it.
     """
     from tckr.cli.terminal import complain
 
@@ -41,15 +41,15 @@ def report(
     except UserError as error:
         if not (open_browser and page.is_file()):
             raise
-        complain(f"the report cannot be brought up to date: {error}")
-        complain(f"opening the one that exists, {page}")
+        complain(f"the report cannot be updated: {error}")
+        complain(f"opening the existing report, {page}")
     if open_browser and not dry_run and not webbrowser.open(page.resolve().as_uri()):
-        complain("no browser found here; copy the file to a machine that has one")
+        complain("no browser found; copy the file to a machine that has one")
     end(result)
 
 
 def refuse_unfinished(settings: Settings) -> None:
-    """Raise a UserError when more than the report is missing of a run."""
+    """Raise a UserError if any step before the report is missing."""
     from tckr.engine.store import Store
     from tckr.running import plan
 
@@ -58,6 +58,6 @@ def refuse_unfinished(settings: Settings) -> None:
     if missing:
         folder = settings.execution.folder
         raise UserError(
-            f"{folder} is not finished for its settings: {len(missing)} of {len(steps)} steps are missing, {missing[0]} "
-            f"first; compute them with `tckr run {folder}`, or see `tckr status {folder}`"
+            f"{folder} is not finished for its settings: {len(missing)} of {len(steps)} steps are missing, the first is "
+            f"{missing[0]}; compute them with `tckr run {folder}`, or see `tckr status {folder}`"
         )

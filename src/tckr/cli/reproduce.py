@@ -1,4 +1,4 @@
-"""`tckr reproduce`: the published experiments on one of their data sets, or on the digits."""
+"""`tckr reproduce`: repeat the published experiments on one of their data sets, or on the digits."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def reproduce(
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change.")] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="A local copy of the data (folder or Parquet) instead of the hub's.", show_default=False),
+        typer.Option(help="A local copy of the data (folder or Parquet), used instead of the hub.", show_default=False),
     ] = None,
     output: Output = None,
     dry_run: DryRun = False,
 ) -> None:
     """Repeat the published experiments: six cardinalities, then prompts, labels and the adapter's share of the images.
 
-    Prints our figures beside the published ones and draws them (results.md, results.html). The digits need nothing but this
-    package; they have no published figures. A second call computes nothing; after a crash the same command continues.
+    Prints our results beside the published ones and plots them (results.md, results.html). The digits need only this
+    package and have no published results. A second call computes nothing; after a crash the same command continues.
     """
     from tckr.engine.observer import Silent
     from tckr.reproduction.benchmarks import benchmark
@@ -64,7 +64,7 @@ def _options(overrides: list[str], data: str | None, output: Path | None) -> dic
         raise UserError(f"found {shown(unnamed[0])} after the name of the benchmark; expected section.setting=value")
     given = names_given(overrides)
     if "execution.name" in given:
-        raise UserError("execution.name follows from the benchmark; choose another place with --output")
+        raise UserError("execution.name is set by the benchmark; choose another folder with --output")
     return chosen_options(given, data=data, output=output)
 
 

@@ -1,4 +1,4 @@
-"""`tckr run`: the whole pipeline, or up to one stage."""
+"""`tckr run`: run the complete pipeline, or up to one stage."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from tckr.running import RunResult
 
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print what would be computed and what is whole already; compute nothing.")
+    bool, typer.Option("--dry-run", help="Print what would be computed and what is already complete; compute nothing.")
 ]
 Verify = Annotated[
     bool,
-    typer.Option("--verify", help="Read all files of the data again: finds changes that left size and time as they were."),
+    typer.Option("--verify", help="Read all data files again; this finds changes that kept a file's size and time."),
 ]
 INVALID = 3
 
@@ -47,7 +47,7 @@ def run(
 def execute(
     settings: Settings, until: str = "report", dry_run: bool = False, verify: bool = False, as_json: bool = False
 ) -> RunResult | None:
-    """Run or only show the plan; print the summary of a finished run, or the same as JSON."""
+    """Run, or only print the plan. Prints the summary of a finished run, or the same as JSON."""
     if dry_run:
         from tckr.cli.status import show_plan
         from tckr.running import refuse_places
@@ -67,7 +67,7 @@ def execute(
 
 
 def make(settings: Settings, until: str, *, verify: bool = False) -> RunResult:
-    """Run, with progress on standard error."""
+    """Run the pipeline and show progress on standard error."""
     from tckr.cli.console import ConsoleObserver, print_layout
     from tckr.cli.noted import notes_of
     from tckr.cli.terminal import Terminal, escape
@@ -84,7 +84,7 @@ def make(settings: Settings, until: str, *, verify: bool = False) -> RunResult:
 
 
 def known_layout(settings: Settings) -> list[str]:
-    """Return how the data was understood, if it is prepared; `prepare` itself tells what it reads anew."""
+    """Return how the data was interpreted, if `prepare` is complete; otherwise `prepare` itself prints it."""
     from tckr.data.layouts.description import read_layout
     from tckr.engine.store import Store
     from tckr.running import plan

@@ -1,4 +1,4 @@
-"""Arguments that several commands share, turned into settings."""
+"""Arguments that several commands share, and their conversion into settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Arguments = Annotated[
     list[str] | None,
     typer.Argument(
         metavar=ARGUMENTS_METAVAR,
-        help="A YAML file or the folder of an earlier run, then settings to change, e.g. generate.cardinality=5.",
+        help="A YAML file or the folder of an earlier run, followed by settings to change, e.g. generate.cardinality=5.",
         autocompletion=complete_setting,
     ),
 ]
@@ -29,7 +29,7 @@ RunArguments = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[RUN] [KEY=VALUE]...",
-        help="The folder of a run, or a YAML file, then settings to change, e.g. audit.depth=full.",
+        help="The folder of a run or a YAML file, followed by settings to change, e.g. audit.depth=full.",
         show_default="the newest run",
         autocompletion=complete_setting,
     ),
@@ -44,21 +44,19 @@ Data = Annotated[
 Preset = Annotated[
     str | None,
     typer.Option(
-        help="Where settings start from: embedded, demo, small_photos or paper.",
+        help="Preset to start from: embedded, demo, small_photos or paper.",
         show_default="CONFIG's, or embedded",
         autocompletion=complete_preset,
     ),
 ]
 Name = Annotated[
-    str | None, typer.Option(help="Name of the run's folder.", show_default="that of CONFIG or of the last part of --data")
+    str | None, typer.Option(help="Name of the run's folder.", show_default="from CONFIG, or the last part of --data")
 ]
 Output = Annotated[Path | None, typer.Option(help="Folder for runs and the artifact store.", show_default="runs")]
-Json = Annotated[
-    bool, typer.Option("--json", help="Print the result as JSON to standard output, and nothing else there; for scripts.")
-]
+Json = Annotated[bool, typer.Option("--json", help="Print only the result to standard output, as JSON; for scripts.")]
 
 OPTIONS = {"data": "prepare.source", "name": "execution.name", "output": "execution.output"}
-"""Option -> the setting that it stands for."""
+"""Option -> the setting that it changes."""
 
 
 def settings_from(
@@ -67,7 +65,7 @@ def settings_from(
     """Return the settings that the shared arguments describe.
 
     Raises:
-        UserError: neither or both of CONFIG and --data, or settings that do not hold.
+        UserError: both or none of CONFIG and --data are given, or a setting is invalid.
     """
     return read_arguments(arguments, data, preset, name, output)[0]
 
@@ -75,10 +73,10 @@ def settings_from(
 def settings_of_run(
     arguments: list[str] | None, data: str | None, preset: str | None, name: str | None, output: Path | None
 ) -> Settings:
-    """Return the settings that the shared arguments describe; where they name no data and no run, those of the newest run.
+    """Return the settings that the shared arguments describe; without data and run, those of the newest run.
 
     Raises:
-        UserError: there is no run, or settings do not hold.
+        UserError: there is no run, or a setting is invalid.
     """
     from tckr.overrides import names_given
 
@@ -99,11 +97,11 @@ def read_arguments(
 ) -> tuple[Settings, Path | None]:
     """Return the settings that the shared arguments describe, and the YAML file that they start from, if any.
 
-    `sweep` is the name of the file that the folder of a sweep holds, for the command that may be given one; its file may
-    have a section `sweep`.
+    `sweep` is the name of the file in a sweep's folder, for commands that accept such a folder; this file may have a section
+    `sweep`.
 
     Raises:
-        UserError: neither or both of CONFIG and --data, or settings that do not hold.
+        UserError: both or none of CONFIG and --data are given, or a setting is invalid.
     """
     from tckr.config import load_settings, run_name
     from tckr.overrides import names_given
@@ -120,7 +118,7 @@ def read_arguments(
     if config is not None and config.is_dir():
         if preset is not None:
             raise UserError(
-                f"found --preset {shown(preset)} with {shown(config)}, which holds every setting already; drop --preset"
+                f"found --preset {shown(preset)} with {shown(config)}, which already contains every setting; remove --preset"
             )
         if not sweep:
             check_run_folder(config, otherwise="; a folder of images is given with --data FOLDER")
@@ -132,28 +130,28 @@ def read_arguments(
 def chosen_options(
     given: Collection[str], *, data: str | None = None, name: str | None = None, output: Path | None = None
 ) -> dict[str, str]:
-    """Return the settings that options stand for, by name.
+    """Return the settings that the options stand for, by name.
 
     Raises:
-        UserError: one is among the settings `given` as key=value too.
+        UserError: one of them is also `given` as key=value.
     """
     found = {"data": data, "name": name or None, "output": None if output is None else str(output)}
     chosen = {option: value for option, value in found.items() if value is not None}
     if twice := [option for option in chosen if OPTIONS[option] in given]:
-        raise UserError(f"found --{twice[0]} and {OPTIONS[twice[0]]}=...; drop one of them")
+        raise UserError(f"found --{twice[0]} and {OPTIONS[twice[0]]}=...; remove one of them")
     return {OPTIONS[option]: value for option, value in chosen.items()}
 
 
 def check_run_folder(folder: Path, otherwise: str = "") -> None:
-    """Raise a UserError when `folder` is not that of a run; one that holds runs is named with one of them."""
+    """Raise a UserError if `folder` is not a run's folder; if it contains runs, name one of them."""
     if not (folder / "config.yaml").is_file():
         runs = sorted(path.parent for path in folder.glob("*/config.yaml"))
-        found = f"it holds runs, e.g. {shown(runs[0])}" if runs else "expected e.g. runs/demo"
-        raise UserError(f"{shown(folder)} is no run folder (it has no config.yaml); {found}{otherwise}")
+        found = f"it contains runs, e.g. {shown(runs[0])}" if runs else "expected e.g. runs/demo"
+        raise UserError(f"{shown(folder)} is not a run folder (it has no config.yaml); {found}{otherwise}")
 
 
 def _last_name(data: str) -> str:
-    """Return the last name of a path or hub name; `.` and `..` have the name of the folder they stand for."""
+    """Return the last part of a path or hub name; for `.` and `..`, the name of the folder that they refer to."""
     name = Path(data).name
     return Path(data).resolve().name if name in ("", "..") else name
 
@@ -170,6 +168,6 @@ def _split(arguments: list[str]) -> tuple[Path | None, list[str]]:
 
 
 def _place(folder: Path) -> dict[str, str]:
-    """Return the settings that keep a run where its folder lies now, whatever its config says."""
+    """Return the settings that keep a run in the folder where it is now, whatever its config states."""
     folder = folder.absolute()
     return {"execution.output": str(folder.parent), "execution.name": folder.name}

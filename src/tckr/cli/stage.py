@@ -1,4 +1,4 @@
-"""One command per stage: bring the target run's artifact of that stage up to date."""
+"""One command per stage: update the target run's artifact of that stage."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tckr.cli.settings import Arguments, Data, Name, Output, Preset, settings_fr
 
 PANEL = "One stage and what it needs"
 STAGE_HELP = {
-    "prepare": "Read and check the images, lock the test split, draw the membership matrix.",
+    "prepare": "Read and check the images, lock the test split, sample the membership matrix.",
     "caption": "Describe every member image in words.",
     "adapt": "Adapt the text-to-image model to the members with LoRA.",
-    "generate": "Draw synthetic images from `class name: caption` prompts.",
+    "generate": "Generate synthetic images from `class name: caption` prompts.",
     "teach": "Train the Teacher on the members.",
-    "label": "Let the Teacher label the synthetic images softly.",
+    "label": "Compute the Teacher's soft labels of the synthetic images.",
     "distill": "Train the Student on the synthetic images and soft labels alone.",
 }
 

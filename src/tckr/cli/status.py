@@ -1,4 +1,4 @@
-"""`tckr status`: what of a run is whole, what is begun, what is missing."""
+"""`tckr status`: list the complete, started and missing steps of a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 DAMAGED = 2
 MOST_NAMED = 5
-"""Other runs that are listed."""
+"""Number of other runs that are listed."""
+SHOWN = {"whole": "complete", "begun": "started"}
+"""State in the JSON output -> word in the table, where they differ."""
 
 
 def status(
@@ -31,7 +33,7 @@ def status(
     output: Output = None,
     as_json: Json = False,
 ) -> None:
-    """Show which steps of a run are whole, with their time and memory. Reads every file; exit status 2 if one is damaged."""
+    """Show which steps of a run are complete, with time and memory. Reads every file; exit status 2 if one is damaged."""
     from tckr.cli.terminal import complain
 
     chosen = folder or newest_run(output)
@@ -44,7 +46,7 @@ def status(
 
 
 def show_plan(settings: Settings, until: str, as_json: bool) -> None:
-    """Print what of a plan is whole; end with status 2 when something of it is damaged."""
+    """Print the state of a plan; exit with status 2 if an artifact is damaged."""
     from tckr.cli.terminal import Terminal, write_json
 
     found = read_plan(settings, until)
@@ -57,7 +59,7 @@ def show_plan(settings: Settings, until: str, as_json: bool) -> None:
 
 
 def read_plan(settings: Settings, until: str = "report") -> dict[str, Any]:
-    """Return what of a plan is whole: a row per step, those of reference runs and controls together by stage."""
+    """Return the state of a plan: one row per step; reference runs and controls share one row per stage."""
     from tckr.engine.store import Store
     from tckr.running import plan
 
@@ -89,13 +91,15 @@ def _print(found: dict[str, Any], console: Console) -> None:
         count = f" {row['whole']}/{row['total']}" if row["total"] > 1 else ""
         seconds = "" if row["seconds"] is None else f"{row['seconds']:.1f} s"
         memory = "" if row["peak_memory_mb"] is None else f"{row['peak_memory_mb']:,d} MB"
-        table.add_row(row["name"], row["state"] + count, seconds, memory, escape(row["artifact"] or ""))
+        table.add_row(
+            row["name"], SHOWN.get(row["state"], row["state"]) + count, seconds, memory, escape(row["artifact"] or "")
+        )
     console.print(escape(f"{found['folder']}  ({found['source']})"), style="italic", soft_wrap=True)
     console.print(table)
-    console.print(f"{found['whole']} of {found['total']} steps are whole.")
+    console.print(f"{found['whole']} of {found['total']} steps are complete.")
     for sealed in found["sealed"]:
         splits = ", ".join(sealed["splits"])
-        console.print(f"{sealed['step']}: {splits} is sealed and was opened {sealed['times_opened']} times.")
+        console.print(f"{sealed['step']}: the split {splits} is sealed and was opened {sealed['times_opened']} times.")
     for name, damage in found["damaged"].items():
         console.print(f"[red]damaged[/]  {name}: {escape(damage)}", soft_wrap=True)
 
@@ -112,7 +116,7 @@ def _grouped(steps: list[Step]) -> list[list[Step]]:
 
 
 def _place(step: Step) -> tuple[int, int]:
-    """Return where a step is shown: the target run, what the audit makes, then the verdict and the report; by stage."""
+    """Return the sort key of a step: target run, then audit runs, then verdict and report; within these, by stage."""
     from tckr.engine.step import Role
     from tckr.pipeline import STAGES
 

@@ -1,4 +1,4 @@
-"""The few numbers a finished run prints, each with its interval and origin."""
+"""The main numbers of a finished run, each with its interval and origin."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def print_summary(result: RunResult, console: Console) -> None:
-    """Print Teacher against Student, the verdict, and where the results lie."""
+    """Print Teacher and Student accuracy, the verdict, and where the results are stored."""
     if "audit" in result.artifacts:
         audit = AuditResult.read(result.artifacts["audit"])
         if warning := no_better_sentence(audit):
@@ -58,7 +58,7 @@ def _say_privacy(console: Console, audit: AuditResult) -> None:
 
 
 def summary_json(result: RunResult) -> dict[str, Any]:
-    """Return what `print_summary` prints, for programs: numbers with their intervals, verdict, states, and places."""
+    """Return the content of `print_summary` for --json: numbers with intervals, verdict, states and paths."""
     found: dict[str, Any] = {
         "folder": str(result.folder.absolute()),
         "artifacts": {name: str(path.absolute()) for name, path in result.artifacts.items() if name in STAGES},
@@ -92,7 +92,7 @@ def _plain(measured: Measured) -> Any:
 
 
 def say(console: Console, text: str, style: str | None = None) -> None:
-    """Print one line as it is; what came from a user's files cannot change the terminal."""
+    """Print one line literally; text from a user's files cannot control the terminal."""
     console.print(printable(text), style=style, soft_wrap=True, markup=False)
 
 
@@ -134,7 +134,7 @@ def _table(audit: AuditResult) -> Table:
 
 
 def paired_line(test: PairedTest) -> str:
-    """Return the paired comparison of Student and Teacher in one line."""
+    """Return the paired comparison of Student and Teacher as one line."""
     return (
         f"Student - Teacher: {describe_difference(test.difference)}; {test.only_student:,} images gained, "
         f"{test.only_teacher:,} lost, p {p_text(test.p_value)}"
@@ -142,7 +142,7 @@ def paired_line(test: PairedTest) -> str:
 
 
 def worth_lines(result: RunResult, audit: AuditResult) -> list[str]:
-    """Return what the images are worth by themselves, and the agreement class by class."""
+    """Return lines on the value of the synthetic images, and on the agreement by class."""
     agreement = read_agreement(result.artifacts["label"]) if "label" in result.artifacts else {}
     judged = Candidates.read_if_there(result.artifacts["generate"]) if "generate" in result.artifacts else None
     lines = [classes_line(agreement), candidates_line(judged) if judged else ""]
@@ -150,24 +150,24 @@ def worth_lines(result: RunResult, audit: AuditResult) -> list[str]:
 
 
 def candidates_line(judged: Candidates) -> str:
-    """Return how many images were drawn until the Teacher recognised them, and which share of these it recognised."""
+    """Return how many images were generated until the Teacher recognised them, and which share it recognised."""
     total = judged.total
     unrecognised = total["n"] - total["recognised"]
     return (
-        f"Drawn: {total['candidates']:,} candidates for {total['n']:,} images, of which the Teacher recognised "
-        f"{total['recognised'] / max(1, total['candidates']):.2f}; {unrecognised:,} images stay without it after "
+        f"Generated: {total['candidates']:,} candidates for {total['n']:,} images; the Teacher recognised "
+        f"{total['recognised'] / max(1, total['candidates']):.2f}; {unrecognised:,} images are not recognised after "
         f"{judged.redraws} redraws"
     )
 
 
 def waterfall(audit: AuditResult) -> Table:
-    """Return every release surface with the attack on it, its AUC and what that means; narrower than 100 columns."""
+    """Return a table of release surfaces with attack, AUC and state; narrower than 100 columns."""
     rows = surface_rows(audit)
     weak = any(row.attack and not row.has_references for row in rows)
     table = Table(
         title="Leakage by release surface" + ("" if audit.valid else ": audit invalid, do not use"),
         title_justify="left",
-        caption="* without reference runs: weak and unchecked, so finding nothing says nothing" if weak else None,
+        caption="* no reference runs: weak, without controls; finding no leak proves nothing" if weak else None,
         caption_justify="left",
         style="" if audit.valid else "dim",
         row_styles=[] if audit.valid else ["dim"],
@@ -181,16 +181,16 @@ def waterfall(audit: AuditResult) -> Table:
 
 
 def hidden_leaks(audit: AuditResult) -> list[tuple[str, str]]:
-    """Return name and reason of the surfaces that leak though the interval of their AUC contains 0.5."""
+    """Return name and reason of surfaces that leak although the interval of their AUC contains 0.5."""
     leaking = [row for row in surface_rows(audit) if row.state == "leaks"]
     return [(row.name, row.why) for row in leaking if row.auc.low is not None and row.auc.low <= 0.5]
 
 
 def canaries(audit: AuditResult) -> Table:
-    """Return what the canaries of one run prove about epsilon; needs no reference run."""
+    """Return a table of the epsilon bounds that the canaries of one run prove; needs no reference run."""
     rows = canary_rows(audit)
     table = Table(
-        title="Canaries: no epsilon and no mu below its bound can hold",
+        title="Canaries: epsilon and mu cannot be lower than these bounds",
         title_justify="left",
         caption="\n".join(
             dict.fromkeys([*(f"{row.surface}: {row.conditions}" for row in rows if row.conditions), *_assumptions(rows)])

@@ -1,4 +1,4 @@
-"""`tckr sweep`: the same run over a grid of settings, one table and one frontier."""
+"""`tckr sweep`: run a grid of settings; write one table and one frontier."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Over = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KEY=V1,V2,...",
-        help="A setting and its values (YAML; quote what holds a comma); given several times: all combinations. Takes the "
-        "place of the section `sweep` of CONFIG.",
+        help="A setting and its values (YAML; quote values that contain a comma). Repeat it to combine settings. Replaces "
+        "the section `sweep` of CONFIG.",
         show_default=False,
     ),
 ]
@@ -38,11 +38,11 @@ def sweep(
     output: Output = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Run every combination of some settings; what they share is computed once.
+    """Run every combination of some settings; common steps are computed once.
 
     The grids come from --over, or from a list `sweep` in CONFIG (docs/sweeps.md). Results: sweep.parquet, sweep.md and
-    sweep.html in the sweep's folder, and a report per combination. A second call computes nothing; after a crash the same
-    command continues. A combination that fails does not stop the others; the exit status is then 2.
+    sweep.html in the sweep's folder, and one report per combination. A second call computes nothing; after a crash the same
+    command continues. If a combination fails, the others continue, and the exit status is 2.
     """
     from tckr.config import load_sweep
     from tckr.sweep.grid import parse_over, read_grids
@@ -60,12 +60,12 @@ def sweep(
 
 
 def compute(plans: Sequence[SweepPlan], dry_run: bool) -> list[SweepResult]:
-    """Print the plan of some sweeps, or compute them and return what was found; say which variants failed."""
+    """Print the plan of some sweeps, or compute them and return the results; print which variants failed."""
     from tckr.cli.terminal import Terminal, escape
     from tckr.sweep.sweeping import check_sweeps
 
     check_sweeps(plans)
-    console = Terminal(stderr=not dry_run)  # of a dry run, all of it is the result
+    console = Terminal(stderr=not dry_run)  # a dry run prints results only
     for plan in plans:
         places = f"{plan.base.prepare.source} -> {plan.folder}"
         console.print(f"[bold]tckr[/] {escape(places)}: {len(plan.variants)} variants", soft_wrap=True)
@@ -84,7 +84,7 @@ def compute(plans: Sequence[SweepPlan], dry_run: bool) -> list[SweepResult]:
 
 
 def finish(results: Sequence[SweepResult]) -> None:
-    """End with exit status 2 when a variant failed."""
+    """Exit with status 2 if a variant failed."""
     if any(result.failures for result in results):
         raise typer.Exit(FAILED)
 
@@ -98,14 +98,14 @@ def _print_plan(plans: Sequence[SweepPlan], console: Console) -> None:
 
     variants, all_steps = [planned for plan in plans for planned in plan.variants], steps_of(plans)
     store, users = Store(plans[0].base.execution.store), sharing(variants)
-    table = Table("stage", "steps", "whole", "shared by several variants")
+    table = Table("stage", "steps", "complete", "shared by several variants")
     for stage in dict.fromkeys(step.stage for step in all_steps):
         steps = [step for step in all_steps if step.stage == stage]
         whole, shared = sum(store.has(step) for step in steps), sum(users[step.fingerprint] > 1 for step in steps)
         table.add_row(stage, str(len(steps)), str(whole), str(shared))
     console.print(table)
     whole, alone = sum(store.has(step) for step in all_steps), sum(len(planned.steps) for planned in variants)
-    console.print(f"{whole} of {len(all_steps)} steps are whole; {alone} without sharing.")
+    console.print(f"{whole} of {len(all_steps)} steps are complete; {alone} without sharing.")
 
 
 def _print_result(result: SweepResult, plan: SweepPlan) -> None:
@@ -116,7 +116,7 @@ def _print_result(result: SweepResult, plan: SweepPlan) -> None:
 
     console = Terminal()
     swept = list(dict.fromkeys(name for grid in plan.grids for name in grid))
-    rows = [row | {"failure": None} for row in result.rows]  # the reasons were printed, and fit into no cell
+    rows = [row | {"failure": None} for row in result.rows]  # the reasons are printed above; they do not fit into a cell
     print_cells(variant_cells(rows, swept), console)
     if means := mean_cells(result.rows, swept):
         print_cells(means, console)

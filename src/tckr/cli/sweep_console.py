@@ -1,4 +1,4 @@
-"""What a sweep looks like on a terminal: a line per group of steps and per finished variant, bars for the one at work."""
+"""Print the progress of a sweep: a line per group of steps and per finished variant, bars for running steps."""
 
 from __future__ import annotations
 
@@ -25,50 +25,50 @@ class SweepConsole:
     """Print the progress of a sweep."""
 
     def __init__(self, console: Console, num_variants: int, execution: ExecutionConfig | None = None) -> None:
-        """Print to `console`; `execution` of the sweep is for its time left."""
+        """Print to `console`; `execution` of the sweep is needed to estimate the time left."""
         self._console, self._bars = console, Bars(console)
         self._whole = WholeRun(console, self._bars, execution)
         self._groups = Groups(lambda step: step.stage)
         self._num_variants, self._finished = num_variants, 0
 
     def __enter__(self) -> Self:
-        """Begin with the sweep."""
+        """Return this observer, for a `with` statement."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Leave the terminal as it was, however the sweep ended."""
+        """Restore the terminal, also after an error."""
         self._whole.close()
 
     def planned(self, steps: Sequence[Step]) -> None:
-        """Remember what gets one line together."""
+        """Group the steps that share one line."""
         self._groups.plan(steps)
         self._whole.begin(steps)
 
     def started(self, step: Step) -> None:
-        """Print a line where there are no bars."""
+        """Print a line if there are no bars."""
         if (group := self._groups.begun(step)) and not self._console.is_terminal:
             self._console.print(f"  [dim]...[/] {escape(group.label)}")
 
     def finished(self, step: Step, manifest: dict[str, Any], reused: bool) -> None:
-        """Print one line when the last step of a stage is whole."""
+        """Print one line when the last step of a stage is complete."""
         if group := self._groups.ended(step):
             self._console.print(f"  [green]ok[/]  {escape(group.label):<14} {group.seconds:7.1f} s")
         self._whole.finished(step, manifest["seconds"])
 
     def track(self, step_name: str, total: int, unit: str, done: int = 0) -> AbstractContextManager[Callable[[int], None]]:
-        """Open a bar that disappears when the step is finished."""
-        return self._bars.open(step_name.rsplit("/", 1)[-1], total, unit, done)  # without sweep and variant
+        """Open a bar; it disappears when the step is finished."""
+        return self._bars.open(step_name.rsplit("/", 1)[-1], total, unit, done)  # without the names of sweep and variant
 
     def warned(self, message: str) -> None:
         """Print a warning."""
         print_warning(self._console, message)
 
     def described(self, message: str) -> None:
-        """Print how the data was understood."""
+        """Print how the data was interpreted."""
         print_layout(self._console, message.splitlines())
 
     def variant_finished(self, name: str, row: Row) -> None:
-        """Print the variant with its two accuracies."""
+        """Print the variant with both accuracies."""
         self._finished += 1
         found = f"Teacher {row['teacher_accuracy']:.3f}, Student {row['student_accuracy']:.3f}"
         auc = "" if row["student_auc"] is None else f", AUC {row['student_auc']:.3f}"
@@ -78,7 +78,7 @@ class SweepConsole:
 
 
 def print_cells(cells: Sequence[Sequence[str]], console: Console) -> None:
-    """Print a table whose first row holds the headings."""
+    """Print a table; its first row contains the headings."""
     head, *body = cells
     table = Table(*(Column(escape(name), overflow="fold") for name in head))
     for row in body:

@@ -1,10 +1,10 @@
-"""The way to a terminal: names, paths and messages are shown and never obeyed.
+"""Output to a terminal. Names, paths and messages from outside are printed literally.
 
-A name of a file or class may hold escape sequences that colour, move or hide text, line ends that forge a message, marks
-that turn the direction of writing, or what rich reads as markup. `printable` makes a text one line of visible characters,
-`escape` one that rich prints literally, and `Terminal` is the console that lets no control character pass.
+The name of a file or class may contain escape sequences that colour, move or hide text, line breaks that forge a message,
+characters that change the writing direction, or rich markup. `printable` turns a text into one line of visible
+characters, `escape` also disables rich markup, and `Terminal` is a console that blocks control characters.
 
-Results go to standard output, and so does the JSON of `--json`; progress, notices and errors go to standard error.
+Results and the JSON of `--json` go to standard output; progress, notices and errors go to standard error.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tckr.errors import printable
 
 
 def escape(text: object) -> str:
-    """Return `text` for use inside rich's markup: literal, on one line, without control characters."""
+    """Return `text` on one line, without markup and control characters, for use inside rich markup."""
     return escape_markup(printable(str(text)))
 
 
@@ -32,19 +32,19 @@ def complain(text: str) -> None:
 
 
 def write_json(value: Any) -> None:
-    """Write `value` as JSON to standard output, in ASCII: no character of it can change the terminal."""
+    """Write `value` as JSON to standard output, in ASCII, so that no character can control the terminal."""
     sys.stdout.write(json.dumps(value, indent=1, default=str) + "\n")
 
 
 class Terminal(Console):
-    """A console that shows control characters instead of sending them; its own colours and lines pass."""
+    """A console that shows control characters instead of sending them. Its own colours and line breaks work."""
 
     def __init__(self, *, stderr: bool = False) -> None:
         """Write to standard output, or to standard error."""
         super().__init__(highlight=False, emoji=False, stderr=stderr)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Yield what is to be written, as characters that can be seen."""
+        """Yield the segments to write, with control characters made visible."""
         for segment in super().render(renderable, options):
             if segment.control or segment.text.isprintable():
                 yield segment

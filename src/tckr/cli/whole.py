@@ -1,4 +1,4 @@
-"""The progress of a whole run: a bar with the time left on a terminal, one line a minute elsewhere."""
+"""Progress of an entire run: a bar with the time left on a terminal, otherwise one line per minute."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from tckr.engine.execution import ExecutionConfig
 
 SECONDS_BETWEEN = 60.0
-"""Of two lines where there is no terminal."""
+"""Seconds between two lines without a terminal."""
 
 
 class WholeRun:
-    """Say how far a run is until `close`."""
+    """Print the progress of a run until `close`."""
 
     def __init__(self, console: Console, bars: Bars, execution: ExecutionConfig | None) -> None:
-        """Show it through `bars`; `execution` says which share of the machine a step has."""
+        """Show progress through `bars`; `execution` gives each step's share of the machine."""
         self._console, self._bars, self._execution = console, bars, execution
         self._pace: Pace | None = None
         self._ended = threading.Event()
 
     def begin(self, steps: Sequence[Step]) -> None:
-        """Begin with the steps to compute."""
+        """Start with the steps to compute."""
         if not steps:
             return
         self.close()
@@ -41,7 +41,7 @@ class WholeRun:
             threading.Thread(target=self._every_minute, args=(self._pace, self._ended), daemon=True).start()
 
     def finished(self, step: Step, seconds: float) -> None:
-        """Note a finished step."""
+        """Record a finished step."""
         if self._pace is None:
             return
         self._pace.finished(step, seconds)
@@ -52,7 +52,7 @@ class WholeRun:
             self.close()
 
     def close(self) -> None:
-        """End: no further line, no bar."""
+        """Stop printing and remove the bar."""
         self._pace = None
         self._ended.set()
         self._bars.close()

@@ -1,1 +1,1 @@
-"""What runs, reference runs and sweeps cost in time and disk, measured or estimated, and what reference runs buy."""
+"""Time and disk that runs, reference runs and sweeps take, measured or estimated, and the precision they gain."""

@@ -1,4 +1,4 @@
-"""What reference runs cost: arithmetic on measured seconds and bytes."""
+"""Cost of reference runs, computed from measured seconds and bytes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a step takes.
+    """Cost of one step.
 
     Attributes:
-        seconds: of one process with `threads` CPU threads.
-        num_bytes: on disk.
-        threads: with which `seconds` were measured.
-        measured: whether both come from a step with the very same settings; otherwise estimated from a similar one.
+        seconds: wall-clock time of one process with `threads` CPU threads.
+        num_bytes: size on disk.
+        threads: number of threads with which `seconds` was measured.
+        measured: True if both come from a step with the same settings; otherwise they are estimated from a similar step.
     """
 
     seconds: float
@@ -24,21 +24,21 @@ class Cost:
 
 
 def after(like: Cost, factor: float, *, same_settings: bool) -> Cost:
-    """Return the cost of a step `factor` times as long as `like`, which is measured only where nothing else differs."""
+    """Return the cost of a step `factor` times as long as `like`; measured only if the settings are the same."""
     return replace(like, seconds=like.seconds * factor, measured=like.measured and same_settings and factor == 1)
 
 
 def asking(labelling: Cost, drawing: Cost, *, images: int, passes: int, looks: int, denoisings: int, num_bytes: int) -> Cost:
-    """Estimate the cost of asking a run about records from the rates at which the target labelled and drew its images.
+    """Estimate the cost of querying a run about records, from the rates at which the target labelled and generated images.
 
     Args:
-        labelling: of `images` images by the Teacher, one forward pass each.
-        drawing: of as many images by the generator, `passes` forward passes each.
+        labelling: cost of labelling `images` images by the Teacher, one forward pass each.
+        drawing: cost of generating as many images, `passes` forward passes each.
         images: number of synthetic images.
-        passes: of the generator per image.
-        looks: forward passes of a classifier that asking takes.
-        denoisings: forward passes of the generator that asking takes.
-        num_bytes: of the answers.
+        passes: forward passes of the generator per image.
+        looks: forward passes of a classifier that the queries take.
+        denoisings: forward passes of the generator that the queries take.
+        num_bytes: size of the answers.
     """
     seconds = (looks * labelling.seconds + denoisings * drawing.seconds / passes) / images
     return Cost(seconds=seconds, num_bytes=num_bytes, threads=max(labelling.threads, drawing.threads), measured=False)
@@ -46,19 +46,19 @@ def asking(labelling: Cost, drawing: Cost, *, images: int, passes: int, looks: i
 
 @dataclass(frozen=True)
 class Repeated:
-    """What is computed at one depth: `per_run` by every reference run, `once` by the controls and by all together."""
+    """Steps computed at one depth: `per_run` once per reference run, `once` for the controls and the steps common to all."""
 
     per_run: Sequence[Cost]
     once: Sequence[Cost]
 
     def times(self, num_runs: int) -> list[tuple[int, Cost]]:
-        """Return every step with how often it is computed."""
+        """Return every step with the number of times that it is computed."""
         return [(num_runs, cost) for cost in self.per_run] + [(1, cost) for cost in self.once]
 
 
 @dataclass(frozen=True)
 class Bill:
-    """What reference runs of one depth take: `fastest` seconds to at most `slowest`, part of them estimated, and bytes."""
+    """Cost of the reference runs of one depth: between `fastest` and `slowest` seconds, the estimated share, and bytes."""
 
     fastest: float
     slowest: float
@@ -69,14 +69,14 @@ class Bill:
 def bill(steps: Repeated, num_runs: int, *, workers: int, threads: int) -> Bill:
     """Return the cost of `num_runs` reference runs and the controls, spread evenly over processes.
 
-    How much a step gains from CPU threads is not known: `fastest` takes it to gain nothing from those that it was measured
-    with and a process of many does not have, `slowest` to gain in proportion.
+    The effect of CPU threads is unknown. `fastest` assumes that a step loses nothing if its process has fewer threads than
+    it was measured with, `slowest` that its time grows in proportion.
 
     Args:
-        steps: of one depth.
-        num_runs: reference runs.
-        workers: processes side by side.
-        threads: CPU threads of each.
+        steps: steps of one depth.
+        num_runs: number of reference runs.
+        workers: number of processes at a time.
+        threads: CPU threads per process.
     """
     times = steps.times(num_runs)
     seconds = sum(count * cost.seconds for count, cost in times)

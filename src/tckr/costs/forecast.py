@@ -1,4 +1,4 @@
-"""From what a few images took to what all of them will take: arithmetic, straight lines through a fixed cost."""
+"""Predict the cost for all images from the cost for a few: a fixed cost plus a cost proportional to the work."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from tckr.costs.probe import Probe
 from tckr.stages.generate.config import GenerateConfig
 
 CARDINALITIES = (0.1, 0.2, 1.0, 5.0, 10.0, 20.0)
-"""Those of the paper."""
+"""Cardinalities of the paper."""
 
 PER_IMAGE = ("caption", "generate", "label")
-"""Stages whose artifacts grow with the images; those of the others are models of one size."""
+"""Stages whose artifacts grow with the number of images; other artifacts are models of constant size."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """What one stage will take.
+    """Predicted cost of one stage.
 
     Attributes:
-        seconds: wall-clock.
-        num_bytes: of the artifact.
-        scratch_bytes: of caches and checkpoints while the stage works, deleted after it.
+        seconds: wall-clock time.
+        num_bytes: size of the artifact.
+        scratch_bytes: size of caches and checkpoints, deleted when the stage is finished.
     """
 
     seconds: float
@@ -32,9 +32,9 @@ class Forecast:
 
 
 def work_of(config: RunConfig, num_members: int, cardinality: float, probe_members: int) -> dict[str, dict[str, float]]:
-    """Return, for each stage up to the Student, how much of each unit of its progress bars lies ahead.
+    """Return, for each stage up to the Student, the amount of work in each unit of its progress bars.
 
-    Epochs are counted in epochs of the probe, which has `probe_members` images; patience may end a training earlier.
+    Epochs are converted to epochs of the probe, which has `probe_members` images. Early stopping may end a training sooner.
     """
     num_drawn, adapted = drawn(config.generate, num_members, cardinality), config.adapt.num_images(num_members)
     distill = config.distill.resolved(max(1, round(num_drawn * (1 - config.distill.validation_fraction))))
@@ -49,12 +49,12 @@ def work_of(config: RunConfig, num_members: int, cardinality: float, probe_membe
 
 
 def drawn(generate: GenerateConfig, num_members: int, cardinality: float) -> int:
-    """Return the number of synthetic images."""
+    """Return the number of synthetic images at this cardinality."""
     return generate.model_copy(update={"cardinality": cardinality}).num_images(num_members)
 
 
 def forecast(config: RunConfig, num_members: int, cardinality: float, found: Probe) -> Mapping[str, Forecast]:
-    """Return what each stage up to the Student will take on the machine of the probe."""
+    """Return the predicted cost of each stage up to the Student, on the machine of the probe."""
     images = {"generate", "label", "distill"}
     return {
         stage: _forecast(
@@ -69,7 +69,7 @@ def forecast(config: RunConfig, num_members: int, cardinality: float, found: Pro
 
 
 def _forecast(found: Probe, stage: str, units: Mapping[str, float], growth: float) -> Forecast:
-    """Return the cost of `units` of one stage, `growth` times as many images as the probe had."""
+    """Return the cost of `units` of work in one stage, for `growth` times as many images as in the probe."""
     lap = found.laps[stage]
     paced = sum(lap.phase(unit).seconds_per_unit * count for unit, count in units.items())
     return Forecast(
@@ -80,12 +80,12 @@ def _forecast(found: Probe, stage: str, units: Mapping[str, float], growth: floa
 
 
 def disk_needed(costs: Mapping[str, Forecast]) -> float:
-    """Return the most bytes that a run up to the Student holds: all artifacts, and the caches of one stage at a time."""
+    """Return the peak disk use in bytes of a run up to its Student: all artifacts, and the caches of one stage at a time."""
     return sum(cost.num_bytes for cost in costs.values()) + max(cost.scratch_bytes for cost in costs.values())
 
 
 def images_per_second(found: Probe, stage: str) -> float:
-    """Return how many images a stage handles per second: for a training those it learns from, for `adapt` those encoded."""
+    """Return the images per second of a stage: images trained on for a training, encoded images for `adapt`."""
     unit = {"teach": "epochs", "distill": "epochs"}.get(stage, "images")
     seconds = found.laps[stage].phase(unit).seconds_per_unit
     per_unit = found.num_members if unit == "epochs" else 1

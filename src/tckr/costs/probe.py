@@ -1,4 +1,4 @@
-"""Run the user's own settings on a few of the user's own images."""
+"""Run the user's settings on a few of the user's images to measure their cost."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tckr.engine.observer import Observer
 from tckr.running import run
 
 FIRST_IMAGES, MOST_IMAGES, GROWTH = 16, 1024, 4
-"""A probe begins with as few images as may be and takes four times as many while time is left, as `timeit` does."""
+"""A probe starts with as few images as possible and repeats with four times as many while time is left, like `timeit`."""
 
 IMAGES_PER_CLASS = 8
-"""Enough for test, validation and members of a class."""
+"""Images per class, enough for test, validation and members."""
 
 CAPTIONED_ANEW: dict[str, Any] = {
     "file": "",
@@ -32,43 +32,43 @@ CAPTIONED_ANEW: dict[str, Any] = {
     "revision": None,
     "prompt": "",
 }
-"""Settings of `caption` where captions are given: those of the whole set do not fit a few images. The fastest model."""
+"""Settings of `caption` if captions are given: those of the complete set do not fit a few images. The fastest model."""
 
 SHORT_STEPS = 6
-"""Of `adapt`."""
+"""Settings of `adapt`."""
 
 SHORT_EPOCHS = 3
-"""Of `teach` and `distill`."""
+"""Settings of `teach` and `distill`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """What the pipeline took for a few images.
+    """Measured cost of the pipeline on a few images.
 
     Attributes:
-        laps: stage -> what it took.
-        num_members: images captioned and learned from, and as many drawn.
+        laps: stage -> its measured cost.
+        num_members: number of images captioned and trained on, and of images generated.
     """
 
     laps: dict[str, Lap]
     num_members: int
 
     def seconds_of(self, growth: float) -> float:
-        """Return how long a probe of `growth` times as many images would take; the steps of `adapt` stay as many."""
+        """Return the predicted seconds of a probe with `growth` times as many images; `adapt` keeps its number of steps."""
         phases = [phase for lap in self.laps.values() for phase in lap.phases]
         paced = sum(phase.seconds_per_unit * phase.units * (1 if phase.unit == "steps" else growth) for phase in phases)
         return paced + sum(lap.fixed_seconds for lap in self.laps.values())
 
 
 def probe(settings: Settings, data: Path, folder: Path, budget_seconds: float, shown: Observer) -> Probe:
-    """Return the largest probe that was begun within `budget_seconds`; a slow machine takes longer for the smallest one.
+    """Return the largest probe that started within `budget_seconds`; on a slow machine even the smallest may take longer.
 
     Args:
         settings: of the run to estimate.
         data: artifact of its `prepare`.
-        folder: for everything that the probe writes; emptied between probes.
-        budget_seconds: a larger probe is begun only while its forecast fits into what is left of them.
-        shown: sees the progress.
+        folder: for all files of the probe; emptied between probes.
+        budget_seconds: a larger probe starts only if its predicted time fits into the remaining budget.
+        shown: receives the progress.
     """
     started, num_images = time.perf_counter(), FIRST_IMAGES
     while True:
@@ -81,7 +81,7 @@ def probe(settings: Settings, data: Path, folder: Path, budget_seconds: float, s
 
 
 def _probe_once(settings: Settings, data: Path, folder: Path, num_images: int, shown: Observer) -> tuple[Probe, int]:
-    """Run the pipeline up to the Student on `num_images`; return what it took and how many images there are in all."""
+    """Run the pipeline up to the Student on `num_images`; return its cost and the number of available images."""
     folder.mkdir(parents=True)
     names, available = _write_source(data, folder / "source.parquet", num_images)
     small = probe_settings(settings, folder, names)
@@ -92,7 +92,7 @@ def _probe_once(settings: Settings, data: Path, folder: Path, num_images: int, s
 
 
 def probe_settings(settings: Settings, folder: Path, class_names: list[str]) -> Settings:
-    """Return `settings` for the images in `folder`/source.parquet: the same models and batches, but short trainings."""
+    """Return `settings` for the images in `folder`/source.parquet: the same models and batch sizes, but short trainings."""
     adapt = settings.adapt
     steps = min(SHORT_STEPS, adapt.steps) if isinstance(adapt.steps, int) else SHORT_STEPS
     descriptions = {name: text for name, text in adapt.descriptions.items() if name in class_names}
@@ -107,7 +107,7 @@ def probe_settings(settings: Settings, folder: Path, class_names: list[str]) -> 
         "adapt": {"descriptions": descriptions, "steps": steps, "epochs": None},
         "generate": {"cardinality": 1.0, "per_class": "balanced", "redraw": [], "redraw_copies": 0},
         "teach": {"epochs": SHORT_EPOCHS, "patience": None},
-        # the probe's Teacher has hardly learned: what it disowns says nothing of the run's images
+        # the probe's Teacher is hardly trained, so its rejections would not be those of the run
         "distill": {"epochs": SHORT_EPOCHS, "steps": None, "patience": None, "min_teacher_probability": 0.0},
         "execution": {"output": folder, "name": "probe"},
     }
@@ -118,7 +118,7 @@ def probe_settings(settings: Settings, folder: Path, class_names: list[str]) -> 
 
 
 def _write_source(data: Path, target: Path, num_images: int) -> tuple[list[str], int]:
-    """Write a Parquet file of about `num_images` images, classes in turn; return its class names and how many there are."""
+    """Write a Parquet file of about `num_images` images, taking classes in turn; return class names and available images."""
     names = DataCard.read(data).class_names
     shards = list_shards(data / "pool")
     labels = np.concatenate([pq.read_table(shard, columns=["label"])["label"].to_numpy() for shard in shards])
@@ -132,7 +132,7 @@ def _write_source(data: Path, target: Path, num_images: int) -> tuple[list[str],
 
 
 def _read_rows(shards: list[Path], rows: np.ndarray) -> list[bytes]:
-    """Return the encoded images at `rows` (ascending) of all shards together, reading only what holds them."""
+    """Return the encoded images at `rows` (ascending indices over all shards), reading only shards that contain them."""
     images: list[bytes] = []
     start = 0
     for shard in shards:

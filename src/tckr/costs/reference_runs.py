@@ -1,4 +1,4 @@
-"""What the reference runs and controls of a run cost, after what its target run took."""
+"""Cost of the reference runs and controls of a run, predicted from the measured cost of its target run."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from tckr.stages.adapt.config import AdaptConfig
 from tckr.training.config import TrainingConfig
 
 OTHER_COLUMNS = 5
-"""Of a table of answers, beside one per question: the record's number, two more distances, and who was classified right."""
+"""Columns of a table of answers besides one per query: record number, two more distances, and correct classification."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurements:
-    """What the target run takes, stage by stage.
+    """Measured cost of the target run by stage.
 
     Attributes:
         settings: of the run.
-        whole: returns the cost of a step that is whole, None for others.
+        whole: returns the cost of a complete step, None for others.
         target: stage -> the step of the target run and its cost.
         num_members, num_others: records of the target's audit.
-        units: members and others among what the audit judges: groups where they are set, else records.
+        units: number of members and of others that the audit judges: groups if they are set, else records.
     """
 
     settings: Settings
@@ -47,7 +47,7 @@ class Measurements:
 
     @classmethod
     def of(cls, settings: Settings) -> Measurements:
-        """Read what is known of the target run, which must be whole up to its Student."""
+        """Read the cost of the target run, which must be complete up to its Student."""
         store = Store(settings.execution.store)
         steps = plan(settings, "distill")
         data = store.folder(steps[0])
@@ -63,7 +63,7 @@ class Measurements:
         )
 
     def cost(self, step: Step) -> Cost:
-        """Return what `step` takes: as measured if it is whole, else after the target's step of the same stage."""
+        """Return the cost of `step`: measured if it is complete, else predicted from the target's step of the same stage."""
         if measured := self.whole(step):
             return measured
         if step.stage == "audit":
@@ -72,7 +72,7 @@ class Measurements:
         return after(cost, self._length(step) / max(1, self._length(like)), same_settings=step.config == like.config)
 
     def _length(self, step: Step) -> float:
-        """Return how long a step works, in a unit of its stage: optimizer steps, epochs, images."""
+        """Return the amount of work of a step in a unit of its stage: optimizer steps, epochs or images."""
         if isinstance(step.config, AdaptConfig):
             return step.config.num_steps(step.config.num_images(self.num_members))
         if isinstance(step.config, TrainingConfig):
@@ -80,7 +80,7 @@ class Measurements:
         return self.num_members + self.num_others * (step.run == EVERY_RECORD)
 
     def _asking(self, step: Step) -> Cost:
-        """Return the estimated cost of asking a run all that its own artifacts can answer."""
+        """Return the estimated cost of all queries that a run's own artifacts can answer."""
         from tckr.membership.queries.questions import QUESTIONS  # loads torch
 
         records, generate = self.num_members + self.num_others, self.settings.generate
@@ -99,20 +99,20 @@ class Measurements:
         )
 
     def repeated(self, depth: Depth) -> Repeated:
-        """Return the costs of all steps that reference runs and controls add at `depth`."""
+        """Return the cost of all steps that reference runs and controls add at `depth`."""
         audit = self.settings.audit.model_copy(update={"depth": depth, "num_reference_runs": MIN_REFERENCE_RUNS})
         steps = plan(self.settings.model_copy(update={"audit": audit}))
         per_run = [self.cost(step) for step in steps if step.role is Role.REFERENCE and step.run == 1]
         return Repeated(per_run=per_run, once=[self.cost(step) for step in steps if step.role is Role.CONTROL])
 
     def bill(self, steps: Repeated, num_runs: int) -> Bill:
-        """Return what `num_runs` reference runs cost on this machine."""
+        """Return the cost of `num_runs` reference runs on this machine."""
         workers = self.settings.execution.num_workers(num_runs)
         return bill(steps, num_runs, workers=workers, threads=self.settings.execution.threads_for(workers))
 
 
 def bill_after(settings: Settings, card: DataCard, cardinality: float, costs: Mapping[str, Forecast]) -> Bill:
-    """Return how long the reference runs and controls take after a target run of these costs."""
+    """Return the predicted cost of reference runs and controls after a target run with these costs."""
     generate = settings.generate.model_copy(update={"cardinality": cardinality})
     settings = settings.model_copy(update={"generate": generate})
     threads = settings.execution.threads_for(1)
@@ -133,7 +133,7 @@ def bill_after(settings: Settings, card: DataCard, cardinality: float, costs: Ma
 
 
 def whole_cost(store: Store, step: Step) -> Cost | None:
-    """Return what a step of `store` took, or None where it is not whole."""
+    """Return the measured cost of a step in `store`, or None if it is incomplete."""
     return _of_manifest(store.manifest(step)) if store.has(step) else None
 
 

@@ -1,4 +1,4 @@
-"""Note how fast each stage advances while the pipeline runs."""
+"""Measure how fast each stage advances while the pipeline runs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Phase:
     """One progress bar of a stage.
 
     Attributes:
-        unit: what it counts, such as images, steps or epochs.
-        moments: seconds since the phase began, and units finished by then, at every advance.
-        seconds: of the whole phase.
+        unit: what the bar counts, e.g. images, steps or epochs.
+        moments: at every advance, seconds since the start of the phase and finished units.
+        seconds: duration of the phase.
     """
 
     unit: str
@@ -31,32 +31,32 @@ class Phase:
 
     @property
     def units(self) -> int:
-        """Return the units finished in all."""
+        """Return the total number of finished units."""
         return self.moments[-1][1] if self.moments else 0
 
     @property
     def seconds_per_unit(self) -> float:
-        """Return the median pace of all advances but the first, which also pays for loading; of the first where it is alone.
+        """Return the median time per unit without the first advance, which includes loading; the first only if it is alone.
 
-        The median, because a machine that is busy for a moment is no slower in the long run.
+        The median ignores moments in which the machine was busy with other work.
         """
         moments = [(0.0, 0), *self.moments]
         steps = [(end - begin, done - before) for (begin, before), (end, done) in itertools.pairwise(moments)]
-        paces = [seconds / units for seconds, units in steps if units]  # a stage that begins anew advances by nothing
+        paces = [seconds / units for seconds, units in steps if units]  # a stage that starts again advances by 0
         return statistics.median(paces[1:] or paces) if paces else 0.0
 
 
 @dataclass
 class Lap:
-    """What one stage took.
+    """Measured cost of one stage.
 
     Attributes:
-        phases: its progress bars in their order.
-        seconds: from the manifest.
-        peak_memory_mb: from the manifest, resident memory of the process.
+        phases: its progress bars in order.
+        seconds: wall-clock time, from the manifest.
+        peak_memory_mb: peak resident memory of the process, from the manifest.
         device_memory_mb: largest allocation on a CUDA device; 0 without one.
-        num_bytes: of the artifact.
-        scratch_bytes: largest size of caches and checkpoints, seen at the ends of its phases.
+        num_bytes: size of the artifact.
+        scratch_bytes: largest size of caches and checkpoints, measured at the end of each phase.
     """
 
     phases: list[Phase] = field(default_factory=list)
@@ -67,29 +67,29 @@ class Lap:
     scratch_bytes: int = 0
 
     def phase(self, unit: str) -> Phase:
-        """Return the phase that counts `unit`; an empty one where there is none."""
+        """Return the phase that counts `unit`, or an empty phase."""
         return next((phase for phase in self.phases if phase.unit == unit), Phase(unit))
 
     @property
     def fixed_seconds(self) -> float:
-        """Return what does not grow with the work: loading, warming up, writing."""
+        """Return the seconds that do not grow with the work: loading, warming up, writing."""
         return max(0.0, self.seconds - sum(phase.seconds_per_unit * phase.units for phase in self.phases))
 
 
 class Stopwatch:
-    """An observer that passes everything on to another one and keeps a `Lap` per stage."""
+    """An observer that records a `Lap` per stage and forwards every event to another observer."""
 
     def __init__(self, store: Path, shown: Observer) -> None:
-        """Watch the scratch folders below `store`; show progress through `shown`."""
+        """Watch the scratch folders below `store`; forward events to `shown`."""
         self.laps: dict[str, Lap] = {}
         self._store, self._shown = store, shown
 
     def planned(self, steps: Sequence[Step]) -> None:
-        """Pass it on."""
+        """Forward the event."""
         self._shown.planned(steps)
 
     def started(self, step: Step) -> None:
-        """Begin the lap of the stage."""
+        """Start the lap of the stage."""
         self.laps.setdefault(step.stage, Lap())
         _reset_device_peak()
         self._shown.started(step)
@@ -103,7 +103,7 @@ class Stopwatch:
 
     @contextmanager
     def track(self, step_name: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
-        """Time every advance. The steps of a target run are named after their stages."""
+        """Record the time of every advance. Steps of a target run have the names of their stages."""
         phase, started, lap = Phase(unit), time.perf_counter(), self.laps.setdefault(step_name, Lap())
         lap.phases.append(phase)
         with self._shown.track(step_name, total, unit, done) as show:
@@ -117,10 +117,10 @@ class Stopwatch:
         lap.scratch_bytes = max(lap.scratch_bytes, _size(self._store.glob("*/*.work/*/scratch")))
 
     def warned(self, message: str) -> None:
-        """Say nothing: what a few images make a stage warn of need not hold for all."""
+        """Print nothing: a warning about a few images need not hold for all of them."""
 
     def described(self, message: str) -> None:
-        """Show how the data was understood."""
+        """Print how the data was interpreted."""
         self._shown.described(message)
 
 

@@ -1,4 +1,4 @@
-"""What a variant of a sweep took: stage by stage as if it had been alone, and what it added to the sweep."""
+"""Time of each variant of a sweep: by stage as if it had run alone, and the time that it added to the sweep."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tckr.pipeline import STAGES
 
 
 def seconds_row(steps: Sequence[Step], store: Store, known: Collection[str]) -> dict[str, float]:
-    """Return the seconds of a whole variant.
+    """Return the seconds of a complete variant.
 
-    `seconds_STAGE` are those of the target run; all that is made for the audit alone (reference runs, controls, asking and
-    judging) is `seconds_audit`. What variants share counts in full for each, and copied images count as if drawn;
-    `seconds_added` counts the steps that are not `known` from earlier variants, as measured.
+    `seconds_STAGE` are times of the target run; all work for the audit (reference runs, controls, queries, judging) is
+    `seconds_audit`. Steps that variants share count fully for each, and copied images count as if generated.
+    `seconds_added` counts only steps that are not `known` from earlier variants, as measured.
 
     Args:
-        steps: of the variant.
-        store: where its artifacts are.
-        known: fingerprints of steps that earlier variants have.
+        steps: all steps of the variant.
+        store: contains its artifacts.
+        known: fingerprints of the steps of earlier variants.
     """
     row = {f"seconds_{stage}": 0.0 for stage in STAGES}
     for step in steps:

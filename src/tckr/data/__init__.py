@@ -1,1 +1,1 @@
-"""What flows between the stages: records, sources, shards, cards. Knows no stage."""
+"""Data that the stages share: records, sources, shards, images, groups and seeds."""

@@ -1,4 +1,4 @@
-"""Find pictures that look alike by difference hashes of their rows and columns. Pure."""
+"""Find pictures that look alike, by difference hashes of their rows and columns. No input or output."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image
 
 BANDS = 4
 MOST_DIFFERENT = BANDS - 1
-"""Bits in which each half of the hashes of two alike pictures may differ: then one of its bands is equal in both."""
+"""Bits by which each half of the hashes of two alike pictures may differ: one of its bands is then equal in both."""
 
 LARGEST_BAND = 500
 """Pictures with an equal band that are compared with one another; more of them are flat or a fixed background."""
@@ -19,14 +19,14 @@ PARTS = 16
 """Of the pictures, which are compared one after the other, to hold less at a time."""
 
 FEWEST_BITS = 8
-"""Of half a hash that says something: a flat picture has 0."""
+"""Minimum number of set bits of an informative half; a flat picture has 0."""
 
 SMALLEST_SIDE = 16
-"""Of a picture whose hash tells it from others, in px."""
+"""Minimum size, in px, of a picture whose hash is distinctive."""
 
 
 def difference_hash(pixels: np.ndarray) -> int:
-    """Return 128 bits of uint8 [S, S, 3]: whether each of 8 x 8 places is brighter than the next to its left, then than the
+    """Return 128 bits of uint8 [S, S, 3]: whether each of 8 x 8 places is brighter than its left neighbour, then than the
     one above it (dHash, of rows and of columns)."""
     grey = Image.fromarray(pixels).convert("L")
     rows, columns = (np.asarray(grey.resize(size, Image.Resampling.BOX), dtype=np.int16) for size in ((9, 8), (8, 9)))
@@ -35,12 +35,12 @@ def difference_hash(pixels: np.ndarray) -> int:
 
 
 def hash_of(pixels: np.ndarray, size: tuple[int, int]) -> int:
-    """Return the hash of a picture from a source of this (width, height); 0, which is alike to none, where that is small."""
+    """Return the hash of a picture from a source of this (width, height); 0, which matches no hash, if that is too small."""
     return difference_hash(pixels) if min(size) >= SMALLEST_SIDE else 0
 
 
 def halves_of(value: int) -> tuple[int, int]:
-    """Return the bits of the rows and of the columns of a hash."""
+    """Return the bits of a hash for the rows and for the columns."""
     return value >> 64, value & (2**64 - 1)
 
 
@@ -51,7 +51,7 @@ def find_alike(halves: Sequence[int]) -> np.ndarray:
     `halves` some 10 bytes for each picture and 20 for each pair.
 
     Args:
-        halves: of the hash of each picture, one after the other (`halves_of`).
+        halves: halves of the hashes of all pictures, in their order (`halves_of`).
     """
     hashes = np.asarray(halves, dtype=np.uint64).reshape(-1, 2)  # of an array("Q"), no copy
     bits = np.bitwise_count(hashes)

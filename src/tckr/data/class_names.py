@@ -1,4 +1,4 @@
-"""Read the class names that a labelled Parquet shard carries, so that names and not bare indices tie artifacts together."""
+"""Read the class names of a labelled Parquet shard; artifacts are matched by names, never by indices alone."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Read a DICOM file: its pixels by the window that it holds, and whose picture it is. Reads and keeps no other tag.
+"""Read a DICOM file: its pixels, by the window in the file, and a digest of the patient. All other tags are ignored.
 
-Needs pydicom (the extra `dicom`). Messages of pydicom are not shown, since they may quote a patient's data.
+Needs pydicom (the extra `dicom`). Messages of pydicom are not shown, because they may quote a patient's data.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ GREY = (
     *("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"),
 )
 READ = (PATIENT, "PixelData", *SHAPE, *BITS, *PALETTE, *GREY)
-"""All that is read of a file; the rest is skipped."""
+"""Tags that are read; all others are skipped."""
 
 
 def is_dicom(data: bytes) -> bool:
-    """Return whether a file begins as DICOM files do."""
+    """Return whether a file starts like a DICOM file."""
     return data[PREAMBLE : PREAMBLE + len(MARK)] == MARK
 
 
@@ -48,7 +48,7 @@ class DicomFile:
         """Read the tags in `READ`.
 
         Raises:
-            RejectedImageError: pydicom is not installed, or the file cannot be read, has several frames or no pixels.
+            RejectedImageError: pydicom is not installed, or the file cannot be read, has several frames, or no pixels.
         """
         try:
             import pydicom
@@ -60,18 +60,18 @@ class DicomFile:
         if "PixelData" not in self._tags:
             raise RejectedImageError("not_an_image", "DICOM without pixel data")
         if (frames := int(self._tags.get("NumberOfFrames") or 1)) > 1:
-            advice = "save the frames that are pictures of their own as a file each"
+            advice = "save the frames that are separate images as one file each"
             raise RejectedImageError("animated", f"DICOM with {frames} frames; {advice}")
         self.size = int(self._tags.Columns), int(self._tags.Rows)
 
     @property
     def group(self) -> str:
-        """Return a digest of the patient's id, empty where the file holds none."""
+        """Return a digest of the patient's id; empty if the file has none."""
         patient = str(self._tags.get(PATIENT) or "").strip()
         return hashlib.sha256(f"DICOM patient {patient}".encode()).hexdigest() if patient else ""
 
     def picture(self, treatment: Treatment) -> tuple[Image.Image, list[str], tuple[float, ...]]:
-        """Return the picture in RGB, the rules that changed it, and the values of a grey one."""
+        """Return the image in RGB, the rules that changed it, and the values of a grey image."""
         from pydicom.pixels import apply_color_lut, pixel_array
 
         pixels = pixel_array(self._tags)
@@ -99,7 +99,7 @@ class DicomFile:
         return Image.fromarray(grey).convert("RGB"), ["dicom", "greyscale", *rules], found
 
     def _full_range(self) -> tuple[float, float]:
-        """Return the smallest and largest value that the stored bits can hold, rescaled."""
+        """Return the smallest and largest value of the stored bits, rescaled."""
         from pydicom.pixels import apply_modality_lut
 
         bits, signed = int(self._tags.BitsStored), bool(self._tags.PixelRepresentation)
@@ -110,7 +110,7 @@ class DicomFile:
         return low, high
 
     def _windowed(self, values: np.ndarray, full: tuple[float, float]) -> tuple[np.ndarray, tuple[float, float]]:
-        """Return the values and what of them is black and white, by the file's first window (DICOM PS3.3 C.11.2)."""
+        """Return the values, and which of them become black and white by the file's first window (DICOM PS3.3 C.11.2)."""
         from pydicom.pixels import apply_voi
 
         if "VOILUTSequence" in self._tags:

@@ -1,4 +1,4 @@
-"""Images that stay encoded in one file and are decoded whenever they are asked for. Knows neither shards nor labels."""
+"""Images that stay encoded in one file and are decoded on access."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Decode = Callable[[bytes], np.ndarray]
 
 
 class EncodedImages:
-    """N images of one size that read like a uint8 array [N, H, W, 3]; only what is indexed is decoded.
+    """N images of one size, used like a uint8 array [N, H, W, 3]; only accessed images are decoded.
 
     Args:
-        path: file that `write_encoded` wrote.
-        decode: gives uint8 [H, W, 3] of an image's bytes.
-        rows: int64 [N], which images of the file, in this order; None takes all.
+        path: file written by `write_encoded`.
+        decode: converts an image's bytes to uint8 [H, W, 3].
+        rows: int64 [N], indices of images in the file, in this order; None = all.
     """
 
     dtype = np.dtype(np.uint8)
@@ -49,7 +49,7 @@ class EncodedImages:
         return np.stack([self._read(int(row)) for row in rows]) if len(rows) else np.empty((0, *self.shape[1:]), self.dtype)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """Return all images; as large as the set."""
+        """Return all images; takes memory for the complete set."""
         return self[:] if dtype is None else self[:].astype(dtype)
 
     def take(self, rows: np.ndarray) -> EncodedImages:
@@ -62,7 +62,7 @@ class EncodedImages:
 
 
 def write_encoded(path: Path, images: Iterable[bytes]) -> None:
-    """Write images one after another, then where each ends (int64) and their number; holds one image."""
+    """Write images one after another, followed by their end positions (int64) and number; one image in memory."""
     ends, end = [], 0
     with path.open("wb") as file:
         for image in images:

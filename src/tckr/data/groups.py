@@ -1,4 +1,4 @@
-"""Groups: pictures of one patient, part or sign, which no split and no membership draw may separate."""
+"""Groups: images of one patient, part or sign, which must not be divided by splits or membership."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 
 GROUPS_NAME = "groups.npy"
 FEWEST_GROUPS = 4
-"""Of a class: one each for the test split, the validation split, members and non-members."""
+"""Minimum number of groups of a class: one each for test split, validation split, members and non-members."""
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """How the group of a picture is told.
+    """How the group of an image is determined.
 
     Attributes:
-        column: column of a table; empty = the path of the picture, relative to the source.
-        pattern: regular expression with one capture group that is searched in it; empty = all of the column's text.
+        column: column of a table; empty = the path of the image, relative to the source.
+        pattern: regular expression with one capture group, searched in it; empty = the complete text of the column.
     """
 
     column: str = ""
     pattern: str = ""
 
     def __bool__(self) -> bool:
-        """Return whether groups were asked for."""
+        """Return whether groups are used."""
         return bool(self.column or self.pattern)
 
     def group_of(self, value: Any) -> str:
-        """Return the group that a cell or a path names; empty where it names none. 7, 7.0 and `7 ` are the same."""
-        text = "" if value is None or value != value else str(value).strip()  # a NaN differs from itself
+        """Return the group in a cell or path; empty if it has none. 7, 7.0 and `7 ` are the same group."""
+        text = "" if value is None or value != value else str(value).strip()  # NaN is not equal to itself
         if self.pattern:
             found = re.search(self.pattern, text)
             text = (found[1] or "") if found else ""
@@ -47,22 +47,22 @@ class Grouping:
         return text if number is None else str(number)
 
     def describe(self) -> str:
-        """Return where groups come from, as a message says it."""
+        """Return the origin of groups, for messages."""
         place = f"column {self.column!r}" if self.column else "the path"
         return f"{shown(self.pattern)} in {place}" if self.pattern else place
 
     def counted(self, values: Iterable[Any]) -> dict[str, Any]:
-        """Return what a layout says of the groups of these cells or paths: nothing where none were asked for."""
+        """Return the entries of a layout on the groups in these cells or paths; empty if groups are not used."""
         if not self:
             return {}
         return {"groups": self.describe(), "num_groups": len({self.group_of(value) for value in values} - {""})}
 
     def columns(self, *others: str) -> tuple[str, ...]:
-        """Return the columns to read of a table: `others` and that of the groups, each once; empty names are none."""
+        """Return the columns to read from a table: `others` and the group column, each once, without empty names."""
         return tuple(dict.fromkeys(name for name in (*others, self.column) if name))
 
     def assign(self, record: SourceRecord, value: Any) -> SourceRecord:
-        """Return `record` with the group that `value` names, refused where groups were asked for and it names none."""
+        """Return `record` with the group in `value`; it is rejected if groups are used and `value` has none."""
         if not self:
             return record
         group = self.group_of(value)
@@ -75,8 +75,8 @@ def number_groups(groups: Sequence[str], identities: Sequence[str]) -> list[int]
     """Return the group of each record as a number from 0, in order of first appearance.
 
     Args:
-        groups: of each record; empty = the record is a group of its own.
-        identities: of each record, all different.
+        groups: group of each record; empty = a group of one record.
+        identities: identity of each record, all different.
     """
     numbers: dict[tuple[str, str], int] = {}
     keys = ((group, "" if group else identity) for group, identity in zip(groups, identities, strict=True))
@@ -84,13 +84,12 @@ def number_groups(groups: Sequence[str], identities: Sequence[str]) -> list[int]
 
 
 def group_strata(groups: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return int64 [G]: the class by which each group is drawn, the one of its classes that the fewest groups have.
+    """Return int64 [G]: the class by which each group is sampled: of its classes, the one that occurs in the fewest groups.
 
-    So each class is spread as evenly as groups allow, the rarest first. Where every record is a group of its own, it is
-    the record's label.
+    This spreads each class as evenly as groups allow, the rarest first. Without groups, it is the record's label.
 
     Args:
-        groups: int64 [N], numbers 0 to G - 1, all of them in use.
+        groups: int64 [N], numbers 0 to G - 1, all of them used.
         labels: int64 [N].
     """
     import numpy as np
@@ -110,7 +109,7 @@ def write_groups(folder: Path, groups: np.ndarray) -> None:
 
 
 def read_groups(folder: Path) -> np.ndarray:
-    """Return int64 [records of pool, validation and test]: the group of each; a record without others is one of its own."""
+    """Return int64 [records of pool, validation and test]: the group of each record."""
     import numpy as np
 
     groups = np.load(folder / GROUPS_NAME, allow_pickle=False)
@@ -119,7 +118,7 @@ def read_groups(folder: Path) -> np.ndarray:
 
 
 def groups_of_pool(folder: Path, num_pool: int) -> np.ndarray | None:
-    """Return the group of each record of the pool, int64 [N]; None where each is the only one of its group."""
+    """Return the group of each record of the pool, int64 [N]; None if no group has several records."""
     import numpy as np
 
     groups = read_groups(folder)[:num_pool]

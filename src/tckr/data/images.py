@@ -1,4 +1,4 @@
-"""Images in memory and on the way from shards: decoded once into a memory map, decoded when used, or streamed in order."""
+"""Read images from shards: decoded once into a memory map, decoded on access, or streamed in order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DECODE_BATCH = 64
 """Images decoded at a time while a memory map is filled."""
 
 SPARE_BYTES = 2**30
-"""Disk space that decoded images never take: checkpoints and artifacts need some."""
+"""Disk space that is kept free for checkpoints and artifacts when images are decoded."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class ImageSet:
     """Labelled images of one size.
 
     Attributes:
-        images: uint8 [N, H, W, 3], RGB, 0 to 255; may be a read-only memory map, or `EncodedImages`, which reads like one.
+        images: uint8 [N, H, W, 3], RGB, 0 to 255; may be a read-only memory map, or `EncodedImages`, which is used in the
+            same way.
         labels: int64 [N], index into the class names.
         ids: int64 [N], unique: the `record` of a real image or the `index` of a synthetic one.
     """
@@ -49,15 +50,15 @@ class ImageSet:
     def select(self, ids: np.ndarray) -> ImageSet:
         """Return the images with these ids, in the order of `ids`.
 
-        A memory-mapped set gives a memory-mapped selection (written beside the map, O(batch) memory), an encoded one an
-        encoded selection, others a copy.
+        A memory-mapped set gives a memory-mapped selection (written beside the map, O(batch) memory), an encoded set an
+        encoded selection, and other sets a copy.
 
         Raises:
             KeyError: an id is not in the set.
         """
         rows = self.rows_of(ids)
         images = self.images
-        if isinstance(images, np.memmap) and isinstance(images.base, mmap.mmap):  # a whole map, not a slice of one
+        if isinstance(images, np.memmap) and isinstance(images.base, mmap.mmap):  # a complete map, not a slice of one
             selected = _select_mapped(images, rows)
         elif isinstance(images, EncodedImages):
             selected = images.take(rows)
@@ -66,7 +67,7 @@ class ImageSet:
         return ImageSet(selected, self.labels[rows], self.ids[rows])
 
     def rows_of(self, ids: np.ndarray) -> np.ndarray:
-        """Return int64 [len(ids)], the position of each id in this set; raise KeyError for one that is absent."""
+        """Return int64 [len(ids)], the position of each id in this set; raise a KeyError for a missing id."""
         ids = np.asarray(ids, dtype=np.int64)
         order = np.argsort(self.ids, kind="stable")
         found = np.searchsorted(self.ids, ids, sorter=order)
@@ -82,12 +83,12 @@ def load_images(folder: Path, cache: Path | None, id_column: str = "record") -> 
 
     Args:
         folder: Parquet shards with `image`, `label` and `id_column`, all images of one size.
-        cache: folder for a memory map of the decoded pixels, made once and found again; None keeps them in RAM. Where the
-            disk has no room for it, the images are copied there as they are and decoded at every use: slower, same pixels.
+        cache: folder for a memory map of the decoded pixels, created once and reused; None keeps them in RAM. If the disk
+            is too full, the encoded images are copied there and decoded on every access: slower, but with the same pixels.
         id_column: `record` for real images, `index` for synthetic ones.
 
     Raises:
-        UserError: the disk has no room for the encoded images either.
+        UserError: the disk is too full even for the encoded images.
     """
     columns = read_columns(folder, ["label", id_column])
     labels, ids = (columns[name].astype(np.int64) for name in ("label", id_column))
@@ -105,7 +106,7 @@ def load_images(folder: Path, cache: Path | None, id_column: str = "record") -> 
 
 
 def free_bytes(folder: Path) -> int:
-    """Return what may be written to the disk of `folder`, leaving SPARE_BYTES for everything else."""
+    """Return the bytes that may be written to the disk of `folder`, after subtracting SPARE_BYTES."""
     return disk.free_bytes(folder) - SPARE_BYTES
 
 
@@ -130,7 +131,7 @@ def _encoded_images(folder: Path) -> Iterator[bytes]:
 
 
 def iterate_images(folder: Path, batch_size: int, columns: Sequence[str] = ("label", "record")) -> Iterator[dict[str, Any]]:
-    """Stream the shards of `folder` in their order, holding one batch.
+    """Yield the images in the shards of `folder` in order, one batch in memory.
 
     Yields:
         `{"image": uint8 [B, H, W, 3], name: array [B] for each of columns}` with B <= batch_size.
@@ -144,7 +145,7 @@ def iterate_images(folder: Path, batch_size: int, columns: Sequence[str] = ("lab
 
 
 def decode_image(data: bytes) -> np.ndarray:
-    """Return uint8 [H, W, 3] (RGB) of an image that TCKR wrote; bad input is `prepare`'s business."""
+    """Return uint8 [H, W, 3] (RGB) of an image written by TCKR; invalid input is handled earlier, by `prepare`."""
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image.convert("RGB"))
 
@@ -159,12 +160,12 @@ def encode_png(pixels: np.ndarray) -> bytes:
 
 
 def has_colour(pixels: np.ndarray) -> bool:
-    """Return whether the three channels of uint8 [H, W, 3] differ anywhere."""
+    """Return whether the three channels of uint8 [H, W, 3] differ in any pixel."""
     return bool((pixels[..., :1] != pixels[..., 1:]).any())
 
 
 def without_colour(pixels: np.ndarray) -> np.ndarray:
-    """Return uint8 [H, W, 3] of the luma in all three channels (ITU-R BT.601, as Pillow's mode L)."""
+    """Return uint8 [H, W, 3] with the luma in all three channels (ITU-R BT.601, as Pillow's mode L)."""
     return np.asarray(Image.fromarray(pixels).convert("L").convert("RGB"))
 
 
@@ -181,11 +182,11 @@ def _select_mapped(images: np.memmap, rows: np.ndarray) -> np.ndarray:
 
 
 def _copy_rows(path: Path, images: np.ndarray, rows: np.ndarray) -> None:
-    starts = range(0, max(1, len(rows)), DECODE_BATCH)  # of no rows one part too: it has their type and shape
+    starts = range(0, max(1, len(rows)), DECODE_BATCH)  # no rows also need one part, which gives type and shape
     write_npy(path, len(rows), (images[rows[start : start + DECODE_BATCH]] for start in starts))
 
 
 def shards_digest(folder: Path) -> str:
-    """Return 16 letters that change whenever a shard of `folder` is written anew."""
+    """Return 16 hex digits that change when a shard of `folder` is written again."""
     stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in list_shards(folder)]
     return hashlib.sha256(repr((str(folder.resolve()), stats)).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Turn grey values of more than 8 bits into 8, by stated rules, and say which range they use. Pure."""
+"""Convert grey values of more than 8 bits to 8 by stated rules, and report the range they use. No input or output."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tckr.data.treatment import Treatment
 
 FULL_RANGE = (0.0, 65_535.0)
 MOST_SHARE = 0.5
-"""Of the value that becomes white; pictures that stay below come out at less than half of their brightness."""
+"""Share of the value that becomes white; pictures below it come out at less than half of their brightness."""
 
 DARKEST = 15
-"""A picture without a brighter pixel, of 255, shows nothing."""
+"""Brightness, of 255; a picture without a brighter pixel counts as black."""
 
 
 def spread(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Return uint8: `low` and below is 0, `high` and above 255, evenly between; what is no number is 0."""
+    """Return uint8: `low` and below become 0, `high` and above 255, linear between; what is not a number becomes 0."""
     scaled = (values.astype(np.float64) - low) / max(high - low, np.finfo(np.float64).tiny)
     return np.round(255 * np.clip(np.nan_to_num(scaled, nan=0.0), 0, 1)).astype(np.uint8)
 
@@ -27,12 +27,12 @@ def spread(values: np.ndarray, low: float, high: float) -> np.ndarray:
 def to_eight_bits(
     values: np.ndarray, treatment: Treatment, full: tuple[float, float]
 ) -> tuple[np.ndarray, tuple[float, float, float], list[str]]:
-    """Return the picture in 8 bits; its smallest and largest value and the one that becomes white; the rules applied.
+    """Return the picture in 8 bits; its smallest value, its largest and the one that becomes white; the rules applied.
 
     Args:
         values: [H, W], more than 8 bits.
-        treatment: its intensity decides.
-        full: what becomes black and white under `full`. From 0 to 65,535 the upper 8 of 16 bits are kept.
+        treatment: its `intensity` selects the rule.
+        full: values that become black and white under `full`. For 0 to 65,535, the upper 8 of 16 bits are kept.
     """
     finite = values[np.isfinite(values)]
     found = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
@@ -89,7 +89,7 @@ def describe_dark(values: DeepValues) -> str:
 
 
 def describe_black(num_black: int, num_pictures: int) -> str:
-    """Return a warning of pictures that come out black; empty if none does."""
+    """Return a warning about pictures that come out black; empty if there are none."""
     if not num_black:
         return ""
     return (

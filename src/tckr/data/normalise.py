@@ -1,4 +1,4 @@
-"""Turn any picture file into RGB pixels of one size, by stated rules, or say why not. Knows no source and no labels."""
+"""Convert any image file into RGB pixels of one size by fixed rules, or reject it with a reason."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ FORMATS: dict[str, tuple[str, ...]] = {
 }
 """Formats that are decoded, with their extensions: DICOM by pydicom, all others by Pillow.
 
-Not on the list: EPS and PDF, which would start other programs."""
+EPS and PDF are excluded, because they would start other programs."""
 
 EXTENSIONS = {extension for extensions in FORMATS.values() for extension in extensions}
 AS_IS = Treatment()
 
 FITTED = {"crop": "cropped", "pad": "padded", "squash": "squashed"}
-"""`prepare.fit` -> the rule that is counted for pictures that are not square."""
+"""`prepare.fit` -> the rule that is counted for images that are not square."""
 
 ORIENTATION_TAG = 0x0112
 BITS_TAG = 258
@@ -46,14 +46,14 @@ BITS_TAG = 258
 
 @dataclass(frozen=True)
 class NormalisedImage:
-    """A picture after all rules.
+    """An image after all rules.
 
     Attributes:
         pixels: uint8 [S, S, 3].
         size: the source's (width, height) in px.
-        rules: what changed it.
-        group: digest of the patient's id in a DICOM file; empty where there is none.
-        values: smallest and largest value of a grey picture of more than 8 bits, and the one that becomes white; else ().
+        rules: the rules that changed it.
+        group: digest of the patient's id in a DICOM file; empty if there is none.
+        values: smallest and largest value of a grey image with more than 8 bits, and the one that becomes white; else ().
     """
 
     pixels: np.ndarray
@@ -64,19 +64,19 @@ class NormalisedImage:
 
     @property
     def is_black(self) -> bool:
-        """Return whether it shows nothing."""
+        """Return whether all pixels are black or nearly black."""
         return int(self.pixels.max()) <= DARKEST
 
 
 @contextmanager
 def strict_pillow() -> Iterator[None]:
-    """Make Pillow refuse truncated files and bombs, whatever another library set, and keep other warnings quiet.
+    """Make Pillow reject truncated files and decompression bombs, and hide other warnings.
 
-    Those of pydicom may quote what a file says of a patient.
+    Warnings of pydicom are hidden because they may quote a patient's data.
 
-    Both switches are global to the process: enter this once around all threads that decode.
+    Both settings are global to the process: use this context once around all decoding threads.
     """
-    Image.init()  # all plugins now: Pillow would load them in the middle of a thread
+    Image.init()  # load all plugins now; otherwise Pillow loads them in a thread
     truncated = ImageFile.LOAD_TRUNCATED_IMAGES
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
@@ -89,24 +89,24 @@ def strict_pillow() -> Iterator[None]:
 
 
 def max_file_bytes(max_pixels: int) -> int:
-    """Return the size of an uncompressed 16-bit RGBA picture of `max_pixels`, and 1 MiB for the rest of the file."""
+    """Return the size of an uncompressed 16-bit RGBA image of `max_pixels`, plus 1 MiB for the rest of the file."""
     return 8 * max_pixels + 2**20
 
 
 def normalise_image(
     data: bytes, file: str, image_size: int, max_pixels: int, treatment: Treatment = AS_IS
 ) -> NormalisedImage:
-    """Return the picture in `data` as uint8 RGB [image_size, image_size, 3].
+    """Return the image in `data` as uint8 RGB [image_size, image_size, 3].
 
-    The square that `treatment.fit` makes is scaled with Pillow's antialiased bicubic filter; a crop equals scaling the
+    The square made by `treatment.fit` is scaled with Pillow's antialiased bicubic filter; a crop equals scaling the
     shorter side to `image_size` and cropping. Call inside `strict_pillow`.
 
     Args:
         data: the encoded file.
-        file: its name; only the extension is looked at.
+        file: its name; only the extension is used.
         image_size: side in px.
-        max_pixels: larger pictures are refused before any pixel is decoded.
-        treatment: how it becomes a square of 8 bits.
+        max_pixels: larger images are rejected before any pixel is decoded.
+        treatment: how it is converted to a square with 8 bits.
 
     Raises:
         RejectedImageError: with the reason.
@@ -140,12 +140,12 @@ def _from_dicom(data: bytes, file: str, image_size: int, max_pixels: int, treatm
         return replace(fit_square(colour, rules, values, image_size, treatment), group=opened.group)
     except RejectedImageError:
         raise
-    except Exception as error:  # its text may quote the file; a decoder that is not installed raises RuntimeError
+    except Exception as error:  # its text may quote the file; a missing decoder raises RuntimeError
         raise RejectedImageError("corrupt", f"{type(error).__name__} in a DICOM file") from None
 
 
 def _readable() -> list[str]:
-    """Return the formats that this build of Pillow reads (MPO comes through JPEG; AVIF and JPEG 2000 may be left out)."""
+    """Return the formats that this build of Pillow reads (MPO is read as JPEG; AVIF and JPEG 2000 may be missing)."""
     return [name for name in FORMATS if name in Image.OPEN]
 
 
@@ -154,7 +154,7 @@ def _check_header(image: ImageFile.ImageFile, max_pixels: int, treatment: Treatm
     if image.format != "MPO" and getattr(image, "is_animated", False):
         raise RejectedImageError("animated", f"{image.format} with several frames or pages")
     if image.mode in {"I", "F"} and treatment.intensity == "full":
-        detail = f"mode {image.mode}; prepare.intensity=range or window says what is black and white"
+        detail = f"mode {image.mode}; set prepare.intensity=range or window to define black and white"
         raise RejectedImageError("no_brightness_range", detail)
 
 
@@ -193,7 +193,7 @@ def _as_native(values: np.ndarray) -> np.ndarray:
 def fit_square(
     colour: Image.Image, rules: list[str], values: tuple[float, ...], image_size: int, treatment: Treatment
 ) -> NormalisedImage:
-    """Return the RGB picture as a square, as `treatment.fit` says; `rules` and `values` go with it."""
+    """Return the RGB image as a square, by `treatment.fit`; `rules` and `values` are stored with it."""
     width, height = colour.size
     if width != height:
         rules = [*rules, FITTED[treatment.fit]]
@@ -230,12 +230,12 @@ def _turn_upright(image: Image.Image) -> tuple[Image.Image, list[str]]:
         if orientation not in range(2, 9):
             return image, []
         return ImageOps.exif_transpose(image), ["exif_rotation"]
-    except Exception:  # a broken EXIF block says nothing against the pixels; its reader raises anything
+    except Exception:  # the pixels may be valid although the EXIF block is broken; its reader raises various types
         return image, ["exif_unreadable"]
 
 
 def _to_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
-    """Return the picture in 8-bit RGB and the colour rules that were needed."""
+    """Return the image in 8-bit RGB and the colour rules that were applied."""
     rules = []
     if image.mode in {"P", "PA"}:
         rules.append("palette")

@@ -1,7 +1,7 @@
-"""Write arrays larger than memory as .npy files, row after row.
+"""Write arrays larger than memory as .npy files, row by row.
 
-Plain writes, not a memory map: where the disk is full a write is an error, but touching a page of a map that the disk has no
-room for ends the process (SIGBUS).
+Plain writes instead of a memory map: on a full disk a write raises an error, but touching a page of a map without disk space
+ends the process (SIGBUS).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 
 
 class NpyFile:
-    """A .npy file of a known number of rows that is being written.
+    """A .npy file with a known number of rows that is being written.
 
     Args:
-        path: written anew.
-        num_rows: that will be appended in all; their type and shape are those of the first.
+        path: file to write; an existing one is replaced.
+        num_rows: total number of rows; type and shape are those of the first.
     """
 
     def __init__(self, path: Path, num_rows: int) -> None:
@@ -36,7 +36,7 @@ class NpyFile:
         self._num_written += len(rows)
 
     def close(self, failed: bool = False) -> None:
-        """Close the file; unless writing failed, all its rows must be there."""
+        """Close the file; check that all rows were written, unless writing failed."""
         self._file.close()
         assert failed or self._num_written == self._num_rows, (self._num_written, self._num_rows)
 

@@ -1,10 +1,10 @@
-"""Say what the pages of a Parquet file unpack to, from the header of each page.
+"""Compute the unpacked size of the pages of a Parquet file from the header of each page.
 
-A reader allocates what these headers say before it unpacks a page, and a page that unpacks to more is an error. The sums in
-the footer bind nobody: a file can state any number there.
+A reader allocates the size in the header before it unpacks a page, and a page that unpacks to more is an error. The sums in
+the footer are not reliable, because a file can state any number there.
 
-A header is a struct of Thrift's compact protocol (parquet-format, `PageHeader`). It is read here as Arrow reads it, with
-numbers that wrap around and fields that are skipped, so that no header means one thing here and another there.
+A header is a struct of Thrift's compact protocol (parquet-format, `PageHeader`). It is parsed as Arrow does, with integers
+that wrap around and skipped fields, so that both always read the same values from a header.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TRUE, FALSE, BYTE, INT16, INT32, INT64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT, 
 LENGTHS = {BYTE: 1, DOUBLE: 8, UUID: 16}
 MOST_NESTED = 64
 MOST_HEADER = 16 * 2**20
-"""What Arrow allows."""
+"""Limit in Arrow."""
 
 
 class _MalformedError(Exception):
@@ -29,7 +29,7 @@ class _MalformedError(Exception):
 
 
 def unpacked_bytes(file: BinaryIO, start: int, length: int) -> int:
-    """Return what the pages at `start` up to `start + length` unpack to; those behind a malformed header do not count."""
+    """Return the unpacked bytes of the pages from `start` to `start + length`, up to a malformed header."""
     return sum(_page_sizes(file, start, start + length))
 
 
@@ -47,7 +47,7 @@ def _page_sizes(file: BinaryIO, start: int, end: int) -> Iterator[int]:
 
 
 def _fields(file: BinaryIO, depth: int = 0) -> Iterator[tuple[int, int]]:
-    """Yield number and value of those fields of a struct that are of 32 bits."""
+    """Yield number and value of the 32-bit fields of a struct."""
     if depth > MOST_NESTED:
         raise _MalformedError
     number = 0
@@ -56,12 +56,12 @@ def _fields(file: BinaryIO, depth: int = 0) -> Iterator[tuple[int, int]]:
         kind = head & 15
         if kind == INT32:
             yield number, _signed(file, 32)
-        elif kind not in (TRUE, FALSE):  # which have their value in the type
+        elif kind not in (TRUE, FALSE):  # their value is in the type
             _skip(file, kind, depth)
 
 
 def _skip(file: BinaryIO, kind: int, depth: int) -> None:
-    """Read past a value that is no field, or that of a field which is not read."""
+    """Skip a value."""
     if kind in (INT16, INT32, INT64):
         _unsigned(file)
     elif kind in LENGTHS or kind in (TRUE, FALSE, BINARY):
@@ -112,7 +112,7 @@ def _byte(file: BinaryIO) -> int:
 
 
 def _read(file: BinaryIO, length: int) -> bytes:
-    """Return the next bytes; a value longer than a header may be is none."""
+    """Return the next bytes; raise an error if the value is longer than a header may be."""
     read = file.read(length) if length <= MOST_HEADER else b""
     if len(read) < length:
         raise _MalformedError

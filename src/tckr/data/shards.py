@@ -1,4 +1,4 @@
-"""Parquet shards that `datasets.load_dataset` opens with images and class names; each file is whole or absent."""
+"""Parquet shards that `datasets.load_dataset` opens with images and class names; each file is written atomically."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from tckr.disk import write_whole
 
 ROW_GROUP_RECORDS = 100
-"""Records that a reader must hold at once; images make larger groups heavy."""
+"""Rows per row group, which a reader must hold in memory at once."""
 
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -24,9 +24,9 @@ def write_shard(path: Path, columns: Mapping[str, Any], class_names: Sequence[st
 
     Args:
         path: final name; the file appears there complete, or not at all.
-        columns: equal-length columns by name. `image` holds encoded image bytes. A two-dimensional array becomes a column
-            of lists; float16 stays float16. Anything else is what `pyarrow.array` makes of it.
-        class_names: names of the values of `label`, index = value; without them `label` stays a plain integer.
+        columns: equal-length columns by name. `image` contains encoded images. A two-dimensional array becomes a column
+            of lists; float16 stays float16. Anything else is converted by `pyarrow.array`.
+        class_names: names of the values of `label`, index = value; without them `label` is a plain integer.
     """
     arrays = {name: _to_arrow(name, values) for name, values in columns.items()}
     features = {name: _feature(name, array.type, class_names) for name, array in arrays.items()}
@@ -41,7 +41,7 @@ def list_shards(folder: Path) -> list[Path]:
 
 
 def read_columns(folder: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return whole columns over all shards of `folder` as arrays; meant for numbers and text, never for images."""
+    """Return complete columns over all shards of `folder` as arrays; meant for numbers and text, not for images."""
     tables = [pq.read_table(path, columns=list(names)) for path in list_shards(folder)]
     assert tables, f"no Parquet shard in {folder}"
     table = pa.concat_tables(tables)

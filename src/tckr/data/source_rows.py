@@ -1,6 +1,6 @@
-"""Which record every labelled training row of the data source became, in the source's order, as `prepare` found it.
+"""The record of every labelled training row of the data source, in the source's order, stored by `prepare`.
 
-Captions from elsewhere come in that order and are matched by it.
+Captions from elsewhere have this order and are matched by it.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from tckr.data.shards import write_shard
 
 SOURCE_ROWS_NAME = "source_rows.parquet"
 NO_RECORD = -1
-"""A row that was refused; it keeps its place."""
+"""Entry of a rejected row, which keeps its position."""
 
 
 @dataclass(frozen=True)
 class SourceRows:
-    """N rows of the source's training part that have a label.
+    """N labelled rows of the source's training part.
 
     Attributes:
-        class_names: N names, as the source writes them.
+        class_names: N names, as written in the source.
         records: int64 [N], record numbers in pool, validation or test, or `NO_RECORD`.
     """
 
@@ -37,7 +37,7 @@ class SourceRows:
 
 
 def write_source_rows(folder: Path, rows: SourceRows) -> None:
-    """Write the rows into the artifact `folder`, whole or not at all."""
+    """Write the rows into the artifact `folder`, completely or not at all."""
     write_shard(folder / SOURCE_ROWS_NAME, {"class_name": list(rows.class_names), "record": rows.records})
 
 

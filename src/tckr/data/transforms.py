@@ -1,6 +1,6 @@
-"""Images as tensors, and augmentation of whole batches on their device. Knows neither models nor labels' meaning.
+"""Convert images to tensors, and augment complete batches on their device.
 
-Every function that draws does so on the host from the generator it is given, so that a GPU draws what a CPU draws.
+All random numbers come from the given generator on the host, so that they are the same on a GPU and a CPU.
 Shape suffixes: B batch, C 3 colours, H height, W width, K classes.
 """
 
@@ -18,26 +18,26 @@ from tckr.data.augmix import augmix
 from tckr.data.variation import Variation
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
-"""Float images [B, 3, H, W] in [0, 1] to the same, with draws from a generator of the host."""
+"""Float images [B, 3, H, W] in [0, 1] -> the same form, with random numbers from a generator of the host."""
 
 
 def to_device(images_BHWC: np.ndarray, device: torch.device | str) -> Tensor:
-    """Return float images [B, 3, H, W] in [0, 1], channels last in memory, of uint8 [B, H, W, 3]."""
+    """Return uint8 [B, H, W, 3] as float images [B, 3, H, W] in [0, 1], channels last in memory."""
     assert images_BHWC.dtype == np.uint8, images_BHWC.dtype
     pixels = torch.from_numpy(images_BHWC if images_BHWC.flags.writeable else np.array(images_BHWC))
     if torch.device(device).type == "cuda":
-        pixels = pixels.pin_memory()  # the copy then goes on beside the computation
+        pixels = pixels.pin_memory()  # the copy then runs in parallel with the computation
     pixels = pixels.to(device, non_blocking=True)
     return pixels.permute(0, 3, 1, 2).float().div_(255.0)
 
 
 def make_augmentation(ranges: Variation, *, crop: float = 0.0, augmix_severity: float = 0.0) -> Augmentation:
-    """Return random changes drawn anew for every image, in this order: affine, flip, crop, AugMix, jitter.
+    """Return a function that augments every image independently, in this order: affine, flip, crop, AugMix, jitter.
 
     Args:
-        ranges: of shift, rotation, scale, flip and jitter.
-        crop: black border around the image of which a crop of the old size is taken, as a fraction of the side, in [0, 1).
-        augmix_severity: of AugMix, in [0, 10]; 0 is off.
+        ranges: ranges of shift, rotation, scale, flip and jitter.
+        crop: black border added before a random crop of the old size, as a fraction of the side, in [0, 1).
+        augmix_severity: severity of AugMix, in [0, 10]; 0 is off.
     """
     steps: list[Augmentation] = []
     if ranges.shift or ranges.rotation_degrees or ranges.scale:
@@ -64,7 +64,7 @@ def _augmix(images_BCHW: Tensor, generator: torch.Generator, *, severity: float)
 
 
 def random_affine(images_BCHW: Tensor, generator: torch.Generator, *, ranges: Variation) -> Tensor:
-    """Return images turned, scaled and shifted in one bilinear resampling, so that they are blurred once; edges repeated."""
+    """Return images rotated, scaled and shifted in a single bilinear resampling, to avoid blur; edges are repeated."""
     from kornia.geometry.transform import get_affine_matrix2d, warp_affine  # slow to import, not needed for inference
 
     count, (height, width) = len(images_BCHW), images_BCHW.shape[2:]
@@ -78,7 +78,7 @@ def random_affine(images_BCHW: Tensor, generator: torch.Generator, *, ranges: Va
 
 
 def random_flip(images_BCHW: Tensor, generator: torch.Generator) -> Tensor:
-    """Return images of which about half are mirrored left-right."""
+    """Return images, each flipped left-right with probability 0.5."""
     rows = (torch.rand(len(images_BCHW), generator=generator) < 0.5).nonzero()[:, 0]
     rows = rows.to(images_BCHW.device, non_blocking=True)
     flipped = images_BCHW.clone()
@@ -87,18 +87,18 @@ def random_flip(images_BCHW: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def padded_crop(images_BCHW: Tensor, generator: torch.Generator, *, fraction: float) -> Tensor:
-    """Return crops of the old size from random whole-pixel places of images in a black border of `fraction` of a side."""
+    """Return random crops of the old size, at integer positions, of images with a black border of `fraction` of a side."""
     count, _, height, width = images_BCHW.shape
     top, left = round(fraction * height), round(fraction * width)
     rows, columns = (torch.randint(2 * border + 1, (count,), generator=generator) for border in (top, left))
     rows, columns = (places.to(images_BCHW.device, non_blocking=True) for places in (rows, columns))
     padded_BHWC = pad(images_BCHW, (left, left, top, top)).permute(0, 2, 3, 1).contiguous()
-    crops = padded_BHWC.unfold(1, height, 1).unfold(2, width, 1)  # a view: every place that a crop may have
+    crops = padded_BHWC.unfold(1, height, 1).unfold(2, width, 1)  # a view of all possible crops
     return crops[torch.arange(count, device=images_BCHW.device), rows, columns]
 
 
 def colour_jitter(images_BCHW: Tensor, generator: torch.Generator, *, largest: float) -> Tensor:
-    """Return images times a factor, then spread about their mean grey by another one, both in 1 - largest to 1 + largest."""
+    """Return images with random brightness and contrast factors, both in 1 - largest to 1 + largest."""
     brightness, contrast = (_uniform(len(images_BCHW), largest, generator, centre=1.0) for _ in range(2))
     bright = (images_BCHW * _per_image(brightness, images_BCHW)).clamp(max=1)
     grey = bright.mean(dim=(1, 2, 3), keepdim=True)
@@ -106,18 +106,18 @@ def colour_jitter(images_BCHW: Tensor, generator: torch.Generator, *, largest: f
 
 
 def mixup(images_BCHW: Tensor, targets_BK: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return each image and its target blended with another one of the batch by one weight ~ Beta(alpha, alpha).
+    """Return each image and target blended with another one of the batch, with a weight ~ Beta(alpha, alpha).
 
     Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", with one weight per batch as in the authors' code.
     """
-    seed = int(torch.randint(2**62, (), generator=generator))  # torch's own Beta draws from the global generator alone
+    seed = int(torch.randint(2**62, (), generator=generator))  # torch's Beta uses only the global generator
     weight = float(np.random.default_rng(seed).beta(alpha, alpha))
     partner = torch.randperm(len(images_BCHW), generator=generator).to(images_BCHW.device, non_blocking=True)
     return torch.lerp(images_BCHW[partner], images_BCHW, weight), torch.lerp(targets_BK[partner], targets_BK, weight)
 
 
 def _uniform(count: int, largest: float, generator: torch.Generator, centre: float = 0.0) -> Tensor:
-    """Return float [count], at most `largest` away from `centre`."""
+    """Return float [count], uniform within `largest` of `centre`."""
     low, high = torch.tensor(centre - largest), torch.tensor(centre + largest)
     return low + torch.rand(count, generator=generator) * (high - low)
 

@@ -1,4 +1,4 @@
-"""How pictures become squares of 8 bits, as settings say it. Loads no numerical library."""
+"""Settings for the conversion of images to squares with 8 bits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Intensity = Literal["full", "range", "window"]
 
 @dataclass(frozen=True)
 class Treatment:
-    """How pictures become squares of 8 bits: `prepare.fit`, `prepare.intensity` and `prepare.window`."""
+    """Conversion of images to squares with 8 bits: `prepare.fit`, `prepare.intensity` and `prepare.window`."""
 
     fit: Fit = "crop"
     intensity: Intensity = "full"

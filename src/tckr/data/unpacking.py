@@ -1,4 +1,4 @@
-"""Read Parquet files in bounded memory: small files that unpack to gigabytes (decompression bombs) are refused."""
+"""Read Parquet files in bounded memory; small files that unpack to gigabytes (decompression bombs) are refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # settings are read without pyarrow
     import pyarrow.parquet as pq
 
 MOST_UNPACKED = 100
-"""Times its size on disk. Pictures are compressed already and hardly shrink once more; text shrinks 3 to 20 times."""
+"""Limit, in multiples of the size on disk. Compressed pictures hardly shrink again; text shrinks 3 to 20 times."""
 
 HARMLESS_BYTES = 128 * 2**20
 """What every file may unpack to, and how much of a file is unpacked at once."""
@@ -23,11 +23,11 @@ BUFFER_BYTES = 2**16
 """Of a column that are read at a time; pyarrow would read all that a row group holds of it, and row groups ahead."""
 
 ROW_BYTES = 256
-"""What a row counts for at least: each becomes a record in memory, whatever little it holds."""
+"""Minimum number of bytes that a row counts for: each row becomes a record in memory, however small."""
 
 
 class Unpacking:
-    """Read one file in batches and count what they unpack to: a value may be stored once and stand in millions of rows."""
+    """Read one file in batches and count the unpacked bytes: one stored value may stand in millions of rows."""
 
     def __init__(self, path: Path, most_unpacked: int = MOST_UNPACKED) -> None:
         self._path = path
@@ -39,7 +39,7 @@ class Unpacking:
     def batches(
         self, file: pq.ParquetFile, columns: Sequence[str], *, most_rows: int, row_groups: Sequence[int] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the columns of the opened file in batches of at most `most_rows`, fewer where values may be large.
+        """Yield the columns of the opened file in batches of at most `most_rows`, fewer if values may be large.
 
         Raises:
             UserError: the file is a decompression bomb.
@@ -47,7 +47,8 @@ class Unpacking:
         stated = self._stated_bytes(file.metadata, tuple(columns))
         self._refuse_over(max(sum(stated), ROW_BYTES * file.metadata.num_rows))
         groups = range(file.num_row_groups) if row_groups is None else row_groups
-        rows = HARMLESS_BYTES // max([1, *(stated[group] for group in groups)])  # each may be as large as all that is stored
+        # each value may be as large as everything that is stored
+        rows = HARMLESS_BYTES // max([1, *(stated[group] for group in groups)])
         for batch in file.iter_batches(max(1, min(most_rows, rows)), row_groups=groups, columns=list(columns)):
             batch = _decoded(batch)
             self._unpacked += batch.nbytes
@@ -55,7 +56,7 @@ class Unpacking:
             yield batch
 
     def _stated_bytes(self, metadata: pq.FileMetaData, columns: tuple[str, ...]) -> list[int]:
-        """Return for each row group what its pages say that the columns unpack to, each stored value counted once."""
+        """Return, for each row group, the unpacked bytes of the columns by the pages; a stored value counts once."""
         if columns not in self._stated:
             with self._path.open("rb") as file:
                 groups = map(metadata.row_group, range(metadata.num_row_groups))
@@ -98,13 +99,13 @@ def read_columns(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def _chunks(group: pq.RowGroupMetaData, columns: Sequence[str]) -> Iterator[pq.ColumnChunkMetaData]:
-    """Yield what the footer says of the columns in a row group."""
+    """Yield what the footer says about the columns of a row group."""
     chunks = map(group.column, range(group.num_columns))
     return (chunk for chunk in chunks if chunk.path_in_schema.split(".")[0] in columns)
 
 
 def _chunk_bytes(file: BinaryIO, chunk: pq.ColumnChunkMetaData) -> int:
-    """Return what a column unpacks to: the footer's number, or that of the pages where it is larger."""
+    """Return the unpacked bytes of a column: the footer's number, or that of the pages if it is larger."""
     start = chunk.data_page_offset
     if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < start:
         start = chunk.dictionary_page_offset
@@ -112,7 +113,7 @@ def _chunk_bytes(file: BinaryIO, chunk: pq.ColumnChunkMetaData) -> int:
 
 
 def _decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the batch with values in place of references to them: what categories and repeated texts really hold."""
+    """Return the batch with values in place of references to them, so that categories and repeated texts are expanded."""
     import pyarrow as pa
 
     columns = [column.dictionary_decode() if pa.types.is_dictionary(column.type) else column for column in batch.columns]

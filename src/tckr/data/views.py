@@ -1,8 +1,8 @@
-"""Views of an image that follow from (seed, index, view): whoever knows these three makes the very same view again.
+"""Augmented views of an image, determined by (seed, index, view): the same three values give the same view.
 
-That is what lets a soft label be stored for a view instead of the view itself (Shen & Xing 2022, "A Fast Knowledge
+A soft label can therefore be stored for a view without storing the view itself (Shen & Xing 2022, "A Fast Knowledge
 Distillation Framework for Visual Recognition"; Beyer et al. 2022, "Knowledge distillation: A good teacher is patient and
-consistent"). Nothing is drawn from a generator with a state, so a view does not depend on the batch it is made in.
+consistent"). No generator with a state is used, so a view does not depend on its batch.
 Shape suffixes: B batch, C 3 colours, H height, W width.
 """
 
@@ -17,9 +17,9 @@ from tckr.data.variation import Variation, ViewRecipe
 
 
 def make_views(images_BCHW: Tensor, ids_B: np.ndarray, views_B: np.ndarray, recipe: ViewRecipe) -> Tensor:
-    """Return view `views_B[i]` of float image i in [0, 1], whose identity is `ids_B[i]`.
+    """Return view `views_B[i]` of float image i in [0, 1] with identity `ids_B[i]`.
 
-    Shift, rotation, scale and mirror are one bilinear resampling with border pixels repeated, so an image is blurred once.
+    Shift, rotation, scale and flip are one bilinear resampling with border pixels repeated, so an image is blurred once.
     """
     changed = np.flatnonzero(views_B)
     if not len(changed):
@@ -35,8 +35,8 @@ def make_views(images_BCHW: Tensor, ids_B: np.ndarray, views_B: np.ndarray, reci
 def uniform(seed: int, ids_B: np.ndarray, views_B: np.ndarray, count: int) -> np.ndarray:
     """Return float64 [B, count] in [0, 1), a hash of (seed, id, view, position).
 
-    After each part the state goes through the finalizer of SplitMix64 (Steele et al. 2014, "Fast splittable pseudorandom
-    number generators"), for whole arrays at a time.
+    After each part, the state is mixed by the finalizer of SplitMix64 (Steele et al. 2014, "Fast splittable pseudorandom
+    number generators"), for complete arrays at a time.
     """
     state = np.full((1, 1), seed, dtype=np.uint64)
     for part in (ids_B[:, None], views_B[:, None], np.arange(count)[None]):
@@ -51,11 +51,11 @@ def _mixed(state: np.ndarray) -> np.ndarray:
 
 
 def _resample(images_BCHW: Tensor, draws_B5: np.ndarray, ranges: Variation) -> Tensor:
-    """Look at each image through a matrix that takes a place in the view to a place in the image, both in [-1, 1]."""
+    """Sample each image with a matrix that maps a point of the view to a point of the image, both in [-1, 1]."""
     height, width = images_BCHW.shape[2:]
     angle = np.radians(ranges.rotation_degrees) * (2 * draws_B5[:, 0] - 1)
     size = 1 + ranges.scale * (2 * draws_B5[:, 1] - 1)
-    shift_x, shift_y = (2 * ranges.shift * (2 * draws_B5[:, place] - 1) for place in (2, 3))  # a side is 2 wide
+    shift_x, shift_y = (2 * ranges.shift * (2 * draws_B5[:, place] - 1) for place in (2, 3))  # a side has length 2
     mirror = np.where(ranges.flip & (draws_B5[:, 4] < 0.5), -1.0, 1.0)
     cos, sin = np.cos(angle) / size, np.sin(angle) / size
     rows = [[mirror * cos, -sin * height / width, shift_x], [mirror * sin * width / height, cos, shift_y]]

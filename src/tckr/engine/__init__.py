@@ -1,1 +1,1 @@
-"""Steps, fingerprints, the artifact store, the runner and executors; knows no stage by name."""
+"""Steps, fingerprints, the artifact store, the runner and executors. Independent of the stages."""

@@ -1,11 +1,11 @@
-"""Drafts of an artifact: each writer fills a folder of its own, and takes over what dead writers left.
+"""Drafts of an artifact: each writer fills a separate folder and continues drafts of dead writers.
 
 FINAL.work/draft.<id>.writer   the mark of a writer (`tckr.engine.presence`)
-FINAL.work/<id>/out/           what it fills
+FINAL.work/<id>/out/           the folder that it fills
 FINAL.work/<id>/scratch/       its checkpoints and caches
 
-Who finds a writer at work waits for it. That saves work and guards nothing: where marks are not seen in time, both fill a
-draft, the first to rename its own to FINAL wins, and the other adopts that one.
+A process that finds a living writer waits for it. This saves work but is not needed for safety: if marks are not visible in
+time, both processes fill a draft. The first to rename its draft to FINAL wins, and the other uses that artifact.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from tckr.errors import UserError
 
 WRITER, WORK = "writer", ".work"
 SECONDS_BETWEEN = 0.2
-"""Of two looks at what another process is doing."""
+"""Seconds between two checks of another process."""
 TEMPORARY = ".*.partial"
-"""Names of files that were being written; a killed process leaves them behind."""
+"""Names of files in the middle of being written; a killed process leaves them behind."""
 
 
 @dataclass(frozen=True)
 class Draft:
-    """An artifact being filled.
+    """An artifact that is being filled.
 
     Attributes:
-        folder: of this writer alone.
-        mark: of this writer.
+        folder: used only by this writer.
+        mark: the mark of this writer.
     """
 
     folder: Path
@@ -55,7 +55,7 @@ class Draft:
 
 @contextmanager
 def drafting(final: Path, is_whole: Callable[[], bool]) -> Iterator[Draft | None]:
-    """Yield a draft of `final`, with what dead writers left; wait for a living one, and yield None once it is whole."""
+    """Yield a draft of `final` with the files of dead writers; wait for a living writer, then yield None if it finished."""
     with ExitStack() as stack:
         while not is_whole():
             if mark := _begin(stack, final):
@@ -66,20 +66,20 @@ def drafting(final: Path, is_whole: Callable[[], bool]) -> Iterator[Draft | None
 
 
 def commit(draft: Draft, final: Path, is_whole: Callable[[], bool]) -> bool:
-    """Rename the draft to `final`; return whether it became the artifact. If another one did, that one stays.
+    """Rename the draft to `final`; return whether it became the artifact. An existing artifact is kept.
 
     Raises:
-        UserError: `final` is there and not whole; another writer took this one for dead and died itself.
+        UserError: `final` exists but is incomplete, or another writer took this draft over and died.
     """
     if draft.mark.is_there():
         try:
             draft.out.rename(final)
             return True
-        except FileNotFoundError:  # another writer has the draft by now
+        except FileNotFoundError:  # another writer has taken the draft over
             pass
         except OSError:
             if final.exists() and not is_whole():
-                raise UserError(f"{final} is there and not whole. Delete it, and give the same command again") from None
+                raise UserError(f"{final} exists but is incomplete. Delete it and run the same command again") from None
             if not final.exists():
                 raise
     adopt(final, is_whole)
@@ -87,27 +87,27 @@ def commit(draft: Draft, final: Path, is_whole: Callable[[], bool]) -> bool:
 
 
 def adopt(final: Path, is_whole: Callable[[], bool]) -> None:
-    """Wait until `final` is whole by the hand of the writer that took over this one's draft.
+    """Wait until the writer that took over this draft has completed `final`.
 
     Raises:
-        UserError: that writer ended before.
+        UserError: that writer ended without completing it.
     """
     while not is_whole():
         if not _writers(final):
             raise UserError(
-                f"{final} was taken over by another process, because this one had not been heard of for minutes, and that "
-                "one ended too. Give the same command again: it goes on"
+                f"{final} was taken over by another process, because this one had not responded for minutes, and then that "
+                "process ended, too. Run the same command again: it continues"
             )
         time.sleep(SECONDS_BETWEEN)
 
 
 def drop_drafts(final: Path) -> None:
-    """Delete the drafts of `final`, which is whole, but for those of living writers, who do it themselves."""
+    """Delete the drafts of the complete artifact `final`, except those of living writers, which delete theirs themselves."""
     work = work_folder(final)
     if work.is_dir():
         for folder in _left_behind(final):
             shutil.rmtree(folder, ignore_errors=True)
-        with suppress(OSError):  # somebody is at work in it
+        with suppress(OSError):  # another process is using it
             work.rmdir()
 
 
@@ -121,22 +121,22 @@ def _writers(final: Path) -> list[Mark]:
 
 
 def _begin(stack: ExitStack, final: Path) -> Mark | None:
-    """Return a mark of this process that lasts as long as `stack`; None while another writer is at work."""
+    """Return a mark of this process that is held until `stack` is closed; None while another writer is at work."""
     make_private(work_folder(final))
     if _writers(final):
         return None
     try:
         mark = stack.enter_context(present(work_folder(final) / "draft", WRITER))
-    except FileNotFoundError:  # the folder went, because the artifact has just become whole
+    except FileNotFoundError:  # the folder was deleted, because the artifact was just completed
         return None
     if _writers(final)[:1] == [mark]:
         return mark
-    stack.close()  # of two that begin at once, the later steps back
+    stack.close()  # if two start at once, the later one gives up
     return None
 
 
 def _take_over(final: Path, mark: Mark) -> Draft:
-    """Return this writer's draft: the fullest of those without a living writer, or a new one."""
+    """Return this writer's draft: the one with the most files among drafts without a living writer, or a new one."""
     draft = Draft(work_folder(final) / mark.id, mark)
     for left in sorted(_left_behind(final), key=_num_files, reverse=True):
         try:

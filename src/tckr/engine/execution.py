@@ -1,8 +1,8 @@
-"""Where and how fast things run; none of it enters a fingerprint.
+"""Where and how fast things run. None of it enters a fingerprint.
 
-Nothing here changes which numbers are drawn or which records are used, with one exception: on several GPUs, dropout draws
-otherwise for the shares of the other processes. Device, threads and batch sizes may still change the last bits of a result,
-because they change the order of floating-point sums; the manifest says where it ran.
+Nothing here changes random numbers or the records that are used, with one exception: on several GPUs, dropout uses other
+random numbers in the other processes. Device, threads and batch sizes may still change the last bits of a result, because
+they change the order of floating-point sums; the manifest records where it ran.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tckr.process import available_cores
 from tckr.strict import MOST_IMAGES_AT_ONCE, STRICT, FilePath, Word
 
 MOST_PROCESSES = 4096
-"""Or threads: more than a machine has."""
+"""Maximum number of processes or threads; no machine has more."""
 
 MOST_GPUS = 1024
 
@@ -30,12 +30,12 @@ class ExecutionConfig(BaseModel):
     name: str = Field(
         "run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="Name of the run's folder below `output`."
     )
-    output: FilePath = Field(Path("runs"), description="Folder that holds run folders and the artifact store.")
-    device: Word = Field("auto", description="`auto` takes CUDA when torch sees it, else the CPU; or any torch device name.")
+    output: FilePath = Field(Path("runs"), description="Folder for run folders and the artifact store.")
+    device: Word = Field("auto", description="`auto` uses CUDA if torch finds it, else the CPU; or any torch device name.")
     executor: Literal["local", "ray"] = Field(
         "local",
-        description="What runs the steps: processes of this machine, or Ray, on one machine or many (`pip install "
-        "tckr[ray]`). Results are the same.",
+        description="What runs the steps: `local` uses processes of this machine, `ray` uses Ray on one or "
+        "many machines (`pip install tckr[ray]`). Results are the same.",
     )
     ray_address: Word | None = Field(
         None,
@@ -44,51 +44,52 @@ class ExecutionConfig(BaseModel):
         "this machine and ends it after the run. All its machines need the folder `output` under the same path.",
     )
     inference_batch_size: int = Field(
-        64, ge=1, le=MOST_IMAGES_AT_ONCE, description="Images per forward pass where nothing is trained."
+        64, ge=1, le=MOST_IMAGES_AT_ONCE, description="Images per forward pass outside of training."
     )
     generation_batch_size: int = Field(
         0,
         ge=0,
         le=MOST_IMAGES_AT_ONCE,
-        description="Images per pass of the denoiser; 0 = as many as the free memory of a GPU holds, inference_batch_size "
-        "elsewhere. Half as many from then on whenever memory runs out.",
+        description="Images per pass of the denoiser; 0 = as many as fit into the free memory of a GPU, or "
+        "inference_batch_size on other devices. If memory runs out, the number is halved for the rest of the run.",
     )
     workers: int = Field(
         0,
         ge=0,
         le=MOST_PROCESSES,
         description="Processes for independent steps (reference runs) and for the batches of `generate`; 0 = one per CPU "
-        "core, one in all on a GPU; with Ray, one per CPU core or GPU of all machines.",
+        "core, or a single one on a GPU; with Ray, one per CPU core or GPU of all machines.",
     )
     threads: int = Field(
         0,
         ge=0,
         le=MOST_PROCESSES,
-        description="CPU threads of one process; 0 = all cores shared among the processes. Set 1 beside other programs: "
-        "threads that wait for one another then lose far more than they gain.",
+        description="CPU threads of one process; 0 = all cores shared among the processes. Set 1 if other "
+        "programs are running: threads that wait for one another then cost far more time than they save.",
     )
     compile: bool = Field(
         False,
-        description="Train and draw through torch.compile: minutes at the start, faster steps then; needs a C++ compiler.",
+        description="Train and generate with torch.compile: takes minutes at the start, then faster steps; "
+        "needs a C++ compiler.",
     )
     gpus: int = Field(
         1,
         ge=1,
         le=MOST_GPUS,
-        description="GPUs that train one adapter, Teacher or Student together, each on its part of every step's images (on "
-        "a CPU: processes). The Teachers and Students of reference runs have one each.",
+        description="GPUs that together train one adapter, Teacher or Student, each on a part of every step's images (on "
+        "a CPU: processes). Each Teacher and Student of a reference run uses one GPU.",
     )
 
     @model_validator(mode="after")
     def _address_counts(self) -> Self:
-        """Refuse an address that nobody would go to."""
+        """Raise an error if an address is set but not used."""
         if self.ray_address is not None and self.executor != "ray":
             raise ValueError("execution.ray_address is without effect unless execution.executor=ray; set that too")
         return self
 
     @property
     def folder(self) -> Path:
-        """Return the run's folder: config.yaml, log.jsonl, links to its artifacts, report/."""
+        """Return the run's folder, which contains config.yaml, log.jsonl, links to its artifacts, and report/."""
         return self.output / self.name
 
     @property
@@ -97,30 +98,30 @@ class ExecutionConfig(BaseModel):
         return self.output / "store"
 
     def torch_device(self) -> str:
-        """Return the torch device name that `device` stands for on this machine.
+        """Return the name of the torch device that `device` means on this machine.
 
         Raises:
-            UserError: there is no such device here.
+            UserError: the device does not exist on this machine.
         """
-        import torch  # imported here: commands that compute nothing must not pay for it
+        import torch  # imported here, because commands that compute nothing should start fast
 
         if self.device == "auto":
             return "cuda" if torch.cuda.is_available() else "cpu"
         try:
             torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError):  # an unknown name; a torch built without it
+        except (RuntimeError, AssertionError):  # an unknown name, or torch was built without this device
             available = ["auto", "cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
             raise UserError(
-                f"execution.device {shown(self.device)} is not available to torch here; expected one of "
+                f"execution.device {shown(self.device)} is not available to torch on this machine; expected one of "
                 f"{', '.join(available)}"
             ) from None
         return self.device
 
     def num_workers(self, num_items: int) -> int:
-        """Return how many processes to use for `num_items` independent steps."""
+        """Return the number of processes for `num_items` independent steps."""
         default = 1 if self.torch_device().startswith("cuda") else available_cores()
         return max(1, min(self.workers or default, num_items))
 
     def threads_for(self, num_workers: int) -> int:
-        """Return the CPU threads of each of `num_workers` processes."""
+        """Return the number of CPU threads of each of `num_workers` processes."""
         return self.threads or max(1, available_cores() // num_workers)

@@ -1,4 +1,4 @@
-"""What a file system must do so that a store on it is safe, each looked at by doing it. No locks are among it."""
+"""Properties that a file system needs for a safe store, each tested by trying it. File locks are not needed."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tckr.engine.private import FILE, make_private
 from tckr.errors import UserError
 
 EARLY = 10**9
-"""Seconds since 1970: a date before that of any file of a run."""
+"""Seconds since 1970: a date before any file of a run."""
 
 UNSUPPORTED = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTEMPTY, errno.EEXIST, errno.EXDEV)
-"""What file systems answer to something that they cannot do."""
+"""Errors of file systems for unsupported operations."""
 
 
 @dataclass(frozen=True)
 class Property:
-    """Something that a file system does.
+    """A capability of a file system.
 
     Attributes:
-        text: what, for a list.
-        holds: tries it in an empty folder.
-        otherwise: what goes wrong without it.
+        text: description for a list.
+        holds: function that tests it in an empty folder.
+        otherwise: consequence if it is missing.
     """
 
     text: str
@@ -105,30 +105,30 @@ def _keeps_rights(folder: Path) -> bool:
 
 
 NEEDED = (
-    Property("a file takes the place of another at once", _replaces_files, "a killed run could leave half a file"),
-    Property("a folder is renamed with what it holds", _renames_folders, "a killed run could leave half an artifact"),
+    Property("a file replaces another atomically", _replaces_files, "a killed run could leave half a file"),
+    Property("a folder is renamed with its content", _renames_folders, "a killed run could leave half an artifact"),
     Property(
         "a folder is not renamed over one with files",
         _keeps_the_first,
-        "of two runs that make the same artifact, the second would destroy that of the first",
+        "if two runs make the same artifact, the second would destroy that of the first",
     ),
-    Property("a new file has one maker", _creates_once, "two runs could work in one folder"),
-    Property("a link is not made over a file", _names_once, "two runs could draw two secrets"),
-    Property("files carry the time of their last touch", _dates_files, "a run that lives would be taken for dead"),
+    Property("only one process can create a file", _creates_once, "two runs could work in one folder"),
+    Property("a link is not made over a file", _names_once, "two runs could create two secrets"),
+    Property("files have the time of their last change", _dates_files, "a running run would be taken for dead"),
     Property("links to folders", _links_folders, "a run's folder could not show its artifacts"),
 )
 
 WANTED = (
     Property(
-        "files for their owner alone",
+        "files readable only by their owner",
         _keeps_rights,
-        "others on this machine may be able to read the artifacts, of which many are private",
+        "other users of this machine may be able to read the artifacts, many of which are private",
     ),
 )
 
 
 def lacks(folder: Path, properties: tuple[Property, ...] = NEEDED) -> list[Property]:
-    """Return those of `properties` that the file system of `folder`, which need not exist, lacks.
+    """Return those of `properties` that the file system of `folder` lacks; `folder` need not exist.
 
     Raises:
         UserError: nothing can be written there.
@@ -138,12 +138,12 @@ def lacks(folder: Path, properties: tuple[Property, ...] = NEEDED) -> list[Prope
 
 
 def require_sound(folder: Path) -> None:
-    """Raise a UserError when a store in `folder` would not be safe."""
+    """Raise a UserError if a store in `folder` would not be safe."""
     if missing := lacks(folder):
         raise UserError(
             f"the file system of {folder} cannot hold a store: it lacks "
             + "; ".join(f'"{found.text}" ({found.otherwise})' for found in missing)
-            + ". Choose a folder on another disk with --output; `tckr doctor --store FOLDER` looks at one"
+            + ". Choose a folder on another disk with --output; `tckr doctor --store FOLDER` tests a folder"
         )
 
 

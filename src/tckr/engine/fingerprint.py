@@ -1,6 +1,6 @@
-"""A fingerprint says what a step computes: equal fingerprints, equal artifacts.
+"""Fingerprints: the identity of what a step computes. Equal fingerprints mean equal artifacts.
 
-Only values with a stable written form are accepted; a float is written by `repr`, which Python defines to round-trip.
+Only values with a stable written form are accepted. A float is written by `repr`, which reads back exactly.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def fingerprint(value: Any) -> str:
 
 
 def canonical(value: Any) -> Any:
-    """Return `value` as nested lists, string-keyed dictionaries and scalars that JSON writes one way only."""
+    """Return `value` as nested lists, dictionaries with text keys, and scalars, which have exactly one form in JSON."""
     if isinstance(value, BaseModel):
         return {name: canonical(getattr(value, name)) for name in sorted(type(value).model_fields)}
     if value is None or isinstance(value, bool | int):

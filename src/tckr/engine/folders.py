@@ -1,10 +1,10 @@
-"""Folders that TCKR made: a marker proves it, and only what the marker names is ever replaced or removed.
+"""Folders that TCKR made: a marker file lists what TCKR wrote, and only that is ever replaced or removed.
 
 FOLDER/.tckr.json   kind of the folder, and the digest of every file and link in it that TCKR may replace
 FOLDER/.tckr.<id>.* the mark of a process that works in the folder (`tckr.engine.hold`)
 
-A folder that holds files and no marker is refused. A file that somebody else wrote or changed keeps its content: it is
-renamed (`report.kept-1.html`) where TCKR needs the name, and left alone elsewhere.
+A folder with files but without a marker is refused. A file that somebody else wrote or changed keeps its content: if TCKR
+needs its name, the file is renamed (`report.kept-1.html`), otherwise it is left alone.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from tckr.engine.private import FILE, create_private, make_private
 from tckr.errors import UserError
 
 OWN = ".tckr."
-"""How the names of files begin that are TCKR's in any folder."""
+"""Prefixes of the names of TCKR's own files in any folder."""
 MARKER, HOLD, PARTIAL = f"{OWN}json", OWN.rstrip("."), ".partial"
 LEFT_BEHIND = re.compile(rf"{re.escape(OWN)}[0-9a-f]{{32}}(\.work)?{re.escape(PARTIAL)}")
-"""Names of what a killed process was writing (`Folder._filled`)."""
+"""Names of files in the middle of being written by a killed process (`Folder._filled`)."""
 LOG_START = b'{"time": '
 MOST_PARTS = 2
-"""Of a name: TCKR writes into a folder and its subfolders, no deeper."""
+"""Maximum depth of a name: TCKR writes into a folder and its direct subfolders."""
 SHOWN = 3
-"""Names that an error lists."""
+"""Number of names that an error lists."""
 
 Fill = Callable[[Path], object]
-"""Writes a file, or makes a link, at the path it is given."""
+"""Writes a file, or makes a link, at the given path."""
 
 
 class Kind(StrEnum):
-    """What TCKR made a folder for."""
+    """Purpose for which TCKR made a folder."""
 
     RUN = "run"
     SWEEP = "sweep"
@@ -53,11 +53,11 @@ class Kind(StrEnum):
 
 
 BROUGHT = {Kind.STORE: ("secret",)}
-"""Files that a user may put into a folder before TCKR makes it: the secret of another store."""
+"""Files that a user may put into a folder before TCKR creates it: the secret of another store."""
 
 
 class Marker(BaseModel):
-    """What `.tckr.json` says: for each file and link that TCKR may replace, the marks it can have (`_mark`)."""
+    """Content of `.tckr.json`: for each file and link that TCKR may replace, its possible digests (`_mark`)."""
 
     format: Literal["TCKR folder"] = "TCKR folder"
     version: Literal[1] = 1
@@ -67,54 +67,58 @@ class Marker(BaseModel):
     @field_validator("files")
     @classmethod
     def _inside(cls, files: dict[str, list[str]]) -> dict[str, list[str]]:
-        """Refuse names outside the folder: a folder, and so its marker, may come from somebody else."""
+        """Refuse names outside the folder, because a folder and its marker may come from somebody else."""
         for name in files:
             parts = PurePosixPath(name).parts
             if not 1 <= len(parts) <= MOST_PARTS or "/".join(parts) != name or {"..", "/"} & set(parts):
-                raise ValueError(f"{name!r} is no file of this folder")
+                raise ValueError(f"{name!r} is not a file of this folder")
         return files
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder of one kind, there or not; `tell` is told where a file of somebody else was kept."""
+    """A folder of one kind, which may not exist yet. `tell` receives a message when a file of somebody else is renamed."""
 
     path: Path
     kind: Kind
     tell: Callable[[str], Any] = field(default=lambda message: None, compare=False)
 
     def check(self) -> None:
-        """Raise a UserError unless the folder is missing, empty, or one that TCKR made for the same; write nothing."""
+        """Raise a UserError unless the folder is missing, empty, or made by TCKR for the same purpose; write nothing."""
         self._check_parents()
         found = [name for name in _strangers(self.path) if name not in BROUGHT.get(self.kind, ())]
-        marker = read_marker(self.path)  # after the names: another process writes the marker before anything else
-        if self.path.is_symlink() and self.kind is not Kind.STORE:  # a store may lie on another disk
-            raise UserError(f"{self.path} is a link; expected a folder. Name the place it leads to, or {self._advice}")
+        marker = read_marker(self.path)  # read after the names, because another process writes the marker first
+        if self.path.is_symlink() and self.kind is not Kind.STORE:  # a store may be on another disk
+            raise UserError(
+                f"{self.path} is a link; expected a folder. Give the folder that it points to, or {self._advice}"
+            )
         if marker is None and found:
             more = " ..." if len(found) > SHOWN else ""
             raise UserError(
-                f"{self.path} holds {', '.join(found[:SHOWN])}{more} and no {MARKER}, so nothing proves that TCKR made it, "
-                f"and TCKR writes nothing there; {self._advice}. (Older versions of TCKR wrote no {MARKER}: their folders "
-                "can be read, and you may remove them yourself.)"
+                f"{self.path} contains {', '.join(found[:SHOWN])}{more} but no {MARKER}, so it was not made "
+                f"by TCKR, and TCKR writes nothing there; {self._advice}. (Older versions of TCKR wrote no "
+                f"{MARKER}: their folders can be read, and you may remove them yourself.)"
             )
         if marker is not None and marker.kind is not self.kind:
-            raise UserError(f"{self.path} is the folder of another kind: {marker.kind}, not {self.kind}; {self._advice}")
+            raise UserError(f"{self.path} is a folder for another purpose: {marker.kind}, not {self.kind}; {self._advice}")
 
     def _check_parents(self) -> None:
         for path in (self.path, *self.path.parents):
-            if path.name == ".." and not path.exists():  # what `missing/..` is changes when the folder is made
-                raise UserError(f"{self.path} goes through {path.parent}, which does not exist; give the path without `..`")
+            if path.name == ".." and not path.exists():  # `missing/..` would change its meaning when the folder is created
+                raise UserError(f"{self.path} contains {path.parent}, which does not exist; give the path without `..`")
         for parent in Path(os.path.realpath(self.path)).parents:
             marker = read_marker(parent) if parent.exists() else None
-            if marker is not None and marker.kind is not Kind.SWEEP:  # which holds its variants
-                raise UserError(f"{self.path} lies in {parent}, the folder of another kind: {marker.kind}; {self._advice}")
+            if marker is not None and marker.kind is not Kind.SWEEP:  # a sweep contains its variants
+                raise UserError(
+                    f"{self.path} is inside {parent}, a folder for another purpose: {marker.kind}; {self._advice}"
+                )
 
     @property
     def _advice(self) -> str:
         return "give another --name or --output" if self.kind in (Kind.RUN, Kind.SWEEP) else "give another --output"
 
     def make(self) -> None:
-        """Create the folder with its marker unless it is there.
+        """Create the folder with its marker unless it exists.
 
         Raises:
             UserError: see `check`.
@@ -126,15 +130,15 @@ class Folder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Create the folder unless it is there, and keep it for this process alone until the block ends.
+        """Create the folder unless it exists, and reserve it for this process until the block ends.
 
         Raises:
-            UserError: see `check`; another process works there.
+            UserError: see `check`; or another process uses it.
         """
         self.check()
         self._create()
         with exclusive(self.path / HOLD, self.path):
-            self.make()  # checks again: somebody may have filled the folder meanwhile
+            self.make()  # checks again, because the folder may have changed meanwhile
             self._remove_left_behind()
             yield
 
@@ -144,23 +148,24 @@ class Folder:
 
     @contextmanager
     def joined(self) -> Iterator[None]:
-        """Keep away a process that wants the folder for itself, until the block ends.
+        """Keep other processes from reserving the folder until the block ends.
 
         Raises:
-            UserError: another process has the folder for itself.
+            UserError: another process has reserved the folder.
         """
         with shared(self.path / HOLD, self.path):
             yield
 
     def put(self, made: Mapping[str, Fill], only: Sequence[str] = ()) -> None:
-        """Write files and links, whole or not at all; killed at any moment, the next call proves what is TCKR's.
+        """Write files and links completely or not at all. After a kill, the next call still knows which files are TCKR's.
 
         Args:
-            made: relative name -> what writes it.
-            only: beginnings of names; what TCKR wrote there earlier and is not in `made` is removed.
+            made: relative name -> function that writes it.
+            only: prefixes of names; files with these prefixes that TCKR wrote earlier and that are not in `made` are
+                removed.
 
         Raises:
-            UserError: see `check`; a subfolder is a link or a file.
+            UserError: see `check`; or a subfolder is a link or a file.
         """
         self.make()
         noted = self._noted()
@@ -175,7 +180,7 @@ class Folder:
         self._note({name: found for name, found in noted.items() if name not in gone} | {n: [m] for n, m in marks.items()})
 
     def log_file(self, name: str = "log.jsonl") -> Path:
-        """Return the log of the folder, to which lines are added; a file of somebody else with that name is renamed."""
+        """Return the log of the folder, to which lines are appended; a file of somebody else with this name is renamed."""
         path = self.path / name
         if os.path.lexists(path) and not _is_log(path):
             self._keep(path)
@@ -183,7 +188,7 @@ class Folder:
         return path
 
     def _create(self) -> None:
-        make_private(self.path.parent)  # an output folder made here shows nobody what runs there are
+        make_private(self.path.parent)  # nobody else can list the runs in an output folder created here
         make_private(self.path)
 
     def _noted(self) -> dict[str, list[str]]:
@@ -197,7 +202,7 @@ class Folder:
             self._filled(text_fill(text)).replace(self.path / MARKER)
 
     def _filled(self, fill: Fill) -> Path:
-        """Return a new file or link in this folder that `fill` made; nobody else can read it, nor could meanwhile."""
+        """Return a new file or link in this folder, written by `fill`; no other user can read it at any time."""
         name = f"{OWN}{uuid.uuid4().hex}"
         work, partial = self.path / f"{name}.work{PARTIAL}", self.path / f"{name}{PARTIAL}"
         make_private(work)
@@ -225,7 +230,7 @@ class Folder:
             return
         if path.parent.is_symlink() or (path.parent.exists() and not path.parent.is_dir()):
             raise UserError(
-                f"{path.parent} is a link or a file; TCKR needs a folder there: move it away, and repeat the command"
+                f"{path.parent} is a link or a file; TCKR needs a folder there: move it away and run the command again"
             )
         make_private(path.parent)
 
@@ -241,65 +246,63 @@ class Folder:
             path.parent.rmdir()
 
     def _keep(self, path: Path) -> None:
-        """Rename what TCKR did not write."""
+        """Rename a file that TCKR did not write."""
         number = 1
         while os.path.lexists(kept := path.with_name(f"{path.stem}.kept-{number}{path.suffix}")):
             number += 1
         path.rename(kept)
-        self.tell(f"{path} was not as TCKR wrote it; it is kept as {kept}")
+        self.tell(f"{path} was changed by somebody else; it is kept as {kept}")
 
 
 def read_marker(folder: Path) -> Marker | None:
-    """Return what the marker of `folder` says, None without one.
+    """Return the content of the marker of `folder`, None without a marker.
 
     Raises:
-        UserError: the marker cannot be read, or is of a newer version; the folder is a file.
+        UserError: the marker cannot be read or is from a newer version, or the folder is a file.
     """
     path = folder / MARKER
     if os.path.lexists(folder) and not folder.is_dir():
-        raise UserError(
-            f"{folder} is no folder{' (a link that leads nowhere)' * folder.is_symlink()}; move it, or give another path"
-        )
+        raise UserError(f"{folder} is not a folder{' (a broken link)' * folder.is_symlink()}; move it, or give another path")
     if path.is_symlink() or not path.is_file():
         return None
     try:
         return Marker.model_validate_json(path.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError):
         raise UserError(
-            f"{path} is damaged, or of a newer version of TCKR. It says which files of {folder} are TCKR's own, so none is "
-            "changed. Restore it, or give another --name or --output"
+            f"{path} is damaged or from a newer version of TCKR. It lists the files of {folder} that TCKR "
+            "may change, so none is changed now. Restore it, or give another --name or --output"
         ) from None
 
 
 def refuse_inside(file: Path) -> None:
-    """Raise a UserError when `file` would lie in a folder that TCKR made, whose files are TCKR's own."""
+    """Raise a UserError if `file` would be inside a folder that TCKR made, whose files only TCKR may write."""
     for parent in Path(os.path.realpath(file)).parents:
         if parent.is_dir() and read_marker(parent) is not None:
-            raise UserError(f"{file} would lie in {parent}, a folder that TCKR made for itself; give a file outside of it")
+            raise UserError(f"{file} would be inside {parent}, a folder of TCKR; give a file outside of it")
 
 
 def text_fill(text: str) -> Fill:
-    """Return what writes `text` as UTF-8."""
+    """Return a function that writes `text` as UTF-8."""
     return lambda path: path.write_text(text, encoding="utf-8")
 
 
 def copy_fill(source: Path) -> Fill:
-    """Return what writes the content of the file `source`."""
+    """Return a function that copies the content of the file `source`."""
     return lambda path: path.write_bytes(source.read_bytes())
 
 
 def link_fill(target: str) -> Fill:
-    """Return what makes a link to the folder `target`."""
+    """Return a function that makes a link to the folder `target`."""
     return lambda path: path.symlink_to(target, target_is_directory=True)
 
 
 def _strangers(folder: Path) -> list[str]:
-    """Return the names in `folder` that do not begin as TCKR's own do."""
+    """Return the names in `folder` without the prefixes of TCKR's own files."""
     return sorted(name for name in os.listdir(folder) if not name.startswith(OWN)) if folder.is_dir() else []  # noqa: PTH208
 
 
 def _mark(path: Path) -> str:
-    """Return what tells the content of a file or the target of a link apart from any other; nothing for a folder."""
+    """Return a digest of the content of a file or the target of a link; empty for a folder."""
     if path.is_symlink():
         return f"link:{os.readlink(path)}"  # noqa: PTH115 - as it is written, not as a path
     return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" if path.is_file() else ""

@@ -1,4 +1,4 @@
-"""Which step waits for which: it follows from the whole graph, never from what is whole already."""
+"""Dependencies between steps. They follow from the complete graph, never from which artifacts exist already."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from tckr.engine.step import Step
 
 
 def sources_of(steps: Sequence[Step]) -> dict[str, list[str]]:
-    """Return for each step the names of those among `steps` that it waits for: its inputs, and donors listed before it.
+    """Return for each step the names of the `steps` that it waits for: its inputs, and donors listed before it.
 
-    Two steps may be donors of each other; the first in the list then is the first to be computed.
+    Two steps may be donors of each other; the one listed first is computed first.
     """
     place = {step.name: index for index, step in enumerate(steps)}
     return {

@@ -1,7 +1,7 @@
-"""Holds on folders: one process works in a folder, or several that agree; a killed process holds nothing.
+"""Holds: reserve a folder for one process, or for several that agree. The hold of a killed process ends by itself.
 
-A hold is a mark (`tckr.engine.presence`) and no lock. Of two processes that begin at once both may step back; each
-tries again after a random while.
+A hold is a mark (`tckr.engine.presence`), not a file lock. If two processes start at once, both may give up; each
+tries again after a random delay.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ ATTEMPTS, MOST_SECONDS_BETWEEN = 6, 0.1
 
 @contextmanager
 def exclusive(place: Path, folder: Path) -> Iterator[None]:
-    """Hold `place` alone until the block ends.
+    """Hold `place` exclusively until the block ends.
 
     Raises:
-        UserError: a process holds it; says which, since when, and what to do about `folder`.
+        UserError: another process holds it; the message names it, since when, and what to do about `folder`.
     """
     with _held(place, folder, ALONE, (ALONE, TOGETHER)):
         yield
@@ -33,10 +33,10 @@ def exclusive(place: Path, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def shared(place: Path, folder: Path) -> Iterator[None]:
-    """Hold `place` together with others that call this.
+    """Hold `place` together with other callers of this function.
 
     Raises:
-        UserError: a process holds it alone.
+        UserError: a process holds it exclusively.
     """
     with _held(place, folder, TOGETHER, (ALONE,)):
         yield
@@ -56,13 +56,13 @@ def _held(place: Path, folder: Path, kind: str, unwanted: tuple[str, ...]) -> It
             yield
             return
         raise UserError(
-            f"{other.holder()} works in {folder}. Two at a time would mix settings and results: wait until it is done "
-            "and give the same command again, or give another --name"
+            f"{other.holder()} uses {folder}. Two processes at a time would mix settings and results: wait until it is done "
+            "and run the same command again, or give another --name"
         )
 
 
 def _enter(stack: ExitStack, place: Path, kind: str, unwanted: tuple[str, ...]) -> Mark | None:
-    """Hold `place` until `stack` is closed, or return the mark of a process that holds it."""
+    """Hold `place` until `stack` is closed, or return the mark of another process that holds it."""
     if others := marks_at(place, *unwanted):
         return others[0]
     with ExitStack() as attempt:

@@ -1,4 +1,4 @@
-"""The log of a run: one JSON line per event (`log.jsonl`), and which of them the user sees at once."""
+"""The log of a run: one JSON line per event (`log.jsonl`); some events are also shown to the user at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOG_LOCK = threading.Lock()
 
 
 def append_log(log_file: Path, step_name: str, listener: Listener, event: str, **fields: Any) -> None:
-    """Append one event as a JSON line; the `message` of `warning` and `layout` is shown to the user."""
+    """Append one event as a JSON line; show the `message` of the events `warning` and `layout` to the user."""
     line = json.dumps({"time": round(time.time(), 3), "step": step_name, "event": event, **fields}, default=str)
     with explained(log_file), _LOG_LOCK, log_file.open("a", encoding="utf-8") as file:
         file.write(line + "\n")

@@ -1,4 +1,4 @@
-"""Which share of a machine and how many threads each step has: from the whole graph, never from what is whole already."""
+"""Share of the machine and threads of each step. They follow from the complete graph, never from existing artifacts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tckr.engine.step import Role, Step
 
 
 def needs_of(steps: Sequence[Step], execution: ExecutionConfig) -> dict[str, Needs]:
-    """Return what each step needs: it shares the machine equally with its peers, whatever runs beside it.
+    """Return the needs of each step: it shares the machine equally with its peers, regardless of other running steps.
 
-    Peers are the steps of one stage of which none waits for another, such as the Teachers of the target and of all
-    reference runs. A step without peers has the machine for itself; so has one that prefers it, where no other run repeats
-    it. Threads may change the last bits of a result, so neither the order of work nor what is whole already may count.
+    Peers are steps of one stage that do not wait for one another, such as the Teachers of the target and of all reference
+    runs. A step without peers gets the machine alone; so does a step that prefers it, if no other run repeats it. Threads
+    may change the last bits of a result, so they must not depend on the order of work or on existing artifacts.
     """
     kinds = _kinds(steps)
     peers = Counter(kinds.values())
@@ -33,7 +33,7 @@ def needs_of(steps: Sequence[Step], execution: ExecutionConfig) -> dict[str, Nee
 
 
 def _kinds(steps: Sequence[Step]) -> dict[str, tuple[str, int]]:
-    """Return for each step its stage and how many steps of that stage come before it in the longest chain."""
+    """Return for each step its stage and the number of steps of that stage before it in the longest chain."""
     by_name, sources = {step.name: step for step in steps}, sources_of(steps)
     lengths: dict[str, Counter[str]] = {}
     kinds = {}
@@ -41,7 +41,7 @@ def _kinds(steps: Sequence[Step]) -> dict[str, tuple[str, int]]:
         stage = by_name[name].stage
         before: Counter[str] = Counter()
         for source in sources[name]:
-            before |= lengths[source]  # the larger of both, stage by stage
+            before |= lengths[source]  # element-wise maximum by stage
         kinds[name] = stage, before[stage]
         lengths[name] = before + Counter([stage])
     return kinds

@@ -1,4 +1,4 @@
-"""Time and peak memory of a block of code in this process, summed over attempts."""
+"""Measure time and peak memory of a block of code in this process, summed over attempts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tckr.errors import UserError
 
 @dataclass
 class Usage:
-    """What a block used: wall-clock seconds, and the peak resident memory of the process in MB (10^6 bytes)."""
+    """Resources that a block used: wall-clock seconds, and the peak resident memory of the process in MB (10^6 bytes)."""
 
     seconds: float = 0.0
     peak_memory_mb: float = 0.0
@@ -25,10 +25,10 @@ class Usage:
 
 @contextmanager
 def measured(record: Path) -> Iterator[Usage]:
-    """Yield a `Usage` that is filled when the block ends: seconds of all attempts, largest peak of any.
+    """Yield a `Usage` that is filled when the block ends: seconds of all attempts, and the largest peak.
 
-    An attempt that ends in an error leaves its usage in the file `record` for the next one; what an attempt used that was
-    killed is not known and not counted. Linux lets a process reset its peak; elsewhere the peak since the start of the
+    An attempt that ends with an error stores its usage in the file `record` for the next attempt. The usage of a killed
+    attempt is unknown and not counted. Linux lets a process reset its peak; on other systems the peak since the start of the
     process is returned.
     """
     usage = Usage(**json.loads(record.read_text(encoding="utf-8"))) if record.exists() else Usage()
@@ -38,7 +38,7 @@ def measured(record: Path) -> Iterator[Usage]:
         yield usage
     except BaseException:
         _add(usage, start)
-        with suppress(UserError):  # of a full disk: what ended the block is told, not this
+        with suppress(UserError):  # e.g. a full disk; the error that ended the block is reported instead
             _write(record, usage)
         raise
     _add(usage, start)

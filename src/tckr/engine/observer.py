@@ -1,4 +1,4 @@
-"""Who is told what a run does: the console, or nobody."""
+"""Interfaces that receive the progress of a run, such as the console."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from tckr.engine.step import Step
 
 
 class Listener(Protocol):
-    """Hear what one step at work tells."""
+    """Receive the events of one running step."""
 
     def track(self, step_name: str, total: int, unit: str, done: int = 0) -> AbstractContextManager[Callable[[int], None]]:
         """Open a progress bar for a step; the yielded function advances it."""
 
     def warned(self, message: str) -> None:
-        """A step has something to warn the user of."""
+        """Receive a warning for the user."""
 
     def described(self, message: str) -> None:
-        """A step says how it understood its input."""
+        """Receive a description of how a step interpreted its input."""
 
 
 class Observer(Listener, Protocol):
-    """See what the runner does. Several steps may be at work at once; all calls come from the runner's thread."""
+    """Receive the events of the runner. Several steps may run at once; all calls come from the runner's thread."""
 
     def planned(self, steps: Sequence[Step]) -> None:
-        """These steps are missing and will be computed; told once, before the first begins."""
+        """Receive the steps that will be computed; called once, before the first starts."""
 
     def started(self, step: Step) -> None:
-        """A step begins."""
+        """A step starts."""
 
     def finished(self, step: Step, manifest: dict[str, Any], reused: bool) -> None:
-        """One artifact is whole."""
+        """An artifact is complete."""
 
 
 class Silent:
-    """Observe nothing, where there is no console."""
+    """Ignore all events."""
 
     def planned(self, steps: Sequence[Step]) -> None:
         """Ignore it."""
@@ -48,7 +48,7 @@ class Silent:
         """Ignore it."""
 
     def track(self, step_name: str, total: int, unit: str, done: int = 0) -> AbstractContextManager[Callable[[int], None]]:
-        """Count nothing."""
+        """Return a function that counts nothing."""
         return nullcontext(lambda amount: None)
 
     def warned(self, message: str) -> None:

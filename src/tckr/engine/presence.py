@@ -1,8 +1,8 @@
-"""Which processes are at work on something: each has a mark beside it, and touches the mark while it lives.
+"""Marks of running processes: each process puts a mark beside what it works on, and updates the mark while it lives.
 
-No file system lock is used. On network disks locks fail, or succeed for everyone. What is needed instead: a new file appears
-once, a rename is atomic, and the times of files move on. A mark keeps others from doing the same work twice; that a result
-is whole never depends on it.
+No file system lock is used, because on network disks locks fail, or succeed for everyone. Needed instead: exclusive
+creation of files, atomic renames, and file times that advance. A mark avoids that two processes do the same work; the
+integrity of results never depends on it.
 
 PLACE.<id>.<kind>    the mark of one process at PLACE
 """
@@ -28,25 +28,25 @@ import psutil
 from tckr.engine.private import FILE
 
 BEAT_SECONDS = 10.0
-"""Between two touches of a mark."""
+"""Seconds between two updates of a mark."""
 
 LEASE_SECONDS = 180.0
-"""After which the process of an untouched mark counts as dead. A network disk may show times that are a minute old."""
+"""Seconds after which the process of a mark without updates counts as dead. Network disks may show times a minute old."""
 
 
 @dataclass(frozen=True, order=True)
 class Mark:
-    """The mark of one process; those of an earlier start come first."""
+    """The mark of one process. Marks are ordered by start time."""
 
     id: str
     path: Path
 
     def is_there(self) -> bool:
-        """Return whether nobody took this process for dead."""
+        """Return whether the mark still exists, i.e. no other process took this one for dead."""
         return self.path.exists()
 
     def holder(self) -> str:
-        """Return who is at work, for a message."""
+        """Return a description of the process, for a message."""
         found = _read(self.path)
         if not found:
             return "another process"
@@ -55,7 +55,7 @@ class Mark:
 
 @contextmanager
 def present(place: Path, kind: str) -> Iterator[Mark]:
-    """Leave a mark of this process at `place` until the block ends."""
+    """Keep a mark of this process at `place` until the block ends."""
     name = f"{time.time_ns():016x}{secrets.token_hex(4)}"
     mark = Mark(name, place.with_name(f"{place.name}.{name}.{kind}"))
     _write(mark.path)
@@ -71,7 +71,7 @@ def present(place: Path, kind: str) -> Iterator[Mark]:
 
 
 def _write(path: Path) -> None:
-    """Write a mark whole or not at all: half of one would look like that of another machine, and hold the place."""
+    """Write a mark completely or not at all: half a mark would look like that of another machine and block the place."""
     text = json.dumps(_describe_process())
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE)
     try:
@@ -83,7 +83,7 @@ def _write(path: Path) -> None:
 
 
 def marks_at(place: Path, *kinds: str) -> list[Mark]:
-    """Return the marks of living processes at `place`, the earliest first; those of dead ones are removed."""
+    """Return the marks of living processes at `place`, the earliest first; remove those of dead ones."""
     found = [Mark(path.name.split(".")[-2], path) for kind in kinds for path in place.parent.glob(f"{place.name}.*.{kind}")]
     for mark in [mark for mark in found if not _lives(mark.path)]:
         found.remove(mark)
@@ -94,15 +94,15 @@ def marks_at(place: Path, *kinds: str) -> list[Mark]:
 def _beat(path: Path, over: threading.Event) -> None:
     while not over.wait(BEAT_SECONDS):
         try:
-            os.utime(path)  # by the clock of the file system's server
+            os.utime(path)  # uses the clock of the file system's server
         except FileNotFoundError:
             return
         except OSError:
-            continue  # the server is away; the next beat may reach it
+            continue  # the server does not answer; the next update may reach it
 
 
 def _lives(path: Path) -> bool:
-    """Return whether the process of a mark lives: looked up on its own system, judged by its last touch elsewhere."""
+    """Return whether the process of a mark lives: checked directly on the same system, else by the last update."""
     found = _read(path)
     try:
         touched = path.stat().st_mtime
@@ -114,7 +114,7 @@ def _lives(path: Path) -> bool:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Return what a mark says; nothing while it is being written."""
+    """Return the content of a mark; empty while it is being written."""
     with suppress(OSError, ValueError):
         found = json.loads(path.read_bytes())
         if isinstance(found, dict) and {"process", "machine", "since", "system", "started"} <= found.keys():
@@ -123,7 +123,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _now(folder: Path) -> float:
-    """Return the time by the clock that dates the files in `folder`: that of its server."""
+    """Return the present time by the clock that dates the files in `folder`, that of its server."""
     probe = folder / f".tckr.{secrets.token_hex(16)}.partial"
     try:
         os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE))
@@ -144,14 +144,14 @@ def _describe_process() -> dict[str, Any]:
 
 @cache
 def _system() -> str:
-    """Return what is equal exactly where process numbers mean the same: one boot of one machine, or of a container."""
+    """Return an id of the space of process numbers: one boot of one machine or container."""
     with suppress(OSError):
         return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
     return platform.node()
 
 
 def _start_of(process: int) -> str:
-    """Return what tells a process from an earlier one with its number; nothing when it is over."""
+    """Return the start time that distinguishes a process from an earlier one with its number; empty if it has ended."""
     if Path("/proc/self/stat").exists():
         try:
             fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()

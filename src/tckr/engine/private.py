@@ -1,4 +1,4 @@
-"""Files and folders for their owner alone: folders 0700, files 0600, whatever the umask of the process is."""
+"""Create files and folders that only their owner can read: folders 0700, files 0600, regardless of the umask."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ FOLDER, FILE = 0o700, 0o600
 
 
 def make_private(folder: Path) -> None:
-    """Create `folder`, and its parents with the usual mode; one that exists keeps its mode."""
+    """Create `folder`, and its parents with the default mode. An existing folder keeps its mode."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=FOLDER)
@@ -21,7 +21,7 @@ def make_private(folder: Path) -> None:
 
 
 def create_private(file: Path) -> None:
-    """Create an empty file unless it exists; one that exists keeps its mode."""
+    """Create an empty file unless it exists. An existing file keeps its mode."""
     try:
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE))
     except FileExistsError:
@@ -30,7 +30,7 @@ def create_private(file: Path) -> None:
 
 
 def close_to_others(folder: Path) -> None:
-    """Give every file and folder below `folder`, and itself, to its owner alone."""
+    """Make `folder` and every file and folder below it readable only by their owner."""
     for path in (folder, *folder.rglob("*")):
         if not path.is_symlink():
             path.chmod(FOLDER if path.is_dir() else FILE)

@@ -1,4 +1,4 @@
-"""In which order steps that are ready begin. It changes no result."""
+"""Order in which ready steps start. It changes no result."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tckr.engine.step import Role, Step
 
 
 def turns_of(steps: Sequence[Step], needs: Mapping[str, Needs]) -> dict[str, tuple[int, int, int]]:
-    """Return for each step a key by which those that are ready are begun.
+    """Return for each step a sort key; ready steps start in ascending order.
 
-    What has the machine for itself goes by its place in the list. Of what shares it, the target's steps come first, then
-    those with the longest chain of steps behind them, so that no long chain is left over at the end.
+    Steps that use the machine alone keep their order in the list. Among the others, the target's steps come first, then
+    those with the longest chain of steps after them, so that no long chain remains at the end.
     """
     by_name, sources = {step.name: step for step in steps}, sources_of(steps)
     behind = dict.fromkeys(by_name, 0)
@@ -28,7 +28,7 @@ def turns_of(steps: Sequence[Step], needs: Mapping[str, Needs]) -> dict[str, tup
 
 
 def alone_of_target(steps: Sequence[Step], needs: Mapping[str, Needs]) -> set[str]:
-    """Return the target's steps that have the machine for themselves and wait for nothing but steps of the target."""
+    """Return the target's steps that use the machine alone and wait only for steps of the target."""
     by_name, sources = {step.name: step for step in steps}, sources_of(steps)
     own: set[str] = set()
     for name in TopologicalSorter(sources).static_order():

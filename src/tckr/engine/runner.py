@@ -1,6 +1,6 @@
-"""Bring steps to whole artifacts: whatever has its inputs whole runs as soon as there is room for it.
+"""Compute artifacts: a step starts as soon as its inputs are complete and the executor has room for it.
 
-A step killed in the middle is simply run again: its stage function finds its partial folder and goes on from there.
+A killed step is run again: its stage function finds its partial folder and continues from there.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from tckr.errors import UserError
 
 @dataclass(frozen=True, kw_only=True)
 class Runner:
-    """Bring steps to whole artifacts in `store`, telling `observer` and the log file.
+    """Compute artifacts in `store`, and report to `observer` and the log file.
 
-    With `keep_going` a step that ends in a `UserError` stops what depends on it and nothing else. With `target_first` no
-    reference run or control begins before the target's own steps that want the machine for themselves: the target's result
-    then comes as early as if there were no audit.
+    With `keep_going`, a step that fails with a `UserError` stops only the steps that depend on it. With `target_first`, no
+    reference run or control starts before those steps of the target that use the machine alone, so that the target's result
+    is available as early as without an audit.
     """
 
     store: Store
@@ -46,15 +46,15 @@ class Runner:
     target_first: bool = False
 
     def run(self, steps: Sequence[Step]) -> dict[str, str]:
-        """Run `steps`, each once its inputs are whole; what is whole is not computed again.
+        """Run `steps`, each when its inputs are complete; complete steps are not computed again.
 
-        Where several could begin, the order of `steps` says which is wanted first (`turns_of`). It changes no result.
+        If several steps are ready, the order of `steps` decides which starts first (`turns_of`). It changes no result.
 
         Returns:
-            Name of each step that failed, or lacks an input that did -> why; always empty without `keep_going`.
+            Name of each step that failed, or whose input failed -> reason; always empty without `keep_going`.
 
         Raises:
-            UserError: without `keep_going`, what a step ended with; a whole artifact is damaged.
+            UserError: a step failed (without `keep_going`), or a complete artifact is damaged.
         """
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         self.store.require_intact(steps)  # before anything is computed
@@ -65,11 +65,12 @@ class Runner:
         self.observer.planned(missing)
         with executor:
             execution = executor.adapted(self.execution)
-            needs = needs_of(steps, execution) if missing else {}  # of all steps, so that resuming gives each the same
+            # computed from all steps, so that a resumed run gives each step the same
+            needs = needs_of(steps, execution) if missing else {}
             return replace(self, execution=execution)._run(steps, needs, executor)
 
     def _run(self, steps: Sequence[Step], needs: Mapping[str, Needs], executor: Executor) -> dict[str, str]:
-        """Begin what is ready while there is room for it; learn what is done; repeat."""
+        """Start ready steps while there is room, wait for a finished step, repeat."""
         by_name = {step.name: step for step in steps}
         turns = turns_of(steps, needs) if needs else {}
         awaited = alone_of_target(steps, needs) if needs and self.target_first else set()
@@ -101,7 +102,7 @@ class Runner:
     def _to_compute(
         self, graph: TopologicalSorter[str], by_name: Mapping[str, Step], failed: dict[str, str]
     ) -> Iterator[str]:
-        """Yield the steps that have become ready, and pass over those that are whole or lack an input."""
+        """Yield the steps that have become ready; skip those that are complete or lack an input."""
         while names := graph.get_ready():
             for name in names:
                 step = by_name[name]
@@ -116,7 +117,7 @@ class Runner:
                     yield name
 
     def _conclude(self, step: Step, outcome: dict[str, Any] | UserError) -> dict[str, str]:
-        """Tell how a step ended; return its name and why where it failed."""
+        """Report how a step ended; if it failed, return its name and the reason."""
         if not isinstance(outcome, UserError):
             self.observer.finished(step, outcome, False)
             return {}
@@ -140,11 +141,11 @@ def run_step(
     listener: Listener,
     workers: Workers | None,
 ) -> dict[str, Any]:
-    """Fill and commit one artifact; return its manifest. A step that runs beside others gets no `workers` of its own."""
-    heard = listener if step.role is Role.TARGET else Silent()  # what reference runs and controls warn of is in the log
+    """Fill and commit one artifact; return its manifest. A step that runs beside others gets no `workers`."""
+    heard = listener if step.role is Role.TARGET else Silent()  # warnings of reference runs and controls go only to the log
     write = partial(append_log, log_file, step.name, heard)
     store.wait_for(step.inputs.values())
-    store.require_intact(step.inputs.values())  # in this process too: days may have passed, and it may be another machine
+    store.require_intact(step.inputs.values())  # checked in this process too: it may run days later on another machine
     with store.filling(step, _computed_on(execution)) as draft:
         if draft is not None:
             write("started", fingerprint=step.fingerprint, resumed=any(draft.out.iterdir()) or any(draft.scratch.iterdir()))
@@ -173,7 +174,7 @@ def run_step(
 
 
 def _computed_on(execution: ExecutionConfig) -> dict[str, Any]:
-    import torch  # loaded already where something is computed
+    import torch  # already loaded in processes that compute
 
     return {"device": execution.torch_device(), "threads": torch.get_num_threads(), "machine": platform.machine()}
 
@@ -187,7 +188,7 @@ def _attempt(
     listener: Listener,
     workers: Workers | None,
 ) -> dict[str, Any] | UserError:
-    """Return the manifest, or what the user must know."""
+    """Return the manifest, or the error for the user."""
     try:
         with explained(store.folder(step)):
             return run_step(step, store, execution, log_file, listener=listener, workers=workers)

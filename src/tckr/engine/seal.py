@@ -1,12 +1,12 @@
-"""Sealed folders: moved out of an artifact and closed, so that only a step that declares it gets a path and may read.
+"""Sealed folders: moved out of an artifact and closed, so that only a step that declares it can read them.
 
-SEALS/<digest>/<name>/   what was sealed, by what it holds: two writers never disagree about a place
+SEALS/<digest>/<name>/   sealed content, addressed by its digest, so two writers never use one place for different content
 SEALS.<id>.open          the mark (`tckr.engine.presence`) of a process that has it open
-SEALS.openings.jsonl     who opened it
+SEALS.openings.jsonl     the log of openings
 
-Closed, a file has mode 0: the operating system refuses it to everyone but root. Its folder stays its owner's, so a store can
-still be deleted or moved. Open, the files are read-only. Any number of processes may have the same seal open; the last one
-to leave closes it. A killed process has nothing open any more, and the next run closes what it left open.
+A closed file has mode 0: the operating system refuses access to everyone but root. Its folder stays accessible to its
+owner, so a store can still be deleted or moved. Open files are read-only. Any number of processes may open the same seal;
+the last one to finish closes it. If a process is killed, the next run closes what it left open.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from tckr.errors import UserError
 CLOSED = 0o000
 OPEN = 0o400
 OPENED = "open"
-"""Kind of the marks of those that have a seal open."""
+"""Kind of the marks of processes that have a seal open."""
 ATTEMPTS, SECONDS_BETWEEN = 20, 0.05
-"""Of opening what another process closes at the same moment."""
+"""Maximum attempts to open a seal that another process closes at the same moment."""
 
 
 def seal(draft: Path, seals: Path, names: Sequence[str]) -> dict[str, str]:
     """Move the folders `names` from `draft` to a place below `seals` and close them; return the digest of each.
 
-    If another writer sealed the same there, its copy stays and this one goes.
+    If another writer has already sealed the same content, its copy is kept and this one is deleted.
     """
     digests = {name: folder_digest(draft / name) for name in names}
     if not names:
@@ -51,13 +51,13 @@ def seal(draft: Path, seals: Path, names: Sequence[str]) -> dict[str, str]:
 
 
 def place_of(seals: Path, digests: Mapping[str, str]) -> Path:
-    """Return where folders with these digests are sealed; those of older artifacts lie in `seals` itself."""
+    """Return the place of folders with these digests; older artifacts are sealed in `seals` itself."""
     place = seals / hashlib.sha256(json.dumps(dict(digests), sort_keys=True).encode()).hexdigest()[:20]
     return place if place.exists() or not any((seals / name).exists() for name in digests) else seals
 
 
 def keep_only(seals: Path, digests: Mapping[str, str]) -> None:
-    """Delete what attempts sealed that did not become the artifact, whose digests these are."""
+    """Delete sealed content of attempts that did not become the artifact; `digests` are those of the artifact."""
     place = place_of(seals, digests)
     if place != seals and seals.is_dir():
         for other in [path for path in seals.iterdir() if path != place]:
@@ -65,7 +65,7 @@ def keep_only(seals: Path, digests: Mapping[str, str]) -> None:
 
 
 def _put(moved: Path, place: Path, digests: Mapping[str, str]) -> None:
-    """Close and rename a sealed folder to its place; what lies there stays if it is what it should be."""
+    """Close a sealed folder and rename it to its place; a valid copy that is there already is kept."""
     _set_mode(moved, CLOSED)
     for _ in range(2):
         try:
@@ -84,15 +84,15 @@ def _put(moved: Path, place: Path, digests: Mapping[str, str]) -> None:
 
 @contextmanager
 def opened(seals: Path, digests: Mapping[str, str], artifact: Path) -> Iterator[Path]:
-    """Yield the folder of what was sealed, whose files can be read until the block ends.
+    """Yield the folder of the sealed content, readable until the block ends.
 
     Args:
-        seals: what `seal` filled.
-        digests: what `seal` returned.
-        artifact: the folder that it was taken from, for the message.
+        seals: the folder that `seal` filled.
+        digests: the result of `seal`.
+        artifact: the folder that the content was taken from, for the message.
 
     Raises:
-        UserError: a sealed folder is missing, or is not what it was.
+        UserError: a sealed folder is missing or was changed.
     """
     make_private(seals.parent)
     try:
@@ -104,7 +104,7 @@ def opened(seals: Path, digests: Mapping[str, str], artifact: Path) -> Iterator[
 
 
 def _open(seals: Path, digests: Mapping[str, str], artifact: Path) -> None:
-    """Open and check; somebody who leaves just now may close it again, and then opens it for this process."""
+    """Open and check; another process that just finishes may close it again, so this is repeated."""
     for attempt in range(ATTEMPTS):
         _set_mode(seals, OPEN)
         try:
@@ -118,16 +118,16 @@ def _open(seals: Path, digests: Mapping[str, str], artifact: Path) -> None:
 
 
 def close(seals: Path) -> None:
-    """Close what nobody has open: a process that ends closes what it opened, the next run what a killed one left open."""
+    """Close the seal unless another process has it open; this also closes what a killed process left open."""
     if not seals.is_dir() or marks_at(seals, OPENED):
         return
     _set_mode(seals, CLOSED)
-    if marks_at(seals, OPENED):  # somebody came meanwhile
+    if marks_at(seals, OPENED):  # another process opened it meanwhile
         _set_mode(seals, OPEN)
 
 
 def note_opening(seals: Path, step_name: str, fingerprint: str) -> None:
-    """Note who opens the seal."""
+    """Record which step opens the seal."""
     path = _openings_of(seals)
     create_private(path)
     with path.open("a", encoding="utf-8") as file:
@@ -135,7 +135,7 @@ def note_opening(seals: Path, step_name: str, fingerprint: str) -> None:
 
 
 def num_openings(seals: Path) -> int:
-    """Return how often a seal was opened since it was made, over all runs that share the store."""
+    """Return how often a seal was opened since it was created, over all runs that share the store."""
     path = _openings_of(seals)
     return len(path.read_bytes().splitlines()) if path.exists() else 0
 
@@ -154,14 +154,15 @@ def _check(folder: Path, expected: str, artifact: Path) -> None:
     found = folder_digest(folder) if folder.is_dir() else "none"
     if found != expected:
         raise UserError(
-            f"the sealed folder {folder} has digest {found[:12]}; it was sealed with {expected[:12]}, so it was removed or "
-            f"changed afterwards. Delete {artifact} and give the same command again: it is made anew."
+            f"the sealed folder {folder} has digest {found[:12]}, but it was sealed with {expected[:12]}, "
+            f"so it was removed or changed afterwards. Delete {artifact} and run the same command again: it "
+            "is computed again."
         )
 
 
 def _set_mode(sealed: Path, mode: int) -> None:
     for path in _files(sealed):
-        with suppress(FileNotFoundError):  # another writer's, which has just gone
+        with suppress(FileNotFoundError):  # a file of another writer, just deleted
             path.chmod(mode)
 
 

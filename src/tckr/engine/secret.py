@@ -1,7 +1,7 @@
-"""The secret of a store: 256 random bits, from which every draw of its runs on private sets follows.
+"""The secret of a store: 256 random bits that determine all random choices of its runs on private sets.
 
-It lies at store/secret (mode 0600, hexadecimal digits), is drawn once and never overwritten. Whoever has it and the images
-can compute who was a member.
+It is stored in store/secret (mode 0600, hexadecimal digits), created once and never overwritten. Anyone with the secret and
+the images can compute which images were members.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Plan = TypeVar("Plan")
 def with_secret(store: Path, plan: Callable[[bytes], Plan], *, begins: bool) -> Plan:
     """Return `plan(secret)` with the secret of `store`.
 
-    Where there is none, the plan is made with a secret that is forgotten: nothing of such a plan can be whole. If it holds
-    and something `begins`, a secret is kept in the store and the plan is made again with that one.
+    Without a secret, the plan is made with a temporary one, so no step of it can be complete. If that succeeds and a run
+    `begins`, a new secret is stored and the plan is made again with it.
 
     Raises:
-        UserError: the secret is damaged, the disk is full or refuses to write, or what `plan` raises; then a store without
-            a secret is left as it is.
+        UserError: the secret is damaged, the disk is full or refuses to write, or `plan` raises it; a store without a secret
+            is then not changed.
     """
     secret = read_secret(store)
     if secret is not None:
@@ -49,10 +49,10 @@ def draw_secret() -> bytes:
 
 
 def read_secret(store: Path) -> bytes | None:
-    """Return the secret of `store`, None where there is none.
+    """Return the secret of `store`, None if there is none.
 
     Raises:
-        UserError: it cannot be read, or is not whole.
+        UserError: it cannot be read or is incomplete.
     """
     path = store / SECRET_NAME
     try:
@@ -71,7 +71,7 @@ def read_secret(store: Path) -> bytes | None:
 
 
 def _keep_secret(store: Path) -> bytes:
-    """Draw the secret of `store` and return it; if another process was faster, return that one's."""
+    """Create the secret of `store` and return it; if another process was faster, return its secret."""
     path = store / SECRET_NAME
     partial = path.with_name(f".{SECRET_NAME}.{secrets.token_hex(8)}.partial")
     Folder(store, Kind.STORE).make()
@@ -80,7 +80,7 @@ def _keep_secret(store: Path) -> bytes:
             file.write(draw_secret().hex() + "\n")
             file.flush()
             os.fsync(file.fileno())
-        path.hardlink_to(partial)  # whole or absent, and unlike a rename it fails where there is one already
+        path.hardlink_to(partial)  # atomic; unlike a rename it fails if a secret exists
     except FileExistsError:
         pass
     finally:
@@ -92,6 +92,7 @@ def _keep_secret(store: Path) -> bytes:
 
 def _meaning(path: Path) -> str:
     return (
-        f"Splits, membership and all draws of the runs in this store follow from {path}. Put it back from a backup. "
-        "If there is none, delete it: a new one is drawn, and the same commands compute everything on private images anew."
+        f"Splits, membership and all random choices of the runs in this store depend on {path}. Restore it from a backup. "
+        "If there is none, delete it: a new one is created, and the same commands compute all results on "
+        "private images again."
     )

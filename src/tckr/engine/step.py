@@ -1,4 +1,4 @@
-"""What a step is, and what a stage function is given. Knows neither the stages nor where artifacts lie."""
+"""A step: one computation with declared inputs, and the context that its stage function receives."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ class Role(StrEnum):
     """Which run a step belongs to."""
 
     TARGET = "target"
-    """The run whose images, labels and Student may be released, and what is said of it."""
+    """The run whose images, labels and Student may be released and are reported on."""
     REFERENCE = "reference"
-    """A run of the audit on other records, attacked as the target is."""
+    """A run of the audit on other records, attacked in the same way as the target."""
     CONTROL = "control"
-    """What the audit makes once: attacks on the target, runs that learn nothing or everything by heart."""
+    """Made once for the audit: attacks on the target, and runs that memorize nothing or everything."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """One computation with declared inputs.
 
-    `function` is the import path `package.module:name` of the stage function, so that a step travels to another process as
-    plain data. `run` is the row of the membership matrix (0 = target), `seed` the step's root seed, `reads` the digest of
-    everything the step reads from outside the store (the data source, a checkpoint). `donors` are steps whose artifacts hold
-    a part of this one's, made in the same way: the stage may copy it from those that are whole. They change how fast an
-    artifact is made and not what it is, so they are no part of the fingerprint.
+    `function` is the import path `package.module:name` of the stage function, so that a step can be sent to another process
+    as plain data. `run` is the row of the membership matrix (0 = target), `seed` the step's root seed, `reads` the digest of
+    everything that the step reads from outside the store (the data source, a checkpoint). `donors` are steps whose artifacts
+    contain a part of this step's artifact, computed in the same way: the stage may copy this part from complete donors. They
+    change the speed but not the result, so they are not part of the fingerprint.
 
-    `seals` names subfolders of the artifact that no step can read but those that name it in `opens`, which names inputs.
-    Neither enters the fingerprint: both say where things lie, not what they are. Nor does `role`, or `prefers_alone`: the
-    step wants the machine for itself unless other runs repeat it; nor `uses_device`: whether it computes on a GPU.
+    `seals` names subfolders of the artifact that only a step can read that lists this input in `opens`. Neither enters the
+    fingerprint, because both concern where data is stored, not its content. Not in the fingerprint either: `role`;
+    `prefers_alone`: the step gets the machine alone unless other runs repeat it; `uses_device`: it computes on a GPU.
     """
 
     name: str
@@ -68,12 +68,12 @@ class Step:
     uses_device: bool = True
 
     def __post_init__(self) -> None:
-        """Hold that only inputs are opened, and only those with something sealed."""
+        """Check that every name in `opens` is an input with sealed folders."""
         assert all(self.inputs[name].seals for name in self.opens), self.opens
 
     @cached_property
     def fingerprint(self) -> str:
-        """Return the identity of the artifact: stage, version, config, seed, run, reads, inputs' identities."""
+        """Return the identity of the artifact: stage, version, config, seed, run, reads, and the inputs' fingerprints."""
         return fingerprint(
             {
                 "stage": self.stage,
@@ -91,12 +91,12 @@ class Tracker(Protocol):
     """Show the progress of one step."""
 
     def __call__(self, total: int, unit: str, done: int = 0) -> AbstractContextManager[Callable[[int], None]]:
-        """Open a bar of `total` units, `done` of them finished before; the yielded function advances it."""
+        """Open a bar of `total` units, `done` of them already finished; the yielded function advances it."""
         ...
 
 
 class Workers(Protocol):
-    """Map a pure function over independent items in processes of their own."""
+    """Map a pure function over independent items in separate processes."""
 
     def __call__(self, function: Callable[[Any], Any], items: Iterable[Any], num_workers: int) -> Iterator[Any]:
         """Yield results as they finish, in any order; function, items and results must be picklable."""
@@ -113,21 +113,21 @@ class Log(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class StepContext:
-    """Everything a stage function gets beside its config.
+    """Everything that a stage function receives besides its config.
 
     Attributes:
-        inputs: folder of the finished artifact of each declared input, without what it sealed.
-        opened: folder that holds what was sealed of each input that the step opens; readable while the step runs.
-        out: folder to fill. A killed step finds in it what it wrote before; on return it is committed whole.
-        final: where `out` lies once it is committed, for messages that name a file of it; None = it stays.
+        inputs: folder of the finished artifact of each declared input, without its sealed folders.
+        opened: folder of the sealed content of each input that the step opens; readable while the step runs.
+        out: folder to fill. After a kill it contains what was written before; on return it is committed.
+        final: path of `out` after the commit, for messages that name one of its files; None = `out` stays.
         scratch: folder for checkpoints and caches; survives a kill, deleted on commit.
         seed: root seed of this step; differs between reference runs.
         run: row of the membership matrix (0 = target).
         execution: where to compute; never changes what is computed.
         track: opens a progress bar.
         log: writes one line of the run's log.
-        donors: folders of whole artifacts that hold a part of this one's content; may be empty.
-        workers: maps over processes of this machine; None where the step shares the machine with others.
+        donors: folders of complete artifacts that contain a part of this one's content; may be empty.
+        workers: maps over processes of this machine; None if the step shares the machine with others.
     """
 
     inputs: Mapping[str, Path]

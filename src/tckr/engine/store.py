@@ -1,11 +1,11 @@
-"""The content-addressed store: an artifact is whole or absent. It needs atomic renames, and no locks.
+"""The content-addressed store: an artifact is complete or absent. It needs atomic renames, and no locks.
 
-store/<stage>/<fingerprint>/                 whole: manifest.json was written last, then the folder was renamed
-store/<stage>/<fingerprint>.work/            being filled (`tckr.engine.drafts`); outlives a killed process
-store/.tckr.json                             says that TCKR made the folder (`tckr.engine.folders`)
-store/sealed/<stage>/<fingerprint>/<digest>/ what the artifact sealed (`tckr.engine.seal`); counts from the artifact's commit
+store/<stage>/<fingerprint>/                 complete: manifest.json was written last, then the folder was renamed
+store/<stage>/<fingerprint>.work/            being filled (`tckr.engine.drafts`); survives a killed process
+store/.tckr.json                             marks the folder as made by TCKR (`tckr.engine.folders`)
+store/sealed/<stage>/<fingerprint>/<digest>/ sealed content of the artifact (`tckr.engine.seal`); valid once it is committed
 
-Folders have mode 0700 and files 0600. While an artifact is filled, its folder alone keeps others out.
+Folders have mode 0700 and files 0600. While an artifact is being filled, the mode of its folder protects all its files.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tckr.errors import UserError
 
 USAGE = "usage.json"
 SECONDS_UNTIL_SEEN = 120.0
-"""Network disks keep for about a minute that a name was not there."""
+"""Seconds to wait for a file: network disks remember for about a minute that a name did not exist."""
 LIBRARIES = ("torch", "diffusers", "transformers", "peft", "kornia", "numpy", "tckr")
 
 
@@ -46,33 +46,33 @@ class Store:
     root: Path
 
     def make(self) -> None:
-        """Create the store unless it is there.
+        """Create the store unless it exists.
 
         Raises:
-            UserError: the folder holds something else.
+            UserError: the folder contains something else.
         """
         Folder(self.root, Kind.STORE).make()
 
     def folder(self, step: Step) -> Path:
-        """Return where the whole artifact of `step` lies or will lie."""
+        """Return the folder of the artifact of `step`, which need not exist."""
         return self.root / step.stage / step.fingerprint[:20]
 
     def sealed_folder(self, step: Step) -> Path:
-        """Return where what the whole artifact of `step` sealed lies."""
+        """Return the folder of the sealed content of the complete artifact of `step`."""
         return seal.place_of(self._seals_of(step), self.manifest(step)["sealed"])
 
     def _seals_of(self, step: Step) -> Path:
         return self.root / "sealed" / step.stage / step.fingerprint[:20]
 
     def has(self, step: Step) -> bool:
-        """Return whether the artifact is whole."""
+        """Return whether the artifact is complete."""
         return (self.folder(step) / MANIFEST).is_file()
 
     def manifest(self, step: Step) -> dict[str, Any]:
-        """Return the manifest of a whole artifact.
+        """Return the manifest of a complete artifact.
 
         Raises:
-            UserError: it is damaged, or that of another artifact.
+            UserError: it is damaged or belongs to another artifact.
         """
         folder = self.folder(step)
         try:
@@ -84,9 +84,9 @@ class Store:
         return manifest
 
     def damage(self, step: Step) -> str:
-        """Return what is wrong with an artifact: the first file that is not what was written; nothing where none lies.
+        """Return a sentence about the first changed file of an artifact; empty if it is intact or does not exist.
 
-        Every byte is read, once per process. An artifact written before manifests had digests is checked for sizes.
+        Every byte is read once per process. In artifacts from before manifests had digests, only sizes are checked.
         """
         if not self.folder(step).exists():
             return ""
@@ -96,10 +96,10 @@ class Store:
             return str(error)
 
     def require_intact(self, steps: Iterable[Step]) -> None:
-        """Check those of `steps` that are whole, or were and lack their manifest: nothing could take their place.
+        """Check the complete ones among `steps`, and those that lost their manifest, which could not be computed again.
 
         Raises:
-            UserError: an artifact is not what was written.
+            UserError: an artifact was changed or damaged.
         """
         for step in steps:
             if damage := self.damage(step):
@@ -107,9 +107,9 @@ class Store:
 
     @contextmanager
     def filling(self, step: Step, computed_on: Mapping[str, Any]) -> Iterator[Draft | None]:
-        """Yield a draft to fill and commit it when the block ends without an error; yield None if it is whole already.
+        """Yield a draft to fill, and commit it when the block ends without an error; yield None if it is already complete.
 
-        A second process asking for the same artifact waits, then finds it whole. `computed_on` goes into the manifest.
+        A second process that needs the same artifact waits until it is complete. `computed_on` goes into the manifest.
         """
         final = self.folder(step)
         self.make()
@@ -119,7 +119,7 @@ class Store:
                 drop_drafts(final)
                 yield None
                 return
-            (draft.out / MANIFEST).unlink(missing_ok=True)  # of an attempt killed before the rename
+            (draft.out / MANIFEST).unlink(missing_ok=True)  # left by an attempt that was killed before the rename
             try:
                 with measured(draft.scratch / USAGE) as usage:
                     yield draft
@@ -127,12 +127,12 @@ class Store:
             except (OSError, DiskError):
                 if draft.mark.is_there():
                     raise
-                adopt(final, lambda: self.has(step))  # another writer took this one for dead, and has its files
+                adopt(final, lambda: self.has(step))  # another writer took this one for dead and uses its files
             shutil.rmtree(draft.folder, ignore_errors=True)
         drop_drafts(final)
 
     def _commit(self, step: Step, draft: Draft, usage: Usage, computed_on: Mapping[str, Any]) -> None:
-        """Make the draft the artifact of `step`, or adopt the one that another writer made meanwhile."""
+        """Make the draft the artifact of `step`, or use the one that another writer made meanwhile."""
         sizes = {name: path.stat().st_size for name, path in contents.list_files(draft.out).items()}
         close_to_others(draft.out)
         sealed = seal.seal(draft.out, self._seals_of(step), step.seals)
@@ -144,28 +144,28 @@ class Store:
         seal.keep_only(self._seals_of(step), self.manifest(step)["sealed"])
 
     def wait_for(self, steps: Iterable[Step]) -> None:
-        """Wait until `steps`, which another machine said are whole, are so here: a network disk shows them late.
+        """Wait until `steps`, completed on another machine, are visible here: a network disk shows them with a delay.
 
         Raises:
-            UserError: one is not.
+            UserError: one of them does not appear.
         """
         for step in steps:
             folder, until = self.folder(step), time.monotonic() + SECONDS_UNTIL_SEEN
             while not self.has(step) and not folder.exists():
                 if time.monotonic() > until:
                     raise UserError(
-                        f"{folder} is not there: {step.name} was made, but this machine does not see it. All machines need "
-                        "the same --output on a disk that they share; `tckr doctor --store` looks at one"
+                        f"{folder} was not found: {step.name} is complete, but this machine does not see "
+                        "it. All machines need the same --output on a disk that they share; `tckr doctor --store` tests one"
                     )
-                os.scandir(folder.parent).close() if folder.parent.is_dir() else None  # lets NFS ask its server again
+                os.scandir(folder.parent).close() if folder.parent.is_dir() else None  # makes NFS ask its server again
                 time.sleep(0.5)
 
     @contextmanager
     def opened(self, step: Step) -> Iterator[dict[str, Path]]:
-        """Yield, for every input that `step` opens, the folder of what it sealed, readable until the block ends.
+        """Yield, for every input that `step` opens, the folder of its sealed content, readable until the block ends.
 
         Raises:
-            UserError: something sealed is not what it was.
+            UserError: sealed content is missing or was changed.
         """
         with ExitStack() as stack:
             folders = {}
@@ -178,22 +178,22 @@ class Store:
             yield folders
 
     def num_openings(self, step: Step) -> int:
-        """Return how often what `step` sealed was opened, over all runs that share the store."""
+        """Return how often the sealed content of `step` was opened, over all runs that share the store."""
         return seal.num_openings(self._seals_of(step))
 
     def drop_remains(self, step: Step) -> None:
-        """Delete what a process killed right after the commit of `step` left behind; close what another left open."""
+        """Delete what a process killed right after the commit of `step` left behind, and close seals left open."""
         drop_drafts(self.folder(step))
         if step.seals:
             seal.close(self._seals_of(step))
 
     def is_begun(self, step: Step) -> bool:
-        """Return whether somebody began to fill the artifact."""
+        """Return whether a process has started to fill the artifact."""
         return work_folder(self.folder(step)).is_dir()
 
 
 def _version(library: str) -> str:
-    """Return the installed version; a source tree on the path alone has none."""
+    """Return the installed version, or a text if the library is used from a source tree."""
     try:
         return metadata.version(library)
     except metadata.PackageNotFoundError:
@@ -202,13 +202,13 @@ def _version(library: str) -> str:
 
 def _damaged_manifest(folder: Path, why: str) -> str:
     return (
-        f"{folder / MANIFEST} {why}, so nothing in {folder} can be trusted. Put the file back, or delete {folder}, and the "
-        "same command computes it anew"
+        f"{folder / MANIFEST} {why}, so the content of {folder} cannot be verified. Restore the file, or "
+        f"delete {folder}; the same command then computes it again"
     )
 
 
 def _write_manifest(out: Path, step: Step, usage: Usage, found: Mapping[str, Any]) -> None:
-    """Write what is known of an artifact; its root seed stays out, so that its fingerprint cannot be guessed."""
+    """Write the manifest of an artifact, without its root seed, so that its fingerprint cannot be guessed."""
     manifest = {
         "step": step.name,
         "stage": step.stage,

@@ -1,1 +1,1 @@
-"""What a run shows as soon as its Student exists: accuracy, agreement and pictures, while the audit goes on."""
+"""First results of a run, shown as soon as its Student exists, before the audit: accuracy, agreement and images."""

@@ -1,6 +1,6 @@
-"""The first report: a page of the result so far, with a sheet of synthetic images, until the audit is done.
+"""The first report: a page with the first results and a sheet of synthetic images, replaced by the report after the audit.
 
-It is private: nothing has measured yet what its pictures give away.
+It is private, because the leakage of its images was not measured yet.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ MOST_CLASSES, PER_CLASS = 40, 8
 """Rows and columns of the sheet."""
 
 SIDE_PX = 96
-"""Of a picture on the sheet."""
+"""Side of an image on the sheet in pixels."""
 
 PRELIMINARY = (
-    "Preliminary: the Teacher may have chosen its best epoch on these images. The test split stays sealed until the audit "
-    "judges; the final numbers come from it."
+    "Preliminary: the Teacher's best epoch may have been chosen on these images. The test split stays "
+    "sealed until the audit judges; the final numbers are measured on it."
 )
 
 
 def audit_sentence(num_done: int, num_runs: int) -> str:
-    """Return how far the audit is."""
-    return f"Audit running: {num_done} of {num_runs} reference runs are done." if num_runs else "The audit is not done."
+    """Return the progress of the audit."""
+    return f"Audit running: {num_done} of {num_runs} reference runs are done." if num_runs else "The audit is not finished."
 
 
 def first_page(result: FirstResult, artifacts: Mapping[str, Path], audit: str) -> str:
-    """Return the page as HTML; `artifacts` are folders by the names of steps, `audit` says how far the audit is."""
+    """Return the page as HTML; `artifacts` are folders by step name, `audit` states the progress of the audit."""
     card = DataCard.read(artifacts["prepare"])
-    warning = "Nothing is known yet about what leaks: do not share this page or its pictures. The final report replaces it."
+    warning = "Leakage was not measured yet: do not share this page or its images. The final report replaces it."
     sections = [
         Section(sentences=[audit, warning]),
         Section(title="Accuracy so far", table=_accuracies(result), notes=[PRELIMINARY]),
@@ -67,7 +67,7 @@ def _agreements(result: FirstResult) -> Cells:
 
 
 def _sheet(synthetic: Path, class_names: Sequence[str]) -> dict[str, Markup]:
-    """Return class by class the first synthetic images, not selected."""
+    """Return the first synthetic images of each class, without selection."""
     labels = range(min(len(class_names), MOST_CLASSES))
     found = first_images(synthetic / "data", labels, PER_CLASS, ["index"])
     return {str(label): _row(class_names[label], [row["image"]["bytes"] for row in found[label]]) for label in labels}

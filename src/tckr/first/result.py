@@ -1,4 +1,4 @@
-"""The numbers of a run that are known before its audit."""
+"""Results of a run that are known before its audit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tckr.metrics.estimate import Estimate, Measured
 
 @dataclass(frozen=True, kw_only=True)
 class FirstResult:
-    """What the validation split and the Teacher say of the Student and of the synthetic images.
+    """Accuracy on the validation split, and the Teacher's agreement with the synthetic images.
 
     Attributes:
         agreement: class name -> how often the Teacher recognises the class's images.
@@ -25,7 +25,7 @@ class FirstResult:
 
     @classmethod
     def read(cls, artifacts: Mapping[str, Path]) -> FirstResult:
-        """Return the result; `artifacts` are folders by the names of steps, of `label` and `validate`."""
+        """Return the result; `artifacts` are folders by step name and include `label` and `validate`."""
         found = Validation.read(artifacts[VALIDATE])
         return cls(teacher=found.teacher, student=found.student, agreement=read_agreement(artifacts["label"]))
 
@@ -36,7 +36,7 @@ class FirstResult:
 
     @property
     def images(self) -> str:
-        """Return what the accuracy was measured on."""
+        """Return the images on which accuracy was measured."""
         number = f"{self.student.n:,} " if isinstance(self.student, Estimate) else ""
         return f"{number}validation images"
 

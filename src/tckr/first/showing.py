@@ -1,4 +1,4 @@
-"""Keep the folder of a run up to date while it goes on: links to what is finished, and the first report."""
+"""Update the folder of a run while it is running: links to finished artifacts, and the first report."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tckr.first.result import FirstResult
 from tckr.first.validation import VALIDATE, validate_step
 
 ANSWERS = "signals."
-"""Begins the name of the step that ends a reference run."""
+"""Prefix of the name of the last step of a reference run."""
 
 
 def with_first_result(steps: Sequence[Step], confidence: float) -> list[Step]:
-    """Return the steps of a run, and behind its Student the one that measures it before the audit; none without an audit.
+    """Return the steps of a run with an additional one that measures the Student before the audit; none without an audit.
 
-    It counts as a step of the audit, so that it runs beside the others.
+    It is a step of the audit, so that it runs in parallel with the others.
     """
     if "audit" not in {step.name for step in steps}:
         return list(steps)
@@ -31,10 +31,10 @@ def with_first_result(steps: Sequence[Step], confidence: float) -> list[Step]:
 
 
 class Showing:
-    """An observer that writes into the run's folder what is finished, then passes everything on to another one."""
+    """An observer that updates the run's folder and forwards every event to another observer."""
 
     def __init__(self, folder: Folder, steps: Sequence[Step], store: Store, observer: Observer) -> None:
-        """Write into `folder`, which this process holds."""
+        """Update `folder`, which this process holds."""
         self._folder, self._store, self._observer = folder, store, observer
         self._target = {step.name: step for step in steps if step.role is Role.TARGET}
         self._running = {step.name for step in steps if step.role is Role.REFERENCE and step.name.startswith(ANSWERS)}
@@ -44,7 +44,7 @@ class Showing:
         self.track, self.warned, self.described = observer.track, observer.warned, observer.described
 
     def finished(self, step: Step, manifest: dict[str, Any], reused: bool) -> None:
-        """Write first: whoever is told of a step finds what it made."""
+        """Update the folder first, so that a reported artifact can be found there."""
         if step.name in self._target and step.name != VALIDATE:
             place = os.path.relpath(self._store.folder(step), self._folder.path / "artifacts")
             self._folder.put({f"artifacts/{step.name}": link_fill(place)})
@@ -65,5 +65,5 @@ class Showing:
 
 
 def first_report(folder: Path) -> Path:
-    """Return where the first report of a run lies; the final one takes its place."""
+    """Return the path of a run's first report, which the final report replaces."""
     return folder / "report" / "report.html"

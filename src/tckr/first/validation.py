@@ -1,6 +1,6 @@
-"""Query a run's Teacher and Student on the validation split: for the first result, and to choose a cardinality on.
+"""Query a run's Teacher and Student on the validation split, for the first result and to choose a cardinality.
 
-The test split stays sealed. The Student never learns from these images; the owner uses them to choose a Student to release.
+The test split stays sealed. The Student is not trained on these images; the owner uses them to choose a Student to release.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Validation(Document):
 
 
 class ValidateConfig(StageConfig):
-    """How sure the interval is."""
+    """Confidence level of the interval."""
 
     confidence: float
 

@@ -1,1 +1,1 @@
-"""How pages are written: numbers as text, charts as SVG, one style sheet, Jinja templates."""
+"""Write pages: numbers as text, charts as SVG, one style sheet, Jinja templates."""

@@ -1,4 +1,4 @@
-"""Axes of a chart: from a value to a position in pixels, linear or logarithmic, and the ticks between."""
+"""Axes of a chart: conversion of values to pixels, linear or logarithmic, and ticks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """Map [low, high] to pixels [start, end]; `end < start` draws upwards. Values outside are drawn at the edge.
+    """Map [low, high] to pixels [start, end]; `end < start` draws upwards. Values outside are placed at the edge.
 
     On a log axis, position = start + (end - start) * (log v - log low) / (log high - log low).
     """
@@ -24,7 +24,7 @@ class Axis:
     log: bool = False
 
     def __post_init__(self) -> None:
-        """Hold that the axis has a length and that logarithms exist."""
+        """Check that the axis has a length and that a log axis is positive."""
         assert self.low < self.high, self
         assert self.low > 0 or not self.log, self
 
@@ -34,7 +34,7 @@ class Axis:
         return self.start + (self.end - self.start) * (value - low) / (high - low)
 
     def ticks(self, most: int = 6) -> list[float]:
-        """Return round values inside the axis: decades on a log axis, else about `most` multiples of 1, 2, 2.5 or 5."""
+        """Return round values inside the axis: powers of ten on a log axis, else about `most` multiples of 1, 2, 2.5, 5."""
         if self.log:
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
             return [10.0**power for power in range(first, last + 1)]
@@ -54,7 +54,7 @@ def tick_label(value: float) -> str:
 
 
 def spanning(values: list[float], *, low: float | None = None, high: float | None = None) -> tuple[float, float]:
-    """Return ends that hold all values with some air, `low` and `high` kept as given; never an empty range."""
+    """Return ends that include all values with a margin; given `low` and `high` are kept. The range is never empty."""
     finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
     bottom, top = min(finite), max(finite)
     air = 0.06 * (top - bottom) or 0.5 * abs(top) or 1.0

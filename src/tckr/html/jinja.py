@@ -1,4 +1,4 @@
-"""Jinja as every page uses it: what is filled in is escaped, and a name that is missing is an error."""
+"""The Jinja environment of every page: values are escaped, and a missing name is an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a measured number is printed: `0.612 [0.581, 0.644]`, a bound, or the reason why there is none."""
+"""Formatting of measured numbers: `0.612 [0.581, 0.644]`, a bound, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Form = Callable[[float], str]
 
 
 class Number(BaseModel):
-    """A number as it is printed: `text` is what the page shows, with its interval; `reason` says why there is none."""
+    """A number as printed: `text` is shown on the page with its interval; `reason` is set if there is no number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,17 +32,17 @@ def fraction(value: float) -> str:
 
 
 def percent(value: float) -> str:
-    """Return a share as percent with at least two digits that count."""
+    """Return a share as percent with at least two significant digits."""
     return f"{100 * value:.1f} %" if value >= 0.01 or value == 0 else f"{100 * value:.2f} %"
 
 
 def plain(value: float) -> str:
-    """Return a setting or the end of a scale as short as it is: `0.5`, `10`, `1e-5`."""
+    """Return a setting or the end of a scale in its shortest form: `0.5`, `10`, `1e-5`."""
     return f"{value:g}".replace("e-0", "e-")
 
 
 def signed(value: float) -> str:
-    """Return a difference with its sign (a real minus, as wide as the plus)."""
+    """Return a difference with its sign (a typographic minus, as wide as the plus)."""
     return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
 
 
@@ -86,7 +86,7 @@ def bound_number(bound: EpsilonBound | None, absent: str = "not measured") -> Nu
 
 
 def difference_number(difference: Measured | None, units: str = TEST_IMAGES) -> Number | None:
-    """Return Student minus Teacher; an interval that contains zero reads as `no_difference` says, never as a gain."""
+    """Return Student minus Teacher; if its interval contains zero, the text is that of `no_difference`."""
     if difference is None:
         return None
     number = measured_number(difference, signed)
@@ -97,7 +97,7 @@ def difference_number(difference: Measured | None, units: str = TEST_IMAGES) -> 
 
 
 def duration(seconds: float) -> str:
-    """Return for example `0.4 s`, `12 s`, `3 min 05 s`, `2 h 14 min`."""
+    """Return e.g. `0.4 s`, `12 s`, `3 min 05 s`, `2 h 14 min`."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -109,7 +109,7 @@ def duration(seconds: float) -> str:
 
 
 def span(fastest: float, slowest: float) -> str:
-    """Return for example `24 to 49 min`, `64 min to 2.1 h`, or one number where both print the same."""
+    """Return e.g. `24 to 49 min`, `64 min to 2.1 h`, or one number if both print the same."""
     (low, low_unit), (high, high_unit) = rounded(fastest), rounded(slowest)
     if (low, low_unit) == (high, high_unit):
         return f"{high} {high_unit}"
@@ -117,14 +117,14 @@ def span(fastest: float, slowest: float) -> str:
 
 
 def rounded(seconds: float) -> tuple[str, str]:
-    """Return an estimated time as a number of two digits and its unit; a measured one has more (`duration`)."""
+    """Return an estimated time as a number with two digits and its unit; `duration` is for measured times."""
     units = ((86400, "days"), (3600, "h"), (60, "min"))
     size, unit = next(((size, unit) for size, unit in units if seconds >= 2 * size), (1, "s"))
     return (f"{seconds / size:.1f}" if seconds < 10 * size else f"{seconds / size:.0f}"), unit
 
 
 def megabytes(value: float) -> str:
-    """Return a size in the unit that reads best; `value` is in MB (10^6 bytes)."""
+    """Return a size with a suitable unit; `value` is in MB (10^6 bytes)."""
     if value >= 1000:
         return f"{value / 1000:.1f} GB"
     return f"{value:.0f} MB" if value >= 10 else f"{value:.1f} MB" if value >= 0.1 else f"{1000 * value:.0f} kB"

@@ -1,4 +1,4 @@
-"""A page of sentences, tables and charts, as HTML that needs nothing else and as Markdown."""
+"""A page of sentences, tables and charts, as self-contained HTML and as Markdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tckr.html.jinja import environment, style_sheet
 from tckr.html.svg import element
 
 Cells = Sequence[Sequence[str]]
-"""A table: its first row holds the headings."""
+"""A table; its first row contains the headings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +20,12 @@ class Section:
     """A part of a page.
 
     Attributes:
-        title: its heading; without one it goes on under the last.
+        title: heading; a section without one continues the previous section.
         sentences: paragraphs before the table.
         table: empty for none.
-        reports: where the report of each row lies, as HTML links to it; empty for none.
-        charts: file name -> chart; HTML holds the charts, Markdown names the files.
-        notes: paragraphs after all else.
+        reports: path of the report of each row, for links in HTML; empty for none.
+        charts: file name -> chart; HTML contains the charts, Markdown refers to the files.
+        notes: paragraphs at the end.
     """
 
     title: str = ""
@@ -37,7 +37,7 @@ class Section:
 
 
 def page_files(stem: str, title: str, sections: Sequence[Section]) -> dict[str, str]:
-    """Return a page as files, name -> text: `stem`.html, `stem`.md, and the charts that the Markdown names."""
+    """Return a page as files, name -> text: `stem`.html, `stem`.md, and the charts that the Markdown refers to."""
     charts = {name: chart_file(chart) for section in sections for name, chart in section.charts.items()}
     return {**charts, f"{stem}.md": markdown_page(title, sections), f"{stem}.html": html_page(title, sections)}
 
@@ -53,7 +53,7 @@ def markdown_page(title: str, sections: Sequence[Section]) -> str:
 
 
 def chart_file(chart: Markup) -> str:
-    """Return a chart as a file of its own: with its colours and a name space."""
+    """Return a chart as a separate SVG file, with colours and a name space."""
     head, _, rest = chart.partition(">")
     paper = element("rect", x=0, y=0, width="100%", height="100%", fill="var(--paper)")
     style = element("style", style_sheet())

@@ -1,4 +1,4 @@
-"""Inline SVG: elements with escaped attributes, and the frame that every chart shares. Knows no chart."""
+"""Inline SVG: elements with escaped attributes, and the frame of a chart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 14, 14, 44
 
 
 def element(name: str, *children: str | Markup, **attributes: object) -> Markup:
-    """Return `<name ...>children</name>`: text is escaped; `class_` and `stroke_width` lose and turn their underscores."""
+    """Return `<name ...>children</name>`. Text is escaped; `class_` becomes `class`, other underscores become hyphens."""
     written = "".join(
         f' {_attribute(key)}="{escape(_number(value))}"' for key, value in attributes.items() if value is not None
     )
@@ -24,14 +24,14 @@ def element(name: str, *children: str | Markup, **attributes: object) -> Markup:
 def picture(
     width: float, height: float, title: str, *children: Markup, class_: str = "chart", description: str = ""
 ) -> Markup:
-    """Return an `<svg>` that scales to its place and has an accessible name and, where one says more, a description."""
+    """Return a scalable `<svg>` with an accessible name and, if given, a description."""
     box = f"0 0 {width:g} {height:g}"
     words = [element("title", title), *([element("desc", description)] if description else [])]
     return element("svg", *words, *children, class_=class_, viewBox=box, role="img", aria_label=title)
 
 
 def path(points: list[tuple[float, float]]) -> str:
-    """Return the `d` of a line through points in pixels."""
+    """Return the `d` attribute of a line through points in pixels."""
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
@@ -48,7 +48,7 @@ class Frame:
         return [*self._grid(), *self._names()]
 
     def line(self, points: list[tuple[float, float]], class_: str, name: str) -> Markup:
-        """Return a line through points in data units, named for pointer and screen reader."""
+        """Return a line through points in data units, with a name for tooltips and screen readers."""
         placed = [(self.x(x), self.y(y)) for x, y in points]
         return element("path", element("title", name), d=path(placed), class_=class_)
 

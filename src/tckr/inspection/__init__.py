@@ -1,1 +1,1 @@
-"""A look at a data set before anything is computed on a model: what it is, what its pictures are, what repeats."""
+"""Inspect a data set before any model is used: layout, image sizes and formats, duplicates, groups."""

@@ -21,13 +21,13 @@ from tckr.data.treatment import Treatment
 
 THUMBNAIL_PX = 64
 MOST_THUMBNAILS = 6
-"""Of a class."""
+"""Number of thumbnails of a class."""
 
 MOST_CLASSES = 40
 """Rows of the contact sheet: those of the first classes."""
 
 WAITING = 4
-"""Pictures read ahead for each thread."""
+"""Images read ahead per thread."""
 
 _NUMBERED = re.compile(
     r"(?:^|[^a-z])(?:patient|pat|subject|subj|sub|case|person|donor|slide|study|specimen|animal|part)[-_ ]?(\d+)",
@@ -45,7 +45,7 @@ class Picture:
 
 @dataclass
 class Seen:
-    """What was found.
+    """Statistics of the images.
 
     Attributes:
         files: name of each usable picture.
@@ -106,7 +106,7 @@ def _number_in(digits: str) -> int:
 def look_at(
     source: Source, *, max_pixels: int, treatment: Treatment, num_threads: int, advance: Callable[[int], None]
 ) -> Seen:
-    """Decode every picture of `source` once, a few at a time, as `prepare` would, and return what was found."""
+    """Decode every image of `source` once, as `prepare` would, a few at a time, and return the statistics."""
     seen = Seen()
     with strict_pillow(), ThreadPoolExecutor(num_threads) as pool:
         for record, result in _decoded(

@@ -1,4 +1,4 @@
-"""What `tckr inspect` found, as sections of a page: the same on the terminal and, with pictures, as HTML."""
+"""Results of `tckr inspect` as sections of a page, for the terminal and, with images, as HTML."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MOST_ROWS = 50
 
 
 def sections(layout: Layout, seen: Seen, pairs: np.ndarray, class_names: Sequence[str], min_images: int) -> list[Section]:
-    """Return all that was found; the contact sheet is the last section."""
+    """Return all results; the contact sheet is the last section."""
     return [
-        Section(title="How the data was understood", sentences=layout.lines()),
+        Section(title="How the data is read", sentences=layout.lines()),
         Section(title="Classes", table=_classes(layout), notes=_small(layout, min_images)),
         Section(title="Pictures", sentences=_pictures(seen), table=_counts(seen)),
-        Section(title="Repeats and groups", sentences=[*_repeats(seen, pairs), *_groups(layout, seen)]),
+        Section(title="Duplicates and groups", sentences=[*_repeats(seen, pairs), *_groups(layout, seen)]),
         Section(title="Contact sheet", charts=_sheet(seen, class_names)),
     ]
 
@@ -48,10 +48,10 @@ def _small(layout: Layout, min_images: int) -> list[str]:
 
 def _pictures(seen: Seen) -> list[str]:
     if not seen.files:
-        return ["No picture can be read."]
+        return ["No image can be read."]
     sides = np.repeat([min(size) for size in seen.sizes], list(seen.sizes.values()))
     lines = [
-        f"{len(seen.files):,} pictures can be read; the shorter side has {sides.min()} to {sides.max()} px, "
+        f"{len(seen.files):,} images can be read; the shorter side has {sides.min()} to {sides.max()} px, "
         f"median {int(np.median(sides))}. {len(seen.sizes)} different sizes."
     ]
     deep = describe_dark(seen.deep) or describe_range(seen.deep)
@@ -67,38 +67,38 @@ def _counts(seen: Seen) -> list[list[str]]:
 
 def _repeats(seen: Seen, pairs: np.ndarray) -> list[str]:
     if not len(pairs):
-        return ["No two pictures look alike (difference hash)."]
+        return ["No two images look alike (difference hash)."]
     first, second = pairs.T
     tests, labels = np.frombuffer(seen.tests, np.uint8), np.asarray(seen.labels)
     across = int((tests[first] != tests[second]).sum())
     other = int((labels[first] != labels[second]).sum())
     examples = "; ".join(f"{seen.files[one]} and {seen.files[two]}" for one, two in pairs[:3])
     return [
-        f"{len(np.unique(pairs)):,} pictures look like another one ({len(pairs):,} pairs): {across:,} pairs lie across the "
-        f"training and the test split, {other:,} have different labels. Such as {examples}.",
-        "Pictures that look alike on both sides of a split raise accuracy and hide leakage.",
+        f"{len(np.unique(pairs)):,} images look like another one ({len(pairs):,} pairs): {across:,} pairs "
+        f"are divided between training and test split, {other:,} have different labels. Examples: {examples}.",
+        "Similar images on both sides of a split raise accuracy and hide leakage.",
     ]
 
 
 def _groups(layout: Layout, seen: Seen) -> list[str]:
     if layout.groups:
-        return [f"{layout.num_groups:,} groups from {layout.groups}: splits and membership are drawn by group."]
+        return [f"{layout.num_groups:,} groups from {layout.groups}: splits and membership are sampled by group."]
     if len(seen.patients) > 1:
-        return [f"DICOM files name {len(seen.patients):,} patients: splits and membership are drawn by patient."]
+        return [f"DICOM files name {len(seen.patients):,} patients: splits and membership are sampled by patient."]
     lines = []
     if layout.group_column:
         lines.append(
-            f"The column {layout.group_column!r} looks like a group: one patient, part or site. To draw by group, set "
+            f"The column {layout.group_column!r} looks like a group (patient, part or site). To sample by group, set "
             f"prepare.group_column={layout.group_column}."
         )
     people = len(np.unique(np.asarray(seen.people)))
     if people > 1 and len(seen.people) > 1.5 * people:
         lines.append(
-            f"File names hold {people:,} different numbers of patients or parts in {len(seen.people):,} pictures. Splits "
-            "and membership are drawn by picture, not by group; prepare.group_pattern changes that, for instance "
+            f"File names contain {people:,} different numbers of patients or parts in {len(seen.people):,} images. Splits "
+            "and membership are sampled by image, not by group; to change that, set prepare.group_pattern, for instance "
             "'prepare.group_pattern=patient_([0-9]+)'."
         )
-    return lines or ["No column and no file name looks like the number of a patient or part."]
+    return lines or ["No column or file name looks like the number of a patient or part."]
 
 
 def _sheet(seen: Seen, class_names: Sequence[str]) -> dict[str, Markup]:

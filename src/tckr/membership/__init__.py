@@ -1,1 +1,1 @@
-"""Membership inference: ask runs about records, attack what they answer, check the attacks, and judge what was found."""
+"""Membership inference: query runs about records, attack their answers, check the attacks, and judge the results."""

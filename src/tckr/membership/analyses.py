@@ -1,4 +1,4 @@
-"""Analyses: what one scorer finds in signals and truth, as estimates. Know neither signals nor scorers by name.
+"""Analyses: estimates from one scorer applied to signals and membership, for one run or over all runs.
 
 Shape suffixes: R runs (row 0 = target, 1.. = reference runs), N records.
 """
@@ -19,27 +19,27 @@ from tckr.metrics.low_fpr import PRIORS, pooled_tpr_at_fpr, ppv_at_fpr, tpr_at_r
 from tckr.metrics.membership import FALSE_POSITIVE_RATES, auc, auc_value, roc_points, tpr_at_fpr
 
 MIN_RUNS = 4
-"""Without one of them, two reference runs are left for the attack on the third."""
+"""Minimum number of runs: without one of them, the attack on a run still has two reference runs."""
 
 MOST_LEFT_OUT = 32
-"""Up to so many runs each is left out in turn, which costs as many attacks as there are pairs of runs."""
+"""Up to this many runs, each is left out in turn, which costs as many attacks as there are pairs of runs."""
 
 BLOCKS = 8
-"""More runs are divided into so many blocks."""
+"""Number of blocks into which more runs are divided."""
 
 SHARED_TERMS = 2.0
-"""Factor on the variance between runs of a mean over runs that attack one another: two runs share a term."""
+"""Factor on the variance between runs, for a mean over runs that attack one another: two runs share a term."""
 
 Attack = Callable[[np.ndarray], np.ndarray]
-"""Numbers of runs -> the AUC of each, attacked with the others of them as references."""
+"""Numbers of runs -> the AUC of each, attacked with the others as references."""
 
 Track = Callable[[int], AbstractContextManager[Callable[[int], None]]]
-"""Number of attacks -> what to call with how many were made, to show progress."""
+"""Total number of attacks -> context of a function to call with the number of finished ones, to show progress."""
 
 
 @contextmanager
 def untracked(total: int) -> Iterator[Callable[[int], None]]:
-    """Show nothing."""
+    """Show no progress."""
     yield lambda amount: None
 
 
@@ -79,10 +79,10 @@ def leave_one_out(
 
 
 def low_fpr(scorer: Scorer, signals_RN: np.ndarray, members_RN: np.ndarray, confidence: float) -> dict[str, LowFpr]:
-    """Return TPR at low false positive rates over all runs, and what it means at stated priors, by rate.
+    """Return TPR at low false positive rates over all runs, and PPV at stated priors, by rate.
 
-    Every run is attacked with the others as its references. Together they have R times the non-members of one, so that a
-    rate of 0.1 % is measurable where one run has too few.
+    Every run is attacked with the others as its references. Together they have R times the non-members of one run, so a
+    rate of 0.1 % can be measured although a single run has too few.
     """
     scores_RN = scores_of_runs(scorer, signals_RN, members_RN)
     inflation = SHARED_TERMS if scorer.needs_references else 1.0
@@ -123,19 +123,19 @@ def _aucs_by_scorer(
 
 
 def mean_over_runs(values_R: np.ndarray, attack: Attack, confidence: float) -> Measured:
-    """Return the mean over runs with a t-interval; `attack` attacks some of the runs among themselves.
+    """Return the mean over runs with a t-interval; `attack` attacks a subset of the runs with one another as references.
 
-    Runs that attack one another share what they learn: where nothing leaks, run r taken for a reference moves the AUC of run
-    s as s moves that of r, and the mean varies twice as much, or more, as the spread between runs says. So the variance is
-    taken from runs that never met:
+    Runs that attack one another share information: where nothing leaks, using run r as a reference moves the AUC of run s
+    as much as run s moves that of r. The variance of the mean is then at least twice what the spread between runs suggests.
+    It is therefore estimated from runs that did not attack one another:
 
-    - Up to 32 runs, the jackknife: the mean without run r, as target and as reference, for every r. (n - 1) / n times their
-      sum of squares overestimates the variance of a mean of as many runs, whatever they share (Efron and Stein 1981): by
-      little where each run leaks on its own, twofold where all there is comes from pairs of runs. The interval is then too
-      wide, never too narrow.
-    - More runs: 8 blocks, each attacked on its own. The blocks' means are independent.
+    - Up to 32 runs, the jackknife: the mean without run r, as target and as reference, for every r. (n - 1) / n times
+    the sum of squares of these means overestimates the variance of a mean of as many runs (Efron and Stein 1981): by little
+    where each run leaks by itself, by a factor of two where all differences come from pairs of runs. The interval is then
+    too wide, never too narrow.
+    - More runs: 8 blocks, each attacked separately. The means of the blocks are independent.
 
-    It is about training runs like these on these records.
+    The interval is about training runs like these on these records.
     """
     runs = np.arange(len(values_R))
     if len(runs) < MIN_RUNS:
@@ -152,7 +152,7 @@ def mean_over_runs(values_R: np.ndarray, attack: Attack, confidence: float) -> M
 
 
 def num_attacks(num_runs: int) -> int:
-    """Return how many attacks `leave_one_out` makes."""
+    """Return the number of attacks in `leave_one_out`."""
     if num_runs < MIN_RUNS:
         return num_runs
     return num_runs * num_runs if num_runs <= MOST_LEFT_OUT else 2 * num_runs

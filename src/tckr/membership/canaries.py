@@ -1,4 +1,4 @@
-"""Epsilon lower bounds from the canaries that `prepare` planted: by surface and kind. Pure; knows no model.
+"""Lower bounds on epsilon from the canaries that `prepare` inserted, by surface and kind.
 
 Shape suffixes: R runs (row 0 = target, 1.. = reference runs), N pool records.
 """
@@ -21,12 +21,12 @@ from tckr.metrics.results import OneRunBound
 
 @dataclass(frozen=True)
 class Canaries:
-    """The coins of the canaries, and what is guessed from.
+    """The coins of the canaries, and the scores from which they are guessed.
 
     Attributes:
-        scores: surface -> float64 [N], higher = rather in; NaN for ordinary records.
+        scores: surface -> float64 [N], higher = more likely included; NaN for ordinary records.
         coins: bool [N], row 0 of the membership matrix.
-        kinds: kind -> which records are such canaries, bool [N].
+        kinds: kind -> bool [N], True for canaries of this kind.
     """
 
     scores: Mapping[str, np.ndarray]
@@ -44,16 +44,16 @@ def canaries_of(scores_by_surface: Mapping[str, np.ndarray], coins: np.ndarray, 
 
 
 def canary_bounds(canaries: Canaries, confidence: float, delta: float) -> CanaryBounds:
-    """Return the epsilon refuted on every surface by natural and by mislabelled canaries.
+    """Return lower bounds on epsilon for every surface, from natural and from mislabelled canaries.
 
-    Each bound holds alone at `confidence`; the largest of them does not, because it was chosen on the coins. A natural
-    canary is a record like any other; a mislabelled one leaves a clearer trace, nearer to the worst case that epsilon is
-    about. Both bound the same epsilon. Beside epsilon stands a bound on mu of Gaussian differential privacy from the same
-    guesses; each says what it assumes.
+    Each bound has the confidence `confidence` alone; the largest does not, because it was chosen with knowledge of the
+    coins. A natural canary is an ordinary record; a mislabelled one leaves a clearer trace, closer to the worst case that
+    epsilon describes. Both bound the same epsilon. The same guesses also bound mu of Gaussian differential privacy; each
+    bound states its assumptions.
 
     Args:
-        canaries: scores may be any, such as `canary_scores`.
-        confidence: of each bound, e.g. 0.95.
+        canaries: with any scores, such as `canary_scores`.
+        confidence: confidence of each bound, e.g. 0.95.
         delta: of the (epsilon, delta) guarantee in question.
     """
     return {
@@ -66,20 +66,23 @@ def canary_bounds(canaries: Canaries, confidence: float, delta: float) -> Canary
 
 def _bound(scores: np.ndarray, coins: np.ndarray, confidence: float, delta: float) -> OneRunBound | NotMeasurable:
     if largest_bound(len(coins), confidence=confidence, delta=delta) == 0:
-        reason = f"{len(coins)} canaries: even right guesses throughout would refute nothing; raise prepare.num_canaries"
+        reason = (
+            f"{len(coins)} canaries are too few: even if all guesses were right, they would show no "
+            "epsilon; raise prepare.num_canaries"
+        )
         return NotMeasurable(reason, len(coins))
     found = one_run_epsilon(scores, coins, confidence=confidence, delta=delta)
     return found.model_copy(update={"gaussian": one_run_mu(scores, coins, confidence=confidence, delta=delta)})
 
 
 def canary_scores(signals_RN: np.ndarray, members_RN: np.ndarray, kinds_N: np.ndarray) -> np.ndarray:
-    """Return float64 [N]: a canary's signal in the target run minus its mean in reference runs that left it out.
+    """Return float64 [N]: a canary's signal in the target run minus its mean in reference runs without this canary.
 
-    So a canary that every model is sure of does not count as in. Without reference runs it is the signal alone; a canary
-    that no reference run left out is compared with what they say of it, moved by the mean effect of being in among canaries
-    of its kind. Ordinary records get NaN. Row 0 of `members_RN` is not read: reference runs have coins of their own, which
-    say nothing about the target's, so the bound stays valid. Where reference runs share something with the target (Students
-    the synthetic images), the bound is about that and the surface released together.
+    This way a canary that every model is sure of does not count as included. Without reference runs the signal itself is
+    used. If every reference run includes a canary, its mean there is corrected by the mean effect of inclusion on canaries
+    of its kind. Ordinary records get NaN. Row 0 of `members_RN` is not read, and the coins of reference runs are independent
+    of the target's, so the bound is valid. If reference runs share something with the target (for Students, the synthetic
+    images), the bound applies to this and the surface released together.
     """
     scores = np.full(signals_RN.shape[1], np.nan)
     for code in CANARY_KINDS.values():

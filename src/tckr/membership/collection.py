@@ -1,4 +1,4 @@
-"""Put the answers of all runs together into evidence. Pure: knows names of runs and signals, no paths."""
+"""Combine the answers of all runs into evidence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tckr.surfaces import CLASSIFIERS, SIGNALS, SURFACES
 
 CONTROLS = ("null", "positive")
 BASE = "base"
-"""The unadapted generator: what it makes of a record, an attacker knows without us."""
+"""The unadapted generator; its loss on a record can be computed without the attacked models."""
 
 
 def assemble(
@@ -32,24 +32,24 @@ def assemble(
     test: Mapping[str, Predictions],
     features: np.ndarray | None = None,
 ) -> Evidence:
-    """Return the evidence about the records that are no canaries.
+    """Return the evidence about the records that are not canaries.
 
     Args:
-        config: its depth says why a signal has no reference runs.
-        answers: run name (`0` target, `1`.., `null`, `positive`, `base`) -> signal -> [N]; empty when nothing was measured.
+        config: its depth is the reason why a signal has no reference runs.
+        answers: run name (`0` target, `1`.., `null`, `positive`, `base`) -> signal -> [N]; empty if nothing was measured.
         class_names: index = label.
         labels: int64 [N].
         membership: bool [R, N].
         canaries: int8 [N], 0 = ordinary record.
-        groups: int64 [N], None where each record stands for itself.
+        groups: int64 [N], None without groups.
         test_labels: int64 [T].
         test: model -> predictions on the test split.
-        features: of all records, float [N, D], as a model sees them that was trained on none of them; None = not known.
+        features: float [N, D], features of all records in a model that was trained on none of them; None = unknown.
     """
     ordinary = canaries == 0
     runs = runs_of(answers)
     if len(runs) <= MIN_REFERENCE_RUNS:
-        runs = []  # a target without references is asked for its canaries only
+        runs = []  # a target without references was queried for its canaries only
     measured = [signal for signals in SIGNALS.values() for signal in signals if runs and signal in answers[runs[0]]]
     signals = {signal: stack(answers, runs, signal)[:, ordinary] for signal in measured}
     return Evidence(
@@ -73,16 +73,16 @@ def assemble(
 
 
 def known_outside(features_ND: np.ndarray, labels: np.ndarray, null: Answers) -> np.ndarray:
-    """Return what an attacker knows of every record without the attacked models, float64 [N, .].
+    """Return what an attacker knows about every record without the attacked models, float64 [N, .].
 
-    Its features, its label, and how sure a Teacher is of it that was trained on none of the records.
+    These are its features, its label, and the confidence of a Teacher that was trained on none of the records.
     """
     answers = [null["teacher"]] if "teacher" in null else []
     return np.column_stack([principal_components(features_ND), labels, *answers])
 
 
 def relative_to_base(answers: Mapping[str, Answers]) -> dict[str, Answers]:
-    """Return the answers with the adapter's loss taken relative to that of the base model at the same noise."""
+    """Return the answers with the adapter's loss replaced by its difference to the base model's loss at the same noise."""
     base = answers.get(BASE, {})
     return {
         run: {name: values - base[name] if name in base else values for name, values in columns.items()}
@@ -105,15 +105,16 @@ def collect_canaries(
     canaries: np.ndarray,
     groups: np.ndarray | None = None,
 ) -> Canaries:
-    """Return the canaries of the target with what its Teacher, Student and adapter say of them.
+    """Return the canaries of the target with scores from its Teacher, Student and adapter.
 
-    A canary whose group shares its coin (`groups` as in `assemble`) is guessed by the mean of the group's signals.
+    A canary whose group shares its coin (`groups` as in `assemble`) is scored by the mean of the group's signals.
     """
     runs = runs_of(answers)
     scores = {}
     for surface in SURFACES.values():
         if surface.has_canaries and surface.declared_signal in answers[runs[0]]:
-            through_images = config.shares_generator and surface.sees_images  # the references saw the target's images
+            # the references were trained on the target's images
+            through_images = config.shares_generator and surface.sees_images
             signals = stack(answers, runs, surface.declared_signal)[: 1 if through_images else None]
             signals = signals if groups is None else shared_in_groups(signals, groups)
             scores[surface.name] = canary_scores(signals, membership[: len(signals)], canaries)
@@ -121,7 +122,7 @@ def collect_canaries(
 
 
 def stack(answers: Mapping[str, Answers], runs: Sequence[str], signal: str) -> np.ndarray:
-    """Return [R, N] of the runs that have the signal: the target alone, or all of them."""
+    """Return [R, N] of the runs that have the signal: only the target, or all runs."""
     found = [answers[run][signal] for run in runs if signal in answers[run]]
     assert len(found) in (1, len(runs)), f"{signal}: {len(found)} of {len(runs)} runs"
     return np.stack(found)

@@ -1,4 +1,4 @@
-"""Checks of the audit itself: without them there is no verdict."""
+"""Controls: checks of the audit itself, without which there is no verdict."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ from tckr.metrics.proportions import critical_value
 from tckr.surfaces import sees_images
 
 FAMILY_ERROR = 0.05
-"""Chance that a sound audit fails one of its null checks, all scorers and surfaces together (Bonferroni)."""
+"""Probability that a sound audit fails one of its null checks, over all scorers and surfaces (Bonferroni)."""
 
 PARITY_ERROR = 0.04
-"""Chance that a sound audit fails one of its parity checks, all signals together (Bonferroni)."""
+"""Probability that a sound audit fails one of its parity checks, over all signals (Bonferroni)."""
 
 NO_SPREAD = 1e-9
-"""Below this, the runs do not differ on a record; it is then moved by so little that only the exact order tells."""
+"""Spread below which the runs do not differ on a record; a planted shift is then so small that it only changes the order."""
 
 POSITIVE_SCORER = "lira_offline_fixed_variance"
-"""The attack on the memorizing model. It asks only how unusual a signal is for models that did not see the record. An
-online attack learns from well-behaved reference runs that there is nothing to look for, and rightly misses a model unlike
-them."""
+"""Attack on the memorizing model. It only measures how unusual a signal is for models that were not trained on the
+record. An online attack learns from reference runs without memorization that there is no effect, and rightly misses a model
+unlike them."""
 
 POSITIVE_EFFECT = 0.2
-"""By how many standard deviations the trained memorizer must be surer of members at least: a small effect (Cohen 1988). Not
-more: a network that memorizes easy images is nearly as sure of those it never saw."""
+"""Minimum effect, in standard deviations, by which the trained memorizer must be surer of members: a small effect (Cohen
+1988). It is not larger because a network that memorizes easy images is nearly as sure of those it was not trained on."""
 
 POSITIVE_BAR = float(norm.cdf(POSITIVE_EFFECT / 2**0.5))
 """AUC of that effect, 0.556. The AUC of the memorizer must reach it, and its interval must lie above 0.5."""
 
 MIN_RUNS_FOR_PARITY = 4
-"""With fewer, the prediction interval of one more run is so wide that it would pass anything."""
+"""Minimum number of runs. With fewer, the prediction interval of one more run is so wide that every run would pass."""
 
 PLANTED_EFFECT = 1.0
-"""How far planted members are moved, in standard deviations of that record's signal between runs."""
+"""Shift of planted members, in standard deviations of that record's signal between runs."""
 
 PLANTED_IDEAL = float(norm.cdf(PLANTED_EFFECT / 2**0.5))
-"""AUC of an attack that knows each record's mean, if all vary alike: P(member above non-member), 0.760."""
+"""AUC of an attack that knows each record's mean, if all records vary alike: P(member above non-member), 0.760."""
 
 PLANTED_BAR = 0.5 + 0.5 * (PLANTED_IDEAL - 0.5)
-"""The lower end of the AUC interval must be above half of the way from guessing to the ideal, 0.630."""
+"""The lower end of the AUC interval must exceed half of the way from guessing to the ideal, 0.630."""
 
 
 def controls(
@@ -77,9 +77,9 @@ def controls(
 
 @dataclass(frozen=True)
 class NullCheck:
-    """An attack whose truth is known to be 0.5: on `asked` of the null control, with the references of `signal`.
+    """An attack whose true AUC is 0.5: on signal `asked` of the null control, with the references of `signal`.
 
-    `finding`: failing it says that the shared generator leaks, not that the audit is broken.
+    `finding`: a failed check means that the shared generator leaks, not that the audit is broken.
     """
 
     signal: str
@@ -89,10 +89,11 @@ class NullCheck:
 
 
 def planned_nulls(config: MembershipConfig, evidence: Evidence) -> list[NullCheck]:
-    """Return the null checks, which depend on what was measured and never on what was found.
+    """Return the null checks, which depend only on what was measured, never on the results.
 
-    The null control of a shared generator's Student learned from the target's images: what it shows, the images told it. The
-    null Teacher knows nothing at all; beside Students that all saw those images it looks unusually unsure of their members.
+    The null control of a shared generator's Student was trained on the target's images, so a leak that it shows came
+    through these images. The null Teacher was trained on neither records nor images. Compared with Students that were all
+    trained on those images, it looks unusually unsure of the target's members.
     """
     asked = evidence.controls.get("null", {})
     found = []
@@ -108,7 +109,7 @@ def planned_nulls(config: MembershipConfig, evidence: Evidence) -> list[NullChec
 
 
 def null_confidence(num_checks: int) -> float:
-    """Return the level of one null check such that all of them pass a sound audit with probability 0.95."""
+    """Return the level of one null check such that a sound audit passes all of them with probability 0.95."""
     return 1 - FAMILY_ERROR / max(1, num_checks)
 
 
@@ -133,11 +134,12 @@ def null(evidence: Evidence, check: NullCheck, confidence: float) -> Control:
 
 
 def tell(evidence: Evidence, check: NullCheck, confidence: float, family_p_value: float, level: float) -> Control:
-    """Attack a run that knows nothing but the shared images: what its scores say of the members, the images told it.
+    """Attack a run that was trained on nothing but the shared images: what its scores show of the members is in the images.
 
-    Reference Students share the target's generator below depth `full`. If that knows its members, all of them are surer of
-    those, so a model that knows nothing looks unusually unsure of them and the AUC falls below 0.5. Whether it is off 0.5
-    is decided with all other findings at the family's level (`family.judge_together`), not by the interval.
+    Reference Students share the target's generator below depth `full`. If that generator memorized its members, all of
+    these Students are surer of them. A model without this information then looks unusually unsure of them, and its AUC falls
+    below 0.5. Whether it differs from 0.5 is decided together with all other findings at the family's level
+    (`family.judge_together`), not by the interval.
     """
     found = judge_scores(evidence, target_scores(evidence, check.signal, check.asked)[check.scorer], confidence)
     return Control(
@@ -153,11 +155,12 @@ def tell(evidence: Evidence, check: NullCheck, confidence: float, family_p_value
 
 
 def positive(config: MembershipConfig, evidence: Evidence, signal: str, scorer: str) -> Control:
-    """Attack a run that was made to memorize the target's members: the attack must see it.
+    """Attack a run that was made to memorize the target's members: the attack must detect it.
 
-    Below depth `full` only the Teacher can memorize, for the images are the target's; so it decides on that surface alone.
-    Captions have no memorizer beside the target's own, which may well tell nothing: there it is shown. A memorizer is surer
-    of every image than models that were held back from memorizing, so its signals are first put on their scale.
+    Below depth `full` only the Teacher can memorize, because the images are the target's; so only the Teacher decides on
+    that surface. Captions have no memorizer except the target's own, which may reveal nothing; the result is then only
+    shown. A memorizer is surer of every image than models that did not memorize, so its signals are first put on their
+    scale.
     """
     surface = evidence.surface_of(signal)
     references = evidence.signals[signal][1:]
@@ -178,7 +181,7 @@ def positive(config: MembershipConfig, evidence: Evidence, signal: str, scorer: 
 
 
 def on_reference_scale(signals_N: np.ndarray, references_RN: np.ndarray) -> np.ndarray:
-    """Return the signals with their order kept and the distribution of all reference signals; no membership is used."""
+    """Return the signals in the same order, with the distribution of all reference signals; membership is not used."""
     levels = (rankdata(signals_N) - 0.5) / len(signals_N)
     return np.quantile(references_RN, levels)
 
@@ -186,9 +189,10 @@ def on_reference_scale(signals_N: np.ndarray, references_RN: np.ndarray) -> np.n
 def planted(config: MembershipConfig, evidence: Evidence, signal: str) -> Control:
     """Plant a small membership effect of known size: the declared scorer must find half of what a perfect attack would.
 
-    The planted members are drawn anew for every run, independently of the true ones, so what the models (or a shared
-    generator) truly leak is mere noise here. Each record is moved by its own spread: moved by the average one, records that
-    hardly vary would give a member away to any attack. Fails when reference runs or records are too few for the scorer.
+    The planted members are sampled for every run, independently of the true ones, so whatever the models (or a shared
+    generator) truly leak is only noise here. Each record is moved by its own spread: if all were moved by the average
+    spread, any attack would find members among records that hardly vary. The check fails if reference runs or records are
+    too few for the scorer.
     """
     signals = evidence.signals[signal]
     members = np.random.default_rng(0).permuted(evidence.members_of(signal), axis=1)
@@ -209,7 +213,7 @@ def planted(config: MembershipConfig, evidence: Evidence, signal: str) -> Contro
 
 @dataclass(frozen=True)
 class Compared:
-    """What parity compares: per run, the differences over records that the run knows nothing of."""
+    """What parity compares: for each run, the differences over records that the run was not trained on."""
 
     signal: str
     measure: str
@@ -217,7 +221,7 @@ class Compared:
 
 
 def parity(config: MembershipConfig, evidence: Evidence) -> list[Control]:
-    """Check that the target differs from the reference runs on its non-members as they do from one another on theirs."""
+    """Check that the target differs from the reference runs on its non-members as much as they do from one another."""
     compared = [
         each for signal in evidence.signals if evidence.has_references(signal) for each in _compare(config, evidence, signal)
     ]
@@ -226,10 +230,10 @@ def parity(config: MembershipConfig, evidence: Evidence) -> list[Control]:
 
 
 def _compare(config: MembershipConfig, evidence: Evidence, signal: str) -> list[Compared]:
-    """Return what is compared of one signal.
+    """Return the comparison of one signal.
 
-    A generator shared by all Students may know the target's members, so what learned from its images is compared on
-    records that are neither the run's nor the target's members.
+    A generator shared by all Students may have memorized the target's members. Models trained on its images are
+    therefore compared on records that are members neither of the run nor of the target.
     """
     surface, members = evidence.surface_of(signal), evidence.members_of(signal)
     through_images = config.shares_generator and sees_images(surface)
@@ -241,10 +245,10 @@ def _compare(config: MembershipConfig, evidence: Evidence, signal: str) -> list[
 
 
 def beside_references(values_RN: np.ndarray, members_RN: np.ndarray, unseen_N: np.ndarray) -> list[np.ndarray]:
-    """Return for every run its values less the mean of the (other) reference runs that left the same record out.
+    """Return for every run its values minus the mean of the (other) reference runs that were not trained on the record.
 
-    Of records that the run left out, that `unseen_N` allows, and that such a reference run left out too. Compared record by
-    record, so that runs need not have left out equally hard records.
+    Used are records that the run was not trained on, that `unseen_N` allows, and for which there is such a reference run.
+    The comparison is record by record, so the runs' non-members need not be equally hard.
     """
     references = (sums.sides()[1] for _, sums in TallySums.without_each(values_RN[1:], members_RN[1:]))
     found = []
@@ -277,10 +281,10 @@ def _parity_of(surface: str, compared: Compared, confidence: float, level: float
 
 
 def prediction_interval(runs: list[tuple[float, float]], confidence: float) -> tuple[float, float]:
-    """Return where one more run of the same kind falls with probability `confidence` (Student's t).
+    """Return the interval in which one more run of the same kind falls with probability `confidence` (Student's t).
 
-    `runs` holds (mean, sampling variance of that mean) of each reference run. The variance between runs is taken to be no
-    smaller than the sampling variance: runs that agree to the last record by luck must not condemn the next.
+    `runs` holds (mean, sampling variance of that mean) of each reference run. The variance between runs is taken to be
+    at least the sampling variance, so that reference runs that agree by chance do not make the next run fail.
     """
     means = np.array([mean for mean, _ in runs])
     variance = max(float(means.var(ddof=1)), float(np.mean([sampling for _, sampling in runs])))
@@ -290,7 +294,7 @@ def prediction_interval(runs: list[tuple[float, float]], confidence: float) -> t
 
 
 def _smoothed(differences: np.ndarray) -> tuple[float, float]:
-    """Return mean and sampling variance, which is above zero also where all runs agree on every record."""
+    """Return mean and sampling variance; the variance is above zero even where all runs agree on every record."""
     return float(differences.mean()), float(((differences**2).sum() + 1) / (len(differences) + 2) / len(differences))
 
 

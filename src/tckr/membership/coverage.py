@@ -1,4 +1,4 @@
-"""What the number of a surface covers at each depth, and the names of the attacks."""
+"""Text on what the number of a surface covers at each depth, and the names of the attacks."""
 
 from __future__ import annotations
 
@@ -8,49 +8,49 @@ from tckr.surfaces import sees_images
 ATTACKS = {"lira": "LiRA", "rmia": "RMIA", "bavaria": "BaVarIA"}
 
 STRONGER = (
-    "Not covered: attacks stronger than these, groups of related records (one patient), and what several releases of the "
-    "same data tell together."
+    "Not covered: attacks stronger than these, groups of related records (one patient), and the combination of several "
+    "releases of the same data."
 )
 
 OF_GROUPS = (
-    "Not covered: attacks stronger than these, records of one group under several names, and what several releases of the "
-    "same data tell together. Groups (patients, parts) were judged as the settings name them."
+    "Not covered: attacks stronger than these, records of one group under several names, and the combination of several "
+    "releases of the same data. Groups (patients, parts) were used as set in the settings."
 )
 
 COVERAGE = {
     "teacher": [
-        "Covered: the Teacher. Each reference run retrained the Teacher with another draw of members, so the "
-        "Teacher's number is a full attack.",
+        "Covered: the Teacher. Each reference run retrained the Teacher with another sample of members, so the "
+        "Teacher's number is that of a full attack.",
         "Not measured: captions, adapter, synthetic images, soft labels and Student. No reference run repeated them "
-        "at this depth, so only attacks without references try them and no control checks these: what they find is a "
-        "leak, what they do not find says nothing. Depth distill attacks soft labels and Student with references, "
-        "depth full all of them.",
+        "at this depth, so they were only attacked without references, which no control checks: a finding there is a "
+        "leak, but the absence of findings means nothing. Depth distill attacks soft labels and Student with references, "
+        "depth full attacks all of them.",
         STRONGER,
     ],
     "distill": [
-        "Covered: the Teacher whole, soft labels and Student through the labels. Each reference run retrained the Teacher, "
-        "relabelled the synthetic images and retrained the Student, with another draw of members.",
-        "Shared, therefore not covered: the generator. All runs use the same captions, adapter and synthetic images. "
-        "What the generator learned about a member and passes on through the images does not show in the attacks with "
-        "references, nor in AOP: references with the same images take it for a property of the record. The attack without "
-        "references does not take it away, but is weak.",
-        "Not measured: captions, adapter and synthetic images themselves. Only attacks without references try them "
-        "here and no control checks these: what they find is a leak, what they do not find says nothing. Depth full "
+        "Covered: the Teacher completely, soft labels and Student through the labels. Each reference run "
+        "retrained the Teacher, relabelled the synthetic images and retrained the Student, with another sample of members.",
+        "Not covered, because shared: the generator. All runs use the same captions, adapter and synthetic images. "
+        "The attacks with references, and AOP, do not show what the generator learned about a member and passes on through "
+        "the images, because reference runs with the same images make it look like a property of the record. The attack "
+        "without references includes it, but is weak.",
+        "Not measured: captions, adapter and the synthetic images themselves. They were only attacked without references, "
+        "which no control checks: a finding there is a leak, but the absence of findings means nothing. Depth full "
         "attacks them with references.",
         STRONGER,
     ],
     "full": [
-        "Covered: every surface. Each reference run made captions, adapter, synthetic images, Teacher, soft labels and "
-        "Student anew from another draw of members; nothing is shared, so a number counts every way from a record to that "
-        "surface.",
+        "Covered: every surface. Each reference run computed captions, adapter, synthetic images, Teacher, soft labels and "
+        "Student again from another sample of members. Nothing is shared, so a number includes every path from a record to "
+        "that surface.",
         STRONGER,
     ],
-    "": ["Covered: what the given score tables hold, for the records in them."],
+    "": ["Covered: the surfaces and records of the given score tables."],
 }
 
 
 def scorer_name(scorer: str) -> str:
-    """Return a scorer's identifier as a reader knows it: `lira_online_fixed_variance` as `LiRA online, fixed variance`."""
+    """Return the readable name of a scorer, e.g. `LiRA online, fixed variance` for `lira_online_fixed_variance`."""
     first, *rest = scorer.removesuffix("_fixed_variance").split("_")
     suffix = ", fixed variance" if scorer.endswith("_fixed_variance") else ""
     return " ".join([ATTACKS.get(first, first), *rest]) + suffix
@@ -59,9 +59,7 @@ def scorer_name(scorer: str) -> str:
 def coverage_of(audit: AuditResult) -> list[str]:
     """Return what the privacy numbers cover and what they do not."""
     if not audit.measured and audit.canaries:
-        return [
-            "Canaries alone: membership was not measured, so nothing but their bounds says anything of a release surface."
-        ]
+        return ["Only canaries: membership was not measured, so their bounds are the only result about a release surface."]
     if not audit.measured:
         return ["Nothing: membership was not measured, so no release surface has a privacy number."]
     of_groups = audit.declared.unit == "group"
@@ -69,22 +67,25 @@ def coverage_of(audit: AuditResult) -> list[str]:
 
 
 def covers_of(audit: AuditResult, surface: str) -> str:
-    """Return what the number of one surface covers at this depth; the attack behind it decides."""
+    """Return what the number of one surface covers at this depth, which depends on its attack."""
     found, depth = audit.surfaces.get(surface), audit.declared.depth
     if found is None or not found.auc:
-        return "Nobody attacked this here."
+        return "This surface was not attacked."
     if not depth:
-        return "As far as the given tables go."
+        return "Only the content of the given tables."
     if found.attack == PLAIN:
         return _without_references(audit, surface)
     if audit.declared.generator_shared and sees_images(surface):
         return "Through the soft labels only: all runs share the generator."
-    return "All of it: each reference run made its own."
+    return "Complete: each reference run computed its own."
 
 
 def _without_references(audit: AuditResult, surface: str) -> str:
     if audit.generator_leaks and sees_images(surface):
-        return "No reference fits: the shared generator knows the target's members. A weak attack, unchecked."
+        return (
+            "No reference run applies, because the shared generator contains information about the "
+            "target's members. A weak attack without controls."
+        )
     if audit.surfaces[surface].leave_one_out:
         return "The declared attack uses no reference run: weak, so a lower bound."
-    return f"No reference run repeated this at depth {audit.declared.depth}: a weak attack, unchecked."
+    return f"No reference run repeated this at depth {audit.declared.depth}: a weak attack without controls."

@@ -1,4 +1,4 @@
-"""The arrays an audit is made of. They may come from our runs or from anyone's tables.
+"""The arrays that an audit judges, from runs of TCKR or from given tables.
 
 Shape suffixes: R runs (row 0 = target, 1.. = reference runs), N pool records, T test images, K classes.
 """
@@ -19,15 +19,15 @@ from tckr.metrics.calibration import proper_scores
 from tckr.surfaces import SIGNALS
 
 IMAGES_ALONE = "images_alone"
-"""Input and predictions of the Student that learned images and the classes of their prompts alone."""
+"""Input and predictions of the Student trained only on images and the classes of their prompts."""
 
 RATES_DIFFER = 1e-6
-"""Chance that classes of equal membership rates are taken for different ones."""
+"""Probability that classes with equal membership rates are taken for different ones."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Answers on the locked test split: predicted class int64 [T], its probability, Brier score and log loss float64 [T]."""
+    """Predictions on the locked test split: class int64 [T], its probability, Brier score and log loss, float64 [T]."""
 
     classes: np.ndarray
     confidences: np.ndarray
@@ -36,31 +36,31 @@ class Predictions:
 
     @classmethod
     def from_logits(cls, logits_TK: np.ndarray, labels: np.ndarray) -> Predictions:
-        """Take them from logits and the true classes."""
+        """Compute the predictions from logits and the true classes."""
         probabilities = softmax(logits_TK.astype(np.float64), axis=1)
         return cls(probabilities.argmax(axis=1), probabilities.max(axis=1), *proper_scores(logits_TK, labels))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """Everything that is judged.
+    """All data that is judged.
 
     Attributes:
         class_names: index = label.
         labels: int64 [N], of the pool.
-        members: the membership matrix, bool [R, N], row 0 the target's.
+        members: the membership matrix, bool [R, N]; row 0 is the target's.
         records: ids [N] by which the score table names the records, int64 or str; None = 0 to N - 1.
-        surfaces: surface -> its signals, the declared one first; those without signals were not measured.
-        signals: signal -> float64 [R, N], higher = rather a member; one row where no run repeated what it looks at.
-        correct: model -> bool [R, N], whether its prediction of the record was right; for parity.
+        surfaces: surface -> its signals, the declared one first; a surface without signals was not measured.
+        signals: signal -> float64 [R, N], higher = more likely a member; one row if no run repeated what the signal needs.
+        correct: model -> bool [R, N], whether its prediction for the record was correct; for parity.
         controls: `null` and `positive` -> signal -> float64 [N].
         test_labels: int64 [T].
-        test: model -> its predictions on the test split; empty for tables that came from elsewhere.
-        features: what an attacker knows of each record without the attacked models, float64 [N, D]; None = nothing.
-        why_no_references: signal -> what to say where there is one row.
+        test: model -> its predictions on the test split; empty for tables from elsewhere.
+        features: what an attacker knows about each record without the attacked models, float64 [N, D]; None = nothing.
+        why_no_references: signal -> the reason to show if it has only one row.
         num_left_out: records that were left out because their membership never varies.
-        groups: ids [N], int64 or str, of what each record belongs to (patient, part): all its records are members of a run
-            or none, and what is judged is `units.of_groups`; None = every record stands for itself.
+        groups: ids [N], int64 or str, of what each record belongs to (patient, part). Either all records of a group are
+        members of a run or none is, and `units.of_groups` is what is judged; None = every record stands for itself.
         balanced_runs: whether each record is in equally many runs: some attacks would read membership off this.
         independent_runs: whether the rows of `members` were drawn independently; otherwise row 0 alone is attacked.
         attacked: (signal, null control) -> scorer -> scores [N], kept by `findings.target_scores`: several ask for them.
@@ -88,10 +88,10 @@ class Evidence:
 
     @cached_property
     def strata(self) -> np.ndarray:
-        """Return which records were drawn together, int64 [N].
+        """Return which records were sampled together, int64 [N].
 
-        The classes, where every run has as many members of each (up to rounding) or where their rates differ; else all
-        records at once.
+        These are the classes if every run has as many members of each (up to rounding), or if their rates differ; else all
+        records form one stratum.
         """
         if not len(self.class_names):
             return np.zeros(len(self.labels), dtype=np.int64)
@@ -102,9 +102,9 @@ class Evidence:
 
     @cached_property
     def compared_within(self) -> np.ndarray | None:
-        """Return the classes where they differ in their rates of members, for an attack could read the class; else None.
+        """Return the classes if their membership rates differ, because an attack could use the class; else None.
 
-        Members that `prepare` draws have the same rate in every class; those of given tables may not.
+        Members that `prepare` samples have the same rate in every class; those of given tables may not.
         """
         if not len(self.class_names):
             return None
@@ -116,25 +116,25 @@ class Evidence:
 
     @property
     def _members_by_class(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the sizes of the classes, [C], and how many members of each every run has, [R, C]; no empty classes."""
+        """Return the sizes of the classes, [C], and the members of each in every run, [R, C]; without empty classes."""
         sizes = np.bincount(self.labels)
         counts_RC = np.stack([np.bincount(self.labels[row], minlength=len(sizes)) for row in self.members])
         return sizes[sizes > 0], counts_RC[:, sizes > 0]
 
     @cached_property
     def quantile_attack(self) -> AmongAlike | None:
-        """Return quantile regression on the features; None without them, or with too few records."""
+        """Return quantile regression on the features; None without features, or with too few records."""
         found = None if self.features is None else AmongAlike(self.features)
         return found if found and found.is_usable else None
 
     @property
     def unit(self) -> Unit:
-        """Return what was drawn as a whole, and so counts as one observation."""
+        """Return the sampled unit, which counts as one observation."""
         return "record" if self.groups is None else "group"
 
     @property
     def measured_surfaces(self) -> list[str]:
-        """Return the surfaces whose declared signal is there."""
+        """Return the surfaces whose declared signal was measured."""
         return [name for name, signals in self.surfaces.items() if signals[0] in self.signals]
 
     def surface_of(self, signal: str) -> str:
@@ -146,11 +146,11 @@ class Evidence:
         return [signal for signal in self.surfaces[surface] if signal in self.signals]
 
     def has_references(self, signal: str) -> bool:
-        """Return whether `signal` was measured on reference runs too."""
+        """Return whether `signal` was also measured on reference runs."""
         return len(self.signals[signal]) > 1
 
     def members_of(self, signal: str) -> np.ndarray:
-        """Return the rows of the membership matrix that `signal` has values for."""
+        """Return the rows of the membership matrix for which `signal` has values."""
         return self.members[: len(self.signals[signal])]
 
     def why_alone(self, signal: str) -> str:
@@ -158,7 +158,7 @@ class Evidence:
         return self.why_no_references.get(signal, "no reference run repeated this")
 
     def without_records(self, left_out: np.ndarray) -> Evidence:
-        """Return the same evidence about all records but `left_out`, numbers of columns."""
+        """Return the same evidence without the records `left_out`, which are column numbers."""
         records = np.arange(len(self.labels)) if self.records is None else self.records
 
         def rest(values: np.ndarray) -> np.ndarray:

@@ -1,11 +1,11 @@
-"""One answer for the whole audit: which statistics say "leaks" at a level that holds for all of them together.
+"""Test all findings of an audit together: which statistics show a leak at a level that holds for all of them jointly.
 
-The family has, for every surface, the AUC of its attack on the target (above and below 0.5), the members among the records
-above the threshold of epsilon, and all runs together; where groups are judged, also the AUC on single records; then the
-attack on all surfaces of each package, the canaries, and what the shared images tell. `redraws` gives every one its own
-p-value and the one that counts the others.
+For every surface the family contains the AUC of the attack on the target (above and below 0.5), the members among the
+records above the threshold of epsilon, and all runs together. Where groups are judged, it also contains the AUC on single
+records. It further contains the attack on all surfaces of each package, the canaries, and what the shared images reveal.
+`redraws` gives each statistic its own p-value and one that is corrected for all others.
 
-Shape suffixes: R runs (row 0 = target), N records, K statistics, B redraws and the true draw.
+Shape suffixes: R runs (row 0 = target), N records, K statistics, B redraws of the membership including the true one.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ from tckr.surfaces import sees_images
 NO_PACKAGES: Mapping[str, PackageScores] = MappingProxyType({})
 
 POWER = 0.8
-"""Of 100 audits, how many would find what `Family.detectable_auc` names."""
+"""Power at which `Family.detectable_auc` is stated: the share of audits that would find a leak of that size."""
 
 
 @dataclass(frozen=True)
 class Statistic:
-    """A sum of weights [N] over the target's members, or canaries that are in. `name` and `signal` as in `LeakTest`.
+    """A sum of weights [N] over the target's members, or over included canaries. `name` and `signal` as in `LeakTest`.
 
-    `surface` names a package where the statistic is about one.
+    `surface` names a package if the statistic is about one.
     """
 
     surface: str
@@ -63,14 +63,14 @@ class Statistic:
 
 @dataclass(frozen=True)
 class Family:
-    """What the redraws say.
+    """Results of the tests.
 
     Attributes:
         tests: surface -> its statistics.
-        telling: check of the shared generator -> p-value that counts the whole family.
-        strongest: (signal, scorer) -> p-value that counts all surfaces, signals and scorers.
+        telling: check of the shared generator -> p-value corrected for the whole family.
+        strongest: (signal, scorer) -> p-value corrected for all surfaces, signals and scorers.
         packages: package -> the attack on all of its surfaces.
-        detectable_auc: surface -> the AUC, of the target and of every reference run, found in 80 of 100 audits.
+        detectable_auc: surface -> the AUC, of the target and of every reference run, that 80 of 100 audits would detect.
     """
 
     tests: Mapping[str, list[LeakTest]] = field(default_factory=dict)
@@ -89,10 +89,10 @@ def judge_together(
     *,
     packages: Mapping[str, PackageScores] = NO_PACKAGES,
 ) -> Family:
-    """Return every statistic with its own p-value and the one that counts all others.
+    """Return every statistic with its own p-value and one that is corrected for all others.
 
-    `evidence` is about what was drawn as a whole, and redrawn as a whole; `of_records` the same about single records, where
-    they have groups; `packages` the attack on all surfaces of each, about what was drawn as a whole.
+    `evidence` describes sampled units, which are redrawn as units; `of_records` describes single records, if they have
+    groups; `packages` holds the attack on all surfaces of each package, for sampled units.
     """
     ours = []
     if evidence.signals:
@@ -141,7 +141,7 @@ def _of_surfaces(config: MembershipConfig, evidence: Evidence, thresholds: Mappi
 
 
 def _without_references(evidence: Evidence, surface: str) -> Iterable[Statistic]:
-    """Yield what else is tried on a surface that no reference run repeated: quantile regression, and its other signals."""
+    """Yield the other attacks on a surface that no reference run repeated: quantile regression, and its other signals."""
     declared, *others = evidence.signals_of(surface)
     if evidence.quantile_attack:
         yield Statistic(surface, "above", QUANTILES, double_ranks(_scores(evidence, declared, QUANTILES)))
@@ -159,7 +159,7 @@ def _attacks_on(config: MembershipConfig, evidence: Evidence, surface: str) -> l
 
 
 def _of_single_records(config: MembershipConfig, evidence: Evidence, groups: np.ndarray) -> Iterable[Statistic]:
-    """Yield the AUC on single records; a group is redrawn as a whole, with the sum of its records' ranks."""
+    """Yield the AUC on single records; a group is redrawn as a unit, with the sum of its records' ranks."""
     numbers = np.unique(groups, return_inverse=True)[1]
     for surface in evidence.measured_surfaces:
         for attack in _attacks_on(config, evidence, surface):
@@ -190,7 +190,7 @@ def _of_all_attacks(evidence: Evidence) -> Iterable[Statistic]:
 
 
 def _of_canaries(canaries: Canaries) -> Iterable[Statistic]:
-    """Yield for every surface, kind and declared share the canaries guessed in less those guessed out."""
+    """Yield, for every surface, kind and declared share, correct minus wrong guesses of included canaries."""
     for surface, scores in canaries.scores.items():
         for kind, chosen in canaries.kinds.items():
             rows = np.flatnonzero(chosen)
@@ -214,7 +214,7 @@ def _sums(evidence: Evidence, statistics: list[Statistic]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Runs:
-    """All runs together: the statistic [B], and how many of its standard deviations it moves per unit of every run's AUC."""
+    """All runs together: the statistic [B], and its rise in standard deviations per unit of every run's AUC."""
 
     statistic: np.ndarray
     slope: float
@@ -223,11 +223,11 @@ class Runs:
 def _all_runs(config: MembershipConfig, evidence: Evidence, ours: list[Statistic], sums: np.ndarray) -> dict[str, Runs]:
     """Return for every surface with references the weighted sum of all runs' standardized rank sums.
 
-    Run r is attacked with the runs after it as references, the target with all of them: its scores and the membership of
-    later runs are given, its own membership is a fresh draw. So rank sums of different runs are uncorrelated however much
-    the attacks learn from one another, each with known moments; weights grow as the square root of the number of references.
-    The target's share is redrawn; the sum over reference runs is normal (martingale central limit theorem), with the
-    covariance between surfaces that the draws have.
+    Run r is attacked with the runs after it as references, the target with all of them. The run's scores and the
+    membership of later runs are given; its own membership is an independent sample. Rank sums of different runs are
+    therefore uncorrelated, whatever the attacks learn from one another, and each has known moments. Weights grow as the
+    square root of the number of references. The target's share is redrawn; the sum over reference runs is normal (martingale
+    central limit theorem), with the covariance between surfaces that the redraws have.
     """
     chosen = [
         index
@@ -275,7 +275,7 @@ def _reference_runs(
 
 
 def _tests(named: list[Statistic], own: np.ndarray, together: np.ndarray) -> dict[str, list[LeakTest]]:
-    """Return for each surface the smallest p-value of every kind of statistic; what images tell is the images'."""
+    """Return, for each surface, the smallest p-value of every kind of statistic; image leaks count for the images."""
     found: dict[str, dict[tuple[str, str, str], LeakTest]] = {}
     for each, p, family in zip(named, own, together, strict=True):
         if each.name in ("shared generator", "package"):

@@ -33,11 +33,11 @@ def surface_result(
     of_records: Evidence,
     track: Track = untracked,
 ) -> SurfaceResult:
-    """Return everything reported about `surface`; membership only where there are signals.
+    """Return everything reported about `surface`; membership findings only where there are signals.
 
-    `evidence` is about what was drawn as a whole, `of_records` about single records. `thresholds`: of the declared scorer,
-    fixed on the reference runs; None without them. `family_p_values`: by signal and scorer, all of them
-    counted. `track` shows the progress of attacks on many runs.
+    `evidence` is about sampled units, `of_records` about single records. `thresholds`: of the declared scorer, fixed on the
+    reference runs; None without them. `family_p_values`: by signal and scorer, corrected for all of them. `track` shows the
+    progress of attacks on many runs.
     """
     found = accuracy_findings(config, evidence, surface)
     if surface in evidence.measured_surfaces:
@@ -59,7 +59,7 @@ def surface_result(
 
 
 def accuracy_findings(config: MembershipConfig, evidence: Evidence, surface: str) -> dict[str, Any]:
-    """Return CAS on the locked test split, and of a model its parts and its calibration."""
+    """Return CAS on the locked test split and, for a model, its parts and its calibration."""
     model = surface if surface in evidence.test else "student"
     if model not in evidence.test:
         return {"cas": NotMeasurable("no answers on a test split were given")}
@@ -102,10 +102,10 @@ def aucs(config: MembershipConfig, evidence: Evidence, signal: str) -> dict[str,
 
 
 def usable_scorers(evidence: Evidence, signal: str) -> dict[str, Scorer]:
-    """Return the scorers that do without reference runs, or all where there are some; quantile regression with features.
+    """Return this signal's scorers: all with reference runs, else those that need none; quantile regression with features.
 
-    Where each record is in equally many runs, those that read how many runs saw it are left out, and where the runs' members
-    were not drawn independently those that always do.
+    If each record is in equally many runs, scorers that depend on the number of runs with the record are left out. If the
+    runs' members were not sampled independently, scorers that always depend on it are left out.
     """
     has_references, num_runs = evidence.has_references(signal), runs_that_count(evidence)
     attack = evidence.quantile_attack
@@ -129,7 +129,7 @@ def target_scores(evidence: Evidence, signal: str, null: str = "") -> Mapping[st
 
 
 def runs_that_count(evidence: Evidence) -> int:
-    """Return what `Scorer.balanced_from` is compared with: the number of runs where their design could be read."""
+    """Return the value compared with `Scorer.balanced_from`: the number of runs if the design reveals membership."""
     if evidence.balanced_runs:
         return len(evidence.members)
     return NEVER if evidence.independent_runs else NEVER - 1
@@ -138,7 +138,7 @@ def runs_that_count(evidence: Evidence) -> int:
 def declared_findings(
     config: MembershipConfig, evidence: Evidence, signal: str, thresholds: Thresholds | None
 ) -> dict[str, Any]:
-    """Return what is reported for the declared scorer alone."""
+    """Return the findings that are reported only for the declared scorer."""
     if thresholds is None:
         return {"balanced_accuracy": NotMeasurable(evidence.why_alone(signal))}
     scorer, signals, members = SCORERS[config.scorer], evidence.signals[signal], evidence.members_of(signal)
@@ -179,7 +179,7 @@ def strongest(
     exponent: float,
     family_p_values: Mapping[tuple[str, str], float],
 ) -> Strongest:
-    """Return the signal and scorer with the highest AUC, labelled as what it is: a choice made after seeing the truth."""
+    """Return the signal and scorer with the highest AUC, labelled as a choice that was made with knowledge of the truth."""
     every = {(signal, scorer): auc for signal, aucs in by_signal.items() for scorer, auc in aucs.items()}
     signal, scorer = max(every, key=lambda pair: _value(every[pair]))
     found = every[signal, scorer]

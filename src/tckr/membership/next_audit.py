@@ -1,4 +1,4 @@
-"""The settings of an audit that would answer what this one left open. Knows no run, no cost and no release."""
+"""Find the settings of an audit that would measure what the last one left unmeasured."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tckr.surfaces import SURFACES
 
 DEPTHS = ("teacher", "distill", "full")
 HOLDOUT, REFERENCE_RUNS = 0.5, 8
-"""What the settings have by default."""
+"""Default values of these settings."""
 
 Changes = dict[str, str | int | float]
 
 
 def answering_settings(audit: AuditResult, surfaces: Iterable[str]) -> Changes:
-    """Return the settings with which an audit would measure `surfaces`; empty where only other attacks could."""
+    """Return the settings with which an audit would measure `surfaces`; empty if only other attacks could."""
     changes: Changes = {}
     if not audit.measured and audit.declared.num_non_members == 0:
         changes["prepare.audit_holdout"] = HOLDOUT
@@ -26,7 +26,7 @@ def answering_settings(audit: AuditResult, surfaces: Iterable[str]) -> Changes:
 
 
 def as_arguments(changes: Mapping[str, object]) -> str:
-    """Return settings as a command takes them, for example `audit.depth=full`."""
+    """Return settings as command-line arguments, e.g. `audit.depth=full`."""
     return " ".join(f"{name}={value}" for name, value in changes.items())
 
 

@@ -1,4 +1,4 @@
-"""What was found about each surface, and about what a user may want to release together. Knows no attack."""
+"""Determine the state of each surface, and of each package of surfaces that a user may release together."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def stated(
 ) -> dict[str, SurfaceResult]:
     """Return the surfaces with their states.
 
-    A surface leaks when one of its statistics is as surprising as any in the audit at `level`: the target's AUC, that of all
-    runs together (what training like this leaks, whatever this one did), where groups are judged that on single records, the
-    members among its highest scores, its canaries; the images also when near-copies of members exceed those of others at
-    `copies_level`, or when what learned from them tells (`images_tell`). Nothing is called private; without reference runs
-    finding nothing says nothing.
+    A surface leaks if one of its statistics is significant at `level`, corrected for all statistics of the audit: the
+    target's AUC; the AUC of all runs together (leakage of training of this kind); the AUC on single records if groups are
+    judged; the members among its highest scores; its canaries. Images also leak if near-copies of members exceed those of
+    others at `copies_level`, or if a model trained on them reveals members (`images_tell`). No surface is called private;
+    without reference runs, the absence of findings means nothing.
     """
     found = {}
     for name, surface in surfaces.items():
@@ -46,12 +46,12 @@ def stated(
 
 
 def _detectable(surface: SurfaceResult, family: Family, name: str) -> float | None:
-    """Return the smallest AUC that would probably be found; None where nothing was attacked."""
+    """Return the smallest AUC that would probably be detected; None if nothing was attacked."""
     return family.detectable_auc.get(name) if surface.of_target else None
 
 
 def _reason(test: LeakTest, surface: SurfaceResult, canaries: Mapping[str, object]) -> FindingReason:
-    """Return what a statistic says that was found; its p-value counts all statistics of the audit."""
+    """Return the finding of a statistic; its p-value is corrected for all statistics of the audit."""
     p_value, bound, runs = test.family_p_value, surface.epsilon_lower_bound, surface.leave_one_out.get(surface.attack)
     match test.name:
         case "above":
@@ -81,7 +81,7 @@ def _of_records(surface: SurfaceResult) -> Measured | None:
 
 
 def copy_leaks(copies: CopiesResult | None, level: float) -> list[FindingReason]:
-    """Return the excess of near-copies of members, if there is one."""
+    """Return the excess of near-copies of members as a finding, if there is one."""
     if copies is None or copies.p_value is None or copies.p_value > level:
         return []
     return [FindingReason(kind="near_copies", found=copies.excess, p_value=copies.p_value, level=level)]
@@ -108,13 +108,13 @@ def packages(
     attacked: Mapping[str, Together] = NOT_ATTACKED,
     level: float | None = None,
 ) -> list[Package]:
-    """Return every package with the worst state of what it exposes: leakage anywhere decides, then a gap.
+    """Return every package with the worst state of its surfaces: a leak decides first, then an unmeasured surface.
 
     Args:
         surfaces: by name, with their states.
         exposed: package -> its surfaces.
-        attacked: package -> what the attack on all of its surfaces found.
-        level: at which it finds; None where the audit is invalid.
+        attacked: package -> result of the attack on all of its surfaces.
+        level: level of a finding; None if the audit is invalid.
     """
     return [_package(name, exposes, surfaces, attacked.get(name), level) for name, exposes in exposed.items()]
 

@@ -1,15 +1,15 @@
-"""Draw the target's members again: what statistics of the attack would be if nothing leaked. Knows no signal and no model.
+"""Sample the target's members again, to get the distribution of the attack's statistics if nothing leaks.
 
-Row 0 of the membership matrix was drawn by `prepare`, uniformly among the sets with as many members of every class. Given
-those numbers every exchange of membership within a class was equally likely. If what was released says nothing about row 0,
-scores (which never see row 0) and row 0 are independent, and the statistic of the true draw ranks uniformly among those of
-redraws: its p-value is exact, whatever the scores are (Fisher 1935). All statistics see the same redraws, so the smallest of
-several p-values has an exact distribution too (Westfall and Young 1993, single-step minP).
+Row 0 of the membership matrix was sampled by `prepare`, uniformly among the sets with as many members of every class. Given
+these numbers, every exchange of membership within a class was equally likely. If the release contains no information about
+row 0, the scores (which never use row 0) and row 0 are independent, and the true statistic has a uniform rank among those of
+resampled rows: its p-value is exact, whatever the scores are (Fisher 1935). All statistics use the same resampled rows, so
+the smallest of several p-values has an exact distribution too (Westfall and Young 1993, single-step minP).
 
-Where records have groups (one patient), `prepare` drew groups: then N counts groups, strata are those of groups, and a
-weight is the sum of those of a group's records.
+If records have groups (one patient), `prepare` sampled groups: then N counts groups, strata are those of groups, and a
+weight is the sum over a group's records.
 
-Shape suffixes: B redraws and the true draw (row 0), N records, K statistics.
+Shape suffixes: B resampled rows and the true one (row 0), N records, K statistics.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ import numpy as np
 from scipy.stats import rankdata
 
 NUM_REDRAWS = 9_999
-"""The smallest p-value is one in 10,000."""
+"""The smallest possible p-value is 1 in 10,000."""
 
 CHUNK = 4_000_000
-"""Cells drawn at a time: 32 MB."""
+"""Cells sampled at a time: 32 MB."""
 
 
 def double_ranks(scores_N: np.ndarray) -> np.ndarray:
-    """Return twice the mid-ranks less their mean: whole numbers, so that their sums are exact and ties are ties.
+    """Return twice the mid-ranks minus their mean: integers, so that sums are exact and ties are equal.
 
-    Less the mean, because draws by group have more or fewer member records.
+    The mean is subtracted because, with groups, the number of member records varies.
     """
     return 2 * rankdata(scores_N) - (len(scores_N) + 1)
 
 
 def sums_over_members(members_N: np.ndarray, strata_N: np.ndarray, weights_NK: np.ndarray) -> np.ndarray:
-    """Return the sums [B, K] of the weights over members, of the true draw and of redraws within strata.
+    """Return the sums [B, K] of the weights over members, for the true row and for rows resampled within strata.
 
-    Weights are whole numbers; strata int64 [N] say which records `prepare` drew together.
+    Weights are integers; strata int64 [N] are the sets within which `prepare` sampled.
     """
     order = np.argsort(strata_N, kind="stable")
     weights, members = weights_NK[order], members_N[order]
@@ -51,13 +51,13 @@ def sums_over_members(members_N: np.ndarray, strata_N: np.ndarray, weights_NK: n
 
 
 def sums_over_coins(coins_N: np.ndarray, weights_NK: np.ndarray) -> np.ndarray:
-    """Return the same where every record has a fair coin of its own, as canaries have."""
+    """Return the same sums if every record has an independent fair coin, as canaries have."""
     drawn = np.random.default_rng(1).integers(2, size=(NUM_REDRAWS, len(coins_N))).astype(np.float64)
     return np.vstack([coins_N.astype(np.float64) @ weights_NK, drawn @ weights_NK])
 
 
 def moments(members_N: np.ndarray, strata_N: np.ndarray, weights_NK: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean [K] and covariance [K, K] of the sums over members under redraws: sampling without replacement."""
+    """Return mean [K] and covariance [K, K] of the sums over resampled members: sampling without replacement."""
     mean, covariance = np.zeros(weights_NK.shape[1]), np.zeros((weights_NK.shape[1],) * 2)
     for stratum in np.unique(strata_N):
         chosen = strata_N == stratum
@@ -71,22 +71,22 @@ def moments(members_N: np.ndarray, strata_N: np.ndarray, weights_NK: np.ndarray)
 
 
 def p_values(statistics_BK: np.ndarray) -> np.ndarray:
-    """Return for every draw and statistic the share of draws that reach it, [B, K]."""
+    """Return for every row and statistic the share of rows that reach it, [B, K]."""
     return np.stack([_share_reaching(column) for column in statistics_BK.T], axis=1)
 
 
 def _share_reaching(column_B: np.ndarray) -> np.ndarray:
-    """Return the share of entries that are as large, for each of them."""
+    """Return for each entry the share of entries that are at least as large."""
     _, places, counts = np.unique(column_B, return_inverse=True, return_counts=True)
     return np.cumsum(counts[::-1])[::-1][places] / len(column_B)
 
 
 def family_p_values(p_BK: np.ndarray) -> np.ndarray:
-    """Return for every statistic the share of draws whose smallest p-value is no larger than its own, [K]."""
+    """Return for every statistic the share of rows whose smallest p-value is at most its own, [K]."""
     smallest = np.sort(p_BK.min(axis=1))
     return np.searchsorted(smallest, p_BK[0], side="right") / len(smallest)
 
 
 def level_of_one(p_BK: np.ndarray, family_level: float) -> float:
-    """Return the p-value below which one statistic is found at the level of the family."""
+    """Return the p-value below which one statistic is significant at the level of the family."""
     return float(np.quantile(p_BK.min(axis=1), family_level, method="lower"))

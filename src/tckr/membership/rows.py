@@ -1,4 +1,4 @@
-"""One row for each surface, and for each kind of canary: what the audit found there, as it is printed."""
+"""Results of the audit as printed: one row per surface, and one per kind of canary."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ ABSENT = Number(text="\N{EN DASH}", reason="membership was not measured")
 
 
 class SurfaceRow(Result):
-    """One thing that could be released, and what the attacks found there.
+    """One release surface and the results of its attacks.
 
     Attributes:
         key: as in `audit.json`, e.g. `soft_labels`.
-        asked: what the attacker looks at.
-        attack: scorer behind `auc` and `tpr`, in words; empty when nothing was measured.
-        records: AUC of that attack on single records, where `auc` is that on groups.
-        target: AUC of that attack on the target alone, where `auc` is the mean over runs.
-        has_references: whether that attack knew what runs without the record say; otherwise it is weak.
-        state, why: what the audit found, and the findings behind it.
-        strongest: highest AUC of all signals and scorers, by `strongest_by`, chosen after seeing the truth.
+        asked: what the declared signal measures.
+        attack: name of the scorer of `auc` and `tpr`; empty if nothing was measured.
+        records: AUC of that attack on single records, if `auc` is that on groups.
+        target: AUC of that attack on the target, if `auc` is the mean over runs.
+        has_references: whether that attack used reference runs; otherwise it is weak.
+        state, why: result of the audit, and the findings behind it.
+        strongest: highest AUC of all signals and scorers, by `strongest_by`, chosen with knowledge of the members.
         tpr: at a false positive rate of 1 %, in percent.
         covers: what the number covers at this depth.
     """
@@ -47,10 +47,10 @@ class SurfaceRow(Result):
 
 
 class CanaryRow(Result):
-    """What guessing the canaries of one kind from one surface proves: about epsilon, and about mu of Gaussian privacy.
+    """Bounds on epsilon and on mu of Gaussian privacy, from guesses about one kind of canaries on one surface.
 
     Attributes:
-        assumes: what each bound needs, `epsilon: ...; mu: ...`.
+        assumes: assumptions of each bound, `epsilon: ...; mu: ...`.
     """
 
     surface: str
@@ -63,13 +63,13 @@ class CanaryRow(Result):
 
 
 def surface_rows(audit: AuditResult) -> list[SurfaceRow]:
-    """Return every surface in the order in which it is made, attacked or not; of given tables their own."""
+    """Return every surface in the order in which a run creates it, attacked or not; for given tables, their surfaces."""
     names = tuple(SURFACES) if audit.declared.depth else tuple(audit.surfaces)
     return [_surface_row(audit, name, audit.surfaces.get(name)) for name in names]
 
 
 def canary_rows(audit: AuditResult) -> list[CanaryRow]:
-    """Return one row per surface and kind of canary, surfaces in the order in which they are made."""
+    """Return one row per surface and kind of canary, surfaces in the order in which a run creates them."""
     order = [*SURFACES, *(name for name in audit.canaries if name not in SURFACES)]
     return [
         _canary_row(audit, surface, kind, bound)
@@ -88,7 +88,7 @@ def absent_reason(audit: AuditResult, surface: SurfaceResult | None = None) -> s
 
 
 def strongest_name(strongest: Strongest, declared_signal: str) -> str:
-    """Return scorer and, where it is not the declared one, signal of the strongest attack."""
+    """Return the scorer of the strongest attack, and its signal if that is not the declared one."""
     signal = "" if strongest.signal == declared_signal else f"; {signal_title(strongest.signal)}"
     return scorer_name(strongest.scorer) + signal
 
@@ -156,8 +156,8 @@ def _guesses(bound: OneRunBound) -> str:
 
 
 def _own_signal(audit: AuditResult, surface: str) -> str:
-    """Return that a surface's canaries were not compared with what reference runs say of them, where that is so."""
+    """Return a remark if a surface's canaries were not compared with reference runs."""
     if audit.declared.num_reference_runs == 0:
-        return "; own signal only, for there are no reference runs"
+        return "; without reference runs, only the target's signal is used"
     shared = audit.declared.generator_shared and surface != "teacher"
-    return f"; the {surface_title(surface)}'s own signal only, for all runs share the generator" if shared else ""
+    return f"; the {surface_title(surface)}'s own signal only, because all runs share the generator" if shared else ""

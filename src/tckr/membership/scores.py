@@ -1,4 +1,4 @@
-"""The score table: one row per surface, run and record, for anyone who wants to attack further."""
+"""The score table: one row per surface, run and record, for further attacks."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ SCHEMA = pa.schema(
         ("score", pa.float64()),
     ]
 )
-"""`group`: of the record, empty where each stands for itself. `score`: of the declared scorer, run 0. Runs -1 and -2: the
-null and the positive control, with run 0's `member`."""
+"""`group`: of the record, empty without groups. `score`: of the declared scorer, run 0. Runs -1 and -2: the null and the
+positive control, with run 0's `member`."""
 
 CONTROL_RUNS = {"null": -1, "positive": -2}
 
 METADATA_KEY = b"tckr"
-"""Under this key the file's metadata holds a `Description` as JSON."""
+"""Key of the file's metadata that contains a `Description` as JSON."""
 
 
 class Description(BaseModel):
-    """What a file of ours says of itself: the depth of its reference runs (empty = not known), and its classes."""
+    """Metadata of a file written by TCKR: the depth of its reference runs (empty = unknown), and its classes."""
 
     depth: Literal["", "teacher", "distill", "full"] = ""
     class_names: list[str] = []
@@ -47,7 +47,7 @@ class Description(BaseModel):
 def write_scores(path: Path, config: MembershipConfig, evidence: Evidence, *, depth: str | None = None) -> None:
     """Write the table, one row group per signal and run; without signals it has no rows.
 
-    `depth` is what the file says that every reference run repeated, if not `config.depth`; empty = not known.
+    `depth` is written into the file as the depth of the reference runs, instead of `config.depth`; empty = unknown.
     """
     schema = _schema(evidence, config.depth if depth is None else depth)
 
@@ -66,7 +66,7 @@ def write_scores(path: Path, config: MembershipConfig, evidence: Evidence, *, de
 
 
 def describe_scores(schema: pa.Schema) -> Description:
-    """Return what the file of this schema says of itself: nothing, when it is not ours."""
+    """Return the metadata in a file's schema; empty for a file that TCKR did not write."""
     return Description.model_validate_json((schema.metadata or {}).get(METADATA_KEY, b"{}"))
 
 

@@ -1,4 +1,4 @@
-"""What a table of scores must hold before it is judged: checks that need no attack. Knows no file and no model.
+"""Checks of a score table before it is judged; they need no attack.
 
 Shape suffixes: R runs (row 0 = target), N records.
 """
@@ -18,39 +18,39 @@ from tckr.membership.scorers import MIN_BALANCED
 from tckr.membership.units import units_of
 
 DEPENDENCE_ERROR = 1e-6
-"""Chance that rows drawn independently are taken for dependent ones."""
+"""Probability that independent rows are taken for dependent ones."""
 
 GROUPS = 2.0
-"""F is divided by this: rows drawn independently, but with as many members as others in groups of records, have a larger F
-than rows without groups, twice as large in the smallest groups, pairs."""
+"""F is divided by this: independent rows with as many members as others in groups of records have a larger F than rows
+without groups, twice as large for the smallest groups, pairs."""
 
 MIN_FREEDOM = 30
-"""Records beyond the number of runs that tell chance from design; with fewer only the plainest design is recognised."""
+"""Minimum records beyond the number of runs to tell chance from design; with fewer, only the plainest design is detected."""
 
 NEVER_VARY_ERROR = 1e-6
-"""Chance that records which all reference runs saw, or none, are taken for a part of the design and left out."""
+"""Probability that records in all reference runs or in none are wrongly taken for a part of the design and left out."""
 
 SINGULAR = 1e-9
-"""Added to the rows' variances of 1, so that rows which determine one another have an inverse too."""
+"""Added to the rows' variances of 1, so that the matrix is invertible even if rows determine one another."""
 
 
 def require_sound(evidence: Evidence) -> Evidence:
-    """Check that all values are numbers, that there are enough runs, and that no attack can read membership off the design.
+    """Check that all values are finite, that there are enough runs, and that no attack can read membership from the design.
 
     Returns:
-        The evidence without records that never vary (`without_constant`), with `independent_runs` false where the rows were
-        not drawn independently and row 0 alone is attacked: where the reference rows tell one another but not row 0, or
-        where each record is in equally many runs (`balanced_runs`).
+        The evidence without records that never vary (`without_constant`). `independent_runs` is False if the rows were not
+        sampled independently, so that only row 0 is attacked: if the reference rows determine one another but not row 0, or
+        if each record is in equally many runs (`balanced_runs`).
 
     Raises:
-        UserError: one of them does not hold.
+        UserError: one of these checks fails.
     """
     for name, values_RN in evidence.signals.items():
         _require_finite(name, values_RN, "run")
         if np.ptp(values_RN) == 0:
             raise UserError(
-                f"every value of {name} is {values_RN.flat[0]}; expected answers that differ between records, which an "
-                "attack could read; check how they were computed"
+                f"every value of {name} is {values_RN.flat[0]}; expected values that differ between "
+                "records, otherwise there is nothing to attack; check how they were computed"
             )
     for control, signals in evidence.controls.items():
         for name, values_N in signals.items():
@@ -65,11 +65,11 @@ def require_sound(evidence: Evidence) -> Evidence:
 
 
 def without_constant(evidence: Evidence) -> Evidence:
-    """Return the evidence without records that all reference runs saw, or none, where there are too many to be chance.
+    """Return the evidence without records that are in all reference runs or in none, if there are too many for chance.
 
-    Such records were never drawn, and an attack would read that off the reference runs. Row 0 is not looked at: to leave
-    records out by its membership would give it away. With few runs some records are in all of them by chance; they stay
-    unless there are more than independent draws at their class's rate explain. Where records have groups, groups count.
+    Membership of such records was not sampled, and an attack would read that from the reference runs. Row 0 is not used:
+    leaving records out by its membership would reveal it. With few runs, some records are in all of them by chance; they are
+    kept unless there are more than independent samples at their class's rate explain. With groups, groups are counted.
     """
     units = units_of(evidence)
     references, labels = units.members[1:], units.labels
@@ -90,13 +90,14 @@ def _require_finite(name: str, values_RN: np.ndarray, row: str) -> None:
     if len(odd):
         run, record = odd[0]
         raise UserError(
-            f"{name} holds {values_RN[run, record]} ({len(odd)} such values, first in {row} {run}, record number {record}); "
-            "expected finite numbers; compute confidences in log space, clip them, or drop those records everywhere"
+            f"{name} contains {values_RN[run, record]} ({len(odd)} such values, first in {row} {run}, "
+            f"record number {record}); expected finite numbers; compute confidences in log space, clip "
+            "them, or remove those records in all runs"
         )
 
 
 def _require_whole_groups(evidence: Evidence) -> None:
-    """Raise where a run was trained on a part of a group: then the group was not drawn as a whole."""
+    """Raise a UserError if a run was trained on only a part of a group, because groups were then not sampled."""
     if evidence.groups is None:
         return
     _, first, numbers = np.unique(evidence.groups, return_index=True, return_inverse=True)
@@ -104,16 +105,16 @@ def _require_whole_groups(evidence: Evidence) -> None:
     if len(divided):
         run, record = divided[0]
         raise UserError(
-            f"run {run} was trained on some records of group {evidence.groups[record]} and not on others; expected all of a "
-            "group or none, in every run; leave out the groups if records were drawn one by one"
+            f"run {run} was trained on some records of group {evidence.groups[record]} but not on others; "
+            "expected all or none of a group in every run; remove the groups if records were sampled individually"
         )
 
 
 def _require_runs(members_RN: np.ndarray) -> None:
     if len(members_RN) > members_RN.shape[1] < MIN_FREEDOM:
         raise UserError(
-            f"found {len(members_RN)} runs of {members_RN.shape[1]} records; expected [runs, records] and more records; the "
-            "table looks transposed: give signals.T and members.T"
+            f"found {len(members_RN)} runs of {members_RN.shape[1]} records; expected [runs, records] with "
+            "more records than runs; the table looks transposed: give signals.T and members.T"
         )
     if len(members_RN) <= MIN_REFERENCE_RUNS:
         raise UserError(
@@ -130,23 +131,24 @@ def _require_runs(members_RN: np.ndarray) -> None:
 
 
 def _require_independence(members_RN: np.ndarray, *, balanced: bool) -> bool:
-    """Return whether the rows were drawn independently; raise where the target's own row can be told in an unknown way."""
+    """Return whether the rows were sampled independently; raise a UserError if other rows determine the target's row."""
     told_R = dependence(members_RN)
     if told_R[0] > 0 and not balanced:
         raise UserError(
-            f"the membership of run 0 can be told from that of the other runs ({told_R[0]:.0%} of its variance); "
-            f"expected rows drawn independently, or each record in equally many of at least {MIN_BALANCED} runs. Otherwise "
-            "some attacks read the truth off the design. Draw every run's members on their own and train again"
+            f"the membership of run 0 can be predicted from that of the other runs ({told_R[0]:.0%} of its variance); "
+            "expected independently sampled rows, or each record in equally many of at least "
+            f"{MIN_BALANCED} runs. Otherwise some attacks read membership from the design. Sample every "
+            "run's members independently and train again"
         )
     return not told_R.any()
 
 
 def dependence(members_RN: np.ndarray) -> np.ndarray:
-    """Return how much of each row's variance the other rows tell, [R]; 0 unless it is beyond chance.
+    """Return the share of each row's variance that the other rows predict, [R]; 0 unless it exceeds chance.
 
-    The share is R^2 of the linear regression of a row on all others, 1 - 1 / (inverse of the rows' correlations)_ii; beyond
-    chance by its F-test, corrected for the number of rows. With about as many runs as records only the design in which every
-    record is in equally many runs is recognised.
+    The share is R^2 of the linear regression of a row on all others, 1 - 1 / (inverse of the rows' correlations)_ii. Chance
+    is tested by its F-test, corrected for the number of rows. With about as many runs as records, only the design in which
+    every record is in equally many runs is detected.
     """
     num_runs, num_records = members_RN.shape
     freedom = num_records - num_runs

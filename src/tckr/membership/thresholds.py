@@ -1,4 +1,4 @@
-"""Fix thresholds on the reference runs alone, so that the target's records only ever meet a declared one."""
+"""Fix thresholds on the reference runs alone, so that the target's records are judged by thresholds declared beforehand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tckr.metrics.low_fpr import threshold_at_fpr
 from tckr.metrics.membership import FALSE_POSITIVE_RATES, epsilon_from_counts
 
 MOST_CANDIDATES = 1_000_000
-"""Thresholds that are tried: more would be nearer to one another than any estimate of their rates."""
+"""Number of thresholds that are tried: more would be closer together than any estimate of their rates can resolve."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,9 @@ class Thresholds:
     """Scores above which a record is called a member.
 
     Attributes:
-        balanced_accuracy, epsilon: where each is largest.
-        at_fpr: false positive rate -> the lowest that so many non-members of the reference runs pass, where they can tell.
+        balanced_accuracy, epsilon: thresholds at which each is largest.
+        at_fpr: false positive rate -> the lowest threshold that at most this share of the reference runs' non-members pass;
+        rates that these runs cannot resolve are missing.
     """
 
     balanced_accuracy: float
@@ -30,14 +31,14 @@ class Thresholds:
 
     @property
     def every(self) -> np.ndarray:
-        """Return all of them, float64 [K]."""
+        """Return all thresholds, float64 [K]."""
         return np.array([self.balanced_accuracy, self.epsilon, *self.at_fpr.values()])
 
 
 def fix_thresholds(
     scorer: Scorer, signals_RN: np.ndarray, members_RN: np.ndarray, confidence: float, delta: float
 ) -> Thresholds:
-    """Return the thresholds that serve best when the reference runs 1..R attack one another.
+    """Return the thresholds that are best when the reference runs 1..R attack one another.
 
     Row 0 is dropped from both matrices, so neither the target's signals nor its membership can move a threshold. The one for
     epsilon is where a run with average counts would give the highest lower bound.

@@ -1,4 +1,4 @@
-"""Packages: what is usually released together, and the attack on all of its surfaces at once."""
+"""Packages of surfaces that are usually released together, and the attack on all surfaces of a package."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "images and soft labels": ("images", "soft_labels"),
         "images, soft labels and Student": ("images", "soft_labels", "student"),
         "images, soft labels and prompts": ("images", "soft_labels", "captions"),
-        "adapter": ("adapter", "images"),  # whoever has the adapter draws as many images as he likes
+        "adapter": ("adapter", "images"),  # the adapter can generate any number of images
         "Teacher": ("teacher",),
     }
 )
 
 ALL = "all surfaces"
-"""The package of a given table whose surfaces have names of their own."""
+"""Package of a given table whose surfaces have other names."""
 
 
 def packages_of(evidence: Evidence) -> Mapping[str, tuple[str, ...]]:
-    """Return package -> the surfaces that it exposes: those of a run, or all that a given table has."""
+    """Return package -> its surfaces: the packages of a run, or all surfaces of a given table."""
     return PACKAGES if set(evidence.surfaces) <= set(SURFACES) else {ALL: tuple(evidence.surfaces)}
 
 
 def attack_packages(config: MembershipConfig, evidence: Evidence) -> dict[str, PackageScores]:
-    """Return the declared attack on every package of which reference runs repeated at least two surfaces.
+    """Return the declared attack on every package with at least two surfaces that reference runs repeated.
 
-    What each surface weighs is learned where reference runs attack one another, so their members must have been drawn
-    independently.
+    The weights of the surfaces are fitted by attacking reference runs with one another, so their members must have been
+    sampled independently.
     """
     if not evidence.independent_runs:
         return {}

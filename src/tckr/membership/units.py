@@ -1,8 +1,8 @@
-"""Evidence about groups of records (one patient, one part): what `prepare` drew as a whole is what the audit judges.
+"""Evidence about groups of records (one patient, one part): the audit judges the unit that `prepare` sampled.
 
-A group's signal is the mean of the signals of its records, in every run and control; its features are the mean of theirs.
-Records of a group are members together and answer alike, so as observations of their own they would make every interval too
-narrow and every p-value too small.
+A group's signal is the mean of the signals of its records, in every run and control; the same holds for its features.
+Records of a group are members together and have similar signals; as separate observations they would make every interval
+too narrow and every p-value too small.
 
 Shape suffixes: R runs (row 0 = target), N records, G groups.
 """
@@ -18,12 +18,12 @@ from tckr.membership.evidence import Evidence
 
 
 def units_of(evidence: Evidence) -> Evidence:
-    """Return the evidence about what was drawn as a whole: groups, or records where there are none."""
+    """Return the evidence about the sampled units: groups, or records if there are no groups."""
     return evidence if evidence.groups is None else of_groups(evidence, evidence.groups)
 
 
 def of_groups(evidence: Evidence, groups: np.ndarray) -> Evidence:
-    """Return the evidence about the groups [N] of its records; a group's class is the one that it was drawn with."""
+    """Return the evidence about the groups [N] of its records; a group has the class with which it was sampled."""
     ids, first, numbers = np.unique(groups, return_index=True, return_inverse=True)
     return replace(
         evidence,

@@ -1,4 +1,4 @@
-"""Judge the evidence: findings of every surface, controls, and whether the numbers may be believed."""
+"""Judge the evidence: findings of every surface, controls, and the validity of the audit."""
 
 from __future__ import annotations
 
@@ -47,11 +47,12 @@ from tckr.metrics.results import CopiesResult, FidelityResult, PairedTest
 from tckr.surfaces import CLASSIFIERS, sees_images
 
 COPIES_SHARE = 0.1
-"""Of the family's level: what the excess of near-copies is tested at."""
+"""Share of the family's level used to test the excess of near-copies."""
 
 GENERATOR_LEAKS = (
-    "the shared generator carries information about the target's members, which reference Students take for a property of "
-    "the record; only references with a generator of their own (depth full) could measure this Student"
+    "the shared generator contains information about the target's members, which reference Students make "
+    "look like a property of the record; only reference runs with their own generators (depth full) could "
+    "measure this Student"
 )
 
 
@@ -73,10 +74,10 @@ def judge(
     *,
     track: Track = untracked,
 ) -> AuditResult:
-    """Return the whole result. Membership is judged when `evidence.signals` has some; `fidelity` is passed on.
+    """Return the complete result. Membership is judged if `evidence.signals` is not empty; `fidelity` is passed on.
 
-    What is judged is what was drawn as a whole (`units_of`): where records have groups, everything is about groups, and what
-    attacks on single records find stands beside it.
+    The unit that was sampled is judged (`units_of`): if records have groups, all results are about groups, and results of
+    attacks on single records are given in addition.
     """
     of_records, evidence = evidence, units_of(evidence)
     level, copies_level = levels(config.family_level, copies)
@@ -148,7 +149,7 @@ def _surfaces(
 def attacked_together(
     config: MembershipConfig, evidence: Evidence, packaged: Mapping[str, PackageScores], family: Family
 ) -> dict[str, Together]:
-    """Return what the attack on all surfaces of each package found, where all of them still have references."""
+    """Return the result of the attack on all surfaces of each package, if all of them still have references."""
     found = {}
     for name, attacked in packaged.items():
         if all(evidence.has_references(evidence.signals_of(surface)[0]) for surface in attacked.weights):
@@ -158,13 +159,13 @@ def attacked_together(
 
 
 def levels(family_level: float, copies: CopiesResult | None) -> tuple[float, float]:
-    """Return the levels of all statistics that redraws judge, and of the near-copies, which they cannot (Bonferroni)."""
+    """Return the levels of all statistics tested by resampling, and of the near-copies, which cannot be (Bonferroni)."""
     share = COPIES_SHARE if copies else 0.0
     return family_level * (1 - share), family_level * share
 
 
 def thresholds_of(config: MembershipConfig, evidence: Evidence) -> dict[str, Thresholds]:
-    """Return the declared scorer's thresholds of every surface that has references."""
+    """Return the declared scorer's thresholds of every surface with references."""
     found = {}
     for surface in evidence.measured_surfaces:
         signal = evidence.signals_of(surface)[0]
@@ -175,13 +176,13 @@ def thresholds_of(config: MembershipConfig, evidence: Evidence) -> dict[str, Thr
 
 
 def _of_attack(evidence: Evidence, surface: str, thresholds: Mapping[str, Thresholds]) -> Thresholds | None:
-    """Return the thresholds, unless the surface is attacked without references."""
+    """Return the thresholds, or None if the surface is attacked without references."""
     signals = evidence.signals_of(surface) if evidence.signals else []
     return thresholds.get(surface) if signals and evidence.has_references(signals[0]) else None
 
 
 def verdict_of(evidence: Evidence, checks: list[Control], unmeasured: list[VerdictReason]) -> Verdict:
-    """Return whether the numbers may be believed; `evidence` before any references are taken away."""
+    """Return whether the results are valid; `evidence` before any references are removed."""
     independent = [] if evidence.independent_runs else [VerdictReason(kind="dependent_runs")]
     if evidence.num_left_out:
         independent.append(VerdictReason(kind="never_varied", num_records=evidence.num_left_out))
@@ -211,7 +212,7 @@ def _of_controls(kind: Remark, checks: Iterable[Control]) -> list[VerdictReason]
 
 
 def missing_controls(evidence: Evidence) -> list[VerdictReason]:
-    """Return the control runs that the evidence does not have, with the surfaces where only some lack it."""
+    """Return the control runs that are missing in the evidence, with the surfaces if only some lack it."""
     declared = {surface: evidence.signals_of(surface)[0] for surface in evidence.measured_surfaces}
     referenced = {surface: signal for surface, signal in declared.items() if evidence.has_references(signal)}
     found = []
@@ -225,7 +226,7 @@ def missing_controls(evidence: Evidence) -> list[VerdictReason]:
 
 
 def unseen_memorizers(evidence: Evidence, checks: Iterable[Control]) -> list[str]:
-    """Return the surfaces on which a memorizer was attacked for information and not found: a leak could be missed there."""
+    """Return the surfaces on which a memorizing control was attacked for information and not found; leaks may be missed."""
     declared = [evidence.signals_of(surface)[0] for surface in evidence.measured_surfaces]
     shown = [check for check in checks if check.name == "positive" and not check.decides and not check.passed]
     return [check.surface for check in shown if check.signal in declared and check.measure == POSITIVE_SCORER]
@@ -241,7 +242,7 @@ def differences(config: MembershipConfig, evidence: Evidence) -> Differences:
 
 
 def images_alone(config: MembershipConfig, evidence: Evidence) -> ImagesAlone:
-    """Return what a Student of the images and their prompts' classes is worth, beside the Teacher."""
+    """Return the results of a Student trained only on the images and their prompts' classes, compared with the Teacher."""
     labels, confidence = evidence.test_labels, config.confidence
     answers, teacher = (evidence.test[model].classes for model in (IMAGES_ALONE, "teacher"))
     return ImagesAlone(
@@ -268,10 +269,10 @@ def _auc_difference(config: MembershipConfig, evidence: Evidence) -> Measured:
 
 
 def _difference_of_runs(config: MembershipConfig, evidence: Evidence) -> Measured:
-    """Return the mean over runs of the Student's AUC less the Teacher's: what training like this gains."""
+    """Return the mean over runs of the Student's AUC minus the Teacher's."""
     alone = [model for model in CLASSIFIERS if not evidence.has_references(model)]
     if alone or not evidence.independent_runs:
-        return NotMeasurable(evidence.why_alone(alone[0]) if alone else "the runs' members were not drawn independently")
+        return NotMeasurable(evidence.why_alone(alone[0]) if alone else "the runs' members were not sampled independently")
 
     def differences_of(runs: np.ndarray) -> np.ndarray:
         members, strata = evidence.members[runs], evidence.compared_within

@@ -1,4 +1,4 @@
-"""The sentences that say what an audit found: the one place where fields of `tckr.artifacts.audit` become text."""
+"""Sentences on the results of an audit; only this module turns fields of `tckr.artifacts.audit` into text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tckr.surfaces import signal_title, surface_title
 
 
 def judged_units(declared: Declared) -> str:
-    """Return how many units are members and how many are not, and of groups how many records they have."""
+    """Return the number of member and non-member units, and the number of records of groups."""
     if declared.unit == "record":
         return f"{declared.num_members:,} members, {declared.num_non_members:,} non-members"
     return (
@@ -33,7 +33,7 @@ def judged_units(declared: Declared) -> str:
 
 
 def verdict_text(verdict: Verdict) -> str:
-    """Return the verdict in one line: what was judged, then what it leaves open."""
+    """Return the verdict on one line: what was judged, then what it leaves open."""
     return "; ".join([judged_text(verdict), *open_texts(verdict)])
 
 
@@ -46,7 +46,7 @@ def judged_text(verdict: Verdict) -> str:
 
 
 def why_not_measured(verdict: Verdict) -> str:
-    """Return why membership was not measured; empty when it was."""
+    """Return why membership was not measured; empty if it was."""
     return "; ".join(
         _not_measured(reason) for reason in verdict.reasons if reason.kind in ("no_non_members", "too_few_runs")
     )
@@ -64,14 +64,14 @@ def surface_text(surface: SurfaceResult) -> str:
 
 
 def package_text(audit: AuditResult, package: Package) -> str:
-    """Return why a package has its state: the attack on all of it, and the surfaces that decide, with their findings."""
+    """Return the reason of a package's state: the attack on all of it, and the deciding surfaces with their findings."""
     together = [f"all of it together: {finding_text(reason)}" for reason in package.reasons]
     alone = (f"{surface_title(name)}: {_deciding(audit.surfaces.get(name))}" for name in package.deciding)
     return "; ".join([*together, *alone])
 
 
 def together_text(package: Package) -> str:
-    """Return what the attack on all surfaces of a package found, whether it counts as a leak or not; empty without one."""
+    """Return the result of the attack on all surfaces of a package, significant or not; empty without one."""
     found = package.together
     if found is None:
         return ""
@@ -80,7 +80,7 @@ def together_text(package: Package) -> str:
 
 
 def together_lines(audit: AuditResult) -> list[str]:
-    """Return the same for every package; none where the audit is not valid."""
+    """Return the same for every package; empty if the audit is not valid."""
     return [text for package in audit.packages if audit.valid and (text := together_text(package))]
 
 
@@ -95,7 +95,7 @@ def finding_text(reason: FindingReason) -> str:
         case "nothing_found":
             return f"AUC {number}, smallest {_p(reason.p_value)}{_power(reason)}"
         case "images_tell":
-            return "who learned from the images and nothing else tells their members (check: shared generator)"
+            return "a model trained only on the images reveals their members (check: shared generator)"
         case "near_copies":
             return f"excess of near-copies {number} ({_p(reason.p_value)}, needed {reason.level:g})"
     return f"{_leak(reason, number)} ({_p(reason.p_value)})"
@@ -103,7 +103,7 @@ def finding_text(reason: FindingReason) -> str:
 
 def _power(reason: FindingReason) -> str:
     power = reason.detectable_auc
-    return f"; an AUC of {power:.2f} would be found in 80 of 100 audits" if power else ""
+    return f"; an AUC of {power:.2f} would be detected in 80 of 100 audits" if power else ""
 
 
 def _leak(reason: FindingReason, number: str) -> str:
@@ -114,19 +114,19 @@ def _leak(reason: FindingReason, number: str) -> str:
             how = ", ".join([*by, *([signal_title(reason.signal)] if reason.signal else [])])
             return f"AUC {number}" + (f" by {how}" if how else "")
         case "auc_below":
-            return f"AUC {number} is below 0.5: members answer lower; has the signal the wrong sign?"
+            return f"AUC {number} is below 0.5: members have lower values; is the sign of the signal wrong?"
         case "records_above":
             return f"AUC of single records {number}"
         case "records_below":
-            return f"AUC of single records {number} is below 0.5: members answer lower"
+            return f"AUC of single records {number} is below 0.5: members have lower values"
         case "auc_of_package":
             return f"AUC {number}"
         case "auc_of_runs":
             return f"mean AUC of all runs {number}"
         case "tail":
-            return epsilon or "the surest records are members"
+            return epsilon or "the records with the highest scores are members"
     assert reason.kind == "canaries", reason
-    return f"{epsilon} by canaries" if epsilon else f"{reason.canaries} canaries guessed better than by chance"
+    return f"{epsilon} by canaries" if epsilon else f"{reason.canaries} canaries were guessed better than by chance"
 
 
 def supported(number: Measured | None) -> str:
@@ -139,7 +139,7 @@ def supported(number: Measured | None) -> str:
 
 def _p(p_value: float | None) -> str:
     assert p_value is not None
-    return f"p {p_text(p_value, digits=1)}"  # one digit: a shared report repeats it
+    return f"p {p_text(p_value, digits=1)}"  # one digit, as in a shareable report
 
 
 def _deciding(surface: SurfaceResult | None) -> str:
@@ -148,7 +148,7 @@ def _deciding(surface: SurfaceResult | None) -> str:
 
 def _not_measured(reason: VerdictReason) -> str:
     if reason.kind == "no_non_members":
-        return "the target trained on the whole pool; set prepare.audit_holdout above 0 to keep records it never sees"
+        return "the target was trained on the complete pool; set prepare.audit_holdout above 0 to hold records out"
     return f"{reason.num_reference_runs} reference runs; at least {MIN_REFERENCE_RUNS} are needed (audit.num_reference_runs)"
 
 
@@ -156,11 +156,11 @@ def _open(kind: str, reasons: Sequence[VerdictReason]) -> str:
     names = ", ".join(surface_title(name) for reason in reasons for name in reason.surfaces)
     texts = {
         "memorizer_missed": f"not conclusive for {names}: this attack would miss even a Teacher that memorized",
-        "no_references": f"attacked without references, so neither measured nor checked: {names}",
-        "control_not_given": f"not given, so not checked: {_controls(reasons, ' control')}",
+        "no_references": f"attacked only without references, which counts as not measured: {names}",
+        "control_not_given": f"control runs missing: {_controls(reasons, ' control')}",
         "control_not_measurable": f"not measurable with so few reference runs: {_controls(reasons)}",
-        "never_varied": f"left out, for their membership never varies: {reasons[0].num_records or 0:,} records",
-        "dependent_runs": "members not drawn independently for every run, so the target alone is judged",
+        "never_varied": f"left out, because their membership never varies: {reasons[0].num_records or 0:,} records",
+        "dependent_runs": "members were not sampled independently for every run, so only the target is judged",
     }
     return texts.get(kind, "")
 

@@ -1,1 +1,1 @@
-"""Numbers with their intervals: functions of arrays that know neither stages nor files."""
+"""Numbers with their intervals, computed from arrays."""

@@ -32,8 +32,8 @@ def accuracy_by_class(
 def mean_class_accuracy(labels: np.ndarray, predictions: np.ndarray, confidence: float) -> Measured:
     """Return the balanced accuracy: the mean over the classes in `labels` of the accuracy on the images of each.
 
-    The interval recovers the variance of the mean from the Wilson interval of every class (MOVER; Zou and Donner 2008): it
-    is as wide as the smallest classes make it, and has a width where every image is right.
+    The interval recovers the variance of the mean from the Wilson interval of every class (MOVER; Zou and Donner 2008).
+    Small classes make it wide, and it has a positive width even if every image is right.
     """
     correct = labels == predictions
     parts = np.array([_value_and_ends(correct[labels == label], confidence) for label in np.unique(labels)])
@@ -45,14 +45,14 @@ def mean_class_accuracy(labels: np.ndarray, predictions: np.ndarray, confidence:
 
 
 def _value_and_ends(correct: np.ndarray, confidence: float) -> tuple[float, float, float]:
-    """Return the share of `correct` and how far the ends of its Wilson interval are from it."""
+    """Return the share of `correct` and the distances of the ends of its Wilson interval."""
     value = float(correct.mean())
     low, high = wilson(value * len(correct), len(correct), confidence)
     return value, value - low, high - value
 
 
 def largest_class(labels: np.ndarray, class_names: Sequence[str]) -> LargestClass | None:
-    """Return the class with most images, the first of equals, and its share; None without images."""
+    """Return the class with the most images (the first one of ties) and its share; None without images."""
     if not len(labels):
         return None
     counts = np.bincount(labels)
@@ -60,7 +60,7 @@ def largest_class(labels: np.ndarray, class_names: Sequence[str]) -> LargestClas
 
 
 def accuracy_over_largest(labels: np.ndarray, predictions: np.ndarray, confidence: float) -> Measured:
-    """Return the accuracy less that of always answering the largest class, on the same images."""
+    """Return the accuracy minus that of always predicting the largest class, on the same images."""
     always = labels == (np.bincount(labels).argmax() if len(labels) else 0)
     return accuracy_difference(labels == predictions, always, confidence)
 
@@ -103,5 +103,5 @@ def paired_test(
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """Return the p-value of the exact two-sided McNemar test (1947): disagreements fall either way like a fair coin."""
+    """Return the p-value of the exact two-sided McNemar test (1947): under the null, disagreements are fair coin tosses."""
     return min(1.0, 2 * float(binom.cdf(min(gained, lost), gained + lost, 0.5)))

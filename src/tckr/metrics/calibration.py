@@ -1,4 +1,4 @@
-"""Calibration: how far a model's confidence is from its accuracy, and two proper scores of its probabilities."""
+"""Calibration: the difference of a model's confidence and accuracy, and two proper scores of its probabilities."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def expected_calibration_error(
 ) -> Measured:
     """Return ECE with equal-width bins (Guo et al. 2017, eq. 3) and a basic bootstrap interval over images.
 
-    ECE is biased upwards by the noise of each bin's accuracy, and a resample is biased in the same way; the basic interval
-    (2 value - quantiles) takes that bias back, so the value may lie above the middle of its interval.
+    ECE is biased upwards by the noise of each bin's accuracy, and a resample is biased in the same way. The basic interval
+    (2 value - quantiles) corrects this bias, so the value may be above the middle of its interval.
 
     Args:
         confidences: probability of the predicted class, [N] in [0, 1].
@@ -32,7 +32,7 @@ def expected_calibration_error(
     gaps = confidences - correct
     value = _bin_error(bins, gaps, num_bins)
     generator = np.random.default_rng(0)
-    draws = (generator.integers(n, size=n) for _ in range(NUM_RESAMPLES))  # one at a time: memory stays O(N)
+    draws = (generator.integers(n, size=n) for _ in range(NUM_RESAMPLES))  # one at a time, so memory is O(N)
     resampled = [_bin_error(bins[draw], gaps[draw], num_bins) for draw in draws]
     tail = (1 - confidence) / 2
     low, high = 2 * value - np.quantile(resampled, [1 - tail, tail])
@@ -53,7 +53,7 @@ def proper_scores(logits_NK: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray
 
 
 def mean_score(scores: np.ndarray, confidence: float) -> Measured:
-    """Return the mean of scores that are not negative, with a t-interval over images."""
+    """Return the mean of non-negative scores, with a t-interval over images."""
     n = len(scores)
     if n < 2:
         return NotMeasurable("an interval over images needs two images", n)

@@ -1,36 +1,38 @@
-"""Copies: do synthetic images come nearer to training members than to hold-out records? Knows features, not images.
+"""Copies: whether synthetic images are closer to training members than to hold-out records, measured on features.
 
-**Near.** An image is near a set when the nearest record of the set is no farther than tau. Tau is fixed without the
-synthetic images: 5 % of the real records have another real record (of either set) within tau, so near means "as close as the
-closest pairs of different real images". Taking both sets makes tau the same whichever of them is called the members.
+**Near.** An image is near a set if its nearest record in the set is at most tau away. Tau is fixed without the synthetic
+images: 5 % of the real records have another real record (of either set) within tau, so near means "as close as the closest
+pairs of different real images". Because both sets are used, tau does not depend on which of them contains the members.
 
 **Excess** = share of synthetic images near a member - share near a hold-out record. A generator that learned the
-distribution and no record comes near both alike. **Closer** = share of images whose nearest record is a member: the share
-of Platzer and Reutterer (2021); Meehan et al. (2020) test the same idea by ranks.
+distribution, but no single record, is near both equally often. **Closer** = share of images whose nearest record is a
+member: the share of Platzer and Reutterer (2021); Meehan et al. (2020) test the same idea by ranks.
 
-**Equal sizes.** The larger set has nearer records by its size alone. Both are therefore compared at the size m of the
-smaller: every share is its average over all subsets of m records of the larger set, in closed form (for an image with c of n
-records within reach 1 - C(n - c, m) / C(n, m)), so no random subset is drawn. A copy of a member then counts m / n.
+**Equal sizes.** A larger set has nearer records just by its size. Both are therefore compared at the size m of the smaller
+set: every share is its average over all subsets of m records of the larger set, in closed form (for an image with c of n
+records within reach 1 - C(n - c, m) / C(n, m)), so no random subset is needed. A copy of a member then counts m / n.
 
-**Intervals.** Images near the same record are one observation, not many: which of two records happens to be the member
-decides about all of them. The variance is therefore that of a difference of sums over records, which are what the split
-randomized (Neyman 1923); an image counts for its nearest record. It enters as a design effect (Rao and Scott 1992):
-Bonett-Price and Wilson intervals of n / effect images. Simulated without leakage (100 members, 100 hold-out records, 2,000
-synthetic images; eight worlds of 2 to 64 dimensions, 200 times each), 95 % intervals covered in 92 to 100 %
-of the cases by world, 95 % on average (excess and closer alike); without the design effect in 52 to 93 % and 24 to 74 %.
+**Intervals.** Images near the same record are one observation, because it depends on a single random choice whether that
+record is a member. The variance is therefore that of a difference of sums over records, which were randomized by the split
+(Neyman 1923); an image counts for its nearest record. It is used as a design effect (Rao and Scott 1992): Bonett-Price and
+Wilson intervals of n / effect images. Simulated without leakage (100 members, 100 hold-out records, 2,000 synthetic images;
+eight worlds of 2 to 64 dimensions, 200 times each), 95 % intervals covered in 92 to 100 % of the cases by world, 95 % on
+average (excess and closer alike); without the design effect in 52 to 93 % and 24 to 74 %.
 
-**What this does not say.**
+**Limits.**
 
-- The features should be pixels or come from a model that saw neither set: one trained on the members may place them unlike
-  hold-out records, and the two sets are then no longer exchangeable, as the intervals take them to be.
-- There is one tau for the whole space. Where real images are dense (blank ones, easy classes) chance nearness is common and
-  a copy does not stand out; where they are sparse only faithful copies are near.
-- One record copied a hundred times is one observation: the excess keeps a wide interval; the flagged images show it.
-- A record and its twin (same patient, next frame) on two sides of the split hide a copy: it is near both sets. With groups
-  they lie on one side, and images near records of one group are one observation.
-- Images of one caption that come near different records count as independent.
-- Once flagged images were replaced, the excess is too low by construction: copies of members were removed, chance nearness
-  to hold-out records was not. It says that the list was worked off, not that the generator forgot.
+- The features should be pixels, or come from a model trained on neither set. A model trained on the members may map them
+  differently from hold-out records, so the two sets are not exchangeable, as the intervals assume.
+- There is one tau for the complete space. Where real images are dense (blank ones, easy classes), nearness by chance is
+  common
+  and a copy is not detected; where they are sparse, only exact copies are near.
+- One record copied a hundred times is one observation: the excess keeps a wide interval, but the flagged images show it.
+- A record and its twin (same patient, next frame) on two sides of the split hide a copy, because it is near both sets. With
+  groups they are on one side, and images near records of one group are one observation.
+- Images of one caption that are near different records count as independent.
+- After flagged images were replaced, the excess is too low by construction: copies of members were removed, but not the
+  images
+  near hold-out records by chance. It shows that the list was processed, not that the generator forgot.
 
 Shape suffixes: S synthetic images, M members, H hold-out records, D dimensions, N some set.
 """
@@ -59,7 +61,7 @@ class FeatureSet:
     Attributes:
         vectors: real numbers [N, D]; may be a memory map.
         ids: int64 [N], `index` of synthetic images or `record` of real ones.
-        groups: int64 [N], of real records that were drawn in groups (patients, parts); None = each on its own.
+        groups: int64 [N], groups of real records (patients, parts) if they were sampled by group; else None.
     """
 
     vectors: np.ndarray
@@ -73,11 +75,11 @@ class FeatureSet:
 
 @dataclass(frozen=True)
 class _Reach:
-    """A set of real records as the S synthetic images see it.
+    """A set of real records with the distances to the S synthetic images.
 
     Attributes:
         records: the set.
-        distances, nearest: [S], distance to and row of each image's nearest record.
+        distances, nearest: [S], distance and row of each image's nearest record.
     """
 
     records: FeatureSet
@@ -93,12 +95,12 @@ def measure_copies(
     confidence: float,
     quantile: float = NEAR_QUANTILE,
 ) -> CopiesResult:
-    """Compare the nearness of synthetic images to members with that to hold-out records; see the module's text.
+    """Compare the nearness of synthetic images to members with that to hold-out records, as defined above.
 
     Args:
-        synthetic: released images.
-        members: what the generator was trained on.
-        holdout: records of the same source that it never saw.
+        synthetic: features of the released images.
+        members: features of the records that the generator was trained on.
+        holdout: features of records of the same source that it was not trained on.
         confidence: level of the intervals.
         quantile: share of the real records that have another one within the threshold.
     """
@@ -134,7 +136,7 @@ def near_threshold(members_MD: np.ndarray, holdout_HD: np.ndarray, quantile: flo
 
 
 def near_copies(vectors_SD: np.ndarray, members_MD: np.ndarray, holdout_HD: np.ndarray, threshold: float) -> np.ndarray:
-    """Return bool [S], what `measure_copies` flags: near a member and closer to it than to any hold-out record."""
+    """Return bool [S], as flagged by `measure_copies`: near a member and closer to it than to any hold-out record."""
     distances_S, others_S = (nearest(vectors_SD, side)[0] for side in (members_MD, holdout_HD))
     return _suspicious(distances_S, others_S, threshold)
 
@@ -157,7 +159,7 @@ def _shares(synthetic: FeatureSet, inside: _Reach, outside: _Reach, threshold: f
 
 
 def _chance_within(synthetic: FeatureSet, side: _Reach, radii_S: np.ndarray, drawn: int) -> np.ndarray:
-    """Return the chance [S] that `drawn` random records of a side include one no farther than the radius."""
+    """Return the probability [S] that `drawn` random records of a side include one within the radius."""
     size = len(side.records)
     if drawn == size:
         return (side.distances <= radii_S).astype(np.float64)
@@ -165,7 +167,7 @@ def _chance_within(synthetic: FeatureSet, side: _Reach, radii_S: np.ndarray, dra
 
 
 def chance_of_any(counts: np.ndarray, size: int, drawn: int) -> np.ndarray:
-    """Return the chance that `drawn` of `size` records, drawn without replacement, include one of `counts` marked ones."""
+    """Return the probability that `drawn` of `size` records, without replacement, include one of `counts` marked ones."""
     left = size - counts
     log_missed = _log_choose(np.maximum(left, drawn), drawn) - _log_choose(np.array(size), drawn)
     return np.where(left < drawn, 1.0, -np.expm1(log_missed))
@@ -176,7 +178,7 @@ def _log_choose(n: np.ndarray, k: int) -> np.ndarray:
 
 
 def _chance_closer(synthetic: FeatureSet, inside: _Reach, outside: _Reach, drawn: int) -> np.ndarray:
-    """Return the chance [S] that an image's nearest record is a member, of `drawn` random ones of each set; ties half."""
+    """Return the probability [S] that an image's nearest record is a member, for `drawn` random ones per set; ties 1/2."""
     swapped = len(inside.records) < len(outside.records)
     larger, smaller = (outside, inside) if swapped else (inside, outside)
     radii_S = smaller.distances
@@ -186,9 +188,9 @@ def _chance_closer(synthetic: FeatureSet, inside: _Reach, outside: _Reach, drawn
 
 
 def _design_effect(inside: _Reach, gained_S: np.ndarray, outside: _Reach, lost_S: np.ndarray) -> float:
-    """Return how many images count as one: variance over records by variance over images, from 1 to S.
+    """Return how many images count as one: variance over records divided by variance over images, from 1 to S.
 
-    The variance over images has one image added to each kind of outcome, as in the Bonett-Price interval.
+    For the variance over images, one image is added to each kind of outcome, as in the Bonett-Price interval.
     """
     n, gained, lost = len(gained_S), gained_S.sum(), lost_S.sum()
     over_images = gained + lost + 2 - (gained - lost) ** 2 / (n + 2)
@@ -197,7 +199,7 @@ def _design_effect(inside: _Reach, gained_S: np.ndarray, outside: _Reach, lost_S
 
 
 def _spread(side: _Reach, outcomes_S: np.ndarray) -> float:
-    """Return the estimated variance of the sum of `outcomes_S`, each image counting for its nearest record, or its group."""
+    """Return the estimated variance of the sum of `outcomes_S`, where an image counts for its nearest record or group."""
     drawn, groups = side.nearest, side.records.groups
     count = len(side.records)
     if groups is not None:

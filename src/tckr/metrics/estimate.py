@@ -1,4 +1,4 @@
-"""A measured number with its interval, and the rules for printing one. Knows no metric."""
+"""A measured number with its interval, and rules for printing it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 TEST_IMAGES = "test images"
 
 FEWEST_TEST_IMAGES = 100
-"""With fewer test images one of them is more than a point of accuracy: no difference that they hide is called absent."""
+"""With fewer test images, one image is more than a point of accuracy, so a difference is never called absent."""
 
 WIDEST_INTERVAL = 0.1
-"""An interval around zero that is wider hides a difference of five points (0.05) or more on one side at least."""
+"""A wider interval around zero may hide a difference of five points (0.05) or more on one side."""
 
 NO_DIFFERENCE = "no measurable difference"
 
@@ -23,8 +23,8 @@ class Estimate:
     Attributes:
         value: point estimate.
         low, high: ends of the interval; `low <= value <= high`.
-        n: number of independent units behind it (images, records or runs; `method` says which).
-        method: name of the interval and anything a reader must know about it.
+        n: number of independent units (images, records or runs; `method` says which).
+        method: name of the interval, with remarks.
     """
 
     value: float
@@ -34,26 +34,26 @@ class Estimate:
     method: str
 
     def __post_init__(self) -> None:
-        """Hold the invariant that every number is finite and lies in its interval."""
+        """Check that every number is finite and the value is in its interval."""
         assert all(math.isfinite(number) for number in (self.value, self.low, self.high)), self
         assert self.low <= self.value <= self.high, self
 
     def __str__(self) -> str:
-        """Return for example `0.61 [0.58, 0.64]`."""
+        """Return e.g. `0.61 [0.58, 0.64]`."""
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
     def __float__(self) -> float:
-        """Return the value alone."""
+        """Return the value without its interval."""
         return float(self.value)
 
     def covers(self, truth: float) -> bool:
-        """Return whether `truth` lies in the interval."""
+        """Return whether `truth` is in the interval."""
         return self.low <= truth <= self.high
 
 
 @dataclass(frozen=True)
 class NotMeasurable:
-    """A number that the data cannot give, with the reason; `n` is how many units there were."""
+    """A number that the data do not determine, with the reason; `n` is the number of units."""
 
     reason: str
     n: int = 0
@@ -67,14 +67,14 @@ Measured = Estimate | NotMeasurable
 
 
 def no_difference(difference: Estimate, units: str = TEST_IMAGES, num_units: int | None = None) -> str:
-    """Return what an interval that contains zero says: `no measurable difference`, or `too few test images to tell`.
+    """Return the text for an interval that contains zero: `no measurable difference`, or `too few test images to tell`.
 
     The first needs at least `FEWEST_TEST_IMAGES` test images and an interval no wider than `WIDEST_INTERVAL`.
 
     Args:
-        difference: of two shares or two AUCs; its interval contains zero.
-        units: what there were too few of; only test images have a least number.
-        num_units: how many there were, where that is not `difference.n`.
+        difference: difference of two shares or two AUCs; its interval contains zero.
+        units: name of the units; only test images have a minimum number.
+        num_units: their number, if it is not `difference.n`.
     """
     few = units.startswith(TEST_IMAGES) and (difference.n if num_units is None else num_units) < FEWEST_TEST_IMAGES
     wide = difference.high - difference.low > WIDEST_INTERVAL
@@ -82,7 +82,7 @@ def no_difference(difference: Estimate, units: str = TEST_IMAGES, num_units: int
 
 
 def describe_difference(difference: Measured) -> str:
-    """Return a difference of accuracy with its interval; what `no_difference` says where that contains zero."""
+    """Return a difference of accuracy with its interval, preceded by `no_difference` if that contains zero."""
     if isinstance(difference, NotMeasurable):
         return str(difference)
     if difference.covers(0.0):

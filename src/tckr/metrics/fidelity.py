@@ -1,16 +1,16 @@
-"""Fidelity: how much a set of images looks like a reference set, in some feature space. Knows features, not images.
+"""Fidelity: similarity of a set of images to a reference set in some feature space, computed from features.
 
-No value means anything by itself: all depend on the features, and all but KID on the number of images too. So two sets
-that should be compared are held against one reference set, in one feature space, with equally many images on all sides.
+No value has a meaning by itself: all depend on the features, and all but KID also on the number of images. Two sets to be
+compared are therefore measured against one reference set, in one feature space, with equally many images in each set.
 
-**Intervals.** Jackknife over `GROUPS` groups, one of both sets left out at a time, with Student's t. Its variance is on
-average not too small for any statistic that treats its images alike (Efron and Stein 1981), also where the sets hardly
-differ and other approximations fail; binomial intervals that take the other set as given are too narrow. FID is biased
-upwards by a term of order 1 / n: its interval is of the value expected with n images, not of that with infinitely many; a
-bootstrap would add bias of its own, for it repeats images. Shares are never given less width than a Wilson interval.
+**Intervals.** Jackknife over `GROUPS` groups, leaving one group of both sets out at a time, with Student's t. On average its
+variance is not too small for any statistic that treats all images equally (Efron and Stein 1981), also if the sets hardly
+differ and other approximations fail; binomial intervals that take the other set as fixed are too narrow. FID is biased
+upwards by a term of order 1 / n: its interval is for the value expected with n images, not with infinitely many. A bootstrap
+would add its own bias, because it repeats images. Intervals of shares are at least as wide as a Wilson interval.
 
 Shape suffixes: N images of either side, R reference images, S images that are judged, C centres of balls, P points, K
-neighbours, D dimensions, G groups, V variants: the whole, then without each group.
+neighbours, D dimensions, G groups, V variants: the complete set, then without each group.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ MANIFOLD_NEIGHBOURS = 3
 BALL_NEIGHBOURS = 5
 """k of density and coverage, as published."""
 LISTED = 4
-"""Neighbours that are looked up for each of the k: so many remain when those of one group are left out."""
+"""Neighbours that are computed for each of the k; enough remain when those of one group are left out."""
 
 
 def measure_fidelity(reference_RD: np.ndarray, samples_SD: np.ndarray, confidence: float) -> FidelityScores:
-    """Return all measures of `samples_SD` against `reference_RD`, which must be in random order for the groups' sake."""
+    """Return all measures of `samples_SD` against `reference_RD`, which must be in random order, because of the groups."""
     fewest = min(len(reference_RD), len(samples_SD))
     if fewest < MIN_IMAGES:
         none = NotMeasurable(f"fidelity needs {MIN_IMAGES} images of each side; found {fewest}", fewest)
@@ -56,7 +56,7 @@ def measure_fidelity(reference_RD: np.ndarray, samples_SD: np.ndarray, confidenc
 
 @dataclass(frozen=True)
 class Moments:
-    """Of features: number of images, their sum [D], and the sum of their outer products [D, D]."""
+    """Moments of features: number of images, their sum [D], and the sum of their outer products [D, D]."""
 
     n: int
     total: np.ndarray
@@ -64,7 +64,7 @@ class Moments:
 
     @classmethod
     def of(cls, features_ND: np.ndarray) -> Moments:
-        """Take them from features in float64."""
+        """Return the moments of features, computed in float64."""
         features_ND = features_ND.astype(np.float64)
         return cls(len(features_ND), features_ND.sum(axis=0), features_ND.T @ features_ND)
 
@@ -83,7 +83,7 @@ class Moments:
 
 def frechet_distance(reference_RD: np.ndarray, samples_SD: np.ndarray, confidence: float) -> Estimate:
     """Return the Frechet distance of Gaussians fitted to both sets: FID (Heusel et al. 2017, eq. 6) in these features."""
-    centre_D = reference_RD.mean(axis=0, dtype=np.float64)  # no distance depends on it; small numbers lose no digits
+    centre_D = reference_RD.mean(axis=0, dtype=np.float64)  # does not change distances, but small numbers lose fewer digits
     sides = [side - centre_D for side in (reference_RD, samples_SD)]
     whole = [Moments.of(side) for side in sides]
     left_out = []
@@ -97,8 +97,8 @@ def frechet_distance(reference_RD: np.ndarray, samples_SD: np.ndarray, confidenc
 def frechet_of_moments(first: Moments, second: Moments) -> float:
     """Return `|m1 - m2|^2 + tr(C1 + C2 - 2 (C1^1/2 C2 C1^1/2)^1/2)`, the squared Wasserstein-2 distance of two Gaussians.
 
-    The root's argument is symmetric and positive, so its trace is the sum of the roots of its eigenvalues; what rounding
-    makes negative counts as zero. Singular covariances need no special care.
+    The argument of the root is symmetric and positive, so its trace is the sum of the roots of its eigenvalues; negative
+    rounding errors count as zero. Singular covariances are allowed.
     """
     gap_D, one_DD, other_DD = first.mean() - second.mean(), first.covariance(), second.covariance()
     values_D, vectors_DD = np.linalg.eigh(one_DD)
@@ -111,8 +111,8 @@ def frechet_of_moments(first: Moments, second: Moments) -> float:
 def kernel_distance(reference_RD: np.ndarray, samples_SD: np.ndarray, confidence: float) -> Estimate:
     """Return the unbiased squared maximum mean discrepancy with the kernel (x.y / D + 1)^3: KID (Binkowski et al. 2018).
 
-    It may be negative when the sets hardly differ. All pairs are used, not subsets of 1,000 images as published: the value
-    has the same expectation and less variance.
+    It may be negative if the sets hardly differ. All pairs are used, instead of subsets of 1,000 images as published: the
+    value has the same expectation and less variance.
     """
     references, samples = (_groups(side.astype(np.float64)) for side in (reference_RD, samples_SD))
     sums = _kernel_sums(references, references), _kernel_sums(samples, samples), _kernel_sums(references, samples)
@@ -123,7 +123,7 @@ def kernel_distance(reference_RD: np.ndarray, samples_SD: np.ndarray, confidence
 
 
 def _kernel_sums(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> np.ndarray:
-    """Return [G, G]: the kernel summed over the pairs of two groups; an image of one set makes no pair with itself."""
+    """Return [G, G]: the kernel summed over the pairs of two groups, without pairs of an image with itself."""
     sums_GG = np.array([[_kernel(first, second).sum() for second in other] for first in one])
     if one is other:
         own = [((np.square(group).sum(axis=1) / group.shape[1] + 1) ** 3).sum() for group in one]
@@ -160,8 +160,9 @@ def density_coverage(
 ) -> tuple[Estimate, Estimate]:
     """Return density and coverage (Naeem et al. 2020, eq. 3 and 4) with the balls of `precision_recall`.
 
-    Density: mean number of balls around a sample, over k; about 1 for samples of the same distribution, not bounded by it.
-    Coverage: share of reference images whose ball holds a sample.
+    Density: mean number of balls around a sample, divided by k; about 1 for samples of the same distribution, but not
+        bounded.
+    Coverage: share of reference images whose ball contains a sample.
     """
     samples_VR, balls_VS = _within_reach(reference_RD, samples_SD, k)
     return _mean(balls_VS / k, confidence), _share(samples_VR > 0, confidence)
@@ -170,7 +171,7 @@ def density_coverage(
 def _within_reach(centres_CD: np.ndarray, points_PD: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return [V, C], the number of points in the ball of each centre, and [V, P], the number of balls around each point.
 
-    A ball reaches to the k-th nearest other centre. Pairs within the largest ball of any variant are measured once.
+    A ball reaches to the k-th nearest other centre. Pairs within the largest ball of any variant are computed once.
     """
     radii_VC, centre_groups, point_groups = _radii(centres_CD, k), _group_of(len(centres_CD)), _group_of(len(points_PD))
     points_VC, balls_VP = np.zeros(radii_VC.shape, dtype=int), np.zeros((GROUPS + 1, len(points_PD)), dtype=int)
@@ -184,14 +185,14 @@ def _within_reach(centres_CD: np.ndarray, points_PD: np.ndarray, k: int) -> tupl
 
 
 def _radii(features_ND: np.ndarray, k: int) -> np.ndarray:
-    """Return the distance [V, N] to the k-th nearest other image; the nearest of all is an image itself, or its equal."""
+    """Return the distance [V, N] to the k-th nearest other image; the nearest of all is the image itself, or its equal."""
     listed = min(len(features_ND), 1 + LISTED * k)
     distances_NK, indices_NK = k_nearest(features_ND, features_ND, listed)
     groups_NK = _group_of(len(features_ND))[indices_NK]
     radii_VN = np.empty((GROUPS + 1, len(features_ND)))
     for variant in range(GROUPS + 1):
         reached_NK = (groups_NK != variant - 1).cumsum(axis=1) > k
-        reached_NK[:, -1] = True  # all but k of LISTED * k neighbours in one random group: that does not happen
+        reached_NK[:, -1] = True  # practically never needed: all but k of LISTED * k neighbours in one random group
         radii_VN[variant] = np.take_along_axis(distances_NK, reached_NK.argmax(axis=1)[:, None], axis=1)[:, 0]
     return radii_VN
 
@@ -225,7 +226,7 @@ def _jackknife(
     note: str,
     limits: tuple[float, float] = (-np.inf, np.inf),
 ) -> Estimate:
-    """Return the estimate whose variance is (G - 1) / G times the squared deviations of the values without one group."""
+    """Return the estimate with variance (G - 1) / G times the squared deviations of the values without one group."""
     found = np.array(left_out)
     spread = ((len(found) - 1) * found.var()) ** 0.5
     half = float(student_t.ppf((1 + confidence) / 2, len(found) - 1) * spread)

@@ -1,9 +1,9 @@
-"""Lower bounds on mu of Gaussian differential privacy: from one run's canaries, and from error rates. Knows no model.
+"""Lower bounds on mu of Gaussian differential privacy, from one run's canaries or from error rates.
 
 A mechanism is mu-GDP if telling two neighbouring data sets apart from its output is at least as hard as telling N(0, 1) from
 N(mu, 1): no attack has TPR > Phi(Phi^-1(FPR) + mu) (Dong, Roth and Su 2022, "Gaussian differential privacy"). A bound on mu
-holds for any mechanism: it says that the mechanism is not mu-GDP for a smaller mu. The epsilon that belongs to mu holds only
-for mechanisms whose trade-off is that of a Gaussian, such as full-batch training with Gaussian noise.
+applies to any mechanism: it shows that the mechanism is not mu-GDP for a smaller mu. The epsilon computed from mu applies
+only to mechanisms with the trade-off of a Gaussian, such as full-batch training with Gaussian noise.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from tckr.metrics.one_run import GUESSED_SHARES, count_correct, num_guesses
 from tckr.metrics.results import GaussianBound
 
 CELLS, REFINEMENTS = 32, 7
-"""The largest refuted mu is searched in 32 cells, seven times over: to 3e-11 of its size."""
+"""The largest refuted mu is searched in 32 cells, seven times: to a precision of 3e-11 of the range."""
 
 LARGEST_MU = 64.0
-"""Above it both error rates of the best attack are below 1e-200."""
+"""Above this value both error rates of the best attack are below 1e-200."""
 
 ONE_RUN_METHOD = (
     "Mahloujifar, Melis and Chaudhuri 2024: one run, top and bottom scores guessed in and out, "
@@ -36,17 +36,18 @@ ROC_ASSUMES = f"members and others as independent trials, which one training run
 
 
 def one_run_mu(scores: np.ndarray, coins: np.ndarray, *, confidence: float, delta: float) -> GaussianBound:
-    """Return the mu that guessing the canaries' coins from their scores refutes at `confidence`.
+    """Return the lower bound on mu at `confidence` from guesses of the canaries' coins by their scores.
 
-    Guesses as `one_run_epsilon`: for each of `GUESSED_SHARES` the highest scores in and equally many of the lowest out, each
-    share tested at a third of the error probability. It compares the number of right guesses with what the whole trade-off
-    curve allows, so for mechanisms with Gaussian noise it lies nearer to the truth than a bound on epsilon at one delta.
+    Guesses as in `one_run_epsilon`: for each of `GUESSED_SHARES` the highest scores are guessed in and equally many of the
+    lowest out; each share is tested at a third of the error probability. The number of right guesses is compared with the
+    complete trade-off curve, so for mechanisms with Gaussian noise the bound is closer to the truth than one on epsilon at
+    one delta.
 
     Args:
-        scores: float64 [m], higher = rather in; never a function of the coins other than through what was released.
+        scores: float64 [m], higher = more likely in; may depend on the coins only through the release.
         coins: bool [m], True = in; independent fair coins.
-        confidence: of the bound, e.g. 0.95.
-        delta: at which epsilon is given beside mu.
+        confidence: confidence of the bound, e.g. 0.95.
+        delta: value at which epsilon is computed from mu.
     """
     assert coins.dtype == np.bool_, coins.dtype
     assert scores.shape == coins.shape, (scores.shape, coins.shape)
@@ -67,11 +68,11 @@ def refuted_mu(correct: int, guesses: int, num_canaries: int, *, level: float) -
 
 
 def one_run_refutes(correct: int, guesses: int, num_canaries: int, mu_G: np.ndarray, level: float) -> np.ndarray:
-    """Return for every mu whether so many right guesses have probability below `level` under mu-GDP, bool [G].
+    """Return for every mu whether this many right guesses have probability below `level` under mu-GDP, bool [G].
 
     The recursion of Mahloujifar et al. 2024 (arXiv 2410.22235) for two answers (k = 2) and guesses on some of the canaries:
-    were the probability of `correct` or more at least `level`, then from i + 1 to i right guesses the mass of right (r) and
-    of wrong ones (h) would grow by at least what the trade-off curve says, and end above all there is,
+    if the probability of `correct` or more were at least `level`, then from i + 1 to i right guesses the mass of right (r)
+    and of wrong ones (h) would grow by at least the value of the trade-off curve, and exceed the possible maximum,
     guesses / num_canaries. O(G correct).
     """
     right_G = np.full(len(mu_G), level * correct / num_canaries)
@@ -86,18 +87,19 @@ def one_run_refutes(correct: int, guesses: int, num_canaries: int, mu_G: np.ndar
 def mu_from_rates(
     scores: np.ndarray, members: np.ndarray, thresholds: np.ndarray, *, confidence: float, delta: float
 ) -> GaussianBound:
-    """Return the mu that the error rates at given thresholds refute: max over them of Phi^-1(TPR) - Phi^-1(FPR), from below.
+    """Return the lower bound on mu from error rates at given thresholds: the maximum of Phi^-1(TPR) - Phi^-1(FPR).
 
-    Lower Clopper-Pearson ends of TPR and upper ones of FPR, and the same with members and non-members exchanged (an attack
-    that answers "not a member"; by symmetry it is the same number). Each end is exceeded with probability
+    It uses lower Clopper-Pearson ends of TPR and upper ones of FPR, and the same with members and non-members exchanged (an
+    attack that answers "not a member"; by symmetry it is the same number). Each end is exceeded with probability
     (1 - confidence) / (2 K) for K thresholds, so the best of them may be chosen on these records.
 
     Args:
-        scores: float64 [N], higher = rather a member.
-        members: the truth, bool [N], of records or groups, with both kinds.
-        thresholds: float64 [K], scores above which a record is called a member; from other runs, never from these records.
-        confidence: of the bound, e.g. 0.95.
-        delta: at which epsilon is given beside mu.
+        scores: float64 [N], higher = more likely a member.
+        members: true membership, bool [N], of records or groups, with both kinds.
+        thresholds: float64 [K], scores above which a record is called a member; determined on other runs, never on these
+            records.
+        confidence: confidence of the bound, e.g. 0.95.
+        delta: value at which epsilon is computed from mu.
     """
     inside, outside = np.sort(scores[members]), np.sort(scores[~members])
     assert len(inside), "no members"
@@ -112,7 +114,7 @@ def mu_from_rates(
 
 
 def _bound(mu: float, n: int, confidence: float, delta: float, origin: tuple[str, str]) -> GaussianBound:
-    """Return the bound with its method and what it assumes, `origin`."""
+    """Return the bound with `origin`, its method and assumptions."""
     method, assumes = origin
     return GaussianBound(
         mu=mu, epsilon=epsilon_of(mu, delta), confidence=confidence, delta=delta, n=n, method=method, assumes=assumes
@@ -139,12 +141,12 @@ def delta_of(mu: float, epsilon: float) -> float:
 
 
 def _lower_end(counts: np.ndarray, trials: int, tail: float) -> np.ndarray:
-    """Return the lower Clopper-Pearson ends, each above the true rate with probability `tail` at most."""
+    """Return the lower Clopper-Pearson ends, each above the true rate with probability at most `tail`."""
     return np.where(counts > 0, beta.ppf(tail, np.maximum(counts, 1), trials - counts + 1), 0.0)
 
 
 def _largest(refutes: Callable[[np.ndarray], np.ndarray]) -> float:
-    """Return the largest mu that is refuted, from below; 0 when even 0 is not. What refutes a mu refutes smaller ones."""
+    """Return the largest refuted mu, from below; 0 if even 0 is not refuted. If a mu is refuted, so are smaller ones."""
     low, high = 0.0, LARGEST_MU
     if not refutes(np.zeros(1))[0]:
         return 0.0

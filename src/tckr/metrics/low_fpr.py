@@ -1,9 +1,9 @@
-"""True positive rates at low false positive rates from many runs, and what they mean at a prior. Knows no attack.
+"""True positive rates at low false positive rates over many runs, and predictive values at a prior.
 
-A run of N records has too few non-members for an FPR of 0.1 %: its own curve cannot show what 1 in 1,000 of them passes.
-The non-members of all reference runs together can, if every run is attacked in the same way.
+A run of N records has too few non-members for an FPR of 0.1 %: its own curve cannot show a rate of 1 in 1,000.
+The non-members of all reference runs together can show it, if every run is attacked in the same way.
 
-Shape suffixes: R runs, N records. `scores_RN` float64, higher = rather a member; `members_RN` the truth, bool.
+Shape suffixes: R runs, N records. `scores_RN` float64, higher = more likely a member; `members_RN` the truth, bool.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from tckr.metrics.membership import members_above, mixed_ends, tpr_at_fpr
 from tckr.metrics.proportions import clopper_pearson, critical_value
 
 PRIORS: Mapping[str, float] = {"1:1": 1 / 2, "1:10": 1 / 11, "1:100": 1 / 101}
-"""Members : non-members among the records that an attacker asks about -> share of members."""
+"""Members : non-members among the records that an attacker tests -> share of members."""
 
 
 def threshold_at_fpr(scores_RN: np.ndarray, members_RN: np.ndarray, rate: float) -> float | None:
-    """Return the lowest threshold that at most `rate` of all runs' non-members pass; None where there are too few of them.
+    """Return the lowest threshold that at most `rate` of all runs' non-members pass; None if there are too few of them.
 
-    A record with a score above it is called a member. For use on another run than these.
+    A record with a score above it is called a member. Use the threshold on a run that is not one of these.
     """
     outside = scores_RN[~members_RN]
     allowed = int(rate * len(outside) + 1e-9)
@@ -54,18 +54,18 @@ def tpr_at_reference_fpr(
 ) -> Measured:
     """Return the share of one run's members above the threshold that `rate` of the reference runs' non-members pass.
 
-    The interval of `tpr_at_fpr` with these non-members: it counts that they only estimate the threshold. It is about this
-    run's members, and needs 1 / `rate` non-members in all reference runs together, not in this one. The reference runs must
-    have been attacked like this one, up to the number of references; `rates_at_threshold` shows whether this run's own
-    non-members agree.
+    The interval is that of `tpr_at_fpr` with these non-members: it includes that they only estimate the threshold. It is
+    about this run's members, and needs 1 / `rate` non-members in all reference runs together, not in this run. The reference
+    runs must be attacked in the same way, apart from the number of references. `rates_at_threshold` shows whether this run's
+    own non-members agree.
 
     Args:
-        scores: float64 [N], of the run in question.
-        members: bool [N], its truth.
+        scores: float64 [N], of the attacked run.
+        members: bool [N], the attacked run's truth.
         reference_scores_RN: of the reference runs, each attacked with the others.
         reference_members_RN: their truth.
         rate: false positive rate, e.g. 0.001.
-        confidence: of the interval.
+        confidence: level of the interval.
     """
     inside, outside = scores[members], reference_scores_RN[~reference_members_RN]
     found = tpr_at_fpr(
@@ -82,20 +82,20 @@ def tpr_at_reference_fpr(
 def pooled_tpr_at_fpr(
     scores_RN: np.ndarray, members_RN: np.ndarray, rate: float, confidence: float, *, inflation: float = 1.0
 ) -> Measured:
-    """Return the mean TPR over runs, the threshold of each fixed on the non-members of all others; n = runs.
+    """Return the mean TPR over runs, each threshold fixed on the non-members of all other runs; n = runs.
 
-    What training like this leaks at a low FPR, where one run has too few non-members to show it. Members of all runs are
-    counted together, at the thresholds that all non-members together leave open (`tpr_at_fpr`). Where runs differ by more
-    than chance, counts are divided by the design effect (Kish 1965): the variance of the mean over runs, enlarged as a
-    t-interval over so many runs is, against that of independent records. So the interval is never narrower than records
-    demand, and with few runs wider than it need be.
+    It shows what such training leaks at a low FPR if one run has too few non-members to show it. Members of all runs are
+    counted together, over the thresholds that all non-members together leave possible (`tpr_at_fpr`). If runs differ by more
+    than chance, counts are divided by the design effect (Kish 1965). That is the variance of the mean over runs, enlarged as
+    in a t-interval over as many runs, divided by the variance of independent records. The interval is therefore never
+    narrower than the records require, and with few runs wider than necessary.
 
     Args:
-        scores_RN: of all runs, each attacked with the others as references.
-        members_RN: their truth, at least two runs.
+        scores_RN: scores of all runs, each attacked with the others as references.
+        members_RN: the truth of at least two runs.
         rate: false positive rate, e.g. 0.001.
-        confidence: of the interval.
-        inflation: factor on the variance of the mean over runs where an attack makes them share terms.
+        confidence: level of the interval.
+        inflation: factor on the variance of the mean over runs, for attacks that make runs share terms.
     """
     outside, num_members = scores_RN[~members_RN], int(members_RN.sum())
     if len(scores_RN) < 2 or int(rate * len(outside) + 1e-9) < 1 or not num_members:
@@ -115,12 +115,12 @@ def pooled_tpr_at_fpr(
 def ppv_at_fpr(tpr: Measured, rate: float, prior: float) -> Measured:
     """Return the share of members among the records called members, where FPR is `rate` and `prior` of all are members.
 
-    prior TPR / (prior TPR + (1 - prior) FPR), which rises with TPR: its interval is that of `tpr`, carried over.
+    prior TPR / (prior TPR + (1 - prior) FPR) rises with TPR, so the interval of `tpr` is converted end by end.
 
     Args:
-        tpr: at the threshold that exactly `rate` of non-members pass, e.g. of `tpr_at_fpr` or `pooled_tpr_at_fpr`.
+        tpr: at the threshold that exactly `rate` of non-members pass, e.g. from `tpr_at_fpr` or `pooled_tpr_at_fpr`.
         rate: false positive rate, above 0.
-        prior: share of members among the records that the attacker asks about, in (0, 1), e.g. of `PRIORS`.
+        prior: share of members among the records that the attacker tests, in (0, 1), e.g. from `PRIORS`.
     """
     if isinstance(tpr, NotMeasurable):
         return tpr
@@ -131,15 +131,15 @@ def ppv_at_fpr(tpr: Measured, rate: float, prior: float) -> Measured:
 def ppv_at_threshold(scores: np.ndarray, members: np.ndarray, threshold: float, prior: float, confidence: float) -> Measured:
     """Return the share of members among the records called members, where `prior` of all are members; n = records called.
 
-    Clopper-Pearson on the members among these records: given how many they are, they are binomial with odds TPR / FPR times
-    those of the set. These odds are then moved to the prior. Exact for rare calls, conservative for frequent ones.
+    Clopper-Pearson on the members among the records called members: given their number, they are binomial with odds
+    TPR / FPR times those of the set. These odds are then converted to the prior. Exact for rare calls, else conservative.
 
     Args:
-        scores: float64 [N], higher = rather a member.
+        scores: float64 [N], higher = more likely a member.
         members: the truth, bool [N], with records of both kinds.
-        threshold: called a member above it; must not come from these records.
-        prior: share of members among the records that the attacker asks about, in (0, 1), e.g. of `PRIORS`.
-        confidence: of the interval.
+        threshold: scores above it are called members; it must not come from these records.
+        prior: share of members among the records that the attacker tests, in (0, 1), e.g. from `PRIORS`.
+        confidence: level of the interval.
     """
     called = scores > threshold
     if not called.any():
@@ -179,7 +179,7 @@ def _tpr_at_others(scores_RN: np.ndarray, members_RN: np.ndarray, rate: float) -
 
 
 def _design_effect(tpr_R: np.ndarray, num_members: int, inflation: float, confidence: float) -> float:
-    """Return the variance of the mean of `tpr_R` over that of independent records, at least 1."""
+    """Return the variance of the mean of `tpr_R` divided by that of independent records, at least 1."""
     value = float(tpr_R.mean())
     few_runs = float(student_t.ppf((1 + confidence) / 2, len(tpr_R) - 1)) / critical_value(confidence)
     by_records = value * (1 - value) / num_members

@@ -1,6 +1,6 @@
-"""How well attack scores tell members from non-members. Knows neither attacks nor models.
+"""Measure how well attack scores tell members from non-members: AUC, TPR at low FPR, epsilon, each with an interval.
 
-Everywhere `scores` is float64 [N], higher meaning "rather a member", and `members` is the truth, bool [N].
+Everywhere `scores` is float64 [N], higher meaning "more likely a member", and `members` is the truth, bool [N].
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_ROC_POINTS = 400
 MIN_ERRORS = 10
 NO_VARIANCE = 1e-14
 IGNORED = 1e-9
-"""Of either tail of the number of non-members that pass a threshold."""
+"""Probability in each tail of the number of non-members that pass a threshold."""
 
 
 def auc(
@@ -33,14 +33,14 @@ def auc(
 ) -> Measured:
     """Return P(member's score > non-member's) + P(tie) / 2 with an interval over records.
 
-    With `strata`, int64 [N], only members and non-members of one stratum are compared: an attack that knows the strata's
-    rates of members gains nothing by them. With `groups`, int64 [N], records of a group are members together and count
-    as one observation: the parts that they have in the variance are added up first (Obuchowski 1997).
+    With `strata`, int64 [N], only members and non-members of the same stratum are compared, so an attack gains nothing from
+    knowing the strata's membership rates. With `groups`, int64 [N], all records of a group are members or none is, and a
+    group counts as one observation: the contributions of its records to the variance are added first (Obuchowski 1997).
 
-    DeLong's variance (1988) on the logit scale. Where fewer than 10 records of the rarer kind are expected on the wrong side
-    that is too narrow (zero at AUC 1): there the interval is Clopper-Pearson over disjoint pairs of a member and a
-    non-member. The AUC averages over all such pairings and varies less than any one of them (Hoeffding 1963), so it is
-    conservative.
+    DeLong's variance (1988) on the logit scale. It is too narrow (zero at AUC 1) if fewer than 10 records of the rarer kind
+    are expected on the wrong side. The interval is then Clopper-Pearson over disjoint pairs of a member and a non-member.
+    This is conservative, because the AUC averages over all such pairings and varies less than any single one (Hoeffding
+    1963).
     """
     num_pairs = sum(min(int(chosen.sum()), len(chosen) - int(chosen.sum())) for chosen in _by_stratum(members, strata))
     if groups is not None:
@@ -62,11 +62,11 @@ def auc(
 
 
 def auc_influence(scores: np.ndarray, members: np.ndarray, strata: np.ndarray | None = None) -> tuple[float, np.ndarray]:
-    """Return the AUC and each record's part of its deviation, float64 [N]; the sum of their squares is DeLong's variance.
+    """Return the AUC and each record's share of its deviation, float64 [N]; the sum of their squares is DeLong's variance.
 
-    A member's part is the share of non-members below it less the AUC, over the number of members; a non-member's likewise.
-    The AUC of strata is the mean over all pairs of a member and a non-member of one stratum. A stratum's only member, which
-    has no spread of its own, is compared with the AUC of all strata.
+    A member's share is (the share of non-members below it, minus the AUC) / the number of members; likewise for non-members.
+    The AUC of strata is the mean over all pairs of a member and a non-member of the same stratum. If a stratum has only one
+    member, which has no spread, that member is compared with the AUC of all strata.
     """
     parts, weights = _compared(members, strata)
     placed = [placements(scores[part], members[part]) for part in parts]
@@ -101,7 +101,7 @@ def _share_of_pairs(scores: np.ndarray, members: np.ndarray) -> float:
 
 
 def _variance_over_groups(influence_N: np.ndarray, members: np.ndarray, groups: np.ndarray) -> float:
-    """Return the variance of the AUC where all records of a group are members or none; unbiased like DeLong's."""
+    """Return the variance of the AUC if all records of a group are members or none is; unbiased like DeLong's."""
     variance = 0.0
     for side in (members, ~members):
         numbers, own = np.unique(groups[side], return_inverse=True)
@@ -116,7 +116,7 @@ def _by_stratum(members: np.ndarray, strata: np.ndarray | None) -> list[np.ndarr
 
 
 def _deviations(placed: np.ndarray, overall: float) -> np.ndarray:
-    """Return parts of the mean's deviation, whose squares add up to its variance without bias where there are several."""
+    """Return deviations from the mean, scaled so that their squares sum to its unbiased variance if there are several."""
     if len(placed) == 1:
         return placed - overall
     return (placed - placed.mean()) / (len(placed) * (len(placed) - 1)) ** 0.5
@@ -127,7 +127,7 @@ def auc_difference(
 ) -> Measured:
     """Return AUC of `scores` minus AUC of `baseline` on the same records, by DeLong's paired variance.
 
-    Where that is zero, the two separate intervals are combined as if independent (MOVER, Zou and Donner 2008): wide.
+    If that variance is zero, the two separate intervals are combined as if independent (MOVER, Zou and Donner 2008); wide.
     """
     first, second = auc(scores, members, confidence, strata), auc(baseline, members, confidence, strata)
     if isinstance(first, NotMeasurable) or isinstance(second, NotMeasurable):
@@ -145,7 +145,7 @@ def auc_difference(
 
 
 def placements(scores: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return each member's share of non-members below it and each non-member's share of members above it (ties half)."""
+    """Return each member's share of non-members below it, each non-member's share of members above it; ties count half."""
     assert not np.isnan(scores).any(), "attack scores must be numbers"
     inside, outside = scores[members], scores[~members]
     return _share_below(inside, outside), 1 - _share_below(outside, inside)
@@ -159,11 +159,11 @@ def _share_below(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
 def tpr_at_fpr(scores: np.ndarray, members: np.ndarray, rate: float, confidence: float) -> Measured:
     """Return the share of members above the lowest threshold that at most `rate` of the non-members pass.
 
-    The interval is about the threshold that exactly `rate` of all such non-members would pass, which these non-members only
-    estimate: of the n found, K ~ Binomial(n, rate) pass it, so it lies between the K-th and the next one. For each K the
-    members above it are bounded by those above these two, with Clopper-Pearson's Beta distribution; the ends are quantiles
-    of their mixture over K. Below 3.7 expected false positives K may be 0, and the lower end is 0. Tied non-members pass
-    together or not at all.
+    The interval is about the threshold that exactly `rate` of all such non-members would pass. These non-members only
+    estimate it: of the n found, K ~ Binomial(n, rate) pass it, so it lies between the K-th and the next one. For each K, the
+    number of members above it is bounded by the members above these two, with Clopper-Pearson's Beta distribution; the ends
+    are quantiles of their mixture over K. With fewer than 3.7 expected false positives K may be 0, and the lower end is 0.
+    Tied non-members pass together or not at all.
     """
     inside, outside = scores[members], scores[~members]
     allowed = int(rate * len(outside) + 1e-9)
@@ -249,9 +249,10 @@ def epsilon_lower_bound(
 ) -> EpsilonBound:
     """Return the epsilon that this attack refutes at `confidence`; `threshold` must not come from these records.
 
-    An (epsilon, delta)-private training allows no attack with FPR + e^epsilon FNR < 1 - delta, nor the same with the rates
-    exchanged (Kairouz et al. 2015). Upper Clopper-Pearson ends of both rates, each at half the error probability, are put
-    in (Nasr et al. 2021). Records count as independent trials, which one training run does not quite make them.
+    An (epsilon, delta)-private training allows no attack with FPR + e^epsilon FNR < 1 - delta, and none with the rates
+    exchanged (Kairouz et al. 2015). The upper Clopper-Pearson ends of both rates, each at half the error probability, are
+    inserted (Nasr et al. 2021). Records count as independent trials, which is only approximately true within one training
+    run.
     """
     num_members, num_others = int(members.sum()), int((~members).sum())
     positives, false = int((scores[members] > threshold).sum()), int((scores[~members] > threshold).sum())
@@ -274,7 +275,7 @@ def epsilon_from_counts(
 ) -> np.ndarray:
     """Return max(0, log((1 - delta - FPR) / FNR), log((1 - delta - FNR) / FPR)) at the rates' upper confidence ends.
 
-    `missed` is (members not found, members), `false` is (non-members called members, non-members); any equal shapes.
+    `missed` is (members not found, members), `false` is (non-members called members, non-members); shapes must be equal.
     """
     fnr, fpr = _upper_end(*missed, confidence), _upper_end(*false, confidence)
     return np.log(np.maximum(np.maximum((1 - delta - fpr) / fnr, (1 - delta - fnr) / fpr), 1.0))
@@ -315,7 +316,7 @@ def roc_curve(scores: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def roc_points(scores: np.ndarray, members: np.ndarray) -> list[tuple[float, float]]:
-    """Return at most 400 (FPR, TPR) points of the ROC curve, spread evenly over log FPR for axes that are logarithmic."""
+    """Return at most 400 (FPR, TPR) points of the ROC curve, evenly spaced over log FPR, for logarithmic axes."""
     fpr, tpr = roc_curve(scores, members)
     if len(fpr) > MAX_ROC_POINTS:
         smallest = 1 / max(1, int((~members).sum()))

@@ -1,9 +1,9 @@
-"""Exact Euclidean nearest neighbours by blocks of matrix products. Knows nothing of images.
+"""Exact Euclidean nearest neighbours by blocks of matrix products.
 
 Candidates are found in float32 from |b|^2 - 2 a.b, whose rounding error has a bound; every record that the bound does not
-exclude is measured again as |a - b| in float64. Results are those of the direct formula and do not depend on the size of a
-block. Both sides may be memory maps of any real type, with finite values below 1e15; memory is O(block). scikit-learn's
-brute force takes 0.8 to 2 times as long on one core, and puts a copy of a record at up to 1e-6 instead of 0.
+exclude is computed again as |a - b| in float64. Results are those of the direct formula and do not depend on the block
+size. Both sides may be memory maps of any real type, with finite values below 1e15; memory is O(block). scikit-learn's
+brute force takes 0.8 to 2 times as long on one core, and gives up to 1e-6 instead of 0 for a copy of a record.
 
 Shape suffixes: Q queries, B bank (the records searched), D dimensions, K neighbours, R some rows of Q, P pairs.
 """
@@ -16,18 +16,18 @@ from dataclasses import dataclass
 import numpy as np
 
 BLOCK = 2048
-"""Most records of either side in a block: 16 MB of products."""
+"""Maximum records of either side in a block: 16 MB of products."""
 MAX_NUMBERS = 2**22
-"""Most coordinates of either side in a block: long vectors make short blocks."""
+"""Maximum coordinates of either side in a block: long vectors make short blocks."""
 ROUNDING = 2.0**-24
 """Unit roundoff of float32."""
 UNDERFLOW = 2.0**-100
-"""More than all products below float32's range can add up to."""
+"""Upper bound of the sum of all products below float32's range."""
 LARGEST = float(np.finfo(np.float32).max)
 
 
 def nearest(queries_QD: np.ndarray, bank_BD: np.ndarray, *, block: int = BLOCK) -> tuple[np.ndarray, np.ndarray]:
-    """Return distance float64 [Q] and index int64 [Q] of each query's nearest record; the first of equally near ones."""
+    """Return distance float64 [Q] and index int64 [Q] of each query's nearest record; the first one of ties."""
     distances_QK, indices_QK = k_nearest(queries_QD, bank_BD, 1, block=block)
     return distances_QK[:, 0], indices_QK[:, 0]
 
@@ -46,7 +46,7 @@ def nearest_other(records_BD: np.ndarray, *, block: int = BLOCK) -> tuple[np.nda
 
 
 def count_within(queries_QD: np.ndarray, bank_BD: np.ndarray, radii_Q: np.ndarray, *, block: int = BLOCK) -> np.ndarray:
-    """Return int64 [Q]: how many records are no farther from a query than its radius (float64; below 0: none)."""
+    """Return int64 [Q]: the number of records within each query's radius (float64; below 0: none)."""
     counts_Q = np.zeros(len(queries_QD), dtype=np.int64)
     limits_Q = np.where(radii_Q < 0, -np.inf, radii_Q * radii_Q)
     for pair in _block_pairs(queries_QD, bank_BD, block):
@@ -80,7 +80,7 @@ def _search(
             pair.exclude_same_index()
         distances, indices = distances_QK[pair.queries], indices_QK[pair.queries]
         worst_Q = distances[:, -1]
-        limits_Q = np.where(worst_Q == 0, -np.inf, worst_Q * worst_Q)  # later records are never nearer than 0
+        limits_Q = np.where(worst_Q == 0, -np.inf, worst_Q * worst_Q)  # later records cannot be nearer than 0
         rows, columns = pair.candidates(limits_Q, k)
         _keep_nearest(distances, indices, rows, columns + pair.bank.start, pair.measure(rows, columns))
     return distances_QK, indices_QK
@@ -89,14 +89,14 @@ def _search(
 def _keep_nearest(
     distances_QK: np.ndarray, indices_QK: np.ndarray, rows_P: np.ndarray, indices_P: np.ndarray, distances_P: np.ndarray
 ) -> None:
-    """Put each candidate P among the K nearest of its query `rows_P`, in place, when it is nearer than one of them."""
+    """Insert each candidate P among the K nearest of its query `rows_P`, in place, if it is nearer than one of them."""
     k = distances_QK.shape[1]
     changed = np.unique(rows_P)
     rows = np.concatenate([np.repeat(changed, k), rows_P])
     indices = np.concatenate([indices_QK[changed].ravel(), indices_P])
     distances = np.concatenate([distances_QK[changed].ravel(), distances_P])
     order = np.lexsort((indices, distances, rows))
-    rank = np.arange(len(rows)) - np.searchsorted(rows[order], rows[order])  # place among the candidates of its query
+    rank = np.arange(len(rows)) - np.searchsorted(rows[order], rows[order])  # position among the candidates of its query
     kept, rank = order[rank < k], rank[rank < k]
     distances_QK[rows[kept], rank] = distances[kept]
     indices_QK[rows[kept], rank] = indices[kept]
@@ -104,14 +104,14 @@ def _keep_nearest(
 
 @dataclass(frozen=True)
 class _BlockPair:
-    """A block of queries against a block of the bank: bounds of the squared distances, and the way to exact distances.
+    """A block of queries and a block of the bank: bounds of the squared distances, and exact distances on request.
 
     A squared distance lies between score + lift and score + lift + query_width + bank_width. With a, b centred and c the
     bound of the relative error: score = (1 - c)|b|^2 - 2 a.b, off by at most c(|a|^2 + |b|^2); lift = (1 - c)|a|^2.
 
     Attributes:
-        queries, bank: where the blocks lie.
-        originals: all queries [Q, D] and the whole bank [B, D].
+        queries, bank: positions of the blocks.
+        originals: all queries [Q, D] and the complete bank [B, D].
         scores, bank_width: float32 [Q, B] and [B].
         lift, query_width: float64 [Q].
     """
@@ -125,12 +125,12 @@ class _BlockPair:
     query_width: np.ndarray
 
     def exclude_same_index(self) -> None:
-        """Put every record infinitely far from itself, queries and bank being the same records."""
+        """Set the distance of every record to itself to infinity, if queries and bank are the same records."""
         same = np.arange(max(self.queries.start, self.bank.start), min(self.queries.stop, self.bank.stop))
         self.scores[same - self.queries.start, same - self.bank.start] = np.inf
 
     def candidates(self, limits_Q: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return rows and columns [P] of all that may be among a query's k nearest and have a square up to its limit."""
+        """Return rows and columns [P] of all pairs that may be among a query's k nearest, with a square up to its limit."""
         rows = self._rows_below(limits_Q)
         scores_RB, limits_R = self.scores[rows], limits_Q[rows]
         if k <= scores_RB.shape[1]:
@@ -140,7 +140,7 @@ class _BlockPair:
         return rows[places], columns
 
     def within(self, limits_Q: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return rows int64 [R] and whether a square can be, and whether it surely is, up to the limit (bool [R, B])."""
+        """Return rows int64 [R] and whether a square may be, and whether it certainly is, up to the limit (bool [R, B])."""
         rows = self._rows_below(limits_Q)
         scores_RB, room_R = self.scores[rows], limits_Q[rows] - self.lift[rows]
         certain_RB = scores_RB + self.bank_width < -_float32_above(self.query_width[rows] - room_R)[:, None]
@@ -162,13 +162,13 @@ class _BlockPair:
 
 
 def _block_pairs(queries_QD: np.ndarray, bank_BD: np.ndarray, block: int) -> Iterator[_BlockPair]:
-    """Yield every pair of blocks, the bank in its order for each block of queries."""
+    """Yield every pair of blocks; for each block of queries, the bank in order."""
     dimensions = queries_QD.shape[1]
     assert dimensions == bank_BD.shape[1], (queries_QD.shape, bank_BD.shape)
     # Dot product: D roundings (Higham 2002, eq. 3.5, in any order of summation); the rest: centring, norms, additions.
     error = 1.1 * (dimensions + 16) * ROUNDING
     assert error < 0.1, f"vectors of {dimensions} numbers are too long for float32"
-    # Any centre is right; one near the middle makes the bound narrow.
+    # Any centre is valid; one near the middle makes the bound tight.
     centre = bank_BD[:: max(1, len(bank_BD) // 1024)].mean(axis=0, dtype=np.float64).astype(np.float32)
     for queries in _blocks(len(queries_QD), dimensions, block):
         a_QD, norms_Q = _centred(queries_QD[queries], centre)

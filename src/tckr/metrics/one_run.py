@@ -1,8 +1,8 @@
-"""What one training run with canaries says about epsilon. Knows neither models nor attacks.
+"""Lower bound on epsilon from the canaries of a single training run.
 
-Steinke, Nasr and Jagielski 2023, "Privacy Auditing with One (1) Training Run" (arXiv 2305.08846). Every canary is put into
-the training set or left out by a fair coin of its own; who guesses more coins right from the result than an
-(epsilon, delta)-private training allows has refuted that epsilon.
+Steinke, Nasr and Jagielski 2023, "Privacy Auditing with One (1) Training Run" (arXiv 2305.08846). Every canary is included
+in or excluded from the training set by an independent fair coin. If more coins are guessed right from the result than an
+(epsilon, delta)-private training allows, this epsilon is refuted.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from scipy.stats import binom
 from tckr.metrics.results import OneRunBound
 
 GUESSED_SHARES = (0.1, 0.5, 1.0)
-"""Shares of the canaries that are guessed, the surest first. Declared, because a number of guesses chosen on the coins would
-make any bound: the best of the three is reported, each tested at a third of the error probability (Bonferroni)."""
+"""Shares of the canaries that are guessed, most certain first. Fixed in advance, because a number of guesses chosen with the
+coins could give any bound. The best of the three is reported, each tested at a third of the error probability
+(Bonferroni)."""
 
 TOLERANCE = 1e-10
 METHOD = (
@@ -24,29 +25,29 @@ METHOD = (
     "best of 10 %, 50 % and 100 % of the canaries guessed, Bonferroni over the three"
 )
 ASSUMES = "every canary in or out by a fair coin of its own; nothing of the mechanism"
-"""What must hold for the bound; `gaussian_dp.one_run_mu` gives a larger one for mechanisms with Gaussian noise."""
+"""Assumptions of the bound; `gaussian_dp.one_run_mu` gives a larger one for mechanisms with Gaussian noise."""
 
 
 def one_run_epsilon(scores: np.ndarray, coins: np.ndarray, *, confidence: float, delta: float) -> OneRunBound:
-    """Return the epsilon that guessing the canaries' coins from their scores refutes at `confidence`.
+    """Return the lower bound on epsilon at `confidence` from guesses of the canaries' coins by their scores.
 
-    For each of `GUESSED_SHARES` the highest scores are guessed in and equally many of the lowest out; the rest is abstained
-    from. The bound holds for every attack, good or bad, and does not assume that canaries are independent of one another in
-    the model: only the coins must be. It fails (lies above the true epsilon) with probability at most 1 - `confidence`.
+    For each of `GUESSED_SHARES`, the highest scores are guessed in and equally many of the lowest out; the others are not
+    guessed. The bound is valid for every attack and does not assume that canaries are independent in the model; only
+    the coins must be. It exceeds the true epsilon with probability at most 1 - `confidence`.
 
     Args:
-        scores: float64 [m], higher = rather in. Any function of what was released and of things that are independent of the
-            coins (such as reference runs with coins of their own), never of the coins.
+        scores: float64 [m], higher = more likely in. They may depend on the release and on anything independent of the coins
+            (such as reference runs with other coins), never on the coins themselves.
         coins: bool [m], True = in; independent fair coins.
-        confidence: of the bound, e.g. 0.95.
-        delta: of the (epsilon, delta) guarantee in question.
+        confidence: confidence of the bound, e.g. 0.95.
+        delta: delta of the (epsilon, delta) guarantee.
     """
     assert coins.dtype == np.bool_, coins.dtype
     assert scores.shape == coins.shape, (scores.shape, coins.shape)
     assert not np.isnan(scores).any(), "attack scores must be numbers"
     level = (1 - confidence) / len(GUESSED_SHARES)
     found = []
-    for share in reversed(GUESSED_SHARES):  # of equal bounds the one with most guesses
+    for share in reversed(GUESSED_SHARES):  # among equal bounds, the one with most guesses
         guesses = num_guesses(len(coins), share)
         correct = count_correct(scores, coins, guesses)
         found.append((refuted_epsilon(correct, guesses, len(coins), level=level, delta=delta), guesses, correct))
@@ -64,7 +65,7 @@ def one_run_epsilon(scores: np.ndarray, coins: np.ndarray, *, confidence: float,
 
 
 def largest_bound(num_canaries: int, *, confidence: float, delta: float) -> float:
-    """Return what `one_run_epsilon` gives when every guess is right: no attack can show more with so few canaries."""
+    """Return the bound of `one_run_epsilon` if every guess is right: the maximum for this number of canaries."""
     level = (1 - confidence) / len(GUESSED_SHARES)
     guesses = [num_guesses(num_canaries, share) for share in GUESSED_SHARES]
     return max(refuted_epsilon(each, each, num_canaries, level=level, delta=delta) for each in guesses)
@@ -76,11 +77,11 @@ def num_guesses(num_canaries: int, share: float) -> int:
 
 
 def count_correct(scores: np.ndarray, coins: np.ndarray, guesses: int) -> int:
-    """Return how many of the `guesses / 2` highest scores are in, plus how many of as many lowest are out.
+    """Return the number of right guesses: the `guesses / 2` highest scores that are in, and as many lowest that are out.
 
-    Equal scores count in the order that is worst for the guesser. So the result depends neither on the order of the canaries
-    (a table sorted by the coins would answer for an attack that knows nothing) nor on a random number, and it is never more
-    than any way of breaking ties would give: the bound stays valid.
+    Ties are counted in the worst order for the guesser. So the result depends neither on the order of the canaries (in a
+    table sorted by the coins, even a useless attack would seem to guess right) nor on a random number, and it is at most
+    that of any other way of breaking ties, so the bound is valid.
     """
     half = guesses // 2
     highest, lowest = np.lexsort((coins, -scores))[:half], np.lexsort((~coins, scores))[:half]
@@ -104,7 +105,7 @@ def p_value(correct: int, guesses: int, num_canaries: int, *, epsilon: float, de
 
 
 def refuted_epsilon(correct: int, guesses: int, num_canaries: int, *, level: float, delta: float) -> float:
-    """Return the largest epsilon with a p-value below `level`, from below; 0 when even 0 is not refuted."""
+    """Return the largest epsilon with a p-value below `level`, from below; 0 if even 0 is not refuted."""
 
     def excess(epsilon: float) -> float:
         return p_value(correct, guesses, num_canaries, epsilon=epsilon, delta=delta) - level
@@ -112,6 +113,6 @@ def refuted_epsilon(correct: int, guesses: int, num_canaries: int, *, level: flo
     if excess(0.0) >= 0:
         return 0.0
     high = 1.0
-    while excess(high) < 0:  # ends: as epsilon grows, any number of right guesses becomes likely
+    while excess(high) < 0:  # terminates, because any number of right guesses becomes likely as epsilon grows
         high *= 2
     return max(0.0, float(brentq(excess, 0.0, high, xtol=TOLERANCE)) - 2 * TOLERANCE)

@@ -1,4 +1,4 @@
-"""Intervals of a proportion of independent trials. Knows counts only."""
+"""Confidence intervals of a proportion of independent trials."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from scipy.stats import beta
 
 
 def clopper_pearson(successes: float, trials: float, confidence: float) -> tuple[float, float]:
-    """Return the exact interval: the proportions that a two-sided binomial test does not reject.
+    """Return the exact interval: all proportions that a two-sided binomial test does not reject.
 
     Coverage is at least `confidence` for every true proportion (Clopper and Pearson, 1934). Averaged counts may be
     fractions; without trials the interval is [0, 1].
@@ -35,13 +35,13 @@ def wilson(successes: float, trials: float, confidence: float) -> tuple[float, f
 def bonett_price(gained: float, lost: float, trials: float, confidence: float) -> tuple[float, float]:
     """Return the interval of (gained - lost) / trials, the difference of two proportions of the same trials.
 
-    The adjusted Wald interval of Bonett and Price (2012): one trial is added to each kind of disagreement, so that there is
-    a positive width without any. Effective counts may be fractions.
+    The adjusted Wald interval of Bonett and Price (2012): one trial is added to each kind of disagreement, so that the width
+    is positive even without disagreements. Effective counts may be fractions.
 
     Args:
-        gained: trials that succeeded the first way only.
-        lost: trials that succeeded the second way only.
-        trials: all of them, at least 1.
+        gained: trials with success only in the first way.
+        lost: trials with success only in the second way.
+        trials: total number of trials, at least 1.
         confidence: level of the interval.
     """
     centre, error = _adjusted(gained, lost, trials)
@@ -50,7 +50,7 @@ def bonett_price(gained: float, lost: float, trials: float, confidence: float) -
 
 
 def bonett_price_z(gained: float, lost: float, trials: float) -> float:
-    """Return the same difference in its standard errors: the interval of a confidence with this critical value touches 0."""
+    """Return the difference divided by its standard error: the critical value at which the interval touches 0."""
     centre, error = _adjusted(gained, lost, trials)
     return centre / error
 

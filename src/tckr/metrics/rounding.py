@@ -1,8 +1,8 @@
-"""Round numbers to what their intervals support, so that none of them tells the order of single records.
+"""Round numbers to what their intervals support, so that none of them reveals the order of single records.
 
-Whoever holds a released model can put candidate records in the order of its signal. An exact ROC curve, or an exact count
-above a threshold, then says of each record in turn whether it was a member. So curves are given at false positive rates that
-are fixed in advance, and shares in steps that depend on the number of records alone, not on settings or data.
+An attacker with a released model can sort candidate records by its signal. An exact ROC curve, or an exact count above a
+threshold, then reveals for each record in turn whether it was a member. Therefore curves are given at false positive rates
+that are fixed in advance, and shares in steps that depend only on the number of records, not on settings or data.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.proportions import critical_value, wilson
 
 CONFIDENCE = 0.95
-"""Level of the interval whose width makes a step. Not a setting: two reports of one run must not give two grids."""
+"""Level of the interval whose width makes a step. Not a setting, because two reports of one run must use the same steps."""
 
 FEWEST_FALSE = 10
-"""Non-members that must lie above a threshold; above fewer, members are told almost one by one."""
+"""Minimum number of non-members above a threshold; with fewer, members could be identified almost one by one."""
 
 RATES = tuple(round(digit * 10.0**power, -power) for power in range(-6, 0) for digit in (1, 3))
 """False positive rates at which a curve is given, before its ends 0 and 1."""
@@ -28,7 +28,7 @@ Curve = list[tuple[float, float]]
 def rounded(estimate: Estimate) -> Estimate:
     """Return the estimate with its numbers rounded to two significant digits of the interval's half-width.
 
-    An end that is not on or beyond zero stays off it: whether the interval contains zero is a finding.
+    Rounding does not change whether the interval contains zero, because this is a finding.
     """
     half = (estimate.high - estimate.low) / 2 or abs(estimate.value) or 1.0
     digits = 1 - math.floor(math.log10(half))
@@ -42,7 +42,7 @@ def rounded(estimate: Estimate) -> Estimate:
 def stepped_share(measured: Measured, step: float, confidence: float, *, origin: float = 0.0) -> Measured:
     """Return a share of n records in steps from `origin`, with the Wilson interval of that value, widened by half a step.
 
-    Nothing is read off the interval that the value does not say: two levels of confidence are not two numbers.
+    The interval depends only on the value, so different confidence levels reveal no additional number.
     """
     if isinstance(measured, NotMeasurable):
         return measured
@@ -53,13 +53,13 @@ def stepped_share(measured: Measured, step: float, confidence: float, *, origin:
 
 
 def share_step(n: int) -> float:
-    """Return the step of a share of `n` records: 1, 2 or 5 times a power of ten, no smaller than its widest interval."""
+    """Return the step of a share of `n` records: 1, 2 or 5 times a power of ten, at least its widest interval's width."""
     return min(1.0, round_above(2 * critical_value(CONFIDENCE) * (0.25 / max(n, 1)) ** 0.5))
 
 
 def rate_step(rate: float, num_members: int, num_others: int) -> float:
-    """Return the step of a true positive rate at the false positive rate `rate`: no smaller than the width of its interval
-    where nothing leaks. Counted from `rate`, where guessing ends, one rate in twenty is off it by chance.
+    """Return the step of a true positive rate at the false positive rate `rate`: at least its interval's width if nothing
+    leaks. In steps from `rate`, which is guessing, one rate in twenty differs from it by chance.
     """
     variance = rate * (1 - rate) * (1 / max(num_members, 1) + 1 / max(num_others, 1))
     return min(1.0, round_above(2 * critical_value(CONFIDENCE) * variance**0.5))
@@ -87,13 +87,13 @@ def coarse_curve(points: Sequence[tuple[float, float]], num_members: int, num_ot
 
 
 def bound_below(value: float) -> float:
-    """Return a lower bound rounded down to one decimal, below 0.1 to one significant digit."""
+    """Return a lower bound rounded down to one decimal; below 0.1, to one significant digit."""
     unit = 0.1 if value >= 0.1 else 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
     return _to_step(math.floor(value / unit + 1e-9) * unit, unit)
 
 
 def significant(value: float, digits: int = 2) -> float:
-    """Return `value` with so many significant digits."""
+    """Return `value` rounded to `digits` significant digits."""
     return float(f"{value:.{digits}g}")
 
 
@@ -108,5 +108,5 @@ def _from_origin(value: float, step: float, origin: float) -> float:
 
 
 def _to_step(value: float, step: float) -> float:
-    """Return the nearest multiple of a decimal step, without the dust of floating-point numbers."""
+    """Return the nearest multiple of a decimal step, without floating-point noise."""
     return round(round(value / step) * step, 12)

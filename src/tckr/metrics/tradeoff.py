@@ -1,4 +1,4 @@
-"""Accuracy over privacy (AOP): one number for what a model is worth against what it leaks."""
+"""Accuracy over privacy (AOP): one number for the tradeoff of a model's accuracy and leakage."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 def accuracy_over_privacy(cas: Measured, auc: Measured, exponent: float) -> Measured:
     """Return AOP = CAS / (2 max(AUC, 0.5)) ** exponent (Resmini et al. 2025) with its interval.
 
-    CAS and AUC come from different images, so their intervals combine as independent ones: MOVER on the logarithm (Zou and
-    Donner 2008). The distance from AUC down to its lower end is not cut at 0.5 (cut, the interval covers 84 % when nothing
-    leaks); instead the upper end stops at that of CAS, which AOP cannot exceed. Not a privacy guarantee.
+    CAS and AUC are measured on different images, so their intervals are combined as independent: MOVER on the logarithm (Zou
+    and Donner 2008). The distance from AUC to its lower end is not cut at 0.5 (with the cut, the interval covers 84 % if
+    nothing leaks); instead the upper end is limited to that of CAS, which AOP cannot exceed. AOP is not a privacy guarantee.
     """
     if isinstance(cas, NotMeasurable) or isinstance(auc, NotMeasurable):
         return cas if isinstance(cas, NotMeasurable) else auc

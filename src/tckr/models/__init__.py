@@ -1,1 +1,1 @@
-"""What is loaded: captioners, diffusion pipelines, classifiers. The only place that calls `from_pretrained`."""
+"""Loading of captioners, diffusion pipelines and classifiers. Only this package calls `from_pretrained`."""

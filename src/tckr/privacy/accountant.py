@@ -1,6 +1,6 @@
-"""How much noise a budget needs, by the accountant of dp-accounting (privacy loss distributions, pessimistic).
+"""Compute the noise that a budget requires, with dp-accounting (privacy loss distributions, pessimistic rounding).
 
-Two mechanisms see private records; all else is computed from their results:
+Two mechanisms read private records; everything else is computed from their results:
 
     count       N + Gaussian noise; one unit changes N by at most 1
     training    DP-SGD (Abadi et al. 2016): every step takes each unit with probability q, clips its gradient to norm C, and
@@ -19,10 +19,10 @@ from tckr.errors import UserError
 from tckr.privacy.config import NEEDS_PACKAGES
 
 COUNT_SHARE = 0.2
-"""Mu of the count over mu of the whole budget, in Gaussian differential privacy, where mu adds up in squares: 2 % of it."""
+"""Mu of the count over mu of the total budget. In Gaussian differential privacy, squares of mu add up: this is 2 % of it."""
 
 INTERVAL = 1e-3
-"""Of the discretized privacy loss. Discretization rounds upwards: a coarser grid costs noise and never the guarantee."""
+"""Grid of the discretized privacy loss. Values are rounded up: a coarser grid needs more noise but keeps the guarantee."""
 
 LEAST_NOISE, MOST_NOISE, TOLERANCE = 0.2, 1e4, 1e-3
 
@@ -32,9 +32,9 @@ class Training:
     """DP-SGD.
 
     Attributes:
-        sampling_rate: q, chance of each unit to be in a step.
-        steps: how many.
-        noise_multiplier: sigma, standard deviation of the noise over the clipping norm.
+        sampling_rate: q, probability that a unit is in a step.
+        steps: number of steps.
+        noise_multiplier: sigma, standard deviation of the noise divided by the clipping norm.
     """
 
     sampling_rate: float
@@ -43,7 +43,7 @@ class Training:
 
 
 def count_noise(epsilon: float, delta: float) -> float:
-    """Return the standard deviation of the noise that is added to the number of units."""
+    """Return the standard deviation of the noise on the number of units."""
     return 1 / (COUNT_SHARE * gaussian_mu(epsilon, delta))
 
 
@@ -59,7 +59,7 @@ def gaussian_mu(epsilon: float, delta: float) -> float:
 
 
 def epsilon_spent(training: Training, noise_of_count: float, delta: float) -> float:
-    """Return the epsilon of count and training together."""
+    """Return the total epsilon of count and training."""
     dp = _library()
     accountant = _accountant()
     accountant.compose(_event(dp, training.noise_multiplier, training.sampling_rate, training.steps, noise_of_count))
@@ -67,7 +67,7 @@ def epsilon_spent(training: Training, noise_of_count: float, delta: float) -> fl
 
 
 def calibrate(epsilon: float, delta: float, *, sampling_rate: float, steps: int) -> Training:
-    """Return the training with the least noise whose epsilon, together with the count's, is at most `epsilon`.
+    """Return the training with the least noise such that count and training together spend at most `epsilon`.
 
     Raises:
         UserError: no noise up to `MOST_NOISE` is enough.

@@ -1,4 +1,4 @@
-"""Settings of the formal guarantee. Imports no torch."""
+"""Settings of the formal guarantee."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PrivacyConfig(BaseModel):
         "null: no formal guarantee.",
     )
     delta: float = Field(
-        1e-5, gt=0, lt=0.1, description="Chance that the bound epsilon does not hold; well below 1 / number of units."
+        1e-5, gt=0, lt=0.1, description="Probability that the bound epsilon does not hold; well below 1 / number of units."
     )
     unit: Literal["record", "group"] = Field(
         "record", description="What is protected: one image, or all images of a group (prepare.group_column, group_pattern)."
@@ -33,11 +33,11 @@ class PrivacyConfig(BaseModel):
         4,
         ge=1,
         le=256,
-        description="Noise levels and noises per image and step, whose mean gradient is clipped: they cost time and no "
-        "privacy (Dockhorn et al. 2023).",
+        description="Noise levels and noise samples per image and step; the mean of their gradients is "
+        "clipped. More cost time but no privacy (Dockhorn et al. 2023).",
     )
 
     @property
     def is_on(self) -> bool:
-        """Return whether a guarantee is asked for."""
+        """Return whether a guarantee is requested."""
         return self.epsilon is not None

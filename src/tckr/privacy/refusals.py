@@ -1,4 +1,4 @@
-"""Settings that would spend outside the budget, and what each would reveal."""
+"""Settings that would use private data outside the budget, and what each would reveal."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ from collections.abc import Callable
 from typing import Any
 
 Refusal = tuple[str, Callable[[Any], bool], str, str]
-"""Setting, whether its value is refused, what it would reveal, what to set."""
+"""Setting, function that tells whether its value is refused, what it would reveal, what to set instead."""
 
 REFUSALS: tuple[Refusal, ...] = (
     (
         "prepare.intensity",
         lambda value: value == "range",
-        "the range of all pictures is a fact of each of them",
+        "the range of intensities over all images depends on each private image",
         "prepare.intensity=full or window",
     ),
     (
         "adapt.prompt_form",
         lambda value: "c" in value,
-        "prompts hold captions of private images",
+        "prompts contain captions of private images",
         "adapt.prompt_form=n, or n: d",
     ),
     (
         "adapt.lora",
         lambda value: value is not None,
-        "an adapter that was trained elsewhere keeps no budget",
+        "an adapter that was trained elsewhere has no budget",
         "adapt.lora=null",
     ),
     (
         "adapt.selection",
         lambda value: value == "best",
-        "private validation images choose the weights",
+        "private validation images select the weights",
         "adapt.selection=last",
     ),
     (
@@ -42,7 +42,7 @@ REFUSALS: tuple[Refusal, ...] = (
     (
         "generate.per_class",
         lambda value: value == "data",
-        "the number of images of each class is that of the private set",
+        "the number of images per class is that of the private set",
         "generate.per_class=balanced, or a number for each class",
     ),
     (
@@ -57,7 +57,7 @@ REFUSALS: tuple[Refusal, ...] = (
         "private images choose which images are generated again",
         "generate.redraw_copies=0",
     ),
-    ("generate.redraw", bool, "the audit's look at private images chooses the images", "generate.redraw=[]"),
+    ("generate.redraw", bool, "the audit selects images by comparing them with private images", "generate.redraw=[]"),
     (
         "distill.labels",
         lambda value: value == "online",
@@ -68,14 +68,15 @@ REFUSALS: tuple[Refusal, ...] = (
 
 
 def refuse_spending(config: Any) -> None:
-    """Raise for settings of a run configuration that would reveal something the budget does not pay for.
+    """Raise an error for settings of a run configuration that would use private data outside the budget.
 
     Raises:
-        ValueError: names every such setting, what it would reveal, and what to set instead; or nothing is trained.
+        ValueError: the message names every such setting, what it would reveal, and what to set instead; or nothing would be
+            trained.
     """
     if config.adapt.steps == 0:
         raise ValueError(
-            "privacy.epsilon is set, and adapt.steps=0 trains nothing; set adapt.steps=200, or privacy.epsilon=null"
+            "privacy.epsilon is set, but adapt.steps=0 trains nothing; set adapt.steps=200, or privacy.epsilon=null"
         )
     found = []
     for name, is_refused, reveals, instead in REFUSALS:

@@ -1,1 +1,1 @@
-"""Release what the audit allows: a gate, formats that others read, marks as synthetic, cards and checksums."""
+"""Release what the audit allows: a gate, file formats of images, marks as synthetic, cards and checksums."""

@@ -1,4 +1,4 @@
-"""Build a folder beside its place and move it there when it is whole."""
+"""Build a folder under a temporary name and rename it when it is complete."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from tckr.engine.folders import refuse_inside
 from tckr.errors import UserError
 
 NO_TIME = 315532800
-"""1980-01-01, the time of every released file: when files were written is nobody's business."""
+"""1980-01-01, the modification time of every released file; the real times are not released."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where a release is built: `folder` will be moved to its place, `work` is deleted."""
+    """Place where a release is built: `folder` is renamed to the target at the end, `work` is deleted."""
 
     folder: Path
     work: Path
 
 
 def check_target(target: Path) -> None:
-    """Raise a UserError unless `target` is missing or an empty folder outside of what TCKR made for itself."""
+    """Raise a UserError unless `target` is missing or an empty folder outside all folders of TCKR."""
     refuse_inside(target)
     if os.path.lexists(target) and not (target.is_dir() and not target.is_symlink() and not any(target.iterdir())):
-        raise UserError(f"{target} exists, and is left as it is; give a new folder with --to, or remove it")
+        raise UserError(f"{target} exists and is not overwritten; give a new folder with --to, or remove it")
 
 
 @contextmanager
 def building(target: Path) -> Iterator[Site]:
-    """Yield where to build; what lies there when the block ends without an error is then at `target`.
+    """Yield a place to build in; if the block ends without an error, its folder is renamed to `target`.
 
     A killed process leaves a hidden folder beside `target`, which may be removed.
     """
@@ -54,6 +54,4 @@ def _make_parent(target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise UserError(
-            f"{target} cannot be made: above it is a file, not a folder; give another folder with --to"
-        ) from None
+        raise UserError(f"{target} cannot be created: a parent of it is a file; give another folder with --to") from None

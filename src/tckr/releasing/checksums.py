@@ -1,4 +1,4 @@
-"""SHA256SUMS: the digest of every file of a release, as `sha256sum --check` reads it."""
+"""SHA256SUMS: the digest of every file of a release, in the format of `sha256sum --check`."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ NAME = "SHA256SUMS"
 
 
 def write_checksums(folder: Path) -> None:
-    """Write the digests of all files below `folder`, by name."""
+    """Write the digests of all files below `folder`, sorted by name."""
     lines = [f"{digest}  {name}\n" for name, digest in file_digests(folder).items()]
     (folder / NAME).write_text("".join(lines), encoding="utf-8")
 
 
 def verify_checksums(folder: Path) -> int:
-    """Read every file of a release again and return their number.
+    """Read every file of a release again, compare it with SHA256SUMS and return the number of files.
 
     Raises:
-        UserError: a file is not what was written, is missing, or was added.
+        UserError: a file was changed, is missing, or was added.
     """
     lines = (folder / NAME).read_text(encoding="utf-8").splitlines()
     expected = {line[66:]: line[:64] for line in lines}
@@ -28,14 +28,14 @@ def verify_checksums(folder: Path) -> int:
     wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
     if wrong:
         raise UserError(
-            f"{folder} differs from its {NAME} in {', '.join(wrong[:3])}; the disk may be damaged, or somebody changed the "
-            "release: remove the folder, and release again"
+            f"{folder} differs from its {NAME} in {', '.join(wrong[:3])}. The disk may be damaged, or somebody changed the "
+            "release. Remove the folder and release again"
         )
     return len(found)
 
 
 def file_digests(folder: Path) -> dict[str, str]:
-    """Return relative name -> SHA-256 of every file below `folder` but the list itself, in order."""
+    """Return relative name -> SHA-256 of every file below `folder` except SHA256SUMS, sorted by name."""
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     return {name: _digest(files[name]) for name in sorted(files) if name != NAME}
 

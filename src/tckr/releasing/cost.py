@@ -1,4 +1,4 @@
-"""How long the reference runs of an audit would take on this machine, after what the run itself took."""
+"""Estimate how long the reference runs of an audit take on this machine, from the measured times of the run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tckr.running import plan
 
 
 def audit_time(settings: Settings, changes: Mapping[str, Any]) -> str:
-    """Return for example `24 to 49 min`; nothing where the run itself would change, so that nothing is known of it."""
+    """Return e.g. `24 to 49 min`, or an empty text if the changes also change the run itself, whose time is then unknown."""
     asked = changed(settings, changes)
     store = Store(asked.execution.store)
     if not all(store.has(step) for step in plan(asked, "distill")):

@@ -1,4 +1,4 @@
-"""Everything that the cards of a release say, gathered once from artifacts and their public settings."""
+"""Everything that the cards of a release state, collected from artifacts and their public settings."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ DAY = len("2026-11-29")
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What the cards say.
+    """Content of the cards.
 
     Attributes:
         request: what is released.
         class_names: index = label.
         image_size: side of the images in px.
-        day: on which the newest released part was made; nothing finer.
-        generator: the model that drew the images, before it was adapted.
-        method: how it was adapted: `lora`, `full`, or nothing where it was not.
-        student: model that the Student started from, None where its weights were random.
-        temperature: divided the Teacher's logits for the soft labels.
-        accuracy: of the Student on the locked test split, with the digits that its interval supports.
-        audit: None where there is none for these settings.
-        obstacles: what the gate found; not empty only where somebody accepted the risk.
+        day: date on which the newest released part was made, without the time.
+        generator: the model that generated the images, before it was adapted.
+        method: how it was adapted: `lora` or `full`; empty if it was not adapted.
+        student: model that the Student started from; None for random weights.
+        temperature: divisor of the Teacher's logits in the soft labels.
+        accuracy: of the Student on the locked test split, rounded to the digits that its interval supports.
+        audit: its result; None if these settings were not audited.
+        obstacles: reasons of the gate against the release; empty unless somebody accepted the risk.
     """
 
     request: Request
@@ -53,7 +53,7 @@ class Facts:
 
 
 def gather(request: Request, run: FinishedRun, obstacles: list[str]) -> Facts:
-    """Read what the cards say of a run."""
+    """Collect the content of the cards from a run."""
     adapter, data = AdapterCard.read(run.artifacts["adapt"]), DataCard.read(run.artifacts["prepare"])
     manifests = {stage: Manifest.read(folder) for stage, folder in run.artifacts.items()}
     label = allowed_settings("label", manifests["label"].config) if "label" in manifests else {}
@@ -85,5 +85,5 @@ def _accuracy(audit: AuditResult | None) -> Estimate | None:
 
 
 def size_of(folder: Path) -> int:
-    """Return the bytes of all files below `folder`."""
+    """Return the total size in bytes of all files below `folder`."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

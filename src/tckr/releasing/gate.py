@@ -1,4 +1,4 @@
-"""Whether the audit allows a release: what stands in the way, and the command that would answer what is open."""
+"""Decide whether the audit allows a release: the obstacles, and the settings that would measure what is unmeasured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLEAN = "no measurable leakage"
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What the gate says of a release.
+    """Decision of the gate.
 
     Attributes:
         obstacles: what stands in its way, one sentence each; empty = it may leave.
@@ -39,7 +39,7 @@ def judge_release(audit: AuditResult, request: Request) -> Judgement:
         return Judgement(obstacles=[refutation_text(audit.guarantee).removesuffix(".")], changes={}, invalid=True)
     if audit.verdict.state == "invalid":
         return Judgement(
-            obstacles=[f"its {judged_text(audit.verdict)}, so its numbers mean nothing"], changes={}, invalid=True
+            obstacles=[f"its {judged_text(audit.verdict)}, so its numbers are not valid"], changes={}, invalid=True
         )
     if not audit.measured:
         why = f"membership was not measured: {why_not_measured(audit.verdict)}"

@@ -1,4 +1,4 @@
-"""Licences of the models that TCKR names: whoever uses what was made with them is bound by them too."""
+"""Licences of the models that TCKR names; they also apply to what was made with these models."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class BaseModel:
     """A model that something was made with.
 
     Attributes:
-        name: `owner/name`, `embedded:...`, or that it is not named.
-        licence: its own, in words.
+        name: `owner/name`, `embedded:...`, or a text saying that it is not named.
+        licence: its licence as text.
     """
 
     name: str
@@ -38,12 +38,12 @@ class BaseModel:
 
     @property
     def on_hub(self) -> bool:
-        """Return whether the hub has it under its name."""
+        """Return whether the hub has a model of this name."""
         return "/" in self.name
 
     @property
     def text(self) -> str:
-        """Return the model with its licence."""
+        """Return the model and its licence as text."""
         return f"{self.name} (licence: {self.licence})"
 
 
@@ -52,5 +52,5 @@ def base_model(name: str) -> BaseModel:
     if name.startswith(EMBEDDED):
         return BaseModel(f"the small {name.removeprefix(EMBEDDED)} that ships with TCKR", "apache-2.0")
     if name == UNNAMED:
-        return BaseModel(name, "not stated here; whoever released this must name it on request")
-    return BaseModel(name, LICENCES.get(name, "as its own card on the hub says"))
+        return BaseModel(name, "not stated here; ask the owner of this release")
+    return BaseModel(name, LICENCES.get(name, "see its card on the hub"))

@@ -1,7 +1,7 @@
-"""Mark a PNG as synthetic: IPTC's DigitalSourceType in an XMP packet, and no other word beside the pixels.
+"""Mark a PNG as synthetic with IPTC's DigitalSourceType in an XMP packet, and remove all other metadata.
 
 A PNG is a signature and chunks: length (4 bytes), type (4), data, CRC-32 of type and data (4). Chunks whose type begins with
-a capital letter are needed to draw the picture; all others (EXIF, time, texts) are left out.
+a capital letter are needed to show the image; all others (EXIF, time, texts) are removed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-"""IPTC's name for a picture that a trained model made."""
+"""IPTC's code for an image made by a trained model."""
 
 XMP_KEYWORD = b"XML:com.adobe.xmp"
 PACKET = (
@@ -23,7 +23,7 @@ PACKET = (
 
 
 def mark_png(png: bytes) -> bytes:
-    """Return the PNG with the mark as the only chunk beside its pixels."""
+    """Return the PNG with the mark and without all other optional chunks."""
     header, *rest = ((kind, data) for kind, data in png_chunks(png) if kind[:1].isupper())
     assert header[0] == b"IHDR", header[0]
     text = XMP_KEYWORD + bytes(5) + PACKET.encode()  # keyword's end, not compressed (2), no language, no translated keyword

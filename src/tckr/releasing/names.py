@@ -1,4 +1,4 @@
-"""Words that commands and code share: parts of a release, and layouts of its images."""
+"""Names that commands and code share: parts of a release, and layouts of its images."""
 
 from __future__ import annotations
 

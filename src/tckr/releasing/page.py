@@ -1,4 +1,4 @@
-"""The report as it is released: no time of day, every picture marked as synthetic, checksums, and a place to sign."""
+"""The report in its released form: without times of day, images marked, with checksums and lines for a signature."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tckr.sharing.copying import copy_allowed
 TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?")
 PAGE = "report/report.html"
 SIGNATURE = "<!-- signature -->"
-"""What the page has where the signature belongs."""
+"""Placeholder in the page for the signature block."""
 
 MOST_FILES = 40
 """Files whose digests are listed one by one."""
@@ -32,7 +32,7 @@ PICTURE = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
 
 
 def write_report(artifact: Path, folder: Path) -> None:
-    """Write report.html and report.json of a report that may be shared into `folder`.
+    """Write report.html and report.json of a shareable report into `folder`.
 
     Raises:
         UserError: the report shows private images.
@@ -43,12 +43,12 @@ def write_report(artifact: Path, folder: Path) -> None:
 
 
 def add_signature(folder: Path, request: Request, obstacles: Sequence[str]) -> None:
-    """Write into the report of the release in `folder` what else it holds, with digests, and a place to decide and sign.
+    """Add the decision block to the report of the release in `folder`: what is released, digests, lines for a signature.
 
     Args:
-        folder: the release, with all its files but the list of digests.
+        folder: the release, complete except for SHA256SUMS.
         request: what is released.
-        obstacles: what the gate found, where somebody accepted the risk.
+        obstacles: reasons of the gate against the release, if somebody accepted the risk.
     """
     page = folder / PAGE
     found = {name: digest for name, digest in file_digests(folder).items() if name != PAGE}
@@ -70,7 +70,7 @@ def add_signature(folder: Path, request: Request, obstacles: Sequence[str]) -> N
 
 
 def shown_digests(found: Mapping[str, str]) -> dict[str, str]:
-    """Return the digests of all files; of more than `MOST_FILES` one for each folder, over its lines in the list."""
+    """Return the digests of all files; above `MOST_FILES` files, one digest per folder, over its lines in SHA256SUMS."""
     if len(found) <= MOST_FILES:
         return dict(found)
     lines: dict[str, str] = {}
@@ -83,5 +83,5 @@ def shown_digests(found: Mapping[str, str]) -> dict[str, str]:
 
 
 def _marked(found: re.Match[str]) -> str:
-    """Return a picture with its mark: a report that may be shared has no other pictures than synthetic ones."""
+    """Return an image with its mark. A shareable report contains only synthetic images."""
     return f"data:image/png;base64,{base64.b64encode(mark_png(base64.b64decode(found[1]))).decode()}"

@@ -22,7 +22,7 @@ WRITERS: Mapping[FormatName, Callable[[Rows, Path], None]] = MappingProxyType(
 
 
 def write_parts(request: Request, artifacts: Mapping[str, Path], folder: Path, work: Path) -> Rows | None:
-    """Write what is asked for into `folder`; return the images, which need the folder `work`."""
+    """Write the requested parts into `folder`; return the images, which need the folder `work` while they are read."""
     rows = None
     if "images" in request.what:
         labels = artifacts["label"] if "labels" in request.what else None

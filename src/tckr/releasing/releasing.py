@@ -1,4 +1,4 @@
-"""Copy what is released of a run into a new folder, after the gate; nothing else ever leaves the store."""
+"""Copy the released parts of a run into a new folder, after the gate. This is the only way out of the store."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Release:
     """A finished release.
 
     Attributes:
-        folder: where it lies.
-        num_files: that were read again and have the digests in SHA256SUMS, which is one more.
-        accepted: what the gate found and somebody took upon himself; empty where it found nothing.
+        folder: of the release.
+        num_files: number of files listed in SHA256SUMS, all read again and verified.
+        accepted: obstacles that the gate found and somebody accepted; empty if it found none.
     """
 
     folder: Path
@@ -58,23 +58,23 @@ def release(
     c2pa_key: Path | None = None,
     hub_name: str = "",
 ) -> Release:
-    """Release parts of a finished run as the new folder `to`; made again, it is equal byte for byte (unless signed).
+    """Release parts of a finished run as the new folder `to`. A repeated release is equal byte for byte, unless signed.
 
     Args:
         run: folder of the run.
-        to: a folder that does not exist, or is empty.
+        to: a folder that is missing or empty.
         license: identifier, e.g. `cc-by-4.0`.
         what: some of images, labels, student, adapter and report.
         format: layout of the images.
-        accept_risk: why this may leave though the gate refuses it; goes into the cards.
-        by: who says so.
-        c2pa_certificate: PEM file of the chain that signs every picture.
-        c2pa_key: PEM file of its private key.
-        hub_name: `owner/name` under which the cards say the release is found.
+        accept_risk: reason to release what the gate refuses; written into the cards.
+        by: name of the person who accepts the risk.
+        c2pa_certificate: PEM file of the certificate chain that signs every image.
+        c2pa_key: PEM file of the certificate's private key.
+        hub_name: `owner/name` of the release on the hub, for the cards.
 
     Raises:
         GateError: the audit does not allow it.
-        UserError: settings, files or the run are not what they must be.
+        UserError: a setting or file is invalid, or the run is not finished.
     """
     request = read_request(
         what=what,
@@ -100,10 +100,10 @@ def release(
 
 
 def pass_gate(run: FinishedRun, request: Request) -> list[str]:
-    """Return what stands in the way and was accepted; nothing where the audit allows the release.
+    """Return the accepted obstacles; empty if the audit allows the release.
 
     Raises:
-        GateError: something stands in the way and nobody accepted it.
+        GateError: there are obstacles and nobody accepted them.
     """
     audit = run.audit
     judged = judge_release(audit, request) if audit else Judgement(obstacles=[run.why_no_audit], changes={})
@@ -118,21 +118,21 @@ def _refusal(run: FinishedRun, request: Request, judged: Judgement, clean: Seque
     if command := _command(run, judged):
         sentences.append(command)
     if clean:
-        sentences.append(f"What may leave as it is: --what {' '.join(clean)}")
-    sentences.append('Whoever takes the risk gives --accept-risk "reason" --by "name", which the cards then say')
+        sentences.append(f"What may be released: --what {' '.join(clean)}")
+    sentences.append('To accept the risk, give --accept-risk "reason" --by "name"; the cards will state both')
     return ". ".join(sentences)
 
 
 def _command(run: FinishedRun, judged: Judgement) -> str:
-    """Return the command that would answer what is open, and how long it takes; nothing where none would."""
+    """Return the command that would measure what is unmeasured, and its duration; empty if there is none."""
     if judged.invalid:
         return f"`tckr report {run.folder} --open` shows what failed"
     if run.audit is None:
-        return f"To answer it: `tckr audit {run.folder}`{_time(run, {})}"
+        return f"To measure it: `tckr audit {run.folder}`{_time(run, {})}"
     if not judged.changes:
         return ""
     command = f"tckr audit {run.folder} {as_arguments(judged.changes)}"
-    return f"To answer what is not measured: `{command}`{_time(run, judged.changes)}"
+    return f"To measure what is missing: `{command}`{_time(run, judged.changes)}"
 
 
 def _time(run: FinishedRun, changes: Changes) -> str:

@@ -1,4 +1,4 @@
-"""What is to be released, and in which form."""
+"""The parts that a user wants to release, and in which form."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ EXPOSES: Mapping[Part, tuple[str, ...]] = MappingProxyType(
         "images": ("images",),
         "labels": ("soft_labels",),
         "student": ("student",),
-        "adapter": ("adapter", "images"),  # whoever has the adapter draws as many images as he likes
+        "adapter": ("adapter", "images"),  # the adapter can generate any number of images
         "report": (),
     }
 )
-"""Part of a release -> the surfaces that whoever holds it can attack. The report is made of what may be shared."""
+"""Part of a release -> surfaces that its holder can attack. The report contains only shareable values, so it has none."""
 
 PARTS: tuple[Part, ...] = get_args(Part)
 FORMATS: tuple[FormatName, ...] = get_args(FormatName)
 DEFAULT_PARTS: tuple[Part, ...] = ("images", "labels", "student")
 
 LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,99}")
-"""What a licence's identifier looks like, on the hub and in SPDX."""
+"""Form of a licence identifier, on the hub and in SPDX."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 """`owner/name` on the hub."""
@@ -36,7 +36,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,
 
 @dataclass(frozen=True, kw_only=True)
 class AcceptedRisk:
-    """Who releases something that the gate refuses, and why; both are written into the cards."""
+    """Name of the person who accepts the risk, and the reason; both are written into the cards."""
 
     reason: str
     by: str
@@ -44,7 +44,7 @@ class AcceptedRisk:
 
 @dataclass(frozen=True, kw_only=True)
 class Certificate:
-    """A C2PA signing certificate of the user: files of its chain and of its private key (PEM)."""
+    """A user's C2PA signing certificate: files of its chain and its private key (PEM)."""
 
     chain: Path
     key: Path
@@ -52,15 +52,15 @@ class Certificate:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is to be released.
+    """Parts and form of a release.
 
     Attributes:
         what: parts of a run, in the order of `PARTS`.
         licence: identifier, e.g. `cc-by-4.0`.
         form: layout of the images.
         hub_name: `owner/name` that the release will have on the hub; empty for none.
-        accepted: who overrides the gate, and why; None = nobody.
-        certificate: signs every picture; None = pictures carry the IPTC mark alone.
+        accepted: who overrides the gate, and the reason; None if nobody does.
+        certificate: signs every image; None = images carry only the IPTC mark.
     """
 
     what: tuple[Part, ...]
@@ -72,12 +72,12 @@ class Request:
 
     @property
     def exposes(self) -> list[str]:
-        """Return the surfaces that whoever holds the release can attack."""
+        """Return the surfaces that a holder of the release can attack."""
         return list(dict.fromkeys(surface for part in self.what for surface in EXPOSES[part]))
 
     @property
     def command(self) -> str:
-        """Return the option that asks for these parts."""
+        """Return the command-line option for these parts."""
         return f"--what {' '.join(self.what)}"
 
 
@@ -92,10 +92,10 @@ def read_request(
     key: Path | None,
     hub_name: str,
 ) -> Request:
-    """Return the request that a user's words describe.
+    """Return the request that the user's options describe.
 
     Raises:
-        UserError: an unknown part or format, labels without their images, no licence, or half of a pair of options.
+        UserError: unknown part or format, labels without images, no licence, or only one option of a pair.
     """
     parts = _parts(what)
     if form not in FORMATS:
@@ -103,7 +103,7 @@ def read_request(
     if not LICENCE.fullmatch(licence):
         found = f"--license {shown(licence)}" if licence else "no --license"
         raise UserError(
-            f"found {found}; whoever uses the release must know what he may do. Give an identifier, e.g. "
+            f"found {found}; a release must state its licence. Give an identifier, e.g. "
             "--license cc-by-4.0, apache-2.0 or other"
         )
     if hub_name and not NAME.fullmatch(hub_name):
@@ -120,20 +120,18 @@ def read_request(
 
 def _parts(what: Sequence[str]) -> tuple[Part, ...]:
     if unknown := [word for word in what if word not in PARTS]:
-        raise UserError(f"found --what {shown(unknown[0])}; expected some of {', '.join(PARTS)}")
+        raise UserError(f"found --what {shown(unknown[0])}; expected one or more of {', '.join(PARTS)}")
     if not what:
-        raise UserError(f"nothing to release; give --what with some of {', '.join(PARTS)}")
+        raise UserError(f"nothing to release; give --what with one or more of {', '.join(PARTS)}")
     if "labels" in what and "images" not in what:
-        raise UserError("found --what labels without images; soft labels belong to their images: add images")
+        raise UserError("found --what labels without images; soft labels are released with their images: add images")
     return tuple(part for part in PARTS if part in what)
 
 
 def _accepted(reason: str, by: str) -> AcceptedRisk | None:
     reason, by = " ".join(reason.split()), " ".join(by.split())
     if bool(reason) != bool(by):
-        raise UserError(
-            'found one of --accept-risk and --by; give both, --accept-risk "why it may leave" --by "who says so"'
-        )
+        raise UserError('found one of --accept-risk and --by; give both, --accept-risk "reason" --by "name"')
     return AcceptedRisk(reason=reason, by=by) if reason else None
 
 

@@ -1,7 +1,7 @@
-"""The synthetic images of a release with their labels, in an order that says nothing of how they were made.
+"""The synthetic images of a release with their labels, in an order that reveals nothing about how they were made.
 
-The order is that of the SHA-256 of the marked pictures: whoever has the pictures can compute it, so it tells nothing, and it
-is the same whenever the release is made again. The order of generation, which follows the members, is nowhere.
+The images are sorted by the SHA-256 of the marked image. Anyone with the images can compute this order, so it reveals
+nothing, and a repeated release has the same order. The order of generation follows the members and is never released.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Row(NamedTuple):
     """One image of a release.
 
     Attributes:
-        number: its place in the release.
-        png: the marked picture.
-        label: class.
-        soft_label: float32 [k], the Teacher's probabilities; None where labels are not released.
-        soft_label_class: int [k], their classes; None where all are given in the order of the classes.
+        number: its position in the release.
+        png: the marked image, encoded.
+        label: index of its class.
+        soft_label: float32 [k], the Teacher's probabilities; None if labels are not released.
+        soft_label_class: int [k], the classes of these probabilities; None if all classes are given in order.
     """
 
     number: int
@@ -47,9 +47,9 @@ class Rows:
     Attributes:
         class_names: index = label.
         labels: int64 [N].
-        pngs: N marked pictures, as bytes.
-        soft_labels: float16 [N, k]; None where they are not released.
-        soft_label_classes: int [N, k]; None as for a row.
+        pngs: N marked images, encoded.
+        soft_labels: float16 [N, k]; None if they are not released.
+        soft_label_classes: int [N, k]; None as in `Row`.
     """
 
     class_names: list[str]
@@ -63,7 +63,7 @@ class Rows:
         return len(self.labels)
 
     def __iter__(self) -> Iterator[Row]:
-        """Yield the images in the order of the release, holding one."""
+        """Yield the images in the order of the release, one in memory at a time."""
         for number in range(len(self)):
             yield Row(
                 number,
@@ -74,7 +74,7 @@ class Rows:
             )
 
     def counts(self) -> dict[str, int]:
-        """Return class name -> number of its images."""
+        """Return class name -> number of images."""
         found = np.bincount(self.labels, minlength=len(self.class_names))
         return {name: int(count) for name, count in zip(self.class_names, found, strict=True)}
 
@@ -86,9 +86,9 @@ def released_rows(
 
     Args:
         synthetic: artifact of `generate`.
-        labels: artifact of `label`; None leaves soft labels out.
-        work: folder for the marked pictures and a map of the labels; the rows need it.
-        finish: what else is done to a marked picture, after its place was found.
+        labels: artifact of `label`; None to omit soft labels.
+        work: folder for temporary files; the returned rows read from it.
+        finish: applied to each marked image after sorting, e.g. to sign it.
     """
     digests: list[bytes] = []
 
@@ -119,12 +119,12 @@ def _pictures(synthetic: Path) -> Iterator[bytes]:
 
 
 def _soft_labels(folder: Path | None, indices: np.ndarray, work: Path) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Return the soft labels of these images as they are, and their classes; labels of other views need the views' seed."""
+    """Return the soft labels of these images and their classes; labels of augmented views are omitted."""
     return (None, None) if folder is None else labels_as_they_are(folder, indices, work)
 
 
 def _order(digests: list[bytes], labels: np.ndarray, soft: np.ndarray | None) -> np.ndarray:
-    """Return the places of the images by digest; of equal pictures by label, then by soft label."""
+    """Return the positions of the images sorted by digest; equal images are sorted by label, then by soft label."""
     ties = [] if soft is None else [np.array([int.from_bytes(hashlib.sha256(row).digest()[:7]) for row in soft])]
     parts = np.frombuffer(b"".join(digests), dtype=">u8").reshape(-1, 4)
     return np.lexsort([*ties, labels, *reversed(parts.T)])

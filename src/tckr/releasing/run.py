@@ -1,4 +1,4 @@
-"""A run to release from: its artifacts, checked for damage, and its audit, checked for being of these settings."""
+"""A finished run: its artifacts, checked for damage, and its audit, checked to belong to the current settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STAGE: dict[Part, str] = {
     "adapter": "adapt",
     "report": "report",
 }
-"""Part of a release -> the stage that makes it."""
+"""Part of a release -> the stage that creates it."""
 
 
 CHANGED = "settings, data or TCKR itself changed since it was made"
@@ -29,13 +29,13 @@ CHANGED = "settings, data or TCKR itself changed since it was made"
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
-    """A run and what of it is whole for its settings.
+    """A run and its artifacts that are complete for its settings.
 
     Attributes:
-        folder: of the run.
-        settings: as they stand in it now.
-        artifacts: stage of the target run -> its artifact.
-        why_no_audit: empty where there is one.
+        folder: the run's folder.
+        settings: as stored in the folder.
+        artifacts: stage of the target run -> folder of its artifact.
+        why_no_audit: reason why there is no audit; empty if there is one.
     """
 
     folder: Path
@@ -45,15 +45,15 @@ class FinishedRun:
 
     @property
     def audit(self) -> AuditResult | None:
-        """Return the audit of these settings."""
+        """Return the audit of these settings, None if there is none."""
         return AuditResult.read(self.artifacts["audit"]) if "audit" in self.artifacts else None
 
 
 def finished_run(folder: Path, parts: Sequence[Part]) -> FinishedRun:
-    """Return the run in `folder`, with every artifact that `parts` come from.
+    """Return the run in `folder`, checked to contain every artifact that `parts` come from.
 
     Raises:
-        UserError: no run, an artifact that is missing or not what was written, or data that changed.
+        UserError: not a run, an artifact is missing or damaged, or the data changed.
     """
     settings = run_settings(folder)
     store = Store(settings.execution.store)
@@ -62,21 +62,23 @@ def finished_run(folder: Path, parts: Sequence[Part]) -> FinishedRun:
     store.require_intact(target[stage] for stage in dict.fromkeys(read))
     whole = {stage: store.folder(step) for stage, step in target.items() if store.has(step)}
     if missing := [part for part in parts if STAGE[part] not in whole]:
-        why = CHANGED if _was_made(folder, STAGE[missing[0]]) else "it was never made"
-        raise UserError(f"{missing[0]}: {shown(folder)} has none for its settings: {why}. Make it with `tckr run {folder}`")
+        why = CHANGED if _was_made(folder, STAGE[missing[0]]) else "it was never computed"
+        raise UserError(
+            f"{missing[0]}: {shown(folder)} has none for its settings: {why}. Compute it with `tckr run {folder}`"
+        )
     return FinishedRun(
         folder=folder, settings=settings, artifacts=whole, why_no_audit=_why_no_audit(folder, target["audit"], store)
     )
 
 
 def run_settings(folder: Path) -> Settings:
-    """Return the settings of the run in `folder`, which may lie elsewhere than its settings say.
+    """Return the settings of the run in `folder`, corrected if the folder was moved.
 
     Raises:
-        UserError: it is no run's folder.
+        UserError: it is not a run's folder.
     """
     if not (folder / "config.yaml").is_file():
-        raise UserError(f"{shown(folder)} is no run folder (it has no config.yaml); expected e.g. runs/demo")
+        raise UserError(f"{shown(folder)} is not a run folder (it has no config.yaml); expected e.g. runs/demo")
     place = folder.absolute()
     return load_settings(
         folder / "config.yaml", options={"execution.output": str(place.parent), "execution.name": place.name}
@@ -90,5 +92,5 @@ def _why_no_audit(folder: Path, step: Step, store: Store) -> str:
 
 
 def _was_made(folder: Path, stage: str) -> bool:
-    """Return whether the run's folder shows an artifact, of whatever settings."""
+    """Return whether the run's folder links to an artifact of `stage`, made with any settings."""
     return (folder / "artifacts" / stage).exists()

@@ -1,4 +1,4 @@
-"""Sign pictures with a C2PA certificate of the user's own (extra `c2pa`)."""
+"""Sign images with a C2PA certificate of the user (extra `c2pa`)."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ MANIFEST = {
         {"label": "c2pa.actions", "data": {"actions": [{"action": "c2pa.created", "digitalSourceType": SOURCE_TYPE}]}}
     ],
 }
-"""What is signed of a picture: that a trained model made it. No title, no author, no time."""
+"""The signed statement: a trained model made the image. It contains no title, author or time."""
 
 ALGORITHMS = ("es256", "ps256", "ed25519", "es384", "ps384", "es512", "ps512")
 
 
 def signer(certificate: Certificate) -> Callable[[bytes], bytes]:
-    """Return what signs a PNG.
+    """Return a function that signs a PNG.
 
     Raises:
         UserError: the package c2pa-python is missing, or the certificate cannot sign.
@@ -48,7 +48,7 @@ def signer(certificate: Certificate) -> Callable[[bytes], bytes]:
         return signed.getvalue()
 
     reasons = []
-    for algorithm in ALGORITHMS:  # the key fits one of them
+    for algorithm in ALGORITHMS:  # only the algorithm of the key works
         try:
             sign(mark_png(encode_png(np.zeros((8, 8, 3), np.uint8))), algorithm)
         except c2pa.C2paError as error:
@@ -56,6 +56,6 @@ def signer(certificate: Certificate) -> Callable[[bytes], bytes]:
         else:
             return partial(sign, algorithm=algorithm)
     raise UserError(
-        f"{certificate.chain} with {certificate.key} cannot sign a picture ({'; '.join(reasons)}); expected a C2PA signing "
+        f"{certificate.chain} with {certificate.key} cannot sign an image ({'; '.join(reasons)}); expected a C2PA signing "
         "certificate with its chain, and its private key (PKCS #8), both PEM"
     )

@@ -1,1 +1,1 @@
-"""The published experiments as commands: benchmarks, their sweeps, the published figures, and ours beside them."""
+"""The published experiments as commands: data sets, sweeps, published results, and our results beside them."""

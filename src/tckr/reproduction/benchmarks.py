@@ -1,4 +1,4 @@
-"""The data sets of the published experiments, and the digits; which sweeps each of them is run through. Data, no code.
+"""Data sets of the published experiments, and the digits, with the sweeps of each. Contains only data.
 
 Settings and class names of a benchmark are in `presets/benchmarks/<name>.yaml`.
 """
@@ -16,10 +16,10 @@ from tckr.errors import UserError
 from tckr.sweep.grid import Grid
 
 FRACTIONS = (0.02, 0.05, 0.1, 1.0)
-"""Share of the members that the adapter learns from: 1/50, 1/20, 1/10, all."""
+"""Share of the members that the adapter is trained on: 1/50, 1/20, 1/10, all."""
 
 DIGITS_SEEDS = (20, 21, 22)
-"""Not those on which the defaults were chosen."""
+"""Seeds of the experiments, different from those used to choose the defaults."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +28,13 @@ class Benchmark:
 
     Attributes:
         name: as in the published tables.
-        num_classes: of the source.
-        some_classes: names that must be among its classes, in lower case: whether labels and names belong together is
-            checked before anything is trained.
+        num_classes: number of classes of the source.
+        some_classes: names, in lower case, that must be among its classes, to check before any training that labels and
+            names match.
         cardinality_grids: the sweep over cardinalities.
-        ablation_grids: the sweep over prompt form, labels and adapter's share of the members; empty where none is published.
-        ablation_cardinality: of all variants of that sweep, none of which is audited.
-        note: what a reader of the comparison must know.
+        ablation_grids: the sweep over prompt form, labels and adapter's share of the members; empty if none was published.
+        ablation_cardinality: cardinality of all variants of that sweep, which are not audited.
+        note: remark for readers of the comparison.
     """
 
     name: str
@@ -72,10 +72,12 @@ DIGITS_ABLATION: Sequence[Grid] = (
         "seed": DIGITS_SEEDS,
     },
 )
-DRAWN_TEST = "The source holds training images alone, so the locked test split is a fifth of them and not the published one."
+DRAWN_TEST = (
+    "The source contains only training images, so the locked test split is a fifth of them and not the published one."
+)
 DIGITS_NOTE = (
-    "The digits have no published figures. The ablation is at cardinality 1 and not at 0.1, where a Student would learn "
-    "from six images per class: which six were drawn would weigh more than what is compared."
+    "The digits have no published results. The ablation is at cardinality 1 and not at 0.1, where a Student "
+    "would be trained on six images per class, and the choice of these six would matter more than what is compared."
 )
 
 
@@ -117,10 +119,10 @@ BENCHMARKS = {
 
 
 def benchmark(name: str) -> Benchmark:
-    """Return the benchmark called `name`, in any case.
+    """Return the benchmark called `name`; the case of letters is ignored.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such benchmark.
     """
     found = BENCHMARKS.get(name.lower())
     if found is None:

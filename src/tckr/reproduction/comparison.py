@@ -1,4 +1,4 @@
-"""Our rows beside the published figures. Takes tables, returns tables."""
+"""Compare our results with the published ones. Takes tables and returns tables."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from tckr.sweep.table import Row
 
 MEASURES = ("cas", "auc", "aop")
 SOFT = ("soft", "online")
-"""Values of `distill.labels` that the published tables call soft: stored, or given anew on every augmented view."""
+"""Values of `distill.labels` that the published tables call soft: stored labels, or labels computed for every view."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """One number of ours and the published one; either may be missing."""
+    """One of our numbers and the published one; either may be missing."""
 
     ours: Estimate | None
     published: float | None
 
     @property
     def difference(self) -> float | None:
-        """Return ours minus the published one."""
+        """Return our number minus the published one."""
         return None if self.ours is None or self.published is None else self.ours.value - self.published
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedRow:
-    """The Teacher (`cardinality` None) or the Student at a cardinality: what is compared, by measure."""
+    """Measures of the Teacher (`cardinality` None) or of the Student at a cardinality."""
 
     model: str
     cardinality: float | None
@@ -48,7 +48,7 @@ class ComparedCell:
 
 
 def compare_results(frontier: Frontier | None, rows: Sequence[Row], published: Sequence[Figure]) -> list[ComparedRow]:
-    """Return the Teacher and every cardinality that we measured or that was published."""
+    """Return the Teacher and every cardinality that was measured or published."""
     known = {figure.cardinality: figure for figure in published}
     points = {point.cardinality: point for point in frontier.points} if frontier else {}
     teacher = _teacher(rows)
@@ -61,7 +61,7 @@ def compare_results(frontier: Frontier | None, rows: Sequence[Row], published: S
 
 
 def compare_ablation(rows: Sequence[Row], published: Sequence[Cell]) -> list[ComparedCell]:
-    """Return every cell of the ablation that we measured or that was published."""
+    """Return every cell of the ablation that was measured or published."""
     groups: dict[tuple[str, str, float], list[Row]] = {}
     for row in rows:
         if row["state"] == "whole":
@@ -83,7 +83,7 @@ def compare_ablation(rows: Sequence[Row], published: Sequence[Cell]) -> list[Com
 
 
 def comparison_rows(results: Sequence[ComparedRow], cells: Sequence[ComparedCell]) -> list[Row]:
-    """Return everything compared as one table: a row per number."""
+    """Return the complete comparison as one table with a row per number."""
     rows: list[Row] = []
     for row in results:
         place: Row = {"experiment": "cardinality", "model": row.model, CARDINALITY: row.cardinality}
@@ -97,7 +97,7 @@ def comparison_rows(results: Sequence[ComparedRow], cells: Sequence[ComparedCell
 
 
 def _teacher(rows: Sequence[Row]) -> dict[str, Estimate | None]:
-    """Return the Teacher's numbers over seeds: all cardinalities have the same one."""
+    """Return the Teacher's numbers over seeds; they are the same for all cardinalities."""
     whole = [row for row in rows if row["state"] == "whole"]
     trained = list({row.get(SEED): row for row in whole}.values())
     audited = list({row.get(SEED): row for row in whole if row["teacher_auc"] is not None}.values())

@@ -1,4 +1,4 @@
-"""results.md, results.html, results.parquet and the figures of a reproduced experiment."""
+"""Write results.md, results.html, results.parquet and the figures of a reproduced experiment."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tckr.sweep.table import write_table
 NAMES = {"cas": "CAS, %", "auc": "attack AUC", "aop": "AOP"}
 FRACTION_NAMES = {0.02: "1/50", 0.05: "1/20", 0.1: "1/10", 1.0: "1"}
 ORIGIN = (
-    "Published figures: arXiv 2504.04582. They are not measured as ours: their epoch was chosen on the test set, and their "
-    "AUC is the best of 12 attacks by shadow models that never passed through the pipeline (ours: docs/audit.md)."
+    "Published results: arXiv 2504.04582. They were measured differently: their epoch was chosen on the test set, and their "
+    "AUC is the best of 12 attacks with shadow models that were not trained through the pipeline (ours: docs/audit.md)."
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduced:
-    """All that the pages of a benchmark show."""
+    """Content of the pages of a benchmark."""
 
     benchmark: Benchmark
     frontier: Frontier | None
@@ -37,7 +37,7 @@ class Reproduced:
 
     @property
     def has_published(self) -> bool:
-        """Return whether there is anything to compare with."""
+        """Return whether there are published results to compare with."""
         return any(compared.published is not None for row in self.results for compared in row.measures.values())
 
 
@@ -45,7 +45,7 @@ def write_results(folder: Folder, found: Reproduced) -> None:
     """Write the table, the pages and the figures.
 
     Raises:
-        UserError: the folder holds something else.
+        UserError: the folder contains something else.
     """
     rows = comparison_rows(found.results, found.ablation)
     texts = page_files("results", found.benchmark.name, _sections(found))
@@ -54,7 +54,7 @@ def write_results(folder: Folder, found: Reproduced) -> None:
 
 
 def result_cells(found: Reproduced) -> Cells:
-    """Return CAS, AUC and AOP of ours, beside the published ones where there are any."""
+    """Return our CAS, AUC and AOP, beside the published ones if there are any."""
     names = [NAMES[name] for name in MEASURES]
     heading = [part for name in names for part in ([name, "published", "difference"] if found.has_published else [name])]
     rows = [[_row_name(row), *_cells(row.measures, found.has_published)] for row in found.results]
@@ -71,7 +71,7 @@ def ablation_cells(found: Reproduced) -> Cells:
 
 
 def figures(found: Reproduced) -> dict[str, Markup]:
-    """Return the published figures for our runs, the published curves dashed."""
+    """Return the charts of the paper for our runs, with the published curves dashed."""
     charts = {}
     for name in MEASURES:
         curves = _curves(found, name)
@@ -87,7 +87,7 @@ def figures(found: Reproduced) -> dict[str, Markup]:
 
 
 def sentences(found: Reproduced) -> list[str]:
-    """Return the findings in words."""
+    """Return the findings as sentences."""
     said = [found.frontier.sentence, gap_sentence(found.frontier)] if found.frontier else []
     return [*said, *(text for text in (found.benchmark.note, found.left_out) if text)]
 
@@ -136,7 +136,7 @@ def _cells(measures: dict[str, Compared], has_published: bool) -> list[str]:
 
 
 def _of_runs(compared: Compared, accuracy: Compared) -> str:
-    """Return of how many runs a number is, where others of the row are of more."""
+    """Return the number of runs behind a number, if other numbers of the row have more."""
     if compared.ours is None or accuracy.ours is None or compared.ours.n == accuracy.ours.n:
         return ""
     return f" ({compared.ours.n} of {accuracy.ours.n} runs)"
@@ -158,9 +158,9 @@ def _look(cell: ComparedCell) -> str:
 
 
 def _notes(found: Reproduced) -> list[str]:
-    knee = [f"Knee: {RULE}; test accuracy takes no part in the choice."] if found.frontier else []
-    colours = "Figures: Student blue, Teacher orange" + ("; dashed, as published." if found.has_published else ".")
-    intervals = f"{INTERVALS} They are not corrected for how many there are."
+    knee = [f"Knee: {RULE}; test accuracy is not used for the choice."] if found.frontier else []
+    colours = "Figures: Student blue, Teacher orange" + ("; dashed: published." if found.has_published else ".")
+    intervals = f"{INTERVALS} They are not corrected for multiple comparisons."
     return [colours, intervals, *knee, *([ORIGIN] if found.has_published else [])]
 
 

@@ -1,4 +1,4 @@
-"""The published figures (Resmini et al. 2025, arXiv 2504.04582), as shares and not percent."""
+"""The published results (Resmini et al. 2025, arXiv 2504.04582), as shares, not percent."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from fractions import Fraction
 from importlib import resources
 
 REAL = "real"
-"""Cardinality of the row of the Teacher, which learned from the real images."""
+"""Cardinality in the row of the Teacher, which was trained on the real images."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One row of the results: of the Teacher (`cardinality` None) or of the Student at a cardinality."""
+    """One row of the results: the Teacher (`cardinality` None) or the Student at a cardinality."""
 
     model: str
     cardinality: float | None
@@ -36,7 +36,7 @@ PROMPTS = {"class name: class description": "n: d", "class name: BLIP-2 caption"
 
 
 def results(dataset: str) -> list[Figure]:
-    """Return the published results of a data set, none if it has none."""
+    """Return the published results of a data set; empty if there are none."""
     return [
         Figure(
             model=row["model"],
@@ -51,7 +51,7 @@ def results(dataset: str) -> list[Figure]:
 
 
 def ablation(dataset: str) -> list[Cell]:
-    """Return the published ablation of a data set, none if it has none."""
+    """Return the published ablation of a data set; empty if there is none."""
     return [
         Cell(
             prompt=PROMPTS[row["prompt"]],

@@ -1,4 +1,4 @@
-"""Run the sweeps of a benchmark and write what was found beside what was published.
+"""Run the sweeps of a benchmark and write the results beside the published ones.
 
 runs/reproduce-NAME-cardinality/   the sweep over cardinalities
 runs/reproduce-NAME-ablation/      the sweep over prompts, labels and the adapter's share of the members
@@ -34,7 +34,7 @@ SWEEPS = ("cardinality", "ablation")
 
 @dataclass(frozen=True, kw_only=True)
 class Experiments:
-    """The sweeps of a benchmark, by name, and what of the published ones is left out."""
+    """The sweeps of a benchmark by name, and a note on published ones that are omitted."""
 
     benchmark: Benchmark
     sweeps: dict[str, SweepPlan]
@@ -42,7 +42,7 @@ class Experiments:
 
     @property
     def folder(self) -> Folder:
-        """Return where the results lie."""
+        """Return the folder of the results."""
         output = next(iter(self.sweeps.values())).base.execution.output
         return Folder(output / f"reproduce-{self.benchmark.name}", Kind.RESULTS)
 
@@ -53,7 +53,7 @@ def plan_experiments(
     """Return the sweeps of `benchmark` with changed settings (`tckr.config.load_settings`); `begins` as in `plan_sweep`.
 
     Raises:
-        UserError: a setting or a source that does not hold, or a folder that is taken.
+        UserError: a setting or source is invalid, or a folder is in use for something else.
     """
     base = load_settings(benchmark.file, overrides=overrides, options={**options, "execution.name": "reproduce"})
     _refuse_places(benchmark, base)
@@ -66,7 +66,7 @@ def plan_experiments(
 
 
 def _refuse_places(benchmark: Benchmark, base: Settings) -> None:
-    """Raise a UserError before anything is written when one of the folders is taken."""
+    """Raise a UserError, before anything is written, if one of the folders is in use for something else."""
     for name in SWEEPS:
         refuse_places(_named(name, benchmark, base), Kind.SWEEP)
     Folder(base.execution.output / f"reproduce-{benchmark.name}", Kind.RESULTS).check()
@@ -82,10 +82,10 @@ def _plan(name: str, benchmark: Benchmark, base: Settings, grids: Sequence[Grid]
 
 
 def check_data(experiments: Experiments, observer: Observer) -> None:
-    """Read the data set and check that its classes are those of the benchmark, before anything is trained.
+    """Read the data set and check that it has the classes of the benchmark, before anything is trained.
 
     Raises:
-        UserError: the data cannot be read, or is another set; a folder is taken.
+        UserError: the data cannot be read or is a different set, or a folder is in use for something else.
     """
     experiments.folder.check()
     check_sweeps(list(experiments.sweeps.values()))
@@ -111,7 +111,7 @@ def check_data(experiments: Experiments, observer: Observer) -> None:
 
 
 def reproduced(experiments: Experiments, results: dict[str, SweepResult]) -> Reproduced:
-    """Return the results of the sweeps beside the published figures."""
+    """Return the results of the sweeps with the published results."""
     name, rows = experiments.benchmark.name, results["cardinality"].rows
     whole = [row for row in rows if row["state"] == "whole"]
     found = frontier(whole, {}) if len({row[CARDINALITY] for row in whole}) > 1 else None
@@ -126,11 +126,11 @@ def reproduced(experiments: Experiments, results: dict[str, SweepResult]) -> Rep
 
 
 def _described(grids: Sequence[Grid], *, has_descriptions: bool) -> tuple[list[Grid], str]:
-    """Return the grids that can be run: prompts with class descriptions need those descriptions."""
+    """Return the grids that can be run, and a note; prompts with class descriptions need descriptions in the settings."""
     if has_descriptions or not any(DESCRIBED in grid["adapt.prompt_form"] for grid in grids):
         return list(grids), ""
     kept = [grid for grid in grids if DESCRIBED not in grid["adapt.prompt_form"]]
     return kept, (
-        "Left out: the prompts with one description per class (n: d), whose published texts are not known; give your own in "
+        "Omitted: the prompts with one description per class (n: d), whose published texts are unknown; give your own in "
         "adapt.descriptions."
     )

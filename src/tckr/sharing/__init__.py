@@ -1,1 +1,1 @@
-"""What may leave the owner's machine: one list of files, columns, keys and settings, and a copy of exactly that."""
+"""What may leave the owner's machine: lists of allowed files, columns, keys and settings, and a copy of exactly these."""

@@ -1,7 +1,7 @@
 """The list of files that may leave, with their columns and keys.
 
-Everything that is not on it stays: `manifest.json` of every artifact (settings, paths, digests), prompts and seeds of the
-synthetic set, what was redrawn or left out, histories. A new file or column is private until it is written here.
+All other files stay private: `manifest.json` of every artifact (settings, paths, digests), prompts and seeds of the
+synthetic set, lists of regenerated or omitted images, histories. A new file or column is private until it is listed here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MODEL_WORDS = frozenset(
         "transformers_version",
     }
 )
-"""Keys of a checkpoint's configuration whose texts may leave: the architecture and the class names."""
+"""Keys of a model's configuration whose texts may leave: the architecture and the class names."""
 
 LEAVES: Mapping[str, Mapping[str, Rule]] = {
     "adapt": {"*.safetensors": Weights()},
@@ -35,6 +35,6 @@ LEAVES: Mapping[str, Mapping[str, Rule]] = {
     "distill": {"model/*.json": Keys(MODEL_WORDS), "model/*.safetensors": Weights()},
     "report": {"report.html": Whole(), "report.json": Whole()},
 }
-"""Stage -> pattern of its artifact's files -> what of such a file may leave. Seeds tell which images were redrawn,
-prompts hold captions, the labels of augmented views need the seed of the views, `adapter.json` the user's words. The two
-files of the report are made of nothing but what may leave (`tckr.stages.report.shared`)."""
+"""Stage -> pattern of its artifact's files -> what of such a file may leave. Excluded are seeds (they tell which images were
+regenerated), prompts (they contain captions), labels of augmented views (they need the seed of the views) and `adapter.json`
+(it contains the user's words). Both files of the report contain only what may leave (`tckr.stages.report.shared`)."""

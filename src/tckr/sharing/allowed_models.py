@@ -23,13 +23,12 @@ PUBLIC_MODELS = frozenset(
         "stable-diffusion-v1-5/stable-diffusion-v1-5",
     }
 )
-"""Base models that ship with TCKR or that everybody can name. Any other `owner/name` may be a private repository, and is
-not named."""
+"""Base models that ship with TCKR or are public. Any other `owner/name` may be a private repository and is not named."""
 
 UNNAMED = "another model, not named here"
 
 
 def shown_model(name: str) -> str:
-    """Return the name of one of `PUBLIC_MODELS`, without its revision; of any other model only that it is another."""
+    """Return `name` without its revision if it is one of `PUBLIC_MODELS`, else `UNNAMED`."""
     bare = name.partition("@")[0]
     return bare if bare in PUBLIC_MODELS or not bare else UNNAMED

@@ -1,6 +1,6 @@
-"""The list of settings that may leave: what a shared report, a card or a release may say of how a run was set.
+"""The list of settings that may leave in a shared report, a card or a release.
 
-A new setting is private until it is written here.
+A new setting is private until it is listed here.
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ SETTINGS: Mapping[str, frozenset[str]] = {
     ),
     "report": frozenset({"gallery_images_per_class", "include_private", "show_images"}),
 }
-"""Stage -> its settings that may leave: numbers, switches, words out of a fixed few, and models (see `shown_model`). No free
-text, no path, no name that a user gave."""
+"""Stage -> its settings that may leave: numbers, switches, words from a fixed set, and models (see `shown_model`). No free
+text, no path, no name chosen by a user."""
 
 WITHHELD: Mapping[str, frozenset[str]] = {
     "prepare": frozenset(
@@ -138,8 +138,8 @@ WITHHELD: Mapping[str, frozenset[str]] = {
     "audit": frozenset(),
     "report": frozenset({"title"}),
 }
-"""Stage -> its settings that stay: paths, words that a user gave (columns, patterns, names, prompts), revisions of models
-that may be private, redrawn images. Each setting of a stage stands in one of both tables; a test holds that."""
+"""Stage -> its private settings: paths, words chosen by a user (columns, patterns, names, prompts), revisions of models
+that may be private, regenerated images. A test checks that each setting is in exactly one of the two tables."""
 
 MODEL_SETTINGS = frozenset({"fidelity_model", "model", "other_models"})
 

@@ -1,4 +1,4 @@
-"""Copy what may leave of an artifact, and nothing else. Whether it should leave is what the audit is for."""
+"""Copy only what may leave of an artifact. The audit tells whether it should leave."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from tckr.sharing.allowed_files import LEAVES
 
 
 def copy_allowed(stage: str, artifact: Path, target: Path) -> list[Path]:
-    """Copy what may leave of the artifact of `stage` into the folder `target`; return the files.
+    """Copy the allowed part of the artifact of `stage` into the folder `target`; return the copied files.
 
     Raises:
-        UserError: nothing of this stage may leave, its report shows private images, or a file is in the way.
+        UserError: nothing of this stage may leave, its report shows private images, or a file already exists.
     """
     if stage not in LEAVES:
         raise UserError(f"nothing of the stage {stage} may be shared; expected one of {', '.join(LEAVES)}")
     if stage == "report" and json.loads((artifact / "report.json").read_text(encoding="utf-8"))["contains_private"]:
-        raise UserError(f"the report in {artifact} shows what is private; make it anew with report.include_private=false")
+        raise UserError(f"the report in {artifact} shows private content; write it again with report.include_private=false")
     written = []
     for pattern, rule in LEAVES[stage].items():
         for source in sorted(artifact.glob(pattern)):
             copy = target / source.relative_to(artifact)
             if os.path.lexists(copy):
-                raise UserError(f"{copy} exists, and is left as it is; copy into another folder")
+                raise UserError(f"{copy} exists and is not overwritten; copy into another folder")
             write_whole(copy, partial(rule.copy, source))
             written.append(copy)
     return written

@@ -1,4 +1,4 @@
-"""How a file is copied without the rest of it: columns of a table, keys of a JSON file, tensors without notes."""
+"""Rules that copy a part of a file: columns of a table, keys of a JSON file, tensors without metadata."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import pyarrow.parquet as pq
 from tckr.data.shards import IMAGE_TYPE, ROW_GROUP_RECORDS
 
 HUGGINGFACE, TCKR = b"huggingface", b"tckr"
-"""Entries of a Parquet file's metadata: the types of the columns, and how soft labels were made."""
+"""Allowed metadata of a Parquet file: column types, and how soft labels were made."""
 
 HEADER_LENGTH = 8
-"""Bytes at the beginning of a safetensors file that hold the length of its header."""
+"""Length in bytes of the field at the start of a safetensors file that gives the size of its header."""
 
 
 class Rule(Protocol):
-    """Copies what may leave of one file."""
+    """Copies the part of a file that may leave."""
 
     def copy(self, source: Path, target: Path) -> None:
         """Write `target`."""
@@ -31,7 +31,7 @@ class Rule(Protocol):
 
 @dataclass(frozen=True)
 class Whole:
-    """All of the file: it was made of what may leave."""
+    """The complete file, for files that contain only what may leave."""
 
     def copy(self, source: Path, target: Path) -> None:
         """Copy the bytes."""
@@ -40,18 +40,18 @@ class Whole:
 
 @dataclass(frozen=True)
 class Table:
-    """Some columns of a Parquet file, those of them that it has. Images come without the names of their files.
+    """Columns of a Parquet file, as far as it has them. File names stored with the images are removed.
 
     Attributes:
-        columns: their names.
-        zero: name of a column; of a file that has it only the rows come where it is 0.
+        columns: names of the columns.
+        zero: name of a column; if the file has it, only rows with the value 0 are copied.
     """
 
     columns: tuple[str, ...]
     zero: str = ""
 
     def copy(self, source: Path, target: Path) -> None:
-        """Write these columns, group by group, with metadata that speaks of no others."""
+        """Write these columns, one row group at a time, with metadata of these columns only."""
         with pq.ParquetFile(source) as file:
             found = file.schema_arrow
             names, read = ([name for name in wanted if name in found.names] for wanted in (self.columns, self._read()))
@@ -67,12 +67,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Keys:
-    """A JSON file: its numbers and switches, and the texts under some keys."""
+    """A JSON file: all its numbers and switches, and the texts under some keys."""
 
     words: frozenset[str]
 
     def copy(self, source: Path, target: Path) -> None:
-        """Write the file without any other text."""
+        """Write the file without all other texts."""
         kept = self._kept(json.loads(source.read_text(encoding="utf-8")))
         target.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -82,10 +82,10 @@ class Keys:
 
 @dataclass(frozen=True)
 class Weights:
-    """The tensors of a safetensors file, without notes beside them but the format that transformers asks for."""
+    """The tensors of a safetensors file, without metadata except the format entry that transformers requires."""
 
     def copy(self, source: Path, target: Path) -> None:
-        """Write the header anew and the tensors as they are."""
+        """Write a new header and copy the tensors unchanged."""
         with source.open("rb") as read, target.open("wb") as written:
             header = json.loads(read.read(int.from_bytes(read.read(HEADER_LENGTH), "little")))
             notes = header.pop("__metadata__", {})

@@ -1,1 +1,1 @@
-"""The nine stages, one folder per verb; they never import one another."""
+"""The nine stages, one folder each; stages never import one another."""

@@ -1,4 +1,4 @@
-"""The form every stage's settings share: strict, frozen, without torch."""
+"""Base class of every stage's settings: strict, frozen, without torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tckr.strict import STRICT
 
 
 class StageConfig(BaseModel):
-    """Settings of one stage, all in the fingerprint. Raise `version` when equal settings compute something else."""
+    """Settings of one stage, all part of the fingerprint. Raise `version` when equal settings compute something else."""
 
     model_config = STRICT
 
@@ -20,14 +20,14 @@ class StageConfig(BaseModel):
 
     @property
     def prefers_alone(self) -> bool:
-        """Return whether the stage wants the machine for itself: it loads a large model or brings its own processes."""
+        """Return whether the stage should have the machine alone: it loads a large model or starts its own processes."""
         return False
 
     def checkpoints(self) -> Sequence[Needed]:
-        """Return the checkpoints that the stage will load, so that a run can look for them before its first step."""
+        """Return the checkpoints that the stage will load; a run looks for them before its first step."""
         return ()
 
     @property
     def uses_device(self) -> bool:
-        """Return whether the stage computes on a GPU where there is one."""
+        """Return whether the stage computes on a GPU if there is one."""
         return True

@@ -1,1 +1,1 @@
-"""Many variants of one run: a grid of settings, every shared step computed once, one table, one frontier."""
+"""Sweeps: run a grid of settings, compute common steps once, and write one table and one frontier."""

@@ -1,4 +1,4 @@
-"""The pictures of a sweep: accuracy against AUC, and any measure against cardinality, as the report draws."""
+"""Charts of a sweep: accuracy against AUC, and measures against cardinality, in the style of the report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tckr.sweep.frontier import Frontier
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """A line over cardinality; `class_` gives its look: student, teacher or other, bold or dashed (`diagonal`)."""
+    """A line over cardinality. `class_` is its colour: student, teacher or other; `line` is bold or dashed (`diagonal`)."""
 
     name: str
     points: Sequence[tuple[float, Estimate]]
@@ -24,7 +24,7 @@ class Curve:
 
 
 def tradeoff_chart(frontier: Frontier) -> Markup | None:
-    """Return accuracy against attack AUC with error bars, labelled by cardinality; None where nothing was audited."""
+    """Return accuracy against attack AUC with error bars, labelled by cardinality; None if no run was audited."""
     placed = [(point.cardinality, point.auc, point.accuracy) for point in frontier.points if point.auc is not None]
     if not placed:
         return None

@@ -1,14 +1,14 @@
-"""What more synthetic images buy and what they cost in privacy, cardinality by cardinality; and where to stop.
+"""Accuracy gained and privacy lost with more synthetic images, by cardinality, and a rule for where to stop.
 
-The stopping rule is fixed here, whatever a sweep finds. It is the one-standard-error rule (Breiman et al. 1984): the knee
-is the smallest cardinality whose Student is, on the validation split, within one standard error of the best one. The test
-split takes no part in the choice; test accuracy, AUC and AOP are printed beside it.
+The stopping rule is fixed in advance. It is the one-standard-error rule (Breiman et al. 1984): the knee is the smallest
+cardinality whose Student is within one standard error of the best one on the validation split. The test split is not used
+for the choice; test accuracy, AUC and AOP are printed beside it.
 
-Where the source has a test split, runs of all seeds share it, and t over seeds alone would say how far training scatters on
-these images, not how far other images would lie. So on either side the distance from the mean is the root of the sum of
-squares of that of t over seeds and the mean one of the runs' own intervals. Where each seed draws a test split of its own, t
-over seeds holds a part of that already, and the interval is too wide rather than too narrow. Gains of a step have no
-interval of images; theirs is t over seeds.
+If the source has a test split, runs of all seeds share it, and a t-interval over seeds alone would describe the variation of
+training on these images, but not that of other test images. Therefore each half of the interval is the root of the sum of
+two squares: the half width of the t-interval over seeds, and the mean half width of the runs' own intervals. If each seed
+samples its own test split, the t-interval already contains a part of that variation, and the interval is too wide rather
+than too narrow. Gains from one cardinality to the next have only the t-interval over seeds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CARDINALITY = "generate.cardinality"
 SEED = "seed"
 RULE = (
     "the smallest cardinality whose mean validation accuracy is within one standard error of the best (the larger of the "
-    "standard error over seeds and that over one seed's images, to which two right and two wrong ones are added)"
+    "standard error over seeds and that over one seed's images, with two right and two wrong images added)"
 )
 LEVEL = 0.95
 
@@ -39,14 +39,14 @@ class Point:
 
     Attributes:
         cardinality: synthetic images per private one.
-        num_runs: variants behind it, one per seed.
-        validation, accuracy: of the Student, on the validation and on the test split.
-        auc, aop: of the attack on the Student; None where no run was audited.
-        num_audited: runs behind them.
-        seconds: mean time of a run as if it had been alone, without its audit.
+        num_runs: number of variants, one per seed.
+        validation, accuracy: accuracy of the Student on the validation split and on the test split.
+        auc, aop: of the attack on the Student; None if no run was audited.
+        num_audited: number of audited runs.
+        seconds: mean time of a run as if it had run alone, without its audit.
         gap: test accuracy of the Student minus that of its Teacher.
-        num_test: test images of a run, the fewest.
-        accuracy_gain, auc_gain: against the cardinality before, paired by seed; None for the first.
+        num_test: smallest number of test images of a run.
+        accuracy_gain, auc_gain: difference to the previous cardinality, paired by seed; None for the first.
     """
 
     cardinality: float
@@ -65,12 +65,12 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Frontier:
-    """All cardinalities of variants that differ in nothing else but the seed.
+    """All cardinalities of variants that otherwise differ only in the seed.
 
     Attributes:
         fixed: the other swept settings and their values.
         points: by cardinality, ascending; at least two.
-        knee: the cardinality at which the stopping rule stops.
+        knee: the cardinality chosen by the stopping rule.
         best: the cardinality of the best mean validation accuracy.
         teacher: accuracy of the Teacher on the test split.
     """
@@ -87,28 +87,28 @@ class Frontier:
 
     @property
     def gap(self) -> Estimate:
-        """Return Student at `best` minus Teacher on the test split."""
+        """Return the test accuracy of the Student at `best` minus that of the Teacher."""
         return self.at(self.best).gap
 
     @property
     def sentence(self) -> str:
-        """Return for example `1x is the knee: 5x buys 0.3 points [-2.1, 2.7] for +0.040 AUC [0.012, 0.068]`."""
+        """Return e.g. `1x is the knee: 5x gains 0.3 points [-2.1, 2.7] for +0.040 AUC [0.012, 0.068]`."""
         later = [point for point in self.points if point.cardinality > self.knee]
         if not later:
-            return f"No knee: {self.knee:g}x, the largest, is best on the validation split; more may buy more."
+            return f"No knee: {self.knee:g}x, the largest, is best on the validation split; more images may gain more."
         after = later[0]
         gain, cost = after.accuracy_gain, after.auc_gain
-        bought = f"buys {100 * gain.value:.1f} points {_ends(gain, 100, 1)}" if gain else "has no run of the same seed"
+        bought = f"gains {100 * gain.value:.1f} points {_ends(gain, 100, 1)}" if gain else "has no run of the same seed"
         price = f" for {cost.value:+.3f} AUC {_ends(cost, 1, 3)}" if cost else ""
         return f"{self.knee:g}x is the knee: {after.cardinality:g}x {bought}{price}."
 
 
 def frontiers(rows: Sequence[Row], swept: Sequence[str]) -> list[Frontier]:
-    """Return one frontier per combination of the `swept` settings other than cardinality, seed and the audit's.
+    """Return one frontier per combination of the `swept` settings except cardinality, seed and those of the audit.
 
-    Runs that differ in the audit alone have one Student and count once (`one_per_seed`).
+    Runs that differ only in the audit have the same Student and count once (`one_per_seed`).
 
-    Variants that are not whole are left out; so is a combination with fewer than two cardinalities.
+    Incomplete variants are left out, and so are combinations with fewer than two cardinalities.
     """
     if CARDINALITY not in swept:
         return []
@@ -118,7 +118,7 @@ def frontiers(rows: Sequence[Row], swept: Sequence[str]) -> list[Frontier]:
 
 
 def frontier(rows: Sequence[Row], fixed: dict[str, Any]) -> Frontier | None:
-    """Return the frontier of whole variants that differ in cardinality, seed and audit alone."""
+    """Return the frontier of complete variants that differ only in cardinality, seed and audit."""
     by_size: dict[float, list[Row]] = {}
     for row in rows:
         by_size.setdefault(float(row[CARDINALITY]), []).append(row)
@@ -142,7 +142,7 @@ def frontier(rows: Sequence[Row], fixed: dict[str, Any]) -> Frontier | None:
 
 
 def alike(rows: Sequence[Row], names: Sequence[str]) -> list[list[Row]]:
-    """Return the whole variants in groups of equal settings `names`."""
+    """Return the complete variants in groups with equal settings `names`."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         if row["state"] == "whole":
@@ -151,9 +151,9 @@ def alike(rows: Sequence[Row], names: Sequence[str]) -> list[list[Row]]:
 
 
 def one_per_seed(rows: Sequence[Row]) -> list[Row]:
-    """Return one row per seed, of equal ones the first with the most reference runs.
+    """Return one row per seed: the first of those with the most reference runs.
 
-    Rows of one seed differ in their audit alone: the same Student twice would make an interval over seeds too narrow.
+    Rows of one seed differ only in their audit; the same Student counted twice would make an interval over seeds too narrow.
     """
     kept: dict[Any, Row] = {}
     for row in sorted(rows, key=lambda row: row["num_reference_runs"] or 0, reverse=True):
@@ -162,22 +162,22 @@ def one_per_seed(rows: Sequence[Row]) -> list[Row]:
 
 
 def knee(points: Sequence[Point], rows: Sequence[Sequence[Row]]) -> float:
-    """Return the cardinality at which the stopping rule (`RULE`) stops; `rows` are those behind each point."""
+    """Return the cardinality chosen by the stopping rule (`RULE`); `rows` are the variants of each point."""
     place = max(range(len(points)), key=lambda index: (_tied(points[index]), -index))
     bar = _tied(points[place]) - standard_error(rows[place])
     return next(point.cardinality for point in points if _tied(point) >= bar)
 
 
 def _tied(point: Point) -> float:
-    """Return the mean validation accuracy such that equal means are equal, in whichever order they were summed."""
+    """Return the mean validation accuracy, rounded so that it does not depend on the order of summation."""
     return round(point.validation.value, 9)
 
 
 def standard_error(rows: Sequence[Row]) -> float:
-    """Return the standard error of the mean validation accuracy: the larger of that over seeds and that over images.
+    """Return the standard error of the mean validation accuracy: the larger of those over seeds and over images.
 
-    The validation images of several seeds are drawn from one data set and overlap, so they count as those of one seed. Two
-    right and two wrong ones are added to them (Agresti and Coull 1998): without, a Student that is right on all has none.
+    The validation images of several seeds are sampled from one data set and overlap, so they count as those of one seed. Two
+    right and two wrong images are added (Agresti and Coull 1998); otherwise a Student that is always right would have none.
     """
     values = [row["student_validation_accuracy"] for row in rows]
     images = min(row["num_validation"] for row in rows) + 4
@@ -188,9 +188,9 @@ def standard_error(rows: Sequence[Row]) -> float:
 
 
 def over_runs(rows: Sequence[Row], name: str) -> Estimate | None:
-    """Return the mean of a column of shares over the runs that have it; None where none has it.
+    """Return the mean of a column of shares over the runs that have it; None if no run has it.
 
-    A single run has its own interval.
+    For a single run the interval is its own.
     """
     known = [row for row in rows if row[name] is not None]
     if len(known) < 2:
@@ -200,7 +200,7 @@ def over_runs(rows: Sequence[Row], name: str) -> Estimate | None:
 
 
 def _over_seeds_and_images(rows: Sequence[Row], name: str) -> Estimate:
-    """Return the mean of at least two runs of different seeds, as the top of this file says."""
+    """Return the mean of at least two runs with different seeds, with the interval described at the top of this file."""
     mean = mean_over([row[name] for row in rows])
     below = statistics.fmean(row[name] - row[f"{name}_low"] for row in rows)
     above = statistics.fmean(row[f"{name}_high"] - row[name] for row in rows)
@@ -209,7 +209,7 @@ def _over_seeds_and_images(rows: Sequence[Row], name: str) -> Estimate:
 
 
 def gap_to_teacher(rows: Sequence[Row]) -> Estimate:
-    """Return the mean difference of test accuracy, Student minus Teacher, over runs of different seeds."""
+    """Return the mean difference of test accuracy, Student minus Teacher, over runs with different seeds."""
     if len(rows) > 1:
         return _over_seeds_and_images(rows, "student_minus_teacher")
     return _estimate(rows[0], "student_minus_teacher", "one run, paired over images")
@@ -223,7 +223,7 @@ def mean_over(values: Sequence[float]) -> Estimate:
 
 
 def _measured(rows: Sequence[Row], name: str) -> Estimate:
-    """Return the mean of a column that every whole run has."""
+    """Return the mean of a column that every complete run has."""
     found = over_runs(rows, name)
     assert found is not None, f"no run has {name}"
     return found
@@ -247,7 +247,7 @@ def _point(size: float, rows: Sequence[Row], before: Sequence[Row]) -> Point:
 
 
 def _gain(rows: Sequence[Row], before: Sequence[Row], value: Callable[[Row], float | None]) -> Estimate | None:
-    """Return the mean difference of runs with equal seeds; without an interval of its own (low = high) for a single pair."""
+    """Return the mean difference of runs with equal seeds; a single pair has no interval (low = high)."""
     earlier = {_seed(row): value(row) for row in before}
     pairs = [(value(row), earlier.get(_seed(row))) for row in rows]
     gains = [after - first for after, first in pairs if after is not None and first is not None]

@@ -1,4 +1,4 @@
-"""Read grids of settings and lay out their variants. Knows neither steps nor the store."""
+"""Read grids of settings and list their variants."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ Grid = Mapping[str, Sequence[Any]]
 """Setting -> its values; the grid's variants are the product of all lists."""
 
 MOST_VARIANTS = 10_000
-"""Of a sweep; each is a run of its own, with a folder."""
+"""Maximum number of variants of a sweep; each is a run with its own folder."""
 
 FORM = "--over section.setting=value,value,..., e.g. --over generate.cardinality=0.1,1,10 --over seed=0,1,2"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One point of a sweep: its folder's name, and the settings in which it differs."""
+    """One point of a sweep: the name of its folder, and its values of the swept settings."""
 
     name: str
     changes: Mapping[str, Any]
 
 
 def parse_over(texts: Sequence[str]) -> Grid:
-    """Return the grid of `setting=value,value,...` texts; values are YAML, one with a comma needs quotes.
+    """Return the grid of `setting=value,value,...` texts; values are YAML, a value with a comma needs quotes.
 
     Raises:
-        UserError: another form, no value, or a setting given twice.
+        UserError: a text has another form or no value, or a setting is given twice.
     """
     grid: dict[str, list[Any]] = {}
     for text in texts:
@@ -57,27 +57,27 @@ def read_grids(section: Any, origin: str) -> list[Grid]:
     A setting with a single value instead of a list is fixed in its grid.
 
     Raises:
-        UserError: another form, or no grid at all.
+        UserError: the section has another form or contains no grid.
     """
     grids = [section] if isinstance(section, dict) else section
     if not isinstance(grids, list) or not grids or not all(isinstance(grid, dict) and grid for grid in grids):
         raise UserError(
-            f"the section `sweep` of {shown_name(origin)} holds {shown(section)}; expected grids such as "
+            f"the section `sweep` of {shown_name(origin)} contains {shown(section)}; expected grids such as "
             "`sweep: [{generate.cardinality: [0.1, 1], seed: [0, 1, 2]}]`"
         )
     return [{str(name): values if isinstance(values, list) else [values] for name, values in grid.items()} for grid in grids]
 
 
 def lay_out(grids: Sequence[Grid]) -> list[Variant]:
-    """Return the variants of all grids, in their order; one that several grids have appears once.
+    """Return the variants of all grids in order; a variant of several grids appears once.
 
     Raises:
-        UserError: an empty list, a value given twice, a setting that changes no result, names that collide, or more than
-            `MOST_VARIANTS`.
+        UserError: an empty list, a value given twice, a setting that changes no result, colliding names, or more than
+            `MOST_VARIANTS` variants.
     """
     number = sum(math.prod(len(values) for values in grid.values()) for grid in grids)
     if number > MOST_VARIANTS:
-        raise UserError(f"the sweep has {shown(number)} variants; expected at most {MOST_VARIANTS:,}; leave values out")
+        raise UserError(f"the sweep has {shown(number)} variants; expected at most {MOST_VARIANTS:,}; remove some values")
     for grid in grids:
         for name, values in grid.items():
             _check(name, values)
@@ -90,7 +90,7 @@ def lay_out(grids: Sequence[Grid]) -> list[Variant]:
 
 
 def short_names(settings: Sequence[str]) -> dict[str, str]:
-    """Return the last part of each setting's name, or the whole where two settings share it."""
+    """Return the last part of each setting's name, or the complete name if two settings share the last part."""
     last = Counter(name.rsplit(".", 1)[-1] for name in set(settings))
     return {name: name.rsplit(".", 1)[-1] if last[name.rsplit(".", 1)[-1]] == 1 else name for name in settings}
 
@@ -112,7 +112,8 @@ def _values(text: str, values: str) -> list[Any]:
 def _check(name: str, values: Sequence[Any]) -> None:
     if name.split(".")[0] == "execution":
         raise UserError(
-            f"{shown_name(name)} says where to compute and changes no result, so there is nothing to sweep; set it once"
+            f"{shown_name(name)} determines where to compute and changes no result, so a sweep over it is "
+            "useless; set it once"
         )
     if not values:
         raise UserError(f"the sweep over {shown_name(name)} has an empty list of values; give at least one")
@@ -123,17 +124,17 @@ def _check(name: str, values: Sequence[Any]) -> None:
 
 
 def _same(value: Any) -> Any:
-    """Return what is equal for equal values: 1 and 1.0 are, true and 1 are not."""
+    """Return a key that is equal for equal values: 1 and 1.0 are equal, true and 1 are not."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _refuse_collisions(names: Sequence[str], points: Sequence[Mapping[str, Any]]) -> None:
     seen: dict[str, Mapping[str, Any]] = {}
     for name, point in zip(names, points, strict=True):
-        other = seen.setdefault(name.lower(), point)  # some file systems do not tell A from a
+        other = seen.setdefault(name.lower(), point)  # some file systems do not distinguish A from a
         if other is not point:
             raise UserError(
-                f"the variants {shown(other)} and {shown(point)} would share the folder {name}; sweep over them in two "
+                f"the variants {shown(other)} and {shown(point)} would have the same folder {name}; put them into two "
                 "sweeps (--name)"
             )
 

@@ -1,4 +1,4 @@
-"""sweep.md and sweep.html: the frontier in words, table and pictures, then every variant."""
+"""Write sweep.md and sweep.html: the frontier as sentences, table and charts, then every variant."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from tckr.sweep.grid import short_names
 from tckr.sweep.table import Row
 
 INTERVALS = (
-    "Intervals: 95 %; with several seeds over seeds and images, but gains over seeds alone; else over images or records of "
-    "the one run."
+    "Intervals: 95 %. With several seeds they are over seeds and images, but for gains only over seeds; "
+    "with one run they are over its images or records."
 )
-"""How the numbers of a frontier, or of means over seeds, are to be read."""
+"""Explanation of the intervals of a frontier or of means over seeds."""
 
 
 def pages(title: str, rows: Sequence[Row], swept: Sequence[str]) -> dict[str, str]:
-    """Return sweep.md, sweep.html and the pictures that sweep.md shows, by file name."""
+    """Return sweep.md, sweep.html and the charts of sweep.md, by file name."""
     return page_files("sweep", title, _sections(frontiers(rows, swept), rows, swept))
 
 
@@ -53,7 +53,7 @@ def frontier_cells(frontier: Frontier) -> Cells:
 
 
 def mean_cells(rows: Sequence[Row], swept: Sequence[str]) -> Cells:
-    """Return the means over seeds, a row per combination of the other settings; nothing where there are frontiers."""
+    """Return the means over seeds, a row per combination of the other settings; empty if there are frontiers."""
     if SEED not in swept or frontiers(rows, swept):
         return []
     labels = short_names(swept)
@@ -63,7 +63,7 @@ def mean_cells(rows: Sequence[Row], swept: Sequence[str]) -> Cells:
 
 
 def variant_cells(rows: Sequence[Row], swept: Sequence[str]) -> Cells:
-    """Return the main columns of every variant, without settings that all share; the Parquet file has all."""
+    """Return the main columns of every variant, without settings equal in all; the Parquet file has all columns."""
     labels = short_names(swept)
     swept = [name for name in swept if len({repr(row[name]) for row in rows}) > 1]
     heading = [*(labels[name] for name in swept), "Teacher", "Student", "validation", "AUC", "AOP", "time", "added"]
@@ -87,7 +87,7 @@ def plain(number: Estimate | None) -> str:
 
 
 def gap_sentence(frontier: Frontier) -> str:
-    """Return how the Student at its best cardinality compares with its Teacher."""
+    """Return a sentence that compares the Student at its best cardinality with its Teacher."""
     gap = frontier.gap
     origin = f"{gap.n} seeds" if gap.n > 1 else "one run"
     size = f"{100 * gap.value:+.1f} points [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
@@ -130,7 +130,7 @@ def _states(rows: Sequence[Row]) -> str:
 
 
 def _note(found: Sequence[Frontier]) -> str:
-    knee = f" Time: seconds of a run as if it had been alone, without its audit. Knee: {RULE}; test accuracy takes no part."
+    knee = f" Time: seconds of a run as if it had run alone, without its audit. Knee: {RULE}; test accuracy is not used."
     return INTERVALS + (knee if found else "")
 
 

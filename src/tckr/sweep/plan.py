@@ -1,4 +1,4 @@
-"""Merge the steps of all variants: equal fingerprints are one step, inputs come first."""
+"""Merge the steps of all variants: steps with equal fingerprints are computed once, inputs first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tckr.sweep.grid import Variant
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A variant with its settings and the steps of its run, under the names that they have in a run of its own."""
+    """A variant with its settings and steps, which have the same names as in a separate run."""
 
     variant: Variant
     settings: Settings
@@ -33,10 +33,10 @@ class Planned:
 
 
 def plan_variant(variant: Variant, base: Settings, secret: bytes) -> Planned:
-    """Return a variant's settings and steps, with one more step that asks both models about the validation split.
+    """Return a variant's settings and steps, with one additional step that queries both models on the validation split.
 
     Raises:
-        UserError: an unknown setting or a value outside its range, or a data source that does not exist.
+        UserError: an unknown setting, a value outside its range, or a missing data source.
     """
     settings = changed(base, variant.changes)
     steps = pipeline(settings.run_config(), secret)
@@ -46,7 +46,7 @@ def plan_variant(variant: Variant, base: Settings, secret: bytes) -> Planned:
 def merge(variants: Sequence[Planned]) -> list[Step]:
     """Return every distinct step once, named `<sweep>/<first variant>/<name>`, inputs first and variant by variant.
 
-    So the first variants are finished early. Larger synthetic sets come before the smaller ones that they contain.
+    The first variants are therefore finished early. Larger synthetic sets come before the smaller ones that they contain.
     """
     merged: dict[str, Step] = {}
     for planned in sorted(variants, key=_cardinality, reverse=True):
@@ -61,9 +61,9 @@ def merge(variants: Sequence[Planned]) -> list[Step]:
 
 
 def donors_of(steps: Sequence[Step]) -> dict[str, list[Step]]:
-    """Return step name -> synthetic sets that differ from it in cardinality alone; `steps` has the largest first.
+    """Return step name -> synthetic sets that differ from it only in cardinality; `steps` has the largest first.
 
-    All copy from the largest, which is drawn first; the largest itself from those that an earlier sweep left whole.
+    All of them copy from the largest, which is generated first; the largest copies from complete sets of an earlier sweep.
     """
     families: dict[str, list[Step]] = {}
     for step in steps:

@@ -2,9 +2,9 @@
 
 runs/<sweep>/sweep.yaml      base settings and grids; `tckr sweep runs/<sweep>` continues from it
 runs/<sweep>/sweep.parquet   one row per variant, rewritten as variants finish
-runs/<sweep>/sweep.md, .html the table with its pictures
-runs/<sweep>/<variant>/      each variant as a run of its own: config.yaml, artifacts/, report/
-runs/<sweep>/store           link to the store that all runs of the output folder share
+runs/<sweep>/sweep.md, .html the table with its charts
+runs/<sweep>/<variant>/      each variant as a separate run: config.yaml, artifacts/, report/
+runs/<sweep>/store           link to the store shared by all runs of the output folder
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ CONFIG_NAME = "sweep.yaml"
 
 
 class SweepObserver(Observer, Protocol):
-    """See what a sweep does."""
+    """Receive the events of a sweep."""
 
     def variant_finished(self, name: str, row: Row) -> None:
-        """A variant is whole."""
+        """A variant is complete."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepResult:
-    """A sweep that ended: its folder, the rows of its table, and why variants failed, by variant."""
+    """A finished sweep: its folder, the rows of its table, and the reasons of failures by variant."""
 
     folder: Path
     rows: Sequence[Row]
@@ -55,7 +55,7 @@ class SweepResult:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepPlan:
-    """All that a sweep will compute, before it does."""
+    """Everything that a sweep will compute."""
 
     base: Settings
     grids: Sequence[Grid]
@@ -70,18 +70,18 @@ class SweepPlan:
 def plan_sweep(base: Settings, grids: Sequence[Grid], *, begins: bool = True) -> SweepPlan:
     """Return the plan of a sweep over `grids`, whose variants all start from `base`.
 
-    A sweep that `begins` draws the secret of a store that has none; one that is only to be shown does not.
+    If the sweep `begins` and its store has no secret, one is created; a plan that is only shown creates none.
 
     Raises:
-        UserError: a grid (`lay_out`) or a setting that does not hold, a data source that does not exist, or a folder
-            that overlaps the data or is no sweep's.
+        UserError: a grid (`lay_out`) or setting is invalid, the data source does not exist, or a folder overlaps the data or
+            belongs to something else.
     """
     refuse_places(base, Kind.SWEEP)
     return with_secret(base.execution.store, functools.partial(_plan, base, grids), begins=begins)
 
 
 def _plan(base: Settings, grids: Sequence[Grid], secret: bytes) -> SweepPlan:
-    inside = base.execution.model_copy(update={"output": base.execution.folder})  # each variant is a run in there
+    inside = base.execution.model_copy(update={"output": base.execution.folder})  # each variant is a run in this folder
     variants = []
     for variant in lay_out(grids):
         execution = inside.model_copy(update={"name": variant.name})
@@ -90,18 +90,18 @@ def _plan(base: Settings, grids: Sequence[Grid], secret: bytes) -> SweepPlan:
 
 
 def steps_of(plans: Sequence[SweepPlan]) -> list[Step]:
-    """Return the steps of all variants of some sweeps into one store, each once, in the order of work."""
+    """Return the steps of all variants of some sweeps that share one store, each step once, in the order of work."""
     return merge([planned for plan in plans for planned in plan.variants])
 
 
 def run_sweeps(plans: Sequence[SweepPlan], observer: SweepObserver) -> list[SweepResult]:
-    """Compute what is missing of all variants and write the tables; a variant that fails does not stop the others.
+    """Compute the missing steps of all variants and write the tables. A failed variant does not stop the others.
 
-    Sweeps that run together must have one store; their steps fill the processors together. A second call computes nothing;
-    a call after a crash or a kill goes on where the first one ended.
+    Sweeps that run together must share one store; their steps use the processors together. A second call computes nothing;
+    a call after a crash or a kill continues where the first one stopped.
 
     Raises:
-        UserError: a folder is that of no such sweep or of other data, another process works in it, an artifact was changed,
+        UserError: a folder belongs to something else or to other data, another process uses it, an artifact was changed,
             or a worker died.
     """
     check_sweeps(plans)
@@ -112,7 +112,7 @@ def run_sweeps(plans: Sequence[SweepPlan], observer: SweepObserver) -> list[Swee
 
 
 def check_sweeps(plans: Sequence[SweepPlan]) -> None:
-    """Raise a UserError when some sweeps would write over their data or into what is no sweep; write nothing."""
+    """Raise a UserError if a sweep would overwrite its data or a folder of something else; write nothing."""
     for plan in plans:
         refuse_places(plan.base, Kind.SWEEP)
         for planned in plan.variants:
@@ -146,16 +146,16 @@ def _run_held(plans: Sequence[SweepPlan], observer: SweepObserver) -> list[Sweep
 
 
 def _open(plan: SweepPlan, observer: Observer) -> None:
-    """Make or take over the sweep's folder and those of its variants."""
+    """Create or reuse the folders of the sweep and its variants."""
     folder, source = plan.folder, saved_source(plan.folder / CONFIG_NAME)
     if source is not None and source != absolute_source(plan.base.prepare.source):
         raise UserError(
-            f"{folder} holds a sweep on {source}; found prepare.source {plan.base.prepare.source}; give another --name, or "
-            "remove that folder"
+            f"{folder} contains a sweep on {source}; found prepare.source {plan.base.prepare.source}; give "
+            "another --name, or remove that folder"
         )
     link = folder / "store"
     if link.exists() and not link.is_symlink():
-        raise UserError(f"{link} is no link to {folder.parent / 'store'}; remove it, or give the sweep another --name")
+        raise UserError(f"{link} is not a link to {folder.parent / 'store'}; remove it, or give the sweep another --name")
     Store(plan.base.execution.store).make()
     config = text_fill(settings_text(plan.base, [dict(grid) for grid in plan.grids]))
     sweep_folder(plan, observer).put({CONFIG_NAME: config, link.name: link_fill("../store")})
@@ -164,7 +164,7 @@ def _open(plan: SweepPlan, observer: Observer) -> None:
 
 
 class _Together:
-    """Let the observer and the results of several sweeps watch one runner."""
+    """Forward the events of one runner to the observer and to the results of several sweeps."""
 
     def __init__(self, results: Sequence[_Results], observer: SweepObserver) -> None:
         self._results, self._observer = results, observer
@@ -172,14 +172,14 @@ class _Together:
         self.track, self.warned, self.described = observer.track, observer.warned, observer.described
 
     def finished(self, step: Step, manifest: dict[str, Any], reused: bool) -> None:
-        """Tell the observer first."""
+        """Forward to the observer first."""
         self._observer.finished(step, manifest, reused)
         for found in self._results:
             found.finished(step, reused)
 
 
 class _Results:
-    """Publish each variant of a sweep that becomes whole, and keep its table up to date."""
+    """Publish each complete variant of a sweep, and update the table."""
 
     def __init__(self, plan: SweepPlan, observer: SweepObserver) -> None:
         self._plan, self._observer = plan, observer
@@ -189,7 +189,7 @@ class _Results:
         self.failures: dict[str, str] = {}
 
     def finished(self, step: Step, reused: bool) -> None:
-        """Take up the variants of which this was the last step."""
+        """Publish the variants of which this was the last step."""
         for planned in self._plan.variants:
             missing = self._missing[planned.name]
             if step.fingerprint in missing:
@@ -200,7 +200,7 @@ class _Results:
                         self.write()
 
     def note_failures(self, why: Mapping[str, str]) -> None:
-        """Turn the fingerprints of failed steps into the names of the variants that need them."""
+        """Map failed steps, given by fingerprint, to the variants that need them."""
         for planned in self._plan.variants:
             reasons = [why[step.fingerprint] for step in planned.steps if step.fingerprint in why]
             if reasons:
@@ -243,7 +243,7 @@ class _Results:
         return list(dict.fromkeys(name for grid in self._plan.grids for name in grid))
 
     def _swept(self, planned: Planned) -> Row:
-        """Return the value of every swept setting; a grid that leaves one alone has the base's."""
+        """Return the value of every swept setting; a grid without a setting has the base's value."""
         return {name: setting(planned.settings, name) for name in self._settings()}
 
 

@@ -1,4 +1,4 @@
-"""The table of a sweep: one row per variant, read from its artifacts. Knows no step and no order of work."""
+"""The table of a sweep: one row per variant, read from its artifacts."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from tckr.surfaces import CLASSIFIERS
 Row = dict[str, Any]
 
 MEASURED = ("accuracy", "validation_accuracy", "auc", "auc_of_runs", "aop")
-"""What is measured of each model: on the test split (CAS); on the validation split; attack AUC against the target; the same,
-mean over all runs taken as the target in turn; accuracy over privacy."""
+"""Measures of each model: accuracy on the test split (CAS) and on the validation split, attack AUC on the target, its mean
+with each run as the target in turn, and accuracy over privacy."""
 
 MEASURED_COLUMNS = [f"{model}_{name}" for model in CLASSIFIERS for name in MEASURED] + ["student_minus_teacher"]
 
 
 def measured_row(artifacts: Mapping[str, Path]) -> Row:
-    """Return all measured columns of a whole variant: each number with `_low` and `_high`, None where not measured.
+    """Return all measured columns of a complete variant: each number with `_low` and `_high`, None if not measured.
 
     Args:
-        artifacts: step name -> folder; of prepare, generate, audit and validate.
+        artifacts: step name -> folder, for prepare, generate, audit and validate.
     """
     audit = AuditResult.read(artifacts["audit"])
     validation = Validation.read(artifacts["validate"])
@@ -57,7 +57,7 @@ def measured_row(artifacts: Mapping[str, Path]) -> Row:
 
 
 def missing_row() -> Row:
-    """Return the measured columns of a variant that is not whole."""
+    """Return the measured columns of an incomplete variant, all None."""
     row: Row = {}
     for name in MEASURED_COLUMNS:
         row |= _columns(name, None)
@@ -66,7 +66,7 @@ def missing_row() -> Row:
 
 
 def write_table(path: Path, rows: Sequence[Row]) -> None:
-    """Write the rows as one Parquet file, whole or not at all; a row without a column has None there."""
+    """Write the rows as one Parquet file, completely or not at all; a column missing in a row is None."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     table = pa.table({name: _alike([row.get(name) for row in rows]) for name in names})
     write_whole(path, lambda partial: pq.write_table(table, partial))
@@ -78,7 +78,7 @@ def read_table(path: Path) -> list[Row]:
 
 
 def of_model(surface: SurfaceResult, scorer: str) -> dict[str, Any]:
-    """Return what was measured with the declared attack; a model that no reference run repeats has no AUC that counts."""
+    """Return the results of the declared attack; a model that no reference run repeats has no AUC for the verdict."""
     alone = surface.leave_one_out.get(scorer)
     return {
         "accuracy": surface.cas,
@@ -95,7 +95,7 @@ def _columns(name: str, measured: Any) -> Row:
 
 
 def _alike(values: Sequence[Any]) -> list[Any]:
-    """Return values of one type, as a column needs: numbers as they are (fractions where there is one), else text."""
+    """Return values of one type for a column: numbers (floats if one is a float), else texts."""
     kinds = {type(value) for value in values if value is not None}
     if len(kinds) <= 1 and not kinds & {dict, list}:
         return list(values)

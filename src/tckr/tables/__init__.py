@@ -1,1 +1,1 @@
-"""Audit tables of scores and membership that came from anywhere: read them as evidence, then judge it."""
+"""Audit tables of scores and membership from any source: read them and judge them."""

@@ -1,4 +1,4 @@
-"""Read scores and membership as arrays in one npz file. Never loads a pickle.
+"""Read scores and membership as arrays from one npz file. Pickles are never loaded.
 
 Shape suffixes: S surfaces, R runs (row 0 = target), N records.
 """
@@ -19,14 +19,14 @@ from tckr.membership.scorers.quantile_regression import principal_components
 REQUIRED = ("signals", "members")
 OPTIONAL = ("surfaces", "labels", "groups", "features", "null", "positive")
 ONLY_SURFACE = "model"
-"""Name of the surface where the table names none."""
+"""Name of the surface if the table names none."""
 
 
 def read_arrays(file: Path) -> tuple[Evidence, str]:
-    """Return the evidence of `signals` [R, N] or [S, R, N], `members` [R, N] and what else is there; the depth is not known.
+    """Return the evidence of `signals` [R, N] or [S, R, N], `members` [R, N] and optional arrays; the depth is unknown ("").
 
     Raises:
-        UserError: not an npz file of plain arrays, or arrays that do not fit one another.
+        UserError: not an npz file of plain arrays, or the shapes of the arrays do not match.
     """
     arrays = _load(file)
     _require_names(arrays)
@@ -58,7 +58,7 @@ def _groups(arrays: Mapping[str, np.ndarray], count: int) -> np.ndarray | None:
 
 
 def as_members(values: np.ndarray, name: str) -> np.ndarray:
-    """Return `values` as bool: they must be that already, or integers 0 and 1.
+    """Return `values` as bool; they must be bool, or integers 0 and 1.
 
     Raises:
         UserError: anything else.
@@ -66,14 +66,14 @@ def as_members(values: np.ndarray, name: str) -> np.ndarray:
     if values.dtype.kind in "biu" and np.isin(values, (0, 1)).all():
         return values.astype(np.bool_)
     found = ", ".join(map(str, np.unique(values)[:5].tolist())) if values.dtype.kind in "iu" else f"type {values.dtype}"
-    raise UserError(f"{name} holds {found}; expected true and false, or the integers 1 (member) and 0")
+    raise UserError(f"{name} contains {found}; expected true and false, or the integers 1 (member) and 0")
 
 
 def as_labels(values_N: np.ndarray, name: str = "labels") -> tuple[np.ndarray, list[str]]:
-    """Return labels as int64 [N] and the class names that they index, in sorted order.
+    """Return labels as int64 [N] and the sorted class names that they index.
 
     Raises:
-        UserError: they are neither integers nor text.
+        UserError: they are not integers or text.
     """
     if values_N.dtype.kind not in "iuU":
         raise UserError(f"{name} are of type {values_N.dtype}; expected integers or text, one per record")
@@ -86,7 +86,7 @@ def _load(file: Path) -> dict[str, np.ndarray]:
         with (
             file.open("rb") as stream,
             zipfile.ZipFile(stream),
-        ):  # numpy would take an array of its own, or a pickle, for one
+        ):  # numpy would also open a single array or a pickle
             stream.seek(0)
             loaded = np.load(stream, allow_pickle=False)
             return {name: loaded[name] for name in loaded.files}
@@ -94,7 +94,7 @@ def _load(file: Path) -> dict[str, np.ndarray]:
         reason = " ".join(str(error).split())
         raise UserError(
             f"cannot be read as an npz file of plain arrays ({reason}); write it with numpy.savez(file, signals=..., "
-            "members=...), text as numpy strings and not as objects"
+            "members=...), text as numpy strings, not as objects"
         ) from None
 
 
@@ -103,7 +103,7 @@ def _require_names(arrays: Mapping[str, np.ndarray]) -> None:
     unknown = [name for name in arrays if name not in REQUIRED + OPTIONAL]
     if missing or unknown:
         raise UserError(
-            f"found the arrays {', '.join(arrays) or 'none'}; expected {' and '.join(REQUIRED)}, and nothing else but "
+            f"found the arrays {', '.join(arrays) or 'none'}; expected {' and '.join(REQUIRED)}, optionally "
             f"{', '.join(OPTIONAL)}; rename or remove {', '.join(unknown)}"
             if unknown
             else f"found the arrays {', '.join(arrays) or 'none'}; add {' and '.join(missing)}"
@@ -118,7 +118,7 @@ def _numbers(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
 
 
 def _stack(values: np.ndarray, dimensions: int, name: str, expected: str) -> np.ndarray:
-    """Return `values` with the leading axis of surfaces, added where there is one surface only."""
+    """Return `values` with a leading axis of surfaces, which is added if there is only one surface."""
     if values.ndim not in (dimensions - 1, dimensions) or 0 in values.shape:
         raise UserError(f"{name} has shape {list(values.shape)}; expected {expected}")
     return values if values.ndim == dimensions else values[None]
@@ -136,7 +136,7 @@ def _surface_names(arrays: Mapping[str, np.ndarray], count: int) -> list[str]:
     names = [str(name) for name in np.atleast_1d(found)]
     if found.dtype.kind != "U" or found.ndim > 1 or len(set(names)) != count or len(names) != count:
         raise UserError(
-            f"surfaces holds {names}; expected {count} different names as numpy strings, one per matrix of signals"
+            f"surfaces contains {names}; expected {count} different names as numpy strings, one per matrix of signals"
         )
     return names
 
@@ -148,14 +148,14 @@ def _control(arrays: Mapping[str, np.ndarray], name: str, signals_SRN: np.ndarra
 
 
 def _features(arrays: Mapping[str, np.ndarray], count: int) -> np.ndarray | None:
-    """Return what is known of each record without the models, float64 [N, D]; None where the file does not say."""
+    """Return the features of each record that do not depend on the models, float64 [N, D]; None if the file has none."""
     if "features" not in arrays:
         return None
     values = _numbers(arrays, "features")
     if values.ndim != 2 or len(values) != count or not values.shape[1]:
-        raise UserError(f"features has shape {list(values.shape)}; expected [{count}, numbers of each record]")
+        raise UserError(f"features has shape {list(values.shape)}; expected [{count}, features per record]")
     if not np.isfinite(values).all():
-        raise UserError("features holds values that are not finite; expected numbers; fill or drop them")
+        raise UserError("features contains values that are not finite; expected finite numbers; replace or remove them")
     return principal_components(values)
 
 

@@ -1,4 +1,4 @@
-"""Tables of scores that came from anywhere: read them, and judge what they say."""
+"""Read tables of scores from any source and judge them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from tckr.tables.rows import read_rows
 from tckr.tables.scales import scaled
 
 READERS: dict[str, Callable[[Path], tuple[Evidence, str]]] = {".parquet": read_rows, ".npz": read_arrays}
-"""Ending of the file's name -> function that returns its evidence and the depth of its runs (empty = not known)."""
+"""Suffix of the file's name -> function that returns its evidence and the depth of its runs (empty = unknown)."""
 
 
 def read_table(file: Path) -> tuple[Evidence, str]:
-    """Return what a table says, with the depth of its reference runs, empty where the table does not name it.
+    """Return the evidence of a table, and the depth of its reference runs (empty if the table does not state it).
 
     Raises:
-        UserError: no such file, an unknown form, or a table that cannot be audited; the message names the file.
+        UserError: the file is missing, has an unknown format, or cannot be audited; the message names the file.
     """
     if file.suffix.lower() not in READERS:
-        raise UserError(f"{file} is no table of scores that can be read; expected a file ending in {' or '.join(READERS)}")
+        raise UserError(f"{file} is not a table of scores; expected a file ending in {' or '.join(READERS)}")
     if not file.is_file():
         raise UserError(f"no file at {file}; give a table of scores and membership (docs/audit.md, Your own tables)")
     try:
@@ -42,10 +42,10 @@ def read_table(file: Path) -> tuple[Evidence, str]:
 
 
 def as_signals(kind: str, evidence: Evidence) -> Evidence:
-    """Return the evidence with its values as logit-scaled confidences, from what `kind` (`audit.signal`) says they are.
+    """Return the evidence with values of `kind` (`audit.signal`) converted to logit-scaled confidences.
 
     Raises:
-        UserError: they cannot be that.
+        UserError: the values are not of this kind.
     """
     return replace(
         evidence,
@@ -58,18 +58,19 @@ def as_signals(kind: str, evidence: Evidence) -> Evidence:
 
 
 def judge_table(config: MembershipConfig, evidence: Evidence, depth: str, track: Track = untracked) -> AuditResult:
-    """Return the whole result for the scorer, confidence and delta of `config`.
+    """Return the complete result for the scorer, confidence and delta of `config`.
 
-    Where the depth is not known, every reference run counts as having repeated all that the table covers.
+    If the depth is unknown, reference runs count as having repeated all surfaces of the table.
 
     Raises:
-        UserError: the declared scorer would read membership off the table's design.
+        UserError: the declared scorer could infer membership from the design of the table.
     """
     if runs_that_count(evidence) < SCORERS[config.scorer].balanced_from:
         raise UserError(
-            f"audit.scorer is {config.scorer}, whose scores depend on how many reference runs saw a record, and members of "
-            f"the {len(evidence.members)} runs were not drawn independently; expected a scorer that does not read this off "
-            "the design; use audit.scorer=lira_offline_fixed_variance"
+            f"audit.scorer is {config.scorer}, whose scores depend on the number of reference runs trained "
+            f"on a record, but members of the {len(evidence.members)} runs were not sampled independently, "
+            "so this number reveals membership; expected a scorer that does not depend on it; use "
+            "audit.scorer=lira_offline_fixed_variance"
         )
     result = judge(as_judged(config, depth), evidence, track=track)
     declared = result.declared.model_copy(update={"depth": depth, "num_queries": 0})
@@ -77,5 +78,5 @@ def judge_table(config: MembershipConfig, evidence: Evidence, depth: str, track:
 
 
 def as_judged(config: MembershipConfig, depth: str) -> MembershipConfig:
-    """Return the settings with the depth that the reference runs of a table count as having."""
+    """Return the settings with the depth that the reference runs of a table are taken to have."""
     return config.model_copy(update={"depth": depth or "full"})

@@ -1,4 +1,4 @@
-"""Read scores and membership as rows of one Parquet file: the schema of `scores.parquet`, half of its columns optional.
+"""Read scores and membership from the rows of one Parquet file: the schema of `scores.parquet`, with optional columns.
 
 Shape suffixes: L rows of the file, R runs (row 0 = target), N records.
 """
@@ -22,10 +22,10 @@ from tckr.tables.arrays import ONLY_SURFACE, as_members
 
 REQUIRED = ("run", "record", "member", "value")
 OF_RECORDS = ("label", "group")
-"""What a record has whatever the run; a column may be left out, or be empty throughout."""
+"""Columns of a record that do not depend on the run; a column may be missing or completely empty."""
 
 UNUSED = ("score",)
-"""Known but not read: what an attack made of the table earlier."""
+"""Known columns that are ignored: results of an earlier attack on the table."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Rows:
     """The columns, [L] each.
 
     `signal` indexes `names`, pairs of surface and signal in order of their first row; `record` indexes `records`, the ids in
-    ascending order; `label` indexes `class_names` and `group` indexes `groups`; they are empty where the file has none.
+    ascending order; `label` indexes `class_names`; `group` indexes `groups`. The last two are empty if the file has none.
     """
 
     names: list[tuple[str, str]]
@@ -51,7 +51,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Block:
-    """What one signal says: `runs` int64 [R] in ascending order, then controls; values float64 and members bool [R, N]."""
+    """Data of one signal: `runs` int64 [R] in ascending order, controls last; values float64 and members bool [R, N]."""
 
     runs: np.ndarray
     values: np.ndarray
@@ -64,10 +64,10 @@ class Block:
 
 
 def read_rows(file: Path) -> tuple[Evidence, str]:
-    """Return the evidence of a Parquet file and the depth that it names, empty where it names none.
+    """Return the evidence of a Parquet file and its depth (empty if the file does not state it).
 
     Raises:
-        UserError: not Parquet, missing or unknown columns, or rows that do not make a value per signal, run and record.
+        UserError: not Parquet, missing or unknown columns, or not exactly one row per signal, run and record.
     """
     rows, depth = _read(file)
     signals = _unique_names(rows.names)
@@ -122,7 +122,7 @@ def _columns(table: pa.Table, class_names: list[str]) -> Rows:
     for name, column in zip(table.column_names, table.columns, strict=True):
         if column.null_count:
             raise UserError(
-                f"column {name} has {column.null_count} empty cells; fill them, or drop those records everywhere"
+                f"column {name} has {column.null_count} empty cells; fill them, or remove those records in all runs"
             )
     names, signal = _signals(table)
     records, record = _ascending(*_codes(table, "record"))
@@ -152,7 +152,7 @@ def _numbers(table: pa.Table, name: str, expected: str) -> np.ndarray:
 
 
 def _codes(table: pa.Table, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the different values of a column of integers or text, in order of their first row, and int64 [L] into them."""
+    """Return the distinct values of a column of integers or text, in order of their first row, and int64 [L] into them."""
     column = table.column(name)
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
@@ -163,13 +163,13 @@ def _codes(table: pa.Table, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _ascending(values: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the same column with its different values in ascending order."""
+    """Return the same column with its distinct values in ascending order."""
     order = np.argsort(values)
     return values[order], np.argsort(order)[codes]
 
 
 def _signals(table: pa.Table) -> tuple[list[tuple[str, str]], np.ndarray]:
-    """Return pairs of surface and signal in order of their first row, and int64 [L] into them; one names the other."""
+    """Return pairs of surface and signal in order of their first row, and int64 [L] into them; one name stands for both."""
     present = [name for name in ("surface", "signal") if name in table.column_names]
     if not present:
         return [(ONLY_SURFACE, ONLY_SURFACE)], np.zeros(len(table), dtype=np.int64)
@@ -182,13 +182,13 @@ def _signals(table: pa.Table) -> tuple[list[tuple[str, str]], np.ndarray]:
 
 
 def _unique_names(names: list[tuple[str, str]]) -> list[str]:
-    """Return a name for every signal: its own, or with its surface where several surfaces call theirs the same."""
+    """Return a name for every signal: its own, or with its surface if several surfaces have a signal of this name."""
     own = [signal for _, signal in names]
     return own if len(set(own)) == len(own) else [f"{surface}: {signal}" for surface, signal in names]
 
 
 def _classes(table: pa.Table, class_names: list[str]) -> tuple[list[str], np.ndarray]:
-    """Return the class names and int64 [L] into them; `class_names` as our own files have them, else empty."""
+    """Return the class names and int64 [L] into them; `class_names` is set for files written by TCKR, else empty."""
     if "label" not in table.column_names:
         return [], np.empty(0, dtype=np.int64)
     values, codes = _ascending(*_codes(table, "label"))
@@ -196,13 +196,13 @@ def _classes(table: pa.Table, class_names: list[str]) -> tuple[list[str], np.nda
         return [str(value) for value in values], codes
     if values.dtype.kind not in "iu" or values[0] < 0 or values[-1] >= len(class_names):
         raise UserError(
-            f"column label holds {values.tolist()[:10]}; expected 0 to {len(class_names) - 1}, as the file names classes"
+            f"column label contains {values.tolist()[:10]}; expected 0 to {len(class_names) - 1}, as the file names classes"
         )
     return class_names, values[codes].astype(np.int64)
 
 
 def _of_records(rows: Rows, values: np.ndarray, name: str) -> np.ndarray:
-    """Return int64 [N] of values [L] that are the same in all rows of a record."""
+    """Return int64 [N] from values [L] that are equal in all rows of a record."""
     found = np.zeros(len(rows.records), dtype=np.int64)
     found[rows.record] = values
     wrong = np.flatnonzero(found[rows.record] != values)
@@ -226,42 +226,46 @@ def _block(rows: Rows, signal: int, name: str) -> Block:
 
 
 def _require_every_cell(name: str, runs: np.ndarray, run: np.ndarray, record: np.ndarray, records: np.ndarray) -> None:
-    """Raise unless every run (int64 [L] into `runs`) has every record exactly once."""
+    """Raise a UserError unless every run (int64 [L] into `runs`) has every record exactly once."""
     per_run = np.bincount(run)
     odd = np.flatnonzero(per_run != len(records))
-    if not len(odd):  # only now is [R, N] as large as the table, and no larger
+    if not len(odd):  # after this check [R, N] is exactly as large as the table
         cells = np.bincount(run * len(records) + record)
         odd = np.flatnonzero(cells.reshape(len(runs), -1).max(axis=1) > 1) if cells.max() > 1 else odd
     if len(odd):
         counts = np.bincount(record[run == odd[0]], minlength=len(records))
         which, how = (counts > 1, "twice") if counts.max() > 1 else (counts == 0, "not")
         raise UserError(
-            f"{name}: run {runs[odd[0]]} has record {records[which][0]} {how} ({which.sum()} such of {len(records)}); "
-            "expected one row for every run and record; remove doubles, and drop records that not every run was asked about"
+            f"{name}: run {runs[odd[0]]} has record {records[which][0]} {how} (so have {which.sum()} of {len(records)}); "
+            "expected one row for every run and record; remove duplicates, and remove records that were not "
+            "queried in every run"
         )
 
 
 def _membership(blocks: Mapping[str, Block]) -> np.ndarray:
-    """Return bool [R, N] of the signals with most runs; the others must agree with it."""
+    """Return bool [R, N] of the signal with the most runs; the others must agree with it."""
     fullest = max(blocks.values(), key=lambda block: block.own.sum())
     runs, members = fullest.runs[fullest.own], fullest.members[fullest.own]
     if 0 not in runs:
-        raise UserError(f"found the runs {runs.tolist()}; number the attacked one 0 and its reference runs 1, 2, ...")
+        raise UserError(
+            f"found the runs {runs.tolist()}; expected 0 for the attacked run and 1, 2, ... for its reference runs"
+        )
     for name, block in blocks.items():
         own = block.runs[block.own]
         if own.tolist() not in ([0], runs.tolist()):
             raise UserError(
-                f"{name} has the runs {own.tolist()}; expected run 0 (the target) alone, or all of {runs.tolist()}"
+                f"{name} has the runs {own.tolist()}; expected only run 0 (the target), or all of {runs.tolist()}"
             )
         if not np.array_equal(block.members[block.own], members[: len(own)]):
             raise UserError(
-                f"{name} says of some records otherwise who trained on them; expected one membership per run and record"
+                f"{name} contradicts the membership of other signals for some records; expected one "
+                "membership per run and record"
             )
     return members
 
 
 def _controls(blocks: Mapping[str, Block]) -> dict[str, dict[str, np.ndarray]]:
-    """Return what the control runs say; their membership is of no account, for it is the target's that is attacked."""
+    """Return the data of the control runs; their own membership is ignored, because the target's membership is attacked."""
     found = {
         control: {name: block.values[block.runs == run][0] for name, block in blocks.items() if run in block.runs}
         for control, run in CONTROL_RUNS.items()

@@ -1,1 +1,1 @@
-"""The one training loop of Teacher, Student and reference models. Knows no stage; this package file imports no torch."""
+"""The training loop of Teacher, Student and reference models. This package file imports no torch."""

@@ -1,4 +1,4 @@
-"""Write what a training leaves."""
+"""Write the results of a training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tckr.training.fit import FitResult
 
 
 def save_training(folder: Path, model: Classifier, result: FitResult, model_folder: str = MODEL_FOLDER) -> None:
-    """Write the trained model in `save_pretrained` layout, and how its training went."""
+    """Write the trained model in `save_pretrained` layout, and the history of its training."""
     model.save(folder / model_folder)
     write_history(folder, [asdict(record) for record in result.history])
     TrainingSummary(

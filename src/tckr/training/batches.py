@@ -1,4 +1,4 @@
-"""What a training reads: images with targets, in an order that depends on (seed, epoch) alone."""
+"""Data of a training: images with targets, in an order that depends only on (seed, epoch)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tckr.training.config import AugmentConfig
 
 
 class Examples(Protocol):
-    """What a training goes through, epoch by epoch."""
+    """Training data, epoch by epoch."""
 
     @property
     def has_hard_targets(self) -> bool:
@@ -36,7 +36,7 @@ class Examples(Protocol):
 
 
 class Targets(Protocol):
-    """An array of targets, or what makes its rows when they are asked for."""
+    """An array of targets, or an object that computes its rows on access."""
 
     @property
     def ndim(self) -> int:
@@ -54,12 +54,13 @@ class Targets(Protocol):
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Images and what to learn of them.
+    """Images and their targets.
 
     Attributes:
         images: uint8 [M, H, W, 3]; may be a memory map.
-        rows: int64 [N], the images that are used.
-        targets: of those rows; int64 [N] class indices (hard), or float [N, K] probabilities (soft, float16 suffices), or
+        rows: int64 [N], positions of the used images.
+        targets: targets of these rows; int64 [N] class indices (hard), or float [N, K] probabilities (soft, float16
+            suffices), or
             [N, 2, K] both.
     """
 
@@ -92,7 +93,7 @@ class TrainingData:
 def augmented(
     data: Examples, config: AugmentConfig, *, batch_size: int, seed: int, epoch: int, num_classes: int, device: str
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the batches of an epoch as training sees them, channels last in memory; draws follow from (seed, epoch)."""
+    """Yield the augmented batches of an epoch, channels last in memory; random numbers depend on (seed, epoch)."""
     generator = torch.Generator().manual_seed(derive_seed(seed, "epoch", epoch))
     augmentation = make_augmentation(config, crop=config.crop, augmix_severity=config.augmix_severity)
     batches = data.batches(batch_size=batch_size, seed=seed, epoch=epoch, num_classes=num_classes, device=device)
@@ -106,19 +107,19 @@ def augmented(
 def epoch_batches(count: int, *, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
     """Return the positions 0..count-1 in the order of an epoch, cut into nearly equal batches of at most `batch_size`.
 
-    Equal, because a batch of a few left-over images would spoil the statistics of batch normalisation.
+    They are nearly equal, because a batch of a few remaining images would distort the statistics of batch normalisation.
     """
     order = np.random.default_rng(derive_seed(seed, "order", epoch)).permutation(count)
     return np.array_split(order, -(-count // batch_size))
 
 
 def smallest_batch(count: int, batch_size: int) -> int:
-    """Return the images of the smallest of the batches that `epoch_batches` cuts."""
+    """Return the number of images in the smallest batch of `epoch_batches`."""
     return count // -(-count // batch_size)
 
 
 def target_probabilities(targets: np.ndarray, num_classes: int) -> Tensor:
-    """Return float32 [B, K] of class indices [B] or probabilities [B, ..., K]; rounding is evened out to a sum of 1."""
+    """Return float32 [B, K] from class indices [B] or probabilities [B, ..., K]; rounding errors are normalised to sum 1."""
     if targets.ndim == 1:
         return one_hot(torch.from_numpy(targets.astype(np.int64)), num_classes).float()
     assert targets.shape[-1] == num_classes, (targets.shape, num_classes)

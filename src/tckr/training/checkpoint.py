@@ -1,6 +1,6 @@
-"""State of a training: one safetensors file, replaced whole; between epochs with the history as JSON in its header.
+"""State of a training: one safetensors file, replaced atomically; between epochs its header contains the history.
 
-A second file holds the weights of the kept epoch. No random state is stored: an epoch's draws follow from (seed, epoch).
+A second file contains the weights of the best epoch. No random state is stored, because it depends on (seed, epoch).
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ CHECKPOINT = "checkpoint.safetensors"
 BEST = "best.safetensors"
 
 Modules = Mapping[str, nn.Module]
-"""What is trained, `model`, and where there is one the `average` of its weights."""
+"""The trained `model`, and the `average` of its weights if there is one."""
 
 
 @dataclass
 class TrainingState:
-    """What a training knows beside its tensors: the finished epochs and the seconds they took."""
+    """State of a training besides its tensors: the finished epochs and their seconds."""
 
     history: list[EpochRecord] = field(default_factory=list)
     seconds: float = 0.0
 
     def as_metadata(self) -> dict[str, str]:
-        """Return what a checkpoint's header holds."""
+        """Return the state as the header of a checkpoint."""
         return {"state": json.dumps(asdict(self))}
 
 
 def read_state(folder: Path) -> TrainingState:
-    """Return the state of the last finished epoch in `folder`; a fresh one when there is none."""
+    """Return the state of the last finished epoch in `folder`; a new one if there is none."""
     path = folder / CHECKPOINT
     if not path.exists():
         return TrainingState()
@@ -58,7 +58,7 @@ def state_tensors(modules: Modules, optimizer: torch.optim.Optimizer) -> dict[st
 
 
 def resume(folder: Path, modules: Modules, optimizer: torch.optim.Optimizer) -> TrainingState:
-    """Bring `modules` and `optimizer` to the checkpoint in `folder`, bit for bit, if there is one; return its state."""
+    """Restore `modules` and `optimizer` from the checkpoint in `folder`, bit for bit, if there is one; return its state."""
     state = read_state(folder)
     if not state.history:
         return state
@@ -78,16 +78,16 @@ def resume(folder: Path, modules: Modules, optimizer: torch.optim.Optimizer) -> 
 
 @dataclass
 class Writer:
-    """Replace a checkpoint now and then.
+    """Replace a checkpoint at intervals.
 
-    When it writes depends on the clock; what a training ends with does not, because what is repeated repeats its bits.
+    The clock decides when it writes, but does not affect the result, because repeated steps give the same bits.
 
     Attributes:
-        path: of the checkpoint.
-        least_seconds: between two checkpoints; a kill loses at most these.
-        largest_share: of the time that may go into writing; where writing is slow, checkpoints are rarer.
-        written_at: when the last one was whole, of `time.monotonic`.
-        seconds: that it took.
+        path: file of the checkpoint.
+        least_seconds: minimum time between two checkpoints, which a kill may lose.
+        largest_share: maximum share of the time for writing; if writing is slow, checkpoints are rarer.
+        written_at: time of the last complete one, by `time.monotonic`.
+        seconds: time of its writing.
     """
 
     path: Path
@@ -110,17 +110,17 @@ class Writer:
 
 @dataclass
 class BestWeights:
-    """The weights of the epoch that is kept so far; they wait in memory until the next checkpoint.
+    """The weights of the best epoch so far, kept in memory until the next checkpoint.
 
-    They are written just before it. After a kill between the two they are of an epoch that the checkpoint does not know;
-    the training comes to it again before it ends.
+    They are written just before it. After a kill between the two, they belong to an epoch after the checkpoint; the
+    training then repeats this epoch.
     """
 
     folder: Path
     waiting: dict[str, Tensor] | None = None
 
     def keep(self, model: nn.Module) -> None:
-        """Take the present weights for the best so far."""
+        """Store the present weights as the best ones."""
         self.waiting = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
     def write(self) -> None:
@@ -130,7 +130,7 @@ class BestWeights:
             self.waiting = None
 
     def load(self, model: nn.Module) -> None:
-        """Bring `model` to the weights in the file."""
+        """Set `model` to the weights in the file."""
         model.load_state_dict(load_file(self.folder / BEST))
 
 
@@ -140,7 +140,7 @@ def _save(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | 
 
 
 def _like(parameter: Tensor, tensor: Tensor) -> Tensor:
-    """Return `tensor` in the memory layout of `parameter`: fused AdamW walks both side by side."""
+    """Return `tensor` in the memory layout of `parameter`, because fused AdamW reads both in parallel."""
     if tensor.shape != parameter.shape:  # the step count
         return tensor
     return torch.empty_like(parameter, requires_grad=False).copy_(tensor)

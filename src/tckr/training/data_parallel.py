@@ -35,14 +35,14 @@ def fit_together(
     """Train `task.model` in place, as `fit` does, on several GPUs: one process for each, of which this is the first.
 
     Args:
-        task: what `make_task` returned in this process, so that the others find what it keeps in files.
+        task: the result of `make_task` in this process, so that the others find the files that it writes.
         make_task: picklable; given a torch device name, returns the same task in another process.
-        gpus: fewer are used where a step has fewer images; one, with a warning, where the network's batch normalisation
-            cannot see the whole batch. Layers that draw, such as dropout, draw otherwise for the shares of other processes.
+        gpus: fewer are used if a step has fewer images; one is used, with a warning, if the network's batch normalisation
+        cannot cover the complete batch. Layers such as dropout use other random numbers for the shares of other processes.
         seed: as for `fit`.
-        device: torch device name; on a CPU, `gpus` are processes.
+        device: torch device name; on a CPU, `gpus` is the number of processes.
         scratch: folder of the checkpoint.
-        log: takes an event and facts about it: how many processes, and the warning.
+        log: called with an event and facts about it: the number of processes, and the warning.
         on_epoch: as for `fit`.
         compiled: as for `fit`.
 
@@ -72,9 +72,9 @@ def _help_fit(team: Team, *, make_task: Callable[[str], Task], fit_task: Callabl
 
 
 def can_share_statistics(model: nn.Module, device: str) -> bool:
-    """Return whether batch normalisation, if there is any, can be that of the whole batch over several processes.
+    """Return whether batch normalisation, if there is any, can cover the complete batch over several processes.
 
-    torch has this for GPUs alone and for its own layers; of a subclass of them it would drop what the subclass adds.
+    torch supports this only on GPUs and for its own layers; of a subclass it would drop what the subclass adds.
     """
     layers = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     plain = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -82,5 +82,5 @@ def can_share_statistics(model: nn.Module, device: str) -> bool:
 
 
 def share_statistics(model: nn.Module) -> None:
-    """Let every layer of batch normalisation in `model` take mean and variance over the shares of all processes."""
-    nn.SyncBatchNorm.convert_sync_batchnorm(model)  # in place: the model itself is no such layer
+    """Let all batch normalisation layers of `model` compute mean and variance over the shares of all processes."""
+    nn.SyncBatchNorm.convert_sync_batchnorm(model)  # in place: the model itself is not such a layer

@@ -1,4 +1,4 @@
-"""Which epoch of a training is kept and when it stops; both follow from its history."""
+"""Decide which epoch of a training is kept and when the training stops; both follow from its history."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class EpochRecord:
 
     Attributes:
         epoch: counted from 0.
-        loss: mean over the training images as they were met.
+        loss: mean over the training images during the epoch.
         validation_accuracy: after the epoch, in [0, 1]; None without validation images.
         learning_rate: of the last step.
     """
@@ -26,7 +26,7 @@ class EpochRecord:
 
 
 def kept_epoch(history: Sequence[EpochRecord], selection: str) -> int:
-    """Return the epoch whose weights are kept; of equally accurate ones the last, which saw the lowest rate."""
+    """Return the epoch whose weights are kept; of equally accurate ones the last, which had the lowest learning rate."""
     if selection == "last":
         return history[-1].epoch
     return max(history, key=lambda record: (_accuracy(record), record.epoch)).epoch

@@ -1,4 +1,4 @@
-"""The one training loop. Teacher, Student and reference models differ in data and loss only."""
+"""The single training loop of classifiers. Teacher, Student and reference models differ only in data and loss."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from tckr.training.schedule import learning_rate, set_learning_rate
 
 @dataclass(frozen=True, kw_only=True)
 class FitResult:
-    """How a training went.
+    """The course of a training.
 
     Attributes:
         history: one record per epoch.
-        best_epoch: the epoch whose weights the model holds.
-        seconds: spent in epochs, over all interruptions.
-        num_train: images per epoch.
+        best_epoch: number of the epoch whose weights the model has.
+        seconds: time spent in epochs, over all interruptions.
+        num_train: training images per epoch.
     """
 
     history: list[EpochRecord]
@@ -48,7 +48,7 @@ class FitResult:
 
 
 def new_classifier(config: TrainingConfig, class_names: Sequence[str], seed: int) -> Classifier:
-    """Return the network that `config` names, for these classes; weights that are drawn follow from `seed`."""
+    """Return the network that `config` names, for these classes; random weights are determined by `seed`."""
     return build_classifier(
         config.model,
         len(class_names),
@@ -61,15 +61,15 @@ def new_classifier(config: TrainingConfig, class_names: Sequence[str], seed: int
 
 
 class Task(NamedTuple):
-    """What is trained, on what and how.
+    """A training task: model, data, loss and settings.
 
     Attributes:
-        model: moved to the training's device.
-        data: images to learn from; never empty.
+        model: network on the training's device.
+        data: images to train on; never empty.
         validation: images with hard targets for selection and patience; None only where neither needs it.
-        loss: what to minimise.
-        config: the settings.
-        balanced: whether the accuracy on validation images is the mean over their classes.
+        loss: function to minimise.
+        config: training settings.
+        balanced: whether the accuracy on validation images is averaged over their classes.
     """
 
     model: Classifier
@@ -91,22 +91,23 @@ def fit(
     compiled: bool = False,
     team: Team = ALONE,
 ) -> FitResult:
-    """Train `task.model` in place with AdamW and leave it with the weights of the selected epoch.
+    """Train `task.model` in place with AdamW; it ends with the weights of the selected epoch.
 
-    A killed training continues after its last checkpoint and ends with the same bits (one machine, equal threads).
+    A killed training continues from its last checkpoint and ends with the same bits (on one machine, with equal threads).
 
     Args:
-        task: what is trained, on what and how.
-        seed: with the epoch number, the source of every draw.
+        task: model, data, loss and settings.
+        seed: determines all random numbers, together with the epoch number.
         device: torch device name.
-        scratch: folder of the checkpoint, which also finds it again.
-        on_epoch: told of every epoch finished in this call.
-        checkpoint_seconds: least time between checkpoints, of which one takes 12 ms.
+        scratch: folder of the checkpoint, where it is also looked for.
+        on_epoch: called with every epoch that is finished in this call.
+        checkpoint_seconds: shortest time between checkpoints; one takes 12 ms.
         compiled: train through `torch.compile`.
-        team: this process's place among those that compute what one would (`data_parallel.py`); the first alone writes.
+        team: this process's place among the processes that share the training (`data_parallel.py`); only the first one
+            writes.
 
     Raises:
-        UserError: the loss is no longer a number.
+        UserError: the loss is not a number any more.
     """
     model, data, validation, config = task.model, task.data, task.validation, task.config
     assert len(data), "no training images"
@@ -213,7 +214,7 @@ def measure_accuracy(
 ) -> float:
     """Return the fraction of `data` (hard targets) whose largest logit is the target's; each process asks of its share.
 
-    With `balanced` it is the mean over the classes in `data` of that fraction.
+    With `balanced`, it is the mean of that fraction over the classes in `data`.
     """
     share, num_classes = team.share(len(data)), len(model.class_names)
     logits = predict_logits(model, data.images, rows=data.rows[share], batch_size=batch_size)
@@ -229,7 +230,7 @@ def measure_accuracy(
 
 @contextmanager
 def seeded(seed: int, device: str) -> Iterator[None]:
-    """Seed torch's global generators (dropout draws from them) inside the block and restore them after it."""
+    """Seed torch's global generators (for dropout) inside the block and restore them after it."""
     devices = [torch.device(device).index or 0] if device.startswith("cuda") else []
     deterministic = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
     with torch.random.fork_rng(devices=devices), deterministic:

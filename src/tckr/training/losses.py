@@ -1,4 +1,4 @@
-"""What a training minimises. A loss sees the logits, the targets and the very images that gave the logits.
+"""Losses of a training, computed from the logits, the targets and the augmented images of the logits.
 
 Shape suffixes: B batch, C 3 colours, H height, W width, K classes.
 """
@@ -28,16 +28,16 @@ class CrossEntropy:
 
     Attributes:
         label_smoothing: s.
-        log_shares: logarithm of the classes' shares of the training images, or a part of it, added to the logits in
-            training only: what the model itself answers is then as if all classes were equally frequent (Menon et al. 2021,
-            eq. 10), or more equally. None adds nothing.
+        log_shares: logarithm of the classes' shares of the training images, or a part of it, added to the logits only in
+            training, so that the model predicts as if all classes were equally frequent (Menon et al. 2021, eq. 10), or
+            more equally. None adds nothing.
     """
 
     label_smoothing: float = 0.0
     log_shares: Tensor | None = None
 
     def __call__(self, logits_BK: Tensor, targets_BK: Tensor, images_BCHW: Tensor) -> Tensor:
-        """Return the mean over the batch; the images are not looked at."""
+        """Return the mean over the batch; the images are not used."""
         if self.log_shares is not None:
             logits_BK = logits_BK + self.log_shares.to(logits_BK.device)
         return soft_cross_entropy(logits_BK, smoothed(targets_BK, self.label_smoothing))
@@ -45,13 +45,13 @@ class CrossEntropy:
 
 @dataclass(frozen=True, kw_only=True)
 class Mixture:
-    """Weigh the Teacher's word against the class of the prompt: `(1 - w) T^2 CE(soft, z / T) + w CE(class, z)`.
+    """Combine the Teacher's labels and the class of the prompt: `(1 - w) T^2 CE(soft, z / T) + w CE(class, z)`.
 
-    Hinton et al. 2015, section 2: T divides both models' logits, and T^2 keeps the size of the gradient. The cross-entropy
-    with soft targets differs from their Kullback-Leibler divergence by a constant.
+    Hinton et al. 2015, section 2: T divides both models' logits, and T^2 preserves the size of the gradient. The
+    cross-entropy with soft targets differs from their Kullback-Leibler divergence by a constant.
 
     Attributes:
-        temperature: T, at which `soft` is given.
+        temperature: T, the temperature of `soft`.
         hard_weight: w in [0, 1].
         label_smoothing: share of the class that is spread over all classes.
     """
@@ -61,7 +61,7 @@ class Mixture:
     label_smoothing: float = 0.0
 
     def __call__(self, logits_BK: Tensor, soft_BK: Tensor, hard_BK: Tensor | None) -> Tensor:
-        """Return the mean over the batch; `hard_BK` may be None where the weight is 0."""
+        """Return the mean over the batch; `hard_BK` may be None if the weight is 0."""
         soft = self.temperature**2 * soft_cross_entropy(logits_BK / self.temperature, soft_BK)
         if hard_BK is None:
             return soft
@@ -71,30 +71,30 @@ class Mixture:
 
 @dataclass(frozen=True)
 class StoredDistillation:
-    """Learn given soft labels: targets [B, K], or [B, 2, K] soft and hard ones.
+    """Train on stored soft labels: targets [B, K], or [B, 2, K] with soft and hard ones.
 
     Attributes:
-        mixture: of soft and hard.
-        stored_temperature: at which the soft ones are given.
+        mixture: combination of soft and hard.
+        stored_temperature: temperature of the soft ones.
     """
 
     mixture: Mixture
     stored_temperature: float = 1.0
 
     def __call__(self, logits_BK: Tensor, targets: Tensor, images_BCHW: Tensor) -> Tensor:
-        """Return the mean over the batch; the images are not looked at."""
+        """Return the mean over the batch; the images are not used."""
         soft_BK, hard_BK = _soft_and_hard(targets)
         return self.mixture(logits_BK, at_temperature(soft_BK, self.stored_temperature, self.mixture.temperature), hard_BK)
 
 
 @dataclass(frozen=True)
 class OnlineDistillation:
-    """Learn what the Teacher says of the same augmented view (the paper's soft labels); given soft targets are ignored.
+    """Train on the Teacher's predictions for the same augmented view, as in the paper; given soft targets are ignored.
 
     Attributes:
         teacher: in evaluation mode, on the training's device.
-        columns: int64 [K], order of the Teacher's logits that is the Student's (`class_columns`).
-        mixture: of soft and hard.
+        columns: int64 [K], the Teacher's logit of each class of the Student (`class_columns`).
+        mixture: combination of soft and hard.
     """
 
     teacher: AnyClassifier

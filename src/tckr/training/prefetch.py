@@ -1,4 +1,4 @@
-"""Prepare the next items of an iterator on a thread while the device works on the present one."""
+"""Prepare the next items of an iterator on a thread while the device works on the current one."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import torch
 Item = TypeVar("Item")
 
 AHEAD = 2
-"""Items that wait: one being used up is replaced while the other is at hand."""
+"""Prepared items that may wait: one is consumed while the other is ready."""
 
 
 @dataclass(frozen=True)
 class _End:
-    """The end of the items, by the error that ended them if there was one."""
+    """Mark the end of the items; `error` is what ended them, if anything did."""
 
     error: BaseException | None = None
 
 
 def prefetched(items: Iterator[Item], device: str) -> Generator[Item]:
-    """Yield the items in their order, made on one thread while the device computes; at most AHEAD are waiting.
+    """Yield the items in their order, prepared on one thread while the device computes; at most AHEAD items wait.
 
-    On a CPU there is no such device: a second thread, with compute threads of its own, would take the cores that train.
-    An error of `items` is raised here. When the caller stops early, the thread stops after the item in hand.
+    On a CPU the items are made without a thread: its compute threads would compete with the training for the cores.
+    An error of `items` is raised here. When the caller stops early, the thread stops after the current item.
     """
     if torch.device(device).type == "cpu":
         yield from items
@@ -43,7 +43,7 @@ def prefetched(items: Iterator[Item], device: str) -> Generator[Item]:
             raise item.error
     finally:
         stopped.set()
-        while not ready.empty():  # whoever waits for a place finds one
+        while not ready.empty():  # a thread that waits for a place can go on
             ready.get()
         thread.join()
 
@@ -55,6 +55,6 @@ def _fill(items: Iterator[Item], ready: queue.Queue[Item | _End], stopped: threa
             if stopped.is_set():
                 return
             ready.put(item)
-    except BaseException as error:  # raised again by the thread that wants the items
+    except BaseException as error:  # the consuming thread raises it again
         end = _End(error)
     ready.put(end)

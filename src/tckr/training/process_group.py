@@ -42,18 +42,18 @@ DIED = (
 
 @dataclass(frozen=True)
 class Team:
-    """A process among all that train.
+    """One process of those that share a training.
 
     Attributes:
-        rank: 0 for the first.
-        size: processes.
+        rank: number of the process; 0 for the first.
+        size: number of processes.
     """
 
     rank: int = 0
     size: int = 1
 
     def share(self, count: int) -> slice:
-        """Return this process's part of `count` images; every part has one at least when `count` >= `size`."""
+        """Return this process's part of `count` images; if `count` >= `size`, every part has at least one."""
         return slice(self.rank * count // self.size, (self.rank + 1) * count // self.size)
 
     def add_up(self, *tensors: torch.Tensor) -> None:
@@ -66,11 +66,11 @@ class Team:
             tensor.copy_(total.view_as(tensor))
 
     def own_seed(self, seed: int) -> int:
-        """Return the seed of draws that are made for the share alone (dropout's); the first process has `seed` itself."""
+        """Return the seed of random numbers for this share alone (dropout's); the first process uses `seed` itself."""
         return derive_seed(seed, "process", self.rank) if self.rank else seed
 
     def device(self, device: str) -> str:
-        """Return the torch device name of this process where `device` is the first one's."""
+        """Return the torch device name of this process, if `device` is that of the first one."""
         return f"{device}:{self.rank}" if self.rank and device != "cpu" else device
 
 
@@ -78,10 +78,10 @@ ALONE = Team()
 
 
 def team_size(gpus: int, num_images: int, device: str) -> int:
-    """Return how many processes share a training: one per GPU, never more than the `num_images` of its smallest step.
+    """Return the number of processes that share a training: one per GPU, at most the `num_images` of its smallest step.
 
     Raises:
-        UserError: torch sees fewer GPUs, or one of them was named.
+        UserError: torch finds fewer GPUs, or the device names one of them.
     """
     if gpus > 1 and device != "cpu":
         available = torch.cuda.device_count()

@@ -1,4 +1,4 @@
-"""The learning rate of every step, of classifiers and adapters."""
+"""The learning rate of every step, for classifiers and adapters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 def learning_rate(
     step: int, num_steps: int, *, peak: float, warmup_fraction: float = 0.0, schedule: str = "cosine"
 ) -> float:
-    """Return the rate of step 0..num_steps-1: a straight rise to `peak` over the warm-up, then half a cosine towards 0.
+    """Return the rate of step 0..num_steps-1: a linear rise to `peak` during the warm-up, then half a cosine down to 0.
 
     With the schedule `constant` it stays at `peak` after the warm-up.
     """
@@ -24,6 +24,6 @@ def learning_rate(
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Make `rate` that of the next step."""
+    """Set the learning rate of the next step to `rate`."""
     for group in optimizer.param_groups:
         group["lr"] = rate

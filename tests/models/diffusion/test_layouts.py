@@ -127,7 +127,7 @@ def test_the_check_after_loading_finds_a_change_that_the_file_does_not_say(
         monkeypatch.setattr(
             changes.Change, "times", lambda self, vector, meant=wrong: meant.scale * meant.up @ (meant.down @ vector)
         )
-        with pytest.raises(UserError, match="not added rightly to 1 of"):
+        with pytest.raises(UserError, match="not added correctly to 1 of"):
             changes.add_changes(file, generator.pipeline, spoiled)
         monkeypatch.undo()
         for name, weight in weights_of(generator).items():
@@ -139,7 +139,7 @@ def test_values_beyond_the_type_of_the_weights_are_refused(families: dict[str, P
     file, _ = write(
         Layout("", "sd1", PLAIN, PEFT, spoil=lambda t: next(iter(t.values())).fill_(1e6)), weights_of(generator), tmp_path
     )
-    with pytest.raises(UserError, match=r"not added rightly.*too large"):
+    with pytest.raises(UserError, match=r"not added correctly.*too large"):
         generator.load_lora(file)
 
 
@@ -185,7 +185,7 @@ def test_a_file_of_peft_that_was_renamed_has_the_strength_that_its_settings_say(
 def test_a_folder_of_peft_without_its_settings_is_refused(change: dict[str, LatentDiffusion], tmp_path: Path) -> None:
     layout = next(layout for layout in LOADED if layout.title == "peft, save_pretrained")
     write(layout, weights_of(change["sd1"]), tmp_path)
-    for content, reason in {None: "has no adapter_config.json", "[1]": "no JSON object", "{": "cannot be read"}.items():
+    for content, reason in {None: "has no adapter_config.json", "[1]": "not a JSON object", "{": "cannot be read"}.items():
         (tmp_path / "adapter_config.json").unlink(missing_ok=True)
         if content:
             (tmp_path / "adapter_config.json").write_text(content)

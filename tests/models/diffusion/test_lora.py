@@ -184,7 +184,7 @@ def test_adapter_that_does_not_fit_is_refused_and_leaves_no_trace(
     trained(families[family]).save_lora(tmp_path)
     generator = load_generator(str(families[family]), "cpu")
     before = draw(generator, IMAGE_SIZES[family])
-    refused = r"broken.safetensors (does not fit|is not whole|has \d+ (tensors|LoRA matrices))"
+    refused = r"broken.safetensors (does not fit|is incomplete|has \d+ (tensors|LoRA matrices))"
     for kind in ("empty", "no LoRA", "another layer", "another width"):
         save_file(broken(kind, load_file(tmp_path / FILE_NAME)), tmp_path / "broken.safetensors")
         capfd.readouterr()
@@ -212,11 +212,11 @@ def test_unreadable_adapters_are_user_errors(families: dict[str, Path], tmp_path
         tmp_path / "missing.safetensors": "does not exist",
         tmp_path / "adapter.bin": "no other format is read",
         tmp_path / "cut.safetensors": "cannot be read",
-        folder: "holds 0 .safetensors files",
+        folder: "contains 0 .safetensors files",
     }.items():
         with pytest.raises(UserError, match=reason):
             generator.load_lora(path)
     for name in "ab":
         (folder / f"{name}.safetensors").touch()
-    with pytest.raises(UserError, match=r"holds 2 .safetensors files.*name the file itself"):
+    with pytest.raises(UserError, match=r"contains 2 .safetensors files.*give the path of the file"):
         generator.load_lora(folder)

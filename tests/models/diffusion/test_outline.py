@@ -37,7 +37,7 @@ def test_names_are_those_of_the_solvers_and_families() -> None:
     [
         ({"min_snr_gamma": 5.0}, FLOW, "adapt.min_snr_gamma=null"),
         ({"solver": "lcm"}, FLOW, r"no solver 'lcm'.*generate.solver to one of default, dpm\+\+, unipc, euler"),
-        ({"guidance_interval": (0.2, 0.8)}, ("flux",), "guidance distilled into it"),
+        ({"guidance_interval": (0.2, 0.8)}, ("flux",), "distilled guidance"),
         ({"solver": "euler"}, (), ""),
         ({}, (), ""),
     ],

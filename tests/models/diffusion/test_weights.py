@@ -70,7 +70,7 @@ def test_weights_that_are_no_numbers_are_refused(families: dict[str, Path], tmp_
     ("limit", "value", "problem"),
     [
         ("MOST_PARAMETERS", 1000, r"billion; expected at most .* Set adapt\.method=lora"),
-        ("BYTES_PER_PARAMETER", 10**12, r"and the device has .* Set adapt\.method=lora"),
+        ("BYTES_PER_PARAMETER", 10**12, r"but the device has .* Set adapt\.method=lora"),
     ],
 )
 def test_too_many_weights_are_refused(

@@ -131,7 +131,7 @@ def test_a_data_set_without_words_stops_the_step(tmp_path: Path) -> None:
 
 
 def test_captions_have_one_origin() -> None:
-    with pytest.raises(ValidationError, match="set one of them"):
+    with pytest.raises(ValidationError, match="set only one of them"):
         CaptionConfig(from_source=True, file="a.json")
 
 

@@ -66,7 +66,7 @@ def test_missing_captions_stop_the_step_unless_they_are_of_others(tmp_path: Path
     (tmp_path / "c.txt").write_text("\n".join(lines))
     config = CaptionConfig(file=str(tmp_path / "c.txt"))
     stage.run(config, make_context(tmp_path / "two", {"data": data}))
-    with pytest.raises(UserError, match=r"no caption for \d+ of \d+ images that this step describes.*of class '(cat|dog)'"):
+    with pytest.raises(UserError, match=r"no caption for \d+ of \d+ images that this step needs.*of class '(cat|dog)'"):
         stage.run(config, make_context(tmp_path / "three", {"data": data}, run=1))
 
 

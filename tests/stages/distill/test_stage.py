@@ -161,7 +161,7 @@ def test_nothing_to_select_on_is_refused_with_advice():
     image_set = ImageSet(images, labels, np.arange(3))
     with pytest.raises(UserError, match=r"validation_fraction=0\.1 of 3 synthetic images"):
         split(image_set, labels, DistillConfig(selection="best"))
-    with pytest.raises(UserError, match=r"validation_fraction=0\.99 of 3 synthetic images leaves none to learn"):
+    with pytest.raises(UserError, match=r"validation_fraction=0\.99 of 3 synthetic images leaves none to train on"):
         split(image_set, labels, DistillConfig(validation_fraction=0.99))
     learned, held_out = split(image_set, labels, DistillConfig(validation_fraction=0, selection="last"))
     assert (len(learned), held_out) == (3, None)
@@ -214,7 +214,7 @@ def test_a_student_of_views_has_no_augmentation_of_its_own(tmp_path):
         FAST.model_copy(update={"augment": AugmentConfig(flip=True)}),
         make_context(tmp_path / "told", folders, recorder=recorder),
     )
-    assert any("distill.augment is set and without effect" in str(event) for event in recorder.events)
+    assert any("distill.augment is set but has no effect" in str(event) for event in recorder.events)
 
 
 def test_hard_labels_weigh_as_much_as_they_are_told_to(tmp_path, inputs):
@@ -273,7 +273,7 @@ def test_images_that_the_teacher_disowns_are_left_out_counted_and_listed(tmp_pat
 def test_a_class_that_would_lose_all_its_images_stops_the_run_with_advice():
     images, labels = draw_colours(6)
     own = np.where(labels == 1, 0.3, 0.9)
-    with pytest.raises(UserError, match=r"none of the 2 images made for class 'green'.*at most 0\.300\. Lower"):
+    with pytest.raises(UserError, match=r"none of the 2 images generated for class 'green'.*at most 0\.300\. Lower"):
         leave_out(own, ImageSet(images, labels, np.arange(6)), COLOURS, 0.5)
 
 

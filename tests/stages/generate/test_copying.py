@@ -102,7 +102,7 @@ def test_what_is_left_when_the_bound_is_reached_is_counted_and_told(tmp_path, in
     assert ReplacedCopies.read(tmp_path / "all" / "out") == ReplacedCopies(redraws=2, replaced=0, left=len(before))
     assert set(synthetic_column(tmp_path / "all" / "out", "candidates")) == {3}
     (warning,) = [event["message"] for event in recorder.events if event["event"] == "warning"]
-    assert warning.startswith(f"{len(before)} images are near-copies of members after 2 further draws each")
+    assert warning.startswith(f"{len(before)} images are near-copies of members after 2 further samples each")
 
 
 def test_copies_of_this_runs_own_members_count_and_of_others_not(tmp_path, inputs):

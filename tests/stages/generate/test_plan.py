@@ -76,7 +76,7 @@ def test_classes_get_as_many_images_as_asked(per_class: object, cardinality: flo
 def test_a_table_that_does_not_name_the_classes_is_an_error() -> None:
     with pytest.raises(UserError, match=r"a number for each of the 3 classes: it lacks 'c'"):
         plan(per_class={"a": 1, "b": 1})
-    with pytest.raises(UserError, match=r"it names 'd', which is none"):
+    with pytest.raises(UserError, match=r"it names 'd', which is not a class"):
         plan(per_class={"a": 1, "b": 1, "c": 1, "d": 1})
 
 
@@ -149,5 +149,5 @@ def test_an_index_given_again_is_drawn_from_yet_another_seed() -> None:
 
 def test_redrawing_an_image_that_is_not_in_the_set_is_a_user_error() -> None:
     assert plan(redraw=[5]).num_images == 6
-    with pytest.raises(UserError, match=r"names image 6; the set has 6 images, 0 to 5"):
+    with pytest.raises(UserError, match=r"contains index 6, but the set has 6 images, 0 to 5"):
         plan(redraw=[1, 6])

@@ -82,7 +82,11 @@ def test_a_set_is_not_continued_in_another_precision(
     config = CONFIG.model_copy(update={"precision": "auto"})
     for processor, native in (("old", False), ("new", True)):
         monkeypatch.setattr(stage, "is_bfloat16", lambda precision, device, native=native: native)
-        with pytest.raises(UserError, match=r"in float32, .*go on in bfloat16; .*delete .*out") if native else nullcontext():
+        with (
+            pytest.raises(UserError, match=r"in float32, .*continue in bfloat16; .*delete .*out")
+            if native
+            else nullcontext()
+        ):
             generate(tmp_path / "same", inputs, config)
         generate(tmp_path / processor, inputs, config)
         write_manifest(tmp_path / processor / "out")
@@ -90,7 +94,7 @@ def test_a_set_is_not_continued_in_another_precision(
     context = make_context(tmp_path / "copy", inputs, recorder=recorder)
     stage.run(config, replace(context, donors=(tmp_path / "old" / "out",)))
     assert recorder.events[-1]["copied"] == 0
-    assert "drawn anew in bfloat16" in recorder.events[-2]["message"]
+    assert "generated again in bfloat16" in recorder.events[-2]["message"]
     context = make_context(tmp_path / "other copy", inputs, recorder=recorder)
     told = len(recorder.events)
     stage.run(config, replace(context, donors=(tmp_path / "old" / "out", tmp_path / "new" / "out")))
@@ -287,7 +291,7 @@ def test_what_is_no_interval_is_refused(interval: tuple[float, float]) -> None:
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"guidance_scale": 1.0, "guidance_interval": (0.2, 0.8)}, r"without effect.*guidance_scale 1 is 1 or less"),
+        ({"guidance_scale": 1.0, "guidance_interval": (0.2, 0.8)}, r"has no effect.*guidance_scale 1 is 1 or less"),
         ({"steps": 2, "guidance_interval": (0.6, 0.9)}, "none of the 2 steps"),
     ],
 )
@@ -316,7 +320,7 @@ def test_a_few_step_adapter_is_merged_on_top_and_changes_the_fingerprint(
 
 
 def test_a_few_step_adapter_that_is_nowhere_is_a_user_error(tmp_path: Path, inputs: dict[str, Path]) -> None:
-    with pytest.raises(UserError, match="no file or folder here"):
+    with pytest.raises(UserError, match="not a file or folder here"):
         generate(tmp_path, inputs, CONFIG.model_copy(update={"few_step_adapter": str(tmp_path / "gone.safetensors")}))
 
 

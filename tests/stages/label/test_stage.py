@@ -66,7 +66,7 @@ def test_a_teacher_that_diverged_is_a_user_error(tmp_path, inputs):
     teacher = build_classifier("embedded:resnet", 3, ORDER, seed=1)
     next(teacher.parameters()).data.fill_(float("nan"))
     teacher.save(tmp_path / "teacher" / "model")
-    with pytest.raises(UserError, match=r"not a number; most likely its training diverged: lower teach\.learning_rate"):
+    with pytest.raises(UserError, match=r"not a number; its training probably diverged: lower teach\.learning_rate"):
         run(LabelConfig(), make_context(tmp_path, inputs))
 
 
@@ -119,9 +119,10 @@ def counted(**classes):
 def test_a_generator_that_cannot_draw_is_one_sentence_with_the_number_and_the_way_out():
     found = counted(a=(100, 20), b=(100, 10), c=(100, 30), d=(100, 0))
     assert describe_low(found, 0.98) == (
-        "the Teacher recognises 15% of the 400 synthetic images as the class they were made for (25% is guessing, lowest "
-        "'d' 0 of 100, 'b' 10 of 100, 'a' 20 of 100), and 98% of the private validation images: most images do not show "
-        "their class; use a larger model (adapt.model), adapt it longer (adapt.steps) or on a GPU (docs/generators.md)"
+        "the Teacher recognises 15% of the 400 synthetic images as the class they were generated for (25% "
+        "is guessing, lowest 'd' 0 of 100, 'b' 10 of 100, 'a' 20 of 100), and 98% of the private validation "
+        "images: most images do not show their class; use a larger model (adapt.model), adapt it longer "
+        "(adapt.steps) or on a GPU (docs/generators.md)"
     )
     assert "validation" not in describe_low(found, None)
 
@@ -134,7 +135,7 @@ def test_of_two_classes_half_is_guessing_and_no_success():
 def test_single_classes_that_are_not_drawn_are_one_sentence_too():
     found = counted(a=(50, 49), b=(50, 20), c=(50, 48), d=(50, 50))
     assert describe_low(found, 0.98).startswith(
-        "the Teacher recognises fewer than half of the images made for 1 of 4 classes ('b' 20 of 50): the generator draws"
+        "the Teacher recognises fewer than half of the images generated for 1 of 4 classes ('b' 20 of 50): these images show"
     )
 
 

@@ -180,6 +180,6 @@ def test_too_many_canaries_say_what_was_found_expected_and_to_do(tmp_path: Path)
         prepared(tmp_path, data, num_canaries=20)
     message = str(error.value)
     assert "prepare.num_canaries=20" in message
-    assert "of the 18 images in the pool only 8 may be canaries" in message
+    assert "of the 18 images in the pool only 8 can be canaries" in message
     assert "Set prepare.num_canaries=8 or lower, or add images" in message
     prepared(tmp_path / "again", data, num_canaries=8)

@@ -224,7 +224,7 @@ def test_a_canary_is_a_whole_group_with_one_coin(tmp_path: Path) -> None:
     wrong = set(groups[kinds == 2])
     assert ((stored != true) == np.isin(groups, list(wrong))).all()
     check_artifact(artifact, patients_of(data, artifact))
-    with pytest.raises(UserError, match=r"groups may be canaries.*2 groups of it, must stay ordinary"):
+    with pytest.raises(UserError, match=r"groups can be canaries.*2 groups of it, must stay ordinary"):
         prepared(tmp_path / "more", data, group_pattern="p([0-9]+)_", num_canaries=80)
 
 
@@ -300,7 +300,7 @@ def test_the_digits_have_no_groups(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "sentence"),
-    [("p[0-9]+", "has 0 capture groups"), ("(a)(b)", "has 2 capture groups"), ("(a", "is no regular expression")],
+    [("p[0-9]+", "has 0 capture groups"), ("(a)(b)", "has 2 capture groups"), ("(a", "is not a regular expression")],
 )
 def test_a_pattern_needs_one_capture_group(pattern: str, sentence: str) -> None:
     with pytest.raises(ValidationError, match=sentence):
@@ -348,7 +348,7 @@ def test_test_pictures_that_look_like_training_pictures_are_counted(tmp_path: Pa
         for image in test.astype(int)
     )
     assert alike > 3
-    assert f"{alike} of 16 test pictures look like a picture to train on, such as" in text
+    assert f"{alike} of 16 test images look like an image to train on, such as" in text
 
 
 def test_with_groups_or_tiny_pictures_nothing_is_said_of_repeats(tmp_path: Path) -> None:

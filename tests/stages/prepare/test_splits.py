@@ -145,5 +145,7 @@ def test_extreme_holdouts_keep_one_on_each_side() -> None:
 def test_a_class_too_small_for_the_holdout_is_named() -> None:
     labels = np.array([0, 0, 0, 1, 1])
     require_members(labels, ["cat", "dog"], 0.5)
-    with pytest.raises(UserError, match=r"0.8 of the 2 pool records of class 'dog'.*audit_holdout=0.5 or less"):
+    with pytest.raises(
+        UserError, match=r"0.8 members per run of the 2 pool records of class 'dog'.*audit_holdout=0.5 or less"
+    ):
         require_members(labels, ["cat", "dog"], 0.6)

@@ -93,7 +93,7 @@ def test_refused_files_are_one_warning_with_reasons_and_place(folder: Path, tmp_
         run(PrepareConfig(source=str(folder), image_size=8), make_context(tmp_path / step, {}, recorder=recorder))
         warnings = [event["message"] for event in recorder.events if event["event"] == "warning"]
         place = tmp_path / step / "out" / "rejected.csv"
-        assert warnings == ([f"3 files refused (3 x zero_bytes); see {place}"] if broken else [])
+        assert warnings == ([f"3 files rejected (3 x zero_bytes); see {place}"] if broken else [])
 
 
 def test_a_class_that_is_left_out_is_named(folder: Path, tmp_path: Path) -> None:
@@ -103,8 +103,10 @@ def test_a_class_that_is_left_out_is_named(folder: Path, tmp_path: Path) -> None
     recorder = Recorder()
     run(PrepareConfig(source=str(folder), image_size=8), make_context(tmp_path / "step", {}, recorder=recorder))
     warnings = [event["message"] for event in recorder.events if event["event"] == "warning"]
-    assert "2 files refused (2 x class_too_small)" in warnings[0]
-    assert re.fullmatch(r"1 of \d+ classes left out, which have fewer than .*=8 usable images: 'rare' \(2\)", warnings[1])
+    assert "2 files rejected (2 x class_too_small)" in warnings[0]
+    assert re.fullmatch(
+        r"1 of \d+ classes were left out, because they have fewer than .*=8 usable images: 'rare' \(2\)", warnings[1]
+    )
 
 
 def test_a_label_edited_in_place_is_seen_and_no_picture_reaches_the_shared_cache(

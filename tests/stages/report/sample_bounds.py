@@ -12,7 +12,7 @@ from tckr.metrics.results import GaussianBound, OneRunBound
 
 CANARIES: dict[str, dict[str, OneRunBound | NotMeasurable]] = {
     "student": {
-        "natural": NotMeasurable("5 canaries: even right guesses throughout would refute nothing", 5),
+        "natural": NotMeasurable("5 canaries are too few: even if all guesses were right, they would show no epsilon", 5),
         "mislabelled": OneRunBound(
             value=0.4375,
             confidence=0.95,

@@ -52,18 +52,20 @@ def test_what_may_be_shared_of_copies_is_counts_and_shares():
 
 def test_redrawn_images_are_counted_once_and_said_to_be_chosen():
     assert redrawn_sentence([], None, True) == ""
-    assert redrawn_sentence([2], None, True).startswith("1 image was drawn anew")
+    assert redrawn_sentence([2], None, True).startswith("1 image was generated again")
     sentence = redrawn_sentence([2, 7, 2], None, True)
-    assert sentence.startswith("2 images were drawn anew")
+    assert sentence.startswith("2 images were generated again")
     assert TOO_LOW in sentence
 
 
 def test_replaced_copies_are_said_to_make_the_excess_low_and_those_that_are_left_are_counted():
     assert redrawn_sentence([], ReplacedCopies(redraws=10, replaced=0, left=0), True) == ""
     sentence = redrawn_sentence([5], ReplacedCopies(redraws=10, replaced=1234, left=3), True)
-    assert sentence.startswith("1 image was drawn anew after an earlier audit and 1,234 images were replaced as near-copies")
+    assert sentence.startswith(
+        "1 image was generated again after an earlier audit and 1,234 images were replaced as near-copies"
+    )
     assert "too low by construction" in sentence
-    assert sentence.endswith("Near-copies left after 10 further draws: 3.")
+    assert sentence.endswith("Near-copies left after 10 further samples: 3.")
     assert "1,200 images" in redrawn_sentence([], ReplacedCopies(redraws=10, replaced=1234, left=3), False)
 
 

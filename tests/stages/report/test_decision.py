@@ -57,23 +57,23 @@ def test_a_row_has_the_state_of_its_package_the_size_of_its_leak_and_the_command
         found["images, soft labels and Student"].leak == "The attacker picks yours 57 times of 100 [54, 60], by the Student."
     )
     assert (images.state, images.answer) == ("not measured", "Not yet")
-    assert images.leak == "Only a weak attack was tried; it found nothing, which is no evidence of safety."
+    assert images.leak == "Only a weak attack was tried; that it found nothing is no evidence of safety."
     assert images.command == "tckr audit RUN_FOLDER audit.depth=full"
 
 
 def test_the_largest_leak_is_a_whole_sentence():
     assert decision().scale == (
         "Largest leak, the Teacher: of two images, one of yours and one not, the attacker picks yours 71 times of 100 "
-        "[68, 74]; 50 is a coin."
+        "[68, 74]; 50 is guessing."
     )
 
 
 def test_where_nothing_leaks_the_audit_allows_all_and_names_the_command_that_releases():
     found = decision(depth="full", leak=0.0)
     assert {row.answer for row in found.packages} == {"No objection found"}
-    assert found.answer == "No leak was found in any package. That is no proof; the decision is yours."
+    assert found.answer == "No leak was found in any package. This is not a proof; the decision is yours."
     assert rows(found)["Student"].leak == (
-        "The attacker picks yours 50 times of 100 [47, 53]: no more than a coin; a leak of 54 would be found in "
+        "The attacker picks yours 50 times of 100 [47, 53]: not better than guessing; a leak of 54 would be found in "
         "80 of 100 audits."
     )
     assert [step.command for step in found.next_steps] == [
@@ -95,7 +95,7 @@ def test_without_an_audit_every_package_waits_for_the_command_that_measures_it()
 def test_a_failed_audit_speaks_for_no_package_and_says_what_the_failed_check_means():
     found = decision(valid=False)
     assert {(row.state, row.answer, row.command) for row in found.packages} == {("not measured", "Not yet", "")}
-    assert found.answer == "Not yet. The audit failed its own checks, so it can say nothing."
+    assert found.answer == "Not yet. The audit failed its own checks, so its result is not valid."
     assert found.sure[0].startswith("4 of 5 checks of the audit itself passed.")
     assert "The check null failed" in found.next_steps[1].text
     assert "The Student is right on" in found.accuracy
@@ -115,7 +115,7 @@ def test_a_leak_that_no_pair_shows_is_told_by_what_shows_it():
     }
     judged = {package.name: package for package in packages(surfaces)}
     audit = audit.model_copy(update={"surfaces": surfaces})
-    assert leak_in_words(audit, judged["Student"]) == "Test images that were planted to find leaks were found."
+    assert leak_in_words(audit, judged["Student"]) == "Images that were planted to detect leaks were found."
     assert leak_in_words(audit, judged["synthetic images"]) == (
         "2.0 of 100 images [1.1, 2.9] are near-copies of yours, more than chance explains."
     )
@@ -132,7 +132,7 @@ def test_a_package_that_leaks_only_as_a_whole_says_so():
         reasons=[FindingReason(kind="auc_of_package", found=auc(0.57), p_value=0.001)],
     )
     found = leak_in_words(audit.model_copy(update={"surfaces": silent}), package)
-    assert found == "An attacker who holds all of it picks yours 57 times of 100 [54, 60]."
+    assert found == "An attacker who has all of it picks yours 57 times of 100 [54, 60]."
 
 
 def test_a_guarantee_is_stated_where_there_is_one_and_only_there():
@@ -185,7 +185,7 @@ def test_accuracy_is_one_sentence_that_ends_with_the_worst_case(low, high, endin
     audit = Sample(class_names=["a", "b"]).audit()
     differences = audit.differences.model_copy(update={"cas": Estimate(-0.014, low, high, 360, "")})
     sentence = accuracy_sentence(audit.model_copy(update={"differences": differences}))
-    assert sentence.startswith("The Student is right on 97.8 % [96.9, 98.7] of 360 real test images that it never saw")
+    assert sentence.startswith("The Student is right on 97.8 % [96.9, 98.7] of 360 real test images that are new to it")
     assert sentence.endswith(ending)
 
 

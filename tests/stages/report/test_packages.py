@@ -34,4 +34,6 @@ def test_an_excess_of_copies_is_in_the_reason_of_every_package_that_has_the_imag
     assert len(copied) == 5
     assert not any(row.also for row in package_rows(audit_of()))
     unknown = package_rows(audit_of().model_copy(update={"copies": None}))
-    assert [row.also for row in unknown if row.name == "synthetic images"] == ["near-copies of members were not looked for"]
+    assert [row.also for row in unknown if row.name == "synthetic images"] == [
+        "near-copies of members were not searched for"
+    ]

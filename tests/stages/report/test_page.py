@@ -78,7 +78,7 @@ def test_the_training_chapters_say_what_each_was_watched_on_and_which_epoch_was_
     )
     assert "Accuracy on the validation split" in teach
     assert "validation" not in distill
-    assert "Agreement with the Teacher&#39;s label on held-out synthetic images, none of them real" in distill
+    assert "Agreement with the Teacher&#39;s label on held-out synthetic images (no real ones)" in distill
     assert "<dt>Epoch kept (best)</dt><dd>35</dd>" in teach
     assert "<dt>Epoch kept (last)</dt><dd>35</dd>" in distill
 
@@ -146,7 +146,7 @@ def test_a_failed_control_leaves_accuracy_as_it_is(invalid_report):
     assert "greyed" not in after
     decision = invalid_report.data["decision"]
     assert decision["accuracy"].startswith("The Student is right on 97.8 %")
-    assert "those on accuracy do" in decision["sure"][0]
+    assert "those on accuracy are" in decision["sure"][0]
     assert any("accuracy" in sentence.lower() for sentence in invalid_report.data["verdict"]["sentences"])
 
 
@@ -156,7 +156,7 @@ def test_without_a_measured_audit_no_membership_number_appears(bare_report):
     assert re.findall(r'<tr data-key="([^"]+)"', bare_report.html) == ["accuracy", "balanced_accuracy"]
     assert "ROC" not in re.sub(r"<style>.*?</style>", "", bare_report.html, flags=re.DOTALL)
     assert "waterfall" not in re.sub(r"<style>.*?</style>", "", bare_report.html, flags=re.DOTALL)
-    assert "nothing here says that anything may be released" in bare_report.html
+    assert "so the report cannot support any release" in bare_report.html
     assert bare_report.data["packages"] == bare_report.data["canaries"] == []
     assert bare_report.data["copies"] is None
 
@@ -231,7 +231,7 @@ def test_the_packages_show_what_they_expose_and_why_in_the_audits_own_words(repo
         cells = re.findall(r'<td class="surface">(.*?)</td>', row, re.DOTALL)
         marked = [key for key, cell in zip(report.data["audit"]["surfaces"], cells, strict=True) if "<svg" in cell]
         assert sorted(marked) == sorted(package["exposes"])
-    assert "is a measurement and no guarantee" in report.html
+    assert "is a measurement, not a guarantee" in report.html
 
 
 def test_canaries_are_shown_only_where_there_are_some(report, private_report, tmp_path):
@@ -240,7 +240,7 @@ def test_canaries_are_shown_only_where_there_are_some(report, private_report, tm
     assert '<span class="judged">250 guesses, 250 canaries' in report.html
     assert "95 % confidence, delta 1e-5" in report.html
     assert '<data value="2.3"' in report.html
-    assert "even right guesses throughout would refute nothing" in report.html
+    assert "even if all guesses were right, they would show no epsilon" in report.html
     without = make_report(tmp_path, Sample(**SMALL, canaries=False))
     assert 'id="canaries"' not in without.html
 
@@ -248,14 +248,14 @@ def test_canaries_are_shown_only_where_there_are_some(report, private_report, tm
 def test_canaries_without_reference_runs_are_shown_though_membership_was_not_measured(tmp_path):
     made = make_report(tmp_path, Sample(**SMALL, measured=False))
     assert '<data value="2.3"' in made.html
-    assert "own signal only, for there are no reference runs" in made.html
-    assert "Canaries: no epsilon below 2.30 can hold" in " ".join(made.data["verdict"]["sentences"])
+    assert "without reference runs, only the target" in made.html
+    assert "Canaries: epsilon cannot be below 2.30" in " ".join(made.data["verdict"]["sentences"])
     assert 'class="waterfall' not in made.html
 
 
 def test_redrawn_images_are_told_at_copies_at_the_images_and_at_every_package_with_images(tmp_path, report):
     made = make_report(tmp_path, Sample(**SMALL, redrawn=[4, 9]))
-    sentence = "2 images were drawn anew after an earlier audit"
+    sentence = "2 images were generated again after an earlier audit"
     assert sentence in row_of(made.html, "surface", "images")
     exposing = [
         package["name"] for package in made.data["packages"] if sentence in row_of(made.html, "package", package["name"])
@@ -264,7 +264,7 @@ def test_redrawn_images_are_told_at_copies_at_the_images_and_at_every_package_wi
     assert "adapter" in exposing
     assert sentence in made.html.partition('<h3 id="copies">')[2]
     assert any(sentence in told for told in made.data["verdict"]["sentences"])
-    assert "drawn anew after an earlier audit" not in report.html
+    assert "generated again after an earlier audit" not in report.html
 
 
 def test_a_long_list_of_flagged_images_is_cut_on_the_page_alone(tmp_path):
@@ -282,7 +282,7 @@ def test_controls_that_failed_are_open_and_first(invalid_report, report):
     assert [bool(is_open) for is_open, _ in groups[:3]] == [True, False, False]
     assert re.sub(r"<[^>]+>", "", groups[0][1]) == "Teacher: 1 failed, 3 of 4 passed"
     assert '<details class="group" open><summary>Teacher' not in report.html
-    for purpose in ("If members are found in it, the attack invents them.", "its silence means nothing"):
+    for purpose in ("If it finds members, the attack is wrong.", "the absence of findings means nothing"):
         assert purpose in report.html
 
 

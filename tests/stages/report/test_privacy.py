@@ -58,7 +58,7 @@ def test_no_private_pixel_word_or_path_appears_unless_asked_for(clean_report):
         assert "/home/ann" not in text
         assert "_ann" not in text, "names of tables, columns and splits"
         assert "Understood as class folders in folders of splits." in text
-        assert "The test split is the source" in text
+        assert "The test split is that of the source" in text
     assert "Contains private images" not in report.html
     assert report.data["contains_private"] is False
 
@@ -189,7 +189,7 @@ def test_a_shareable_report_does_not_say_which_images_are_flagged_or_how_near_th
         assert word not in page, word
     assert "tckr report RUN_FOLDER report.include_private=true" in page
     assert "<b>3</b> of 647 images are flagged" in page
-    assert "<b>2</b>; as many are chance" in page
+    assert "<b>2</b>; this many are expected by chance" in page
     assert report.data["audit"]["copies"]["flagged"] == report.data["copies"]["flagged"] == []
     assert report.data["copies"]["command"] == "tckr run RUN_FOLDER generate.redraw_copies=10"
     assert report.data["copies"]["num_flagged"] == 3
@@ -205,7 +205,7 @@ def test_which_images_were_redrawn_is_said_in_a_private_report_alone(tmp_path):
     shown += [stage["config"] for stage in shared.data["stages"] if stage["stage"] == "generate"]
     assert not any("redraw" in settings for settings in shown)
     assert "13, 17" not in shared.html
-    assert "2 images were drawn anew" in shared.html, "how many, which is what the numbers suffer from"
+    assert "2 images were generated again" in shared.html, "how many, which is what the numbers suffer from"
 
 
 def test_images_that_leak_or_copy_are_not_shown_in_a_shareable_report(tmp_path):
@@ -220,7 +220,7 @@ def test_images_that_leak_or_copy_are_not_shown_in_a_shareable_report(tmp_path):
     )
     telling = make_report(tmp_path / "telling", Sample(**SMALL, images_tell=True))
     assert not telling.elements.named("img")
-    assert "leak: who learned from the images and nothing else tells their members" in telling.html
+    assert "leak: a model trained only on the images reveals their members" in telling.html
 
 
 def test_images_that_were_not_measured_are_shown_only_where_a_setting_or_a_public_source_allows_it(tmp_path):

@@ -41,8 +41,8 @@ def test_fidelity_stands_beside_the_hold_out_and_says_which_way_it_differs():
     }
     assert found.rows[0].synthetic.text == "9.5 [9, 10]"
     assert found.sentence == (
-        "The synthetic images fall short of real images by FID and come closer to the members than real images do by "
-        "Precision, as copies would."
+        "The synthetic images fall short of real images by FID and are closer to the members than real images are by "
+        "Precision, as copies would be."
     )
 
 
@@ -58,7 +58,7 @@ def test_without_a_hold_out_nothing_is_compared():
     bare = audit.fidelity.model_copy(update={"holdout": type(audit.fidelity.holdout)(**nothing)})
     found = fidelity_summary(audit.model_copy(update={"fidelity": bare}))
     assert {row.reading for row in found.rows} == {"not compared"}
-    assert found.sentence == "Without hold-out records nothing says how near real images would come."
+    assert found.sentence == "Without hold-out records there is no comparison with real images."
     assert found.rows[0].holdout.reason == "no hold-out"
 
 
@@ -72,7 +72,7 @@ def test_the_page_shows_fidelity_calibration_and_the_paired_test_with_and_withou
     rows = re.findall(r'<tr data-fidelity="([a-z]+)">', made.html)
     assert rows == ["fid", "kid", "precision", "recall", "density", "coverage"]
     assert (
-        "the Student alone got 3 right, the Teacher alone 8, both 349, neither 0; exact McNemar test, p = 0.23." in made.html
+        "only the Student got 3 right, only the Teacher 8, both 349, neither 0; exact McNemar test, p = 0.23." in made.html
     )
     assert made.data["paired"]["p_value"] == made.data["audit"]["paired"]["p_value"] == 0.2265625
     assert [row["key"] for row in made.data["calibration"]] == ["ece", "brier", "nll"]
@@ -83,7 +83,7 @@ def test_the_page_shows_fidelity_calibration_and_the_paired_test_with_and_withou
 def test_what_may_be_shared_of_the_paired_test_are_its_size_and_a_rounded_p_value(tmp_path):
     made = make_report(tmp_path, Sample())
     assert "Student and Teacher on the same 360 test images: exact McNemar test, p = 0.2." in made.html
-    assert "alone got" not in made.html
+    assert "only the Student got" not in made.html
     assert made.data["paired"]["p_value"] == made.data["audit"]["paired"]["p_value"] == 0.2
     counts = ("both_right", "only_student", "only_teacher", "both_wrong")
     assert [made.data["audit"]["paired"][count] for count in counts] == [None] * 4

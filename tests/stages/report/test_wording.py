@@ -51,25 +51,25 @@ def test_that_a_model_knows_only_the_largest_class_comes_before_every_sentence(s
     audit = Sample(class_names=["a", "b"], largest_share=0.97, **state).audit()
     verdict = verdict_of(audit)
     assert verdict.sentences[0] == (
-        "Student is by accuracy no better than always answering 'a', the class of 0.970 of the test images (balanced "
+        "Student is by accuracy not better than always predicting 'a', the class of 0.970 of the test images (balanced "
         "accuracy 0.97 [0.96, 0.99]; 0.500 is guessing)."
     )
     if audit.valid:
-        expected = "Student is by accuracy no better than always answering 'a', less membership leakage through labels"
+        expected = "Student is by accuracy not better than always predicting 'a', less membership leakage through labels"
         assert verdict.headline == expected
     if not audit.measured:
-        assert verdict.headline == "Student is by accuracy no better than always answering 'a', privacy not measured"
+        assert verdict.headline == "Student is by accuracy not better than always predicting 'a', privacy not measured"
 
 
 def test_the_verdict_speaks_of_the_images_own_worth():
     agreement = {"a": agreement_of_counts(100, 90), "b": agreement_of_counts(100, 80)}
     verdict = verdict_of(audit_with(), agreement=agreement)
     assert verdict.sentences[1:3] == [
-        "Images: the Teacher recognises 0.850 [0.794, 0.893] of 200 synthetic images as the class they were made for (0.500 "
-        "is guessing).",
-        "A receiver who trusts only the images and the classes of their prompts, not the Teacher's labels, gets a Student "
-        "with accuracy 0.846 [0.806, 0.886] (balanced 0.844 [0.799, 0.889]); less the Teacher's: \u22120.146 [\u22120.186, "
-        "\u22120.106].",
+        "Images: the Teacher recognises 0.850 [0.794, 0.893] of 200 synthetic images as the class they were "
+        "generated for (0.500 is guessing).",
+        "A recipient who uses only the images and the classes of their prompts, without the Teacher's "
+        "labels, gets a Student with accuracy 0.846 [0.806, 0.886] (balanced 0.844 [0.799, 0.889]); minus "
+        "the Teacher's: \u22120.146 [\u22120.186, \u22120.106].",
     ]
     assert "show their class" not in verdict.headline
 
@@ -78,8 +78,8 @@ def test_images_that_teach_no_more_than_which_class_is_frequent_are_called_so():
     audit = audit_with()
     level = audit.images_alone.model_copy(update={"over_largest": Estimate(-0.02, -0.06, 0.02, 360, "")})
     verdict = verdict_of(audit.model_copy(update={"images_alone": level}))
-    assert verdict.sentences[1].endswith("By accuracy that is no better than always answering 'a'.")
-    assert not any("By accuracy that" in sentence for sentence in verdict_of(audit).sentences)
+    assert verdict.sentences[1].endswith("By accuracy this is not better than always predicting 'a'.")
+    assert not any("By accuracy this" in sentence for sentence in verdict_of(audit).sentences)
 
 
 def test_images_that_do_not_show_their_class_are_in_the_headline():
@@ -87,7 +87,7 @@ def test_images_that_do_not_show_their_class_are_in_the_headline():
     verdict = verdict_of(audit_with(images_alone=None), agreement=agreement)
     assert verdict.headline.startswith("Most images do not show their class, less membership leakage")
     assert verdict.sentences[1].endswith("(0.500 is guessing): most do not show their class.")
-    assert not any("trusts only" in sentence for sentence in verdict.sentences)
+    assert not any("uses only the images" in sentence for sentence in verdict.sentences)
 
 
 def test_a_model_that_beats_the_largest_class_is_told_nothing_of_it():
@@ -109,18 +109,18 @@ def test_an_interval_around_guessing_is_no_proof_of_safety():
 
 def test_the_verdict_names_every_surface_that_leaks_and_every_silent_one():
     assert verdict_of(audit_with()).sentences[-5:] == [
-        "Of everything that could be released, adapter, soft labels, Teacher and Student measurably leak membership.",
-        "Not measured: captions and images; that nothing was found there says nothing.",
-        "Canaries: no epsilon below 2.38 can hold (Teacher, mislabelled canaries; the largest bound of several, chosen "
+        "Of all parts that could be released, adapter, soft labels, Teacher and Student measurably leak membership.",
+        "Not measured: captions and images; their leakage is unknown.",
+        "Canaries: epsilon cannot be below 2.38 (Teacher, mislabelled canaries; the largest bound of several, chosen "
         "after the fact).",
         "Copies: no measurable excess of near-copies of members, +0.40 % [\u22120.50 %, +1.30 %].",
-        "Attacked without references, so neither measured nor checked: captions, adapter, images.",
+        "Attacked only without references, which counts as not measured: captions, adapter, images.",
     ]
 
 
 def test_only_surfaces_with_references_are_called_silent():
     sentences = verdict_of(Sample(class_names=["a", "b"], depth="full").audit()).sentences
-    assert "No leakage was measured on captions and images: a measurement, no guarantee." in sentences
+    assert "No leakage was measured on captions and images: a measurement, not a guarantee." in sentences
     assert not any("measured: " in sentence for sentence in sentences), "every attack at depth full has references"
     assert not any("No leakage was measured" in sentence for sentence in verdict_of(audit_with()).sentences)
 
@@ -172,6 +172,6 @@ def test_the_headline_is_the_mean_over_runs_and_this_run_alone_stands_beside_it(
     assert (rows["auc"].change, rows["auc_of_target"].change) == ("better", "none")
     verdict = verdict_of(audit)
     assert verdict.headline.startswith("Less membership leakage")
-    assert any("means over 9 runs: what training like this leaks" in sentence for sentence in verdict.sentences)
+    assert any("means over 9 runs: what training of this kind leaks" in sentence for sentence in verdict.sentences)
     row = next(row for row in surface_rows(audit) if row.key == "teacher")
     assert (row.auc.value, row.target.value) == (0.7, surfaces["teacher"].auc[scorer].value)

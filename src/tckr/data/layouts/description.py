@@ -1,4 +1,4 @@
-"""The typed description of how a source was understood: logged, stored as layout.json, shown to the user."""
+"""Describe how a source was understood. The description is logged, stored as layout.json and shown to the user."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tckr.disk import write_whole
 
 LAYOUT_NAME = "layout.json"
 MOST_SHOWN = 12
-"""Classes, or things left out, that the lines name one by one."""
+"""Classes, or things left out, that the lines name one by one; the others are counted."""
 
 _FIXED = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,8 +22,8 @@ class LayoutPart(BaseModel):
     """A split of the source.
 
     Attributes:
-        name: as the source calls it.
-        use: `train` (pool and validation, and the test split if it is drawn), `test` (locked whole) or `not used`.
+        name: name of the split in the source.
+        use: `train` (pool and validation, and the test split if it is sampled), `test` (all of it locked) or `not used`.
         images: pictures found, labelled or not.
     """
 
@@ -35,7 +35,7 @@ class LayoutPart(BaseModel):
 
 
 class LeftOut(BaseModel):
-    """Files or folders that are not read: what, how many, and why."""
+    """Files or folders that are not read: which, how many, and why."""
 
     model_config = _FIXED
 
@@ -49,15 +49,15 @@ class Layout(BaseModel):
 
     Attributes:
         kind: form of the source.
-        labels_from: what gives the labels.
+        labels_from: where the labels come from.
         parts: the splits.
         classes: class name as the source writes it -> part -> labelled pictures.
-        groups: where the groups of pictures that are never split come from; empty = there are none.
-        num_groups: how many there are.
+        groups: where the groups come from, whose pictures are never divided between splits; empty = there are no groups.
+        num_groups: number of groups.
         group_column: column that looks like the number of a patient or part; empty = none found.
         captions: where texts about the pictures are; empty = none found.
         left_out: what is not read.
-        notes: everything else that the reader decided or saw.
+        notes: everything else that the reader decided or noticed.
     """
 
     model_config = _FIXED
@@ -87,11 +87,14 @@ class Layout(BaseModel):
         if self.captions:
             lines.append(f"captions: {self.captions}")
         if self.groups:
-            lines.append(f"{self.num_groups:,} groups from {self.groups}; splits and membership separate none")
+            lines.append(
+                f"{self.num_groups:,} groups from {self.groups}; no group is divided between "
+                "splits, or between members and non-members"
+            )
         elif self.group_column:
             lines.append(
-                f"column {self.group_column!r} looks like a group (patient, part), and splits do not follow it; to draw by "
-                f"group, set prepare.group_column={self.group_column}"
+                f"column {self.group_column!r} looks like a group (patient, part), and splits do not follow it; to sample "
+                f"by group, set prepare.group_column={self.group_column}"
             )
         return lines + self.notes
 
@@ -107,7 +110,7 @@ _USES = {"train": "pool and validation", TEST: "locked test split", "not used": 
 
 
 def count_classes(names: Sequence[str], labelled: Iterable[tuple[str, int]]) -> dict[str, dict[str, int]]:
-    """Return class name -> part -> pictures, of pairs (part, label); a label below 0 has no class."""
+    """Return class name -> part -> number of pictures, from pairs (part, label); a label below 0 means no class."""
     counts: dict[int, Counter[str]] = {}
     for part, label in labelled:
         if label >= 0:
@@ -116,7 +119,7 @@ def count_classes(names: Sequence[str], labelled: Iterable[tuple[str, int]]) -> 
 
 
 def merge_counts(names: Sequence[str], by_part: Mapping[str, Mapping[int, int]]) -> dict[str, dict[str, int]]:
-    """Return class name -> part -> pictures, of part -> label -> pictures."""
+    """Return class name -> part -> number of pictures, from part -> label -> number of pictures."""
     return {
         name: {part: counts[label] for part, counts in by_part.items() if counts.get(label)}
         for label, name in enumerate(names)
@@ -124,7 +127,7 @@ def merge_counts(names: Sequence[str], by_part: Mapping[str, Mapping[int, int]])
 
 
 def write_layout(folder: Path, layout: Layout) -> None:
-    """Write layout.json, whole or not at all; bytes of names that are no UTF-8 appear as escapes."""
+    """Write layout.json as a complete file; bytes of names that are not UTF-8 appear as escapes."""
     text = layout.model_dump_json(indent=2) + "\n"
     write_whole(folder / LAYOUT_NAME, lambda partial: partial.write_text(text, encoding="utf-8"))
 

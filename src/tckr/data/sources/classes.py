@@ -1,4 +1,4 @@
-"""Give labels of several tables, or splits, to the same classes: by name where there are names, else by value. Pure."""
+"""Map the labels of several tables, or splits, to common classes: by name if there are names, else by value."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 def join_classes(
     names: Sequence[Sequence[str]], values: Sequence[Mapping[Any, int]]
 ) -> tuple[list[str], list[dict[Any, int]]]:
-    """Return the class names, and for each table which class each value of its label column is.
+    """Return the class names, and for each table the class of each value of its label column.
 
     Args:
-        names: for each table the names that it gives its numbers, in their order; empty where it gives none.
-        values: for each table the values that occur in it. A negative number means no class.
+        names: for each table, the names of its numbers, in order; empty if it has none.
+        values: for each table, the values that occur in it. A negative number means no class.
 
-    The order is that of the first table with names, then what others add; without names it is the order of the values.
-    Numbers of a table without names mean what they mean in the first that has some.
+    The order is that of the first table with names, followed by additional names of other tables; without names it is the
+    order of the values. Numbers in a table without names are indices into the names of the first table that has some.
     """
     first = next((list(given) for given in names if given), [])
     tables = [
@@ -45,5 +45,5 @@ def _name(value: Any, first: Sequence[str]) -> str:
 
 
 def _is_outside(value: Any, first: Sequence[str]) -> bool:
-    """Return whether a number is no index into the names that another table gives."""
+    """Return whether a number is not an index into the names of another table."""
     return bool(first) and not isinstance(value, str) and value >= len(first)

@@ -1,4 +1,4 @@
-"""Find the image and the label column of a table; the error lists what is there."""
+"""Find the image and the label column of a table; errors list the existing columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tckr.errors import UserError
 
 @dataclass(frozen=True)
 class _Role:
-    """What a column is for, the kinds it may have (the first leaves no doubt), and its usual names."""
+    """Purpose of a column, the kinds it may have (the first is unambiguous), and its usual names."""
 
     name: str
     fits: tuple[str, ...]
@@ -30,32 +30,32 @@ def choose_columns(kinds: Mapping[str, str], image_column: str, label_column: st
 
     Args:
         kinds: column name -> `image`, `class label`, `binary`, `text`, `integer` or another word.
-        image_column: the user's choice, or empty: the only `image` column, else one with a usual name.
-        label_column: the user's choice, or empty: the only `class label` column, else one with a usual name.
+        image_column: the user's choice; empty = the only `image` column, else one with a usual name.
+        label_column: the user's choice; empty = the only `class label` column, else one with a usual name.
 
     Raises:
-        UserError: there is no such column, or several could be meant; lists the columns found.
+        UserError: there is no such column, or several are possible; the message lists the columns.
     """
     return _choose(kinds, IMAGE, image_column), _choose(kinds, LABEL, label_column)
 
 
 def caption_column(kinds: Mapping[str, str], taken: Sequence[str]) -> str:
-    """Return the column of texts about the images, by its usual name; empty where there is none."""
+    """Return the column with captions of the images, by its usual name; empty if there is none."""
     return usual_caption({name: () for name, kind in kinds.items() if kind == "text" and name not in taken}) or ""
 
 
 def require_group_column(grouping: Grouping, columns: Iterable[str]) -> Grouping:
-    """Return `grouping` if a table with these columns can say the groups.
+    """Return `grouping` if a table with these columns contains the groups.
 
     Raises:
-        UserError: it has no such column, or groups are to be read from paths, which a table of images has not.
+        UserError: it has no such column, or groups should be read from paths, which a table of images does not have.
     """
     found = list(columns)
     if grouping and grouping.column not in found:
         asked = f"prepare.group_column={grouping.column}" if grouping.column else "prepare.group_pattern without a column"
         raise UserError(
-            f"{asked} cannot be read from a table of images; columns found: {', '.join(found) or 'none'}. Name the "
-            "column of the groups: prepare.group_column=NAME (prepare.group_pattern then searches in its text)."
+            f"{asked} cannot be read from a table of images; columns found: {', '.join(found) or 'none'}. Set the "
+            "column of the groups, prepare.group_column=NAME (prepare.group_pattern then searches in its text)."
         )
     return grouping
 
@@ -66,7 +66,7 @@ def _choose(kinds: Mapping[str, str], role: _Role, asked: str) -> str:
         if kinds.get(asked) in role.fits:
             return asked
         raise UserError(
-            f"prepare.{role.name}_column={asked} is no {role.name} column; columns found: {found}. Name one of them."
+            f"prepare.{role.name}_column={asked} is not a valid {role.name} column; columns found: {found}. Set one of them."
         )
     certain = [name for name, kind in kinds.items() if kind == role.fits[0]]
     if len(certain) == 1:
@@ -75,4 +75,4 @@ def _choose(kinds: Mapping[str, str], role: _Role, asked: str) -> str:
     if named:
         return named[0]
     problem = f"{len(certain)} {role.name} columns" if certain else f"no {role.name} column"
-    raise UserError(f"found {problem}; columns found: {found}. Name the one to use: prepare.{role.name}_column=NAME.")
+    raise UserError(f"found {problem}; columns found: {found}. Set the one to use: prepare.{role.name}_column=NAME.")

@@ -1,7 +1,7 @@
-"""Digests of what a source, or a file beside it, holds. Loads no numerical library.
+"""Digests of the content of a source, or of a file beside it, without numerical libraries.
 
-All files of a source are read once. While names, sizes and modification times stay, the digest is then known without reading
-(`load_digests`, `save_digests`); `verify_source` reads again nevertheless.
+All files of a source are read once. While names, sizes and modification times stay equal, the digest is then known without
+reading (`load_digests`, `save_digests`); `verify_source` always reads again.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from tckr.errors import UserError
 
 DIGESTS_NAME = "source_digests.json"
 MOST_KEPT = 1000
-"""Pairs in the file; the oldest are dropped."""
+"""Maximum number of pairs in the file; the oldest are removed."""
 
 _KNOWN: dict[str, str] = {}
-"""Digest of names, sizes and times -> digest of the content, of what this process has read or loaded."""
+"""Digest of names, sizes and times -> digest of the content, as read or loaded by this process."""
 
 
 class NamesSource(Protocol):
@@ -32,20 +32,20 @@ class NamesSource(Protocol):
 
     @property
     def source(self) -> str:
-        """Return what the user wrote."""
+        """Return the user's input."""
         ...
 
     @property
     def follow_links(self) -> bool:
-        """Return whether links that lead out of the source are read."""
+        """Return whether links that point outside of the source are read."""
         ...
 
 
 def source_digest(settings: NamesSource) -> str:
-    """Return SHA-256 hex over what identifies the content of `settings.source`.
+    """Return a SHA-256 (hex) that identifies the content of `settings.source`.
 
-    A path gives its files' relative names and their content; `digits` a constant; a Hugging Face name itself with the
-    `@revision` the user wrote (without one, a newer revision on the hub is not noticed).
+    For a path it covers the files' relative names and content; for `digits` it is constant; for a Hugging Face name it
+    covers the name with its `@revision` (without one, a newer revision on the hub is not noticed).
 
     Raises:
         UserError: the source does not exist.
@@ -61,7 +61,7 @@ def source_digest(settings: NamesSource) -> str:
 
 
 def verify_source(settings: NamesSource) -> bool:
-    """Read all files of the source again; return whether their content is the known one, and know the new one if not."""
+    """Read all files of the source again; return whether their content is unchanged, and store the new digest if not."""
     kind = source_kind(settings.source)
     path = Path(settings.source).expanduser()
     if kind is SourceKind.DIGITS or not exists(path):
@@ -74,7 +74,7 @@ def verify_source(settings: NamesSource) -> bool:
 
 
 def load_digests(folder: Path) -> None:
-    """Know what `save_digests` left in `folder`; a file that cannot be read says nothing."""
+    """Load the digests saved in `folder`; ignore an unreadable file."""
     try:
         found = json.loads((folder / DIGESTS_NAME).read_text(encoding="ascii"))
         pairs = {str(times): str(content) for times, content in found.items()}
@@ -85,7 +85,7 @@ def load_digests(folder: Path) -> None:
 
 
 def save_digests(folder: Path) -> None:
-    """Keep what is known in `folder`, for its owner alone."""
+    """Save the known digests in `folder`, readable only by its owner."""
     text = json.dumps(dict(list(_KNOWN.items())[-MOST_KEPT:]), indent=1)
     path = folder / DIGESTS_NAME
     if path.is_file() and path.read_text(encoding="ascii", errors="replace") == text:
@@ -114,7 +114,7 @@ def _digest(lines: list[bytes]) -> str:
 
 
 def _lines(path: Path, follow_links: bool, what: Callable[[Path], str]) -> list[bytes]:
-    """Return a line for each file: its name and what `what` says of it; of a link that is not followed, where it leads."""
+    """Return a line for each file with its name and `what` of it; for a link that is not followed, its target."""
     if path.is_file():
         return [_line(path, path.name, True, what)]
     lines = []
@@ -142,7 +142,7 @@ def _times_of(file: Path) -> str:
 
 
 def _content_of(file: Path) -> str:
-    """Return the digest of a plain file; no pipe or device is opened."""
+    """Return the digest of a regular file; pipes and devices are not opened."""
     if not stat.S_ISREG(file.stat().st_mode):
         return "no plain file"
     with file.open("rb") as opened:
@@ -150,10 +150,10 @@ def _content_of(file: Path) -> str:
 
 
 def file_digest(file: str) -> str:
-    """Return SHA-256 hex of the content of `file`, which goes with a data set, such as its captions.
+    """Return SHA-256 (hex) of the content of `file`, which belongs to a data set, such as its captions.
 
     Raises:
-        UserError: there is no such file, or it may not be read.
+        UserError: the file does not exist or cannot be read.
     """
     try:
         stat = Path(file).stat()
@@ -164,5 +164,5 @@ def file_digest(file: str) -> str:
 
 @functools.lru_cache(maxsize=16)
 def _content_digest(file: str, size: int, modified: int) -> str:
-    """Return the digest; asked for by every step of a plan, the file is read again only when it has changed."""
+    """Return the digest. Every step of a plan needs it, so the file is read again only if it has changed."""
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits: 1,797 real scans, 8 x 8 px, shipped with scikit-learn (UCI, CC BY 4.0)."""
+"""scikit-learn's handwritten digits: 1,797 scans, 8 x 8 px, shipped with scikit-learn (UCI, CC BY 4.0)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tckr.data.sources.columns import require_group_column
 from tckr.data.sources.record import TRAIN, SourceRecord
 
 MAX_VALUE = 16
-"""Brightest value of the original scans."""
+"""Maximum value of the original scans."""
 
 
 class DigitsSource:
-    """The digits as 8 x 8 PNG files, values 0..16 spread over 0..255."""
+    """The digits as 8 x 8 PNG files, with values 0..16 scaled to 0..255."""
 
     name = "digits"
 
@@ -27,7 +27,7 @@ class DigitsSource:
         """Load the arrays (115 kB).
 
         Raises:
-            UserError: groups are asked for, and nothing says who wrote a digit.
+            UserError: groups are requested, but the set does not state who wrote a digit.
         """
         require_group_column(grouping, ())
         digits = load_digits()
@@ -37,7 +37,7 @@ class DigitsSource:
 
     @property
     def layout(self) -> Layout:
-        """Return what the digits are."""
+        """Return the description of the digits."""
         counts = Counter(int(label) for label in self._labels)
         return Layout(
             kind="scikit-learn's handwritten digits",

@@ -1,8 +1,8 @@
-"""A Hugging Face data set, from the hub, from a folder its loaders understand, or saved by `save_to_disk`.
+"""Read a Hugging Face data set: from the hub, from a folder its loaders understand, or written by `save_to_disk`.
 
-No data set code is ever run (`datasets` no longer can) and nothing is unpickled: Arrow and Parquet only. Of the paths in a
-table those are opened that lie in the source's own folder or in the download caches: a table from elsewhere must not choose
-which local files are read.
+No data set code is ever run (`datasets` no longer can) and nothing is unpickled: only Arrow and Parquet are read. A path
+in a table is opened only if it is in the source's own folder or in the download caches: a table from elsewhere must not
+choose which local files are read.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ COUNT_BATCH = 10_000
 
 
 class HubSource:
-    """The rows of one training split, then those of the test split where there is one."""
+    """The rows of one training split, then those of the test split if there is one."""
 
     def __init__(
         self,
@@ -48,10 +48,10 @@ class HubSource:
         cache: Path,
         grouping: Grouping,
     ) -> None:
-        """Download or open the data set; `saved` says that it was written by `save_to_disk`, the rest as in `open_source`.
+        """Download or open the data set; `saved`: it was written by `save_to_disk`; other arguments as in `open_source`.
 
         Raises:
-            UserError: it cannot be loaded, or lacks the split or the columns.
+            UserError: the data set cannot be loaded, or lacks the split or the columns.
         """
         self.name = Path(source.partition("@")[0]).name
         self._max_file_bytes = max_file_bytes
@@ -150,7 +150,7 @@ class HubSource:
         return plain
 
     def _refuse_unlabelled(self, source: str, splits: dict[str, datasets.Dataset], uses: dict[str, str]) -> None:
-        """Raise where the test split lacks the columns, or none of its rows has a label."""
+        """Raise if the test split lacks the columns, or if none of its rows has a label."""
         for name in uses:
             found = splits[name].features
             needed = self._grouping.columns(self._image, self._label)
@@ -166,7 +166,7 @@ class HubSource:
 
 
 def _use(name: str, splits: Mapping[str, Any], train_split: str, test_split: str) -> str | None:
-    """Return `train` or `test`, what a split is read as; None for one that is not read."""
+    """Return how a split is used, `train` or `test`; None if it is not read."""
     if name == train_split:
         return TRAIN
     exact = test_split in splits and test_split != train_split
@@ -208,7 +208,7 @@ def _load(source: str, saved: bool, train_split: str, cache: Path) -> dict[str, 
 
 @contextmanager
 def _without_bars() -> Iterator[None]:
-    """Keep `datasets` from drawing progress bars of its own: several a file, between TCKR's lines."""
+    """Keep `datasets` from printing its own progress bars, several for each file, between TCKR's lines."""
     shown = not datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
@@ -219,7 +219,7 @@ def _without_bars() -> Iterator[None]:
 
 
 def _load_by_name(source: str, cache: Path) -> Any:
-    """Load a folder through `cache`: the cache of `datasets` would keep private images, and labels edited since."""
+    """Load a folder through `cache`: the cache of `datasets` would keep private images, and outdated labels."""
     path = Path(source).expanduser()
     if path.exists():
         return datasets.load_dataset(str(path), cache_dir=str(cache))

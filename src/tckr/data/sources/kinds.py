@@ -1,4 +1,4 @@
-"""What kind a source is. Loads no numerical library."""
+"""Determine the kind of a source, without numerical libraries."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from tckr.errors import UserError, shown
 
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
-"""With its owner: a single word is a mistyped folder more often than one of the few old names of the hub."""
+"""Names must have an owner: a single word is more often a mistyped folder than one of the few old names of the hub."""
 
 
 class SourceKind(StrEnum):
-    """What a source names; how a folder is read, `tckr.data.layouts` decides."""
+    """Kind of a source; `tckr.data.layouts` decides how a folder is read."""
 
     DIGITS = "digits"
     FOLDER = "folder"
@@ -22,10 +22,10 @@ class SourceKind(StrEnum):
 
 
 def source_kind(source: str) -> SourceKind:
-    """Return how `source` is read: the word `digits`, an existing path, or else a Hugging Face name `owner/name`.
+    """Return the kind of `source`: the word `digits`, an existing path, or else a Hugging Face name `owner/name`.
 
     Raises:
-        UserError: it is neither an existing path nor the form `owner/name`.
+        UserError: it is not an existing path and has not the form `owner/name`.
     """
     if source == "digits":
         return SourceKind.DIGITS
@@ -35,21 +35,21 @@ def source_kind(source: str) -> SourceKind:
     if is_hub_name(source):
         return SourceKind.HUB
     raise UserError(
-        f"prepare.source {shown(source)} is no file or folder here; expected `digits`, a folder class_name/*.png, "
+        f"prepare.source {shown(source)} is not an existing file or folder; expected `digits`, a folder class_name/*.png, "
         "a Parquet file or folder, or a Hugging Face name owner/name such as uoft-cs/cifar10. Check the path."
     )
 
 
 def is_hub_name(source: str) -> bool:
-    """Return whether `source` is the name `owner/name` of a set on the hub, and no file or folder here."""
+    """Return whether `source` is the name `owner/name` of a set on the hub, and not an existing file or folder."""
     return bool(HUB_NAME.fullmatch(source)) and not source.startswith(".") and not exists(Path(source).expanduser())
 
 
 def exists(path: Path) -> bool:
-    """Return whether there is a file or folder `path`, whatever a user wrote."""
+    """Return whether there is a file or folder `path`; invalid paths give False."""
     try:
         return path.exists()
-    except (OSError, ValueError):  # a name too long, or with a NUL, is no path
+    except (OSError, ValueError):  # a path that is too long, or contains a NUL
         return False
 
 

@@ -1,4 +1,4 @@
-"""Pictures that a table names, with the label of their row; rows first, then what no table names."""
+"""Read pictures that a table names, with the labels of their rows; rows first, then pictures that no table names."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ UNLISTED = "pictures that no table names"
 
 
 class ListedSource:
-    """The rows of one or more tables, in their order."""
+    """The rows of one or more tables, in the order of the tables."""
 
     def __init__(self, root: Path, reading: TableReading, *, max_file_bytes: int, grouping: Grouping) -> None:
-        """Take the rows of `reading`; opens no picture."""
+        """Use the rows of `reading`; no picture is opened yet."""
         self._grouping = grouping
         self.name = root.resolve().name
         self._root, self._reading, self._max_file_bytes = root, reading, max_file_bytes

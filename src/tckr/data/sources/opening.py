@@ -1,4 +1,4 @@
-"""Open the source that a setting names, as `tckr.data.layouts` decides."""
+"""Open the source named in a setting, with the layout found by `tckr.data.layouts`."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ def open_source(
     max_unpacked: int = MOST_UNPACKED,
     cache: Path,
 ) -> Source:
-    """Return the source that `source` names.
+    """Return the source named `source`.
 
     Args:
         source: see `tckr.data.sources.kinds.source_kind`.
         image_column: column of the images in a table; empty = detect.
         label_column: column of the labels in a table; empty = detect.
         train_split: split of a Hugging Face data set that becomes pool, validation and (without test split) test.
-        test_split: split that becomes the locked test split where the source has it; empty = never.
-        layout: `auto`, or the reading to take where several are possible: `class_folders`, `split_folders`, `table`.
+        test_split: split that becomes the locked test split, if the source has it; empty = never.
+        layout: `auto`, or the reading to use if several are possible: `class_folders`, `split_folders`, `table`.
         table: the table to read, relative to the source; empty = detect.
-        follow_links: read files that links lead to, also outside of the source.
-        group_column: column that names the group of each picture; empty = none.
-        group_pattern: regular expression that finds it in the column, or else in the path.
-        max_file_bytes: larger files are refused unread.
-        max_unpacked: times its size on disk that a Parquet file of pictures may have when unpacked.
-        cache: folder for what `datasets` copies of a folder it loads; what comes from the hub goes to its own cache.
+        follow_links: read the targets of links, also outside of the source.
+        group_column: column with the group of each image; empty = none.
+        group_pattern: regular expression that finds the group in the column, or without one in the path.
+        max_file_bytes: larger files are rejected without reading.
+        max_unpacked: maximum ratio of unpacked size to size on disk for a Parquet file of images.
+        cache: folder for copies that `datasets` makes of local folders; downloads from the hub use its own cache.
 
     Raises:
-        UserError: it does not exist, has no such column or split, or can be read in several ways or in none.
+        UserError: it does not exist, lacks the column or split, or can be read in several ways or in none.
     """
     grouping = Grouping(group_column, group_pattern)
     if source_kind(source) is SourceKind.DIGITS:

@@ -1,4 +1,4 @@
-"""Parquet files with an image column (encoded bytes) and a label column; read row group by row group with pyarrow.
+"""Read Parquet files with an image column (encoded bytes) and a label column, row group by row group, with pyarrow.
 
 Image paths stored in a table are never opened: a table from elsewhere must not choose which local files are read.
 """
@@ -32,7 +32,7 @@ COUNT_BATCH = 2**16
 
 @dataclass(frozen=True)
 class _Table:
-    """A file that is read: its split, its rows, and which label each value of its label column is."""
+    """A file that is read: its split, its rows, and the label of each value of its label column."""
 
     path: Path
     file: str
@@ -58,15 +58,15 @@ class ParquetSource:
 
         Args:
             path: the file, or the folder that holds `files`.
-            files: what to read, with the split that each belongs to.
+            files: the files to read, with the split of each.
             image_column: column of the images; empty = detect.
             label_column: column of the labels; empty = detect.
             grouping: column of the groups.
-            max_unpacked: see `Unpacking`.
+            max_unpacked: limit of `Unpacking`.
 
         Raises:
-            UserError: no file is readable, the columns cannot be told, a test split has no labels, or a file is a
-                decompression bomb.
+            UserError: no file is readable, the columns cannot be determined, a test split has no labels, or a file is a
+            decompression bomb.
         """
         self._max_unpacked = max_unpacked
         self.name = path.resolve().stem if path.is_file() else path.resolve().name
@@ -169,13 +169,13 @@ def _cells(batch: pa.RecordBatch, column: str) -> list[Any]:
 
 
 def row_record(file: str, origin: str, image: Any, label: Any, index: Mapping[Any, int]) -> SourceRecord:
-    """Return the record of a table row.
+    """Return the record of a row.
 
     Args:
-        file: its name in rejected.csv.
+        file: name of the row in rejected.csv.
         origin: `train` or `test`.
         image: `{"bytes", "path"}`, bytes or None.
-        label: the cell, None where it is empty.
+        label: the cell; None if it is empty.
         index: cell value -> label.
     """
     if label is None or label != label:  # a NaN differs from itself
@@ -197,7 +197,7 @@ def _other_files(folder: Path, files: list[Path]) -> list[SourceRecord]:
 
 
 def holds_pictures(path: Path) -> bool:
-    """Return whether a Parquet file has a column of images, or cannot be read."""
+    """Return whether a Parquet file has a column of images, or is unreadable."""
     schema = _read_schema(path)
     return schema is None or bool({"image", "binary"} & set(_kinds(schema).values()))
 
@@ -223,7 +223,7 @@ def _refuse_measures(label: str, counts: Sequence[Counter[Any]]) -> None:
 
 
 def _is_aside(part: Part) -> bool:
-    """Return whether a file belongs to another split than the training split."""
+    """Return whether a file belongs to a split other than the training split."""
     return part.use == TEST or split_of(part.name) not in (None, "train")
 
 
@@ -260,7 +260,8 @@ def _sort_files(
         else:
             tables.append(_Table(path, name, part, _num_rows(path)))
     _refuse_lost_split(files, {table.path for table in tables}, schemas, columns)
-    if tables and all(table.part.use == TEST for table in tables):  # test rows alone are the data set, not a test split
+    # if there are only test rows, they are the data set, not a test split
+    if tables and all(table.part.use == TEST for table in tables):
         tables = [replace(table, part=Part(table.part.name, TRAIN)) for table in tables]
     return tables, problems
 
@@ -272,7 +273,7 @@ def _fits(schema: pa.Schema, columns: Sequence[str], types: list[str]) -> bool:
 
 
 def _type_kind(schema: pa.Schema, column: str) -> str:
-    """Return the Arrow type of a column; whole numbers of all widths, and text as plain or in a dictionary, are alike."""
+    """Return the Arrow type of a column; integers of all widths are alike, and so is text, plain or in a dictionary."""
     arrow_type = schema.field(column).type
     arrow_type = arrow_type.value_type if pa.types.is_dictionary(arrow_type) else arrow_type
     if class_label_names(schema, column) or _is_text(arrow_type):
@@ -283,7 +284,7 @@ def _type_kind(schema: pa.Schema, column: str) -> str:
 def _refuse_lost_split(
     files: Mapping[Path, Part], kept: set[Path], schemas: Mapping[Path, pa.Schema], columns: Sequence[str]
 ) -> None:
-    """Raise where no file of the test split could be kept because they lack a column: another one would be drawn unasked."""
+    """Raise if the test split lost all files because they lack a column: another one would be sampled without request."""
     tests = [path for path, part in files.items() if part.use == TEST and path in schemas]
     if tests and not kept & set(tests) and any(path in kept for path in files):
         raise UserError(
@@ -295,7 +296,7 @@ def _refuse_lost_split(
 
 
 def _features(schema: pa.Schema) -> dict[str, Any]:
-    """Return the Hugging Face features in the schema's metadata, {} without or with unusable ones."""
+    """Return the Hugging Face features in the schema's metadata; {} if there are none or they are unusable."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
     except (KeyError, ValueError, TypeError, RecursionError):
@@ -304,7 +305,7 @@ def _features(schema: pa.Schema) -> dict[str, Any]:
 
 
 def class_label_names(schema: pa.Schema, label: str) -> list[str]:
-    """Return the names that the schema's metadata gives the values of the column `label`, [] where it gives none."""
+    """Return the names that the schema's metadata gives the values of the column `label`; [] if it gives none."""
     feature = _features(schema).get(label)
     names = feature.get("names") if isinstance(feature, dict) and pa.types.is_integer(schema.field(label).type) else None
     return [str(name) for name in names] if isinstance(names, list) else []
@@ -337,7 +338,7 @@ def _is_text(arrow_type: pa.DataType) -> bool:
 
 
 def _count_labels(table: _Table, label: str, max_unpacked: int) -> Counter[Any]:
-    """Return value of the label column -> rows; an empty cell counts for nothing."""
+    """Return value of the label column -> number of rows; empty cells are not counted."""
     counts: Counter[Any] = Counter()
     with open_parquet(table.path) as file:
         try:

@@ -1,4 +1,4 @@
-"""What every source yields. A source decodes nothing and refuses nothing but what only it can see."""
+"""Records of a source. A source does not decode images, and rejects only what no later step can detect."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ TEST = "test"
 
 @dataclass(frozen=True, kw_only=True)
 class SourceRecord:
-    """One labelled image as it was found, or the reason why it is none.
+    """One labelled image as found, or the reason why it is rejected.
 
     Attributes:
         file: name in rejected.csv: a relative path, or a table and row.
-        origin: `train` or `test`, the source's own split; `train` where it has none.
+        origin: `train` or `test`, the source's split; `train` if it has none.
         label: index into the source's class names.
         data: the encoded image.
         reason: key of `tckr.data.rejections.REASONS`, empty for a record that may be decoded.
-        detail: what was found.
+        detail: details of the finding.
         rules: keys of `tckr.data.rejections.RULES` that the source applied.
-        group: what names its group (patient, part); empty = it is a group of its own.
-        caption: the text that the data set itself gives the picture; None where it gives none.
+        group: name of its group (patient, part); empty = it has no group.
+        caption: its text in the data set; None if there is none.
     """
 
     file: str
@@ -42,12 +42,12 @@ class SourceRecord:
 
 
 def printable(name: str) -> str:
-    """Return `name` with bytes that are no UTF-8 (lone surrogates in Python) written as escapes."""
+    """Return `name` with bytes that are not UTF-8 (lone surrogates in Python) written as escapes."""
     if name.isascii():
-        return name  # the same object: of a large source, names are held once
+        return name  # the same object, so that names of a large source are stored once
     try:
         return os.fsencode(name).decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:  # half a surrogate pair, from a JSON file
+    except UnicodeEncodeError:  # half of a surrogate pair, possible in JSON
         return name.encode("utf-8", "backslashreplace").decode()
 
 
@@ -61,18 +61,18 @@ class Source(Protocol):
 
     @property
     def class_names(self) -> Sequence[str]:
-        """Return the class names as the source writes them; index = `SourceRecord.label`."""
+        """Return the class names as written in the source; index = `SourceRecord.label`."""
         ...
 
     @property
     def layout(self) -> Layout:
-        """Return how the source was understood, without decoding a picture."""
+        """Return how the source is read, without decoding an image."""
         ...
 
     def __len__(self) -> int:
-        """Return how many records `records()` yields."""
+        """Return the number of records from `records()`."""
         ...
 
     def records(self, start: int = 0) -> Iterator[SourceRecord]:
-        """Yield record number `start` and all after it, holding O(batch) of them."""
+        """Yield record number `start` and all after it, with O(batch) of them in memory."""
         ...

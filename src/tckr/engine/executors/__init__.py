@@ -1,4 +1,4 @@
-"""Executors run jobs where there is room for them; they know neither steps nor stages."""
+"""Executors run jobs where there is room for them; the interfaces of executors and jobs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """What a job needs.
+    """The resources that a job needs.
 
     Attributes:
-        share: of one machine, its memory included; 1 = the machine for itself.
+        share: share of one machine, including its memory, in (0, 1]; 1 = the machine for itself.
         threads: CPU threads that the job computes with.
-        device: whether it computes on a GPU where there is one.
+        device: whether the job computes on a GPU if there is one.
     """
 
     share: Fraction
@@ -32,38 +32,38 @@ class Needs:
 
     @property
     def alone(self) -> bool:
-        """Return whether the job wants a machine for itself."""
+        """Return whether the job needs a machine for itself."""
         return self.share == 1
 
 
 class Job(Protocol):
-    """A picklable function. It is given whom to tell, and processes to map over if it has a machine for itself."""
+    """A picklable function. It receives a listener, and processes to map over if it has a machine for itself."""
 
     def __call__(self, *, listener: Listener, workers: Workers | None) -> Any:
         """Do the work and return a picklable result."""
 
 
 class Executor(Protocol):
-    """The seam between what is computed and where. Used in a `with` block: leaving it ends what is at work."""
+    """Decides where jobs run. Used in a `with` block: leaving the block ends the running jobs."""
 
     def adapted(self, execution: ExecutionConfig) -> ExecutionConfig:
-        """Return `execution` as jobs are to be given it: with the workers that there are, where none are named."""
+        """Return `execution` as jobs receive it: if it names no number of workers, with the number that there is."""
 
     def has_room(self, needs: Needs) -> bool:
-        """Return whether a job with these needs would begin at once; always true when nothing is at work."""
+        """Return whether a job with these needs would start at once; always true when no job is running."""
 
     def submit(self, job: Job, needs: Needs) -> Future[Any]:
-        """Begin `job` and return the future of its result."""
+        """Start `job` and return the future of its result."""
 
     def completed(self) -> Iterator[Future[Any]]:
-        """Wait until a submitted job is done and yield those that are, each once; nothing where nothing is at work.
+        """Wait until a submitted job is done and yield the finished ones, each once; yield nothing if no job is running.
 
         Raises:
-            UserError: a worker died, and its job cannot be begun anew.
+            UserError: a worker died, and its job cannot be started again.
         """
 
     def __enter__(self) -> Self:
-        """Start nothing yet."""
+        """Return the executor."""
 
     def __exit__(self, *error: Any) -> None:
-        """End the workers: after the jobs in flight, or at once when it is no error that ends the block (Ctrl-C)."""
+        """End the workers: after the running jobs, or at once if the block is left by anything but an error (Ctrl-C)."""

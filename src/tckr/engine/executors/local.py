@@ -1,4 +1,4 @@
-"""Run jobs on this machine: in worker processes, or in this process where a job has the machine for itself."""
+"""Run jobs on this machine: in worker processes, or in this process if a job needs the machine for itself."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ from tckr.errors import UserError
 from tckr.process import end_with_parent, give_back_memory, set_up_process, worker_context
 
 WORKER_DIED = (
-    "a worker process died before it was done. Either memory ran out: lower execution.workers, batch sizes or the "
-    "image size, then give the same command again; it continues. Or a Python script calls tckr.run outside of `if "
-    '__name__ == "__main__":`, which the workers, importing that script, would run again: put the call below that '
-    "line."
+    "a worker process died before it was done. There are two usual causes. Either memory ran out: lower "
+    "execution.workers, batch sizes or the image size, then give the same command again; it continues. Or a Python "
+    'script calls tckr.run outside of `if __name__ == "__main__":`. The workers import that script and would run it '
+    "again: move the call below that line."
 )
 
 AHEAD = 2
-"""Items per worker that `map` hands out: one at work, one waiting so that the worker does not."""
+"""Items per worker that `map` hands out: one is worked on, and one waits, so that the worker need not wait."""
 
 SECONDS_BETWEEN = 0.2
-"""Of two looks at what workers tell."""
+"""Seconds between two looks for messages of workers."""
 
 
 class LocalExecutor:
-    """Processes that share nothing of the parent's libraries or devices (`worker_context`).
+    """Run jobs in processes that share neither libraries nor devices with the parent (`worker_context`).
 
-    They stay for the next jobs until `close`: where each is spawned, it needs seconds to load the libraries.
-    Leaving its `with` block closes it; leaving it by Ctrl-C ends the workers at once.
+    The processes are kept for later jobs until `close`, because a new one needs seconds to load the libraries.
+    Leaving the `with` block closes the executor; Ctrl-C ends the workers at once.
     """
 
     def __init__(self, threads_for: Callable[[int], int], max_workers: int = 1, listener: Listener | None = None) -> None:
-        """Take what the processes are to be.
+        """Create an executor without processes; they start with the first job.
 
         Args:
-            threads_for: rule that gives the CPU threads of each of so many processes that `map` uses.
-            max_workers: most jobs that ever run at once.
-            listener: hears what jobs tell.
+            threads_for: returns the CPU threads of each process, for a number of processes that `map` uses.
+            max_workers: largest number of jobs that ever run at once.
+            listener: receives the messages of the jobs.
         """
         self._threads_for, self._max_workers = threads_for, max_workers
         self._listener = listener or Silent()
@@ -62,31 +62,31 @@ class LocalExecutor:
         self._at_work: dict[Future[Any], Needs] = {}
 
     def __enter__(self) -> Self:
-        """Start nothing yet."""
+        """Return the executor; processes start with the first job."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """End the workers: after the jobs in flight, or at once when it is no error that ends the block (Ctrl-C)."""
+        """End the workers: after the running jobs, or at once if the block is left by anything but an error (Ctrl-C)."""
         if self._lifeline is not None and kind is not None and not issubclass(kind, Exception):
             self._lifeline[1].close()
         self.close()
 
     def adapted(self, execution: ExecutionConfig) -> ExecutionConfig:
-        """Return `execution`: it is about this machine."""
+        """Return `execution` unchanged: it already describes this machine."""
         return execution
 
     def has_room(self, needs: Needs) -> bool:
-        """Return whether the shares of the jobs at work leave room for this one."""
+        """Return whether the shares of the running jobs leave room for this one."""
         return sum(other.share for other in self._at_work.values()) + needs.share <= 1
 
     def submit(self, job: Job, needs: Needs) -> Future[Any]:
-        """Begin `job` in a worker; one that wants the machine for itself is done here, before this returns."""
+        """Start `job` in a worker. A job that needs the machine for itself is run here before this method returns."""
         future = self._done_here(job, needs.threads) if needs.alone else self._handed_out(job, needs.threads)
         self._at_work[future] = needs
         return future
 
     def completed(self) -> Iterator[Future[Any]]:
-        """Wait until a job is done and yield those that are; meanwhile pass on what the others tell.
+        """Wait until a job is done and yield the finished ones; meanwhile pass on the messages of the others.
 
         Raises:
             UserError: a worker process died.
@@ -103,7 +103,7 @@ class LocalExecutor:
             yield future
 
     def _done_here(self, job: Job, threads: int) -> Future[Any]:
-        self.close()  # the memory of the machine and its device are this job's
+        self.close()  # this job needs the machine's memory and its device
         give_back_memory()
         set_up_process(threads)
         future: Future[Any] = Future()
@@ -120,7 +120,7 @@ class LocalExecutor:
     def map(self, function: Callable[[Item], Result], items: Iterable[Item], num_workers: int) -> Iterator[Result]:
         """Yield results of a pure function as they finish, in any order; `function` and items must be picklable.
 
-        Items are taken as workers need them, one ahead for each: there may be billions.
+        Items are taken only as workers need them, one ahead for each: there may be billions.
 
         Raises:
             UserError: a worker process died.
@@ -143,10 +143,10 @@ class LocalExecutor:
             raise UserError(WORKER_DIED) from None
 
     def close(self) -> None:
-        """End the workers after the jobs and items in flight; what waits is dropped."""
+        """End the workers after their current jobs and items; waiting ones are dropped."""
         self._receiver.close()
         for end in self._told or ():
-            end.close()  # no worker waits for someone to read what it tells
+            end.close()  # so that no worker waits for its messages to be read
         self._told = None
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
@@ -169,10 +169,10 @@ class LocalExecutor:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back while processes start. They inherit that for life: a terminal sends it to them too, and a worker
-    that caught it would begin its next item.
+    """Block Ctrl-C while processes start. They keep it blocked for their lifetime: a terminal sends it to them as well,
+    and a worker that caught it would start its next item.
     """
-    resource_tracker.ensure_running()  # when it starts, it lets the signal through again
+    resource_tracker.ensure_running()  # its start lets the signal through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -181,17 +181,17 @@ def _interrupts_held() -> Iterator[None]:
 
 
 _RELAY: list[Relay] = []
-"""Of this worker process: a pipe reaches a process when it starts, and not with a job."""
+"""The pipe of this worker process. A process receives a pipe when it starts; a job cannot bring one."""
 
 
 def _start_worker(threads: int, environment: Mapping[str, str], lifeline: Connection, pipe: Connection, lock: Lock) -> None:
-    os.environ.clear()  # a fork server has what was set when it started
+    os.environ.clear()  # a fork server still has the variables of its own start
     os.environ.update(environment)
     end_with_parent(lifeline)
     set_up_process(threads)
 
     def send(message: tuple[Any, ...]) -> None:
-        with lock, suppress(OSError):  # nobody listens any more
+        with lock, suppress(OSError):  # the receiver is closed
             pipe.send(message)
 
     _RELAY.append(Relay(send))

@@ -1,4 +1,4 @@
-"""Which executor runs the steps."""
+"""Choose the executor that runs the steps."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tckr.errors import UserError
 
 
 def open_executor(execution: ExecutionConfig, num_steps: int, listener: Listener) -> Executor:
-    """Return the executor that `execution` names, for at most `num_steps` steps at once.
+    """Return the executor that `execution` names, for at most `num_steps` steps at a time.
 
     Raises:
-        UserError: it is Ray, which is not installed.
+        UserError: `execution` names Ray, and Ray is not installed.
     """
     if execution.executor == "local":
         return LocalExecutor(execution.threads_for, execution.num_workers(num_steps) if num_steps else 1, listener)
@@ -23,6 +23,6 @@ def open_executor(execution: ExecutionConfig, num_steps: int, listener: Listener
         raise UserError(
             "execution.executor=ray needs Ray, which is not installed: pip install 'tckr[ray]', on every machine"
         )
-    from tckr.engine.executors.ray import RayExecutor  # imported here: nothing else needs Ray
+    from tckr.engine.executors.ray import RayExecutor  # imported here because nothing else needs Ray
 
     return RayExecutor(execution, listener)

@@ -1,7 +1,7 @@
-"""Run jobs on Ray: on the machines of a cluster, or on this one. The driver hands out jobs and hears of them, no more.
+"""Run jobs on Ray: on the machines of a cluster, or on this one. The driver only hands out jobs and collects results.
 
-Ray decides where a job runs. A job that is lost with its worker, its machine or its memory is begun anew elsewhere, and goes
-on from what is in the store.
+Ray decides where a job runs. A job that is lost with its worker or its machine, or because memory ran out, is started again
+elsewhere and continues from what is in the store.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from tckr.engine.observer import Listener
 from tckr.errors import UserError
 
 MOST_AT_ONCE = 10_000
-"""Jobs that Ray is given before one is done; others wait with the runner."""
+"""Maximum number of jobs that Ray holds unfinished; other jobs wait in the runner."""
 
 SECONDS_BETWEEN = 0.2
-"""Of two looks at what jobs tell."""
+"""Seconds between two looks for messages of jobs."""
 
 SECONDS_TO_CONNECT = 60
 
 
 @dataclass(frozen=True)
 class Handed:
-    """A job that Ray was given, for the `attempt`-th time."""
+    """A job that Ray received, in its `attempt`-th attempt."""
 
     future: Future[Any]
     job: Job
@@ -46,10 +46,10 @@ class Handed:
 
 
 class RayExecutor:
-    """Tasks for jobs, and actors for what they map over."""
+    """Runs jobs as Ray tasks, and the functions that jobs map as Ray actors."""
 
     def __init__(self, execution: ExecutionConfig, listener: Listener) -> None:
-        """Take the settings, of which the address says which cluster; start nothing yet."""
+        """Store the settings; the connection to the cluster starts on entering the `with` block."""
         self._execution, self._listener = execution, listener
         self._receiver = Receiver(listener)
         self._at_work: dict[Any, Handed] = {}
@@ -83,7 +83,7 @@ class RayExecutor:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Wait for the jobs in flight after an error; leave the cluster, which ends what is still at work."""
+        """After an error, wait for the running jobs; then leave the cluster, which ends the jobs that still run."""
         if kind is not None and issubclass(kind, Exception):
             ray.wait(list(self._at_work), num_returns=len(self._at_work)) if self._at_work else None
         self._receiver.close()
@@ -94,17 +94,17 @@ class RayExecutor:
         return execution.model_copy(update={"workers": execution.workers or self._num_slots})
 
     def has_room(self, needs: Needs) -> bool:
-        """Return whether another job may wait for a machine."""
+        """Return whether Ray can take another job."""
         return len(self._at_work) < MOST_AT_ONCE
 
     def submit(self, job: Job, needs: Needs) -> Future[Any]:
-        """Give `job` to Ray."""
+        """Submit `job` to Ray."""
         future: Future[Any] = Future()
         self._hand_out(Handed(future, job, needs))
         return future
 
     def completed(self) -> Iterator[Future[Any]]:
-        """Wait until a job is done and yield those that are; meanwhile pass on what the others tell.
+        """Wait until a job is done and yield the finished ones; meanwhile pass on the messages of the others.
 
         Raises:
             UserError: a job was lost, or failed, three times.
@@ -117,7 +117,7 @@ class RayExecutor:
         yield from done
 
     def _concluded(self, reference: Any) -> Future[Any] | None:
-        """Return the future of a job that ended; None where it is begun anew."""
+        """Return the future of a job that ended; None if the job is started again."""
         handed = self._at_work.pop(reference)
         try:
             handed.future.set_result(ray.get(reference))
@@ -128,10 +128,10 @@ class RayExecutor:
         return handed.future if handed.future.done() else None
 
     def _again(self, handed: Handed, error: Exception) -> None:
-        """Begin a job anew, unless nothing would come of it.
+        """Start a job again, unless that cannot help.
 
         Raises:
-            UserError: it was the last attempt, or says itself what the user must do.
+            UserError: it was the last attempt, or the error itself says what the user must do.
         """
         if isinstance(error, UserError):
             raise error
@@ -154,11 +154,11 @@ class RayExecutor:
 
 
 def _share_of_hand(shares: Shares, threads_for: Callable[[int], int], num_hands: int) -> Share:
-    """Return what each of so many actors is given, with the threads of a local worker."""
+    """Return the resources of each actor, for a number of actors, with the threads of a local worker."""
     return shares.of(threads_for(num_hands), device=True)
 
 
 def _name_of(job: Job) -> str:
-    """Return what a job does, for a message: the name of its step."""
+    """Return the name of a job's step, for messages."""
     found = getattr(job, "args", ())
     return getattr(found[0], "name", "a job") if found else "a job"

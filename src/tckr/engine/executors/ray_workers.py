@@ -1,4 +1,4 @@
-"""What runs inside Ray's worker processes: jobs, the items that a job maps over, and what carries words to the driver."""
+"""Code that runs in Ray's worker processes: jobs, the items that a job maps over, and the messages to the driver."""
 
 from __future__ import annotations
 
@@ -19,50 +19,50 @@ from tckr.errors import UserError
 from tckr.process import set_up_process
 
 ATTEMPTS = 3
-"""Of a job or an item: a machine may be lost, and the work goes on elsewhere."""
+"""Maximum number of attempts for a job or an item: if a machine is lost, the work continues elsewhere."""
 
 AHEAD = 2
-"""Items per actor that `RayMap` hands out: one at work, one waiting."""
+"""Items per actor that `RayMap` hands out: one is worked on, one waits."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """What a process is given of a machine: CPU cores (`threads` of torch, or fewer where no machine has as many), GPUs."""
+    """A process's share of a machine: CPU cores (`threads` of torch, or fewer if no machine has as many) and GPUs."""
 
     threads: int
     cpus: float
     gpus: float
 
     def options(self) -> dict[str, Any]:
-        """Return how Ray calls it."""
+        """Return the share as options of a Ray task."""
         return {"num_cpus": self.cpus, "num_gpus": self.gpus, "scheduling_strategy": "SPREAD"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shares:
-    """What a cluster has to share out: the CPU cores of its largest machine, and whether GPUs are to be used."""
+    """The resources of a cluster: the CPU cores of its largest machine, and whether GPUs are used."""
 
     most_cpus: float
     on_gpus: bool
 
     def of(self, threads: int, *, device: bool) -> Share:
-        """Return what a process is given that computes with so many threads, and on a GPU or not."""
+        """Return the share of a process that computes with `threads` threads, on a GPU if `device` and there are GPUs."""
         return Share(threads=threads, cpus=min(float(threads), self.most_cpus), gpus=float(device and self.on_gpus))
 
 
 class Mailbox:
-    """Holds what jobs tell until the driver fetches it."""
+    """Stores messages of jobs until the driver fetches them."""
 
     def __init__(self) -> None:
-        """Begin empty."""
+        """Start empty."""
         self._messages: deque[tuple[Any, ...]] = deque()
 
     def put(self, message: tuple[Any, ...]) -> None:
-        """Take a message."""
+        """Store a message."""
         self._messages.append(message)
 
     def take(self) -> list[tuple[Any, ...]]:
-        """Return all messages that came since the last call."""
+        """Return all messages since the last call."""
         taken = list(self._messages)
         self._messages.clear()
         return taken
@@ -79,10 +79,10 @@ def do_job(job: Job, place: Path, share: Share, share_of_hand: Callable[[int], S
 
 
 class Hand:
-    """Calls functions, and keeps what they keep between calls: a model is loaded once."""
+    """Calls functions in one process, which keeps their caches between calls: a model is loaded once."""
 
     def __init__(self, place: Path, share: Share) -> None:
-        """Make this process like those of a local executor."""
+        """Set this process up like a process of a local executor."""
         _set_up(place, share)
 
     def call(self, function: Callable[[Item], Result], item: Item) -> Result:
@@ -91,7 +91,7 @@ class Hand:
 
 
 class RayMap:
-    """Maps a function over items in actors, which stay until the block ends."""
+    """Maps a function over items in actors, which exist until the `with` block ends."""
 
     def __init__(self, place: Path, share_for: Callable[[int], Share]) -> None:
         """Take the folder to work in, and what each of so many actors is given."""
@@ -99,7 +99,7 @@ class RayMap:
         self._hands: list[Any] = []
 
     def __enter__(self) -> RayMap:
-        """Start nothing yet."""
+        """Return the map; actors start with the first call."""
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -108,14 +108,14 @@ class RayMap:
             ray.kill(hand)
 
     def __call__(self, function: Callable[[Item], Result], items: Iterable[Item], num_workers: int) -> Iterator[Result]:
-        """Yield results as they finish, in any order. An item whose actor was lost is begun anew by another.
+        """Yield results as they finish, in any order. An item whose actor was lost is started again by another actor.
 
         Raises:
             UserError: three actors were lost with one item.
         """
         share = self._share_for(num_workers)
         if share.gpus:
-            num_workers = max(1, num_workers - 1)  # the process that maps has a GPU too
+            num_workers = max(1, num_workers - 1)  # the mapping process uses a GPU as well
         self._hands = [self._start(share) for _ in range(num_workers)]
         waiting, again = iter(items), deque[tuple[Item, int]]()
         at_work: dict[Any, tuple[int, Any, Item, int]] = {}
@@ -146,7 +146,7 @@ class RayMap:
 
 
 def lost(error: Exception) -> str:
-    """Return the sentence about a job that was begun `ATTEMPTS` times and ended with `error`."""
+    """Return the message about a job that was started `ATTEMPTS` times and ended with `error`."""
     reason = " ".join(str(error).split())
     return (
         f"a worker was lost {ATTEMPTS} times at the same work, at last because: {reason[:300]} If memory ran out, set "
@@ -155,14 +155,14 @@ def lost(error: Exception) -> str:
 
 
 def _next(again: deque[tuple[Item, int]], waiting: Iterator[Item]) -> tuple[Item, int] | None:
-    """Return the next item and which attempt it is, those to be repeated first; None when there are no more."""
+    """Return the next item and the number of its attempt, repeated items first; None if there are no more items."""
     if again:
         return again.popleft()
     return next(((item, 1) for item in waiting), None)
 
 
 def _set_up(place: Path, share: Share) -> None:
-    """Work where the driver works: relative paths of the settings mean the same on all machines.
+    """Change to the driver's working folder, so that relative paths of the settings mean the same on all machines.
 
     Raises:
         UserError: the folder is not on this machine.

@@ -1,4 +1,4 @@
-"""Carry what jobs in worker processes tell to the listener of the process that started them."""
+"""Pass messages of jobs in worker processes to the listener of the process that started them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 from tckr.engine.observer import Listener
 
 SECONDS_BETWEEN = 0.1
-"""Of two messages about one bar: a step may advance thousands of times a second."""
+"""Shortest time between two messages about one bar: a step may advance thousands of times a second."""
 
 
 class Relay:
     """The listener of a job in a worker process."""
 
     def __init__(self, send: Callable[[tuple[Any, ...]], Any]) -> None:
-        """Take what sends a message to the `Receiver`."""
+        """Use `send` to pass a message to the `Receiver`."""
         self._send = send
 
     @contextmanager
     def track(self, step_name: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
-        """Tell of a bar and of how far it is."""
+        """Report that a bar was opened, and how far it is."""
         reached, told = 0, time.monotonic()
 
         def advance(amount: int) -> None:
@@ -40,11 +40,11 @@ class Relay:
             self._tell("close", step_name)
 
     def warned(self, message: str) -> None:
-        """Tell of a warning."""
+        """Pass on a warning."""
         self._tell("warned", message)
 
     def described(self, message: str) -> None:
-        """Tell how the step understood its input."""
+        """Pass on how the step understood its input."""
         self._tell("described", message)
 
     def _tell(self, *message: Any) -> None:
@@ -52,15 +52,15 @@ class Relay:
 
 
 class Receiver:
-    """Call the listener for what workers tell. A step has one bar at a time."""
+    """Call the listener for messages from workers. A step has one bar at a time."""
 
     def __init__(self, listener: Listener) -> None:
-        """Take who is told."""
+        """Pass the messages to `listener`."""
         self._listener = listener
         self._bars: dict[str, tuple[ExitStack, Callable[[int], None]]] = {}
 
     def hear(self, message: tuple[Any, ...]) -> None:
-        """Tell the listener one message; of a step that began anew, the bar opens anew."""
+        """Pass one message to the listener; when a step starts again, its bar is opened again."""
         match message:
             case "open", step_name, *facts:
                 self._close(step_name)
@@ -77,7 +77,7 @@ class Receiver:
                 self._listener.described(text)
 
     def close(self) -> None:
-        """Close the bars of jobs that did not come to their end."""
+        """Close the bars of jobs that did not finish."""
         for step_name in list(self._bars):
             self._close(step_name)
 

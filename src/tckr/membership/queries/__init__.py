@@ -1,1 +1,1 @@
-"""What one run is asked about every record, and its answers."""
+"""Queries of one run about every record, and its answers."""

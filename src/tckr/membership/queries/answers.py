@@ -1,4 +1,4 @@
-"""The file in which a run's answers about all records are kept: one row per record, one column per signal."""
+"""The file of a run's answers about all records: one row per record, one column per signal."""
 
 from __future__ import annotations
 

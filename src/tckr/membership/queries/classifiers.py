@@ -1,4 +1,4 @@
-"""A model's answers to the views of a record, averaged into its signal."""
+"""A classifier's outputs for the views of a record, averaged into its signal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def record_answers(
     batch_size: int,
     advance: Callable[[int], None],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return every record's signal averaged over its views, float64 [N], and whether the unmoved one was right, bool [N]."""
+    """Return every record's signal averaged over its views, float64 [N], and whether the plain view is right, bool [N]."""
     columns = class_columns(classifier.class_names, class_names)
     signals, correct = np.empty(len(records)), np.empty(len(records), dtype=bool)
     for start in range(0, len(records), batch_size):

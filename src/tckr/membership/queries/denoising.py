@@ -1,4 +1,4 @@
-"""The denoising loss of records under a generator: low where it has learned a record by heart (Carlini et al. 2023)."""
+"""The denoising loss of records under a generator, which is low for memorized records (Carlini et al. 2023)."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ def denoising_losses(
 ) -> np.ndarray:
     """Return float64 [N], the mean over `num_draws` noise levels of the squared denoising error of each record.
 
-    Levels are the middles of equal stretches of the noise schedule. The noise of a record follows from its place and the
-    draw alone, so that two generators meet the same noise and their difference is theirs.
+    Noise levels are the middles of equal intervals of the noise schedule. The noise of a record depends only on its position
+    and the level, so that two generators get the same noise and their losses can be compared.
 
     Args:
-        generator: left as it is.
+        generator: not changed.
         images: uint8 [N, H, W, 3].
         prompts: N texts.
-        num_draws: levels, each with its own noise.
+        num_draws: number of noise levels, each with its own noise.
         batch_size: records per forward pass.
-        advance: told of finished (record, draw) pairs.
+        advance: called with the number of finished (record, level) pairs.
     """
     total = np.zeros(len(prompts))
     levels = [int((draw + 0.5) / num_draws * generator.num_timesteps) for draw in range(num_draws)]
     for start in range(0, len(prompts), batch_size):
         rows = range(start, min(start + batch_size, len(prompts)))
         pixels = torch.from_numpy(np.array(images[rows.start : rows.stop])).permute(0, 3, 1, 2).float() / 255
-        latents = generator.encode_images(pixels).chunk(2, dim=1)[0]  # the means: no noise of the autoencoder
+        latents = generator.encode_images(pixels).chunk(2, dim=1)[0]  # the means, without noise of the autoencoder
         conditioning = generator.encode_prompts(prompts[rows.start : rows.stop])
         for draw, level in enumerate(levels):
             noise = torch.stack([_noise(row, draw, latents.shape[1:]) for row in rows]).to(latents)

@@ -1,4 +1,4 @@
-"""Prompts that an attacker would give a record, and how often they are among the released ones."""
+"""Prompts that an attacker would use for a record, and how often they are among the released ones."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def prompts_of(captions: Path, adapter: AdapterCard, records: ImageSet, class_na
 
 
 def count_among(own: Sequence[str], released: Sequence[str] | np.ndarray) -> np.ndarray:
-    """Return int64 [N], how many of the released prompts equal each of `own`."""
+    """Return int64 [N], the number of released prompts that equal each of `own`."""
     counts = Counter(released)
     return np.array([counts[prompt] for prompt in own], dtype=np.int64)

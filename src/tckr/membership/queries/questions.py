@@ -1,7 +1,7 @@
-"""What one run tells about every record: one question per way of looking at it. Knows no attack and no membership.
+"""Queries of one run about every record, one function per signal.
 
-A question is asked of a run exactly when everything it needs was made anew for that run; what is shared by all runs tells
-nothing about one of them. Shape suffixes: N pool records, S synthetic images, D features.
+A signal is queried only if everything it needs was computed separately for that run, because parts shared by all runs
+contain no information about a single one. Shape suffixes: N pool records, S synthetic images, D features.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tckr.models.classifiers.features import predict_features
 from tckr.models.diffusion.load import load_generator
 
 SMALL_DISTANCE = 1e-3
-"""Of the mean distance: added to distances before their logarithm, so that an exact copy has one."""
+"""Multiple of the mean distance that is added to distances before their logarithm, so that an exact copy has one."""
 
 Answers = dict[str, np.ndarray]
 """Column name -> one value per record, [N]."""
@@ -39,17 +39,17 @@ Answers = dict[str, np.ndarray]
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """A run to be asked, and the records to be asked about.
+    """A run to query, and the records to query it about.
 
     Attributes:
         folders: artifacts by input name.
         records: the pool, in order of record number.
         class_names: index = label.
-        settings: how to ask.
+        settings: settings of the queries.
         device: torch device name.
         batch_size: records per forward pass.
         cache: folder for decoded images.
-        advance: told of finished looks: a record is looked at as often as `Question.looks` says.
+        advance: called with the number of finished queries; each record has `Question.looks` of them.
     """
 
     folders: Mapping[str, Path]
@@ -62,7 +62,7 @@ class Asked:
     advance: Callable[[int], None]
 
     def classifier(self, name: str) -> AnyClassifier:
-        """Return the classifier that input `name` holds."""
+        """Return the classifier of input `name`."""
         return load_classifier(self.folders[name] / MODEL_FOLDER).to(self.device)
 
     @cached_property
@@ -72,12 +72,12 @@ class Asked:
 
     @cached_property
     def unseen(self) -> ImageSet | None:
-        """Return the validation images, which no run's generator saw; None where there are none."""
+        """Return the validation images, on which no run's generator was trained; None if there are none."""
         data = self.folders["data"]
         return load_images(data / "validation", self.cache) if DataCard.read(data).num_validation else None
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """Return float32 [., D] as seen by a model that was trained on none of the records."""
+        """Return float32 [., D], features of a model that was trained on none of the records."""
         return predict_features(self.classifier("features"), images, batch_size=self.batch_size)
 
     @cached_property
@@ -93,7 +93,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Question:
-    """What must be the run's own for a question to make sense, how to ask it, and how often each record is looked at."""
+    """A signal: the inputs that must be the run's own, its function, and the number of queries per record."""
 
     needs: tuple[str, ...]
     ask: Callable[[Asked], Answers]
@@ -101,7 +101,7 @@ class Question:
 
 
 def ask_model(asked: Asked, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return a classifier's logit-scaled confidence in every record's label, and whether it was right."""
+    """Return a classifier's logit-scaled confidence in every record's label, and whether its prediction was right."""
     settings = asked.settings
     return record_answers(
         asked.classifier(name),
@@ -116,27 +116,27 @@ def ask_model(asked: Asked, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ask_teacher(asked: Asked) -> Answers:
-    """Ask the Teacher about every record."""
+    """Query the Teacher about every record."""
     signals, correct = ask_model(asked, "teacher")
     return {"teacher": signals, "teacher_correct": correct}
 
 
 def ask_student(asked: Asked) -> Answers:
-    """Ask the Student about every record."""
+    """Query the Student about every record."""
     signals, correct = ask_model(asked, "student")
     return {"student": signals, "student_correct": correct}
 
 
 def ask_attacker(asked: Asked) -> Answers:
-    """Ask the student that an attacker trained on the released images and soft labels."""
+    """Query the student that an attacker trained on the released images and soft labels."""
     return {"soft_labels": ask_model(asked, "attacker")[0]}
 
 
 def ask_student_indirectly(asked: Asked) -> Answers:
-    """Ask the Student about the synthetic images nearest to a record instead of the record (Jagielski et al. 2023).
+    """Query the Student on the synthetic images nearest to a record instead of the record (Jagielski et al. 2023).
 
-    "Students Parrot Their Teachers": what a Teacher memorized of a record shows in its labels of similar images, which the
-    Student has learned. The signal is the mean confidence, in the record's label, over those images.
+    "Students Parrot Their Teachers": what a Teacher memorized about a record affects its labels of similar images, on which
+    the Student was trained. The signal is the mean confidence in the record's label over those images.
     """
     count = min(asked.settings.num_neighbours, len(asked.synthetic))
     neighbours_NJ = k_nearest(asked.features_ND, asked.features_SD, count)[1]
@@ -157,9 +157,10 @@ def asked_logits(asked: Asked, name: str, images: np.ndarray) -> np.ndarray:
 def ask_images(asked: Asked) -> Answers:
     """Return minus the distance from every record to the nearest synthetic image, in features and in pixels (0 to 1).
 
-    Where there are validation images, which no generator saw, also how much nearer the nearest synthetic image is than the
-    nearest of them: log of the ratio of distances in features. A record in a crowd is near to both (van Breugel et al. 2023,
-    "Membership Inference Attacks against Synthetic Data through Overfitting Detection": the ratio of two densities).
+    With validation images, on which no generator was trained, also return how much nearer the nearest synthetic image is
+    than the nearest of them: the log of the ratio of distances in features. A record in a dense region is near to both (van
+    Breugel et al. 2023, "Membership Inference Attacks against Synthetic Data through Overfitting Detection": the ratio of
+    two densities).
     """
     flat_N, flat_S = (
         np.asarray(images).reshape(len(images), -1) for images in (asked.records.images, asked.synthetic.images)
@@ -176,7 +177,7 @@ def ask_images(asked: Asked) -> Answers:
 
 
 def ask_captions(asked: Asked) -> Answers:
-    """Return log(1 + how often a record's own prompt, from the public captioner, is among the released prompts)."""
+    """Return log(1 + number of released prompts equal to the record's own prompt from the public captioner)."""
     released = synthetic_column(asked.folders["synthetic"], "prompt")
     adapter = AdapterCard.read(asked.folders["adapter"])
     own = prompts_of(asked.folders["captions"], adapter, asked.records, asked.class_names)
@@ -187,7 +188,8 @@ def ask_captions(asked: Asked) -> Answers:
 def ask_adapter(asked: Asked) -> Answers:
     """Return minus the denoising loss of every record, averaged over fixed noise and noise levels, equal for all runs."""
     adapter = AdapterCard.read(asked.folders["adapter"])
-    generator = load_generator(adapter.model, asked.device, torch.float32, adapter.revision)  # losses differ by little
+    # float32, because differences of losses are small
+    generator = load_generator(adapter.model, asked.device, torch.float32, adapter.revision)
     if adapter.has_weights:
         generator.load_adapter(asked.folders["adapter"])
     losses = denoising_losses(

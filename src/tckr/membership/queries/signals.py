@@ -1,4 +1,4 @@
-"""Signals: one number per record from a model's answer to one view of it. Knows no attack.
+"""Signals: one number per record from a model's output for one view of it.
 
 Shape suffixes: N records, K classes.
 """
@@ -11,13 +11,14 @@ import numpy as np
 from scipy.special import logsumexp
 
 Signal = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""(logits_NK, labels_N) -> float64 [N], higher = the model is surer of the record's label."""
+"""(logits_NK, labels_N) -> float64 [N], higher = the model is more confident in the record's label."""
 
 
 def logit_confidence(logits_NK: np.ndarray, labels_N: np.ndarray) -> np.ndarray:
     """Return log p_y - log(1 - p_y), which is nearly Gaussian over models (Carlini et al. 2022, section VI-A).
 
-    With p = softmax(logits) it equals z_y - logsumexp of the other logits: exact in float64 however close p_y is to 0 or 1.
+    With p = softmax(logits) it equals z_y - logsumexp of the other logits: it is exact in float64 even if p_y is very close
+    to 0 or 1.
     """
     logits = logits_NK.astype(np.float64)
     rows = np.arange(len(labels_N))

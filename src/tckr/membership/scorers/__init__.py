@@ -1,8 +1,8 @@
-"""Scorers: attacks that turn the signals of all runs into one score per record of the attacked run. Know no model.
+"""Scorers: attacks that turn the signals of all runs into one score per record of the attacked run.
 
 Shape suffixes: R runs (target and reference runs), N records, Z records of a population. `signals_RN` is finite float64,
-`members_RN` bool; higher scores mean "rather a member". No scorer reads the attacked run's row of `members_RN`: it rates
-the attacked run's signals against the sums of the other runs (`references.py`, `rmia.py`), and is given nothing else.
+`members_RN` bool; higher scores mean "more likely a member". No scorer reads the attacked run's row of `members_RN`: it
+compares the attacked run's signals with the sums of the other runs (`references.py`, `rmia.py`) and receives nothing else.
 """
 
 from __future__ import annotations
@@ -51,23 +51,23 @@ Found = TypeVar("Found")
 
 
 MIN_BALANCED, SOME, MANY, NEVER = 4, 16, 32, 1 << 30
-"""Of `Scorer.balanced_from`. Simulated without leakage, 20,000 records, each in half of the runs: from so many runs on the
-z-score of the AUC is off 0 by at most 1.5. With 16 runs that of `lira_online` is off by 3, with 8 by 14; that of
-`bavaria_online` with 8 by 2."""
+"""Value of `Scorer.balanced_from`. In simulations without leakage (20,000 records, each in half of the runs), the z-score
+of the AUC deviates from 0 by at most 1.5 from this number of runs on. For `lira_online` it deviates by 3 with 16 runs and by
+14 with 8; for `bavaria_online` by 2 with 8."""
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """An attack and what it needs.
+    """An attack and its requirements.
 
     Attributes:
-        rate: (runs that saw each record, runs that did not, the attacked run's signals [N]) -> scores [N].
-        sums: begins the sums of the other runs, from which both sides are taken.
-        scale: what is done to all signals first.
-        needs_references: whether it says nothing without reference runs.
-        balanced_from: where each record is in equally many runs, how many other runs saw it tells the attacked run's
-            membership, and some attacks depend on that number: from so many runs on, this one does not.
-        target_only: whether it costs too much to attack every run with it.
+        rate: (runs trained on each record, runs not trained on it, the attacked run's signals [N]) -> scores [N].
+        sums: creates the sums of the other runs, from which both sides are computed.
+        scale: transformation that is first applied to all signals.
+        needs_references: whether the attack is impossible without reference runs.
+        balanced_from: number of runs from which this attack does not depend on how many other runs were trained on a record.
+        If each record is in equally many runs, that number reveals membership in the attacked run.
+        target_only: whether attacking every run would cost too much.
     """
 
     rate: Callable[[Any, Any, np.ndarray], np.ndarray]
@@ -94,20 +94,20 @@ class Scorer:
 
 
 class NoSums:
-    """The sums of an attack that looks at no other run."""
+    """The sums of an attack that uses no other run."""
 
     def __init__(self, signals_RN: np.ndarray) -> None:
-        """Keep nothing."""
+        """Ignore the signals."""
 
     def add(self, signal_N: np.ndarray, members_N: np.ndarray) -> None:
-        """Keep nothing."""
+        """Ignore the run."""
 
     def copy(self) -> NoSums:
-        """Return the same."""
+        """Return this object."""
         return self
 
     def sides(self) -> tuple[None, None]:
-        """Return nothing."""
+        """Return None for both sides."""
         return None, None
 
     @classmethod
@@ -122,7 +122,7 @@ def global_threshold(inside: None, outside: None, signal: np.ndarray) -> np.ndar
 
 
 QUANTILES = "quantile_regression"
-"""The second attack that needs no reference run: usable where records have features (`quantile_regression.AmongAlike`)."""
+"""A second attack without reference runs: usable if records have features (`quantile_regression.AmongAlike`)."""
 
 
 def quantile_regression(attack: AmongAlike) -> Scorer:

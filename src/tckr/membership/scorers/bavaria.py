@@ -1,16 +1,18 @@
 """BaVarIA: Bayesian likelihood ratios for few reference runs (Brännvall 2026, arXiv 2603.11799).
 
-LiRA needs many runs to know each record's mean and variance; with few it must choose between noisy ones and one for all.
-BaVarIA puts a conjugate normal-inverse-gamma prior on them and scores with the predictive Student's t (its BaVarIA-t), which
-moves from the one to the other as runs come in. The updates are the textbook ones (Murphy 2007, "Conjugate Bayesian analysis
-of the Gaussian distribution", section 6). A record's signal, with mean m and variance v of its own, is modelled as
+LiRA needs many runs to estimate each record's mean and variance; with few it must choose between noisy ones and one for
+all. BaVarIA puts a conjugate normal-inverse-gamma prior on them and scores with the predictive Student's t (its BaVarIA-t),
+which moves from the global to the individual estimate as runs are added. The updates are the textbook ones (Murphy 2007,
+"Conjugate Bayesian analysis of the Gaussian distribution", section 6). A record's signal, with mean m and variance v of that
+record, is modelled as
 
-    not seen: N(m, v)    seen: N(m + d, ratio v)    m flat    d ~ N(gap, spread v)    v ~ freedom scale / chi2(freedom)
+    not trained on: N(m, v)    trained on: N(m + d, ratio v)
+    m flat    d ~ N(gap, spread v)    v ~ freedom scale / chi2(freedom)
 
-The five numbers of the prior are ours: they are estimated from all records together (empirical Bayes), without the attacked
-run; `freedom` and `scale` as in Smyth (2004), "Linear models and empirical Bayes methods for assessing differential
-expression in microarray experiments", section 6.2. So is the tie between the sides, which share v up to one `ratio` and lean
-on one another's means: few runs tell a record's level far better than how much it moves when it is seen.
+Departures from the paper: the five numbers of the prior are estimated from all records together (empirical Bayes),
+without the attacked run; `freedom` and `scale` as in Smyth (2004), "Linear models and empirical Bayes methods for assessing
+differential expression in microarray experiments", section 6.2. The two sides are also tied: they share v up to one `ratio`,
+and their means inform one another, because few runs estimate a record's level much better than its change with membership.
 """
 
 from __future__ import annotations
@@ -31,16 +33,16 @@ from tckr.membership.scorers.references import (
 )
 
 MAX_FREEDOM = 1e6
-"""As good as a variance that is the same for all records."""
+"""Degrees of freedom that equal a variance that is the same for all records."""
 
 MAX_RATIO = 1e4
-"""Bound of the ratio of the sides' variances: reference runs that agree exactly must not divide by zero."""
+"""Bound of the ratio of the sides' variances, so that reference runs that agree exactly do not cause division by zero."""
 
 SMALLEST_SHARE = 1e-6
-"""Of the typical variance: smaller ones count as this when variances are compared; one zero must not decide the prior."""
+"""Share of the typical variance; smaller ones are raised to it, so that one zero does not decide the prior."""
 
 SMALLEST_TAIL = 1e-290
-"""Below it float64 ends, and the expansion of a tail probability is exact to 1e-5 in its logarithm."""
+"""Limit below which float64 ends; the expansion of a tail probability is exact to 1e-5 in its logarithm there."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Prior:
 
 @dataclass(frozen=True)
 class Variances:
-    """What is known of every record's v once its runs were seen: freedom scale / chi2(freedom); each [N]."""
+    """The posterior of every record's v given its runs: freedom scale / chi2(freedom); each [N]."""
 
     freedom: np.ndarray
     scale: np.ndarray
@@ -65,17 +67,17 @@ class Variances:
 def bavaria_online(inside: Tally, outside: Tally, signal: np.ndarray) -> np.ndarray:
     """Return log t(s; in) - log t(s; out), the ratio of the predictive densities.
 
-    With many runs it is LiRA's log ratio with v from the runs of both sides. A record that all or no runs saw needs no
-    special case: its missing mean is the prior's.
+    With many runs it is LiRA's log ratio with v from the runs of both sides. Records with runs on only one side need no
+    special case: the prior supplies the missing mean.
     """
     return log_predictive_ratio(estimated_prior(inside, outside), inside, outside, signal)
 
 
 def bavaria_offline(inside: Tally, outside: Tally, signal: np.ndarray) -> np.ndarray:
-    """Return -log P(a model that did not see the record gives at least s) under the predictive t of those models alone.
+    """Return -log P(a model not trained on the record gives at least s) under the predictive t of those models alone.
 
-    LiRA's offline score (Carlini et al. 2022, eq. 4) with BaVarIA's distribution. The prior on m is flat; where no such run
-    is there, m is filled as LiRA's and counts as one run.
+    LiRA's offline score (Carlini et al. 2022, eq. 4) with BaVarIA's distribution. The prior on m is flat; if there is no
+    such run, m is filled as in LiRA and counts as one run.
     """
     typical = typical_variance(outside.squares, outside.freedom, inside, outside)
     freedom, scale = variance_prior(outside.squares, outside.freedom, typical)
@@ -86,7 +88,7 @@ def bavaria_offline(inside: Tally, outside: Tally, signal: np.ndarray) -> np.nda
 
 
 def estimated_prior(inside: Tally, outside: Tally) -> Prior:
-    """Return what all records together say; `spread`: how much their gaps vary beyond the errors of their means."""
+    """Return the prior estimated from all records; `spread`: how much their gaps vary beyond the errors of their means."""
     gap, ratio = average_gap(inside, outside), variance_ratio(inside, outside)
     squares, freedom = inside.squares / ratio + outside.squares, inside.freedom + outside.freedom
     typical = typical_variance(squares, freedom, inside, outside)
@@ -96,7 +98,7 @@ def estimated_prior(inside: Tally, outside: Tally) -> Prior:
 
 
 def log_predictive_ratio(prior: Prior, inside: Tally, outside: Tally, signal: np.ndarray) -> np.ndarray:
-    """Return the log ratio of the densities at `signal` [N] that follow from the prior and the runs of each record."""
+    """Return the log ratio of the densities at `signal` [N], from the prior and the runs of each record."""
     squares, freedom = inside.squares / prior.ratio + outside.squares, inside.freedom + outside.freedom
     surprise, error = _gap_squares(inside, outside, prior.gap, prior.ratio)
     both = _seen_and_not(inside, outside)
@@ -116,14 +118,14 @@ def _seen_and_not(inside: Tally, outside: Tally) -> np.ndarray:
 
 
 def _gap_squares(inside: Tally, outside: Tally, gap: float, ratio: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return for records with both kinds of runs how far off `gap` they are, squared, and that error's variance, in v."""
+    """Return, for records with both kinds of runs, the squared deviation from `gap` and the variance of that error, in v."""
     both = _seen_and_not(inside, outside)
     rest = (inside.mean - outside.mean)[both] - gap
     return rest**2, ratio / inside.count[both] + 1 / outside.count[both]
 
 
 def variance_ratio(inside: Tally, outside: Tally) -> float:
-    """Return the pooled variance of runs that saw a record over that of runs that did not; 1 where it is not known."""
+    """Return the pooled variance of runs trained on a record over that of other runs; 1 if it is unknown."""
     if not (inside.freedom.any() and outside.freedom.any() and outside.squares.any()):
         return 1.0
     pooled_in, pooled_out = (float(side.squares.sum() / side.freedom.sum()) for side in (inside, outside))
@@ -131,14 +133,14 @@ def variance_ratio(inside: Tally, outside: Tally) -> float:
 
 
 def typical_variance(squares_N: np.ndarray, freedom_N: np.ndarray, inside: Tally, outside: Tally) -> float:
-    """Return the pooled variance within records; that of all signals where no record has two runs."""
+    """Return the pooled variance within records; that of all signals if no record has two runs."""
     freedom = float(freedom_N.sum())
     found = float(squares_N.sum()) / freedom if freedom else total_variance(inside, outside)
     return max(found, float(np.median(variance_floor(inside, outside))))
 
 
 def variance_prior(squares_N: np.ndarray, freedom_N: np.ndarray, typical: float) -> tuple[float, float]:
-    """Return the freedom and scale of the records' variances: log variances spread more than chance (Smyth 2004, 6.2)."""
+    """Return freedom and scale of the records' variances: log variances spread more than by chance (Smyth 2004, 6.2)."""
     known = freedom_N > 0
     if known.sum() < 2:
         return MAX_FREEDOM, typical
@@ -161,13 +163,13 @@ def _variance_of_log(freedom: np.ndarray) -> np.ndarray:
 
 
 def inverse_trigamma(value: float) -> float:
-    """Return x with trigamma(x) = value > 0, which lies between the roots of 1/x = value and 1/x + 1/x^2 = value."""
+    """Return x with trigamma(x) = value > 0; it lies between the roots of 1/x = value and 1/x + 1/x^2 = value."""
     ends = 1 / value, (1 + (1 + 4 * value) ** 0.5) / (2 * value)
     return float(brentq(lambda x: polygamma(1, x) - value, *ends, rtol=1e-12))
 
 
 def posterior(freedom: float, scale: float, squares_N: np.ndarray, freedom_N: np.ndarray, floor_N: np.ndarray) -> Variances:
-    """Return the records' variances after their own squares were seen (Murphy 2007: alpha and beta are half of each)."""
+    """Return the posterior of the records' variances given their squares (Murphy 2007: alpha and beta are half of each)."""
     total = freedom + freedom_N
     return Variances(total, np.maximum((freedom * scale + squares_N) / total, floor_N))
 
@@ -179,10 +181,10 @@ def log_student_t(deviation: np.ndarray, width: np.ndarray, known: Variances) ->
 
 
 def log_upper_tail(t: np.ndarray, freedom: np.ndarray) -> np.ndarray:
-    """Return log P(T >= t) of Student's t, finite and falling however far t is.
+    """Return log P(T >= t) of Student's t; finite, and decreasing for every t.
 
-    Where float64 ends it is density * (1 + t^2 / freedom) / t / (1 + 1 / t^2). Integration by parts shows that this falls
-    short by a factor of 1 + 1 / t^2 at most; in fact by about 1 + 1 / t^4, and t is above 36 there.
+    Where float64 ends it is density * (1 + t^2 / freedom) / t / (1 + 1 / t^2). Integration by parts shows that this is
+    too small by a factor of at most 1 + 1 / t^2; in practice by about 1 + 1 / t^4, and t is above 36 there.
     """
     tail = stdtr(freedom, -t)
     found, small = np.log(np.maximum(tail, SMALLEST_TAIL)), tail < SMALLEST_TAIL

@@ -1,7 +1,7 @@
 """LiRA: likelihood ratios of normals (Carlini et al. 2022, "Membership Inference Attacks From First Principles").
 
-Scores stay the same when all signals are multiplied by a positive number, so a signal need not be a confidence: a distance
-or a difference of losses does as well.
+Scores do not change if all signals are multiplied by a positive number, so a signal need not be a confidence: distances or
+differences of losses can be used as well.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tckr.membership.scorers.references import Tally, filled_means, total_varian
 
 @dataclass(frozen=True)
 class Side:
-    """What the reference runs that saw a record (or did not) say about its signal: mean and variance, each [N]."""
+    """Mean and variance, each [N], of a record's signal over the reference runs that were (or were not) trained on it."""
 
     mean: np.ndarray
     variance: np.ndarray
@@ -26,8 +26,8 @@ class Side:
 def reference_statistics(inside: Tally, outside: Tally) -> tuple[Side, Side]:
     """Return the in- and out-distribution of every record.
 
-    Missing means are filled (`filled_means`); a variance from fewer than two runs is the pooled one of its side, and where
-    no record has two, that of all signals.
+    Missing means are filled (`filled_means`). A variance from fewer than two runs is replaced by the pooled variance of its
+    side, or by that of all signals if no record has two runs.
     """
     mean_in, mean_out = filled_means(inside, outside)
     floor, fallback = variance_floor(inside, outside), total_variance(inside, outside)
@@ -50,8 +50,8 @@ def lira_online(inside: Tally, outside: Tally, signal: np.ndarray) -> np.ndarray
 def lira_online_fixed_variance(inside: Tally, outside: Tally, signal: np.ndarray) -> np.ndarray:
     """Return the same log ratio with one variance for all records (section V-C).
 
-    Departure from the paper, as in its code: in and out share it. Two variances would bend the ratio so that a signal far
-    above anything seen counts against membership.
+    Departure from the paper, as in its code: both sides share the variance. With two variances, a signal far above all known
+    ones would count against membership.
     """
     seen, unseen = reference_statistics(inside, outside)
     variance = (seen.pooled_variance + unseen.pooled_variance) / 2
@@ -59,7 +59,7 @@ def lira_online_fixed_variance(inside: Tally, outside: Tally, signal: np.ndarray
 
 
 def lira_offline(inside: Tally, outside: Tally, signal: np.ndarray) -> np.ndarray:
-    """Return -log P(a model that did not see the record gives at least s), each record's own variance (eq. 4)."""
+    """Return -log P(a model not trained on the record gives at least s), with each record's own variance (eq. 4)."""
     unseen = reference_statistics(inside, outside)[1]
     return -log_ndtr((unseen.mean - signal) / np.sqrt(unseen.variance))
 

@@ -1,4 +1,4 @@
-"""Medians of the reference runs in place of their means, as LiRA's own code takes them (Carlini et al. 2022).
+"""Use medians of the reference runs instead of their means, as LiRA's own code does (Carlini et al. 2022).
 
 One run that did not train well moves a mean, but hardly a median. The variance stays that around the mean, as published.
 A median cannot be summed, so the ranks of all values are counted: adding a run or reading the medians costs O(N log R).
@@ -21,14 +21,15 @@ CHUNK = 1_000_000
 
 
 class MedianSums:
-    """`TallySums` whose means are medians, from counts of ranks: a tree (Fenwick 1994) for each side and record.
+    """`TallySums` with medians as means, from counts of ranks: a tree (Fenwick 1994) for each side and record.
 
-    Entry i of a tree counts the runs of ranks i - (i & -i) + 1 to i, among all R values of the record; entry 0 is spare.
-    Values and trees are flat, [R N] and [2 (R + 1) N]: single indices are looked up several times as fast as triples.
+    Entry i of a tree counts the runs with ranks i - (i & -i) + 1 to i, among all R values of the record; entry 0 is unused.
+    Values and trees are flat, [R N] and [2 (R + 1) N], because single indices are looked up several times faster than
+    triples.
     """
 
     def __init__(self, signals_RN: np.ndarray) -> None:
-        """Begin without a run; `signals_RN`: all values that can be added."""
+        """Start without a run; `signals_RN`: all values that can be added."""
         self._num_runs, num_records = signals_RN.shape
         self._ordered = np.sort(signals_RN, axis=0).ravel()
         self._records = np.arange(num_records)
@@ -48,7 +49,7 @@ class MedianSums:
             chosen, entry = chosen[inside], entry[inside]
 
     def copy(self) -> MedianSums:
-        """Return sums to which other runs can be added."""
+        """Return a copy to which other runs can be added."""
         copied = copy(self)
         copied._tallies, copied._tree = self._tallies.copy(), self._tree.copy()
         return copied
@@ -72,11 +73,11 @@ class MedianSums:
             yield run, WithMedians(sums, (inside, outside))
 
     def _first(self, side: np.ndarray | int) -> np.ndarray:
-        """Return where the tree of each record begins; `side` 0 or 1, for all or for each."""
+        """Return the first entry of each record's tree; `side` is 0 or 1, one for all records or one for each."""
         return np.asarray(side) * ((self._num_runs + 1) * len(self._records)) + self._records
 
     def _below(self, signal_N: np.ndarray) -> np.ndarray:
-        """Return how many of all values of each record are smaller: a binary search in every column."""
+        """Return how many of all values of each record are smaller, by a binary search in every column."""
         found, step = np.zeros(len(signal_N), dtype=np.int64), self._top
         while step:
             further = np.minimum(found + step, self._num_runs)
@@ -85,13 +86,13 @@ class MedianSums:
         return found
 
     def _median(self, side: int, count_N: np.ndarray) -> np.ndarray:
-        """Return the mean of the two values in the middle, which may be the same one; 0 where there is no run."""
+        """Return the mean of the two middle values, which may be the same one; 0 if there is no run."""
         counts = count_N.astype(np.int64)
         middle = (self._value(side, wanted) for wanted in ((counts + 1) // 2, counts // 2 + 1))
         return np.where(counts > 0, sum(middle) / 2, 0.0)
 
     def _value(self, side: int, wanted_N: np.ndarray) -> np.ndarray:
-        """Return the value whose rank among the runs of one side is `wanted_N`, from 1: a descent of the tree."""
+        """Return the value with rank `wanted_N` (from 1) among the runs of one side, by descending the tree."""
         first, number = self._first(side), len(wanted_N)
         passed, left, step = np.zeros(number, dtype=np.int64), wanted_N, self._top
         while step:

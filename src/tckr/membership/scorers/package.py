@@ -1,9 +1,9 @@
-"""One attack on all that is released together: the scores of several surfaces, weighed by what the reference runs show.
+"""One attack on everything that is released together: a weighted sum of the scores of several surfaces.
 
-Whoever holds a package holds all its surfaces. Two that leak little on their own may leak more together; one whose errors
-are those of another adds nothing. The weights are those of linear discriminant analysis (Fisher 1936): the inverse of the
-scores' covariance within members and within non-members, times the difference of their means. They are fitted on the
-reference runs, each attacked with the other reference runs; the attacked run's row is in neither.
+The holder of a package has all its surfaces. Two surfaces that leak little separately may leak more together; a surface
+whose errors equal those of another adds nothing. The weights are those of linear discriminant analysis (Fisher 1936): the
+inverse of the scores' covariance within members and within non-members, times the difference of their means. They are fitted
+on the reference runs, each attacked with the other reference runs, without the attacked run.
 
 Shape suffixes: S surfaces, R runs, N records.
 """
@@ -20,19 +20,19 @@ from scipy.stats import rankdata
 from tckr.membership.scorers import Scorer
 
 RIDGE = 0.01
-"""Added to the scores' variances, which are about 1: surfaces that say the same share their weight."""
+"""Added to the scores' variances, which are about 1, so that surfaces with equal scores share their weight."""
 
 
 @dataclass(frozen=True)
 class PackageScores:
-    """Scores [N] of one run from all surfaces, higher = rather a member, and what each surface weighs."""
+    """Scores [N] of one run from all surfaces, higher = more likely a member, and the weight of each surface."""
 
     scores: np.ndarray
     weights: Mapping[str, float]
 
     @property
     def shares(self) -> dict[str, float]:
-        """Return the weights, divided so that their sizes add up to 1."""
+        """Return the weights, scaled so that their absolute values add up to 1."""
         total = sum(map(abs, self.weights.values())) or 1.0
         return {surface: weight / total for surface, weight in self.weights.items()}
 
@@ -40,21 +40,21 @@ class PackageScores:
 def attack_package(
     scorer: Scorer, signals: Mapping[str, np.ndarray], members_RN: np.ndarray, attacked: int = 0
 ) -> PackageScores:
-    """Return the scores of one run of everything in a package.
+    """Return the scores of one run from all surfaces of a package.
 
-    Scores of each surface and run are replaced by the normal quantiles of their ranks, so that weights found on some runs
-    fit another one, and a surface of another unit counts alike. The attacked run's row of `members_RN` is not read.
+    Scores of each surface and run are replaced by the normal quantiles of their ranks, so that weights fitted on some runs
+    fit another one, and surfaces with different units count equally. The attacked run's row of `members_RN` is not used.
 
     Args:
         scorer: the attack on each surface, with references.
-        signals: surface -> float64 [R, N]; all with the same runs. Surfaces without reference runs have no weight that
-            could be learned and must be left out.
+        signals: surface -> float64 [R, N]; all with the same runs. Surfaces without reference runs must be left out, because
+            their weight cannot be fitted.
         members_RN: bool, at least three runs.
-        attacked: the run.
+        attacked: row of the attacked run.
     """
     others = np.arange(len(members_RN)) != attacked
     assert all(values.shape == members_RN.shape for values in signals.values()), "every surface needs the same runs"
-    assert others.sum() >= 2, "weights are learned from reference runs that attack one another"
+    assert others.sum() >= 2, "weights are fitted on reference runs that attack one another"
     training = zip(*(scorer.score_each(values[others], members_RN[others]) for values in signals.values()), strict=True)
     weights_S = discriminant((_normal_scores(scores_SN) for scores_SN in training), members_RN[others])
     target_SN = _normal_scores([scorer.score(values, members_RN, attacked) for values in signals.values()])

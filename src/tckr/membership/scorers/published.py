@@ -1,15 +1,16 @@
 """BaVarIA and LiRA as published: one global mean and variance for each side (Brännvall 2026, arXiv 2603.11799).
 
-Each side (runs that saw a record, runs that did not) has the normal-inverse-gamma prior with the mean m0 and variance v0 of
-all its signals, whatever the record: kappa0 = 1, alpha0 = 2 (BaVarIA-t) or 1 (BaVarIA-n), beta0 = v0. From n runs with
-mean m and squares Q around it follow kappa = 1 + n, alpha = alpha0 + n/2, beta = v0 + Q/2 + n (m - m0)^2 / (2 kappa).
+Each side (runs trained on a record, runs not trained on it) has the normal-inverse-gamma prior with the mean m0 and
+variance v0 of all its signals, for every record: kappa0 = 1, alpha0 = 2 (BaVarIA-t) or 1 (BaVarIA-n), beta0 = v0. From n
+runs with mean m and squares Q around it follow kappa = 1 + n, alpha = alpha0 + n/2, beta = v0 + Q/2 + n (m - m0)^2 / (2
+kappa).
 
 - t: Student's t with 2 alpha degrees of freedom at (m0 + n m) / kappa, squared scale beta (kappa + 1) / (alpha kappa).
-- n: the normal at m, not at the posterior mean, with variance beta / (alpha - 1), the posterior mean of the variance; where
-  no run is, the normal N(m0, v0).
+- n: the normal at m, not at the posterior mean, with variance beta / (alpha - 1), the posterior mean of the variance;
+without runs, the normal N(m0, v0).
 
 The paper states beta0 = v0 (alpha0 - 1), which is v0 for t and would be 0 for n. The published scores of the n form follow
-from beta0 = v0 and the normal above: `benchmarks/published_scores.py` holds all scores here to the published ones.
+from beta0 = v0 and the normal above: `benchmarks/published_scores.py` compares all scores here with the published ones.
 """
 
 from __future__ import annotations
@@ -23,22 +24,22 @@ from tckr.membership.scorers.lira import log_normal
 from tckr.membership.scorers.references import Tally, filled_means, of_counts, variance_floor
 
 KAPPA = 1.0
-"""How many runs the prior's mean counts for."""
+"""Number of runs that the prior's mean counts for."""
 
 ALPHA_T, ALPHA_N = 2.0, 1.0
-"""Shapes of the prior of a variance: of BaVarIA-t and of BaVarIA-n."""
+"""Shape parameters of the prior of a variance: for BaVarIA-t and for BaVarIA-n."""
 
 
 @dataclass(frozen=True)
 class Overall:
-    """Mean and variance of all signals of one side, whatever the record."""
+    """Mean and variance of all signals of one side, over all records."""
 
     mean: float
     variance: float
 
 
 def overall(side: Tally, other: Tally) -> Overall:
-    """Return the moments of all signals of `side`; of `other`, where `side` has no run at all."""
+    """Return the moments of all signals of `side`, or of `other` if `side` has no run at all."""
     found = side if side.count.any() else other
     runs = float(found.count.sum())
     mean = float((found.count * found.mean).sum()) / runs
@@ -53,9 +54,9 @@ def bavaria_t_online(inside: Tally, outside: Tally, signal: np.ndarray) -> np.nd
 
 
 def bavaria_t_offline(inside: Tally, outside: Tally, signal: np.ndarray) -> np.ndarray:
-    """Return the same with the prior's predictive density for models that saw the record.
+    """Return the same, with the prior's predictive density for models trained on the record.
 
-    Of the runs that saw a record only the two moments of all their signals are used, none of this record's.
+    Of the runs trained on a record, only the two moments of all their signals are used, not this record's signals.
     """
     seen, unseen = overall(inside, outside), overall(outside, inside)
     return log_student_t(_no_runs(signal), seen, signal) - log_student_t(outside, unseen, signal)
@@ -68,15 +69,16 @@ def bavaria_n_online(inside: Tally, outside: Tally, signal: np.ndarray) -> np.nd
 
 
 def bavaria_n_offline(inside: Tally, outside: Tally, signal: np.ndarray) -> np.ndarray:
-    """Return the same with the prior's normal for models that saw the record."""
+    """Return the same, with the prior's normal for models trained on the record."""
     seen, unseen = overall(inside, outside), overall(outside, inside)
     return log_stabilized_normal(_no_runs(signal), seen, signal) - log_stabilized_normal(outside, unseen, signal)
 
 
 def lira_online_global_variance(inside: Tally, outside: Tally, signal: np.ndarray) -> np.ndarray:
-    """Return LiRA's log ratio with one variance per side: that of all its signals, records' levels included.
+    """Return LiRA's log ratio with one variance per side: that of all its signals, including differences between records.
 
-    The fixed variance of LiRA's own code (Carlini et al. 2022): a standard deviation over records and models at once.
+    This is the fixed variance of LiRA's own code (Carlini et al. 2022): a standard deviation over records and models at
+    once.
     """
     mean_in, mean_out = filled_means(inside, outside)
     seen, unseen = overall(inside, outside), overall(outside, inside)
@@ -84,9 +86,9 @@ def lira_online_global_variance(inside: Tally, outside: Tally, signal: np.ndarra
 
 
 def lira_offline_global_variance(inside: Tally, outside: Tally, signal: np.ndarray) -> np.ndarray:
-    """Return log P(a model that did not see the record gives at most s), with one variance for all records.
+    """Return log P(a model not trained on the record gives at most s), with one variance for all records.
 
-    The form of the published scores. It ranks records as `lira_offline_fixed_variance`, which is -log P(at least s).
+    This is the form of the published scores. It ranks records as `lira_offline_fixed_variance` does, -log P(at least s).
     """
     mean = filled_means(inside, outside)[1]
     return log_ndtr((signal - mean) / overall(outside, inside).variance ** 0.5)
@@ -116,7 +118,7 @@ def log_stabilized_normal(side: Tally, prior: Overall, signal: np.ndarray) -> np
 
 
 def _beta(side: Tally, prior: Overall) -> np.ndarray:
-    """Return the scale of the inverse gamma of every record's variance after its runs were seen, [N]."""
+    """Return the scale of the inverse gamma of every record's variance given its runs, [N]."""
     shift = KAPPA * side.count * (side.mean - prior.mean) ** 2 / (2 * (KAPPA + side.count))
     return prior.variance + side.squares / 2 + shift
 

@@ -1,17 +1,18 @@
-"""Quantile regression: how unusual is a record's signal for a record that looks like it? Needs no reference run.
+"""Quantile regression: tests whether a record's signal is unusual among similar records. Needs no reference run.
 
 Bertran et al. 2023, "Scalable Membership Inference Attacks via Quantile Regression" (arXiv 2307.03694). On records that the
-attacked model never saw (a population: validation or hold-out records outside the tested pool), the quantiles of the signal
-are regressed on features of the record. A tested record is called a member at FPR a if its signal is above the quantile of
-level 1 - a for its features.
+attacked model was not trained on (a population: validation or hold-out records outside the tested pool), the quantiles of
+the signal are regressed on features of the record. A tested record is called a member at FPR a if its signal is above the
+quantile of level 1 - a for its features.
 
-For every surface at every depth, above all for those that no reference run repeats. It reads the signals and features of the
-population and of the tested records, never the membership of a tested one. Features are what an attacker knows of a record
-without the attacked model: its label, its embedding by a public model. The population must be like the tested records: a
-shift between the two would show as membership, so the null control has to be attacked too.
+It can be used for every surface at every depth, and is most useful for surfaces that no reference run repeats. It uses the
+signals and features of the population and of the tested records, never the membership of a tested one. Features are what an
+attacker knows of a record without the attacked model: its label, its embedding by a public model. The population must be
+similar to the tested records, because a shift between the two would look like membership; so the null control is attacked
+too.
 
-An audit has no such population beside the pool, so `AmongAlike` fits the quantiles on the other half of the pool, members
-and non-members mixed. That costs power, since members lift the quantiles too, and makes nothing up: membership is not read.
+An audit has no such population beside the pool. Therefore `AmongAlike` fits the quantiles on the other half of the pool,
+with members and non-members mixed. This costs power, because members raise the quantiles, but it does not use membership.
 
 Shape suffixes: Z population records, N tested records, D features, L levels.
 """
@@ -28,27 +29,27 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from tckr.errors import UserError
 
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
-"""Of the quantiles behind a score. Rarer ones would be known from a few records of the population only."""
+"""Levels of the quantiles behind a score. More extreme ones would be estimated from a few records only."""
 
 MIN_POPULATION = 100
-"""Records: with fewer the outer quantiles are those of a handful."""
+"""Minimum number of records; with fewer, the outer quantiles depend on a handful of them."""
 
 ROUNDS, LEARNING_RATE, MAX_LEAVES, MIN_LEAF = 100, 0.1, 4, 30
-"""Of the boosted trees: small ones, since a population has hundreds to thousands of records."""
+"""Settings of the boosted trees: small ones, because a population has hundreds to thousands of records."""
 
 HALVES = 2
-"""Of the pool: the quantiles of each half are fitted on the other."""
+"""Number of parts of the pool: the quantiles of each half are fitted on the other."""
 
 MOST_COMPONENTS = 16
-"""Principal components that stand for longer features: trees need few columns, and records are hundreds to thousands."""
+"""Number of principal components that replace longer features, because trees need few columns for few records."""
 
 SMALLEST_SPREAD = 0.01
-"""Of the interquartile range of all signals: a record's own spread counts as no smaller."""
+"""Minimum spread of a record, as a multiple of the interquartile range of all signals."""
 
 
 @dataclass(frozen=True)
 class NonMemberQuantiles:
-    """Fitted quantiles of the signal of records that the attacked model never saw."""
+    """Fitted quantiles of the signal of records that the attacked model was not trained on."""
 
     levels: Sequence[float]
     regressors: Sequence[HistGradientBoostingRegressor]
@@ -56,18 +57,18 @@ class NonMemberQuantiles:
     unit: float
 
     def thresholds(self, features_ND: np.ndarray) -> np.ndarray:
-        """Return for every record the signal that a share `levels` of non-members like it stay below, [L, N], rising in L.
+        """Return for every record the quantiles of the signal of similar non-members at `levels`, [L, N], ascending in L.
 
         Quantiles that cross are sorted (Chernozhukov, Fernandez-Val and Galichon 2010). A record whose signal is above the
-        one of level 1 - a is called a member at FPR a.
+        quantile of level 1 - a is called a member at FPR a.
         """
         predicted_LN = np.stack([each.predict(features_ND) for each in self.regressors])
         return self.centre + self.unit * np.sort(predicted_LN, axis=0)
 
     def scores(self, signal_N: np.ndarray, features_ND: np.ndarray) -> np.ndarray:
-        """Return by how many standard deviations of records like it the signal is above their mean, [N].
+        """Return the signal's distance from the mean of similar records, in their standard deviations, [N].
 
-        Mean and deviation are those of the normal whose quantiles come nearest to the thresholds (least squares).
+        Mean and deviation are those of the normal distribution whose quantiles fit the thresholds best (least squares).
         """
         thresholds_LN, z_L = (self.thresholds(features_ND) - self.centre) / self.unit, ndtri(np.asarray(self.levels))
         z_mean, mean_N = z_L.mean(), thresholds_LN.mean(axis=0)
@@ -76,20 +77,20 @@ class NonMemberQuantiles:
 
 
 def fit_quantiles(signal_Z: np.ndarray, features_ZD: np.ndarray, levels: Sequence[float] = LEVELS) -> NonMemberQuantiles:
-    """Return the quantiles of the attacked model's signal, regressed on the features of records that it never saw.
+    """Return the quantiles of the attacked model's signal, regressed on features of records it was not trained on.
 
     Args:
-        signal_Z: float64, of one model; higher = rather a member.
-        features_ZD: float64; the columns mean the same as those of the tested records.
-        levels: shares of non-members below, rising, each in (0, 1); at least two for scores.
+        signal_Z: float64, signals of one model; higher = more likely a member.
+        features_ZD: float64; with the same columns as the features of the tested records.
+        levels: shares of non-members below, ascending, each in (0, 1); at least two for scores.
 
     Raises:
         UserError: there are too few records.
     """
     if len(signal_Z) < MIN_POPULATION:
         raise UserError(
-            f"found {len(signal_Z)} records that the model never saw outside the tested ones; quantile regression needs "
-            f"{MIN_POPULATION}; add such records, or attack with reference runs"
+            f"found {len(signal_Z)} records that the model was not trained on, outside of the tested ones; "
+            f"quantile regression needs {MIN_POPULATION}; add such records, or attack with reference runs"
         )
     centre = float(np.median(signal_Z))
     unit = float(np.quantile(signal_Z, 0.75) - np.quantile(signal_Z, 0.25)) or float(np.ptp(signal_Z)) or 1.0
@@ -112,11 +113,11 @@ def _regressor(level: float) -> HistGradientBoostingRegressor:
 
 @dataclass(frozen=True)
 class AmongAlike:
-    """The attack on the pool itself: how unusual is a record's signal among records that look like it? A `Scorer.rate`.
+    """The attack on the pool itself: whether a record's signal is unusual among similar records. A `Scorer.rate`.
 
     Attributes:
         features: what an attacker knows of every record without the attacked models.
-        known: scores by signal, since an audit asks for the same ones several times.
+        known: scores by signal, because an audit needs the same ones several times.
     """
 
     features: np.ndarray
@@ -128,7 +129,7 @@ class AmongAlike:
         return len(self.features) >= HALVES * MIN_POPULATION
 
     def __call__(self, inside: None, outside: None, signal_N: np.ndarray) -> np.ndarray:
-        """Return the scores [N]; neither side of the other runs is looked at."""
+        """Return the scores [N]; the other runs are not used."""
         key = signal_N.tobytes()
         if key not in self.known:
             self.known[key] = self._scores(signal_N)
@@ -144,7 +145,7 @@ class AmongAlike:
 
 
 def principal_components(features_ND: np.ndarray) -> np.ndarray:
-    """Return the features themselves, or the `MOST_COMPONENTS` directions in which they vary most, float64 [N, <= D]."""
+    """Return the features themselves, or their `MOST_COMPONENTS` principal components, float64 [N, <= D]."""
     if features_ND.shape[1] <= MOST_COMPONENTS:
         return features_ND.astype(np.float64)
     centred = features_ND - features_ND.mean(axis=0, dtype=np.float64)

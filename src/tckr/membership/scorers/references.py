@@ -1,4 +1,4 @@
-"""What the reference runs say about every record: counts, means and squares of those that saw it and those that did not.
+"""Sum up the reference runs for every record: count, mean and squares, of runs trained on it and runs not trained on it.
 
 Runs are added one by one to running sums (Welford 1962), never taken away: a sum over all runs less the attacked one would
 cancel. To attack every run with the others as references, the runs are halved: the sums of one half are the start for the
@@ -15,27 +15,27 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 RESOLUTION = 1e-7
-"""Of the larger of a record's two means: signals that differ less are equal (float32 resolves 6e-8)."""
+"""Share of the larger of a record's two means: signals that differ less count as equal (float32 resolves 6e-8)."""
 
 SMALLEST_VARIANCE = 1e-100
-"""Where the signals are zero as well: keeps identical reference runs from dividing by zero."""
+"""Bound for signals that are zero as well: identical reference runs must not cause division by zero."""
 
 
 class Means(Protocol):
-    """How many runs of one side there are for every record, and their mean; each [N]."""
+    """The number of runs of one side for every record, and their mean; each [N]."""
 
     @property
     def count(self) -> np.ndarray:
-        """Number of runs; 0 to R - 1."""
+        """Number of runs, 0 to R - 1."""
 
     @property
     def mean(self) -> np.ndarray:
-        """Any finite number where there is no run."""
+        """Mean; any finite number if there is no run."""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """The runs of one side for every record: how many, their mean (0 for none), their squares around it; each [N]."""
+    """The runs of one side for every record: number, mean (0 without runs), and squares around the mean; each [N]."""
 
     count: np.ndarray
     mean: np.ndarray
@@ -61,7 +61,7 @@ class Sums(Known, Protocol):
         """Add a run."""
 
     def copy(self) -> Self:
-        """Return sums to which other runs can be added."""
+        """Return a copy to which other runs can be added."""
 
 
 class Begin(Protocol):
@@ -75,10 +75,10 @@ class Begin(Protocol):
 
 
 class TallySums:
-    """Counts, means and squares around them of both sides, each [2, N]: runs that saw a record, runs that did not."""
+    """Counts, means and squares of both sides, each [2, N]: runs trained on a record, runs not trained on it."""
 
     def __init__(self, signals_RN: np.ndarray) -> None:
-        """Begin without a run."""
+        """Start without a run."""
         self._sums = np.zeros((3, 2, signals_RN.shape[1]))
 
     def add(self, signal_N: np.ndarray, members_N: np.ndarray) -> None:
@@ -90,7 +90,7 @@ class TallySums:
         squares += before * (signal_N - mean)
 
     def copy(self) -> TallySums:
-        """Return sums to which other runs can be added."""
+        """Return a copy to which other runs can be added."""
         copied = TallySums(np.empty((0, 0)))
         copied._sums = self._sums.copy()
         return copied
@@ -114,7 +114,7 @@ def by_halves(
 
 
 def _halved(sums: Sums, runs: range, signals_RN: np.ndarray, members_RN: np.ndarray) -> Iterator[tuple[int, Sums]]:
-    """Yield each of `runs` with `sums`, which hold all runs that are not among `runs`, and its fellows added."""
+    """Yield each of `runs` with the sums of all other runs; `sums` holds those of the runs outside `runs`."""
     if len(runs) == 1:
         yield runs[0], sums
         return
@@ -150,15 +150,15 @@ def of_counts(function: Callable[[np.ndarray], np.ndarray], count_N: np.ndarray)
 
 
 def tally(signals_RN: np.ndarray, members_RN: np.ndarray, attacked: int) -> tuple[Tally, Tally]:
-    """Return what the runs but the attacked one say that saw each record, and that did not."""
+    """Return the sums of all runs but the attacked one: of runs trained on each record, and of the others."""
     inside, outside = without_one(TallySums, signals_RN, members_RN, attacked).sides()
     return inside, outside
 
 
 def average_gap(inside: Means, outside: Means) -> float:
-    """Return by how much runs that saw a record are surer of it, on average over records with both kinds.
+    """Return how much surer runs trained on a record are of it, on average over records with both kinds of runs.
 
-    Where no record has both it is the difference of the averages, and without one side 0.
+    If no record has both kinds it is the difference of the averages; if one side has no runs at all it is 0.
     """
     both = (inside.count > 0) & (outside.count > 0)
     if both.any():
@@ -167,10 +167,10 @@ def average_gap(inside: Means, outside: Means) -> float:
 
 
 def filled_means(inside: Means, outside: Means) -> tuple[np.ndarray, np.ndarray]:
-    """Return the means of both sides; a missing one is the other side's, moved by the average difference.
+    """Return the means of both sides; a missing one is replaced by the other side's, moved by the average difference.
 
-    With few reference runs some records were seen by all or by none. This treats members and non-members of the attacked
-    run alike, so it costs power but makes nothing up.
+    With few reference runs, some records are in all of them or in none. Members and non-members of the attacked run are
+    treated alike, so this costs power but does not create a false leak.
     """
     gap = average_gap(inside, outside)
     mean_in = np.where(inside.count > 0, inside.mean, outside.mean + gap)
@@ -178,7 +178,7 @@ def filled_means(inside: Means, outside: Means) -> tuple[np.ndarray, np.ndarray]
 
 
 def total_variance(inside: Tally, outside: Tally) -> float:
-    """Return the variance of all signals, whatever their record and side."""
+    """Return the variance of all signals, over all records and both sides."""
     runs = float(inside.count.sum() + outside.count.sum())
     mean = sum(float((side.count * side.mean).sum()) for side in (inside, outside)) / runs
     squares = (side.squares + side.count * (side.mean - mean) ** 2 for side in (inside, outside))
@@ -186,7 +186,7 @@ def total_variance(inside: Tally, outside: Tally) -> float:
 
 
 def variance_floor(inside: Tally, outside: Tally) -> np.ndarray:
-    """Return the variance below which a record's signals are equal for all that floats can tell, [N]."""
+    """Return the variance below which a record's signals are equal within float precision, [N]."""
     largest = np.maximum(np.abs(inside.mean), np.abs(outside.mean))
     return np.maximum((RESOLUTION * largest) ** 2, SMALLEST_VARIANCE)
 

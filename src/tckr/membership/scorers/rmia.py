@@ -1,10 +1,10 @@
-"""RMIA: a record is rather a member if the target is surer of it, relative to other models, than of most records.
+"""RMIA: a record is likely a member if the target is surer of it, relative to other models, than of most records.
 
-Zarifzadeh et al. 2024, "Low-Cost High-Power Membership Inference Attacks". A record's ratio p(x | target) / p(x) is held
-against the ratios of a population of records z; the score is the share of them it exceeds gamma-fold. Counting is a sort and
-a search, O((N + Z) log Z), never a matrix [N, Z].
+Zarifzadeh et al. 2024, "Low-Cost High-Power Membership Inference Attacks". A record's ratio p(x | target) / p(x) is
+compared with the ratios of a population of records z; the score is the share of them that it exceeds by a factor gamma.
+Counting takes a sort and a search, O((N + Z) log Z), and needs no matrix [N, Z].
 
-Signals are logit-scaled confidences: p = 1 / (1 + exp(-s)). Both p and 1 - p are carried, so that a ratio keeps its digits
+Signals are logit-scaled confidences: p = 1 / (1 + exp(-s)). Both p and 1 - p are stored, so that a ratio stays precise
 where p rounds to 1.
 """
 
@@ -19,35 +19,35 @@ from scipy.special import expit, log_expit
 from tckr.membership.scorers.references import Sums, by_halves, filled_means
 
 GAMMA = 1.0
-"""As in the authors' code. With one target a larger gamma ranks records alike but ties all that exceed no z gamma-fold;
-where all ratios are close (signals of 1e-3), that would be every record."""
+"""Value of the authors' code. With one target, a larger gamma ranks records alike but ties all that exceed no z by that
+factor; if all ratios are close (signals of 1e-3), that would be every record."""
 
 OFFLINE_SLOPE = 0.3
-"""The `a` of p_in = a p_out + (1 - a): the paper's for CIFAR-10 and the authors' default. Larger values suit models that are
-hardly surer of their members: `tuned_slope` fits it to the reference runs; `rmia_online` needs none."""
+"""The `a` of p_in = a p_out + (1 - a): the paper's for CIFAR-10 and the authors' default. Larger values suit models that
+are hardly surer of their members: `tuned_slope` fits it to the reference runs; `rmia_online` needs none."""
 
 SMALLEST, LARGEST = 1e-3, 500.0
-"""Bounds of the largest |s|: at 500 both p and 1 - p still exist in float64, below 1e-3 every p is about 1/2."""
+"""Bounds of the largest |s|: at 500, p and 1 - p are still above 0 in float64; below 1e-3 every p is about 1/2."""
 
 
 def rmia_online(inside: Confidence, outside: Confidence, signal: np.ndarray) -> np.ndarray:
     """Return the share of all N records whose ratio is not above the record's, in (0, 1].
 
-    The population is the pool itself: members and non-members of the attacked run, which the attacker cannot tell apart.
-    A separate one goes through `log_ratio_online` and `relative_score`.
+    The population is the pool itself: members and non-members of the attacked run, which the attacker cannot distinguish.
+    For a separate population use `log_ratio_online` and `relative_score`.
     """
     ratios = log_ratio_online(inside, outside, signal)
     return relative_score(ratios, ratios, GAMMA)
 
 
 def rmia_offline(inside: Confidence, outside: Confidence, signal: np.ndarray) -> np.ndarray:
-    """Return the same with p(x) from the runs that did not see the record alone."""
+    """Return the same with p(x) only from runs that were not trained on the record."""
     ratios = log_ratio_offline(inside, outside, signal)
     return relative_score(ratios, ratios, GAMMA)
 
 
 def rmia_offline_tuned(inside: Confidence, outside: Confidence, signal: np.ndarray) -> np.ndarray:
-    """Return `rmia_offline` with the slope `a` that the reference runs show (`tuned_slope`)."""
+    """Return `rmia_offline` with the slope `a` that is fitted to the reference runs (`tuned_slope`)."""
     ratios = log_ratio_offline(inside, outside, signal, tuned_slope(inside, outside))
     return relative_score(ratios, ratios, GAMMA)
 
@@ -55,10 +55,10 @@ def rmia_offline_tuned(inside: Confidence, outside: Confidence, signal: np.ndarr
 def tuned_slope(inside: Confidence, outside: Confidence) -> float:
     """Return the `a` of p_in = a p_out + (1 - a) that fits the reference runs: least squares of 1 - p_in on 1 - p_out.
 
-    Departure from the paper, which attacks one reference model with the others for each of some values of `a` and keeps the
-    best. Both read the membership of reference runs and nothing of the attacked one's; a fit costs one sum over records and
-    uses all runs. Over records that some runs saw and some did not; without any it is `OFFLINE_SLOPE`. In [0, 1]: there
-    p_in is at least p_out.
+    Departure from the paper, which attacks one reference model with the others for several values of `a` and keeps the
+    best. Both use the membership of reference runs and not that of the attacked run; a fit costs one sum over records and
+    uses all runs. The fit is over records with both kinds of runs; without any, the slope is `OFFLINE_SLOPE`. It is in [0,
+    1], where p_in is at least p_out.
     """
     both = (inside.count > 0) & (outside.count > 0)
     squares = float((outside.q[both] ** 2).sum())
@@ -74,12 +74,12 @@ def relative_score(log_ratio_N: np.ndarray, log_ratio_Z: np.ndarray, gamma: floa
 
 
 def log_ratio_online(inside: Confidence, outside: Confidence, signal: np.ndarray) -> np.ndarray:
-    """Return log p(x | attacked run) - log p(x), p(x) being the average of the in- and the out-models' mean p, [N].
+    """Return log p(x | attacked run) - log p(x); p(x) is the average of the in- and the out-models' mean p, [N].
 
-    The two means weigh the same however many runs are behind them, so that how often a record was drawn says nothing. A
-    record that no run or every run saw gets the missing mean from the other one, moved by the average difference in
-    logits: no look at the attacked run's membership, and the same for all records. Append a population as further columns
-    that no run saw and split the result: its in-means are filled that way.
+    The two means have equal weights whatever their numbers of runs, so the number of runs with a record reveals nothing. A
+    record in all runs or in none gets the missing mean from the other one, moved by the average difference in logits. This
+    does not use the attacked run's membership and is the same for all records. To use a population, append it as further
+    columns that are in no run, and split the result: their in-means are filled in this way.
     """
     seen, unseen = _filled(inside, outside)
     p, q = (seen.p + unseen.p) / 2, (seen.q + unseen.q) / 2
@@ -91,7 +91,7 @@ def log_ratio_offline(
 ) -> np.ndarray:
     """Return the same with p(x) = ((1 + a) p_out + (1 - a)) / 2: the average of p_out and p_in = a p_out + (1 - a), [N].
 
-    A record that every run saw gets its p_out from its in-mean, as in `log_ratio_online`.
+    A record that is in every run gets its p_out from its in-mean, as in `log_ratio_online`.
     """
     unseen = _filled(inside, outside)[1]
     weight = (1 + slope) / 2
@@ -99,11 +99,12 @@ def log_ratio_offline(
 
 
 def in_range(signals_RN: np.ndarray) -> np.ndarray:
-    """Return the signals, scaled by one number where they cannot be confidences.
+    """Return the signals, scaled by one number if they cannot be confidences.
 
-    Distances or differences of losses may be so large that p or 1 - p is zero in float64, or so small that every p is 1/2:
-    all ratios would be tied. Scaled, they are ranked by the same formula, finite and in their own order. RMIA weighs
-    signals by how sure a confidence they would be, so for such signals it is a weaker attack than LiRA, but a sound one.
+    Distances or differences of losses may be so large that p or 1 - p is zero in float64, or so small that every p is
+    1/2: all ratios would be tied. After scaling, the same formula gives finite scores in the order of the signals. RMIA
+    weights signals by how sure a confidence they would be, so for such signals it is a weaker attack than LiRA, but still
+    valid.
     """
     largest = max(float(signals_RN.max()), -float(signals_RN.min()))
     if largest == 0 or SMALLEST <= largest <= LARGEST:
@@ -113,7 +114,7 @@ def in_range(signals_RN: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Confidence:
-    """Mean p and mean 1 - p of the runs of one side for every record, and how many they are; each [N]."""
+    """Mean p and mean 1 - p of the runs of one side for every record, and the number of runs; each [N]."""
 
     count: np.ndarray
     p: np.ndarray
@@ -121,15 +122,15 @@ class Confidence:
 
     @property
     def mean(self) -> np.ndarray:
-        """The mean p in logits."""
+        """Return the mean p as a logit."""
         return np.log(self.p) - np.log(self.q)
 
 
 class ConfidenceSums:
-    """Numbers of runs, sums of p and of 1 - p of both sides, [3, 2, N]: runs that saw a record, runs that did not."""
+    """Numbers of runs, sums of p and of 1 - p of both sides, [3, 2, N]: runs trained on a record, and other runs."""
 
     def __init__(self, signals_RN: np.ndarray) -> None:
-        """Begin without a run."""
+        """Start without a run."""
         self._sums = np.zeros((3, 2, signals_RN.shape[1]))
 
     def add(self, signal_N: np.ndarray, members_N: np.ndarray) -> None:
@@ -140,7 +141,7 @@ class ConfidenceSums:
         q += expit(-signal_N) * chosen
 
     def copy(self) -> ConfidenceSums:
-        """Return sums to which other runs can be added."""
+        """Return a copy to which other runs can be added."""
         copied = ConfidenceSums(np.empty((0, 0)))
         copied._sums = self._sums.copy()
         return copied
@@ -158,7 +159,7 @@ class ConfidenceSums:
 
 
 def _filled(inside: Confidence, outside: Confidence) -> tuple[Confidence, Confidence]:
-    """Return both sides without gaps."""
+    """Return both sides with missing values filled."""
     means = filled_means(inside, outside)
     found = []
     for side, logits in zip((inside, outside), means, strict=True):
@@ -168,5 +169,5 @@ def _filled(inside: Confidence, outside: Confidence) -> tuple[Confidence, Confid
 
 
 def _log_confidence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Return log p from p and q = 1 - p, whichever of them is exact."""
+    """Return log p from p and q = 1 - p, using the one that is exact."""
     return np.where(q < 0.5, np.log1p(-np.minimum(q, 0.5)), np.log(p))

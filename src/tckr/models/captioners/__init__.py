@@ -1,1 +1,1 @@
-"""Captioners: checkpoints that say in words what an image shows."""
+"""Captioners: checkpoints that describe images in text."""

@@ -1,4 +1,4 @@
-"""BLIP and BLIP-2 checkpoints behind the `Captioner` protocol."""
+"""BLIP and BLIP-2 checkpoints as `Captioner`."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ class BlipCaptioner:
 
 
 def _after(prompt: str, text: str) -> str:
-    """Return `text` without the `prompt` that language models repeat; BLIP's, which knows no capitals, in lower case."""
+    """Return `text` without the `prompt` that language models repeat, which BLIP writes in lower case."""
     prompt = prompt.strip()
     return text[len(prompt) :].strip() if text.lower().startswith(prompt.lower()) else text

@@ -1,4 +1,4 @@
-"""What the caption stage needs from a captioner; knows no library."""
+"""Interface of a captioner for the stage `caption`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 
 class Captioner(Protocol):
-    """Say in words what images show."""
+    """Describe images in text."""
 
     def caption(self, images: np.ndarray, max_new_tokens: int, prompt: str = "") -> list[str]:
         """Return one caption per image of uint8 [B, H, W, 3].
 
-        The text is what the model wrote after `prompt`, greedily decoded, with its special tokens removed.
+        The caption is the text after `prompt`, decoded greedily, without special tokens.
         """
         ...

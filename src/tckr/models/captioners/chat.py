@@ -1,4 +1,4 @@
-"""Any chat vision-language model of transformers behind the `Captioner` protocol: Qwen-VL, SmolVLM, LLaVA, Gemma ..."""
+"""Any chat vision-language model of transformers as `Captioner`: Qwen-VL, SmolVLM, LLaVA, Gemma ..."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ChatCaptioner:
     """Caption with a model that answers questions about an image; `prompt` is the question, empty for `QUESTION`."""
 
     def __init__(self, model: Any, processor: Any) -> None:
-        """Pad on the left, where padding does not come between a question and its answer."""
+        """Pad on the left, so that padding does not come between a question and its answer."""
         tokenizer = processor.tokenizer
         tokenizer.padding_side = "left"
         if tokenizer.pad_token is None:
@@ -38,7 +38,7 @@ class ChatCaptioner:
             [{"role": "user", "content": [{"type": "image", "image": image}, {"type": "text", "text": question}]}]
             for image in map(Image.fromarray, images)
         ]
-        # models that think aloud by default would spend a caption's few tokens on it
+        # reasoning models would spend the few tokens of a caption on their reasoning
         thinking = {"enable_thinking": False} if "enable_thinking" in str(self.processor.chat_template) else {}
         return self.processor.apply_chat_template(
             conversations,

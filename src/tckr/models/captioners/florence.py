@@ -1,4 +1,4 @@
-"""Florence-2 checkpoints behind the `Captioner` protocol."""
+"""Florence-2 checkpoints as `Captioner`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tckr.errors import UserError, shown
 from tckr.models.captioners.greedy import decode_greedily_by_default, generate_tokens
 
 TASKS = ("<CAPTION>", "<DETAILED_CAPTION>", "<MORE_DETAILED_CAPTION>")
-"""The tasks whose answer is a caption; the first one is the default."""
+"""The tasks that produce a caption; the first one is the default."""
 
 
 class FlorenceCaptioner:
@@ -25,12 +25,12 @@ class FlorenceCaptioner:
         """Return one greedy caption per image of uint8 [B, H, W, 3].
 
         Raises:
-            UserError: `prompt` is no captioning task.
+            UserError: `prompt` is not a captioning task.
         """
         task = prompt or TASKS[0]
         if task not in TASKS:
             raise UserError(
-                f"found caption.prompt {shown(prompt)}; Florence-2 knows the tasks {', '.join(TASKS)}; name one of them, or "
+                f"found caption.prompt {shown(prompt)}; Florence-2 has the tasks {', '.join(TASKS)}; use one of them, or "
                 f"leave caption.prompt empty for {TASKS[0]}"
             )
         inputs = self.processor(images=list(images), text=[task] * len(images), return_tensors="pt")

@@ -1,4 +1,4 @@
-"""Greedy decoding as every captioner family needs it; knows neither images nor text."""
+"""Greedy decoding for all captioner families."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p")
 
 
 def decode_greedily_by_default(model: Any, pad_token_id: int | None) -> None:
-    """Change what `model` (in evaluation mode from here on) generates by to one beam of most likely tokens.
+    """Change the generation settings of `model` to greedy decoding, and set evaluation mode.
 
-    Checkpoints bring settings for sampling or beams, which contradict greedy decoding and are warned about at every call.
-    Penalties of repetition stay: they belong to how the checkpoint writes well.
+    Checkpoints have settings for sampling or beam search, which contradict greedy decoding and cause a warning at every
+    call. Repetition penalties are kept, because they affect the quality of the text.
 
     Args:
         model: any transformers model that generates.
-        pad_token_id: what fills a sequence that ended before others; used where the checkpoint names none.
+        pad_token_id: token that fills shorter sequences; used if the checkpoint has none.
     """
     model.eval()
     settings = model.generation_config
@@ -32,6 +32,6 @@ def decode_greedily_by_default(model: Any, pad_token_id: int | None) -> None:
 
 @torch.inference_mode()
 def generate_tokens(model: Any, inputs: Any, max_new_tokens: int) -> torch.Tensor:
-    """Return int64 [B, T] of a processor's `inputs` (`BatchFeature`), which go to the device and type of `model`."""
+    """Return int64 [B, T] for a processor's `inputs` (`BatchFeature`), which are moved to the device and type of `model`."""
     on_device: Mapping[str, Any] = inputs.to(model.device, model.dtype)  # casts floating tensors only: ids stay integers
     return model.generate(**on_device, max_new_tokens=max_new_tokens)

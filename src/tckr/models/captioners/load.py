@@ -1,4 +1,4 @@
-"""Load a captioner by embedded name, folder or hub id: the only `from_pretrained` of captioners."""
+"""Load a captioner by embedded name, folder or hub id. Only this module loads captioners."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tckr.models.quiet import quiet_libraries
 
 
 class Family(Protocol):
-    """Make a captioner of a transformers model and its processor."""
+    """Create a captioner from a transformers model and its processor."""
 
     def __call__(self, model: Any, processor: Any) -> Captioner:
         """Return the captioner."""
@@ -36,8 +36,8 @@ FAMILIES: dict[str, Family] = {"blip": BlipCaptioner, "blip-2": BlipCaptioner, "
 def load_captioner(name: str, device: str, dtype: torch.dtype | None = None, revision: str | None = None) -> Captioner:
     """Return the captioner `name` on `device`, in the type of `default_dtype` unless `dtype` is given.
 
-    Only safetensors weights are read and no code of the checkpoint is run. Images go through the PIL image processor, so
-    that captions do not depend on whether torchvision is installed.
+    Only safetensors weights are read, and no code of the checkpoint is run. Images are processed by PIL, so that captions do
+    not depend on whether torchvision is installed.
 
     Args:
         name: `embedded:captioner`, a `save_pretrained` folder, or a hub id such as `Salesforce/blip2-opt-2.7b`.
@@ -64,13 +64,13 @@ def load_captioner(name: str, device: str, dtype: torch.dtype | None = None, rev
                 use_safetensors=True,
                 trust_remote_code=False,
                 output_loading_info=True,
-                ignore_mismatched_sizes=True,  # refused below, by name
+                ignore_mismatched_sizes=True,  # rejected below, with names
             )
     except UserError:
         raise
     except ImportError as error:
-        raise UserError(f"captioner {name!r} needs a package that is not installed here: {_first_line(error)}") from error
-    except Exception as error:  # missing, offline, gated; and whatever a malformed one makes the libraries raise
+        raise UserError(f"captioner {name!r} needs a package that is not installed: {_first_line(error)}") from error
+    except Exception as error:  # missing, offline, gated; and various types for malformed checkpoints
         raise UserError(_unreadable(name, error)) from error
     if wrong := incomplete(model, found) or unusable(model):
         raise UserError(_not_whole(name, wrong))
@@ -81,9 +81,9 @@ def load_captioner(name: str, device: str, dtype: torch.dtype | None = None, rev
 
 
 def default_dtype(config: Any, device: str) -> torch.dtype:
-    """Return float32 but on CUDA; there float16 for the known families, which were published in it, else bfloat16.
+    """Return float32 except on CUDA; there float16 for the known families, which were published in it, else bfloat16.
 
-    Chat models are trained in bfloat16 and some (Gemma 3) overflow in float16: a card without bfloat16 computes them in
+    Chat models are trained in bfloat16, and some (Gemma 3) overflow in float16. A GPU without bfloat16 computes them in
     float32, unless the checkpoint itself is in float16.
     """
     if not device.startswith("cuda"):
@@ -102,35 +102,36 @@ def _family(name: str, model_type: str, processor: Any) -> Family:
         return ChatCaptioner
     raise UserError(
         f"captioner {name!r}, of type {model_type!r}, has no chat template (chat_template.jinja beside its weights), so it "
-        f"cannot be asked about an image; expected one of {', '.join(FAMILIES)}, which need none, or a model with one; add "
-        "the file, or set caption.model to another checkpoint"
+        f"cannot be queried about an image; expected one of {', '.join(FAMILIES)}, which need none, or a "
+        "model with one; add the file, or set caption.model to another checkpoint"
     )
 
 
 def _not_whole(name: str, wrong: str) -> str:
     return (
         f"captioner {name!r} is not the checkpoint that its configuration describes: {wrong}. Expected all weights, and "
-        "finite ones; others would be random or left out. Take a checkpoint that transformers has written (of Florence-2: "
-        "florence-community/Florence-2-base, not the one that brings its own code). Set caption.model to it, or download it "
-        "again"
+        "finite values; otherwise weights would be random or ignored. Use a checkpoint that transformers "
+        "has written (for Florence-2: florence-community/Florence-2-base, not the one that contains its own "
+        "code). Set caption.model to it, or download it again"
     )
 
 
 def _refuse_speechless(name: str, captioner: ChatCaptioner) -> None:
-    """Raise unless the checkpoint's processor and chat template put an image and a question together."""
+    """Raise a UserError unless the checkpoint's processor and chat template can combine an image and a question."""
     try:
         captioner.ask(np.zeros((1, 64, 64, 3), dtype=np.uint8), QUESTION)
-    except (TemplateError, ValueError, TypeError, KeyError, IndexError) as error:  # a template is a program of its own
+    # a template is a program and may raise anything of these
+    except (TemplateError, ValueError, TypeError, KeyError, IndexError) as error:
         raise UserError(
-            f"captioner {name!r} cannot be asked about an image: {_first_line(error)}. Expected a chat template that takes "
-            "an image and a text in one message of the user. Set caption.model to another checkpoint"
+            f"captioner {name!r} cannot be queried about an image: {_first_line(error)}. Expected a chat "
+            "template that takes an image and a text in one message of the user. Set caption.model to another checkpoint"
         ) from error
 
 
 def _unsupported(name: str, model_type: str) -> str:
     return (
         f"captioner {name!r} is of type {model_type!r}, which is not supported; expected one of {', '.join(FAMILIES)}, or "
-        "an image-text-to-text model of transformers whose processor has a chat template; set caption.model to such a one"
+        "an image-text-to-text model of transformers whose processor has a chat template; set caption.model to such a model"
     )
 
 

@@ -13,7 +13,7 @@ VIDEO = "video_processor"
 def load_processor(source: str, config: Any, revision: str | None) -> Any:
     """Return the processor of the checkpoint `source` (folder or hub id), whose model has the transformers `config`.
 
-    Video processors need torchvision and images never reach them, so a processor that wants one is given None.
+    Video processors need torchvision but are not used for images, so a processor that requires one gets None.
     """
     access = {"revision": revision, "trust_remote_code": False}
     family = PROCESSOR_MAPPING.get(type(config), None)
@@ -29,7 +29,7 @@ def load_processor(source: str, config: Any, revision: str | None) -> Any:
 
 
 def images_only(family: type[ProcessorMixin]) -> type[ProcessorMixin]:
-    """Return the class of processors `family` with None allowed for its video processor."""
+    """Return the processor class `family`, changed to accept None as its video processor."""
 
     class ImagesOnly(family):  # type: ignore[valid-type, misc]
         def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Image classifiers: any transformers checkpoint, or the embedded small ResNet, behind one input convention."""
+"""Image classifiers: any transformers checkpoint, or the embedded small ResNet, with one convention for input images."""
 
 from tckr.models.classifiers.build import EMBEDDED, build_classifier, load_classifier
 from tckr.models.classifiers.classifier import Classifier, class_columns

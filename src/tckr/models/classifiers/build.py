@@ -1,4 +1,4 @@
-"""Make a classifier by name, or load one that was saved. The only `from_pretrained` of classifiers."""
+"""Build a classifier by name, or load a saved one. Only this module loads pretrained classifiers."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def build_classifier(
     pretrained: bool = True,
     image_size: int | None = None,
 ) -> Classifier:
-    """Return an untrained classifier, or a pretrained one with a fresh last layer.
+    """Return an untrained classifier, or a pretrained one with a new last layer.
 
     Args:
         name: a key of EMBEDDED, a Hugging Face id, or a folder in `save_pretrained` layout (safetensors only).
         num_classes: K.
-        class_names: K names, index = label; they travel in the model's config.
-        seed: of every weight that is drawn; equal seeds give equal weights.
+        class_names: K names, index = label; stored in the model's config.
+        seed: seed of all random weights; equal seeds give equal weights.
         revision: commit or branch on the hub; None is the default branch.
-        pretrained: load the checkpoint's weights; otherwise its configuration alone is read and every weight drawn.
-        image_size: side in px to which images are scaled; None takes what the configuration says.
+        pretrained: load the checkpoint's weights; otherwise only its configuration is read, and all weights are random.
+        image_size: side in px to which images are scaled; None uses the size in the configuration.
 
     Raises:
-        UserError: the checkpoint cannot be used, or not at this size, with the reason.
+        UserError: the checkpoint cannot be used, or not with this size; the message gives the reason.
     """
     assert len(class_names) == len(set(class_names)) == num_classes, class_names
     names = dict(enumerate(class_names))
@@ -66,7 +66,7 @@ def build_classifier(
 
 
 def _spec(name: str, network: PreTrainedModel, revision: str | None, untrained_size: int | None) -> ClassifierSpec:
-    """Return what the network expects; weights that are drawn expect nothing but a size."""
+    """Return the input specification of the network; with random weights it only contains a size."""
     try:
         return read_spec(name, network.config, revision)
     except UserError:
@@ -76,13 +76,13 @@ def _spec(name: str, network: PreTrainedModel, revision: str | None, untrained_s
 
 
 def load_classifier(folder: Path) -> AnyClassifier:
-    """Return, in evaluation mode, what a training left in `folder`: a classifier, or the ensemble of those in `member-*`."""
+    """Return the trained model in `folder`, in evaluation mode: a classifier, or an ensemble of those in `member-*`."""
     members = member_folders(folder)
     return Ensemble([_load(member) for member in members]).eval() if members else _load(folder)
 
 
 def _load(folder: Path) -> Classifier:
-    """Return the classifier that `Classifier.save` wrote; its names and input come with it."""
+    """Return the classifier that `Classifier.save` wrote, with its class names and input specification."""
     with quiet_libraries():
         try:
             network, found = AutoModelForImageClassification.from_pretrained(
@@ -90,10 +90,10 @@ def _load(folder: Path) -> Classifier:
                 use_safetensors=True,
                 local_files_only=True,
                 dtype=torch.float32,
-                ignore_mismatched_sizes=True,  # refused below, by name
+                ignore_mismatched_sizes=True,  # rejected below, with names
                 output_loading_info=True,
             )
-        except Exception as error:  # whatever a damaged file makes the libraries raise
+        except Exception as error:  # the libraries raise various types for damaged files
             raise UserError(_damaged(folder, _reason(error))) from error
     if wrong := incomplete(network, found):
         raise UserError(_damaged(folder, wrong))
@@ -102,8 +102,8 @@ def _load(folder: Path) -> Classifier:
 
 def _damaged(folder: Path, reason: str) -> str:
     return (
-        f"the classifier in {folder} cannot be loaded: {reason}. Expected what TCKR wrote there; delete the "
-        "artifact and run again, or copy it again from where it came"
+        f"the classifier in {folder} cannot be loaded: {reason}. Expected files written by TCKR; delete the "
+        "artifact and run again, or copy it again from its source"
     )
 
 
@@ -112,12 +112,13 @@ def _network(name: str, names: dict[int, str], revision: str | None, pretrained:
         "num_labels": len(names),
         "id2label": names,
         "label2id": {label: index for index, label in names.items()},
-        "problem_type": None,  # of its own task: the pipeline of transformers would take several labels for one
+        "problem_type": None,  # the value of its former task would make the pipeline of transformers expect several labels
         "return_dict": True,
     }
     try:
         config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False, **labels)
-        (getattr(config, "model_args", None) or {}).pop("num_classes", None)  # timm's of the old head, beside num_labels
+        # timm's number for the old head, besides num_labels
+        (getattr(config, "model_args", None) or {}).pop("num_classes", None)
         head = head_of(config)
         if not pretrained:
             return AutoModelForImageClassification.from_config(config, trust_remote_code=False)
@@ -125,13 +126,13 @@ def _network(name: str, names: dict[int, str], revision: str | None, pretrained:
             name,
             config=config,
             revision=revision,
-            ignore_mismatched_sizes=True,  # the last layer of other classes gives way to a fresh one
+            ignore_mismatched_sizes=True,  # a last layer for other classes is replaced by a new one
             use_safetensors=True,
-            trust_remote_code=False,  # unset, transformers asks on the terminal whether to run it
+            trust_remote_code=False,  # otherwise transformers asks on the terminal whether to run it
             dtype=torch.float32,
             output_loading_info=True,
         )
-    except Exception as error:  # whatever a checkpoint that is none, or a damaged one, makes the libraries raise
+    except Exception as error:  # the libraries raise various types for damaged or unsuitable checkpoints
         advice = (
             "Install it: timm's need `pip install tckr[timm]`."
             if isinstance(error, ImportError)
@@ -145,8 +146,8 @@ def _network(name: str, names: dict[int, str], revision: str | None, pretrained:
     if wrong := incomplete(network, found, head) or unusable(network):
         raise UserError(
             f"model '{name}' is not the checkpoint that its configuration describes: {wrong}. Expected all weights "
-            "but the last layer's, and finite ones; others would be random or left out. Download or save it again, or "
-            "choose another"
+            "except those of the last layer, and finite values; otherwise weights would be random or "
+            "ignored. Download or save it again, or choose another"
         )
     return network
 
@@ -156,21 +157,21 @@ def _reason(error: Exception) -> str:
 
 
 def _checked(classifier: Classifier, name: str) -> Classifier:
-    """Return the classifier if it takes colour images of its size."""
+    """Return the classifier if it accepts colour images of its size."""
     height, width = classifier.spec.input_size
     size = height if height == width else f"{width} x {height}"
     try:
         with torch.inference_mode():
             logits = classifier.eval()(torch.zeros(1, 3, height, width))
-    except Exception as error:  # whatever a network that takes something else raises
+    except Exception as error:  # networks with other inputs raise various types
         raise UserError(
             f"model '{name}' does not take images of {size} px in colour ({_reason(error)}). Set image_size to "
-            "null to use its own size, or choose a convolutional network, which takes any."
+            "null to use its own size, or choose a convolutional network, which accepts any size."
         ) from error
     num_classes = len(classifier.class_names)
     if logits.shape != (1, num_classes):
         raise UserError(
-            f"model '{name}' answers with {tuple(logits.shape)} numbers for one image and {num_classes} classes; expected "
+            f"model '{name}' returns {tuple(logits.shape)} numbers for one image and {num_classes} classes; expected "
             "one for each class. Choose another model"
         )
     return classifier.train()

@@ -1,4 +1,4 @@
-"""A transformers image classifier that takes images as TCKR holds them. Knows nothing of training.
+"""A transformers image classifier whose input are images in TCKR's form.
 
 Shape suffixes: B batch, C 3 colours, H height, W width, K classes.
 """
@@ -19,18 +19,18 @@ from tckr.models.quiet import quiet_libraries
 
 
 class Classifier(nn.Module):
-    """Map float images [B, 3, H, W] in [0, 1] to logits [B, K]; resizing and normalisation happen on the device.
+    """Map float images [B, 3, H, W] in [0, 1] to logits [B, K]; resizing and normalisation run on the device.
 
     Attributes:
-        network: the transformers model; its config holds the class names.
-        spec: what the network expects of its input.
+        network: the transformers model; its config contains the class names.
+        spec: size and normalisation of the network's input.
     """
 
     def __init__(self, network: PreTrainedModel, spec: ClassifierSpec) -> None:
         super().__init__()
         self.network = network
         self.spec = spec
-        # Buffers follow the module to its device; not persistent, because the specification travels as JSON.
+        # Buffers move to the device with the module; not persistent, because the specification is saved as JSON.
         self.register_buffer("mean_C11", torch.tensor(spec.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std_C11", torch.tensor(spec.std).view(3, 1, 1), persistent=False)
 
@@ -62,7 +62,7 @@ class Classifier(nn.Module):
 def class_columns(names: Sequence[str], order: Sequence[str]) -> np.ndarray:
     """Return int64 [K] such that `logits[:, columns]` of a model with `names` is in the class order `order`.
 
-    Class names, never bare indices, tie artifacts together (the published method mixed two orders).
+    Artifacts are matched by class names, never by indices (the published method mixed two orders).
     """
     assert sorted(names) == sorted(order), f"class names differ: {sorted(names)} against {sorted(order)}"
     position = {name: index for index, name in enumerate(names)}

@@ -1,4 +1,4 @@
-"""Several classifiers that speak as one: their probabilities are averaged (Lakshminarayanan et al. 2017, "Deep Ensembles").
+"""Several classifiers with averaged probabilities (Lakshminarayanan et al. 2017, "Deep Ensembles").
 
 Shape suffixes: B batch, C 3 colours, H height, W width, K classes.
 """
@@ -16,13 +16,13 @@ from transformers import PreTrainedModel
 from tckr.models.classifiers.classifier import Classifier, class_columns
 
 MEMBER = "member-"
-"""Begins the name of a member's folder inside an ensemble's; a number from 1 ends it."""
+"""Prefix of the name of a member's folder inside an ensemble's folder; a number from 1 follows."""
 
 
 class Ensemble(nn.Module):
     """Map float images [B, 3, H, W] in [0, 1] to the logarithm of the members' mean probabilities [B, K].
 
-    Those are logits like any other: their softmax is the mean, so whoever asks need not know that there are several.
+    These are valid logits, because their softmax is the mean; callers can treat an ensemble like one classifier.
 
     Attributes:
         members: at least one; they may differ in architecture, input size and class order.
@@ -38,7 +38,7 @@ class Ensemble(nn.Module):
 
     @property
     def network(self) -> PreTrainedModel:
-        """Return the first member's network: its features stand for the ensemble's."""
+        """Return the first member's network; its features are used for the ensemble."""
         return self._first[0].network
 
     @property
@@ -57,5 +57,5 @@ AnyClassifier = Classifier | Ensemble
 
 
 def member_folders(folder: Path) -> list[Path]:
-    """Return the folders of an ensemble's members in `folder`, in their order; none where it holds one classifier."""
+    """Return the folders of an ensemble's members in `folder`, in order; empty if it contains a single classifier."""
     return sorted(folder.glob(f"{MEMBER}*"), key=lambda path: int(path.name.removeprefix(MEMBER)))

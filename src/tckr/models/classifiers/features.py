@@ -1,4 +1,4 @@
-"""What a classifier sees in an image: the numbers that its last layer turns into logits."""
+"""Features of images from a classifier: the input of its last layer."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tckr.models.classifiers.predict import predict_logits
 def predict_features(
     classifier: AnyClassifier, images: np.ndarray, *, batch_size: int, rows: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return float32 features [N, D] in evaluation mode, computed where the classifier is.
+    """Return float32 features [N, D] in evaluation mode, computed on the classifier's device.
 
-    They are the input of the last linear layer that gives one number per class, flattened.
+    They are the flattened input of the last linear layer with one output per class.
 
     Args:
         classifier: left in evaluation mode.
         images: uint8 [M, H, W, 3]; may be a memory map.
         batch_size: images per forward pass.
-        rows: int64 [N], which images, in this order; None takes all.
+        rows: int64 [N], indices of the images, in this order; None = all.
 
     Raises:
         UserError: the network has no such layer.
@@ -32,7 +32,7 @@ def predict_features(
     def see(_layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         seen[:] = [inputs[0]]
 
-    def keep(_amount: int) -> None:  # once the whole pass is done: one that runs out of memory later is repeated in parts
+    def keep(_amount: int) -> None:  # after the complete pass, because a pass that runs out of memory is repeated in parts
         batches.append(seen.pop().flatten(1).float().cpu().numpy())
 
     hook = last_layer(classifier).register_forward_pre_hook(see)
@@ -44,7 +44,7 @@ def predict_features(
 
 
 def last_layer(classifier: AnyClassifier) -> nn.Linear:
-    """Return the last linear layer with as many outputs as classes; raise UserError when there is none."""
+    """Return the last linear layer with as many outputs as classes; raise a UserError if there is none."""
     num_classes = len(classifier.class_names)
     layers = [layer for layer in classifier.network.modules() if isinstance(layer, nn.Linear)]
     layers = [layer for layer in layers if layer.out_features == num_classes]

@@ -1,4 +1,4 @@
-"""Tell the last layers of a classifier, which may be of other classes in a checkpoint, from the rest, which may not."""
+"""Find the last layers of a classifier, whose weights depend on the number of classes and may be replaced."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FLOAT_BYTES = 4
 
 
 def head_of(config: PreTrainedConfig) -> tuple[str, ...]:
-    """Return what the names of the last layers' weights begin with: those whose sizes follow the number of classes.
+    """Return the prefixes of the names of weights whose sizes depend on the number of classes.
 
     Raises:
         MemoryError: this machine cannot hold the network.
@@ -28,7 +28,7 @@ def head_of(config: PreTrainedConfig) -> tuple[str, ...]:
 
 
 def _outline(config: PreTrainedConfig) -> PreTrainedModel:
-    """Return the network without memory for its weights."""
+    """Return the network without allocating memory for its weights."""
     with torch.device("meta"):
         return AutoModelForImageClassification.from_config(config, trust_remote_code=False)
 
@@ -38,7 +38,7 @@ def _shapes(network: PreTrainedModel) -> dict[str, torch.Size]:
 
 
 def _layers_of(name: str, network: PreTrainedModel) -> str:
-    """Return the last layer that the weight belongs to, with what stands beside it below the body: `classifier.`."""
+    """Return the prefix of the last layer of a weight and the layers beside it, outside of the body, e.g. `classifier.`."""
     layer = name.rpartition(".")[0]
     parent = layer.rpartition(".")[0]
     return f"{layer}." if parent in ("", network.base_model_prefix) else f"{parent}."

@@ -1,4 +1,4 @@
-"""Run a classifier over many images, holding one batch."""
+"""Run a classifier over many images, with one batch in memory."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def predict_logits(
     rows: np.ndarray | None = None,
     advance: Callable[[int], None] = lambda amount: None,
 ) -> np.ndarray:
-    """Return float32 logits [N, K] in evaluation mode, computed where the classifier is.
+    """Return float32 logits [N, K] in evaluation mode, computed on the classifier's device.
 
     Args:
         classifier: left in evaluation mode.
         images: uint8 [M, H, W, 3]; may be a memory map.
         batch_size: images per forward pass; fewer, with a warning, after memory ran out.
-        rows: int64 [N], which images, in this order; None takes all.
+        rows: int64 [N], indices of the images, in this order; None = all.
         advance: called with the number of images of each finished batch.
     """
     classifier.eval()

@@ -1,4 +1,4 @@
-"""What a classifier expects of its input, read from and written to the image-processor config of its checkpoint."""
+"""Input specification of a classifier, read from and written to the image-processor config of its checkpoint."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ READ = (
     "image_std",
     "include_top",
 )
-"""Settings of image processors that matter here: TCKR scales the whole image to `size`, or to the crop of it."""
+"""Settings of image processors that are used. TCKR scales the complete image to `size`, or to the crop size if given."""
 
 Colours = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class ClassifierSpec:
-    """The input of a network.
+    """Size and normalisation of a network's input.
 
     Attributes:
         mean: per colour, subtracted from values in [0, 1].
         std: per colour, divides after that.
-        input_size: height and width in px. The whole image is scaled to it; nothing is cropped away.
+        input_size: height and width in px. The complete image is scaled to it, without cropping.
     """
 
     mean: tuple[float, float, float]
@@ -53,7 +53,7 @@ class ClassifierSpec:
     input_size: tuple[int, int]
 
     def is_close(self, other: ClassifierSpec) -> bool:
-        """Return whether both say the same, up to the rounding of written numbers."""
+        """Return whether both are equal up to the rounding of written numbers."""
         pairs = zip((*self.mean, *self.std), (*other.mean, *other.std), strict=True)
         return self.input_size == other.input_size and all(math.isclose(a, b, rel_tol=1e-4, abs_tol=1e-6) for a, b in pairs)
 
@@ -62,10 +62,10 @@ def read_spec(name: str, config: PreTrainedConfig, revision: str | None = None) 
     """Return the specification of checkpoint `name` (a hub id, at `revision`, or a folder).
 
     Raises:
-        UserError: the checkpoint does not say how its images are normalised, says it twice and differently, or asks for
-            what is not done here.
+        UserError: the checkpoint does not state how its images are normalised, gives two contradicting specifications, or
+            requires an unsupported operation.
     """
-    timm = getattr(config, "pretrained_cfg", None)  # timm checkpoints keep it in config.json
+    timm = getattr(config, "pretrained_cfg", None)  # timm checkpoints store it in config.json
     stated = _timm_spec(name, timm) if timm else None
     try:
         settings, _ = ImageProcessingMixin.get_image_processor_dict(name, revision=revision)
@@ -73,33 +73,33 @@ def read_spec(name: str, config: PreTrainedConfig, revision: str | None = None) 
         if stated:
             return stated
         raise UserError(
-            f"model '{name}' has no {CONFIG_NAME}, which says how its images are scaled and normalised. "
-            "Choose a checkpoint that has one, add the file to its folder, or train from nothing with pretrained=false and "
-            "an image_size."
+            f"model '{name}' has no {CONFIG_NAME}, which states how its images are scaled and normalised. "
+            "Choose a checkpoint that has one, add the file to its folder, or train from random weights "
+            "with pretrained=false and an image_size."
         ) from error
     except (ValueError, RecursionError) as error:
         raise _unusable(name, error) from error
     if not isinstance(settings, dict):
-        raise _unusable(name, "it is no JSON object")
+        raise _unusable(name, "it is not a JSON object")
     spec = spec_from_settings(name, settings, IMAGE_PROCESSOR_MAPPING_NAMES.get(config.model_type, {}).get("pil"))
     if stated and not spec.is_close(stated):
         raise UserError(
-            f"model '{name}' says two things of its input: {spec} in {CONFIG_NAME}, {stated} in config.json "
-            "(pretrained_cfg). Correct the one that is wrong, or remove the file"
+            f"model '{name}' gives two specifications of its input: {spec} in {CONFIG_NAME}, {stated} in config.json "
+            "(pretrained_cfg). Correct the wrong one, or remove the file"
         )
     return spec
 
 
 def spec_from_settings(name: str, settings: dict[str, Any], usual: str | None = None) -> ClassifierSpec:
-    """Return the specification that image-processor `settings` state.
+    """Return the specification given by image-processor `settings`.
 
     Args:
-        name: of the checkpoint, for messages.
-        settings: as the file holds them.
-        usual: class of image processors that models of this kind have, for settings that name none.
+        name: name of the checkpoint, for messages.
+        settings: content of the file.
+        usual: usual image-processor class of such models, for settings without one.
 
     Raises:
-        UserError: they give no size or no usable numbers, or ask for what is not done here.
+        UserError: they give no size or no usable numbers, or require an unsupported operation.
     """
     try:
         return _spec(name, _with_defaults(settings, usual))
@@ -112,7 +112,7 @@ def _unusable(name: str, reason: object) -> UserError:
 
 
 def _with_defaults(settings: dict[str, Any], usual: str | None) -> dict[str, Any]:
-    """Return the settings with what their class of image processors does where they are silent."""
+    """Return the settings completed by the defaults of their class of image processors."""
     kind = str(settings.get("image_processor_type") or settings.get("feature_extractor_type") or usual)
     kind = kind.removesuffix("Pil").removesuffix("Fast").replace("FeatureExtractor", "ImageProcessor")
     processor = getattr(transformers, f"{kind}Pil", None) if kind.endswith("ImageProcessor") else None
@@ -124,7 +124,7 @@ def _spec(name: str, settings: dict[str, Any]) -> ClassifierSpec:
     if settings.get("do_flip_channel_order"):
         raise UserError(
             f"{CONFIG_NAME} of model '{name}' has do_flip_channel_order: its images are blue, green, red. Expected red, "
-            "green, blue; choose another checkpoint, or train its architecture from nothing with pretrained=false"
+            "green, blue; choose another checkpoint, or train its architecture from random weights with pretrained=false"
         )
     mean, std = (0.0,) * 3, (1.0,) * 3
     if settings.get("do_normalize", True):
@@ -136,13 +136,13 @@ def _spec(name: str, settings: dict[str, Any]) -> ClassifierSpec:
 
 
 def _of_unit_range(settings: dict[str, Any], mean: Colours, std: Colours, size: tuple[int, int]) -> ClassifierSpec:
-    """Return mean and std for values in [0, 1], of those for the values that the checkpoint's own rescaling gives."""
+    """Return mean and std for values in [0, 1], converted from those for the checkpoint's own range of values."""
     factor, offset = 255.0, 0.0
     if settings.get("do_rescale", True):
         stated = settings.get("rescale_factor")
         factor *= 1 / 255 if stated is None else float(stated)
         offset = 1.0 if settings.get("rescale_offset") else 0.0  # EfficientNet: values in [-1, 1]
-    if abs(factor - 1) < 1e-6 and not offset:  # written numbers stay as they are
+    if abs(factor - 1) < 1e-6 and not offset:  # numbers are used as written
         return ClassifierSpec(mean, std, size)
     return ClassifierSpec(_mapped(lambda m: (m + offset) / factor, mean), _mapped(lambda s: s / factor, std), size)
 
@@ -168,13 +168,13 @@ def _timm_spec(name: str, settings: dict[str, Any]) -> ClassifierSpec:
         return _checked(name, ClassifierSpec(_triple(settings["mean"]), _triple(settings["std"]), (int(height), int(width))))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"config.json of model '{name}' says in pretrained_cfg no input_size, mean and std that can be used "
+            f"config.json of model '{name}' has no usable input_size, mean and std in pretrained_cfg "
             f"({type(error).__name__}: {error}). Correct the file, or save the model again with timm"
         ) from error
 
 
 def _checked(name: str, spec: ClassifierSpec) -> ClassifierSpec:
-    """Return the specification if its numbers can be used."""
+    """Return the specification if its numbers are valid."""
     numbers = (*spec.mean, *spec.std)
     if (
         not all(map(math.isfinite, numbers))
@@ -186,7 +186,7 @@ def _checked(name: str, spec: ClassifierSpec) -> ClassifierSpec:
 
 
 def state_spec(config: PreTrainedConfig, spec: ClassifierSpec) -> None:
-    """Write the specification into the configuration of a timm model, from which timm reads it; others have none there."""
+    """Write the specification into the configuration of a timm model, where timm reads it; ignore other models."""
     if getattr(config, "pretrained_cfg", None):
         kept = {key: value for key, value in config.pretrained_cfg.items() if not key.startswith("test_")}
         config.pretrained_cfg = kept | {
@@ -195,15 +195,15 @@ def state_spec(config: PreTrainedConfig, spec: ClassifierSpec) -> None:
             "std": list(spec.std),
             "interpolation": "bilinear",
             "crop_pct": 1.0,
-            "crop_mode": "squash",  # the whole image, whatever its shape
+            "crop_mode": "squash",  # the complete image, whatever its shape
         }
 
 
 def write_spec(folder: Path, spec: ClassifierSpec) -> None:
-    """Write preprocessor_config.json, such that transformers' AutoImageProcessor does what `Classifier` does."""
+    """Write preprocessor_config.json so that transformers' AutoImageProcessor does the same as `Classifier`."""
     height, width = spec.input_size
     settings = {
-        "image_processor_type": "ViTImageProcessor",  # resize, rescale, normalise: the plainest of transformers' processors
+        "image_processor_type": "ViTImageProcessor",  # resize, rescale, normalise: the simplest of transformers' processors
         "do_resize": True,
         "size": {"height": height, "width": width},
         "resample": 2,  # bilinear

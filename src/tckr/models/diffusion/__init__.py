@@ -1,1 +1,1 @@
-"""Generators: diffusion pipelines that draw images from text, and their LoRA adapters."""
+"""Generators: diffusion pipelines that generate images from text, and their LoRA adapters."""

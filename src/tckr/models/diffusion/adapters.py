@@ -1,4 +1,4 @@
-"""Find an adapter that others trained, on this machine or on the hub."""
+"""Locate a published adapter on this machine or on the hub."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tckr.models.diffusion.lora import FILE_NAME
 
 
 def locate_adapter(name: str) -> Path:
-    """Return the file or folder called `name`, or the adapter in the hub repository of that id, downloaded once.
+    """Return the file or folder called `name`, or the adapter from the hub repository with this id, downloaded once.
 
     Raises:
-        UserError: there is neither.
+        UserError: neither exists.
     """
     if Path(name).exists():
         return Path(name)
@@ -24,6 +24,6 @@ def locate_adapter(name: str) -> Path:
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise UserError(
-            f"adapter {name!r} is no file or folder here, and no hub repository with {FILE_NAME} could be read: {reason} "
+            f"adapter {name!r} is not a file or folder here, and no hub repository with {FILE_NAME} could be read: {reason} "
             "Check the name and the connection, or download it beforehand with `hf download`"
         ) from error

@@ -1,4 +1,4 @@
-"""Add the LoRA of a file to the weights of a pipeline, and check that each weight changed by what the file says."""
+"""Add the LoRA of a file to the weights of a pipeline, and check that each weight changed as expected."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tckr.models.diffusion.layer_names import Place, adaptable_layers, known_nam
 from tckr.models.diffusion.lora_file import WHERE, Matrices, read_matrices
 
 TOLERANCE = 16
-"""Rounding errors that the check allows for."""
+"""Multiple of the rounding error that the check allows."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is added to a weight: scale x up x down, viewed as the weight.
+    """Change of a weight: scale x up x down, reshaped to the weight.
 
     Attributes:
         down: float32 [rank, inputs].
         up: float32 [outputs, rank].
-        scale: of the product.
+        scale: factor of the product.
     """
 
     down: torch.Tensor
@@ -32,15 +32,15 @@ class Change:
     scale: float
 
     def times(self, vector: torch.Tensor) -> torch.Tensor:
-        """Return what the change adds to the layer's answer to `vector`, without forming the product of its matrices."""
+        """Return the change in the layer's output for `vector`, without computing the product of its matrices."""
         return self.scale * (self.up @ (self.down @ vector.to(self.down)))
 
 
 def read_changes(pipeline: Any, part: str, file: Path, scale: float) -> dict[Place, Change]:
-    """Return the change of every layer that the adapter `file` is about, `scale` times as strong as it says.
+    """Return the change of every layer in the adapter `file`, multiplied by `scale`.
 
     Raises:
-        UserError: a tensor of the file fits no layer of this pipeline, or is no LoRA, with its name.
+        UserError: a tensor of the file fits no layer of this pipeline or is not a LoRA; the message names it.
     """
     found, names, layers = read_matrices(file), known_names(pipeline, part), adaptable_layers(pipeline)
     unknown = [name for name in found if name not in names]
@@ -70,8 +70,8 @@ def _split(
     columns = {weight[0].numel() for weight in weights.values()}
     if columns != {down.shape[1]} or sum(rows) != len(up):
         raise UserError(
-            f"adapter {file} does not fit this generator: {shown(name)} changes {len(up)} x {down.shape[1]} numbers, the "
-            f"layer has {sum(rows)} x {max(columns)}. {WHERE}"
+            f"adapter {file} does not fit this generator: {shown(name)} changes a {len(up)} x "
+            f"{down.shape[1]} matrix, but the layer has {sum(rows)} x {max(columns)}. {WHERE}"
         )
     parts = zip(weights, up.split(rows), strict=True)
     return {place: Change(down, part, matrices.scale * scale) for place, part in parts}
@@ -82,7 +82,7 @@ def add_changes(file: Path, pipeline: Any, changes: Mapping[Place, Change]) -> N
     """Add `changes` to the weights in place, and check the result.
 
     Raises:
-        UserError: the changed weights are no numbers of their type.
+        UserError: the changed weights exceed the range of their type.
     """
     layers = adaptable_layers(pipeline)
     probe = _Probe(layers)
@@ -93,21 +93,21 @@ def add_changes(file: Path, pipeline: Any, changes: Mapping[Place, Change]) -> N
     wrong = probe.differing(changes)
     if wrong:
         raise UserError(
-            f"adapter {file} was not added rightly to {len(wrong)} of {len(layers)} layers, such as {wrong[0].layer}: the "
-            "change of the weights is not what the file says. Its values may be too large for the type of the weights; set "
-            "generate.precision=float32, or take another adapter"
+            f"adapter {file} was not added correctly to {len(wrong)} of {len(layers)} layers, such as {wrong[0].layer}: the "
+            "weights changed by other values than those in the file. Its values may be too large for the "
+            "type of the weights; set generate.precision=float32, or use another adapter"
         )
 
 
 class _Probe:
-    """Answers of all layers to one vector each, before a change: any other change than the expected one shows in them."""
+    """Outputs of all layers for one vector each, before a change, to detect any other change than the expected one."""
 
     def __init__(self, layers: Mapping[Place, torch.nn.Module]) -> None:
         self.layers = layers
         self.before = {place: self._answer(layer.weight) for place, layer in layers.items()}
 
     def differing(self, changes: Mapping[Place, Change]) -> list[Place]:
-        """Return the layers whose weights did not change by `changes`, up to rounding; the others must be as they were."""
+        """Return the layers whose weights did not change by `changes`, up to rounding; other layers must be unchanged."""
         return [place for place in self.layers if not self._fits(place, changes.get(place))]
 
     def _fits(self, place: Place, change: Change | None) -> bool:
@@ -127,6 +127,6 @@ class _Probe:
 
     @staticmethod
     def _vector(weight: torch.Tensor) -> torch.Tensor:
-        """Return a vector of length 1 in every direction alike, the same for all layers with as many inputs."""
+        """Return a random vector of length 1, the same for all layers with as many inputs."""
         draws = torch.Generator().manual_seed(weight[0].numel())
         return torch.randn(weight[0].numel(), generator=draws).to(weight.device)

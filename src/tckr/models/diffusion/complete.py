@@ -1,7 +1,7 @@
-"""Load the networks of a pipeline, each whole or not at all; knows no architecture.
+"""Load the networks of a pipeline and check that each is complete.
 
-`DiffusionPipeline.from_pretrained` says nothing of weights that a text encoder lacks, which are drawn at random, and nothing
-of weights that no part has a place for.
+`DiffusionPipeline.from_pretrained` does not report missing weights of a text encoder, which become random, nor weights that
+no part uses.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from tckr.models.complete import incomplete, unusable
 
 UNUSED = ("safety_checker",)
 OPTIONAL = (*UNUSED, "feature_extractor", "image_encoder")
-"""Parts of pipelines that are given images, which is not done here."""
+"""Parts of pipelines that process input images, which is not needed here."""
 
 LIBRARIES = {"transformers": (transformers, transformers.PreTrainedModel), "diffusers": (diffusers, diffusers.ModelMixin)}
-"""Name -> library and what its networks are; other parts of a pipeline, such as tokenizers, have no weights."""
+"""Library name -> library and base class of its networks. Other parts, such as tokenizers, have no weights."""
 
 
 def load_networks(
     name: str, source: str, index: Mapping[str, Any], *, revision: str | None, dtype: torch.dtype
 ) -> dict[str, Any]:
-    """Return the networks that the pipeline `index` names, by part, as the pipeline itself would load them.
+    """Return the networks in the pipeline `index`, by part, as the pipeline itself would load them.
 
     Raises:
-        UserError: one of them lacks weights, or has more than its configuration describes, or another part is absent.
+        UserError: one of them lacks weights or has more than its configuration describes, or a part is missing.
     """
     _refuse_absent(name, Path(source), index)
     loaded = {}
@@ -44,19 +44,19 @@ def load_networks(
             dtype=dtype,
             use_safetensors=True,
             output_loading_info=True,
-            **({"ignore_mismatched_sizes": True} if of_transformers else {}),  # refused here; diffusers does so itself
+            **({"ignore_mismatched_sizes": True} if of_transformers else {}),  # rejected below; diffusers does so itself
         )
         if wrong := incomplete(loaded[part], found, strict=not of_transformers) or unusable(loaded[part]):
             raise UserError(
                 f"the {part} ({network.__name__}) of generator {name!r} is not the one that its configuration describes: "
-                f"{wrong}. Expected all weights, and finite ones; others would stay random or be left out. Download or copy "
-                "it again, or set adapt.model to another one"
+                f"{wrong}. Expected all weights, and finite ones; otherwise weights would be random or "
+                "ignored. Download or copy it again, or set adapt.model to another one"
             )
     return loaded
 
 
 def _refuse_absent(name: str, folder: Path, index: Mapping[str, Any]) -> None:
-    """Raise when a part has no folder: the libraries would make an empty tokenizer of nothing."""
+    """Raise a UserError if a part has no folder; the libraries would create an empty tokenizer."""
     named = [part for part, described in index.items() if isinstance(described, list) and described and described[0]]
     absent = [part for part in named if part not in OPTIONAL and folder.is_dir() and not (folder / part).is_dir()]
     if absent:
@@ -67,7 +67,7 @@ def _refuse_absent(name: str, folder: Path, index: Mapping[str, Any]) -> None:
 
 
 def refuse_unusable_numbers(name: str, pipeline: Any) -> None:
-    """Raise when the scheduler has no steps, or the autoencoder no scale."""
+    """Raise a UserError if the scheduler has no steps, or the autoencoder no scale."""
     steps = pipeline.scheduler.config.get("num_train_timesteps")
     scale = pipeline.vae.config.get("scaling_factor")
     for file, setting, value, wanted in (
@@ -82,7 +82,7 @@ def refuse_unusable_numbers(name: str, pipeline: Any) -> None:
 
 
 def _networks(index: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield part and class of every network that the pipeline takes from transformers or diffusers."""
+    """Yield part and class of every network of the pipeline that comes from transformers or diffusers."""
     for part, described in index.items():
         library, kind = described if isinstance(described, list) and len(described) == 2 else (None, None)
         if library in LIBRARIES and isinstance(kind, str) and part not in UNUSED:

@@ -1,4 +1,4 @@
-"""FLUX.1 (dev and schnell): pooled CLIP, T5 and a transformer over 2 x 2 patches of the latents, behind `Family`."""
+"""FLUX.1 (dev and schnell): pooled CLIP, T5 and a transformer over 2 x 2 patches of the latents, as a `Family`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tckr.models.diffusion.stable_diffusion_3 import JOINT_ATTENTION
 
 T5_TOKENS = 512  # as the pipeline's default
 FEED_FORWARD = ("ff.net.0.proj", "ff.net.2", "ff_context.net.0.proj", "ff_context.net.2")
-TIME_UNIT = 1000.0  # the transformer is told sigma, schedulers count in thousandths
+TIME_UNIT = 1000.0  # the transformer's input is sigma, schedulers count in thousandths
 
 
 class Flux:
@@ -46,7 +46,7 @@ class Flux:
         return token_lengths(self.pipeline.tokenizer_2, prompts)
 
     def predict(self, latents: torch.Tensor, times: torch.Tensor, conditioning: Conditioning) -> torch.Tensor:
-        """Return the transformer's velocity; schnell has no use for the guidance scale."""
+        """Return the transformer's velocity; schnell ignores the guidance scale."""
         transformer, embeds = self.pipeline.transformer, conditioning["prompt_embeds"]
         rows, columns = latents.shape[2] // 2, latents.shape[3] // 2
         output = transformer(
@@ -69,7 +69,7 @@ class Flux:
         return {"sigmas": np.linspace(1.0, 1 / steps, steps), **shift}
 
     def drawing(self) -> AbstractContextManager[None]:
-        """Change nothing: text and image attend to each other, so the text is another one after every layer."""
+        """Change nothing: text and image attend to each other, so text features differ after every layer."""
         return nullcontext()
 
 

@@ -1,4 +1,4 @@
-"""How training adds noise, what the denoiser should then predict, and how much each noise level counts. Knows no network.
+"""The forward process: how noise is added in training, the denoiser's target, and the weight of each noise level.
 
 Timesteps are int64 in 0 .. T - 1; 0 is the least noise, in every process.
 """
@@ -26,15 +26,15 @@ class ForwardProcess(Protocol):
         ...
 
     def target(self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        """Return what a perfect denoiser answers to `noisy` on average, [B, C, h, w]."""
+        """Return the target of the denoiser for `noisy`, [B, C, h, w]."""
         ...
 
     def times(self, timesteps: torch.Tensor) -> torch.Tensor:
-        """Return what the denoiser is told of the noise levels, [B], in the unit of its sampling schedulers."""
+        """Return the denoiser's time input for these timesteps, [B], in the unit of its sampling schedulers."""
         ...
 
     def draw(self, uniform: torch.Tensor) -> torch.Tensor:
-        """Return timesteps [B] of the density that training draws from, given uniform int64 in 0 .. T - 1."""
+        """Return timesteps [B] with the density used in training, from uniform int64 in 0 .. T - 1."""
         ...
 
     def weights(self, timesteps: torch.Tensor, min_snr_gamma: float) -> torch.Tensor:
@@ -43,10 +43,10 @@ class ForwardProcess(Protocol):
 
 
 def process_of(scheduler: Any) -> ForwardProcess:
-    """Return the process that a checkpoint with this scheduler was trained with.
+    """Return the process with which a checkpoint with this scheduler was trained.
 
     Raises:
-        UserError: its denoiser predicts something that is not known here.
+        UserError: its denoiser has an unknown prediction type.
     """
     if is_flow(scheduler):
         return FlowMatching(scheduler.config.num_train_timesteps, flow_shift(scheduler))
@@ -54,15 +54,15 @@ def process_of(scheduler: Any) -> ForwardProcess:
 
 
 def is_flow(scheduler: Any) -> bool:
-    """Return whether the scheduler moves along straight lines from noise to image (Lipman et al. 2023, Liu et al. 2023)."""
+    """Return whether the scheduler uses straight lines from noise to image (Lipman et al. 2023, Liu et al. 2023)."""
     return outline.is_flow(type(scheduler).__name__, scheduler.config)
 
 
 def flow_shift(scheduler: Any) -> float:
-    """Return the shift s of the noise levels, sigma = s u / (1 + (s - 1) u); 1 when it depends on the image size."""
+    """Return the shift s of the noise levels, sigma = s u / (1 + (s - 1) u); 1 if it depends on the image size."""
     config = scheduler.config
     if config.get("use_dynamic_shifting", False):
-        return 1.0  # training in diffusers' scripts is on the unshifted levels
+        return 1.0  # diffusers' scripts train on the unshifted levels
     shift = config.get("flow_shift", 1.0) if config.get("use_flow_sigmas", False) else config.get("shift", 1.0)
     return float(shift)
 
@@ -77,7 +77,7 @@ class Diffusion:
         self.prediction: str = self.scheduler.config.prediction_type
         if self.prediction not in PREDICTIONS:
             raise UserError(
-                f"the generator's scheduler says prediction_type {self.prediction!r}; expected one of "
+                f"the generator's scheduler has prediction_type {self.prediction!r}; expected one of "
                 f"{', '.join(PREDICTIONS)}; correct scheduler/scheduler_config.json of the checkpoint"
             )
 
@@ -96,14 +96,14 @@ class Diffusion:
         return timesteps
 
     def draw(self, uniform: torch.Tensor) -> torch.Tensor:
-        """Return `uniform`: all noise levels alike."""
+        """Return `uniform`: all noise levels are equally likely."""
         return uniform
 
     def weights(self, timesteps: torch.Tensor, min_snr_gamma: float) -> torch.Tensor:
         """Return the weights of Hang et al. 2023, eq. 8 and section 3.4, with SNR = a_t / (1 - a_t).
 
-        min(SNR, gamma) for latents, divided by SNR for noise and by SNR + 1 for the velocity: each weighs the error of the
-        latents alike. At SNR = 0 the weight of the noise is its limit, 1.
+        min(SNR, gamma) for latents, divided by SNR for noise and by SNR + 1 for the velocity, so that the error of the
+        latents has the same weight in each case. At SNR = 0 the weight of the noise is its limit, 1.
         """
         signal = self.scheduler.alphas_cumprod.to(timesteps.device)[timesteps]
         ratio = signal / (1 - signal)
@@ -134,16 +134,16 @@ class FlowMatching:
         return self._sigma(timesteps) * self.num_timesteps
 
     def draw(self, uniform: torch.Tensor) -> torch.Tensor:
-        """Return timesteps of logit-normal density (Esser et al. 2024, section 3.1; mean 0, deviation 1).
+        """Return timesteps with logit-normal density (Esser et al. 2024, section 3.1; mean 0, deviation 1).
 
-        The middle of each of T equal stretches goes through the inverse distribution function: as many distinct values as
-        before, the middle levels more often.
+        The middle of each of T equal intervals is mapped by the inverse distribution function: there are as many distinct
+        values as before, but middle levels are more frequent.
         """
         middles = (uniform.double() + 0.5) / self.num_timesteps
         return (torch.special.ndtri(middles).sigmoid() * self.num_timesteps).long()
 
     def weights(self, timesteps: torch.Tensor, min_snr_gamma: float) -> torch.Tensor:
-        """Raise a UserError: the weights are defined for diffusion, and flow matching weights by how it draws levels."""
+        """Raise a UserError: these weights are defined for diffusion; flow matching weights by the density of the levels."""
         raise outline.no_min_snr(min_snr_gamma)
 
     def _sigma(self, timesteps: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What adapt and generate need from a text-to-image model; knows no library.
+"""Interface of a text-to-image model for adaptation and generation.
 
 Shapes: B images, 3 x H x W pixels, latents C x h x w.
 """
@@ -17,7 +17,7 @@ from tckr.errors import UserError
 from tckr.models.diffusion.outline import Targets
 
 Conditioning = dict[str, torch.Tensor]
-"""What a denoiser is told of B prompts: named tensors of B rows each (text embeddings, pooled embeddings, masks)."""
+"""Input of a denoiser for B prompts: named tensors with B rows each (text embeddings, pooled embeddings, masks)."""
 
 
 Solver = Literal["default", "dpm++", "unipc", "euler", "lcm"]
@@ -25,16 +25,16 @@ Solver = Literal["default", "dpm++", "unipc", "euler", "lcm"]
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How images are drawn.
+    """Settings of sampling.
 
     Attributes:
         steps: evaluations of the denoiser per image.
         guidance_scale: classifier-free guidance (Ho and Salimans 2022); at most 1 is off.
-        size: of the square images, px.
-        guidance_interval: fractions of the steps, 0 is the first (pure noise) and 1 the end: a step i of n is guided when
+        size: side of the square images in px.
+        guidance_interval: fractions of the steps, 0 is the first (pure noise) and 1 the end: step i of n is guided if
             start <= i / n < stop (Kynkaanniemi et al. 2024, who give the interval in noise levels). Other steps cost half.
         solver: "default" is the checkpoint's own scheduler.
-        bfloat16: the denoiser's matrix products and convolutions are, whatever its weights; all else stays as it is.
+        bfloat16: compute the denoiser's matrix products and convolutions in bfloat16, whatever the type of its weights.
     """
 
     steps: int
@@ -46,7 +46,7 @@ class Sampling:
 
 
 class Generator(Protocol):
-    """Draw images from text; learn from images through a LoRA adapter, or in all weights of the denoiser."""
+    """Generate images from text; train on images by a LoRA adapter or in all weights of the denoiser."""
 
     size_multiple: int  # both image sides must be multiples of this, px
     largest_size: int | None  # longest side, px; None = any
@@ -59,7 +59,7 @@ class Generator(Protocol):
         ...
 
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
-        """Return what the denoiser is told of B prompts; longer prompts are cut at L tokens, without a word."""
+        """Return the denoiser's input for B prompts; longer prompts are silently cut at L tokens."""
         ...
 
     def count_cut(self, prompts: Sequence[str]) -> int:
@@ -71,9 +71,9 @@ class Generator(Protocol):
         ...
 
     def draw_timesteps(self, uniform: torch.Tensor) -> torch.Tensor:
-        """Return the timesteps [B] to train at, given uniform int64 draws [B] in 0 .. num_timesteps - 1.
+        """Return the timesteps [B] for training, given uniform int64 random numbers [B] in 0 .. num_timesteps - 1.
 
-        The same for diffusion; of logit-normal density for flow matching.
+        They are unchanged for diffusion, and have logit-normal density for flow matching.
         """
         ...
 
@@ -88,17 +88,17 @@ class Generator(Protocol):
         """Return the denoising error [B], the mean over C x h x w, at int64 `timesteps` [B].
 
         Raises:
-            UserError: min-SNR weights (Hang et al. 2023) of a flow-matching model.
+            UserError: min-SNR weights (Hang et al. 2023) with a flow-matching model.
         """
         ...
 
     def denoise(
         self, conditioning: Conditioning, negative: Conditioning, *, seeds: Sequence[int], sampling: Sampling
     ) -> torch.Tensor:
-        """Return latents [B, C, h, w] for `decode`; latent i depends on its own prompt and seed only.
+        """Return latents [B, C, h, w] for `decode`; latent i depends only on its own prompt and seed.
 
-        `negative` (one row) is the empty prompt; it is not evaluated when guidance is off, nor by models with guidance
-        distilled into them.
+        `negative` (one row) is the empty prompt. It is not evaluated if guidance is off, or by models with distilled
+        guidance.
 
         Raises:
             UserError: the solver or a guidance interval does not fit this generator.
@@ -110,19 +110,19 @@ class Generator(Protocol):
         ...
 
     def add_lora(self, rank: int, seed: int, targets: Targets = "attention") -> dict[str, torch.nn.Parameter]:
-        """Insert a trainable adapter (initially without effect) and return its float32 parameters by name."""
+        """Insert a trainable adapter (without effect at first) and return its float32 parameters by name."""
         ...
 
     def unfreeze(self) -> dict[str, torch.nn.Parameter]:
         """Make all weights of the denoiser trainable, in float32, and return them by name.
 
         Raises:
-            UserError: the denoiser is too large, or the memory too small.
+            UserError: the denoiser is too large, or there is too little memory.
         """
         ...
 
     def keep_gradients_of_images(self) -> None:
-        """Let a backward pass leave, as `grad_sample` [B, ...] of each trained parameter, the gradient of each image.
+        """Make a backward pass store the gradient of each image in `grad_sample` [B, ...] of each trained parameter.
 
         Raises:
             UserError: Opacus is not installed.
@@ -130,11 +130,11 @@ class Generator(Protocol):
         ...
 
     def save_weights(self, folder: Path) -> None:
-        """Write all weights of the denoiser, in float16, as diffusers names the file and its tensors."""
+        """Write all weights of the denoiser, in float16, with diffusers' names of file and tensors."""
         ...
 
     def load_adapter(self, folder: Path) -> None:
-        """Take over what `save_weights` or `save_lora` left in `folder`.
+        """Load the files of `save_weights` or `save_lora` in `folder`.
 
         Raises:
             UserError: as for `load_lora`.
@@ -146,7 +146,7 @@ class Generator(Protocol):
         ...
 
     def load_lora(self, path: Path) -> None:
-        """Merge an adapter, a folder or a .safetensors file, into the weights: sampling then costs what the base costs.
+        """Merge an adapter, a folder or a .safetensors file, into the weights, so that sampling is as fast as without it.
 
         A second adapter is added to the first.
 
@@ -156,7 +156,7 @@ class Generator(Protocol):
         ...
 
     def rewrite_lora(self, path: Path, scale: float, folder: Path) -> None:
-        """Write the adapter at `path`, in any layout, `scale` times as strong, as `save_lora` would have written it.
+        """Write the adapter at `path`, in any layout, multiplied by `scale`, in the layout of `save_lora`.
 
         Raises:
             UserError: as for `load_lora`.
@@ -164,22 +164,22 @@ class Generator(Protocol):
         ...
 
     def compile_denoiser(self, *, cuda_graphs: bool = True) -> None:
-        """Compile the denoiser for static shapes: each new batch size or image size compiles once more (a minute or so).
+        """Compile the denoiser for static shapes; each new batch size or image size compiles again (about a minute).
 
-        After adapters are added or merged, not before. `cuda_graphs` is for sampling; off for training.
+        Call it after adapters are added or merged. `cuda_graphs` is for sampling; turn it off for training.
         """
         ...
 
     def enable_gradient_checkpointing(self) -> None:
-        """Recompute activations in the backward pass: less memory, about a third more time per training step."""
+        """Recompute activations in the backward pass: needs less memory, about a third more time per training step."""
         ...
 
 
 def check_image_size(generator: Generator, size: int) -> None:
-    """Raise a UserError when images of `size` x `size` px do not fit the generator."""
+    """Raise a UserError if images of `size` x `size` px do not fit the generator."""
     if generator.largest_size is not None and size > generator.largest_size:
         raise UserError(
-            f"images are {size} px; this generator knows positions up to {generator.largest_size} px; set "
+            f"images are {size} px; this generator supports at most {generator.largest_size} px; set "
             f"prepare.image_size={generator.largest_size} or less"
         )
     multiple = generator.size_multiple
@@ -192,5 +192,5 @@ def check_image_size(generator: Generator, size: int) -> None:
 
 
 def take_rows(conditioning: Conditioning, rows: Sequence[int]) -> Conditioning:
-    """Return the conditioning of `rows`, in their order; a row may be taken several times."""
+    """Return the rows `rows` of the conditioning, in order; a row may be taken several times."""
     return {name: tensor[list(rows)] for name, tensor in conditioning.items()}

@@ -1,4 +1,4 @@
-"""Text-to-image pipelines of diffusers behind the `Generator` protocol: one class for all architectures and processes.
+"""Text-to-image pipelines of diffusers as `Generator`: one class for all architectures and processes.
 
 Shapes: B images, 3 x H x W pixels, latents C x h x w.
 """
@@ -24,11 +24,11 @@ from tckr.models.diffusion.weights import WEIGHTS_NAME, keep_gradients_of_images
 from tckr.models.precision import forward_precision
 from tckr.models.quiet import quiet_libraries
 
-TRAINING_GUIDANCE = 1.0  # what a model with distilled guidance is told in training: no guidance (diffusers' Flux LoRA guide)
+TRAINING_GUIDANCE = 1.0  # input of a model with distilled guidance in training: no guidance (diffusers' Flux LoRA guide)
 
 
 class LatentDiffusion:
-    """One pipeline; what its denoiser predicts is read from the configuration of its scheduler."""
+    """One pipeline; the prediction type of its denoiser is read from the configuration of its scheduler."""
 
     def __init__(self, family: Family) -> None:
         self.family = family
@@ -39,7 +39,7 @@ class LatentDiffusion:
                 part.requires_grad_(False).eval()
         self.denoiser: Any = getattr(self.pipeline, family.lora_part)
         self.dtype: torch.dtype = self.denoiser.dtype
-        if self.pipeline.device.type == "cuda":  # what tensor cores convolve in; on the CPU the denoiser gets slower by it
+        if self.pipeline.device.type == "cuda":  # layout of tensor cores; on the CPU it is slower
             for part in (self.denoiser, self.pipeline.vae):
                 part.to(memory_format=torch.channels_last)
         self.process = process_of(self.pipeline.scheduler)
@@ -59,8 +59,8 @@ class LatentDiffusion:
 
     @torch.inference_mode()
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
-        """Return what the denoiser is told of B prompts, on its device."""
-        with quiet_libraries():  # diffusers prints what it cuts off, and that is private
+        """Return the denoiser's input for B prompts, on its device."""
+        with quiet_libraries():  # diffusers prints the text that it cuts off, which is private
             return self.family.encode_prompts(prompts)
 
     def count_cut(self, prompts: Sequence[str]) -> int:
@@ -85,7 +85,7 @@ class LatentDiffusion:
         timesteps: torch.Tensor,
         min_snr_gamma: float | None = None,
     ) -> torch.Tensor:
-        """Return the mean squared error [B] between the denoiser's output and its target, weighted if asked for."""
+        """Return the mean squared error [B] between the denoiser's output and its target, weighted on request."""
         noisy = self.process.noisy(latents, noise, timesteps)
         told = self._with_guidance(conditioning, TRAINING_GUIDANCE)
         output = self._predict(noisy, self.process.times(timesteps), told)
@@ -97,7 +97,7 @@ class LatentDiffusion:
     def denoise(
         self, conditioning: Conditioning, negative: Conditioning, *, seeds: Sequence[int], sampling: Sampling
     ) -> torch.Tensor:
-        """Return float32 latents [B, C, h, w]; the same noise on every device, in every batch."""
+        """Return float32 latents [B, C, h, w]; the noise is the same on every device and in every batch."""
         guided = sampling.guidance_scale > 1 and not self.family.distilled_guidance
         if self.family.distilled_guidance and sampling.guidance_interval != WHOLE:
             raise no_interval()
@@ -137,7 +137,7 @@ class LatentDiffusion:
         return unfreeze(self.denoiser)
 
     def keep_gradients_of_images(self) -> None:
-        """Let Opacus watch the layers of the denoiser; it sees them in training mode alone."""
+        """Attach Opacus to the layers of the denoiser, which then must be in training mode."""
         keep_gradients_of_images(self.denoiser)
 
     def save_weights(self, folder: Path) -> None:
@@ -145,14 +145,14 @@ class LatentDiffusion:
         save_weights(self.denoiser, folder)
 
     def load_adapter(self, folder: Path) -> None:
-        """Take over what was trained: the denoiser's weights, or a LoRA to merge."""
+        """Load the result of a training: the denoiser's weights, or a LoRA to merge."""
         if (folder / WEIGHTS_NAME).exists():
             load_weights(self.denoiser, folder)
         else:
             self.load_lora(folder)
 
     def save_lora(self, folder: Path) -> None:
-        """Write `pytorch_lora_weights.safetensors` as the pipeline's own `load_lora_weights` reads it."""
+        """Write `pytorch_lora_weights.safetensors`, readable by the pipeline's own `load_lora_weights`."""
         save_lora(self.pipeline, self.family.lora_part, folder)
 
     def load_lora(self, path: Path) -> None:
@@ -160,7 +160,7 @@ class LatentDiffusion:
         merge_lora(self.pipeline, self.family.lora_part, path)
 
     def rewrite_lora(self, path: Path, scale: float, folder: Path) -> None:
-        """Write the adapter at `path` into `folder` as `save_lora` would, `scale` times as strong."""
+        """Write the adapter at `path` into `folder` in the layout of `save_lora`, multiplied by `scale`."""
         rewrite_lora(self.pipeline, self.family.lora_part, path, scale, folder)
 
     def compile_denoiser(self, *, cuda_graphs: bool = True) -> None:
@@ -176,7 +176,7 @@ class LatentDiffusion:
     def _predict(self, latents: torch.Tensor, times: torch.Tensor, conditioning: Conditioning) -> torch.Tensor:
         told = {name: rows.to(self.dtype) for name, rows in conditioning.items()}
         prediction = self.family.predict(latents.to(self.dtype), times, told)
-        return prediction.to(torch.float32, copy=True)  # with CUDA graphs, the next call overwrites what this one returned
+        return prediction.to(torch.float32, copy=True)  # with CUDA graphs, the next call overwrites this output
 
     def _with_guidance(self, conditioning: Conditioning, scale: float) -> Conditioning:
         if not self.family.distilled_guidance:

@@ -1,7 +1,7 @@
-"""The names that LoRA files have for the layers of a pipeline: Kohya's, peft's, diffusers', ComfyUI's, XLabs' and others.
+"""Names of the layers of a pipeline in LoRA files: those of Kohya, peft, diffusers, ComfyUI, XLabs and others.
 
-Every name that a file may use is listed for the layers that this pipeline has, and looked up. So a name is known or refused,
-and none of it is shared with the converters of diffusers, which pass over what they do not know.
+All names that a file may use for the layers of this pipeline are listed and looked up, so a name is either known or
+rejected. The converters of diffusers are not used, because they skip unknown names.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class Place(NamedTuple):
 
 
 Places = tuple[Place, ...]
-"""What one name of a file covers: a layer, or several whose rows the file holds one below the other (fused q, k, v)."""
+"""Layers covered by one name of a file: one layer, or several whose rows are stacked (fused q, k, v)."""
 
 DENOISER_PREFIXES = ("", "base_model.model.", "diffusion_model.", "model.diffusion_model.")
 DENOISER_WORDS = ("lora_unet_", "lora_transformer_", "lycoris_")
-"""Before names whose dots are underscores: Kohya's scripts (for transformers too), OneTrainer, LyCORIS."""
+"""Prefixes of names whose dots are underscores: Kohya's scripts (also for transformers), OneTrainer, LyCORIS."""
 
 KOHYA_ENCODERS = {
     "text_encoder": ("lora_te_", "lora_te1_"),
@@ -38,10 +38,10 @@ OLD_ENCODER_LAYERS = {".q_proj": ".to_q", ".k_proj": ".to_k", ".v_proj": ".to_v"
 
 
 def known_names(pipeline: Any, denoiser: str) -> dict[str, Places]:
-    """Return name in a file -> the layers that it covers. A name that could mean two things is left out.
+    """Return name in a file -> the layers that it covers. Ambiguous names are left out.
 
     Args:
-        pipeline: of diffusers.
+        pipeline: a pipeline of diffusers.
         denoiser: the pipeline's name for its denoiser.
     """
     known: dict[str, Places] = {}
@@ -53,7 +53,7 @@ def known_names(pipeline: Any, denoiser: str) -> dict[str, Places]:
 
 
 def adaptable_layers(pipeline: Any) -> dict[Place, torch.nn.Module]:
-    """Return the layers of the pipeline that a LoRA can change, the autoencoder's left out."""
+    """Return the layers of the pipeline that a LoRA can change, without those of the autoencoder."""
     parts = {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module) and name != "vae"}
     return {
         Place(part, layer): module
@@ -85,14 +85,14 @@ def _denoiser_names(part: str, name: str, places: Places) -> Iterator[tuple[str,
 
 
 def _as_processor(layer: str) -> Iterator[str]:
-    """Yield `attn1.processor.to_q` for `attn1.to_q`, as attention processors were saved."""
+    """Yield `attn1.processor.to_q` for `attn1.to_q`: attention processors were saved under such names."""
     attention, _, projection = layer.removesuffix(".0").rpartition(".")
     if attention.rpartition(".")[2].startswith("attn"):
         yield f"{attention}.processor.{projection}"
 
 
 def _encoder_names(place: Place, t5: bool) -> Iterator[str]:
-    part = "text_encoder_3" if t5 else place.part  # T5 is third, whichever place it has
+    part = "text_encoder_3" if t5 else place.part  # T5 is the third, whatever its position
     words = {*KOHYA_ENCODERS.get(place.part, ()), *KOHYA_ENCODERS.get(part, ())}
     for layer in _encoder_layers(place.layer):
         yield f"{place.part}.{layer}"
@@ -102,7 +102,7 @@ def _encoder_names(place: Place, t5: bool) -> Iterator[str]:
 
 
 def _encoder_layers(layer: str) -> Iterator[str]:
-    """Yield the names of a layer with and without `text_model.`, which versions of transformers have or leave out."""
+    """Yield the names of a layer with and without `text_model.`, which depends on the version of transformers."""
     bare = layer.removeprefix("text_model.")
     for name in (bare, f"text_model.{bare}"):
         yield name

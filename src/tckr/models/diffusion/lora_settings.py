@@ -1,4 +1,4 @@
-"""What peft's settings say of the strength of an adapter: in `adapter_config.json`, or in the metadata of its file."""
+"""Read the strength of an adapter from peft's settings: in `adapter_config.json`, or in the metadata of its file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tckr.errors import UserError, shown
 
 PEFT_FILE, PEFT_SETTINGS, PEFT_PREFIX = "adapter_model.safetensors", "adapter_config.json", "base_model.model."
 METADATA = "lora_adapter_metadata"
-"""Where diffusers keeps peft's settings in the file, each under the name of its part: `unet.lora_alpha`."""
+"""Metadata key of diffusers for peft's settings, each under the name of its part: `unet.lora_alpha`."""
 
 WITHOUT_EFFECT = {
     *(
@@ -29,12 +29,12 @@ WITHOUT_EFFECT = {
     *("megatron_core", "loftq_config", "eva_config", "corda_config", "lora_ga_config", "qalora_group_size"),
     *("ensure_weight_tying", "save_adapter_config"),
 }
-"""Settings of its training, or of where its matrices lie, which the names in the file say too."""
+"""Settings that are not needed: those of its training, and those of layers, which are given by the names in the file."""
 
 READ = {"peft_type", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "init_lora_weights"}
 
 PLAIN_STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
-"""Ways to begin a training that leave the model itself as it was; PiSSA, OLoRA and others change it."""
+"""Initialisations that leave the model unchanged; PiSSA, OLoRA and others change it."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Scaling:
     """The strength of each layer.
 
     Attributes:
-        file: of the adapter, for messages.
+        file: the adapter's file, for messages.
         parts: prefix of the names of a part ("" = all) -> peft's settings.
     """
 
@@ -51,7 +51,7 @@ class Scaling:
 
     @classmethod
     def of(cls, file: Path, parts: Mapping[str, Mapping[str, Any]] | None) -> Scaling | None:
-        """Return what the settings say, None where there are none; raise UserError for those of no plain LoRA."""
+        """Return the scaling given by the settings, None without settings; raise a UserError unless it is plain LoRA."""
         if not parts:
             return None
         for settings in parts.values():
@@ -62,7 +62,7 @@ class Scaling:
         """Return alpha / rank of the layer `name`, or alpha / sqrt(rank) (rsLoRA, Kalajdzievski 2023).
 
         Raises:
-            UserError: the settings state another rank than the layer has.
+            UserError: the rank in the settings differs from that of the layer.
         """
         part = next((part for part in self.parts if not part or name.startswith(f"{part}.")), None)
         if part is None:
@@ -72,18 +72,18 @@ class Scaling:
         alpha = _of_layer(self.file, settings.get("alpha_pattern"), name, settings["lora_alpha"])
         if stated != rank:
             raise UserError(
-                f"adapter {self.file}: {shown(name)} has rank {rank}, its settings say {stated}; take the settings that "
+                f"adapter {self.file}: {shown(name)} has rank {rank}, but its settings give {stated}; use the settings that "
                 "were saved with it"
             )
         return alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
 
 
 def settings_beside(file: Path, names: Iterable[str]) -> dict[str, dict[str, Any]] | None:
-    """Return the settings in the folder of an adapter that peft's `save_pretrained` wrote; None for any other file.
+    """Return the settings in the folder of an adapter written by peft's `save_pretrained`; None for any other file.
 
     Args:
-        file: of the adapter; it may have been renamed.
-        names: of its tensors.
+        file: the adapter's file; it may have been renamed.
+        names: names of its tensors.
     """
     path = file.parent / PEFT_SETTINGS
     renamed = path.is_file() and any(name.startswith(PEFT_PREFIX) for name in names)
@@ -91,20 +91,20 @@ def settings_beside(file: Path, names: Iterable[str]) -> dict[str, dict[str, Any
         return None
     if not path.is_file():
         raise UserError(
-            f"adapter {file} has no {PEFT_SETTINGS} beside it, which states its strength (alpha); copy it from where the "
-            "adapter comes from"
+            f"adapter {file} has no {PEFT_SETTINGS} beside it, which contains its strength (alpha); copy it from the "
+            "source of the adapter"
         )
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}; copy it again") from error
     if not isinstance(settings, dict):
-        raise UserError(f"{path} is no JSON object; expected the settings that peft writes; copy it again")
+        raise UserError(f"{path} is not a JSON object; expected the settings that peft writes; copy it again")
     return {"": settings}
 
 
 def settings_within(file: Path, metadata: Mapping[str, str]) -> dict[str, dict[str, Any]] | None:
-    """Return part -> settings, as diffusers writes them into the file; None where there are none."""
+    """Return part -> settings, as diffusers writes them into the file; None if there are none."""
     if METADATA not in metadata:
         return None
     try:
@@ -114,7 +114,7 @@ def settings_within(file: Path, metadata: Mapping[str, str]) -> dict[str, dict[s
             part, _, setting = key.partition(".")
             parts.setdefault(part, {})[setting] = value
     except (ValueError, AttributeError, RecursionError) as error:
-        raise UserError(f"adapter {file}: its metadata {METADATA} is no JSON object; save it again") from error
+        raise UserError(f"adapter {file}: its metadata {METADATA} is not a JSON object; save it again") from error
     return parts
 
 
@@ -122,28 +122,28 @@ def _refuse_others(file: Path, settings: Mapping[str, Any]) -> None:
     kind = settings.get("peft_type", "LORA")
     if str(kind).rpartition(".")[2] != "LORA":
         raise UserError(
-            f"adapter {file} is {shown(kind)} of peft; expected LoRA. Merge it into the model and name the model"
+            f"adapter {file} is {shown(kind)} of peft; expected LoRA. Merge it into the model and use that model"
         )
     others = [name for name, value in settings.items() if value and value != "none" and name not in READ | WITHOUT_EFFECT]
     if others:
         raise UserError(
-            f"adapter {file} was trained with {shown(others[0])} of peft, which makes it another adapter than a plain LoRA "
-            "and is not applied. Merge it into the model and name the model"
+            f"adapter {file} was trained with {shown(others[0])} of peft, so it is not a plain LoRA "
+            "and cannot be applied. Merge it into the model and use that model"
         )
     start = settings.get("init_lora_weights")
     if start not in PLAIN_STARTS:
         raise UserError(
-            f"adapter {file} was begun with {shown(start)}, which changes the model that it belongs to; it cannot be "
-            "added to the model as it was. Save it as an ordinary LoRA (peft: path_initial_model_for_weight_conversion)"
+            f"adapter {file} was initialised with {shown(start)}, which changes its base model; it cannot be "
+            "added to the original model. Save it as an ordinary LoRA (peft: path_initial_model_for_weight_conversion)"
         )
     for name in ("r", "lora_alpha"):
         _number(file, name, settings.get(name))
 
 
 def _of_layer(file: Path, patterns: Any, name: str, usual: float) -> float:
-    """Return the value for the layer `name`: of the first pattern that is its end, from a dot on, or the usual one.
+    """Return the value for the layer `name`: that of the first pattern that matches its end, from a dot on, or the default.
 
-    A pattern that begins with ^ is the whole name.
+    A pattern that starts with ^ is the complete name.
     """
     if not isinstance(patterns or {}, dict):
         raise UserError(
@@ -152,7 +152,7 @@ def _of_layer(file: Path, patterns: Any, name: str, usual: float) -> float:
     for pattern, value in (patterns or {}).items():
         ending = str(pattern).removeprefix("^").replace("\\.", ".")
         if not ending.replace(".", "").replace("_", "").isalnum():
-            raise UserError(f"adapter {file}: the pattern {shown(pattern)} of its settings is no name of a layer")
+            raise UserError(f"adapter {file}: the pattern {shown(pattern)} of its settings is not a name of a layer")
         if name == ending or (name.endswith(f".{ending}") and not str(pattern).startswith("^")):
             return _number(file, str(pattern), value)
     return usual

@@ -1,8 +1,8 @@
-"""The names that the layers of a denoiser have in the code of its authors, where diffusers renamed them.
+"""Names of the layers of a denoiser in the code of its authors, if diffusers renamed them.
 
-Kohya's scripts and ComfyUI save adapters of SDXL, SD 3 and Flux under these names. Several of diffusers' layers may be one
-of the original: its rows are then theirs, one below the other. Layers whose rows diffusers orders otherwise (the last
-modulation) have no original name here, so an adapter of them is refused.
+Kohya's scripts and ComfyUI save adapters of SDXL, SD 3 and Flux under these names. Several layers of diffusers may be one
+original layer, whose rows are then stacked. Layers whose rows diffusers orders differently (the last modulation) have no
+original name here, so an adapter for them is rejected.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def original_names(pipeline: str, denoiser: Any) -> dict[str, tuple[str, ...]]:
 
 
 def _unet(denoiser: Any) -> Names:
-    """Number blocks as the UNet of Stable Diffusion does: one list down, one list up, resamplers counted."""
+    """Number blocks as the UNet of Stable Diffusion does: one list down, one list up, including resamplers."""
     yield from _one_to_one(EMBEDDERS)
     number = 1
     for i, block in enumerate(denoiser.down_blocks):

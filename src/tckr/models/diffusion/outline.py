@@ -1,6 +1,6 @@
-"""What the configuration files of a checkpoint say of its kind, read without torch, weights or network.
+"""Read the kind of a checkpoint from its configuration files, without torch, weights or network.
 
-So that settings which its kind cannot follow are refused before anything is computed.
+With it, unsupported settings are rejected before anything is computed.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from tckr.errors import UserError
 from tckr.models.embedded import resolve
 
 Targets = Literal["attention", "linear", "all"]
-"""Layers of a denoiser that get LoRA: of its attention, as published for the family; all linear ones; convolutions too."""
+"""Layers of a denoiser that get LoRA: attention layers as published for the family; all linear layers; also convolutions."""
 
 WHOLE = (0.0, 1.0)
-"""The interval of guidance that is every step."""
+"""The guidance interval that covers all steps."""
 
 DIFFUSION_SOLVERS = ("dpm++", "unipc", "euler", "lcm")
 FLOW_SOLVERS = ("dpm++", "unipc", "euler")
 DISTILLED = ("FluxPipeline",)
-"""Pipelines whose denoiser is told the guidance scale and evaluated once per step."""
+"""Pipelines whose denoiser has the guidance scale as input and is evaluated once per step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +42,9 @@ def refuse_misfits(
     solver: str,
     guidance_interval: tuple[float, float],
 ) -> None:
-    """Raise a UserError for settings that the generator `model` cannot follow.
+    """Raise a UserError for settings that the generator `model` does not support.
 
-    A checkpoint whose configuration is not on this machine, or not readable, passes: loading it says what is wrong.
+    A checkpoint without a readable configuration on this machine passes; errors are then reported when it is loaded.
     """
     if min_snr_gamma is None and solver == "default" and guidance_interval == WHOLE:
         return
@@ -60,7 +60,7 @@ def refuse_misfits(
 
 
 def outline_of(model: str, revision: str | None) -> Outline | None:
-    """Return the outline of an embedded, local or already downloaded checkpoint; None where it cannot be read."""
+    """Return the outline of an embedded, local or already downloaded checkpoint; None if it cannot be read."""
     index = _read(model, revision, "model_index.json")
     scheduler = _read(model, revision, "scheduler/scheduler_config.json")
     if index is None or scheduler is None:
@@ -69,24 +69,24 @@ def outline_of(model: str, revision: str | None) -> Outline | None:
 
 
 def is_flow(scheduler: str, config: Mapping[str, Any]) -> bool:
-    """Return whether a scheduler of this class moves on straight lines (Lipman et al. 2023, Liu et al. 2023)."""
+    """Return whether a scheduler of this class uses straight lines (Lipman et al. 2023, Liu et al. 2023)."""
     return "FlowMatch" in scheduler or config.get("prediction_type") == "flow_prediction"
 
 
 def solver_names(flow: bool) -> tuple[str, ...]:
-    """Return the solvers offered beside `default`."""
+    """Return the supported solvers besides `default`."""
     return FLOW_SOLVERS if flow else DIFFUSION_SOLVERS
 
 
 def no_solver(name: str, flow: bool) -> UserError:
-    """Return the error of a solver that this kind of model lacks."""
+    """Return the error for a solver that this kind of model does not support."""
     kind = "flow-matching" if flow else "diffusion"
     offered = ", ".join(("default", *solver_names(flow)))
     return UserError(f"no solver {name!r} for this {kind} generator; set generate.solver to one of {offered}")
 
 
 def no_min_snr(gamma: float) -> UserError:
-    """Return the error of min-SNR weights: defined for diffusion, and flow matching weights by how it draws levels."""
+    """Return the error for min-SNR weights with flow matching, which weights levels by their density instead."""
     return UserError(
         f"min-SNR weighting (gamma {gamma:g}) is for diffusion models; this generator is trained by flow matching, which "
         "draws middle noise levels more often instead; set adapt.min_snr_gamma=null"
@@ -94,20 +94,20 @@ def no_min_snr(gamma: float) -> UserError:
 
 
 def no_interval() -> UserError:
-    """Return the error of a guidance interval where guidance is distilled."""
+    """Return the error for a guidance interval if guidance is distilled."""
     return UserError(
-        "this generator has guidance distilled into it: there is no second evaluation that a guidance interval could save; "
-        "leave generate.guidance_interval at [0, 1]"
+        "this generator has distilled guidance: there is no second evaluation that a guidance interval could save; "
+        "set generate.guidance_interval to [0, 1]"
     )
 
 
 def _read(model: str, revision: str | None, name: str) -> dict[str, Any] | None:
-    """Return a JSON object of the checkpoint, without asking the network."""
+    """Return a JSON object of the checkpoint, without using the network."""
     folder = Path(resolve(model))
     file = folder / name if folder.is_dir() else _downloaded(model, revision, name)
     try:
         found = json.loads(file.read_text(encoding="utf-8")) if file else None
-    except (OSError, ValueError, RecursionError):  # not there, or no JSON that can be read
+    except (OSError, ValueError, RecursionError):  # missing, or not readable as JSON
         return None
     return found if isinstance(found, dict) else None
 
@@ -117,6 +117,6 @@ def _downloaded(model: str, revision: str | None, name: str) -> Path | None:
 
     try:
         path = try_to_load_from_cache(model, name, revision=revision)
-    except ValueError:  # no name that a hub could have
+    except ValueError:  # not a valid name on the hub
         return None
     return Path(path) if isinstance(path, str) else None

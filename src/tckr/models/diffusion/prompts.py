@@ -1,4 +1,4 @@
-"""The text a generator is given; one form for adapting and generating, or the adapter learns other words than it hears."""
+"""The prompts of a generator. Generation must use the form that the adapter was trained on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def build_prompt(form: PromptForm, class_name: str, caption: str, descriptions: 
 
 
 def check_descriptions(form: PromptForm, class_names: Sequence[str], descriptions: Mapping[str, str]) -> None:
-    """Raise a UserError when the form needs descriptions and a class has none, or one is for no class."""
+    """Raise a UserError if the form needs descriptions and a class has none, or a description is for an unknown class."""
     if form != "n: d":
         return
     missing = [name for name in class_names if name not in descriptions]
@@ -31,11 +31,11 @@ def check_descriptions(form: PromptForm, class_names: Sequence[str], description
     if missing or unknown:
         raise UserError(
             f"prompt form 'n: d' needs one text per class in adapt.descriptions; missing: {missing[:5]}, "
-            f"for no class of this set: {unknown[:5]}; add or rename them, or choose another adapt.prompt_form"
+            f"unknown classes: {unknown[:5]}; add or rename them, or choose another adapt.prompt_form"
         )
 
 
 def describe_cut(generator: Generator, prompts: Sequence[str]) -> str:
-    """Return how many of `prompts` the generator cuts, in numbers alone (the log must not hold captions); "" = none."""
+    """Return how many of `prompts` the generator cuts, without texts (the log must not contain captions); "" = none."""
     cut = generator.count_cut(prompts)
     return f"{cut} of {len(prompts)} prompts are longer than {generator.num_tokens} tokens and were cut" if cut else ""

@@ -1,4 +1,4 @@
-"""Work that every step of drawing repeats, done once per batch; for denoisers without compilation. Knows no architecture."""
+"""Compute repeated work of the sampling steps once per batch, for denoisers without compilation."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 
 @contextmanager
 def computed_once(layers: Iterable[torch.nn.Module]) -> Iterator[None]:
-    """Within, each of `layers` returns its last output when it is given the same tensor again.
+    """Within the context, each of `layers` returns its last output again if its input is the same tensor.
 
-    For layers of one argument that nothing writes to, such as the keys and values of cross-attention, which see the text
-    alone. What they return stays in memory to the end.
+    For layers with one argument that is never written to, such as the keys and values of cross-attention, whose input is
+    only the text. Their outputs stay in memory until the end.
     """
     layers = list(layers)
     for layer in layers:
@@ -22,14 +22,14 @@ def computed_once(layers: Iterable[torch.nn.Module]) -> Iterator[None]:
         yield
     finally:
         for layer in layers:
-            del layer.forward  # of the instance: the method of its class is back
+            del layer.forward  # removes the attribute of the instance, so the method of its class is used again
 
 
 @contextmanager
 def contiguous_inputs(layers: Iterable[torch.nn.Module]) -> Iterator[None]:
-    """Within, the input of `layers` is copied into its own order first.
+    """Within the context, the input of `layers` is first copied to contiguous memory.
 
-    On a CPU, torch multiplies [B, N, C] in another order by B copies of the weights.
+    On a CPU, torch multiplies a non-contiguous [B, N, C] with B copies of the weights.
     """
     hooks = [layer.register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(),)) for layer in layers]
     try:
@@ -40,7 +40,7 @@ def contiguous_inputs(layers: Iterable[torch.nn.Module]) -> Iterator[None]:
 
 
 class _Remembered:
-    """A function of one tensor that keeps its last argument, so that no other tensor can take its place, and result."""
+    """A function of one tensor that stores its last argument and result, so that the argument's memory is not reused."""
 
     def __init__(self, compute: Callable[[torch.Tensor], torch.Tensor]) -> None:
         self._compute = compute
@@ -53,7 +53,7 @@ class _Remembered:
 
 
 def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Return whether both are views of the same numbers: pipelines make new views of the same text."""
+    """Return whether both are views of the same memory; pipelines make new views of the same text."""
     return (
         one.data_ptr() == other.data_ptr()
         and one.shape == other.shape

@@ -1,4 +1,4 @@
-"""The one sampling loop, over the schedulers of diffusers; knows no architecture.
+"""The sampling loop, with the schedulers of diffusers.
 
 Shapes: B images, latents C x h x w.
 """
@@ -38,7 +38,7 @@ FLOW_SOLVERS = {
 
 
 def build_solver(name: str, scheduler: Any) -> Any:
-    """Return the scheduler of diffusers called `name` for the noise levels of the checkpoint's own, itself for "default".
+    """Return the scheduler of diffusers called `name` with the checkpoint's noise levels; its own scheduler for "default".
 
     Raises:
         UserError: there is no such solver for this kind of model.
@@ -53,7 +53,7 @@ def build_solver(name: str, scheduler: Any) -> Any:
     if flow:
         shift = flow_shift(scheduler)
         changes |= {"shift": shift} if name == "euler" else _flow_settings(shift)
-    with quiet_libraries():  # diffusers lists the settings that the new scheduler does not have
+    with quiet_libraries():  # diffusers prints the settings that the new scheduler does not have
         return solvers[name].from_config(scheduler.config, **changes)
 
 
@@ -62,9 +62,9 @@ def _flow_settings(shift: float) -> dict[str, Any]:
 
 
 def initial_noise(shape: Sequence[int], generators: Sequence[torch.Generator], device: torch.device) -> torch.Tensor:
-    """Return float32 noise [B, *shape], row i from generator i alone.
+    """Return float32 noise [B, *shape]; row i depends only on generator i.
 
-    Drawn on the CPU in float32, whatever the device and the dtype of the weights: the same noise everywhere.
+    It is sampled on the CPU in float32, so it is the same for every device and type of weights.
     """
     return torch.cat([torch.randn((1, *shape), generator=generator) for generator in generators]).to(device)
 
@@ -85,18 +85,18 @@ def sample(
     (Kynkaanniemi et al. 2024) the unconditional half is not evaluated.
 
     Args:
-        predict: the denoiser: latents, times [B] and conditioning to prediction.
-        scheduler: with its timesteps set, on the CPU: its tables are read there without waiting for the device.
+        predict: the denoiser, a function of latents, times [B] and conditioning.
+        scheduler: with its timesteps set, on the CPU, where its tables are read without waiting for the device.
         told: conditioning of the prompts.
         untold: conditioning of no prompt, B rows; None switches guidance off.
         noise: initial noise from `generators`.
-        generators: schedulers that draw noise at each step go on with these.
+        generators: also used by schedulers that add noise at each step.
         sampling: guidance scale and interval.
     """
     times = scheduler.timesteps
     on_device = times.to(noise.device)
     if hasattr(scheduler, "set_begin_index"):
-        scheduler.set_begin_index(0)  # else schedulers look the index up, and the device is waited for
+        scheduler.set_begin_index(0)  # otherwise schedulers search the index, which waits for the device
     both = None if untold is None else {name: torch.cat([untold[name], rows]) for name, rows in told.items()}
     extra = _step_arguments(scheduler, list(generators))
     latents = noise * getattr(scheduler, "init_noise_sigma", 1.0)
@@ -112,7 +112,7 @@ def sample(
 
 
 def _guided(step: int, sampling: Sampling) -> bool:
-    """Return whether a step is guided; some schedulers evaluate the denoiser twice in one (PNDM once, Heun always)."""
+    """Return whether a step is guided; some schedulers evaluate the denoiser twice per step (PNDM once, Heun always)."""
     start, stop = sampling.guidance_interval
     return start <= step / sampling.steps < stop
 

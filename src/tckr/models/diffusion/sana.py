@@ -1,4 +1,4 @@
-"""Sana: Gemma 2 as text encoder and a linear-attention transformer over a 32 times smaller latent, behind `Family`."""
+"""Sana: Gemma 2 as text encoder and a linear-attention transformer over latents that are 32 times smaller, as a `Family`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tckr.models.diffusion.generator import Conditioning
 from tckr.models.diffusion.repeated import computed_once
 
 GEMMA_TOKENS = 300  # as the pipeline's default
-PIPELINE_MULTIPLE = 32  # the pipeline refuses other image sides, whatever its autoencoder
+PIPELINE_MULTIPLE = 32  # the pipeline rejects other image sides, whatever its autoencoder
 
 
 class Sana:
-    """One `SanaPipeline`, without its "complex human instruction": captions say what they say, and are 300 tokens longer."""
+    """One `SanaPipeline`, without its "complex human instruction", which would add 300 tokens to each caption."""
 
     lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v")  # as diffusers' train_dreambooth_lora_sana.py
     lora_part: ClassVar[Literal["unet", "transformer"]] = "transformer"
@@ -43,7 +43,7 @@ class Sana:
         return {"prompt_embeds": embeds, "prompt_mask": mask.to(embeds.dtype)}
 
     def count_tokens(self, prompts: Sequence[str]) -> list[int]:
-        """Return the lengths in Gemma's tokens, of lower-case text as the encoder is given."""
+        """Return the lengths in Gemma's tokens, in lower case as the encoder's input."""
         return token_lengths(self.pipeline.tokenizer, [prompt.lower().strip() for prompt in prompts])
 
     def predict(self, latents: torch.Tensor, times: torch.Tensor, conditioning: Conditioning) -> torch.Tensor:
@@ -56,7 +56,7 @@ class Sana:
             timestep=times * transformer.config.timestep_scale,
             return_dict=False,
         )[0]
-        return output[:, : latents.shape[1]]  # some variants also predict a variance, which nothing uses
+        return output[:, : latents.shape[1]]  # some variants also predict a variance, which is not used
 
     def schedule_arguments(self, scheduler: Any, steps: int, latents: torch.Tensor) -> dict[str, Any]:
         """Return nothing: the schedule is the same for all image sizes."""

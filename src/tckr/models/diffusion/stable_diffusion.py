@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.x, 2.x and XL: CLIP text encoders and a conditional UNet, behind the `Family` protocol."""
+"""Stable Diffusion 1.x, 2.x and XL: CLIP text encoders and a conditional UNet, as a `Family`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tckr.models.diffusion.generator import Conditioning
 from tckr.models.diffusion.repeated import computed_once, contiguous_inputs
 
 ATTENTION_PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0")
-PIPELINE_MULTIPLE = 8  # these pipelines refuse other image sides, whatever their autoencoder
+PIPELINE_MULTIPLE = 8  # these pipelines reject other image sides, whatever their autoencoder
 
 
 class StableDiffusion:
@@ -54,7 +54,7 @@ class StableDiffusion:
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
-        """Project the text once, and let linear layers take pixels in their own order."""
+        """Project the text once, and give linear layers contiguous pixels."""
         modules = list(self.pipeline.unet.modules())
         attentions = [module for module in modules if isinstance(module, Attention) and module.is_cross_attention]
         projections = [layer for attention in attentions for layer in (attention.to_k, attention.to_v)]
@@ -72,7 +72,7 @@ class StableDiffusionXL(StableDiffusion):
     vae_overflows: ClassVar[bool] = True
 
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
-        """Return embeddings [B, L, D] and pooled embeddings [B, P]; zeros for the empty prompt where SDXL was trained so."""
+        """Return embeddings [B, L, D] and pooled ones [B, P]; zeros for the empty prompt if SDXL was trained this way."""
         embeds, _, pooled, _ = self.pipeline.encode_prompt(list(prompts), do_classifier_free_guidance=False)
         if self.pipeline.config.force_zeros_for_empty_prompt:
             empty = [row for row, prompt in enumerate(prompts) if not prompt]

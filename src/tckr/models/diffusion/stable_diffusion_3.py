@@ -1,4 +1,4 @@
-"""Stable Diffusion 3 and 3.5: two CLIP encoders, T5 and a multimodal transformer, behind the `Family` protocol."""
+"""Stable Diffusion 3 and 3.5: two CLIP encoders, T5 and a multimodal transformer, as a `Family`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ JOINT_ATTENTION = (
 
 
 class StableDiffusion3:
-    """One `StableDiffusion3Pipeline`; T5 may be left out of the checkpoint."""
+    """One `StableDiffusion3Pipeline`; the checkpoint may lack T5."""
 
     lora_targets: ClassVar[tuple[str, ...]] = JOINT_ATTENTION  # as diffusers' train_dreambooth_lora_sd3.py
     lora_part: ClassVar[Literal["unet", "transformer"]] = "transformer"
@@ -38,7 +38,7 @@ class StableDiffusion3:
         self.patch_size: int = pipeline.transformer.config.patch_size
         self.size_multiple: int = pipeline.vae_scale_factor * self.patch_size
         self.largest_size: int | None = self.size_multiple * pipeline.transformer.config.pos_embed_max_size
-        # CLIP sees the first 77 tokens of a longer prompt; T5 alone sees all that count here.
+        # CLIP reads the first 77 tokens of a longer prompt; only T5 reads all tokens that are counted here.
         self.num_tokens: int = T5_TOKENS if pipeline.text_encoder_3 is not None else pipeline.tokenizer_max_length
 
     def encode_prompts(self, prompts: Sequence[str]) -> Conditioning:
@@ -68,5 +68,5 @@ class StableDiffusion3:
         return dynamic_shift(scheduler, (latents.shape[2] // self.patch_size) * (latents.shape[3] // self.patch_size))
 
     def drawing(self) -> AbstractContextManager[None]:
-        """Change nothing: text and image attend to each other, so the text is another one after every layer."""
+        """Change nothing: text and image attend to each other, so text features differ after every layer."""
         return nullcontext()

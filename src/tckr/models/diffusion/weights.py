@@ -1,4 +1,4 @@
-"""All weights of a denoiser: trained (full fine-tuning), written, read. Knows no architecture."""
+"""All weights of a denoiser: make them trainable (full fine-tuning), write and read them."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from tckr.errors import UserError, shown
 from tckr.privacy.config import NEEDS_PACKAGES
 
 WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"
-"""As diffusers names the weights of a denoiser."""
+"""Name of a denoiser's weights file in diffusers."""
 
 MOST_PARAMETERS = 1_000_000_000
-"""Stable Diffusion 2 has 0.87 billion. Larger ones learn a private set as well from a LoRA, in a fraction of the memory."""
+"""Stable Diffusion 2 has 0.87 billion. Larger models fit a private set as well with a LoRA, in a fraction of the memory."""
 
 BYTES_PER_PARAMETER = 20
-"""In training: weight, gradient, both moments of AdamW and the moving average, float32 each; activations come on top."""
+"""Bytes per weight in training: weight, gradient, both moments of AdamW and the moving average, float32; no activations."""
 
-SMALLER = "Set adapt.method=lora, or take a smaller adapt.model"
+SMALLER = "Set adapt.method=lora, or use a smaller adapt.model"
 
 
 def unfreeze(denoiser: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     """Make all weights of `denoiser` trainable, in float32, and return them by name.
 
     Raises:
-        UserError: there are too many for `MOST_PARAMETERS` or for the memory.
+        UserError: there are more than `MOST_PARAMETERS`, or too little memory.
     """
     _refuse_too_large(sum(weight.numel() for weight in denoiser.parameters()), next(denoiser.parameters()).device)
     denoiser.float().requires_grad_(True)
@@ -38,7 +38,7 @@ def unfreeze(denoiser: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
 
 
 def keep_gradients_of_images(denoiser: torch.nn.Module) -> None:
-    """Let a backward pass leave the gradient of each image as `grad_sample` of each trained parameter.
+    """Make a backward pass store the gradient of each image in `grad_sample` of each trained parameter.
 
     Raises:
         UserError: Opacus is not installed.
@@ -51,16 +51,16 @@ def keep_gradients_of_images(denoiser: torch.nn.Module) -> None:
 
 
 def save_weights(denoiser: torch.nn.Module, folder: Path) -> None:
-    """Write all weights, in float16 as checkpoints of generators are."""
+    """Write all weights in float16, as in checkpoints of generators."""
     tensors = {name: tensor.detach().to("cpu", torch.float16).contiguous() for name, tensor in denoiser.state_dict().items()}
     write_whole(folder / WEIGHTS_NAME, lambda partial: save_file(tensors, partial, {"format": "pt"}))
 
 
 def load_weights(denoiser: torch.nn.Module, folder: Path) -> None:
-    """Replace the weights of `denoiser` by those that `save_weights` left in `folder`, in the type that they have here.
+    """Replace the weights of `denoiser` by those of `save_weights` in `folder`, keeping their present type.
 
     Raises:
-        UserError: the file cannot be read, is of another denoiser, or has values that are no numbers.
+        UserError: the file cannot be read, belongs to another denoiser, or has values that are not finite.
     """
     file = folder / WEIGHTS_NAME
     try:
@@ -71,7 +71,7 @@ def load_weights(denoiser: torch.nn.Module, folder: Path) -> None:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"the weights {file} do not fit this generator: {reason}. Expected those of its denoiser, as `tckr adapt` "
-            "writes them with adapt.method=full; adapt again, from the model that is there now"
+            "writes them with adapt.method=full; adapt again with the present model"
         ) from error
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
@@ -90,7 +90,7 @@ def _refuse_quantised(tensors: Mapping[str, torch.Tensor]) -> None:
 def _refuse_too_large(num_parameters: int, device: torch.device) -> None:
     if num_parameters > MOST_PARAMETERS:
         raise UserError(
-            f"adapt.method=full trains all weights of the generator, and this one has {num_parameters / 1e9:.1f} billion; "
+            f"adapt.method=full trains all weights of the generator, but this one has {num_parameters / 1e9:.1f} billion; "
             f"expected at most {MOST_PARAMETERS / 1e9:.0f} billion. {SMALLER}"
         )
     needed = BYTES_PER_PARAMETER * num_parameters
@@ -98,5 +98,5 @@ def _refuse_too_large(num_parameters: int, device: torch.device) -> None:
     if needed > there:
         raise UserError(
             f"adapt.method=full needs {needed / 1e9:.1f} GB for the {num_parameters / 1e6:.0f} million weights of this "
-            f"generator and their training, and the device has {there / 1e9:.1f} GB. {SMALLER}"
+            f"generator and their training, but the device has {there / 1e9:.1f} GB. {SMALLER}"
         )

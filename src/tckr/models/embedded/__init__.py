@@ -1,4 +1,4 @@
-"""The checkpoints shipped in the package, trained by `pretraining/`; knows their names and folders, not their classes."""
+"""The checkpoints shipped in the package, trained by `pretraining/`: their names and folders."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from tckr.errors import UserError, shown
 PREFIX = "embedded:"
 WHEN_LOCAL = "Download or copy the folder again, as .safetensors (pickled weights such as .bin are not read)"
 WHEN_REMOTE = (
-    "No folder of this name is here, so it was taken for the id of one on the hub. Check the name and the connection, "
+    "There is no folder of this name, so it was taken for an id on the hub. Check the name and the connection, "
     "download it beforehand with `hf download`"
 )
-"""What to do when a checkpoint in a folder, or one of any other name, cannot be read."""
+"""Advice if a checkpoint in a folder, or one of any other name, cannot be read."""
 CLASSIFIERS = ("embedded:resnet", "embedded:resnet18")
-"""Architectures that are built, not loaded (`tckr.models.classifiers.build.EMBEDDED`)."""
+"""Architectures that are built instead of loaded (`tckr.models.classifiers.build.EMBEDDED`)."""
 FOLDERS = {"embedded:captioner": "captioner", "embedded:generator": "generator"}
 
 
 def resolve(name: str) -> str:
-    """Return the folder that an `embedded:` name stands for; any other name (a hub id or a path) is returned unchanged.
+    """Return the folder of an `embedded:` name; any other name (a hub id or a path) is returned unchanged.
 
     Raises:
         UserError: no embedded model has this name, or the installed package lacks its files.
@@ -30,5 +30,5 @@ def resolve(name: str) -> str:
         raise UserError(f"no embedded model is called {shown(name)}; the package ships {', '.join(FOLDERS)}")
     folder = Path(__file__).parent / FOLDERS[name]
     if not any(folder.glob("*.json")):
-        raise UserError(f"{name} should lie in {folder}, which holds no checkpoint; install the package again")
+        raise UserError(f"{name} should be in {folder}, which contains no checkpoint; install the package again")
     return str(folder)

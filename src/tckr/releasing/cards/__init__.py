@@ -1,1 +1,1 @@
-"""What a release says of itself: a data card, a model card, Croissant metadata and a summary of the audit."""
+"""The documents of a release: data card, model cards, Croissant metadata and a summary of the audit."""

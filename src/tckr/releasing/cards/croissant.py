@@ -1,4 +1,4 @@
-"""`croissant.json`: the data set as Croissant 1.1 describes it (JSON-LD that `mlcroissant` validates and loads)."""
+"""`croissant.json`: metadata of the data set in Croissant 1.1 (JSON-LD that `mlcroissant` validates and loads)."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ CONTEXT = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
-"""The names that every Croissant 1.1 file has."""
+"""JSON-LD context common to all Croissant 1.1 files."""
 
 HUB = "https://huggingface.co/datasets/"
 KINDS = {".parquet": "application/x-parquet", ".tar": "application/x-tar", ".csv": "text/csv"}
@@ -64,7 +64,7 @@ Json = dict[str, Any]
 
 
 def croissant(facts: Facts, rows: Rows, folder: Path) -> Json:
-    """Return the description of the images in `folder`."""
+    """Return the metadata of the images in `folder`."""
     name = facts.request.hub_name
     files, records = DESCRIBED[facts.request.form](rows)
     return {
@@ -86,7 +86,7 @@ def croissant(facts: Facts, rows: Rows, folder: Path) -> Json:
 
 
 def _objects(folder: Path) -> list[Json]:
-    """Return the files of rows with their digests; single pictures stand in SHA256SUMS."""
+    """Return the files of rows with their digests; digests of single images are in SHA256SUMS."""
     return [
         {
             "@type": "cr:FileObject",
@@ -141,7 +141,7 @@ def _webdataset(rows: Rows) -> tuple[list[Json], list[Json]]:
 DESCRIBED: Mapping[FormatName, Callable[[Rows], tuple[list[Json], list[Json]]]] = MappingProxyType(
     {"parquet": _parquet, "imagefolder": _imagefolder, "webdataset": _webdataset}
 )
-"""Format -> its sets of files and its records."""
+"""Format -> function that returns its file sets and record sets."""
 
 
 def _file_set(name: str, includes: str, kind: str) -> Json:
@@ -160,7 +160,7 @@ def _pictures() -> Json:
 
 
 def _classes(rows: Rows) -> Json:
-    """Return the names of the classes as records of their own."""
+    """Return a record set with the class names."""
     fields = [
         {"@type": "cr:Field", "@id": name, "name": name, "dataType": kind}
         for name, kind in (("classes/label", "sc:Integer"), ("classes/name", "sc:Text"))

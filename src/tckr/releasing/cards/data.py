@@ -1,4 +1,4 @@
-"""README.md of a release: the data card in the hub's format where there are images."""
+"""README.md of a release; with images it is a data card in the hub's format."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ SIZES = (
     (10**7, "1M<n<10M"),
     (10**8, "10M<n<100M"),
 )
-"""The hub's names of sizes: fewer images than this -> name."""
+"""Size categories of the hub: upper limit of the number of images -> name."""
 
 FEATURES = {"parquet": parquet.features, "imagefolder": imagefolder.features}
-"""Formats whose columns `datasets` takes from the card."""
+"""Formats whose column types `datasets` reads from the card."""
 
-ADAPTED = {"lora": ", adapted with a LoRA", "full": ", of which the denoiser was trained further", "": ", as it is"}
+ADAPTED = {"lora": ", adapted with a LoRA", "full": ", with further training of its denoiser", "": ", without adaptation"}
 
 
 def data_card(facts: Facts, summary: dict[str, Any], rows: Rows | None, folder: Path) -> str:
-    """Return the card; it is made last, for it names the size of the files."""
+    """Return the card. It is written last, because it states the size of the other files."""
     header = {"license": facts.request.licence, "tags": ["synthetic", "tckr"]}
     if rows is not None:
         header |= _header(facts, rows, folder)
@@ -51,7 +51,7 @@ def data_card(facts: Facts, summary: dict[str, Any], rows: Rows | None, folder: 
 
 
 def _header(facts: Facts, rows: Rows, folder: Path) -> dict[str, Any]:
-    """Return what the hub asks of a data set. It names no `configs:`, which would mix the caches of equal folders."""
+    """Return the card's YAML header. It contains no `configs:`, which would mix the caches of folders with equal names."""
     return {
         "pretty_name": TITLE,
         "task_categories": ["image-classification"],
@@ -62,12 +62,12 @@ def _header(facts: Facts, rows: Rows, folder: Path) -> dict[str, Any]:
 
 
 def size_category(count: int) -> str:
-    """Return the hub's name of a size."""
+    """Return the hub's size category of `count` images."""
     return next((name for limit, name in SIZES if count < limit), "n>100M")
 
 
 def _dataset_info(facts: Facts, rows: Rows, folder: Path) -> dict[str, Any]:
-    """Return columns and counts as `datasets` writes them into a card; tar files bring columns of their own."""
+    """Return column types and counts as `datasets` writes them into a card; empty for tar files, whose columns differ."""
     from datasets import DatasetInfo, SplitDict, SplitInfo
     from datasets.info import DatasetInfosDict
     from huggingface_hub import DatasetCardData

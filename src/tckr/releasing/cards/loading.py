@@ -1,4 +1,4 @@
-"""How to load each part of a release, in three lines."""
+"""Code examples that load each part of a release."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ IMAGE_FILES: Mapping[FormatName, str] = MappingProxyType(
 
 
 def parts_of(facts: Facts) -> list[tuple[str, str]]:
-    """Return each part of a release with its files."""
+    """Return each part of a release with a description of its files."""
     images = "images and soft labels" if "labels" in facts.request.what else "images"
     first = [(images, IMAGE_FILES[facts.request.form])] if "images" in facts.request.what else []
     return [*first, *((part, FILES[part]) for part in facts.request.what if part in FILES)]

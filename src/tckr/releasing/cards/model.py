@@ -46,7 +46,7 @@ def _base(model: BaseModel | None) -> dict[str, Any]:
 
 
 def _model_index(facts: Facts) -> dict[str, Any]:
-    """Return the Student's accuracy as the hub lists evaluation results."""
+    """Return the Student's accuracy as an evaluation result in the hub's format."""
     if facts.accuracy is None:
         return {}
     metric = {"type": "accuracy", "name": "accuracy", "value": facts.accuracy.value}

@@ -1,4 +1,4 @@
-"""`audit_summary.json`: what the audit says of the released surfaces, as aggregates with few digits."""
+"""`audit_summary.json`: results of the audit for the released surfaces, rounded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tckr.surfaces import surface_title
 
 
 def audit_summary(facts: Facts) -> dict[str, Any]:
-    """Return states, AUC with intervals and what is not covered; without an audit, that there is none."""
+    """Return states, AUC with intervals and the limits of the audit; without an audit, the statement that there is none."""
     audit, accepted = facts.audit, facts.request.accepted
     return {
         "released": list(facts.request.what),
@@ -53,7 +53,7 @@ def _surface(audit: AuditResult, name: str) -> dict[str, Any]:
 
 
 def measured(number: Measured | None) -> dict[str, Any] | None:
-    """Return a number with its interval; None where there is none."""
+    """Return a number with its interval; None if it was not measured."""
     if not isinstance(number, Estimate):
         return None
     number = rounded(number)

@@ -1,4 +1,4 @@
-"""Make Markdown with a YAML header from the templates; what is filled in is escaped."""
+"""Fill the Markdown templates, with escaping, and add YAML headers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tckr.html.jinja import environment
 
 
 def filled(template: str, **values: Any) -> Markup:
-    """Return a template of `tckr.releasing` with its blanks filled."""
+    """Return a template of `tckr.releasing` filled with `values`."""
     return Markup(environment("tckr.releasing").get_template(f"{template}.md.j2").render(**values))
 
 
 def card(header: dict[str, Any], body: str) -> str:
-    """Return a card as the hub reads it: a YAML header, then Markdown."""
+    """Return a card in the hub's format: a YAML header, then Markdown."""
     text = yaml.safe_dump(header, sort_keys=False, allow_unicode=True)
     return f"---\n{text}---\n{body.strip()}\n"

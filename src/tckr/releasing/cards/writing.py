@@ -14,7 +14,7 @@ from tckr.releasing.rows import Rows
 
 
 def write_cards(facts: Facts, rows: Rows | None, folder: Path) -> None:
-    """Write README.md, audit_summary.json, croissant.json beside images, and a README.md beside each model."""
+    """Write README.md, audit_summary.json, croissant.json (with images), and a README.md beside each model."""
     summary = audit_summary(facts)
     write_json(folder / "audit_summary.json", summary)
     for name, card in (("student", student_card), ("adapter", adapter_card)):

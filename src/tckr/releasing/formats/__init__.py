@@ -1,1 +1,1 @@
-"""The layouts in which a synthetic set is released, one file each; every one is deterministic, byte for byte."""
+"""The layouts of a released synthetic set, one file each. All of them are deterministic byte for byte."""

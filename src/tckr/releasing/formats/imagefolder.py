@@ -1,4 +1,4 @@
-"""One file per picture in a folder of its class, with a table `metadata.csv` beside the folders."""
+"""One file per image in a folder of its class, and a table `metadata.csv` beside the class folders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tckr.releasing.rows import Rows
 
 
 def write_imagefolder(rows: Rows, folder: Path) -> None:
-    """Write `train/CLASS/000000.png` and `train/metadata.csv`; soft labels are lists in JSON."""
+    """Write `train/CLASS/000000.png` and `train/metadata.csv`; soft labels are written as JSON lists."""
     root, folders = folder / SPLIT, [class_folder(name, label) for label, name in enumerate(rows.class_names)]
     for name in folders:
         (root / name).mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def write_imagefolder(rows: Rows, folder: Path) -> None:
 
 
 def class_folder(name: str, label: int) -> str:
-    """Return the folder of a class: its name, or its number where the name is none for a folder."""
+    """Return the folder name of a class: its name, or its number if the name is not a valid folder name."""
     plain = name.isprintable() and name == Path(name).name and not name.startswith(".")
     return name if plain else f"class-{label}"
 

@@ -1,4 +1,4 @@
-"""What the formats of images share: files of a bounded number of images, their names, and the columns."""
+"""Common parts of the image formats: files with a limited number of images, file names, and columns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SPLIT = "train"
 
 
 def files_of(rows: Rows, suffix: str) -> Iterator[tuple[str, Iterator[Row]]]:
-    """Yield name and images of each file of a set: `data/train-00000-of-00002.parquet`; each is read before the next."""
+    """Yield name and images of each file, e.g. `data/train-00000-of-00002.parquet`. Read the images before the next file."""
     images = iter(rows)
     for name in file_names(rows, suffix):
         yield name, islice(images, IMAGES_PER_FILE)
@@ -27,7 +27,7 @@ def file_names(rows: Rows, suffix: str) -> list[str]:
 
 
 def soft_columns(row: Row) -> dict[str, list[Any]]:
-    """Return the soft label of an image by column, empty without one; float32 is printed with the digits it needs."""
+    """Return the soft label of an image by column, empty without one. Numbers have the digits that float32 needs."""
     columns: dict[str, list[Any]] = {}
     if row.soft_label is not None:
         columns["soft_label"] = [float(str(value)) for value in row.soft_label]
@@ -37,5 +37,5 @@ def soft_columns(row: Row) -> dict[str, list[Any]]:
 
 
 def as_json(value: Any) -> str:
-    """Return compact JSON."""
+    """Return `value` as compact JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -15,7 +15,7 @@ from tckr.releasing.rows import Row, Rows
 
 
 def write_parquet(rows: Rows, folder: Path) -> None:
-    """Write `data/train-*.parquet`: image, label (a class label with names), soft label; holds one row group."""
+    """Write `data/train-*.parquet` with image, label (a ClassLabel with names) and soft label; one row group in memory."""
     schema = features(rows).arrow_schema
     for name, images in files_of(rows, ".parquet"):
         (folder / name).parent.mkdir(exist_ok=True)
@@ -25,7 +25,7 @@ def write_parquet(rows: Rows, folder: Path) -> None:
 
 
 def features(rows: Rows) -> Any:
-    """Return the columns as `datasets` describes them."""
+    """Return the column types as `datasets` describes them."""
     from datasets import ClassLabel, Features, Image, List, Value
 
     soft = {} if rows.soft_labels is None else {"soft_label": List(Value("float32"))}

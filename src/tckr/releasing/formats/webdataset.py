@@ -1,4 +1,4 @@
-"""Tar files of pictures as `webdataset` reads them: `000000.png`, its class `000000.cls`, the rest `000000.json`."""
+"""Tar files in the format of `webdataset`: image `000000.png`, class `000000.cls`, the rest in `000000.json`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tckr.releasing.rows import Row, Rows
 
 
 def write_webdataset(rows: Rows, folder: Path) -> None:
-    """Write `data/train-*.tar`. No header names a user, a group or a time."""
+    """Write `data/train-*.tar`. Headers contain no user, group or time."""
     for name, images in files_of(rows, ".tar"):
         (folder / name).parent.mkdir(exist_ok=True)
         with tarfile.open(folder / name, "w", format=tarfile.USTAR_FORMAT) as tar:

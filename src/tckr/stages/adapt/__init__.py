@@ -1,1 +1,1 @@
-"""adapt: teach a text-to-image model the look of the private set, as a LoRA adapter."""
+"""adapt: adapt a text-to-image model to the private set, by LoRA or in all weights."""

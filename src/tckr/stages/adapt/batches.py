@@ -1,4 +1,4 @@
-"""What one optimizer step reads: draws and the encodings they point at, gathered ahead of the device that trains on them."""
+"""Batches of an optimizer step: random choices and the encodings they select, gathered ahead of the training device."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Batch:
 
     Attributes:
         moments: float16 [B, 2C, h, w], C means then C standard deviations.
-        posterior_noise: float32 [B, C, h, w], picks a latent from that distribution.
+        posterior_noise: float32 [B, C, h, w], selects a latent from that distribution.
         conditioning: float16 [B, ...] by name.
-        noise: float32 [B, C, h, w], what the model has to remove.
+        noise: float32 [B, C, h, w], noise added to the latents.
         timesteps: int64 [B].
     """
 
@@ -59,7 +59,7 @@ def step_batches(
     device: str,
     share: slice = EVERYTHING,
 ) -> Iterator[Batch]:
-    """Yield a `share` of what each of `steps` reads; on CUDA in pinned memory, which is copied while the device computes."""
+    """Yield a `share` of the batch of each of `steps`; on CUDA in pinned memory, copied while the device computes."""
     for step in steps:
         draws = draw_step(
             seed,
@@ -75,7 +75,7 @@ def step_batches(
 
 
 def gather(generator: Generator, encoded: EncodedSet, draws: Draws, *, pinned: bool = False) -> Batch:
-    """Read the encodings that `draws` point at."""
+    """Read the encodings selected by `draws`."""
     last = next(iter(encoded.conditioning.values())).shape[0] - 1
     prompts = np.where(draws.unprompted, last, encoded.prompt_of[draws.rows])
 

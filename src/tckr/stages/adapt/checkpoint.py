@@ -1,6 +1,6 @@
 """State of an adapter's training between steps.
 
-No random state is stored: a step's draws follow from (seed, step).
+No random state is stored, because a step's random choices depend on (seed, step).
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from tckr.training.checkpoint import Writer
 
 ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")
 LEAST_SECONDS, LARGEST_SHARE = 10.0, 0.05
-"""A kill loses this many seconds; more where writing would take more than this share of the time."""
+"""A kill loses this many seconds; more if writing would take more than this share of the time."""
 
 
 def writer_of(path: Path) -> Writer:
-    """Return what writes the checkpoint at `path` now and then."""
+    """Return the object that writes the checkpoint at `path` at intervals."""
     return Writer(path, LEAST_SECONDS, LARGEST_SHARE)
 
 
 def state_tensors(
     adapter: AdapterVector, optimizer: torch.optim.AdamW, losses: torch.Tensor, kept: Kept
 ) -> dict[str, torch.Tensor]:
-    """Return weights, both Adam moments, the losses of all finished steps, and the weights that are kept beside."""
+    """Return weights, both Adam moments, the losses of all finished steps, and the averaged or best weights."""
     state = optimizer.state[adapter.whole]
     moments = {name: state[name] for name in ADAM_MOMENTS}
     return {"losses": losses, "weights": adapter.whole.detach()} | moments | kept.state()
 
 
 def load_checkpoint(path: Path, adapter: AdapterVector, optimizer: torch.optim.AdamW, kept: Kept) -> torch.Tensor:
-    """Restore weights and optimizer; return the losses of all finished steps, none where there is no checkpoint."""
+    """Restore weights and optimizer; return the losses of all finished steps, empty without a checkpoint."""
     if not path.exists():
         return torch.zeros(0)
     tensors = load_file(path)

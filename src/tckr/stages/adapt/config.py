@@ -30,19 +30,19 @@ from tckr.strict import (
 
 MEMORIZING_RANK = 64
 MEMORIZING_LENGTH = 5
-"""Times as long as the adapter itself."""
+"""Steps of the positive control as a multiple of the adapter's."""
 
 AUTO_PASSES, AUTO_LEAST, AUTO_MOST = 40, 400, 1500
-"""What `steps: auto` makes: passes over the images, but at least and at most so many steps."""
+"""Meaning of `steps: auto`: passes over the images, with a minimum and a maximum number of steps."""
 
 
 Steps = Annotated[int, Field(ge=0, le=MOST_STEPS)]
 
 
 class AdaptConfig(StageConfig):
-    """How the generator learns the private set. Model and prompt form are set here only; `generate` follows the adapter."""
+    """Training of the generator on the private set. `generate` takes model and prompt form from the adapter."""
 
-    version: ClassVar[int] = 2  # a given adapter is written anew, with its scale in its numbers
+    version: ClassVar[int] = 2  # a given adapter is written again with its scale applied to its numbers
 
     model: ModelName = Field(
         "embedded:generator",
@@ -52,17 +52,17 @@ class AdaptConfig(StageConfig):
     )
     revision: Word | None = Field(None, description="Commit or branch of a hub model; pin a commit to repeat a run exactly.")
     prompt_form: PromptForm = Field(
-        "n: c", description="Text per image, n = class name, c = caption, d = description; the paper finds n: c best."
+        "n: c", description="Text per image, n = class name, c = caption, d = description; n: c was best in the paper."
     )
     descriptions: dict[Word, Text] = Field(
         default_factory=dict,
         max_length=MOST_CLASSES,
-        description="Class name to its fixed description; needed by prompt_form n: d only.",
+        description="Class name -> its fixed description; needed only by prompt_form n: d.",
     )
     method: Literal["auto", "lora", "full"] = Field(
         "auto",
-        description="What is trained: a LoRA, as in the paper, or all weights of the denoiser (full fine-tuning, for small "
-        "models). auto: all weights of the embedded generator, a LoRA of every other.",
+        description="What is trained: lora, as in the paper, or full = all weights of the denoiser (full "
+        "fine-tuning, for small models). auto: all weights of the embedded generator, a LoRA of every other.",
     )
     rank: int = Field(8, ge=1, le=512, description="LoRA rank; 4 in the paper, more for the small embedded model.")
     targets: Targets = Field(
@@ -71,37 +71,38 @@ class AdaptConfig(StageConfig):
     )
     steps: Steps | Literal["auto"] | None = Field(
         "auto",
-        description=f"Optimizer steps; 0 leaves the model unadapted (ablation); auto makes {AUTO_PASSES} passes over the "
-        f"images, but at least {AUTO_LEAST} and at most {AUTO_MOST} steps. Set this or epochs, not both.",
+        description=f"Optimizer steps; 0 leaves the model unadapted (ablation); auto: {AUTO_PASSES} passes over the "
+        f"images, but at least {AUTO_LEAST} and at most {AUTO_MOST} steps. Set either this or epochs.",
     )
     epochs: float | None = Field(
         None,
         gt=0,
         le=MOST_EPOCHS,
-        description="Passes over the members instead of steps (then steps: null); the paper makes 3.",
+        description="Passes over the members instead of steps (then steps: null); 3 in the paper.",
     )
     batch_size: int = Field(
         32,
         ge=1,
         le=MOST_IMAGES_AT_ONCE,
-        description="Images per optimizer step, in one forward pass or, where memory is short, in several; the paper: 4.",
+        description="Images per optimizer step, in one forward pass or, if memory is short, in several; 4 in the paper.",
     )
     learning_rate: float = Field(
         1e-3, gt=0, le=LARGEST_RATE, description="AdamW step size; 1e-4 in the paper, more for the embedded model."
     )
     schedule: Literal["constant", "cosine"] = Field(
-        "cosine", description="Learning rate over the steps; cosine falls to 0 and suits few steps; constant in the paper."
+        "cosine",
+        description="Learning rate over the steps; cosine decreases to 0 and suits few steps; constant in the paper.",
     )
     ema_decay: float = Field(
         0.99,
         ge=0,
         lt=1,
-        description="Share of the averaged weights that a step keeps; they are what is stored; 0 = off.",
+        description="Decay of the moving average of the weights, which is stored instead of the last weights; 0 = off.",
     )
     selection: Literal["best", "last"] = Field(
         "last",
-        description="Weights that are stored: of the last step, or of that one of ten checks with the lowest denoising loss "
-        "on validation images.",
+        description="Weights that are stored: those of the last step, or of the one of ten checks with the "
+        "lowest denoising loss on validation images.",
     )
     weight_decay: float = Field(1e-2, ge=0, le=LARGEST_DECAY, description="AdamW weight decay, as in the paper.")
     max_gradient_norm: float = Field(
@@ -109,41 +110,45 @@ class AdaptConfig(StageConfig):
     )
     precision: Precision = Field(
         "auto",
-        description="Of the denoiser: auto is bfloat16 on a GPU and float32 on a CPU, where that is faster; the adapter's "
-        "weights and the losses are float32 always. The paper: float16, whose loss scale would be a state to resume.",
+        description="Type of the denoiser: auto is bfloat16 on a GPU, and float32 on a CPU, where it is "
+        "faster; the adapter's weights and the losses are always float32. The paper uses float16, whose "
+        "loss scale would be a state to resume.",
     )
     horizontal_flip: bool = Field(
-        False, description="Mirror images at random, as the paper does; off by default: mirrored digits and text are wrong."
+        False,
+        description="Flip images at random, as in the paper. Off by default, because flipped digits and text are wrong.",
     )
     caption_dropout: float = Field(
         0.1,
         ge=0,
         le=1,
-        description="Share of images trained on the empty prompt: guidance then contrasts with the set itself.",
+        description="Share of images trained on the empty prompt, so that guidance is relative to the set itself.",
     )
     min_snr_gamma: float | None = Field(
         None,
         gt=0,
         le=1e9,
-        description="Weigh noise levels by min(SNR, gamma) (Hang et al. 2023: gamma 5); null: all alike, as in the paper.",
+        description="Weight noise levels by min(SNR, gamma) (Hang et al. 2023: gamma 5); null: equal "
+        "weights, as in the paper.",
     )
     fraction: float = Field(
         1.0,
         gt=0,
         le=1,
         description="Share of each class that is trained on, at least one image; a smaller share is part of a larger one. "
-        "Epochs are passes over these images; prompts of generate are still those of all members.",
+        "Epochs are passes over these images; generate still uses the prompts of all members.",
     )
     lora: FilePath | None = Field(
         None,
-        description="LoRA file (.safetensors, as diffusers writes it), or a folder that holds one, instead of training; "
-        "the settings of the training are then without effect.",
+        description="LoRA file (.safetensors, as written by diffusers), or a folder that contains one, used "
+        "instead of training; the training settings then have no effect.",
     )
     lora_scale: float = Field(
         1.0,
         ge=-100,
         le=100,
-        description="Strength of the adapter in lora, times what its file says (alpha / rank); without effect on training.",
+        description="Factor on the strength of the adapter in lora, which its file gives (alpha / rank); no "
+        "effect on training.",
     )
 
     @field_validator("lora")
@@ -159,12 +164,12 @@ class AdaptConfig(StageConfig):
 
     @property
     def prefers_alone(self) -> bool:
-        """Return whether a generator that may fill the memory is loaded."""
+        """Return whether a generator that may need all memory is loaded."""
         return self.model not in FOLDERS
 
     @property
     def trains_all(self) -> bool:
-        """Return whether all weights of the denoiser are trained, and not a LoRA."""
+        """Return whether all weights of the denoiser are trained instead of a LoRA."""
         return self.lora is None and (self.method == "full" or (self.method == "auto" and self.model in FOLDERS))
 
     def checkpoints(self) -> list[Needed]:
@@ -198,9 +203,9 @@ class AdaptConfig(StageConfig):
         return math.ceil(epochs * num_images / self.batch_size)
 
     def memorizing(self) -> AdaptConfig:
-        """Return the settings of the audit's positive control: room and time enough to learn the images by heart.
+        """Return the settings of the audit's positive control: enough capacity and steps to memorize the images.
 
-        An unadapted pipeline (0 steps) has one that is adapted: without a memorizer there is no control.
+        For an unadapted pipeline (0 steps), the control is adapted, because it must memorize.
         """
         own = AUTO_MOST if self.steps in (0, "auto") else self.steps
         steps = min(MOST_STEPS, MEMORIZING_LENGTH * own) if isinstance(own, int) else None
@@ -218,15 +223,15 @@ class AdaptConfig(StageConfig):
         return AdaptConfig.model_validate(dict(self) | length | free)
 
     def null_control(self) -> AdaptConfig:
-        """Return the settings of the audit's null control: it learns the validation split, so none is left to select on."""
+        """Return the settings of the audit's null control: trained on the validation split, so without selection."""
         return AdaptConfig.model_validate(dict(self) | {"selection": "last"})
 
     def unadapted(self) -> AdaptConfig:
-        """Return the settings that leave the base model as it is."""
+        """Return the settings that leave the base model unchanged."""
         return AdaptConfig.model_validate(dict(self) | {"steps": 0, "epochs": None, "lora": None})
 
 
 class PrivateAdaptConfig(AdaptConfig):
-    """Settings of an adapter under a formal guarantee: the pipeline makes them of the sections `adapt` and `privacy`."""
+    """Settings of an adapter under a formal guarantee, combined from the sections `adapt` and `privacy`."""
 
     privacy: PrivacyConfig

@@ -1,4 +1,4 @@
-"""A training step's random choices are a function of (seed, step): a resumed training draws what it would have drawn."""
+"""Random choices of a training step as a function of (seed, step), so that a resumed training repeats them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tckr.data.seeds import derive_seed
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """Choices for the B images of one optimizer step.
+    """Random choices for the B images of one optimizer step.
 
     Attributes:
-        rows: int64 [B], positions in the encoded set; every image is seen once per epoch.
+        rows: int64 [B], positions in the encoded set; every image is used once per epoch.
         mirrored: bool [B].
         unprompted: bool [B], trained on the empty prompt.
-        posterior_noise: float32 [B, C, h, w], picks a latent from the autoencoder's distribution.
-        noise: float32 [B, C, h, w], what the model has to remove.
+        posterior_noise: float32 [B, C, h, w], selects a latent from the autoencoder's distribution.
+        noise: float32 [B, C, h, w], noise added to the latents.
         timesteps: int64 [B], uniform.
     """
 
@@ -47,7 +47,7 @@ def draw_step(
     flip: bool,
     caption_dropout: float,
 ) -> Draws:
-    """Return the choices of `step` (from 0) for `num_drawn` of `num_images` images."""
+    """Return the random choices of `step` (from 0) for `num_drawn` of `num_images` images."""
     generator = torch.Generator().manual_seed(derive_seed(seed, "adapt", "step", step))
     shape = (num_drawn, *latent_shape)
     return Draws(
@@ -61,7 +61,7 @@ def draw_step(
 
 
 def rows_of_step(seed: int, step: int, num_images: int, num_drawn: int) -> np.ndarray:
-    """Return int64 [num_drawn], the next places of an endless sequence of shuffled epochs; batches run across their ends."""
+    """Return int64 [num_drawn], the next positions of an endless sequence of shuffled epochs; batches cross their ends."""
     places = step * num_drawn + np.arange(num_drawn, dtype=np.int64)
     rows = np.empty(num_drawn, dtype=np.int64)
     for epoch in np.unique(places // num_images):

@@ -1,4 +1,4 @@
-"""Encode images and prompts once, into memory-mapped float16 files: a training step then runs the denoiser alone."""
+"""Encode images and prompts once, into memory-mapped float16 files, so that a training step runs only the denoiser."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tckr.models.diffusion.generator import Conditioning, Generator, check_image
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedSet:
-    """What the denoiser is trained on.
+    """Training data of the denoiser.
 
-    The whole latent distribution is kept, not its mean: each step samples it, as the diffusers LoRA script of the paper
-    does by encoding again at every step.
+    The complete latent distribution is stored, not its mean: each step samples from it, like the diffusers LoRA script of
+    the paper, which encodes again at every step.
 
     Attributes:
-        moments: float16 [F, N, 2C, h, w], C means then C standard deviations; F = 2 with mirrored images, else 1.
+        moments: float16 [F, N, 2C, h, w], C means then C standard deviations; F = 2 with flipped images, else 1.
         conditioning: per name, float16 [P + 1, ...], a row per distinct prompt; the last is the empty prompt.
         prompt_of: int64 [N], row of each image's prompt in `conditioning`.
     """
@@ -51,7 +51,7 @@ def encode_set(
     cache: Path,
     advance: Callable[[int], None] = lambda amount: None,
 ) -> EncodedSet:
-    """Encode `images[rows]` (uint8 [., H, W, 3], may be a memory map) and their prompts; files whole in `cache` are kept.
+    """Encode `images[rows]` (uint8 [., H, W, 3], may be a memory map) and their prompts; complete files in `cache` are kept.
 
     Raises:
         UserError: the image size does not fit the autoencoder.
@@ -76,7 +76,7 @@ def encode_set(
 
 
 def read_encoded(cache: Path) -> EncodedSet:
-    """Return what `encode_set` left in `cache`."""
+    """Return the result of `encode_set` in `cache`."""
     moments = _mapped(cache / "latents")["moments"]
     prompt_of = np.load(cache / "prompt_of.npy")
     return EncodedSet(moments=moments.swapaxes(0, 1), conditioning=_mapped(cache / "prompts"), prompt_of=prompt_of)
@@ -89,7 +89,7 @@ def _encode_into(
     batch_size: int,
     advance: Callable[[int], None] = lambda amount: None,
 ) -> None:
-    """Fill `folder`/NAME.npy, [count, ...] each, with `encode(start)` for every batch, unless it is there."""
+    """Fill `folder`/NAME.npy, [count, ...] each, with `encode(start)` for every batch, unless it exists."""
     if folder.exists():
         advance(count)
         return

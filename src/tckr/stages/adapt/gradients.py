@@ -1,4 +1,4 @@
-"""The gradient of one optimizer step, in as few forward passes as the device's memory allows."""
+"""Compute the gradient of one optimizer step, in as few forward passes as the device's memory allows."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Result = TypeVar("Result")
 
 @dataclass
 class Passes:
-    """How a step is cut into forward passes; how it is cut changes the last bits of its gradient and nothing else.
+    """How a step is divided into forward passes; the division changes only the last bits of its gradient.
 
     Attributes:
-        largest: images of the first pass that is tried, those of a whole step.
-        images: per forward pass now.
-        recomputed: activations are computed again in the backward pass (gradient checkpointing) instead of being kept.
+        largest: images of the first pass that is tried: all images of a step.
+        images: images per forward pass now.
+        recomputed: activations are computed again in the backward pass (gradient checkpointing) instead of being stored.
     """
 
     largest: int
@@ -32,14 +32,14 @@ class Passes:
     recomputed: bool = False
 
     def __post_init__(self) -> None:
-        """Begin with the largest."""
+        """Start with the largest pass."""
         self.images = self.largest
 
     def shrink(self, generator: Generator) -> None:
-        """Ask for less memory: half as many images, and after single ones recomputed activations for as many as at first.
+        """Reduce the memory: half as many images; after single images, the largest pass with recomputed activations.
 
         Raises:
-            UserError: single images with recomputed activations were too much.
+            UserError: single images with recomputed activations need too much memory.
         """
         if self.images > 1:
             self.images = -(-self.images // 2)

@@ -1,4 +1,4 @@
-"""The weights that a training ends with: the last ones, their average, or the best of either by validation loss."""
+"""The final weights of a training: the last ones, their average, or the best of either by validation loss."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tckr.stages.adapt.vector import AdapterVector
 from tckr.training.averaging import weight_average
 
 NUM_DRAWS = 256
-"""Images, each with its noise and level, of one check; of a small split every image comes several times."""
+"""Images of one check, each with its noise and level; images of a small split are repeated."""
 
 
 def draw_validation(generator: Generator, encoded: EncodedSet, seed: int) -> Batch:
-    """Return the images, noise and levels that every check of a training meets."""
+    """Return the images, noise and levels used in every check of a training."""
     draws = draw_step(
         derive_seed(seed, "adapt", "validation"),
         0,
@@ -35,7 +35,7 @@ def draw_validation(generator: Generator, encoded: EncodedSet, seed: int) -> Bat
 
 @torch.no_grad()
 def validation_loss(generator: Generator, batch: Batch, config: AdaptConfig, *, images: int, device: str) -> torch.Tensor:
-    """Return the mean denoising loss [] of `batch`, `images` in a pass."""
+    """Return the mean denoising loss [] of `batch`, with `images` images per pass."""
     total = torch.zeros((), device=device)
     for start in range(0, len(batch), images):
         tensors = batch.tensors(start, start + images, device)
@@ -45,11 +45,11 @@ def validation_loss(generator: Generator, batch: Batch, config: AdaptConfig, *, 
 
 
 class Kept:
-    """Weights beside those that are trained. They stay on the device, and the host does not wait for a loss.
+    """Weights stored in addition to the trained ones. They stay on the device, and the host does not wait for a loss.
 
     Attributes:
-        average: of the trained weights (`ema_decay`); None where it is off.
-        best: weights of the check with the lowest loss so far; None where none are selected.
+        average: moving average of the trained weights (`ema_decay`); None if it is off.
+        best: weights of the check with the lowest loss so far; None without selection.
         checks: validation losses so far.
     """
 
@@ -61,12 +61,12 @@ class Kept:
         self.checks = torch.zeros(0, device=adapter.whole.device)
 
     def follow(self) -> None:
-        """Take a step's weights into the average."""
+        """Update the average with the weights of a step."""
         if self.average is not None:
             self.average.update_parameters(torch.nn.ParameterList([self.adapter.whole]))
 
     def check(self, generator: Generator, batch: Batch, config: AdaptConfig, images: int) -> None:
-        """Measure the present weights (the averaged ones if there are), and keep them if no check was better."""
+        """Measure the present weights (averaged ones if there are), and store them if no earlier check was better."""
         assert self.best is not None
         trained, present = self.adapter.whole.detach().clone(), self._present()
         self.adapter.set(present)
@@ -76,16 +76,16 @@ class Kept:
         self.adapter.set(trained)
 
     def settle(self) -> None:
-        """Give the adapter the weights that it is stored with."""
+        """Set the adapter to the weights that will be stored."""
         self.adapter.set(self._present() if self.best is None else self.best)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Return what a checkpoint holds of it."""
+        """Return the tensors for a checkpoint."""
         averaged = {} if self.average is None else {"average": self._present()}
         return averaged if self.best is None else averaged | {"best": self.best, "checks": self.checks}
 
     def restore(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Take over what `state` gave."""
+        """Restore the tensors from `state`."""
         if self.average is not None:
             with torch.no_grad():
                 self.average.module[0].copy_(tensors["average"])

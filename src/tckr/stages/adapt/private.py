@@ -1,7 +1,7 @@
-"""DP-SGD: which units a step takes, and its noisy sum of clipped gradients.
+"""DP-SGD: sampling of units, and the noisy sum of their clipped gradients.
 
-Abadi et al. 2016, Algorithm 1; the gradient that is clipped is a mean over several noise draws of the image (Dockhorn et
-al. 2023, Algorithm 1). The divisor is the expected number of units of a step: the real number would be a private fact.
+Abadi et al. 2016, Algorithm 1. The clipped gradient is a mean over several noise samples of the image (Dockhorn et
+al. 2023, Algorithm 1). The divisor is the expected number of units of a step, because the true number is private.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from tckr.stages.adapt.vector import AdapterVector
 
 
 class Units:
-    """Whose images the rows of an encoded set are."""
+    """The units to which the rows of an encoded set belong."""
 
     def __init__(self, unit_of: np.ndarray) -> None:
-        """Take the unit of each row, int64 [N], any numbers."""
+        """Store the unit of each row, int64 [N], arbitrary numbers."""
         self._order = np.argsort(unit_of, kind="stable")
         _, self._starts, self._sizes = np.unique(unit_of[self._order], return_index=True, return_counts=True)
 
@@ -35,22 +35,22 @@ class Units:
         return len(self._starts)
 
     def sample(self, rate: float, rng: np.random.Generator) -> np.ndarray:
-        """Return one row, picked by chance, of each unit that is taken: each with chance `rate`, independently."""
+        """Return one random row of each sampled unit; each unit is sampled with probability `rate`, independently."""
         taken = np.flatnonzero(rng.random(len(self)) < rate)
         return np.asarray(self._order[self._starts[taken] + rng.integers(self._sizes[taken])])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mechanism:
-    """What a step does to its units.
+    """Parameters of the mechanism in a step.
 
     Attributes:
-        units: of the encoded set.
-        sampling_rate: chance of each unit to be taken.
-        noise_multiplier: standard deviation of the noise over `clip`.
-        clip: largest norm of a unit's gradient.
-        expected: units of a step on average, by the noisy count.
-        noise_draws: noise levels and noises per image.
+        units: units of the encoded set.
+        sampling_rate: probability that a unit is sampled.
+        noise_multiplier: standard deviation of the noise divided by `clip`.
+        clip: maximum norm of a unit's gradient.
+        expected: expected number of units of a step, from the noisy count.
+        noise_draws: noise levels and noise samples per image.
     """
 
     units: Units
@@ -64,7 +64,7 @@ class Mechanism:
 def private_batches(
     generator: Generator, encoded: EncodedSet, config: AdaptConfig, mechanism: Mechanism, *, steps: range, seed: int
 ) -> Iterator[Batch]:
-    """Yield what each of `steps` reads: `noise_draws` rows, one after another, for each unit taken; maybe none."""
+    """Yield the batch of each of `steps`: `noise_draws` consecutive rows for each sampled unit; it may be empty."""
     for step in steps:
         rng = np.random.default_rng(derive_seed(seed, "adapt", "units", step))
         rows = np.repeat(mechanism.units.sample(mechanism.sampling_rate, rng), mechanism.noise_draws)

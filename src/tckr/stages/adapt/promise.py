@@ -1,4 +1,4 @@
-"""From a budget to the mechanism that keeps it: noisy count, sampling rate, noise."""
+"""Compute the mechanism that keeps a privacy budget: noisy count, sampling rate and noise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tckr.stages.adapt.private import Mechanism, Units
 
 
 def promise(config: PrivateAdaptConfig, num_units: int, seed: int, class_names: Sequence[str]) -> Guarantee:
-    """Return the guarantee of a training on `num_units` units; it depends on them through a noisy count alone."""
+    """Return the guarantee of a training on `num_units` units. It depends on the units only through their noisy count."""
     privacy = config.privacy
     assert privacy.epsilon is not None
     deviation = count_noise(privacy.epsilon, privacy.delta)
@@ -46,7 +46,7 @@ def counted(num_units: int, deviation: float, seed: int) -> int:
 
 
 def mechanism_of(guarantee: Guarantee, units: Units, batch_size: int) -> Mechanism:
-    """Return what keeps `guarantee` for these units."""
+    """Return the sampling and noise that keep `guarantee` for these units."""
     return Mechanism(
         units=units,
         sampling_rate=guarantee.sampling_rate,

@@ -1,4 +1,4 @@
-"""Read member images and captions, train the adapter or take the given one, write it with adapter.json and history.json."""
+"""Read member images and captions, train the adapter or use the given one, write it with adapter.json and history.json."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tckr.stages.adapt.train import Course, Losses, loss_history, train_adapter
 from tckr.training.process_group import Team, assembled, team_size
 
 PRIVATE_PASS = 32
-"""Gradients of single images that are held at once, where each is clipped."""
+"""Gradients of single images that are held at once, if each is clipped."""
 
 TRAINED_ELSEWHERE = (
     "adapt.lora: this adapter was trained elsewhere, and on which images is not known here. The audit compares members and "
@@ -42,7 +42,7 @@ TRAINED_ELSEWHERE = (
 
 
 def run(config: AdaptConfig, context: StepContext) -> None:
-    """Adapt the generator to the captioned members; with 0 steps only adapter.json says which model to use unadapted."""
+    """Adapt the generator to the captioned members; with 0 steps, only write adapter.json, which names the plain model."""
     card = DataCard.read(context.inputs["data"])
     check_descriptions(config.prompt_form, card.class_names, config.descriptions)
     captions = CaptionTable.read(context.inputs["captions"])
@@ -75,17 +75,17 @@ def run(config: AdaptConfig, context: StepContext) -> None:
 
 
 def _units(config: PrivateAdaptConfig, context: StepContext, records: np.ndarray) -> np.ndarray:
-    """Return the unit of each record, int64 [N]: itself, or its group where groups are protected."""
+    """Return the unit of each record, int64 [N]: the record itself, or its group if groups are protected."""
     return records if config.privacy.unit == "record" else read_groups(context.inputs["data"])[records]
 
 
 def _take(lora: Path, config: AdaptConfig, context: StepContext) -> None:
-    """Write the adapter `lora`, in whatever layout it is, as a trained one would be written; it must fit the generator."""
+    """Write the adapter `lora`, whatever its layout, like a trained one; it must fit the generator."""
     if context.run == 0:
         context.log("warning", message=TRAINED_ELSEWHERE)
     generator = load_generator(config.model, "cpu", revision=config.revision)
     generator.rewrite_lora(lora, config.lora_scale, context.out)
-    generator.load_lora(context.out)  # which compares the change of every weight with the file
+    generator.load_lora(context.out)  # this compares the change of every weight with the file
 
 
 def _train(
@@ -131,7 +131,7 @@ def _train(
 
 
 def _refuse_divergence(losses: np.ndarray, config: AdaptConfig) -> None:
-    """Raise when a loss is not a number: from that step on neither is the adapter."""
+    """Raise if a loss is not a number: from that step on, the adapter is not a number either."""
     bad = np.flatnonzero(~np.isfinite(losses))
     if len(bad):
         raise UserError(
@@ -148,7 +148,7 @@ def _help_train(team: Team, *, config: AdaptConfig, course: Course, cache: Path)
 
 
 def _load_to_train(config: AdaptConfig, device: str) -> LatentDiffusion:
-    """Return the generator as it is trained: in float32 on a CPU and where its own weights are trained, else as set."""
+    """Return the generator in its precision for training: float32 on a CPU or if its weights are trained, else as set."""
     half = not config.trains_all and device.startswith("cuda") and is_bfloat16(config.precision, device, training=True)
     dtype = torch.bfloat16 if half else torch.float32
     return load_generator(config.model, device, dtype, config.revision)
@@ -176,7 +176,7 @@ def _encode(generator: Generator, config: AdaptConfig, context: StepContext, cap
 def _encode_validation(
     generator: Generator, config: AdaptConfig, context: StepContext, captions: CaptionTable
 ) -> EncodedSet:
-    """Encode the validation images, each with the prompt of a member of its class: no others are drawn from."""
+    """Encode the validation images, each with the prompt of a member of its class; no other prompts are used."""
     images = load_images(context.inputs["data"] / "validation", context.scratch)
     prompts, members = _prompts(config, captions), np.asarray(captions.labels)
     rows = [np.flatnonzero(members == label) for label in range(len(captions.class_names))]

@@ -1,4 +1,4 @@
-"""Which of the members the adapter is trained on: a share of every class, the smaller shares inside the larger ones."""
+"""Select the members that the adapter is trained on: a share of every class; smaller shares are parts of larger ones."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from tckr.data.seeds import derive_seed
 
 
 def subset_rows(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """Return int64, ascending: the positions in `labels` that make up `fraction` of each class, rounded, at least one.
+    """Return int64, ascending: positions in `labels` of a share `fraction` of each class, rounded, at least one.
 
-    Each class is shuffled once, by (seed, label); a share takes the first of that order.
+    Each class is shuffled by (seed, label); a share consists of the first ones in this order.
     """
     chosen = []
     for label in np.unique(labels):

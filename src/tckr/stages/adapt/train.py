@@ -1,4 +1,4 @@
-"""Train the adapter on an encoded set; stopped at any moment, it goes on from its checkpoint to the same result."""
+"""Train the adapter on an encoded set; an interrupted training continues from its checkpoint to the same result."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from tckr.training.schedule import learning_rate, set_learning_rate
 
 HISTORY_POINTS = 50
 POINTS_PER_CHECK = 5
-"""Ten checks on the validation images in all: with 300 steps, they take a tenth of the time."""
+"""Number of checks on the validation images; with 300 steps, they take a tenth of the time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Losses:
-    """How a training went.
+    """The losses of a training.
 
     Attributes:
         steps: float32 [num_steps], the loss of every step.
@@ -49,9 +49,9 @@ class Course:
 
     Attributes:
         num_steps: optimizer steps.
-        seed: of the step's run; all draws follow from it.
+        seed: seed of the step's run, which determines all random numbers.
         device: torch device name.
-        checkpoint: file to go on from and to write to.
+        checkpoint: file to continue from and to write to.
         compiled: compile the denoiser.
     """
 
@@ -74,14 +74,14 @@ def train_adapter(
     team: Team = ALONE,
     advance: Callable[[int], None] = lambda amount: None,
 ) -> Losses:
-    """Train an adapter of `generator`, or its denoiser, and return the losses; `Kept` says with which weights it ends.
+    """Train an adapter of `generator`, or its denoiser, and return the losses; `Kept` decides which weights it ends with.
 
-    With a `mechanism` it learns from each unit's clipped gradient under noise (`tckr.stages.adapt.private`).
+    With a `mechanism`, it is trained with each unit's clipped gradient and noise (`tckr.stages.adapt.private`).
 
     The host never waits for a loss: on CUDA it prepares and launches the next steps while the device works on this one.
 
     Raises:
-        UserError: the memory does not suffice for one image, or the settings do not fit the generator.
+        UserError: the memory is too small for one image, or the settings do not fit the generator.
     """
     adapter = AdapterVector(_trainable(generator, config, course.seed).values())
     if course.compiled:
@@ -131,7 +131,7 @@ def _set_gradient(
     mechanism: Mechanism | None,
     team: Team,
 ) -> torch.Tensor:
-    """Set the gradient of one step, clipped: of the batch, or with a `mechanism` of each unit; return the loss []."""
+    """Set the clipped gradient of one step: of the batch, or of each unit with a `mechanism`; return the loss []."""
     if mechanism:
         noise_seed = derive_seed(course.seed, "adapt", "noise", step)
         return set_private_gradient(
@@ -150,7 +150,7 @@ def _trainable(generator: Generator, config: AdaptConfig, seed: int) -> dict[str
 
 
 def build_optimizer(adapter: AdapterVector, config: AdaptConfig, device: str) -> torch.optim.AdamW:
-    """Return AdamW, on CUDA as one kernel."""
+    """Return AdamW, as a single kernel on CUDA."""
     return torch.optim.AdamW(
         [adapter.whole],
         lr=config.learning_rate,
@@ -165,7 +165,7 @@ def is_check(done: int, num_steps: int) -> bool:
 
 
 def loss_history(losses: Losses) -> list[dict[str, float]]:
-    """Return about 50 points: the step that ends it, the mean loss over the steps since the last, a validation loss."""
+    """Return about 50 points: the last step of each, the mean loss since the previous point, and a validation loss."""
     count = len(losses.steps)
     width, checks = _point_width(count), iter(losses.checks.tolist())
     points = []

@@ -1,4 +1,4 @@
-"""The parameters of an adapter as one vector: optimizer, checkpoint and sums over processes treat one tensor, not many."""
+"""The parameters of an adapter as one vector, so that optimizer, checkpoint and sums over processes use one tensor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CHANNELS_LAST = (0, 2, 3, 1)
 
 
 class AdapterVector:
-    """Parameters whose values and gradients are parts of one vector each; what is computed with them stays the same.
+    """Parameters whose values and gradients are views of one vector each; results do not change.
 
     Attributes:
         whole: all parameters, one after another, with their gradients.
@@ -32,23 +32,23 @@ class AdapterVector:
 
     @property
     def gradient(self) -> torch.Tensor:
-        """Return the gradient of the whole."""
+        """Return the gradient of all parameters."""
         assert self.whole.grad is not None
         return self.whole.grad
 
     @torch.no_grad()
     def set(self, values: torch.Tensor) -> None:
-        """Give the parameters other values, laid out as `whole`."""
+        """Set the parameters to other values, in the layout of `whole`."""
         self.whole.copy_(values)
 
     def clip(self, largest_norm: float) -> None:
-        """Scale the gradient down to `largest_norm`, as `clip_grad_norm_` does for the parameters."""
+        """Scale the gradient down to `largest_norm`, like `clip_grad_norm_`."""
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
         clip_grads_with_norm_([self.whole], largest_norm, get_total_norm(gradients))
 
 
 def _order_in_memory(parameter: torch.Tensor) -> tuple[int, ...]:
-    """Return the axes as they lie in memory: on CUDA, convolutions of the denoiser have their channels last."""
+    """Return the axes in memory order: on CUDA, convolutions of the denoiser have their channels last."""
     if parameter.is_contiguous():
         return tuple(range(parameter.ndim))
     assert parameter.is_contiguous(memory_format=torch.channels_last), parameter.stride()

@@ -1,1 +1,1 @@
-"""Measure what target models are worth and what they tell about their training records."""
+"""audit: measure the accuracy of target models and what they reveal about their training records."""

@@ -1,4 +1,4 @@
-"""Settings of the audit. Everything here is fixed before a model is trained: a later choice could follow the results."""
+"""Settings of the audit. All are fixed before a model is trained, because a later choice could depend on the results."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tckr.stages.config_base import StageConfig
 
 
 class SignalConfig(StageConfig, QueryConfig):
-    """Settings of `ask`: changing what is not among them asks no run again."""
+    """Settings of `ask`. Changing other settings of the audit does not query any run again."""
 
     version: ClassVar[int] = 3
 
 
 class AuditConfig(SignalConfig, MembershipConfig):
-    """How many reference runs there are, which attack counts, and how sure the intervals are."""
+    """Number of reference runs, the declared attack, and the confidence of the intervals."""
 
     version: ClassVar[int] = 10
 
@@ -29,13 +29,14 @@ class AuditConfig(SignalConfig, MembershipConfig):
         8,
         ge=0,
         le=MEMBERSHIP_ROWS - 1,
-        description="Reference runs: more make the attacks stronger and the interval over runs narrower "
-        "(`tckr audit --plan` says what they cost). Below 2 membership is not measured.",
+        description="Number of reference runs. More make the attacks stronger and the interval over runs narrower "
+        "(`tckr audit --plan` prints their cost). Below 2, membership is not measured.",
     )
     signal: Literal["logit", "probability", "loss"] = Field(
         "logit",
-        description="What the values of a given table are (`tckr audit --scores`): any number that is higher for members, "
-        "such as log p - log(1 - p) of the right label; its probability p; or its loss -log p. A run's own are logits.",
+        description="Kind of the values of a given table (`tckr audit --scores`): any number that is higher for members, "
+        "such as log p - log(1 - p) of the true label (logit); its probability p; or its loss -log p. Runs "
+        "of TCKR use logits.",
     )
     fidelity_model: ModelName = Field(
         "",
@@ -44,13 +45,13 @@ class AuditConfig(SignalConfig, MembershipConfig):
     )
     images_alone: bool = Field(
         True,
-        description="Train a second Student on the images and the classes of their prompts alone, and report its "
-        "accuracy: what a receiver gets who trusts only the images. Costs one more Student; no "
-        "effect where distill.labels=hard.",
+        description="Train a second Student only on the images and the classes of their prompts, and report its "
+        "accuracy: what a recipient gets who uses only the images. Costs one more Student; no "
+        "effect if distill.labels=hard.",
     )
 
     def checkpoints(self) -> list[Needed]:
-        """Return the model of the fidelity, if there is one of its own."""
+        """Return the model for the fidelity features, if it is not the Teacher."""
         if not self.fidelity_model:
             return []
         is_folder = os.path.isdir(self.fidelity_model)  # noqa: PTH112 - never raises, whatever a user wrote
@@ -58,5 +59,5 @@ class AuditConfig(SignalConfig, MembershipConfig):
         return [Needed(setting="audit.fidelity_model", name=name, revision=revision or None)]
 
     def signals(self) -> SignalConfig:
-        """Return the part that decides what runs are asked."""
+        """Return the settings that determine the queries of runs."""
         return SignalConfig(**{name: getattr(self, name) for name in SignalConfig.model_fields})

@@ -1,11 +1,11 @@
-"""Whose features are compared with whose. Knows images and features, neither paths nor models.
+"""Choose the images whose features are compared to measure fidelity.
 
-The reference are members: what the generator was to imitate. The yardstick are hold-out records of the pool, held against
-the same members: real images that neither generator nor Teacher saw, so a generator that had learned the distribution, and
-no record, would score like them. All sides have equally many images of every class: the private set may have unequal classes
-where the synthetic set has equal ones, and shares of classes are no likeness. The Teacher saw the members and neither of the
-two that are compared, so its features favour none. The test split is not needed, so not read. Better than hold-out is no
-praise: copies of members score so.
+The reference are members, which the generator should imitate. For comparison, hold-out records of the pool are measured
+against the same members: real images on which no model was trained. A generator that learned the distribution, but no
+single record, would score like them. All sides have equally many images of every class, because different class shares of
+private and synthetic set would otherwise count as a difference. The Teacher was trained on the members but on neither of the
+two compared sides, so its features favour neither. The test split is not needed and not read. A score better than that of
+the hold-out is a warning: copied members would produce it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tckr.metrics.fidelity import MIN_IMAGES, measure_fidelity
 from tckr.metrics.results import FidelityResult
 
 MAX_IMAGES = 5_000
-"""Images of a side; more would sharpen nothing but the bias of FID, which is shared, and cost the square of their number."""
+"""Maximum images per side; more would only reduce the bias of FID, which both sides share, at quadratic cost."""
 
 Encode = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(uint8 [M, H, W, 3], rows int64 [N]) -> features [N, D]."""
@@ -31,15 +31,15 @@ Side = tuple[np.ndarray, np.ndarray, np.ndarray]
 def compare_with_members(
     encode: Encode, name: str, *, members: Side, synthetic: Side, holdout: Side, seed: int, confidence: float
 ) -> FidelityResult:
-    """Return fidelity of the synthetic and of the hold-out images, equally many of each and of every class, drawn at random.
+    """Return fidelity of the synthetic and of the hold-out images, with random samples of equal class sizes.
 
     Args:
-        encode: gives the features of some rows.
-        name: of the model behind `encode`.
+        encode: computes the features of some rows.
+        name: name of the model of `encode`.
         members: the reference.
-        synthetic: what is judged.
-        holdout: the yardstick; with too few of them it is not measurable, and does not limit the others.
-        seed: of the draws.
+        synthetic: the images to judge.
+        holdout: for comparison; if there are too few, only their own result is not measurable.
+        seed: seed of the samples.
         confidence: level of the intervals.
     """
     sides = {"members": members, "synthetic": synthetic, "holdout": holdout}
@@ -59,7 +59,7 @@ def compare_with_members(
 
 
 def _counts_of_all(labels: Sequence[np.ndarray]) -> np.ndarray:
-    """Return int64 [K]: of every class as many images as the side with fewest has, at most MAX_IMAGES altogether."""
+    """Return int64 [K]: per class the size of the smallest side, at most MAX_IMAGES in total."""
     num_classes = max((int(side.max()) + 1 for side in labels), default=0)
     counts = [np.bincount(side, minlength=num_classes) for side in labels]
     fewest_K = np.min(counts, axis=0) if counts else np.zeros(0, dtype=np.int64)
@@ -67,7 +67,7 @@ def _counts_of_all(labels: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _draw(rows: np.ndarray, labels: np.ndarray, counts_K: np.ndarray, seed: int) -> np.ndarray:
-    """Return some of `rows` in random order, `counts_K[k]` of class k."""
+    """Return a random sample of `rows`, with `counts_K[k]` of class k."""
     order = np.random.default_rng(seed).permutation(len(rows))
     kept = [np.flatnonzero(labels[order] == label)[:count] for label, count in enumerate(counts_K)]
     return rows[order[np.sort(np.concatenate(kept))]]

@@ -1,4 +1,4 @@
-"""Two steps: `ask` one run about every record; `run` judges the answers of all runs."""
+"""Two steps: `ask` queries one run about every record; `run` judges the answers of all runs."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ from tckr.stages.audit.fidelity import compare_with_members
 from tckr.surfaces import CLASSIFIERS
 
 RUN = "signals."
-"""Begins the name of an input that holds the answers of a run."""
+"""Prefix of the name of an input with the answers of a run."""
 
 
 def ask(config: SignalConfig, context: StepContext) -> None:
-    """Ask one run every question that its own artifacts can answer; finished questions are kept in scratch."""
+    """Query one run with every signal that its own artifacts can answer; finished queries are kept in scratch."""
     data = context.inputs["data"]
     records = _in_order(load_images(data / "pool", context.scratch))
     chosen = {name: question for name, question in QUESTIONS.items() if set(question.needs) <= set(context.inputs)}
@@ -71,7 +71,7 @@ def ask(config: SignalConfig, context: StepContext) -> None:
 
 
 def run(config: AuditConfig, context: StepContext) -> None:
-    """Fill the artifact. It is whole even when the verdict is `audit invalid`: `verdict.state` in audit.json says so."""
+    """Write the verdict. The artifact is complete even if the verdict is `audit invalid` (`verdict.state` in audit.json)."""
     data = context.inputs["data"]
     runs = {name.removeprefix(RUN): read_answers(path) for name, path in context.inputs.items() if name.startswith(RUN)}
     answers = relative_to_base(runs)
@@ -98,7 +98,7 @@ def run(config: AuditConfig, context: StepContext) -> None:
 
 
 def pool_features(context: StepContext) -> FeatureSet:
-    """Return the pool's features in order of record, as a classifier sees them that saw none of the records."""
+    """Return the pool's features in order of record, from a classifier that was trained on none of the records."""
     model, batch_size = _classifier(context, "features"), context.execution.inference_batch_size
     return features_of_pool(model, context.inputs["data"], batch_size=batch_size, cache=context.scratch)
 
@@ -113,7 +113,7 @@ def collect(
     groups: np.ndarray | None,
     features: np.ndarray | None,
 ) -> Evidence:
-    """Return the evidence about all records but canaries. This is the only place that reads the locked test split.
+    """Return the evidence about all records except canaries. Only this function reads the locked test split.
 
     Raises:
         UserError: the test split is not the one that `prepare` locked.
@@ -140,7 +140,7 @@ def collect(
 
 
 def copies(config: AuditConfig, context: StepContext, pool: FeatureSet) -> CopiesResult:
-    """Return how often the target's synthetic images are near-copies, as seen by a model that saw none of the records."""
+    """Return how often the target's synthetic images are near-copies, by a model that was trained on none of the records."""
     images = load_synthetic(context.inputs["synthetic"], context.scratch)
     synthetic = features_of(_classifier(context, "features"), images, context.execution.inference_batch_size)
     inside, outside = members_and_holdout(pool, context.inputs["data"], context.run)
@@ -148,7 +148,7 @@ def copies(config: AuditConfig, context: StepContext, pool: FeatureSet) -> Copie
 
 
 def fidelity(config: AuditConfig, context: StepContext, members: np.ndarray, ordinary: np.ndarray) -> FidelityResult:
-    """Return how much synthetic images, and beside them hold-out records, look like members."""
+    """Return the similarity of synthetic images and, for comparison, of hold-out records to members."""
     device, batch_size = context.execution.torch_device(), context.execution.inference_batch_size
     encode: Callable[..., np.ndarray]
     if config.fidelity_model:
@@ -170,7 +170,7 @@ def fidelity(config: AuditConfig, context: StepContext, members: np.ndarray, ord
 
 
 def predictions_on_test(context: StepContext, name: str, test: ImageSet) -> Predictions:
-    """Return what a target model says about the locked test split."""
+    """Return the predictions of a target model on the locked test split."""
     classifier = _classifier(context, name)
     columns = class_columns(classifier.class_names, DataCard.read(context.inputs["data"]).class_names)
     logits_TK = predict_logits(classifier, test.images, batch_size=context.execution.inference_batch_size)[:, columns]
@@ -188,7 +188,7 @@ def _in_order(pool: ImageSet) -> ImageSet:
 
 
 def _save(answers: Answers, path: Path) -> None:
-    with path.open("wb") as file:  # a file object: numpy would add another suffix to a name
+    with path.open("wb") as file:  # a file object, because numpy would add another suffix to a name
         np.savez(file, allow_pickle=False, **answers)
 
 

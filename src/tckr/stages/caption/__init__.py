@@ -1,1 +1,1 @@
-"""caption: say in words what every member image shows."""
+"""caption: write one caption for every member image."""

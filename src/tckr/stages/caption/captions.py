@@ -1,4 +1,4 @@
-"""Caption records in batches, tidy the text; knows neither paths nor the engine."""
+"""Caption records in batches and clean up the texts."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class CaptionBatch:
     Attributes:
         records: int64 [B].
         labels: int64 [B].
-        texts: B tidy captions, none of them empty.
-        was_empty: bool [B], whether the captioner wrote nothing and the class name stands in.
+        texts: B clean captions, none of them empty.
+        was_empty: bool [B], whether the captioner wrote nothing, so that the class name is used.
     """
 
     records: np.ndarray
@@ -51,7 +51,7 @@ def caption_batches(
 def given_captions(
     records: np.ndarray, labels: np.ndarray, texts: Sequence[str | None], class_names: Sequence[str], *, from_source: bool
 ) -> CaptionBatch:
-    """Return as one batch what is already said (B texts, None where nothing is) of `records`, int64 [B], with `labels`.
+    """Return given captions (B texts, None if missing) of `records`, int64 [B], with `labels`, as one batch.
 
     Raises:
         UserError: a record has no caption.
@@ -60,9 +60,9 @@ def given_captions(
     missing = [position for position, text in enumerate(texts) if text is None]
     if missing:
         raise UserError(
-            f"{origin} has no caption for {len(missing):,} of {len(texts):,} images that this step describes, first one "
-            f"of class {class_names[labels[missing[0]]]!r}. What a run exports covers images it captioned alone; add the "
-            f"others, or leave {setting} out"
+            f"{origin} has no caption for {len(missing):,} of {len(texts):,} images that this step needs; the first is "
+            f"of class {class_names[labels[missing[0]]]!r}. An export of a run contains only the images "
+            f"that it captioned; add the others, or remove {setting}"
         )
     return _batch(records, labels, [tidy(text or "") for text in texts], class_names)
 

@@ -15,7 +15,7 @@ from tckr.strict import MOST_CLASSES, PathName, Text, Word
 
 
 class CaptionConfig(StageConfig):
-    """How member images are put into words."""
+    """How member images are captioned."""
 
     version: ClassVar[int] = 1
 
@@ -43,23 +43,24 @@ class CaptionConfig(StageConfig):
     from_source: bool = Field(
         False,
         description=(
-            "Take the texts that the data set itself gives its pictures instead of the captioner: .txt files beside them, "
+            "Use the texts that the data set itself has for its images instead of the captioner: .txt files beside them, "
             "or a column such as text or caption."
         ),
     )
     class_names: dict[Word, Word] = Field(
         default_factory=dict,
         max_length=MOST_CLASSES,
-        description="Class name in `file` to class name in the data set, where they differ; nothing is matched by order.",
+        description="Class name in `file` -> class name in the data set, if they differ; classes are never "
+        "matched by order.",
     )
 
     @property
     def prefers_alone(self) -> bool:
-        """Return whether a captioner that may fill the memory is loaded."""
+        """Return whether the captioner may need all memory."""
         return not self.file and not self.from_source and self.model not in FOLDERS
 
     def checkpoints(self) -> list[Needed]:
-        """Return the captioner."""
+        """Return the captioner, if it is a checkpoint."""
         if self.file or self.from_source:
             return []
         return [Needed(setting="caption.model", name=self.model, revision=self.revision, embedded=("embedded:captioner",))]
@@ -67,7 +68,9 @@ class CaptionConfig(StageConfig):
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
         if self.file and self.from_source:
-            raise ValueError("caption.file and caption.from_source both say where captions come from; set one of them")
+            raise ValueError(
+                "caption.file and caption.from_source both set the source of the captions; set only one of them"
+            )
         return self
 
     @field_validator("file")

@@ -1,4 +1,4 @@
-"""Read the records of a run, caption them or take captions from a file, write captions.parquet and what goes with it."""
+"""Read the records of a run, caption them or take given captions, write captions.parquet and related files."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ PART_BATCHES = 16  # batches whose captions a kill may lose
 
 
 def run(config: CaptionConfig, context: StepContext) -> None:
-    """Caption the members of `context.run`; the captions of a pipeline never come from its hold-out records.
+    """Caption the members of `context.run`; hold-out records are never captioned for a pipeline.
 
-    Writes captions.parquet, classes.json, and the counts of captions.json, of which the log gets no word of a caption.
+    Writes captions.parquet, classes.json, and counts into captions.json. The log contains no text of a caption.
     """
     data, parts = context.inputs["data"], context.scratch / "parts"
     class_names = DataCard.read(data).class_names
@@ -39,7 +39,7 @@ def run(config: CaptionConfig, context: StepContext) -> None:
     assert np.array_equal(np.sort(columns["record"]), members)
     num_empty = int(columns.pop("was_empty").sum())
     if num_empty:
-        context.log("warning", message=f"{num_empty} of {len(members)} captions were empty; the class name stands in")
+        context.log("warning", message=f"{num_empty} of {len(members)} captions were empty; the class name is used instead")
     counts = CaptionCounts.of(columns["caption"].tolist(), num_empty)
     context.log("captioned", **counts.model_dump(exclude={"most_repeated"}))
     table = CaptionTable(
@@ -50,7 +50,7 @@ def run(config: CaptionConfig, context: StepContext) -> None:
 
 
 def _take(config: CaptionConfig, context: StepContext, class_names: Sequence[str], members: np.ndarray) -> CaptionBatch:
-    """Return the captions that the file, or the data set, has for `members` (int64 [n], ascending records)."""
+    """Return the captions of `members` (int64 [n], ascending records) from the file or the data set."""
     data = context.inputs["data"]
     text_of = read_own_captions(data) if config.from_source else _of_file(config, data)
     label_of = read_labels(data, context.run)
@@ -62,11 +62,12 @@ def _take(config: CaptionConfig, context: StepContext, class_names: Sequence[str
 def _of_file(config: CaptionConfig, data: Path) -> Mapping[int, str | None]:
     rows = read_source_rows(data)
     texts = read_captions(Path(config.file), rows.class_names, config.class_names)
-    return dict(zip(rows.records.tolist(), texts, strict=True))  # refused rows share one number that no member has
+    # rejected rows share one number, which is not that of a member
+    return dict(zip(rows.records.tolist(), texts, strict=True))
 
 
 def _caption_members(config: CaptionConfig, context: StepContext, class_names: Sequence[str], members: np.ndarray) -> None:
-    """Caption those of `members` (int64 [n], records) that no part found in the scratch folder has."""
+    """Caption those of `members` (int64 [n], records) that are missing in the parts found in the scratch folder."""
     parts = context.scratch / "parts"
     finished = read_columns(parts, ["record"])["record"] if list_shards(parts) else np.array([], dtype=np.int64)
     pending = members[~np.isin(members, finished)]

@@ -1,1 +1,1 @@
-"""distill: train the Student on synthetic images and soft labels alone."""
+"""distill: train the Student only on synthetic images and soft labels."""

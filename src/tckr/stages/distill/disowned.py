@@ -1,4 +1,4 @@
-"""Leave out images that the Teacher disowns: those made for a class that it hardly takes them for."""
+"""Leave out images to whose class the Teacher gives a low probability."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tckr.errors import UserError
 from tckr.stages.distill.targets import SoftTargets
 
 CHUNK = 4096
-"""Labels that are looked at together."""
+"""Number of labels processed at a time."""
 
 
 def own_probabilities(images: ImageSet, targets: SoftTargets) -> np.ndarray:
-    """Return float32 [N], the stored probability of every image's own class, that of its prompt."""
+    """Return float32 [N], the stored probability of the class of every image's prompt."""
     soft = SoftTargets(labels=targets.labels, rows=targets.rows, columns=targets.columns)
     own = np.empty(len(images), dtype=np.float32)
     for start in range(0, len(images), CHUNK):
@@ -26,7 +26,7 @@ def own_probabilities(images: ImageSet, targets: SoftTargets) -> np.ndarray:
 
 
 def leave_out(own: np.ndarray, images: ImageSet, class_names: Sequence[str], least: float) -> tuple[np.ndarray, LeftOut]:
-    """Return the rows (int64, increasing) of the images whose own class has at least `least`, and what is left out.
+    """Return the rows (int64, increasing) of images whose own class has at least probability `least`, and the left-out ones.
 
     Raises:
         UserError: a class would lose all its images.
@@ -39,9 +39,9 @@ def leave_out(own: np.ndarray, images: ImageSet, class_names: Sequence[str], lea
         classes[name] = {"n": n, "left_out": left_out}
         if n and left_out == n:
             raise UserError(
-                f"distill.min_teacher_probability={least:g} leaves none of the {n} images made for class '{name}': the "
+                f"distill.min_teacher_probability={least:g} leaves none of the {n} images generated for class '{name}': the "
                 f"Teacher gives that class at most {own[of_class].max():.3f}. Lower the probability, adapt longer or raise "
-                "the guidance scale, and check the class's captions; agreement.json of `label` says how other classes fare."
+                "the guidance scale, and check the captions of the class; agreement.json of `label` lists the other classes."
             )
     return np.flatnonzero(stays), LeftOut(
         min_teacher_probability=least, classes=classes, indices=np.sort(images.ids[~stays]).tolist()

@@ -28,14 +28,14 @@ from tckr.training.fit import Task, new_classifier
 from tckr.training.losses import CrossEntropy, Loss, Mixture, OnlineDistillation, StoredDistillation
 
 AUGMENT_UNUSED = (
-    "distill.augment is set and without effect: label.views is above 1, so the Student sees the views that were labelled, "
-    "made as label.augment says; set that one, or label.views=1"
+    "distill.augment is set but has no effect: label.views is above 1, so the Student is trained on the labelled views, "
+    "which label.augment defines; set label.augment, or label.views=1"
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Synthetic:
-    """What the inputs hold: images, and their stored labels in the images' order of rows and classes (`targets`)."""
+    """Images, and their stored labels (`targets`) in the order of the images' rows and classes."""
 
     class_names: list[str]
     images: ImageSet
@@ -69,7 +69,7 @@ def run(config: DistillConfig, context: StepContext) -> None:
 
 
 def _read(config: DistillConfig, inputs: Mapping[str, Path], cache: Path) -> Synthetic:
-    """Open the memory maps of images and labels, which are made where they are not in `cache`."""
+    """Open the memory maps of images and labels; missing ones are created in `cache`."""
     class_names = synthetic_class_names(inputs["synthetic"])
     images = load_synthetic(inputs["synthetic"], cache)
     labels = read_soft_labels(inputs["labels"], cache)
@@ -78,7 +78,7 @@ def _read(config: DistillConfig, inputs: Mapping[str, Path], cache: Path) -> Syn
 
 
 def _kept(config: DistillConfig, context: StepContext, synthetic: Synthetic) -> np.ndarray:
-    """Return the rows of the images that the Teacher does not disown; the others are listed in left_out.json."""
+    """Return the rows of the images that are kept; the others are listed in left_out.json."""
     images = synthetic.images
     if not config.min_teacher_probability:
         return np.arange(len(images))
@@ -92,7 +92,7 @@ def _kept(config: DistillConfig, context: StepContext, synthetic: Synthetic) -> 
 def _task(
     device: str, *, config: DistillConfig, inputs: Mapping[str, Path], cache: Path, kept: np.ndarray, seed: int
 ) -> Task:
-    """Return what the Student learns; made by every process that trains it."""
+    """Return the training task of the Student; every process that trains it calls this."""
     synthetic = _read(config, inputs, cache)
     data, validation = split_synthetic(synthetic.images, synthetic.targets, kept, config, seed)
     config = config.resolved(len(data))

@@ -1,4 +1,4 @@
-"""Turn synthetic images and labels into what a Student learns and what it is selected on. Reads nothing real."""
+"""Convert synthetic images and labels into training and validation data of a Student. Reads no real image."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tckr.training.batches import Examples, TrainingData, epoch_batches, target_
 
 @dataclass(frozen=True, kw_only=True)
 class SoftTargets:
-    """Soft labels of N images as targets, made when they are asked for.
+    """Soft labels of N images as targets, computed when they are accessed.
 
     Attributes:
         labels: as stored, in any order of images and classes.
         rows: int64 [N], which stored label belongs to each image.
-        columns: int64 [K], the order of the stored classes that is the images'.
-        classes: int64 [N], the prompts' classes, where hard targets go with the soft ones; else None.
+        columns: int64 [K], index of the stored class for each class of the images.
+        classes: int64 [N], the prompts' classes, if hard targets are used together with soft ones; else None.
     """
 
     labels: SoftLabels
@@ -35,25 +35,25 @@ class SoftTargets:
     columns: np.ndarray
     classes: np.ndarray | None = None
 
-    ndim = 2  # soft: MixUp leaves them alone
+    ndim = 2  # soft targets: MixUp does not apply
 
     def __len__(self) -> int:
         """Return N."""
         return len(self.rows)
 
     def __getitem__(self, positions: np.ndarray) -> np.ndarray:
-        """Return what `of_views` returns for the images as they are."""
+        """Return the targets of the original images, in the form of `of_views`."""
         return self.of_views(positions, np.zeros(len(positions), dtype=np.int64))
 
     def of_views(self, positions: np.ndarray, views: np.ndarray) -> np.ndarray:
-        """Return the targets [B, K] of view `views[i]` of image `positions[i]`, or [B, 2, K] soft and hard ones."""
+        """Return the targets [B, K] of view `views[i]` of image `positions[i]`, or [B, 2, K] with soft and hard targets."""
         soft = self.labels.of(self.rows[positions], views)[:, self.columns]
         if self.classes is None:
             return soft
         return np.stack([soft, np.eye(len(self.columns), dtype=soft.dtype)[self.classes[positions]]], axis=1)
 
     def first_choices(self) -> np.ndarray:
-        """Return int64 [N], the likeliest class of every image as it is."""
+        """Return int64 [N], the most probable class of every original image."""
         place = np.argsort(self.columns)
         return place[self.labels.first_choices()[self.rows]]
 
@@ -65,16 +65,16 @@ class SoftTargets:
 
 @dataclass(frozen=True, kw_only=True)
 class ViewedData:
-    """Images in the very views that were labelled: image i comes in view (epoch + turn of i) mod V.
+    """Images in exactly the views that were labelled: image i has view (epoch + round of i) mod V.
 
-    Synthetic images are drawn a class after the other; a turn is one image of each. So every epoch mixes all views in every
-    class, and V epochs show each image in all of its.
+    Synthetic images alternate between classes; a round is one image of each class. So every epoch mixes all views of every
+    class, and V epochs show every view of each image.
 
     Attributes:
         images: uint8 [M, H, W, 3].
-        rows: int64 [N], the images that are used.
-        indices: int64 [N], their identity.
-        targets: of them.
+        rows: int64 [N], positions of the used images.
+        indices: int64 [N], their index in the set.
+        targets: soft labels of the used images.
     """
 
     images: np.ndarray
@@ -101,7 +101,7 @@ class ViewedData:
 
 
 def soft_targets(images: ImageSet, class_names: list[str], labels: SoftLabels, config: DistillConfig) -> SoftTargets:
-    """Return the targets of `images`, which find their label by `index` and its classes by name."""
+    """Return the targets of `images`, matched by `index`, with classes matched by name."""
     assert len(labels.indices) == len(images), f"{len(labels.indices)} soft labels for {len(images)} images"
     rows = ImageSet(images.images, images.labels, labels.indices).rows_of(images.ids)
     columns = class_columns(labels.class_names, class_names)
@@ -109,24 +109,24 @@ def soft_targets(images: ImageSet, class_names: list[str], labels: SoftLabels, c
 
 
 def shows_views(config: DistillConfig, labels: SoftLabels) -> bool:
-    """Return whether the Student sees the views that were labelled, and no augmentation of its own."""
+    """Return whether the Student is trained on the labelled views instead of its own augmentation."""
     return config.labels == "soft" and labels.recipe.views.num_views > 1
 
 
 def split_synthetic(
     images: ImageSet, targets: SoftTargets, kept: np.ndarray, config: DistillConfig, seed: int
 ) -> tuple[Examples, TrainingData | None]:
-    """Return the images to learn and, with hard targets, those to select on.
+    """Return the images to train on and, with hard targets, those to select on.
 
     Args:
         images: N synthetic images, labelled with the class of their prompt.
         targets: soft labels of the same images, same order.
-        kept: int64, increasing, the images that may be used.
-        config: which labels, how much to hold out.
-        seed: of the split.
+        kept: int64, increasing, positions of the images that may be used.
+        config: which labels, and the share to hold out.
+        seed: seed of the split.
 
     Raises:
-        UserError: the fraction leaves no image to learn from, or none to select on where selection needs some.
+        UserError: the fraction leaves no image to train on, or none to select on although selection needs some.
     """
     order = kept[np.random.default_rng(derive_seed(seed, "synthetic validation")).permutation(len(kept))]
     num_validation = round(config.validation_fraction * len(kept))
@@ -135,7 +135,7 @@ def split_synthetic(
     validation = TrainingData(images.images, held_out, hard[held_out]) if num_validation else None
     found = f"distill.validation_fraction={config.validation_fraction:g} of {len(kept)} synthetic images leaves none to "
     if not len(learned):
-        raise UserError(f"{found}learn from. Generate more images or lower the fraction.")
+        raise UserError(f"{found}train on. Generate more images or lower the fraction.")
     if validation is None and (config.selection == "best" or config.patience is not None):
         raise UserError(
             f"{found}select on. Generate more images, raise the fraction, or set distill.selection=last and "

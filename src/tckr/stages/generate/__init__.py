@@ -1,1 +1,1 @@
-"""generate: draw the synthetic set from the adapted generator, shard by shard."""
+"""generate: sample the synthetic set from the adapted generator, shard by shard."""

@@ -1,4 +1,4 @@
-"""How many images each class gets, and which image of which class an index is: arithmetic, whatever the number of images."""
+"""Number of images of each class, and the class of each index, computed without memory per image."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from tckr.errors import UserError, shown
 
 @dataclass(frozen=True)
 class Allotment:
-    """Classes take turns until each has its number of images, in a turn the largest first.
+    """Order of images: classes alternate until each has its number of images; larger classes come first in a round.
 
     Attributes:
-        counts: images of each class.
+        counts: number of images of each class.
     """
 
     counts: tuple[int, ...]
 
     @property
     def num_images(self) -> int:
-        """Return the number of images of all classes."""
+        """Return the total number of images."""
         return sum(self.counts)
 
     @cached_property
     def _order(self) -> list[int]:
-        """Return the classes by their number of images, those of equal number in their own order."""
+        """Return the classes by their number of images, largest first; ties in label order."""
         return sorted(range(len(self.counts)), key=lambda label: -self.counts[label])
 
     @cached_property
     def _stretches(self) -> list[tuple[int, int, int]]:
-        """Return (first index, first turn, number of classes) of each stretch of turns with the same classes."""
+        """Return (first index, first round, number of classes) of each stretch of rounds with the same classes."""
         classes_of = Counter(self.counts)
         found, first, turn, taking_part = [], 0, 0, len(self.counts)
         for end in sorted(classes_of):
@@ -45,7 +45,7 @@ class Allotment:
         return found
 
     def place(self, index: int) -> tuple[int, int]:
-        """Return (turn, label) of the image `index`."""
+        """Return (round, label) of the image `index`."""
         stretch = bisect_right(self._stretches, index, key=lambda found: found[0]) - 1
         first, turn, taking_part = self._stretches[stretch]
         turns, position = divmod(index - first, taking_part)
@@ -53,17 +53,18 @@ class Allotment:
 
 
 def allot(per_class: str | Mapping[str, int], num_images: int, class_names: Sequence[str], labels: np.ndarray) -> Allotment:
-    """Return how many images each class gets.
+    """Return the number of images of each class.
 
     Args:
-        per_class: `balanced` (equally many, the first classes one more), `data` (in the proportion of `labels`, by largest
-            remainder), or class name -> number, which decides alone.
-        num_images: in all; each class has at least one.
+        per_class: `balanced` (equal numbers; the first classes may have one more), `data` (in proportion to `labels`, by
+            largest
+            remainder), or class name -> number, in which case `num_images` is ignored.
+        num_images: total number; each class has at least one image.
         class_names: index = label.
-        labels: int64 [N], of the private set; every class occurs.
+        labels: int64 [N], labels of the private set; every class occurs.
 
     Raises:
-        UserError: a table does not name exactly the classes.
+        UserError: a mapping does not name exactly the classes.
     """
     num_classes = len(class_names)
     if not isinstance(per_class, str):
@@ -85,9 +86,9 @@ def _of_table(table: Mapping[str, int], class_names: Sequence[str]) -> list[int]
     unknown = [name for name in table if name not in known]
     missing = [name for name in class_names if name not in table]
     if unknown or missing:
-        found = f"it names {shown(unknown[0])}, which is none" if unknown else f"it lacks {shown(missing[0])}"
+        found = f"it names {shown(unknown[0])}, which is not a class" if unknown else f"it lacks {shown(missing[0])}"
         raise UserError(
-            f"generate.per_class must say a number for each of the {len(class_names)} classes: {found}. Write every "
-            "class of the data once, as in {cat: 500, dog: 200}; or set balanced or data."
+            f"generate.per_class must give a number for each of the {len(class_names)} classes: {found}. Name every "
+            "class of the data once, as in {cat: 500, dog: 200}; or use balanced or data."
         )
     return [table[name] for name in class_names]

@@ -1,4 +1,4 @@
-"""Put drawn batches together to shards; batches may come in any order, from several shards at a time."""
+"""Assemble generated batches to shards; batches may arrive in any order, for several shards at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tckr.stages.generate.plan import PlannedImage
 
 
 class Finished(NamedTuple):
-    """An image of a shard, with the candidate that it is where candidates were judged."""
+    """An image of a shard, with its candidate if candidates were judged."""
 
     image: PlannedImage
     png: bytes
@@ -22,7 +22,7 @@ class Finished(NamedTuple):
 
 
 class Assembly:
-    """The shards in progress: each file is written once all its images are there."""
+    """The shards in progress; a file is written when all its images are there."""
 
     def __init__(self, folder: Path, class_names: Sequence[str]) -> None:
         self._folder = folder
@@ -30,7 +30,7 @@ class Assembly:
         self._drawn: dict[str, list[Finished]] = {}
 
     def add(self, drawn: Drawn) -> None:
-        """Take the images of a batch, and write its shard if they were the last ones missing."""
+        """Add the images of a batch; write its shard if it is now complete."""
         batch, found = drawn.batch, self._drawn.setdefault(drawn.batch.shard, [])
         candidates = drawn.candidates or repeat(None, len(drawn.pngs))
         found.extend(Finished(*parts) for parts in zip(batch.images, drawn.pngs, candidates, strict=True))

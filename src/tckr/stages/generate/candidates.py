@@ -1,4 +1,4 @@
-"""Draw an image again, with other noise, while one of the judges rejects it; keep the best of what was drawn."""
+"""Sample an image again with other noise while a judge rejects it; keep the best candidate."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tckr.stages.generate.plan import PlannedImage
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """The image that is kept of one place in the plan.
+    """The image that is kept for one index of the plan.
 
     Attributes:
-        image: as it was drawn; its seed is that of the noise.
+        image: the planned image, with the seed of the noise that was used.
         pixels: uint8 [H, W, 3].
-        number: candidates that were drawn for the place.
-        recognised: whether the Teacher takes it for its class; None where it was not asked.
-        probability: that the Teacher gives its class.
-        copied: whether it is a near-copy of a member; None where nobody looked.
-        copies: candidates drawn for the place that are near-copies.
+        number: number of candidates generated for this index.
+        recognised: whether the Teacher assigns it to its class; None if not judged.
+        probability: of its class, by the Teacher.
+        copied: whether it is a near-copy of a member; None if not judged.
+        copies: number of candidates for this index that are near-copies.
     """
 
     image: PlannedImage
@@ -37,12 +37,12 @@ class Candidate:
 
 
 def next_candidate(image: PlannedImage, number: int) -> PlannedImage:
-    """Return the image with the noise of its candidate `number` (0, 1, ...), which follows from the image's own seed."""
+    """Return the image with the noise of candidate `number` (0, 1, ...), derived from the image's own seed."""
     return replace(image, seed=derive_seed(image.seed, "candidate", number)) if number else image
 
 
 def better(found: Candidate, other: Candidate) -> Candidate:
-    """Return the one to keep after both were drawn: no near-copy, then recognised, then the more probable, the earlier."""
+    """Return the candidate to keep. Criteria in order: no near-copy, recognised, more probable, earlier."""
     kept = other if _worth(other) > _worth(found) else found
     return replace(kept, number=other.number, copies=found.copies + other.copies)
 
@@ -53,13 +53,13 @@ def _worth(candidate: Candidate) -> tuple[bool, bool, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Judging:
-    """What a process needs to judge images as any other one would; None = nobody looks for that."""
+    """Picklable description of the judges; a judge that is None is not used."""
 
     disowning: Disowning | None
     copying: CopySearch | None
 
     def load(self, device: str) -> Judge:
-        """Return the judges at work."""
+        """Load the judges onto `device`."""
         return Judge(
             teacher=self.disowning.load(device) if self.disowning else None,
             copies=self.copying.load(device) if self.copying else None,
@@ -68,14 +68,14 @@ class Judging:
 
 @dataclass(frozen=True, kw_only=True)
 class Judge:
-    """A Teacher that says whether an image shows its class, and what finds near-copies of members."""
+    """Judges images by a Teacher, which recognises their class, and by a detector of near-copies of members."""
 
     teacher: TeacherJudge | None
     copies: CopyDetector | None
 
     @property
     def redraws(self) -> int:
-        """Return how often an image may be drawn again."""
+        """Return the maximum number of further candidates per image."""
         return max(judge.redraws for judge in (self.teacher, self.copies) if judge)
 
     def judge(self, images: Sequence[PlannedImage], pixels: Sequence[np.ndarray], number: int) -> list[Candidate]:
@@ -93,6 +93,6 @@ class Judge:
         return found
 
     def rejects(self, found: Candidate, number: int) -> bool:
-        """Return whether candidate `number` (1, 2, ...) is to be drawn in place of what was found so far."""
+        """Return whether candidate `number` (1, 2, ...) must be generated to replace `found`."""
         disowned = self.teacher is not None and not found.recognised and number <= self.teacher.redraws
         return disowned or (self.copies is not None and bool(found.copied) and number <= self.copies.redraws)

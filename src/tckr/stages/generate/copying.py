@@ -1,4 +1,4 @@
-"""Find near-copies of members among images as they are drawn, in the features and by the rule of the audit."""
+"""Detect near-copies of members while images are generated, with the features and the rule of the audit."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tckr.models.classifiers.features import predict_features
 
 @dataclass(frozen=True, kw_only=True)
 class CopySearch:
-    """What a process needs to find near-copies as any other one would.
+    """Picklable description of a search for near-copies, equal in all processes.
 
     Attributes:
-        classifier: artifact of one that saw no record of the pool.
+        classifier: artifact of a classifier that was trained on no record of the pool.
         members, holdout: files of their features [M, D] and [H, D].
         threshold: distance up to which an image is near a record.
-        redraws: how often an image may be drawn again.
+        redraws: maximum number of further candidates per image.
     """
 
     classifier: Path
@@ -32,7 +32,7 @@ class CopySearch:
     redraws: int
 
     def load(self, device: str) -> CopyDetector:
-        """Return the search at work; the features are memory maps."""
+        """Load the classifier; the features are memory maps."""
         members, holdout = (np.load(path, mmap_mode="r", allow_pickle=False) for path in (self.members, self.holdout))
         classifier = load_classifier(self.classifier / MODEL_FOLDER).to(device)
         return CopyDetector(

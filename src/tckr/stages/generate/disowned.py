@@ -1,4 +1,4 @@
-"""Find images that the Teacher takes for another class than that of their prompt."""
+"""Detect images that the Teacher assigns to another class than that of their prompt."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tckr.models.classifiers import AnyClassifier, class_columns, load_classifie
 
 @dataclass(frozen=True, kw_only=True)
 class Disowning:
-    """What a process needs to ask the Teacher as any other one would.
+    """Picklable description of the Teacher as a judge, equal in all processes.
 
     Attributes:
-        teacher: its artifact.
+        teacher: folder of its artifact.
         class_names: index = label of the images.
-        redraws: how often an image may be drawn again.
+        redraws: maximum number of further candidates per image.
     """
 
     teacher: Path
@@ -29,7 +29,7 @@ class Disowning:
     redraws: int
 
     def load(self, device: str) -> TeacherJudge:
-        """Return the Teacher at work."""
+        """Load the Teacher."""
         teacher = load_classifier(self.teacher / MODEL_FOLDER).to(device)
         columns = class_columns(teacher.class_names, self.class_names)
         return TeacherJudge(teacher=teacher, columns=columns, redraws=self.redraws)
@@ -37,14 +37,14 @@ class Disowning:
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherJudge:
-    """A Teacher that says of an image whether it shows its class; `columns` put its answers into the order of labels."""
+    """A Teacher that judges whether images show their class; `columns` reorders its output to the order of labels."""
 
     teacher: AnyClassifier
     columns: np.ndarray
     redraws: int
 
     def probabilities(self, images: Sequence[np.ndarray], labels: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return bool [B], whether its own class is an image's likeliest one, and float32 [B], the probability of it."""
+        """Return bool [B], whether the Teacher's most probable class is the image's, and float32 [B], its probability."""
         with torch.inference_mode():
             logits_BK = self.teacher(to_device(np.stack(images), self.teacher.device)).cpu()[:, self.columns]
         own_B = logits_BK.softmax(dim=1)[torch.arange(len(images)), torch.as_tensor(labels)]

@@ -1,7 +1,7 @@
-"""Copy shards that another synthetic set holds already: a 20x set contains the 10x set. Knows no model.
+"""Copy shards from another synthetic set that contains them: a 20x set contains the 10x set.
 
-A copied image is bit for bit what the donor drew. Drawn anew it could differ by one grey level, because the last shard of a
-smaller set is drawn in smaller batches.
+A copied image equals the donor's bit for bit. Generated again it could differ by one grey level, because the last shard of a
+smaller set is generated in smaller batches.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from tckr.stages.generate.plan import Plan
 
 
 def copy_shards(donors: Sequence[Path], plan: Plan, shard_size: int, out: Path) -> int:
-    """Copy into `out/data` every missing shard of `plan` that lies whole in a donor; return the number of images copied.
+    """Copy every missing shard of `plan` that a donor contains completely into `out/data`; return the number of images.
 
-    Rows that are not what the plan asks for (another prompt or seed) are never taken. Both sets must be cut into shards of
+    Rows with another prompt or seed than planned are never copied. Both sets must have shards of
     `shard_size`.
     """
     copied = 0
@@ -41,7 +41,7 @@ def copy_shards(donors: Sequence[Path], plan: Plan, shard_size: int, out: Path) 
 
 
 def _rows(donor: Path, shard: int, plan: Plan, indices: range) -> pa.Table | None:
-    """Return the rows `indices` of a donor's shard, or None when it has not all of them as planned."""
+    """Return the rows `indices` of a donor's shard, or None if some are missing or not as planned."""
     files = synthetic_shards(donor)
     if shard >= len(files) or pq.read_metadata(files[shard]).num_rows < len(indices):
         return None
@@ -56,7 +56,7 @@ def _write_rows(rows: pa.Table, path: Path) -> None:
 
 
 def _note(out: Path, copied: int, donors: Sequence[Path]) -> None:
-    """Say what was copied and what it had cost, added to what an attempt that was killed had copied."""
+    """Record what was copied and the time that it had cost, added to the record of an earlier, killed attempt."""
     before = CopiedImages.read_if_there(out)
     CopiedImages(
         images=copied + (before.images if before else 0),

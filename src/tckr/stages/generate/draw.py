@@ -1,4 +1,4 @@
-"""Draw batches of planned images: here, with decoding and writing beside the denoiser, or in worker processes."""
+"""Generate batches of planned images in this process, decoding and writing in parallel, or in worker processes."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from tckr.stages.generate.candidates import Candidate, Judging, better, next_can
 from tckr.stages.generate.plan import Batch, PlannedImage
 
 AHEAD = 2
-"""Batches that may wait to be decoded and written while the denoiser goes on."""
+"""Batches that may wait for decoding and writing while the denoiser continues."""
 
 DECODED = 8
-"""Images decoded at a time: as fast as more, and the autoencoder needs far more memory per image than the denoiser."""
+"""Images decoded at a time. More are not faster, and the autoencoder needs far more memory per image than the denoiser."""
 
 LARGEST_BATCH = 256
-"""More images per pass fill no GPU better."""
+"""Maximum images per pass; more do not use a GPU better."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What a process needs to draw the images that any other one would draw.
+    """Everything a process needs to generate the same images as any other process.
 
     Attributes:
         model: for `load_generator`.
         revision: for `load_generator`.
-        adapter: folder of what `adapt` trained; None draws from the model as it is.
+        adapter: folder of what `adapt` trained; None uses the original model.
         few_step_adapter: path or hub id of a LoRA to merge after it.
         device: torch device name.
-        sampling: how images are drawn.
-        dtype: of the weights; None is that of `load_generator`.
-        compiled: whether the denoiser is compiled; batches are then filled up to one size.
-        grey: whether images lose their colour: those of the private set have none.
-        judging: what says which images are drawn again; None keeps them all.
+        sampling: steps, solver and guidance.
+        dtype: type of the weights; None is that of `load_generator`.
+        compiled: whether the denoiser is compiled; batches are then padded to one size.
+        grey: whether images are converted to grey, because those of the private set are grey.
+        judging: decides which images are generated again; None keeps all.
     """
 
     model: str
@@ -75,13 +75,13 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
-    """A batch that is done.
+    """A finished batch.
 
     Attributes:
-        batch: what was asked for, with the seeds that were used.
+        batch: the planned images, with the seeds that were used.
         pngs: one per image.
-        candidates: of each image, where they were judged.
-        limit: images that went through the denoiser at a time; less than asked for after memory ran out.
+        candidates: of each image, if images were judged.
+        limit: images per pass of the denoiser; reduced after memory ran out.
     """
 
     batch: Batch
@@ -91,7 +91,7 @@ class Drawn:
 
 
 class Drawer:
-    """A generator at work. A batch depends on its own images only: the same batches give the same bits after a restart."""
+    """A loaded generator. A batch depends only on its own images: the same batches give the same bits after a restart."""
 
     def __init__(self, generator: Generator, recipe: Recipe, batch_size: int) -> None:
         self._generator = generator
@@ -107,17 +107,17 @@ class Drawer:
             generator.compile_denoiser()
 
     def denoise(self, batch: Batch) -> torch.Tensor:
-        """Return the latents of a batch; on CUDA the device may still be at work."""
+        """Return the latents of a batch; on CUDA the computation may still be running."""
         parts = self._denoised.split(lambda rows: self._denoise(batch.images[rows.start : rows.stop]), len(batch.images))
         return torch.cat(list(parts))
 
     @property
     def judges(self) -> bool:
-        """Return whether images may be drawn again, so that a batch is several passes."""
+        """Return whether images may be generated again, so that a batch takes several passes."""
         return self._judge is not None
 
     def draw(self, batch: Batch) -> Drawn:
-        """Return the images of a batch, drawn again while they are rejected."""
+        """Return the images of a batch, each generated again while it is rejected."""
         if self._judge is None:
             return self.encode(batch, self.denoise(batch))
         kept = self._judged(batch.images, 0)
@@ -131,7 +131,7 @@ class Drawer:
         )
 
     def encode(self, batch: Batch, latents: torch.Tensor) -> Drawn:
-        """Return the images of `latents`; threads encode some while the next are decoded: a GPU is faster than one core."""
+        """Return the encoded images of `latents`; threads encode while the next ones are decoded."""
         pngs = [self._encoders.submit(encode_png, image) for image in self._decode(latents)]
         return Drawn(batch=batch, pngs=[png.result() for png in pngs], candidates=[], limit=self._denoised.size)
 
@@ -158,9 +158,9 @@ class Drawer:
 
 
 def draw_here(drawer: Drawer, batches: Iterable[Batch], keep: Callable[[Drawn], None]) -> None:
-    """Draw `batches` in this process and hand each to `keep`, in order, on the thread that decodes.
+    """Generate `batches` in this process and pass each to `keep`, in order, on the thread that decodes.
 
-    The denoiser does not wait for it, unless it is `AHEAD` batches ahead.
+    The denoiser waits for this thread only when it is `AHEAD` batches ahead.
     """
 
     if drawer.judges:
@@ -182,7 +182,7 @@ def draw_here(drawer: Drawer, batches: Iterable[Batch], keep: Callable[[Drawn], 
 
 
 def draw_batch(batch: Batch, *, recipe: Recipe, batch_size: int) -> Drawn:
-    """Return a batch that is done; the process that is asked loads the generator once."""
+    """Return a finished batch; the worker process loads the generator once."""
     return _loaded(recipe, batch_size).draw(batch)
 
 
@@ -192,7 +192,7 @@ def _loaded(recipe: Recipe, batch_size: int) -> Drawer:
 
 
 def choose_batch_size(generator: Generator, recipe: Recipe, largest: int) -> int:
-    """Return how many images the denoiser takes at a time on this CUDA device, at most `largest`."""
+    """Return the number of images per pass of the denoiser on this CUDA device, at most `largest`."""
 
     def draw(count: int) -> None:
         conditioning, negative = (generator.encode_prompts([""] * number) for number in (count, 1))
@@ -204,8 +204,8 @@ def choose_batch_size(generator: Generator, recipe: Recipe, largest: int) -> int
 def embed_distinct(generator: Generator, prompts: Sequence[str]) -> Conditioning:
     """Return the conditioning of `prompts`, encoding each distinct prompt once.
 
-    Nothing is kept between batches: the text encoder is a small part of the time, and what an image is does not depend on
-    what was drawn before it.
+    Nothing is kept between batches: the text encoder takes a small part of the time, and an image must not depend on earlier
+    images.
     """
     distinct = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
     return take_rows(generator.encode_prompts(list(distinct)), [distinct[prompt] for prompt in prompts])

@@ -1,4 +1,4 @@
-"""What to generate, as arithmetic on the index: memory does not grow with the number of images."""
+"""The plan of what to generate, computed from the index: memory does not grow with the number of images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tckr.stages.generate.allotment import Allotment, allot
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedImage:
-    """One image to draw."""
+    """One image to generate."""
 
     index: int
     label: int
@@ -27,12 +27,12 @@ class PlannedImage:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Images to draw in one go, all of one shard: the unit of work that a process is given.
+    """Images to generate together, all of one shard: the unit of work of a process.
 
     Attributes:
         shard: file name.
-        shard_images: images of the whole shard.
-        images: those of this batch.
+        shard_images: number of images of the complete shard.
+        images: the images of this batch.
     """
 
     shard: str
@@ -42,12 +42,12 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A set of images: classes in turn, each cycling through its captions; a larger balanced set contains the smaller one.
+    """A set of images: classes alternate, each cycling through its captions; a larger balanced set contains the smaller one.
 
     Attributes:
-        allotment: how many images each class gets.
-        captions: per class, the member captions in an order drawn from the root seed.
-        attempts: index -> how many times the image is drawn again, each time with other noise; absent = not at all.
+        allotment: number of images of each class.
+        captions: per class, the member captions in random order, which depends on the root seed.
+        attempts: index -> how often the image is generated again, each time with other noise; absent = never.
     """
 
     allotment: Allotment
@@ -79,7 +79,7 @@ class Plan:
         return list(dict.fromkeys(prompts))
 
     def shards(self, shard_size: int) -> Iterator[tuple[str, range]]:
-        """Return the file name of each shard and the indices in it, one by one."""
+        """Yield the file name of each shard and its indices."""
         return shards(self.num_images, shard_size)
 
     def batches(self, shard: str, indices: range, batch_size: int) -> Iterator[Batch]:
@@ -104,12 +104,12 @@ def make_plan(
 ) -> Plan:
     """Return the plan for a private set with these labels (int64 [N]) and captions (N).
 
-    The set has round(cardinality x N) images, N being `num_members` where it is given, but at least one per class, or as
-    many as a table `per_class` says. An index that stands k times in `redraw` gets its k-th other noise.
+    The set has round(cardinality x N) images, with N = `num_members` if given, and at least one per class, or as many as
+    a mapping `per_class` gives. An index that occurs k times in `redraw` gets its k-th other noise.
 
     Raises:
-        UserError: a class has no caption to draw from, a table `per_class` does not name the classes, or an index of
-            `redraw` is not in the set.
+        UserError: a class has no caption, a mapping `per_class` does not name exactly the classes, or an index of
+            `redraw` is outside of the set.
     """
     by_class: list[list[str]] = [[] for _ in class_names]
     for label, caption in zip(labels, captions, strict=True):
@@ -117,7 +117,7 @@ def make_plan(
     empty = [name for name, texts in zip(class_names, by_class, strict=True) if not texts]
     if empty:
         raise UserError(
-            f"{len(empty)} classes have no member image, first {empty[0]!r}; every class needs at least one caption; "
+            f"{len(empty)} classes have no member image, first {empty[0]!r}; every class needs at least one caption: "
             "add images, or raise prepare.min_images_per_class to drop small classes"
         )
     allotment = allot(per_class, round(cardinality * (num_members or len(labels))), class_names, np.asarray(labels))
@@ -125,8 +125,8 @@ def make_plan(
     outside = [index for index in redraw if index >= num_images]
     if outside:
         raise UserError(
-            f"generate.redraw names image {outside[0]}; the set has {num_images} images, 0 to {num_images - 1}; take the "
-            "indices from the audit of this set, or leave generate.redraw empty"
+            f"generate.redraw contains index {outside[0]}, but the set has {num_images} images, 0 to "
+            f"{num_images - 1}; use the indices from the audit of this set, or leave generate.redraw empty"
         )
     return Plan(
         allotment=allotment,
@@ -140,6 +140,6 @@ def make_plan(
 
 
 def _shuffled(texts: list[str], root_seed: int, class_name: str) -> list[str]:
-    """Return `texts` in random order: a set below 1x takes a fair part of them, whatever order the source had."""
+    """Return `texts` in random order: a set below 1x uses a random part of them, independent of the source's order."""
     order = np.random.default_rng(derive_seed(root_seed, "captions", class_name)).permutation(len(texts))
     return [texts[i] for i in order]

@@ -1,4 +1,4 @@
-"""The audit's planted memorizer: a generator that draws the very images it was shown. Knows no model."""
+"""The memorizing generator of the audit's positive control: its output is exactly its training images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def replayed_shards(
     Args:
         pool: all images.
         captions: of the images to replay.
-        adapter: says the form of the prompts.
+        adapter: gives the form of the prompts.
         shard_size: images per shard.
     """
     pool_rows = pool.rows_of(captions.records)

@@ -1,4 +1,4 @@
-"""Read captions and adapter, draw what is missing of the plan, write shards, plan.json and README.md."""
+"""Read captions and adapter, generate the missing images of the plan, write shards, plan.json and README.md."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ from tckr.stages.generate.readme import data_card
 from tckr.stages.generate.replay import replayed_shards
 
 MIN_BATCHES_PER_WORKER = 2
-"""A worker needs seconds to start; fewer batches are drawn here."""
+"""Minimum number of batches for worker processes, which need seconds to start; fewer are generated in this process."""
 
 FEWEST_RECORDS = 2
-"""Members, and hold-out records, without which nobody can say what is near."""
+"""Minimum number of members, and of hold-out records, for a definition of near."""
 
 MEMORY_PER_MODEL, WORKER_BYTES = 2, 10**9
-"""Memory that a worker is taken to need: times its weights, for loading and activations, and bytes for libraries."""
+"""Assumed memory of a worker: multiple of its weights, for loading and activations, plus bytes for libraries."""
 
 
 def run(config: GenerateConfig, context: StepContext) -> None:
-    """Draw the synthetic set; whole shards found in `context.out` are kept."""
+    """Generate the synthetic set; complete shards found in `context.out` are kept."""
     adapter = AdapterCard.read(context.inputs["adapter"])
     plan = _plan(config, context, adapter)
     recipe = _recipe(config, context, adapter, plan.class_names)
@@ -64,11 +64,11 @@ def run(config: GenerateConfig, context: StepContext) -> None:
     precision = _precision(config, recipe)
     _refuse_other_precision(context.out, precision)
     details = SyntheticFacts(**facts, shard_size=config.shard_size, precision=precision)
-    details.write(context.out)  # first: an attempt elsewhere must know the precision
+    details.write(context.out)  # first, so that an attempt on another machine knows the precision
     donors = [donor for donor in context.donors if _precision_of(donor) == precision and not config.redraws]
     copied = copy_shards(donors, plan, config.shard_size, context.out)
     if len(donors) < len(context.donors) and copied < plan.num_images:
-        message = f"drawn anew in {precision}: a set that could be copied from was drawn in another type"
+        message = f"generated again in {precision}: the set from which images could be copied has another precision"
         context.log("warning", message=message)
     _draw(config, context, plan, recipe)
     write_whole(context.out / "README.md", lambda partial: partial.write_text(data_card(**facts), encoding="utf-8"))
@@ -85,14 +85,14 @@ def run(config: GenerateConfig, context: StepContext) -> None:
 
 
 def _draw(config: GenerateConfig, context: StepContext, plan: Plan, recipe: Recipe) -> None:
-    """Draw and write the shards that are missing; the first is drawn before the last is looked for."""
+    """Generate and write the missing shards; generation starts before all missing shards are listed."""
     data = context.out / DATA_FOLDER
     missing = (shard for shard in plan.shards(config.shard_size) if not (data / shard[0]).exists())
     first = next(missing, None)
     if first is None:
         return
-    generator = recipe.load()  # here, whoever draws: what is wrong with it is found before workers start
-    if cut := describe_cut(generator, plan.prompts()):  # whether or not they were trained on
+    generator = recipe.load()  # loaded here in any case, so that errors are found before workers start
+    if cut := describe_cut(generator, plan.prompts()):  # whether or not the prompts were used in training
         context.log("warning", message=cut)
     batch_size = _batch_size(context, generator, recipe, config.shard_size)
     num_workers = _num_workers(context, generator.num_bytes, -(-plan.num_images // batch_size))
@@ -124,22 +124,22 @@ def _batch_size(context: StepContext, generator: Generator, recipe: Recipe, shar
 
 
 def _num_workers(context: StepContext, model_bytes: int, num_batches: int) -> int:
-    """Return the processes that draw: they must fit into memory, and a few batches are not worth the start of a process.
+    """Return the number of generating processes: limited by memory, and 1 if a few batches do not justify their start.
 
-    The number follows from the machine and the whole set, not from what is free or missing just now, so that resuming keeps
-    the bits. Memory that other programs hold is not seen: beside large ones set execution.workers.
+    The number depends on the machine and the complete set, not on free memory or missing shards, so that a resumed run gives
+    the same bits. Memory used by other programs is not considered: set execution.workers if they use much.
     """
     fitting = int(psutil.virtual_memory().total // (MEMORY_PER_MODEL * model_bytes + WORKER_BYTES))
     return context.execution.num_workers(max(1, min(fitting, num_batches // MIN_BATCHES_PER_WORKER)))
 
 
 def _num_drawn(data: Path, plan: Plan, shard_size: int) -> int:
-    """Return the images in whole shards; the last one may be smaller than the others."""
+    """Return the number of images in complete shards; the last shard may be smaller."""
     return min(plan.num_images, shard_size * sum(1 for _ in data.glob("train-*.parquet")))
 
 
 def replay(config: GenerateConfig, context: StepContext) -> None:
-    """Write the members themselves as the synthetic set: the positive control of the audit, a memorizer of them all."""
+    """Write the members themselves as the synthetic set: the positive control of the audit, which memorizes all of them."""
     adapter = AdapterCard.read(context.inputs["adapter"])
     captions = CaptionTable.read(context.inputs["captions"])
     pool = load_images(context.inputs["data"] / "pool", context.scratch)
@@ -148,7 +148,7 @@ def replay(config: GenerateConfig, context: StepContext) -> None:
 
 
 def _plan(config: GenerateConfig, context: StepContext, adapter: AdapterCard) -> Plan:
-    if adapter.guarantee:  # class names and the noisy count are all that images may depend on beside the weights
+    if adapter.guarantee:  # besides the weights, images may depend only on class names and the noisy count
         names: Sequence[str] = adapter.guarantee.class_names
         private: dict[str, Any] = {"labels": np.arange(len(names)), "captions": [""] * len(names)}
         private |= {"num_members": adapter.guarantee.noisy_count}
@@ -193,7 +193,7 @@ def _recipe(config: GenerateConfig, context: StepContext, adapter: AdapterCard, 
 
 
 def _judging(config: GenerateConfig, context: StepContext, class_names: Sequence[str]) -> Judging | None:
-    """Return what judges the images; None where all are kept."""
+    """Return the judges of the images; None if all images are kept."""
     if not config.redraws:
         return None
     disowning = None
@@ -207,7 +207,7 @@ def _copy_search(config: GenerateConfig, context: StepContext) -> CopySearch:
     """Return the search for near-copies of this run's members.
 
     Raises:
-        UserError: too few members or hold-out records to say what is near.
+        UserError: there are too few members or hold-out records to define near.
     """
     features = load_classifier(context.inputs["features"] / MODEL_FOLDER).to(context.execution.torch_device())
     batch_size = context.execution.inference_batch_size
@@ -225,17 +225,17 @@ def _copy_search(config: GenerateConfig, context: StepContext) -> CopySearch:
 
 def _left_text(replaced: ReplacedCopies) -> str:
     return (
-        f"{replaced.left:,} images are near-copies of members after {replaced.redraws} further draws each; "
-        f"{replaced.replaced:,} others were replaced. The audit flags those that are left: raise generate.redraw_copies, or "
+        f"{replaced.left:,} images are near-copies of members after {replaced.redraws} further samples each; "
+        f"{replaced.replaced:,} others were replaced. The audit flags the remaining ones: raise generate.redraw_copies, or "
         "adapt for fewer steps"
     )
 
 
 def _precision(config: GenerateConfig, recipe: Recipe) -> str:
-    """Return what images are drawn in here.
+    """Return the precision in which images are generated on this machine.
 
-    CUDA computes with other weights ("half": float16 or bfloat16, as the family of the generator has it) and rounds the
-    products of float32 convolutions, so that nothing it draws goes with what a CPU draws.
+    CUDA computes with other weights ("half": float16 or bfloat16, depending on the family of the generator) and rounds the
+    products of float32 convolutions, so its images cannot be mixed with those of a CPU.
     """
     if not recipe.device.startswith("cuda"):
         return "bfloat16" if recipe.sampling.bfloat16 else "float32"
@@ -248,10 +248,10 @@ def _precision_of(folder: Path) -> str | None:
 
 
 def _refuse_other_precision(out: Path, precision: str) -> None:
-    """Raise when an earlier attempt, on another machine, drew images of `out` in another precision."""
+    """Raise a UserError if an earlier attempt on another machine generated images of `out` in another precision."""
     begun = _precision_of(out)
     if begun not in (None, precision) and synthetic_shards(out):
         raise UserError(
-            f"this synthetic set was begun in {begun}, and this machine would go on in {precision}; finish it on a machine "
-            f"like the first, or delete {out}, and it is drawn anew"
+            f"this synthetic set was started in {begun}, but this machine would continue in {precision}; "
+            f"finish it on a machine like the first, or delete {out} to generate it again"
         )

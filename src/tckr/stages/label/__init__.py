@@ -1,1 +1,1 @@
-"""label: let the Teacher say what it sees in every synthetic image."""
+"""label: compute the Teacher's soft labels of every synthetic image."""

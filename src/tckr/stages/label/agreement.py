@@ -1,4 +1,4 @@
-"""Compare what was asked for in the prompt with what the Teacher sees, class by class."""
+"""Compare the classes of the prompts with the Teacher's predictions, by class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tckr.artifacts.soft_labels import lists_of
 
 
 def count_agreement(soft_labels: Path, class_names: Sequence[str]) -> Agreement:
-    """Return the agreement over the images of a soft-label file as they are, reading it batch by batch."""
+    """Return the agreement over the images (without augmented views) of a soft-label file, reading it in batches."""
     seen = np.zeros((len(class_names), len(class_names)), dtype=np.int64)
     with pq.ParquetFile(soft_labels) as file:
         names = [name for name in ("label", "view", "soft_label", "soft_label_class") if name in file.schema_arrow.names]
@@ -27,6 +27,6 @@ def count_agreement(soft_labels: Path, class_names: Sequence[str]) -> Agreement:
 
 
 def agreement_of(confusion_KK: np.ndarray, class_names: Sequence[str]) -> Agreement:
-    """Return the agreement that counts [class of the prompt, class the Teacher sees] imply."""
+    """Return the agreement for counts [class of the prompt, class predicted by the Teacher]."""
     counts = zip(class_names, confusion_KK.sum(axis=1).tolist(), confusion_KK.diagonal().tolist(), strict=True)
     return {name: agreement_of_counts(n, agree) for name, n, agree in counts}

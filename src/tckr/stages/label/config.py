@@ -1,4 +1,4 @@
-"""Settings of `label`. Imports no torch."""
+"""Settings of `label`."""
 
 from __future__ import annotations
 
@@ -20,29 +20,31 @@ class LabelConfig(StageConfig):
         1.0,
         ge=LOWEST_TEMPERATURE,
         le=HIGHEST_TEMPERATURE,
-        description="Divides the Teacher's logits before the softmax; 1 is the paper's.",
+        description="Divisor of the Teacher's logits before the softmax; 1 in the paper.",
     )
     views: int = Field(
         1,
         ge=1,
         le=1000,
-        description="Labels per image: of the image as it is and of views - 1 augmented views, which the Student then sees "
-        "in turn. With 1 the Student learns the label of the image as it is on augmentations of its own (distill.augment).",
+        description="Labels per image: one of the original image and one of each of views - 1 augmented "
+        "views, which the Student then sees in turn. With 1, the Student is trained on its own "
+        "augmentations (distill.augment) with the label of the original image.",
     )
-    augment: Variation = Field(Variation(), description="How views differ from their image, where views > 1.")
+    augment: Variation = Field(Variation(), description="How views differ from their image, if views > 1.")
     top_k: int | None = Field(
         None,
         ge=1,
         le=MOST_CLASSES,
-        description="Likeliest classes that are stored per label, the rest being spread evenly; null: all.",
+        description="Number of most probable classes stored per label; the remaining probability is spread "
+        "evenly. null: all.",
     )
 
     @model_validator(mode="after")
     def _views_differ(self) -> Self:
         if self.views > 1 and not any(dict(self.augment).values()):
-            raise ValueError("views > 1 needs views that differ: set one of label.augment.* above 0, or views=1")
+            raise ValueError("views > 1 needs augmentation: set one of label.augment.* above 0, or views=1")
         return self
 
     def memorizing(self) -> LabelConfig:
-        """Return the settings of the audit's positive control, which learns whole labels of the very images."""
+        """Return the settings of the audit's positive control, which stores complete labels of the original images."""
         return LabelConfig.model_validate(dict(self) | {"views": 1, "top_k": None})

@@ -1,4 +1,4 @@
-"""Soft labels of whole shards. Knows neither the run nor where its artifacts lie."""
+"""Compute soft labels of complete shards."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tckr.training.losses import soften
 
 @dataclass(frozen=True)
 class Labeller:
-    """A Teacher that speaks in another class order.
+    """A Teacher whose classes are converted to another order.
 
     Attributes:
-        teacher: in evaluation mode, where it is to compute.
+        teacher: in evaluation mode, on its device.
         class_names: the order of the soft labels, index = label of the synthetic images.
-        recipe: at which temperature, of which views.
-        top_k: how many probabilities to keep; None = all.
+        recipe: temperature and views of the labels.
+        top_k: number of probabilities to keep; None = all.
         batch_size: images per forward pass.
     """
 
@@ -64,10 +64,10 @@ class Labeller:
 
 
 def label_shard(labeller: Labeller, shard: Path, target: Path, advance: Callable[[int], None]) -> None:
-    """Write the soft labels of every image in `shard` to the file `target`, whole or not at all.
+    """Write the soft labels of every image in `shard` to the file `target`, completely or not at all.
 
     Raises:
-        UserError: the Teacher's answers are no numbers.
+        UserError: the Teacher's output is not finite.
     """
     indices, labels, soft_labels = [], [], []
     for images, own_labels, own_indices in read_synthetic_shard(shard, labeller.batch_size):
@@ -76,8 +76,8 @@ def label_shard(labeller: Labeller, shard: Path, target: Path, advance: Callable
         soft_labels.append(labeller.soft_labels(images, own_indices))
         if not np.isfinite(soft_labels[-1]).all():
             raise UserError(
-                f"the Teacher's answer to synthetic image {own_indices[0]} or one soon after it is not a number; most "
-                "likely its training diverged: lower teach.learning_rate or teach.gradient_clip"
+                f"the Teacher's output for synthetic image {own_indices[0]} or one soon after it is not a number; "
+                "its training probably diverged: lower teach.learning_rate or teach.gradient_clip"
             )
         advance(len(images))
     columns = labeller.columns(*(np.concatenate(parts) for parts in (indices, labels, soft_labels)))
@@ -85,7 +85,7 @@ def label_shard(labeller: Labeller, shard: Path, target: Path, advance: Callable
 
 
 def label_by_prompt(synthetic: Path, target: Path) -> None:
-    """Write to the file `target` that each image of the set in `synthetic` surely is of the class of its prompt."""
+    """Write labels with probability 1 for the class of each image's prompt to the file `target`."""
     class_names = synthetic_class_names(synthetic)
     labels = synthetic_column(synthetic, "label")
     certain = np.eye(len(class_names), dtype=np.float16)[labels]
@@ -94,12 +94,12 @@ def label_by_prompt(synthetic: Path, target: Path) -> None:
 
 
 def count_rows(shard: Path) -> int:
-    """Return the rows of a Parquet file without reading them."""
+    """Return the number of rows of a Parquet file without reading them."""
     return pq.read_metadata(shard).num_rows
 
 
 def join_shards(shards: Sequence[Path], target: Path, recipe: LabelRecipe) -> None:
-    """Copy the rows of `shards`, in order, into one file that says how they were made, a row group at a time."""
+    """Copy the rows of `shards`, in order, into one file with the recipe as metadata, one row group at a time."""
     schema = pq.read_schema(shards[0])
     schema = schema.with_metadata(recipe.into(schema.metadata))
     with pq.ParquetWriter(target, schema) as writer:

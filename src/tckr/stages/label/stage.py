@@ -1,4 +1,4 @@
-"""label: read synthetic shards and the Teacher, write a soft label for every image and how far prompt and Teacher agree."""
+"""label: read synthetic shards and the Teacher, write soft labels and the agreement of prompts and Teacher."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tckr.stages.label.wording import describe_low
 
 
 def run(config: LabelConfig, context: StepContext) -> None:
-    """Label every image of input `synthetic` with input `teacher`; shards that are done are not done again."""
+    """Label every image of input `synthetic` with input `teacher`; finished shards are kept."""
     synthetic = context.inputs["synthetic"]
     class_names = synthetic_class_names(synthetic)
     teacher = load_classifier(context.inputs["teacher"] / MODEL_FOLDER).to(context.execution.torch_device())
@@ -41,9 +41,9 @@ def run(config: LabelConfig, context: StepContext) -> None:
 
 
 def run_of_prompts(config: LabelConfig, context: StepContext) -> None:
-    """Label every image of input `synthetic` with the class of its prompt, surely: no Teacher has a say.
+    """Label every image of input `synthetic` with the class of its prompt, with probability 1 and without a Teacher.
 
-    Under a formal guarantee a Teacher that learned private images without noise may not be asked.
+    Under a formal guarantee, a Teacher that was trained on private images without noise may not be queried.
     """
     synthetic = context.inputs["synthetic"]
     shard = context.scratch / "labels.parquet"
@@ -52,7 +52,7 @@ def run_of_prompts(config: LabelConfig, context: StepContext) -> None:
 
 
 def recipe_of(config: LabelConfig, seed: int) -> LabelRecipe:
-    """Return how labels are made from a step's root seed; it travels with them, so that a Student makes the same views."""
+    """Return how labels are made, with the seed of the views, from which a Student makes the same views."""
     if config.views == 1:
         return LabelRecipe(temperature=config.temperature)
     views = ViewRecipe(num_views=config.views, seed=derive_seed(seed, "views"), ranges=config.augment)
@@ -60,6 +60,6 @@ def recipe_of(config: LabelConfig, seed: int) -> LabelRecipe:
 
 
 def _validation_accuracy(teacher: Path) -> float | None:
-    """Return the Teacher's accuracy on private validation images in the epoch that was kept; None where it was not taken."""
+    """Return the Teacher's accuracy on private validation images in the selected epoch; None if it was not measured."""
     history, summary = read_history(teacher), TrainingSummary.read_if_there(teacher)
     return history[summary.best_epoch]["validation_accuracy"] if history and summary else None

@@ -1,4 +1,4 @@
-"""Choose the canaries of the one-run audit and give half of them a wrong label. Pure: pixels, labels and the seed decide."""
+"""Choose the canaries of the one-run audit and give half of them a wrong label, by pixels, labels and the seed."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from tckr.stages.prepare.splitting import group_numbers
 from tckr.stages.prepare.staging import Staged
 
 MIN_ORDINARY = 2
-"""Groups of every class that stay ordinary, a member and a non-member, even where half of the class would be fewer."""
+"""Groups of every class that stay ordinary (one member and one non-member), even if half of the class would be fewer."""
 
 
 def draw_canaries(
     pool: Sequence[Staged], *, num_canaries: int, num_classes: int, seed: int
 ) -> tuple[list[Staged], np.ndarray]:
-    """Return the pool, mislabelled canaries with their wrong label, and the kinds of all records, int8 [N].
+    """Return the pool with the wrong labels of mislabelled canaries, and the kinds of all records, int8 [N].
 
-    Groups (of one record, where it has none) are ranked by a hash of the seed and their pixels, as the splits are, and taken
-    from the top; of a class with n groups at least half, and 2, stay ordinary, so that the other numbers still describe a
-    sound data set. A canary brings its whole group: its records share one coin, and all but one are `COMPANION`s. The taken
-    are natural (label kept) and mislabelled in turn, all records of a group. The wrong label is uniform over the other
-    classes, and is the one that every later stage sees: the pipeline is audited as it is. No coin is drawn here
-    (`membership_rows` does).
+    Groups (single records, if they have no group) are ranked by a hash of the seed and their pixels, as for the splits, and
+    taken from the top. Of a class with n groups, at least half, and at least 2, stay ordinary, so that the other numbers
+    still describe a sound data set. A canary includes its complete group: its records share one coin, and all but one are
+    `COMPANION`s. Groups become natural (label kept) and mislabelled canaries in turn, with all their records. The wrong
+    label is uniform over the other classes and is used by every later stage, so the pipeline is audited as it is. The coins
+    are sampled later, by `membership_rows`.
 
     Args:
         pool: records with distinct pixels, of 2 or more classes.
-        num_canaries: groups to take, even.
+        num_canaries: number of groups to take, even.
         num_classes: labels are 0 to `num_classes - 1`.
         seed: root seed of `prepare`.
 
     Raises:
-        UserError: fewer records may be canaries.
+        UserError: fewer records can be canaries.
     """
     candidates = _candidates(pool, seed)
     unit = "groups " if any(record.group for record in pool) else ""
     if num_canaries > len(candidates):
         raise UserError(
             f"prepare.num_canaries={num_canaries}, but of the {len(pool)} images in the pool only {len(candidates)} {unit}"
-            f"may be canaries: half of every class, and at least {MIN_ORDINARY} {unit or 'images '}of it, must stay "
+            f"can be canaries: half of every class, and at least {MIN_ORDINARY} {unit or 'images '}of it, must stay "
             f"ordinary. Set prepare.num_canaries={len(candidates) // 2 * 2} or lower, or add images."
         )
     kinds = np.zeros(len(pool), dtype=np.int8)
@@ -60,7 +60,7 @@ def draw_canaries(
 
 
 def _candidates(pool: Sequence[Staged], seed: int) -> list[list[int]]:
-    """Return the positions of each group that may become a canary, in random order."""
+    """Return the positions of each group that can become a canary, in random order."""
     if not pool:
         return []
     numbers = group_numbers(pool)

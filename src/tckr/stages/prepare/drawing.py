@@ -1,4 +1,4 @@
-"""Draw the membership of records by their groups. Pure."""
+"""Sample the membership of records by group."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def draw_by_group(
     num_rows: int,
     seed: int,
 ) -> Iterator[np.ndarray]:
-    """Yield the rows of M, bool [N]: all records of a group are members, or none (`membership_rows`).
+    """Yield the rows of M, bool [N]: either all records of a group are members, or none (`membership_rows`).
 
     Args:
-        pool: N records, canaries with the label that is stored.
+        pool: N records; canaries have their stored label.
         canaries: bool [N], the same for all records of a group.
         class_names: index = label.
-        audit_holdout: part of the groups of each class that a run does not train on.
+        audit_holdout: share of the groups of each class that a run is not trained on.
         num_rows: R + 1.
         seed: root seed of `prepare`.
 
@@ -46,7 +46,7 @@ def draw_by_group(
 
 
 def ordinary_strata(groups: np.ndarray, labels: np.ndarray, canaries: np.ndarray) -> np.ndarray:
-    """Return int64 [G]: the class each ordinary group is drawn with; canaries, which have coins, say nothing of it."""
+    """Return int64 [G]: the class in which each ordinary group is sampled; canaries, which have coins, are ignored."""
     strata = np.zeros(groups.max(initial=-1) + 1, dtype=np.int64)
     numbers, dense = np.unique(groups[~canaries], return_inverse=True)
     strata[numbers] = group_strata(dense, labels[~canaries])
@@ -56,7 +56,7 @@ def ordinary_strata(groups: np.ndarray, labels: np.ndarray, canaries: np.ndarray
 def _require_members(sizes: np.ndarray, class_names: Sequence[str]) -> None:
     if not sizes.all():
         raise UserError(
-            f"class {class_names[int(np.argmin(sizes))]!r} has no member in one of the draws: its images lie in few groups, "
-            "which also hold rarer classes. Add images of other groups, or raise prepare.min_images_per_class to leave the "
-            "class out."
+            f"class {class_names[int(np.argmin(sizes))]!r} has no member in one of the runs, because its "
+            "images are in few groups that also contain rarer classes. Add images of other groups, or raise "
+            "prepare.min_images_per_class to leave the class out."
         )

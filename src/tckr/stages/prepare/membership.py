@@ -1,4 +1,4 @@
-"""Draw the membership matrix before anything trains. Pure arithmetic on labels, canaries and a seed."""
+"""Sample the membership matrix before anything is trained, from labels, canaries and a seed."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from tckr.data.seeds import derive_seed
 from tckr.errors import UserError
 
 ROUNDING = 1e-9
-"""Parts of a record that sums of floats may be off by."""
+"""Tolerance for sums of floats, in records."""
 
 
 def require_members(labels: np.ndarray, class_names: Sequence[str], audit_holdout: float) -> None:
-    """Raise a `UserError` where a run could train on no record of a class; `labels` int64 [N] index `class_names`."""
+    """Raise a UserError if a run could have no member of a class; `labels` int64 [N] index `class_names`."""
     sizes = np.bincount(labels, minlength=len(class_names))
     for name, size in zip(class_names, sizes.tolist(), strict=True):
         if 0 < size < 1 / (1 - audit_holdout) - ROUNDING:
             raise UserError(
-                f"prepare.audit_holdout={audit_holdout:g} leaves a run {(1 - audit_holdout) * size:.2g} of the {size} pool "
-                f"records of class {name!r}; expected at least one. Set prepare.audit_holdout={1 - 1 / size:.2g} or less, "
-                "or leave out small classes with prepare.min_images_per_class"
+                f"prepare.audit_holdout={audit_holdout:g} leaves {(1 - audit_holdout) * size:.2g} members "
+                f"per run of the {size} pool records of class {name!r}; expected at least one. Set "
+                f"prepare.audit_holdout={1 - 1 / size:.2g} or less, or leave out small classes with "
+                "prepare.min_images_per_class"
             )
 
 
 def num_members(num_records: int, audit_holdout: float) -> int:
-    """Return how many records every run trains on: `(1 - audit_holdout) * num_records`, rounded up.
+    """Return the number of records that every run is trained on: `(1 - audit_holdout) * num_records`, rounded up.
 
-    With a holdout at least one record is left (of two or more).
+    With a hold-out, at least one record is held out (of two or more).
     """
     if audit_holdout == 0 or num_records < 2:
         return num_records
@@ -36,16 +37,17 @@ def num_members(num_records: int, audit_holdout: float) -> int:
 
 
 def members_per_class(sizes: np.ndarray, total: int, generator: np.random.Generator) -> np.ndarray:
-    """Draw how many members every class has in one run, int64 like `sizes`; they add up to `total`.
+    """Sample the number of members of every class in one run, int64 like `sizes`; they add up to `total`.
 
     A class of n records has p n members on average, p = total / sum(sizes), and always p n rounded up or down: systematic
-    sampling of the fractions in random order (Madow 1949). So each record has the same chance p in every run, however small
-    its class. Rounding p n the same way in all runs would give small classes rates of their own, which an attack can read.
+    sampling of the fractions in random order (Madow 1949). So each record is a member with the same probability p in every
+    run, however small its class. If p n were rounded equally in all runs, small classes would have other rates, which an
+    attack can exploit.
     """
     wanted = total * sizes / max(1, sizes.sum())
     counts = np.floor(wanted + ROUNDING).astype(np.int64)
     order = generator.permutation(len(sizes))
-    passed = np.concatenate([[0.0], np.cumsum((wanted - counts)[order])]).round(9)  # ends in a whole number
+    passed = np.concatenate([[0.0], np.cumsum((wanted - counts)[order])]).round(9)  # ends in an integer
     counts[order] += np.diff(np.floor(passed + generator.random())).astype(np.int64)
     return counts
 
@@ -55,18 +57,18 @@ def membership_rows(
 ) -> Iterator[np.ndarray]:
     """Yield the rows of M, bool [N] each: row 0 is the target run, the others are reference runs.
 
-    Each row is drawn on its own, with its own seed: how many members each class has (`members_per_class`), then which, all
-    sets of that size alike. So without canaries every run has the same training-set size, and each record is a member of a
-    run with the same probability p, which is 1 - audit_holdout up to the rounding of that size. Rows are NOT balanced
-    against one another (each record in exactly p of the runs, as some audits do): then rows 1..R would determine row 0, and
-    an attack could read the truth off the design. Two rows agree on a record with probability p^2 + (1 - p)^2, as
-    independent draws do.
+    Each row is sampled independently, with its own seed: first the number of members of each class (`members_per_class`),
+    then the members, uniformly. So without canaries every run has the same training-set size, and each record is a member of
+    a run with the same probability p, which is 1 - audit_holdout up to the rounding of that size. Rows are NOT balanced
+    against one another (each record in exactly p of the runs, as in some audits), because rows 1..R would then determine row
+    0, and an attack could read the membership from the design. Two rows agree on a record with probability
+    p^2 + (1 - p)^2, as for independent samples.
 
-    A canary (True in `canaries`, bool [N]) is a member by a fair coin of its own in every row, whatever the holdout: the
-    one-run audit needs independent coins (Steinke et al. 2023), which a fixed number of members per class does not give.
-    The other records are drawn among themselves, so what a canary's coin shows depends on nothing but that canary.
+    A canary (True in `canaries`, bool [N]) is a member by an independent fair coin in every row, regardless of the hold-out:
+    the one-run audit needs independent coins (Steinke et al. 2023), which a fixed number of members per class does not give.
+    The other records are sampled among themselves, so a canary's coin affects only that canary.
 
-    Where records have groups, N counts groups: `labels` are their strata, and a whole group is a member or none of it.
+    If records have groups, N counts groups: `labels` are their strata, and all records of a group are members, or none.
     """
     sizes = np.bincount(labels[~canaries])
     total = num_members(int(sizes.sum()), audit_holdout)

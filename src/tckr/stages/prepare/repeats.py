@@ -1,4 +1,4 @@
-"""Count test pictures that look like a picture to train on: they raise accuracy and hide leakage. Pure."""
+"""Count test images that look like a training image: they raise accuracy and hide leakage."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ EXAMPLES = 2
 
 
 def describe_repeats(splits: Splits) -> str:
-    """Return a sentence on the test pictures that look like one of pool or validation; empty where there are none.
+    """Return a sentence on test images that look like one of pool or validation; empty if there are none.
 
-    Records of groups are left to their groups, which lie on one side.
+    Records with groups are not compared, because a group is on one side only.
     """
     first = splits.first_record("test")
     records = splits.in_order()
@@ -24,7 +24,7 @@ def describe_repeats(splits: Splits) -> str:
         return ""
     shown = "; ".join(f"{records[test].file} and {records[other].file}" for other, test in across[:EXAMPLES])
     return (
-        f"{len(tested):,} of {len(splits.test):,} test pictures look like a picture to train on, such as {shown}. They "
-        "raise accuracy and hide leakage. If they show the same patient or part, say so with prepare.group_column or "
+        f"{len(tested):,} of {len(splits.test):,} test images look like an image to train on, such as {shown}. They "
+        "raise accuracy and hide leakage. If they show the same patient or part, set prepare.group_column or "
         "prepare.group_pattern; if they are copies, remove them"
     )

@@ -1,4 +1,4 @@
-"""Decide which staged records stay: class names, duplicates, small classes. Pure: no image, no file, no random number."""
+"""Decide which staged records are used: class names, duplicates, small classes. Reads no image or file."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tckr.stages.prepare.staging import Staged
 
 @dataclass(frozen=True)
 class Screened:
-    """What stays and what does not.
+    """Used and rejected records.
 
     Attributes:
-        records: usable records; `label` is now the index into `class_names`.
+        records: usable records; `label` is an index into `class_names`.
         class_names: in the source's order, without classes that were left out.
         renamed: the source's class name -> the name used, where they differ.
-        rejections: one per refused record, file, folder or class, in source order.
-        class_sizes: class name -> usable records before small classes were left out.
+        rejections: one per rejected record, file, folder or class, in source order.
+        class_sizes: class name -> number of usable records before small classes were left out.
     """
 
     records: list[Staged]
@@ -68,10 +68,10 @@ def screen(staged: Sequence[Staged], source_names: Sequence[str], min_images_per
 def _refuse_repeated(
     staged: Sequence[Staged], refused: dict[int, tuple[str, str]], names: CleanNames
 ) -> dict[int, tuple[str, str]]:
-    """Return duplicates (all but one) and conflicts (all) among records that are not refused yet.
+    """Return duplicates (all but one) and conflicts (all) among records that are not yet rejected.
 
-    Of a record in the source's test split and one in its training split the test record stays, so that the locked split
-    is the source's; otherwise the first in source order.
+    Of a record in the source's test split and one in its training split, the test record is kept, so that the locked split
+    is that of the source; otherwise the first in source order is kept.
     """
     groups: dict[str, list[int]] = {}
     for position, record in enumerate(staged):
@@ -94,7 +94,7 @@ def _refuse_repeated(
 
 
 def _refuse_tested_groups(staged: Sequence[Staged], refused: dict[int, tuple[str, str]]) -> dict[int, tuple[str, str]]:
-    """Return the training records of groups that are in the source's own test split, which stays whole."""
+    """Return the training records of groups that are in the source's own test split, which stays complete."""
     usable = [position for position in range(len(staged)) if position not in refused and staged[position].group]
     tested = {staged[position].group: staged[position].file for position in usable if staged[position].origin == TEST}
     return {
@@ -107,7 +107,7 @@ def _refuse_tested_groups(staged: Sequence[Staged], refused: dict[int, tuple[str
 def _small_classes(
     records: Sequence[Staged], names: CleanNames, sizes: dict[str, int], min_images_per_class: int
 ) -> dict[str, tuple[str, str]]:
-    """Return class name -> (reason, detail) of the classes that have too few records, or groups, to be split."""
+    """Return class name -> (reason, detail) of the classes with too few records, or groups, to be split."""
     groups: dict[str, set[str]] = {name: set() for name in sizes}
     for record in records:
         if record.origin != TEST:
@@ -125,7 +125,7 @@ def _small_classes(
 
 
 def _class_sizes(records: Sequence[Staged], names: CleanNames) -> dict[str, int]:
-    """Return class name -> records that can be split, in the source's order; a source's test records are not counted."""
+    """Return class name -> number of records that can be split, in the source's order, without a source's test records."""
     labels = Counter(record.label for record in records if record.origin != TEST)
     sizes = dict.fromkeys(names.names.values(), 0)
     for label, count in labels.items():
@@ -136,7 +136,7 @@ def _class_sizes(records: Sequence[Staged], names: CleanNames) -> dict[str, int]
 def _empty_classes(
     staged: Sequence[Staged], source_names: Sequence[str], sizes: dict[str, int], names: CleanNames
 ) -> list[Rejection]:
-    """Return one line for every class that no line of a record speaks of: without usable image, or refused by its name."""
+    """Return one rejection for every class without usable records that no other rejection mentions."""
     spoken = {record.label for record in staged if record.label in names.refused}
     lines = [
         Rejection(file=source_names[label], reason=reason, detail=detail)

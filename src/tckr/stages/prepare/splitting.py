@@ -1,4 +1,4 @@
-"""Assign usable records to pool, validation and test. Pure: depends on labels, pixel hashes and the seed, never on order."""
+"""Assign usable records to pool, validation and test, by labels, pixel hashes and the seed, independent of order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPLITS = ("pool", "validation", "test")
 
 @dataclass(frozen=True)
 class Splits:
-    """Records of each split in stored order; `record` numbers run through pool, validation, test from 0."""
+    """Records of each split in stored order; `record` numbers run from 0 through pool, validation and test."""
 
     pool: list[Staged]
     validation: list[Staged]
@@ -43,19 +43,19 @@ class Splits:
 
 
 def split_records(records: Sequence[Staged], *, seed: int, test_fraction: float, validation_fraction: float) -> Splits:
-    """Split by class, and by group where records have one.
+    """Split by class, and by group if records have one.
 
-    Groups (of one record, where it has none) are ranked by a hash of the seed and their pixels, which is a uniform
-    permutation that does not depend on file names or listing order. A group is drawn with its rarest class
-    (`group_strata`). Of a class with n records the leading groups that hold about `round(test_fraction * n)` of them are
-    test, of the rest those with about `round(validation_fraction * rest)` validation, each at least one; what remains is
-    the pool. Records that the source itself put into its test split are the test split; then none is drawn.
+    Groups (single records, if they have no group) are ranked by a hash of the seed and their pixels, which is a uniform
+    permutation that does not depend on file names or listing order. A group is assigned to its rarest class
+    (`group_strata`). Of a class with n records, the leading groups with about `round(test_fraction * n)` of them are
+    test; of the rest, those with about `round(validation_fraction * rest)` are validation, each at least one; what remains
+    is the pool. If the source has a test split, its records are the test split, and none is sampled.
 
     Args:
         records: usable records with distinct pixels, at least 4 groups of each class outside the source's test split.
         seed: root seed of `prepare`.
         test_fraction: in (0, 1).
-        validation_fraction: in (0, 1), of what test leaves.
+        validation_fraction: in (0, 1), share of the records outside of test.
     """
     given_test = [record for record in records if record.origin == TEST]
     splits = Splits([], [], list(given_test))
@@ -67,13 +67,13 @@ def split_records(records: Sequence[Staged], *, seed: int, test_fraction: float,
         splits.test.extend(record for group in groups[:num_test] for record in group)
         splits.validation.extend(record for group in groups[num_test : num_test + num_validation] for record in group)
         splits.pool.extend(record for group in groups[num_test + num_validation :] for record in group)
-    for split in SPLITS:  # classes mixed, so that any leading part of a split is a random part
+    for split in SPLITS:  # classes are mixed, so that any leading part of a split is a random sample
         getattr(splits, split).sort(key=lambda record: _rank(seed, record.sha256))
     return splits
 
 
 def _ranked_groups(records: Sequence[Staged], seed: int) -> list[list[list[Staged]]]:
-    """Return for each class the groups that are drawn with it, in random order; a group is its records."""
+    """Return for each class its assigned groups in random order; a group is the list of its records."""
     if not records:
         return []
     numbers = group_numbers(records)
@@ -96,7 +96,7 @@ def group_numbers(records: Sequence[Staged]) -> np.ndarray:
 
 
 def _num_leading(sizes: Sequence[int], wanted: int) -> int:
-    """Return how many leading groups of these sizes hold nearest to `wanted` records, at least one."""
+    """Return the number of leading groups whose total size is nearest to `wanted` records, at least one."""
     found, total = 1, sum(sizes[:1])
     while found < len(sizes) and abs(total + sizes[found] - wanted) < abs(total - wanted):
         total += sizes[found]
@@ -105,9 +105,9 @@ def _num_leading(sizes: Sequence[int], wanted: int) -> int:
 
 
 def rows_of_source(staged: Sequence[Staged], source_names: Sequence[str], splits: Splits) -> SourceRows:
-    """Return which record each labelled training row of the source became; `source_names` are its class names by label."""
+    """Return the record of each labelled training row of the source; `source_names` are its class names by label."""
     numbers = {
-        (record.chunk, record.offset): number  # the same picture in another row, a duplicate, has another place
+        (record.chunk, record.offset): number  # a duplicate in another row has another position
         for split in SPLITS
         for number, record in enumerate(getattr(splits, split), start=splits.first_record(split))
     }
@@ -117,7 +117,7 @@ def rows_of_source(staged: Sequence[Staged], source_names: Sequence[str], splits
 
 
 def _leave_pool(size: int, num_test: int, num_validation: int) -> tuple[int, int]:
-    """Shrink a greedy test and validation share until two groups, a member and a non-member, remain."""
+    """Reduce the test and validation shares until two groups, a member and a non-member, remain in the pool."""
     num_test = max(0, min(num_test, size - 3))
     return num_test, max(0, min(num_validation, size - num_test - 2))
 

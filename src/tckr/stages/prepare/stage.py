@@ -1,4 +1,4 @@
-"""`prepare`: read the source once, refuse or normalise, split, draw canaries and the membership matrix, write the card."""
+"""`prepare`: read the source once, reject or normalise, split, sample canaries and membership, write the card."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     """Fill `context.out` with pool, validation, test, source rows, membership, groups, canaries, rejected.csv, card, layout
     and the key of the test split's lock.
 
-    The engine takes `test` away and seals it.
+    The engine then seals `test`.
 
     Raises:
         UserError: the source cannot be read, too few classes remain, or the pool is too small for the canaries or for a
@@ -101,25 +101,27 @@ def run(config: PrepareConfig, context: StepContext) -> None:
 
 
 def _with_patients(staged: list[Staged], layout: Layout, context: StepContext) -> tuple[list[Staged], Layout]:
-    """Return the records with the groups that DICOM files gave, where the settings name none, and say so."""
+    """Return the records with the patient ids of DICOM files as groups, if the settings name none, and report it."""
     patients = Counter(record.group for record in staged if record.group)
     if layout.groups or not patients:
         return staged, layout
     if len(patients) == 1:
-        message = f"{patients.total():,} DICOM files have one patient id, which says nothing: pictures are drawn one by one"
+        message = (
+            f"{patients.total():,} DICOM files have the same patient id, so it is not used: images are sampled individually"
+        )
         context.log("warning", message=message)
         return [replace(record, group="") for record in staged], layout
     return staged, layout.model_copy(update={"groups": "the patient ids of DICOM files", "num_groups": len(patients)})
 
 
 def _screened(config: PrepareConfig, source: Source, staged: Sequence[Staged], context: StepContext) -> Screened:
-    """Return the usable records, and say what is refused."""
+    """Return the usable records, and report what is rejected."""
     screened = screen(staged, renamed(source.class_names, config.class_names), config.min_images_per_class)
     write_rejections(context.out, screened.rejections)
     _require_enough(config, source, screened, context.out / REJECTED_NAME)
     if screened.rejections:
         listed = (context.final or context.out) / REJECTED_NAME
-        refused = f"{len(screened.rejections)} files refused ({_refused(screened)})"
+        refused = f"{len(screened.rejections)} files rejected ({_refused(screened)})"
         context.log("warning", message=f"{refused}; see {listed}")
     _warn_of_classes_left_out(config, screened, context)
     return screened
@@ -170,7 +172,7 @@ def _require_enough(config: PrepareConfig, source: Source, screened: Screened, r
     raise UserError(
         f"{config.source} has {len(screened.class_names)} usable classes; prepare needs {config.min_classes} classes with "
         f"at least {config.min_images_per_class} usable images each. Largest classes: {largest}. "
-        f"Refused: {_refused(screened)}{example}. "
+        f"Rejected: {_refused(screened)}{example}. "
         f"Add images, lower prepare.min_images_per_class, or repair the files listed in {rejected}."
     )
 
@@ -186,7 +188,7 @@ def _warn_of_classes_left_out(config: PrepareConfig, screened: Screened, context
         examples = ", ".join(f"{name!r} ({size})" for name, size in list(left_out.items())[:EXAMPLES])
         grouped = any(rejection.reason == "too_few_groups" for rejection in screened.rejections)
         message = (
-            f"{len(left_out)} of {len(screened.class_sizes)} classes left out, which have fewer than "
+            f"{len(left_out)} of {len(screened.class_sizes)} classes were left out, because they have fewer than "
             f"prepare.min_images_per_class={config.min_images_per_class} usable images"
             f"{f' or are in fewer than {FEWEST_GROUPS} groups' if grouped else ''}: {examples}"
         )
@@ -234,7 +236,7 @@ def _card(
 
 
 def _count_groups(splits: Splits, groups: np.ndarray, members: np.ndarray) -> dict[str, int]:
-    """Return how many groups each split has, and the target's members; empty where no record has one."""
+    """Return the number of groups of each split and of the target's members; empty if no record has a group."""
     if not any(record.group for record in splits.in_order()):
         return {}
     first = {split: splits.first_record(split) for split in SPLITS}

@@ -1,7 +1,7 @@
-"""The one pass over the source: normalise every picture into chunks on disk, so that the splits can be drawn knowing all.
+"""The single pass over the source: normalise every image into chunks on disk, so that splits can use all records.
 
-A chunk is a blob of PNG files and an index, each written whole; chunks found from an interrupted run are kept.
-Memory is O(batch) for pictures; per record only its name, label, hash and place are held.
+A chunk is a blob of PNG files and an index, each written atomically; chunks of an interrupted run are kept.
+Memory for images is O(batch); per record only its name, label, hash and place are kept in memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tckr.disk import write_whole
 CHUNK_RECORDS = 512
 BATCH_RECORDS = 32
 BATCH_BYTES = 64 * 2**20
-"""Encoded pictures held at once: up to the record that reaches either; decoded ones are as many as threads."""
+"""Maximum encoded images, and bytes, in memory at once; decoded images are as many as threads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,16 +33,16 @@ class Staged:
 
     Attributes:
         file, origin, label: as the source gave them.
-        reason, detail: why it is refused; empty reason = usable.
-        sha256: of the normalised RGB pixels; the record's identity from here on.
-        chunk, offset, length: where its PNG lies.
-        shorter_side: of the source picture in px.
-        rules: what changed it.
+        reason, detail: why it is rejected; empty reason = usable.
+        sha256: hash of the normalised RGB pixels; identifies the record from here on.
+        chunk, offset, length: position of its PNG.
+        shorter_side: of the source image in px.
+        rules: normalisation rules that changed it.
         values, black: see `NormalisedImage`.
-        group: digest of what names its group; empty = it is a group of its own.
-        caption: the text that the data set gives it.
-        look: hash of what it looks like (`tckr.data.alike`).
-        colour: whether its channels differ anywhere.
+        group: digest of the name of its group; empty = it has no group.
+        caption: its text in the data set.
+        look: perceptual hash (`tckr.data.alike`).
+        colour: whether its channels differ in any pixel.
     """
 
     file: str
@@ -77,13 +77,13 @@ def stage_records(
     """Normalise every record of `source` into `folder` and return them in source order.
 
     Args:
-        source: read once, from the first record that no whole chunk in `folder` covers.
-        folder: chunks; the same folder after a kill continues.
-        image_size: side of the normalised pictures in px.
+        source: read once, from the first record after the complete chunks in `folder`.
+        folder: for the chunks; after a kill, the same folder continues.
+        image_size: side of the normalised images in px.
         max_pixels: see `normalise_image`.
         treatment: see `normalise_image`.
-        num_threads: pictures decoded at a time.
-        advance: told how many records are done.
+        num_threads: images decoded at a time.
+        advance: called with the number of further records done.
     """
     folder.mkdir(parents=True, exist_ok=True)
     staged = _load_whole_chunks(folder)
@@ -138,7 +138,7 @@ def _take_batch(records: Iterator[SourceRecord]) -> list[SourceRecord]:
 
 def _normalise(record: SourceRecord, image_size: int, max_pixels: int, treatment: Treatment) -> tuple[Staged, bytes]:
     staged = Staged(file=record.file, origin=record.origin, label=record.label, reason=record.reason, detail=record.detail)
-    if record.caption is not None:  # a half of a surrogate pair, from JSON, is no character
+    if record.caption is not None:  # half of a surrogate pair, possible in JSON, is not a character
         staged = replace(staged, caption=record.caption.encode("utf-8", "replace").decode())
     if record.reason:
         return staged, b""
@@ -167,7 +167,7 @@ def _digest(group: str) -> str:
 
 
 def _load_whole_chunks(folder: Path) -> list[Staged]:
-    """Return the records of the leading whole, full chunks; a last partial chunk is made again."""
+    """Return the records of the leading complete, full chunks; a last partial chunk is made again."""
     staged: list[Staged] = []
     for chunk in itertools.count():
         path = _index_path(folder, chunk)

@@ -1,4 +1,4 @@
-"""Write the artifact of `prepare`: shards, membership matrix, canaries, rejected.csv. Every file is whole or absent."""
+"""Write the artifact of `prepare`: shards, membership matrix, canaries, rejected.csv. Every file is written atomically."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tckr.stages.prepare.staging import Staged, read_png
 SHARD_RECORDS = 1000
 REJECTED_NAME = "rejected.csv"
 FORMULA = re.compile(r"""(^|;)(?=[\s"']*[=+\-@\uff1d\uff0b\uff0d\uff20])""")
-"""How a cell begins that spreadsheets may compute, also behind blanks and quotes; East Asian editions take wide signs, and
-where a comma is in numbers, cells end at `;`."""
+"""Start of a cell that a spreadsheet may compute, also after blanks and quotes. East Asian editions accept wide signs, and
+where the decimal sign is a comma, cells end at `;`."""
 
 
 def write_splits(out: Path, splits: Splits, staged: Path, class_names: Sequence[str]) -> None:
-    """Write `out/{pool,validation,test}/part-*.parquet`; shards found there from an interrupted run are kept."""
+    """Write `out/{pool,validation,test}/part-*.parquet`; shards of an interrupted run are kept."""
     for split in SPLITS:
         records: list[Staged] = getattr(splits, split)
         for start in range(0, max(1, len(records)), SHARD_RECORDS):
@@ -48,7 +48,7 @@ def _write_part(path: Path, records: Sequence[Staged], staged: Path, first: int,
 
 
 def write_lock(out: Path, splits: Splits, seed: int) -> str:
-    """Write the key of the test split's lock; return what `split_digest` finds there, from hashes at hand."""
+    """Write the key of the test split's lock; return the digest that `split_digest` computes, from known hashes."""
     numbered = enumerate(splits.test, start=splits.first_record("test"))
     lines = ((number, record.label, record.sha256) for number, record in numbered)
     return lock_digest(lines, write_lock_key(out, seed))
@@ -67,21 +67,21 @@ def write_membership(
     """Write membership.npy, bool [num_rows, len(pool)], one row in memory at a time; `kinds` as in `write_canaries`.
 
     Raises:
-        UserError: a class has no member in some row, because groups hold several classes.
+        UserError: a class has no member in some row, because groups contain several classes.
     """
     rows = draw_by_group(pool, kinds > 0, class_names, audit_holdout=audit_holdout, num_rows=num_rows, seed=seed)
     write_whole(out / MEMBERSHIP_NAME, lambda partial: write_npy(partial, num_rows, (row[None] for row in rows)))
 
 
 def write_canaries(out: Path, kinds: np.ndarray) -> None:
-    """Write canaries.npy, int8 [num_pool]: the kind of every pool record (`CANARY_KINDS`), 0 = no canary."""
+    """Write canaries.npy, int8 [num_pool]: the kind of every pool record (`CANARY_KINDS`), 0 = not a canary."""
 
     write_whole(out / CANARIES_NAME, lambda partial: write_npy(partial, len(kinds), [kinds]))
 
 
 def plain_cell(text: str) -> str:
-    """Return `text` as a spreadsheet shows it and computes nothing: control characters, line ends and bytes that are no
-    UTF-8 become escapes, and a quote stands before what could be a formula.
+    """Return `text` so that a spreadsheet shows it and computes nothing: control characters, line ends and invalid
+    UTF-8 become escapes, and a quote is put before a possible formula.
     """
     return FORMULA.sub(r"\1'", printable(text))
 

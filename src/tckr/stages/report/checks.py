@@ -1,4 +1,4 @@
-"""The audit's controls, surface by surface, what failed first. Holds no numbers of its own."""
+"""The audit's controls by surface, failed ones first, with an explanation of each kind."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from tckr.metrics.estimate import NotMeasurable
 from tckr.surfaces import SURFACES, surface_title
 
 PURPOSES = {
-    "null": "A model that saw none of the records is attacked. If members are found in it, the attack invents them.",
-    SHARED_GENERATOR: "What saw no record itself, but learned from the target's images or stands beside Students that did, "
-    "is attacked. Away from 0.5 the images tell their members, and no reference run fits the Student: a finding, no fault.",
-    "positive": "A model made to learn the members by heart is attacked. If they are not found, the attack is blind.",
-    "planted": "Made-up members get a leak of known size. If the declared attack finds less than half of what a perfect one "
-    "would where all records vary alike, its silence means nothing.",
-    "parity": "The target is compared with the reference runs on records it never saw. If it is unlike them, they say "
-    "nothing about it.",
+    "null": "Attacks a model that was trained on none of the records. If it finds members, the attack is wrong.",
+    SHARED_GENERATOR: "Attacks a model trained on none of the records, but on the target's images or compared with Students "
+    "trained on them. An AUC away from 0.5 means that the images reveal members and that the reference runs "
+    "do not fit the Student: a finding, not a fault.",
+    "positive": "Attacks a model that was made to memorize the members. If it does not find them, the attack is too weak.",
+    "planted": "Gives artificial members a leak of known size. If the declared attack finds less than half "
+    "of what a perfect attack would find when all records vary equally, the absence of findings means nothing.",
+    "parity": "Compares the target with the reference runs on records that neither was trained on. If they "
+    "differ, the reference runs do not describe the target.",
 }
-"""Control -> what is done, and what it would mean to fail."""
+"""Control -> what it does, and what its failure means."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ControlGroup:
-    """The controls of one surface; `failed` decide, `noted` are shown for information."""
+    """The controls of one surface: `failed` ones decide the verdict, `noted` ones are shown for information."""
 
     name: str
     controls: list[Control]
@@ -33,12 +34,12 @@ class ControlGroup:
 
     @property
     def passed(self) -> int:
-        """Return how many hold."""
+        """Return the number of controls that passed."""
         return len(self.controls) - self.failed - self.noted
 
 
 def control_groups(audit: AuditResult) -> list[ControlGroup]:
-    """Return the controls by surface: first the surfaces, and in each the controls, that failed."""
+    """Return the controls by surface; surfaces with failed controls come first, and failed controls within a surface."""
     order = [*SURFACES, *(control.surface for control in audit.controls)]
     groups = [
         _group(surface, [control for control in audit.controls if control.surface == surface])
@@ -48,13 +49,13 @@ def control_groups(audit: AuditResult) -> list[ControlGroup]:
 
 
 def purposes(controls: Iterable[Control]) -> dict[str, str]:
-    """Return what each kind of control that occurs is for, in a fixed order."""
+    """Return the explanation of each kind of control that occurs, in a fixed order."""
     names = {control.name for control in controls}
     return {name: purpose for name, purpose in PURPOSES.items() if name in names}
 
 
 def result_of(control: Control) -> str:
-    """Return `passed`, `failed`, or for what decides nothing `noted` and `not measured`."""
+    """Return `passed` or `failed`; for controls that do not decide, `noted` or `not measured`."""
     if control.passed:
         return "passed"
     if control.decides:

@@ -1,4 +1,4 @@
-"""For the data scientist: which classes are worst, what they are taken for, and what to change next for each."""
+"""Results by class: the worst classes, their confusions, and advice for each."""
 
 from __future__ import annotations
 
@@ -16,24 +16,28 @@ from tckr.stages.report.contents import ClassRow, ConfusedPair, Number
 from tckr.stages.report.gallery import Picture, picture_of
 
 MAX_PAIRS = 10
-"""Confused pairs in the table."""
+"""Maximum number of confused pairs in the table."""
 
 MAX_MATRIX = 20
-"""With more classes there is no matrix: nobody finds anything in it. The pairs stay."""
+"""Maximum number of classes with a confusion matrix; larger ones are unreadable. The table of pairs is always shown."""
 
 NOT_SHOWN = (
-    "The images do not show this class to the Teacher. Describe it (adapt.descriptions), adapt longer (adapt.steps), or "
-    "draw such images again (generate.redraw_disowned)."
+    "The Teacher does not recognise this class in the images. Describe the class (adapt.descriptions), "
+    "adapt longer (adapt.steps), or generate such images again (generate.redraw_disowned)."
 )
-TEACHER_WEAK = "The Teacher is weak here, too: check the labels of the private images, and add images of this class."
-STUDENT_WEAK = "The Teacher knows this class: draw more images (generate.cardinality) or train longer (distill.epochs)."
-NOTHING = "Nothing stands out."
+TEACHER_WEAK = (
+    "The Teacher is weak on this class, too: check the labels of the private images, and add images of this class."
+)
+STUDENT_WEAK = (
+    "The Teacher recognises this class: generate more images (generate.cardinality) or train longer (distill.epochs)."
+)
+NOTHING = "No measurable problem."
 TOO_FEW = f"Too few test images to tell: fewer than {FEWEST_TEST_IMAGES}."
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShownMistake:
-    """A test image that the Student gets wrong, with the names of both classes."""
+    """A test image that the Student misclassifies, with the names of both classes."""
 
     picture: Picture
     name: str
@@ -42,20 +46,20 @@ class ShownMistake:
 
 
 def worst_first(rows: Sequence[ClassRow]) -> list[ClassRow]:
-    """Return the classes by the Student's accuracy, lowest first; equal ones in the order of their labels."""
+    """Return the classes by the Student's accuracy, lowest first; ties in the order of their labels."""
     known = [row for row in rows if row.student_accuracy.value is not None]
     unknown = [row for row in rows if row.student_accuracy.value is None]
     return [*sorted(known, key=lambda row: row.student_accuracy.value or 0.0), *unknown]
 
 
 def advised(rows: Sequence[ClassRow], audit: AuditResult) -> list[ClassRow]:
-    """Return the classes with what to change next for each."""
+    """Return the classes with advice for each."""
     teacher, student = (measured_number(audit.surfaces[name].cas) for name in ("teacher", "student"))
     return [row.model_copy(update={"advice": _advice(row, teacher, student)}) for row in rows]
 
 
 def confused_pairs(audit: AuditResult, class_names: Sequence[str]) -> list[ConfusedPair]:
-    """Return what the Student takes for what, most often first; empty where counts may not be shown."""
+    """Return the confused pairs of classes, most frequent first; empty if counts may not be shown."""
     teacher, student = (audit.surfaces[name].confusion for name in ("teacher", "student"))
     pairs = [
         ConfusedPair(
@@ -73,7 +77,7 @@ def confused_pairs(audit: AuditResult, class_names: Sequence[str]) -> list[Confu
 
 
 def shown_mistakes(folders: Mapping[str, Path], class_names: Sequence[str], config: ReportConfig) -> list[ShownMistake]:
-    """Return the test images that the Student gets wrong; none in a report that may be shared."""
+    """Return the test images that the Student misclassifies; none in a shareable report."""
     return [
         ShownMistake(
             picture=picture_of(found.image, f"test image of {class_names[found.label]}"),
@@ -95,5 +99,5 @@ def _advice(row: ClassRow, teacher: Number, student: Number) -> str:
 
 
 def _below(number: Number, all_classes: Number) -> bool:
-    """Return whether a class is measurably worse than all classes together."""
+    """Return whether the accuracy on a class is measurably below that on all classes."""
     return number.high is not None and all_classes.low is not None and number.high < all_classes.low

@@ -1,4 +1,4 @@
-"""Read the artifacts of a run into `Contents`. Opens no image; what may not be shared is dropped here unless asked for."""
+"""Read the artifacts of a run into `Contents`; remove what may not be shared, unless it is requested."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ ORDER = ("data", "captions", "adapter", "synthetic", "teacher", "labels", "stude
 
 
 def collect(folders: Folders, config: ReportConfig) -> Contents:
-    """Return everything the report says. `folders` are the finished artifacts by the names in `ORDER`.
+    """Return the content of the report. `folders` are the finished artifacts by the names in `ORDER`.
 
-    What may not be shared is dropped here, before anything is derived, unless `config.include_private` asks for it.
+    What may not be shared is removed before anything is derived from it, unless `config.include_private` is set.
     """
     private = config.include_private
     audit, card = AuditResult.read(folders["audit"]), DataCard.read(folders["data"])
@@ -98,14 +98,14 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
 
 
 def shown_settings(stages: list[StageRecord], config: ReportConfig) -> dict[str, dict[str, Any]]:
-    """Return the settings of every stage, those of the report itself included."""
+    """Return the settings of every stage, including the report's."""
     own = config.model_dump(mode="json")
     own = own if config.include_private else allowed_settings("report", own)
     return {stage.stage: stage.config for stage in stages} | {"report": own}
 
 
 def stage_record(folder: Path, private: bool) -> StageRecord:
-    """Return what the engine's manifest says about one artifact."""
+    """Return the entries of the engine's manifest about one artifact."""
     manifest = Manifest.read(folder)
     record = StageRecord(
         stage=manifest.stage,
@@ -122,7 +122,7 @@ def stage_record(folder: Path, private: bool) -> StageRecord:
 
 
 def read_training(folder: Path, private: bool) -> Training:
-    """Return the history and summary that a training wrote; both are empty where it wrote none."""
+    """Return history and summary of a training; both are empty if the stage wrote none."""
     summary = TrainingSummary.read_if_there(folder)
     training = Training(history=read_history(folder), metrics=summary.model_dump() if summary else {})
     return training if private else shareable_training(training)
@@ -136,7 +136,7 @@ def count_synthetic(folder: Path, card: DataCard) -> dict[str, int]:
 
 
 def caption_summary(folder: Path, private: bool) -> CaptionSummary:
-    """Return counts over the captions; their words stay where they are."""
+    """Return counts over the captions, without their texts."""
     captions = CaptionTable.read(folder).texts
     summary = CaptionSummary(
         num_captions=len(captions),
@@ -147,5 +147,5 @@ def caption_summary(folder: Path, private: bool) -> CaptionSummary:
 
 
 def _total(agreement: Agreement) -> tuple[int, int]:
-    """Return the images of all classes, and those of them that agree."""
+    """Return the number of images of all classes, and how many of them agree."""
     return sum(found.n for found in agreement.values()), sum(found.agree for found in agreement.values())

@@ -1,8 +1,6 @@
-"""What `report.json` holds: every number of the report, once. The page prints these and computes none of its own.
+"""Content of `report.json`: every number of the report, once. The page prints these numbers and computes none itself.
 
-In a report that may be shared all of it is made from `shared_audit.py` and `shared.py`, which name what leaves.
-
-Knows neither artifacts nor HTML.
+In a shareable report all of it is derived from `shared_audit.py` and `shared.py`, which list what may leave.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ class _Part(BaseModel):
 
 
 class NextStep(_Part):
-    """What to do next, and the command that does it; empty where none does."""
+    """What to do next, and the command for it; empty if there is none."""
 
     text: str
     command: str = ""
@@ -38,10 +36,10 @@ class PackageAnswer(_Part):
     """Whether one package may be released.
 
     Attributes:
-        holds: what it is, for who does not know the name.
-        answer: in one or two words.
-        leak: the size of the leak, or why nothing is known of it, in words without field terms.
-        command: measures what was not measured; empty where no audit would.
+        holds: explanation of its name.
+        answer: one or two words.
+        leak: the size of the leak, or why it is unknown, in words without field terms.
+        command: measures what was not measured; empty if no audit can.
     """
 
     name: str
@@ -53,15 +51,15 @@ class PackageAnswer(_Part):
 
 
 class Decision(_Part):
-    """The first screen: everything that somebody needs who decides and does not know attacks.
+    """The first screen: the decision for a reader who does not know attacks.
 
     Attributes:
-        done: what was done, in one line.
-        answer: may it be released, in one sentence.
-        scale: how the size of a leak is counted, with the largest that was found.
-        sure: how sure the audit is of itself.
-        not_covered: what nothing here says anything about.
-        accuracy: in one sentence, with the worst case of its interval.
+        done: what was done, one line.
+        answer: whether it may be released, one sentence.
+        scale: how the size of a leak is counted, with the largest one found.
+        sure: how reliable the audit is.
+        not_covered: what was not measured at all.
+        accuracy: one sentence, with the worst case of its interval.
     """
 
     done: str
@@ -79,11 +77,11 @@ class Comparison(_Part):
 
     Attributes:
         key: stable name, e.g. `auc`.
-        note: the field's own term or the conditions of the number.
+        note: the field's term, or the conditions of the number.
         better: which direction is good for the owner of the data.
-        membership: whether the number is one of the attack's, absent when membership was not measured.
-        difference: Student minus Teacher; None where the audit measured no paired difference.
-        change: what the difference means to the owner; `none` when its interval contains zero.
+        membership: whether the number comes from the attack, so that it is absent if membership was not measured.
+        difference: Student minus Teacher; None if the audit measured no paired difference.
+        change: meaning of the difference for the owner; `none` if its interval contains zero.
     """
 
     key: str
@@ -98,7 +96,7 @@ class Comparison(_Part):
 
 
 class VerdictText(_Part):
-    """The first thing a reader sees."""
+    """The verdict, shown first."""
 
     state: VerdictState
     headline: str
@@ -106,11 +104,11 @@ class VerdictText(_Part):
 
 
 class ClassRow(_Part):
-    """One class across the stages.
+    """Results of one class from all stages.
 
     Attributes:
         difference: accuracy, Student minus Teacher, paired over its test images; None for given tables.
-        agreement: share of its synthetic images that the Teacher takes for it.
+        agreement: share of its synthetic images that the Teacher assigns to it.
         advice: what to change next.
     """
 
@@ -127,7 +125,7 @@ class ClassRow(_Part):
 
 
 class ConfusedPair(_Part):
-    """Test images of one class that the Student takes for another; `of` = images of the class, `by_teacher` the same."""
+    """Test images of one class assigned to another: `count` by the Student, `by_teacher` by the Teacher, out of `of`."""
 
     name: str
     answer: str
@@ -137,12 +135,12 @@ class ConfusedPair(_Part):
 
 
 class PackageRow(_Part):
-    """Things that are usually released together.
+    """Surfaces that are usually released together.
 
     Attributes:
         exposes: key of each surface that its holder can attack -> state of that surface.
-        together: what the attack on all of its surfaces found; empty where fewer than two have references.
-        also: what else to know before releasing it.
+        together: result of the attack on all of its surfaces; empty if fewer than two have references.
+        also: further remarks for its release.
     """
 
     name: str
@@ -164,14 +162,14 @@ class FlaggedRow(_Part):
 
 
 class CopiesSummary(_Part):
-    """Near-copies of members among the synthetic images; which ones, and how near, only in a report that is private.
+    """Near-copies of members among the synthetic images. Which images, and their distances, are only in a private report.
 
     Attributes:
         closer: share of the images that are closer to a member than to any hold-out record; a half is chance.
-        nearness: what counts as near.
+        nearness: definition of near.
         flagged: most suspicious first; empty in a report that may be shared.
-        num_mirrored: how many would be flagged with members and hold-out exchanged.
-        command: has flagged images replaced; empty where there are none.
+        num_mirrored: number that would be flagged with members and hold-out exchanged.
+        command: replaces flagged images; empty if there are none.
     """
 
     headline: str
@@ -187,9 +185,9 @@ class CopiesSummary(_Part):
 
 
 class FidelityRow(_Part):
-    """One measure of the synthetic images and, as a yardstick, of real hold-out records against the same members.
+    """One measure of the synthetic images and, for comparison, of real hold-out records against the same members.
 
-    `reading` compares the two intervals; where they touch, it says `no difference measured`.
+    `reading` compares the two intervals; if they overlap, it is `no difference measured`.
     """
 
     key: str
@@ -201,7 +199,7 @@ class FidelityRow(_Part):
 
 
 class FidelitySummary(_Part):
-    """How much the synthetic images look like members: `num_images` of each side, in the features of one model."""
+    """Similarity of the synthetic images to the members: `num_images` of each, in the features of one model."""
 
     features: str
     num_images: int
@@ -217,7 +215,7 @@ class PairedSummary(_Part):
 
 
 class CalibrationRow(_Part):
-    """One measure of the probabilities that Teacher and Student state on the test split; lower is better."""
+    """One measure of the probabilities of Teacher and Student on the test split; lower is better."""
 
     key: str
     name: str
@@ -227,7 +225,7 @@ class CalibrationRow(_Part):
 
 
 class CaptionSummary(_Part):
-    """Captions in numbers; none of their words."""
+    """Statistics of the captions, without their texts."""
 
     num_captions: int
     num_distinct: int
@@ -242,7 +240,7 @@ class Training(_Part):
 
 
 class StageRecord(_Part):
-    """What one step of the target run was, cost and depended on; what may be shared has no fingerprint."""
+    """One step of the target run: state, cost and dependencies; without a fingerprint in a shareable report."""
 
     stage: str
     sensitivity: str
@@ -256,12 +254,12 @@ class StageRecord(_Part):
 
 
 class Contents(_Part):
-    """The whole of `report.json`.
+    """The complete `report.json`.
 
     Attributes:
         understood: how the data were read, split and grouped.
-        confused: most confused pairs of classes; empty in a report that may be shared.
-        redrawn: what it means for the numbers of the images that some were drawn anew; empty when none was.
+        confused: most confused pairs of classes; empty in a shareable report.
+        redrawn: effect of regenerated images on the numbers of the images; empty if there are none.
     """
 
     schema_version: str = SCHEMA_VERSION

@@ -1,4 +1,4 @@
-"""What the report says of near-copies of members among the synthetic images. Shows no image and measures nothing."""
+"""The report's section on near-copies of members among the synthetic images."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from tckr.metrics.rounding import significant
 from tckr.stages.report.contents import CopiesSummary, FlaggedRow, Number
 
 MAX_PICTURES = 12
-"""Flagged images shown with their neighbours."""
+"""Maximum number of flagged images shown with their neighbours."""
 
 MAX_ROWS = 100
-"""Flagged images in the table; `report.json` and the command have all of them."""
+"""Maximum number of flagged images in the table; `report.json` and the command include all."""
 
-NOT_LOOKED_FOR = "near-copies of members were not looked for"
+NOT_LOOKED_FOR = "near-copies of members were not searched for"
 
 
-TOO_LOW = "excess and AUC of the images are too low by construction, and the adapter still draws the copies."
+TOO_LOW = "excess and AUC of the images are too low by construction, and the adapter can still generate the copies."
 
 REDRAWS = 10
-"""Offered to who wants flagged images replaced."""
+"""Number of redraws in the suggested command."""
 
 
 def copies_summary(audit: AuditResult, replaced: ReplacedCopies | None, include_private: bool) -> CopiesSummary | None:
-    """Return what to say of copies; None when nobody looked.
+    """Return the section on copies; None if they were not searched for.
 
     Args:
-        audit: its result.
-        replaced: what drawing near-copies again came to; None where it was not asked for.
-        include_private: say which images are flagged and how near they are: a released image on that list is a training
-            record for whoever holds the set.
+        audit: result of the audit.
+        replaced: result of regenerating near-copies; None if it was not requested.
+        include_private: list the flagged images and their distances. A released image on that list is a training record,
+            which
+            anyone who has the set could then identify.
     """
     copies = audit.copies
     if copies is None:
@@ -54,24 +55,24 @@ def copies_summary(audit: AuditResult, replaced: ReplacedCopies | None, include_
 
 
 def redrawn_sentence(redrawn: Sequence[int], replaced: ReplacedCopies | None, include_private: bool) -> str:
-    """Return what images that were drawn anew do to the numbers of all; empty when none was.
+    """Return the effect of regenerated images on the numbers of all images; empty if there are none.
 
     Args:
-        redrawn: indices in `generate.redraw`; one index may stand there several times.
-        replaced: what `generate.redraw_copies` came to; None where it was not asked for.
+        redrawn: indices in `generate.redraw`; an index may occur several times.
+        replaced: result of `generate.redraw_copies`; None if it was not requested.
         include_private: give exact counts.
     """
 
     def number(count: int) -> int:
         return count if include_private else int(significant(count))
 
-    told = [f"{_images(number(len(set(redrawn))))} drawn anew after an earlier audit"] if redrawn else []
+    told = [f"{_images(number(len(set(redrawn))))} generated again after an earlier audit"] if redrawn else []
     if replaced and replaced.replaced:
         told.append(f"{_images(number(replaced.replaced))} replaced as near-copies of members")
     chosen = f"{' and '.join(told)}, so the images were chosen with knowledge of the members: {TOO_LOW}" if told else ""
     left = ""
     if replaced and replaced.left:
-        left = f"Near-copies left after {replaced.redraws} further draws: {number(replaced.left):,}."
+        left = f"Near-copies left after {replaced.redraws} further samples: {number(replaced.left):,}."
     return f"{chosen} {left}".strip()
 
 
@@ -80,16 +81,16 @@ def _images(count: int) -> str:
 
 
 def copies_headline(copies: CopiesResult) -> str:
-    """Return in one sentence whether the images come nearer to members than chance has it."""
+    """Return one sentence: whether the images are closer to members than chance explains."""
     if not isinstance(copies.excess, Estimate):
         return f"Not measurable: {copies.excess.reason}"
     if copies.excess.low > 0:
-        return "More near-copies of members than of records that the generator never saw"
+        return "More near-copies of members than of records that the generator was not trained on"
     return "No measurable excess of near-copies of members"
 
 
 def redraw_command(copies: CopiesResult, replaced: ReplacedCopies | None) -> str:
-    """Return the command that has flagged images replaced; empty where there are none, or they were replaced already."""
+    """Return the command that replaces flagged images; empty if there are none, or if they were replaced already."""
     return f"tckr run RUN_FOLDER generate.redraw_copies={REDRAWS}" if copies.num_flagged and replaced is None else ""
 
 
@@ -99,7 +100,7 @@ def _nearness(copies: CopiesResult, include_private: bool) -> str:
     records = copies.num_members + copies.num_holdout
     within = f"within {copies.threshold:.3g}" if include_private and copies.threshold is not None else "within one distance"
     return (
-        f"Near means {within} in the features of a model that saw neither set: "
+        f"Near means {within} in the features of a model that was trained on neither set: "
         f"{100 * copies.quantile:g} % of the {records:,} real records have another one as near."
     )
 

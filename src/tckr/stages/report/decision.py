@@ -1,4 +1,4 @@
-"""The first screen: what was done, may it be released, how sure, what is not covered, what it is worth, what to do next."""
+"""The first screen: what was done, whether it may be released, how sure that is, its limits, accuracy and next steps."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ ANSWERS: Mapping[State, str] = MappingProxyType({"leaks": "No", "not measured": 
 
 HOLDS = MappingProxyType(
     {
-        "Student": "a classifier trained on the synthetic images alone",
+        "Student": "a classifier trained only on the synthetic images",
         "synthetic images": "the new images, each with its class",
         "images and soft labels": "the same, each with probabilities of all classes",
         "images, soft labels and Student": "all three; what `tckr release` takes by default",
-        "images, soft labels and prompts": "the same, with the texts that they were drawn from",
+        "images, soft labels and prompts": "the same, with the texts they were generated from",
         "adapter": "what the image generator learned from your images",
         "Teacher": "a classifier trained on your images",
     }
 )
-"""Package -> what it is."""
+"""Package -> explanation."""
 
 WHAT = MappingProxyType(
     {
@@ -45,25 +45,25 @@ WHAT = MappingProxyType(
         "adapter": "adapter",
     }
 )
-"""Package that `tckr release` makes -> its parts; the first that is allowed is proposed."""
+"""Package -> parts for `tckr release`; the first allowed package is proposed."""
 
 REPAIRS = MappingProxyType(
     {
-        "null": "The check null failed: the attack seems to recognise images that nobody trained on. Look for copies, or "
-        "for several images of one person, among the images that were used and those that were held back.",
+        "null": "The check null failed: the attack seems to recognise images that no model was trained on. "
+        "Look for copies, or for several images of one person, in both the used and the held-back images.",
         "positive": "The check positive failed: the attack misses even a model that learned the images by heart. Use more "
         "images, or hold back more of them (prepare.audit_holdout=0.5).",
-        "planted": "The check planted failed: the attack misses a leak of known size that was planted.",
-        "parity": "The check parity failed: this run is unlike the reference runs that it is compared with.",
+        "planted": "The check planted failed: the attack misses an artificial leak of known size.",
+        "parity": "The check parity failed: this run differs from the reference runs that it is compared with.",
     }
 )
-"""Control -> what its failing means, and what to do."""
+"""Control -> meaning of its failure, and what to do."""
 
 SCALE = "of two images, one of yours and one not"
 
 
 def decision_of(audit: AuditResult, card: DataCard, num_synthetic: int, guarantee: Guarantee | None = None) -> Decision:
-    """Return the first screen of a run's report; `guarantee` is that of its adapter."""
+    """Return the first screen of a run's report; `guarantee` is the formal guarantee of its adapter, if any."""
     judged = audit.packages or packages({})
     return Decision(
         done=_done(audit, card, num_synthetic),
@@ -78,14 +78,14 @@ def decision_of(audit: AuditResult, card: DataCard, num_synthetic: int, guarante
 
 
 def accuracy_sentence(audit: AuditResult) -> str:
-    """Return how often the Student is right, and how much worse than the Teacher it may be; needs no attack."""
+    """Return the Student's accuracy and how much worse than the Teacher it may be."""
     teacher, student = (audit.surfaces[name].cas for name in ("teacher", "student"))
     difference = differences_of(audit).cas
     if not isinstance(teacher, Estimate) or not isinstance(student, Estimate) or not isinstance(difference, Estimate):
         return "The accuracy of Teacher and Student was not measured."
     both = (
-        f"The Student is right on {_percent(student)} of {audit.declared.num_test:,} real test images that it never saw, "
-        f"the Teacher, which learned from your images, on {100 * rounded(teacher).value:.1f} %"
+        f"The Student is right on {_percent(student)} of {audit.declared.num_test:,} real test images that are new to it, "
+        f"the Teacher, which was trained on your images, on {100 * rounded(teacher).value:.1f} %"
     )
     return f"{both}: {_worst(difference)}."
 
@@ -102,11 +102,12 @@ def _worst(difference: Estimate) -> str:
 def _done(audit: AuditResult, card: DataCard, num_synthetic: int) -> str:
     images = card.num_pool + card.num_validation + card.num_test
     kind = "public" if card.public else "private"
-    tested = ", and then tested whether somebody who holds it can tell which images were yours"
-    untested = "; nobody has tested yet what it gives away"
+    tested = ", then tested whether an attacker who has them can tell which images were yours"
+    untested = "; their privacy was not tested yet"
     return (
-        f"From {images:,} {kind} images of {len(card.class_names)} classes TCKR made {num_synthetic:,} synthetic images "
-        f"with labels and a classifier (the Student) that learned from those alone{tested if audit.measured else untested}."
+        f"From {images:,} {kind} images of {len(card.class_names)} classes TCKR generated {num_synthetic:,} "
+        "synthetic images with labels and trained a classifier (the Student) only on "
+        f"those{tested if audit.measured else untested}."
     )
 
 
@@ -114,12 +115,12 @@ def _answer(audit: AuditResult, judged: Sequence[Package]) -> str:
     if audit.refuted:
         return "No. The formal guarantee is refuted: somewhere less noise is added than it promises."
     if audit.verdict.state == "invalid":
-        return "Not yet. The audit failed its own checks, so it can say nothing."
+        return "Not yet. The audit failed its own checks, so its result is not valid."
     if not audit.measured:
-        return "Not yet. No attack was tried, so nobody knows what it gives away."
+        return "Not yet. No attack was tried, so it is unknown what a release reveals."
     count = {state: sum(package.state == state for package in judged) for state in ANSWERS}
     if count[CLEAN] == len(judged):
-        return "No leak was found in any package. That is no proof; the decision is yours."
+        return "No leak was found in any package. This is not a proof; the decision is yours."
     if count["not measured"] == len(judged):
         return "Not yet. No package was tested enough."
     said = [
@@ -131,14 +132,14 @@ def _answer(audit: AuditResult, judged: Sequence[Package]) -> str:
 
 
 def _scale(audit: AuditResult) -> str:
-    """Return the largest leak in a sentence that also says how the sizes in the table are counted; empty without sizes."""
+    """Return the largest leak and how the sizes in the table are counted; empty if there are no sizes."""
     if not audit.valid:
         return ""
     largest = largest_leak(audit)
     if largest is None:
-        return f"Size of a leak: {SCALE}, how often the attacker picks yours; 50 times of 100 is a coin."
+        return f"Size of a leak: {SCALE}, how often the attacker picks yours; 50 times of 100 is guessing."
     title, auc = largest
-    return f"Largest leak, the {title}: {SCALE}, the attacker picks yours {picks(auc)}; 50 is a coin."
+    return f"Largest leak, the {title}: {SCALE}, the attacker picks yours {picks(auc)}; 50 is guessing."
 
 
 def _package(audit: AuditResult, package: Package) -> PackageAnswer:
@@ -178,16 +179,16 @@ def _guaranteed(audit: AuditResult, guarantee: Guarantee | None) -> list[str]:
 def _sure(audit: AuditResult) -> list[str]:
     declared = audit.declared
     level = f"{100 * declared.confidence:g}"
-    brackets = f"Brackets [ ]: {level} of 100 such intervals hold the true number."
+    brackets = f"Brackets [ ]: {level} of 100 such intervals contain the true number."
     if not audit.measured:
-        return ["No attack was tried: on privacy there is nothing to be sure of.", brackets]
+        return ["No attack was tried, so nothing is known about privacy.", brackets]
     checks = [control for control in audit.controls if control.decides]
     passed = sum(control.passed for control in checks)
-    failed = "" if passed == len(checks) else " The numbers on privacy do not count; those on accuracy do."
+    failed = "" if passed == len(checks) else " The numbers on privacy are not valid; those on accuracy are."
     return [
         f"{passed} of {len(checks)} checks of the audit itself passed.{failed}",
         brackets,
-        f"{declared.num_reference_runs + 1} runs: this one, and {declared.num_reference_runs} on other images to teach the "
+        f"{declared.num_reference_runs + 1} runs: this one, and {declared.num_reference_runs} on other images to train the "
         "attacker.",
         *_level(declared.family_level),
     ]
@@ -195,9 +196,7 @@ def _sure(audit: AuditResult) -> list[str]:
 
 def _level(level: float | None) -> list[str]:
     return (
-        []
-        if level is None
-        else [f"False alarms: where nothing leaks, at most {100 * level:g} of 100 audits say `leaks` at all."]
+        [] if level is None else [f"False alarms: if nothing leaks, at most {100 * level:g} of 100 audits report `leaks`."]
     )
 
 
@@ -205,14 +204,17 @@ def _not_covered(audit: AuditResult, card: DataCard, guarantee: Guarantee | None
     related = "People or parts with several images: their risk may be higher than shown."
     by_group = bool(card.groups) and audit.declared.unit == "group"
     shared = audit.measured and audit.declared.generator_shared
-    through_images = "What the Student learned of yours through the images, which all runs share: its leak may be larger."
+    through_images = (
+        "What the Student learned about your images through the synthetic images, which all "
+        "runs share: its leak may be larger."
+    )
     return [
         *([] if by_group else [related]),
         *([through_images] if shared else []),
-        "Several releases together, and what others know already.",
-        "Attacks that nobody tried: there is no formal guarantee (differential privacy)."
+        "Several releases together, and what others already know.",
+        "Attacks that were not tried: there is no formal guarantee (differential privacy)."
         if guarantee is None
-        else "By the formal guarantee: Teacher, captions and this report.",
+        else "Not under the formal guarantee: Teacher, captions and this report.",
     ]
 
 
@@ -220,18 +222,18 @@ def _next_steps(audit: AuditResult, judged: Sequence[Package]) -> list[NextStep]
     if audit.refuted:
         return [NextStep(text="Release nothing of this run. Canaries prove its guarantee wrong: report an error of TCKR.")]
     if audit.verdict.state == "invalid":
-        return [NextStep(text="Release nothing on the strength of this audit."), *_repair(audit)]
+        return [NextStep(text="Do not release anything based on this audit."), *_repair(audit)]
     return [*_measure(audit, judged), *_release(judged), *_mend(judged)]
 
 
 def _repair(audit: AuditResult) -> list[NextStep]:
-    """Return what to do about each kind of control that failed."""
+    """Return what to do about each kind of failed control."""
     failed = {control.name for control in audit.controls if control.decides and not control.passed}
     texts = [text for name, text in REPAIRS.items() if name in failed]
     steps = [NextStep(text=f"{text} The chapter audit has the numbers.") for text in texts]
     if failed & {"planted", "parity"}:
         command = f"tckr audit {RUN} audit.num_reference_runs={2 * audit.declared.num_reference_runs}"
-        steps.append(NextStep(text="More reference runs make these checks surer:", command=command))
+        steps.append(NextStep(text="More reference runs make these checks more precise:", command=command))
     return steps
 
 
@@ -241,7 +243,7 @@ def _measure(audit: AuditResult, judged: Sequence[Package]) -> list[NextStep]:
     if not changes:
         return []
     command = f"tckr audit {RUN} {as_arguments(changes)}"
-    return [NextStep(text="Measure the rest. Add --plan to see first how long that takes:", command=command)]
+    return [NextStep(text="Measure the rest. Add --plan to see how long that takes:", command=command)]
 
 
 def _release(judged: Sequence[Package]) -> list[NextStep]:
@@ -249,7 +251,7 @@ def _release(judged: Sequence[Package]) -> list[NextStep]:
     if not allowed:
         return []
     command = f"tckr release {RUN} --to FOLDER --license LICENSE --what {WHAT[allowed[0]]} report"
-    return [NextStep(text=f"Release what has no objection, {_article(allowed[0])}, with a page to sign:", command=command)]
+    return [NextStep(text=f"Release what the audit allows, {_article(allowed[0])}, with a page to sign:", command=command)]
 
 
 def _mend(judged: Sequence[Package]) -> list[NextStep]:
@@ -257,9 +259,9 @@ def _mend(judged: Sequence[Package]) -> list[NextStep]:
     if not leaking:
         return []
     if all(package.deciding == ["teacher"] for package in leaking):
-        return [NextStep(text="Do not release the Teacher: it learned from your images.")]
+        return [NextStep(text="Do not release the Teacher: it was trained on your images.")]
     text = (
-        "Do not release what leaks; or train less on single images (fewer adapt.steps and teach.epochs, more images) and "
+        "Do not release what leaks. Or train less on single images (fewer adapt.steps and teach.epochs, more images) and "
         "audit again."
     )
     return [NextStep(text=text)]

@@ -1,4 +1,4 @@
-"""The charts of the report as inline SVG: intervals, ROC curves on log axes, training histories, bars. No chart library."""
+"""The charts of the report as inline SVG: intervals, ROC curves on log axes, training histories, bars."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SMOOTHED_POINTS = 40
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """One line of a chart; `class_` gives its look."""
+    """One line of a chart; `class_` is its CSS class."""
 
     name: str
     points: Curve
@@ -36,10 +36,10 @@ def interval_strip(
     *,
     ends: tuple[str, str] | None = None,
 ) -> Markup:
-    """Return the intervals of (surface, number) under one another on the scale [low, high], as small as a table cell.
+    """Return a small chart of the intervals of (surface, number), one below the other, on the scale [low, high].
 
-    `reference` draws a vertical line, e.g. 0.5 for guessing; `ends` labels the ends of the scale. Numbers that could not be
-    measured leave their row empty.
+    `reference` draws a vertical line, e.g. 0.5 for guessing; `ends` labels the ends of the scale. A number that could not be
+    measured leaves its row empty.
     """
     axis = Axis(low=low, high=high, start=6, end=STRIP_WIDTH - 6)
     height = STRIP_ROW * len(rows) + 6
@@ -55,9 +55,9 @@ def interval_strip(
 
 
 def roc_chart(surface: str, curves: Mapping[str, Curve], declared: str, num_non_members: int) -> Markup:
-    """Return ROC curves with both axes logarithmic, the `declared` scorer bold and the diagonal of guessing dashed.
+    """Return ROC curves on logarithmic axes: the `declared` scorer bold, the diagonal of guessing dashed.
 
-    Left of 1 / (number of non-members) one false alarm is already too many: shaded, nothing can be measured there.
+    The area left of 1 / (number of non-members) is shaded: a false positive rate that low cannot be measured.
     """
     finest = 1 / max(num_non_members, 10)
     low = decade_below(finest)
@@ -77,7 +77,7 @@ def roc_chart(surface: str, curves: Mapping[str, Curve], declared: str, num_non_
 def history_chart(
     title: str, series: Sequence[Series], names: tuple[str, str], *, marked_x: float | None = None, top: float | None = None
 ) -> Markup:
-    """Return lines over steps or epochs, with the axes' `names`.
+    """Return a chart of lines over steps or epochs; `names` label the axes.
 
     `marked_x` draws a vertical line there, `top` is the upper end of the y axis.
     """
@@ -101,7 +101,7 @@ def bar(share: float, title: str, class_: str = "") -> Markup:
 
 
 def smoothed(points: Curve, most: int = SMOOTHED_POINTS) -> list[tuple[float, float]]:
-    """Return the means of at most `most` stretches of equal length: what a noisy loss does."""
+    """Return a noisy curve averaged over at most `most` intervals of equal length."""
     size = max(1, len(points) // most)
     stretches = [points[start : start + size] for start in range(0, len(points), size)]
     return [(sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)) for part in stretches]
@@ -117,7 +117,7 @@ def _upright(x: float, top: float, bottom: float, class_: str = "reference") -> 
 
 
 def _interval(axis: Axis, y: float, surface: str, number: Number) -> Markup:
-    """Return a dot with its whiskers; a bound without an upper end gets an arrow's length to the right edge."""
+    """Return a dot with its whiskers; a bound without an upper end gets a line to the right edge."""
     assert number.value is not None
     low = number.value if number.low is None else number.low
     high = axis.high if number.high is None else number.high

@@ -1,4 +1,4 @@
-"""Flagged synthetic images beside their nearest member and nearest hold-out record. Opened only in a private report."""
+"""Flagged synthetic images with their nearest member and nearest hold-out record, for a private report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Likeness:
 
 
 def shown_likenesses(folders: Mapping[str, Path], contents: Contents, config: ReportConfig) -> list[Likeness]:
-    """Return the first `MAX_PICTURES` flagged images; none in a report that may be shared, for a copy is a private image."""
+    """Return the first `MAX_PICTURES` flagged images; none in a shareable report, because a copy shows a private image."""
     rows = contents.copies.flagged[:MAX_PICTURES] if contents.copies and config.include_private else []
     synthetic = images_by_number(folders["synthetic"] / "data", "index", [row.synthetic for row in rows])
     records = [number for row in rows for number in (row.member, row.holdout)]

@@ -1,4 +1,4 @@
-"""Pictures of the report: the first images of each class, as data URIs. Private ones are read only when asked for."""
+"""Images of the report: the first images of each class, as data URIs. Private ones are read only on request."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from tckr.stages.report.contents import Contents
 from tckr.stages.report.privacy import is_public
 
 MAX_SIDE_PX = 224
-"""Larger images are shown smaller: a report must open anywhere."""
+"""Maximum side of a shown image in pixels; larger images are reduced, so that the report stays small."""
 
 MAX_PIXELS = 8_000_000
-"""Of all synthetic images in one report together, for the same reason: some 16 MB. So large images show fewer classes."""
+"""Maximum pixels of all synthetic images in one report, some 16 MB, for the same reason. Large images show fewer classes."""
 
 MAX_IMAGES = 400
-"""Synthetic images in one report; with more classes, the first classes are shown."""
+"""Maximum number of synthetic images in one report; with more classes, only the first classes are shown."""
 
 CLEAN = "no measurable leakage"
 
 PIXELATED_SIDE_PX = 64
-"""Up to this side pixels are shown as squares; blurring would flatter the generator."""
+"""Up to this side, pixels are shown as squares, because smoothing would make the generator look better."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One image: data URI, what it shows in words, and its prompt or caption where that may be shown."""
+    """One image: data URI, alternative text, and its prompt or caption if that may be shown."""
 
     uri: str
     alt: str
@@ -47,7 +47,7 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassGallery:
-    """The pictures of one class."""
+    """The images of one class."""
 
     name: str
     synthetic: list[Picture]
@@ -55,30 +55,30 @@ class ClassGallery:
 
 
 def shown_galleries(folders: Mapping[str, Path], contents: Contents, config: ReportConfig) -> list[ClassGallery]:
-    """Return the galleries. In a report that may be shared: none with a reason to withhold them, no flagged near-copy."""
+    """Return the galleries. A shareable report has no image that is withheld and no flagged near-copy."""
     if config.include_private:
         return galleries(folders, contents.data, config)
     if not config.gallery_images_per_class or why_withheld(contents):
         return []
-    copies = AuditResult.read(folders["audit"]).copies  # what is shared does not say which images are flagged
+    copies = AuditResult.read(folders["audit"]).copies  # the shareable content does not list flagged images
     flagged = [image.synthetic for image in copies.flagged] if copies else []
     return galleries(folders, contents.data, config, left_out=flagged)
 
 
 def why_withheld(contents: Contents) -> str:
-    """Return why synthetic images do not belong in a report that may be shared, or an empty string."""
+    """Return why synthetic images may not be shown in a shareable report, or an empty string."""
     if shown_because(contents):
         return ""
     if contents.verdict.state != "valid":
-        return "without a valid audit they are to be treated as private"
+        return "without a valid audit they must be treated as private"
     state, why = next((row.state, row.why) for row in contents.surfaces if row.key == "images")
     if state == "leaks":
         return f"the audit found that they leak: {why}"
-    return "" if state == CLEAN else f"the audit did not measure what they give away: {why}"
+    return "" if state == CLEAN else f"the audit did not measure their leakage: {why}"
 
 
 def shown_because(contents: Contents) -> str:
-    """Return what shows synthetic images whatever the audit found; empty where the audit decides."""
+    """Return why synthetic images are shown regardless of the audit; empty if the audit decides."""
     if is_public(contents.data):
         return "the source is public"
     return "report.show_images is on" if contents.settings["report"]["show_images"] else ""
@@ -87,9 +87,9 @@ def shown_because(contents: Contents) -> str:
 def galleries(
     folders: Mapping[str, Path], card: DataCard, config: ReportConfig, left_out: Sequence[int] = ()
 ) -> list[ClassGallery]:
-    """Return the first images of each class; real ones and all words only with `config.include_private`.
+    """Return the first images of each class; real images and texts only with `config.include_private`.
 
-    `left_out` holds indices of synthetic images that are not shown.
+    `left_out` contains indices of synthetic images that are not shown.
     """
     most, class_names = config.gallery_images_per_class, card.class_names
     budget = min(MAX_IMAGES, MAX_PIXELS // min(card.image_size, MAX_SIDE_PX) ** 2)
@@ -111,7 +111,7 @@ def galleries(
 
 
 def _real_images(folders: Mapping[str, Path], labels: range, most: int) -> Rows:
-    """Return member images of the pool with their captions: only members were captioned and learned."""
+    """Return member images of the pool with their captions, because only members were captioned and trained on."""
     rows = first_images(folders["data"] / "pool", labels, most, ["record"], Chosen(read_members(folders["data"], 0)))
     table = CaptionTable.read(folders["captions"])
     captions = dict(zip(table.records.tolist(), table.texts, strict=True))
@@ -121,7 +121,8 @@ def _real_images(folders: Mapping[str, Path], labels: range, most: int) -> Rows:
 def _synthetic(row: Mapping[str, Any], class_name: str, place: int, include_private: bool) -> Picture:
     if include_private:
         return picture_of(row["image"]["bytes"], f"synthetic {class_name}, index {row['index']}", row["prompt"])
-    return picture_of(row["image"]["bytes"], f"synthetic {class_name}, {place}")  # a gap in the indices would tell copies
+    # a gap in the indices would reveal the flagged copies
+    return picture_of(row["image"]["bytes"], f"synthetic {class_name}, {place}")
 
 
 def _real(row: Mapping[str, Any], class_name: str) -> Picture:
@@ -129,13 +130,13 @@ def _real(row: Mapping[str, Any], class_name: str) -> Picture:
 
 
 def picture_of(encoded: bytes, alt: str, words: str = "") -> Picture:
-    """Return an encoded image as it goes into the page."""
+    """Return an encoded image for the page."""
     uri, pixelated = data_uri(encoded)
     return Picture(uri=uri, pixelated=pixelated, words=words, alt=alt)
 
 
 def data_uri(encoded: bytes) -> tuple[str, bool]:
-    """Return an image as PNG data URI of at most `MAX_SIDE_PX` a side, and whether to show its pixels as squares."""
+    """Return an image as PNG data URI of at most `MAX_SIDE_PX` per side, and whether to show its pixels as squares."""
     with Image.open(io.BytesIO(encoded)) as opened:
         image = opened.convert("RGB")
     image.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Image.Resampling.LANCZOS)

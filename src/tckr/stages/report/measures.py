@@ -1,4 +1,4 @@
-"""From the audit's result to the rows of the report: Teacher beside Student, class by class."""
+"""Rows of the report from the audit's result: Teacher beside Student, overall and by class."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FPRS = {"0.1": f"10{SPACE}%", "0.01": f"1{SPACE}%", "0.001": f"0.1{SPACE}%"}
 
 
 class Wording(NamedTuple):
-    """How a row of the headline table is called."""
+    """Title, note and direction of a row of the headline table."""
 
     key: str
     name: str
@@ -57,16 +57,16 @@ def accuracy_row(audit: AuditResult) -> Comparison:
 
 
 def balanced_row(audit: AuditResult) -> Comparison:
-    """Return the mean accuracy over classes, which always answering one class cannot raise."""
+    """Return the mean accuracy over classes, which predicting only the largest class does not increase."""
     wording = Wording("balanced_accuracy", "Balanced accuracy", "mean of the accuracy on each class", "higher")
     row = _row(audit, wording, lambda surface: measured_number(surface.balanced_cas))
     return row.model_copy(update={"membership": False})
 
 
 def auc_row(audit: AuditResult) -> Comparison:
-    """Return the mean AUC of the declared attack over runs with its paired difference: what training like this leaks."""
+    """Return the mean AUC of the declared attack over runs with its paired difference: leakage of training of this kind."""
     scorer = audit.declared.scorer
-    note = f"AUC of {scorer_name(scorer)}, mean over runs: what training like this leaks; 0.5 is guessing"
+    note = f"AUC of {scorer_name(scorer)}, mean over runs: what training of this kind leaks; 0.5 is guessing"
     row = _row(
         audit,
         Wording("auc", "Membership attack", note, "lower"),
@@ -76,7 +76,7 @@ def auc_row(audit: AuditResult) -> Comparison:
 
 
 def target_auc_row(audit: AuditResult) -> Comparison:
-    """Return the AUC of the declared attack on the target with its paired difference: what this one model tells."""
+    """Return the AUC of the declared attack on the target with its paired difference: leakage of this one model."""
     scorer = audit.declared.scorer
     note = f"AUC of {scorer_name(scorer)} on this one model and its records; another training gives another number"
     row = _row(
@@ -92,7 +92,7 @@ def _over_runs(surface: SurfaceResult, scorer: str) -> Measured | None:
 
 
 def plain_auc_row(audit: AuditResult) -> Comparison:
-    """Return the AUC of the attack without reference runs, which a shared generator cannot hide from."""
+    """Return the AUC of the attack without reference runs, which also detects leakage through a shared generator."""
     wording = Wording("auc_plain", "Attack without references", f"AUC of {scorer_name(PLAIN)}, 0.5 is guessing", "lower")
     return _row(audit, wording, lambda surface: measured_number(surface.auc.get(PLAIN), absent=absent_reason(audit)))
 
@@ -109,7 +109,7 @@ def tpr_row(audit: AuditResult, fpr: str) -> Comparison:
 
 
 def tpr_of_runs_row(audit: AuditResult, fpr: str) -> Comparison:
-    """Return the declared attack's TPR at one FPR over all runs, in percent: they have enough non-members together."""
+    """Return the declared attack's TPR at one FPR over all runs, in percent; together they have enough non-members."""
     note = f"TPR at FPR {FPRS[fpr]}, mean over runs, thresholds from other runs"
     wording = Wording(f"tpr_over_runs_at_{fpr}", f"The same at {FPRS[fpr]}, over all runs", note, "lower")
 
@@ -135,7 +135,7 @@ def epsilon_row(audit: AuditResult) -> Comparison:
 
 
 def class_rows(audit: AuditResult, card: DataCard, agreement: Agreement, synthetic: Mapping[str, int]) -> list[ClassRow]:
-    """Return one row per class, in label order; `synthetic` counts images by class name."""
+    """Return one row per class, in label order; `synthetic` is the number of images by class name."""
     return [
         _class_row(
             audit,
@@ -149,7 +149,7 @@ def class_rows(audit: AuditResult, card: DataCard, agreement: Agreement, synthet
 
 
 def agreement_number(n: int, agree: int) -> Number:
-    """Return the share of n synthetic images whose class the Teacher confirms; a count, so without an interval."""
+    """Return the share of n synthetic images whose class the Teacher confirms; a complete count, so without an interval."""
     if not n:
         return Number(text="\N{EN DASH}", reason="no synthetic image")
     return Number(text=fraction(agree / n), value=agree / n, n=n, method="share of all synthetic images")

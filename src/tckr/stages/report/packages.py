@@ -1,4 +1,4 @@
-"""One row for each package: what the audit says of things that are usually released together."""
+"""One row per package: the audit's result for surfaces that are usually released together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tckr.stages.report.copies import NOT_LOOKED_FOR, copies_headline
 
 
 def package_rows(audit: AuditResult) -> list[PackageRow]:
-    """Return the packages as the audit judged them, and for each of their surfaces what was found."""
+    """Return the packages as judged by the audit, with the results of their surfaces."""
     return [_package_row(audit, package) for package in audit.packages]
 
 
@@ -27,7 +27,7 @@ def _package_row(audit: AuditResult, package: Package) -> PackageRow:
 
 
 def _copies_note(audit: AuditResult) -> str:
-    """Return that nobody knows of copies; an excess of them is a finding of the images, so in the reason already."""
+    """Return a remark if copies were not measured; an excess of copies is a finding and already part of the reason."""
     if audit.copies is None:
         return NOT_LOOKED_FOR
     return "" if isinstance(audit.copies.excess, Estimate) else f"copies: {copies_headline(audit.copies)}"

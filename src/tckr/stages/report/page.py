@@ -1,4 +1,4 @@
-"""From `Contents` and pictures to one HTML page that needs nothing else. Class names and captions are escaped by Jinja."""
+"""Render `Contents` and images as one self-contained HTML page. Jinja escapes class names and captions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tckr.stages.report.waterfall import state_class, state_mark, waterfall_char
 from tckr.surfaces import SURFACES, signal_title, surface_title
 
 PREVIEW_CLASSES = 30
-"""Longer per-class tables are folded."""
+"""Number of classes above which tables by class are folded."""
 
 
 def render(
@@ -75,13 +75,13 @@ def render(
 
 
 def code(text: str) -> Markup:
-    """Return text with what stands in backticks as code."""
+    """Return text with the parts in backticks as code."""
     parts = [escape(part) if number % 2 == 0 else element("code", part) for number, part in enumerate(text.split("`"))]
     return Markup("").join(parts)
 
 
 def charts(contents: Contents) -> dict[str, Markup]:
-    """Return the charts for which there is data, by name."""
+    """Return the charts that have data, by name."""
     audit = contents.audit
     drawn = {
         "waterfall": waterfall_chart(contents.surfaces),
@@ -98,7 +98,7 @@ def charts(contents: Contents) -> dict[str, Markup]:
 
 
 def strip(row: Comparison) -> Markup:
-    """Return Teacher and Student of one row as intervals on a shared, labelled scale."""
+    """Return Teacher and Student of one row as intervals on a common, labelled scale."""
     low, high = strip_scale(row)
     form = _plain_percent if row.key.startswith("tpr") else plain
     reference = 0.5 if row.key.startswith("auc") else None
@@ -107,7 +107,7 @@ def strip(row: Comparison) -> Markup:
 
 
 def strip_scale(row: Comparison) -> tuple[float, float]:
-    """Return round ends that hold both intervals: shares end at 1, an AUC shows guessing, leakage starts at 0."""
+    """Return round ends of a scale for both intervals: shares end at 1, an AUC includes 0.5, leakage starts at 0."""
     ends = [end for number in (row.teacher, row.student) for end in (number.low, number.value, number.high)]
     numbers = [end for end in ends if end is not None]
     if row.key in ("accuracy", "balanced_accuracy", "aop"):
@@ -128,7 +128,7 @@ def _roc(name: str, surface: SurfaceResult, num_non_members: int) -> Markup:
 
 
 def _loss_chart(title: str, history: Sequence[dict[str, Any]], unit: str, class_: str) -> Markup:
-    """Return the loss over steps; a long, noisy history is drawn thin with its mean bold."""
+    """Return the loss over steps; a long, noisy history is drawn thin with its mean in bold."""
     points = _points(history, unit, "loss")
     if not points:
         return Markup("")
@@ -148,7 +148,7 @@ def _accuracy_chart(title: str, watched: str, training: Training, class_: str) -
 
 
 def _points(history: Sequence[dict[str, Any]], x: str, y: str) -> list[tuple[float, float]]:
-    """Return the points of a history; its steps count from 1, its epochs from 0 and are shown from 1."""
+    """Return the points of a history. Steps are stored from 1; epochs are stored from 0 and shown from 1."""
     first = 1 if x == "epoch" else 0
     known = (entry for entry in history if entry.get(x) is not None and entry.get(y) is not None)
     return [(float(entry[x] + first), float(entry[y])) for entry in known]

@@ -1,4 +1,4 @@
-"""What was found about a package, in words for people who know no attack."""
+"""Findings about a package in words for readers who do not know attacks."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from tckr.surfaces import surface_title
 COIN = 0.5
 
 COUNTED: tuple[Finding, ...] = ("auc_above", "auc_of_runs", "auc_below")
-"""Findings whose size is how often the attacker picks the right one of two images."""
+"""Findings whose size is the share of image pairs in which the attacker picks the right image."""
 
 OTHERWISE = {
-    "tail": "the attacker is right about the few images that he is surest of",
-    "canaries": "test images that were planted to find leaks were found",
-    "images_tell": "who learns from the images tells yours from others",
+    "tail": "the attacker is right about the few images he is most sure of",
+    "canaries": "images that were planted to detect leaks were found",
+    "images_tell": "a model trained on the images tells yours from others",
 }
-"""Finding -> what it says, where the share of pairs does not say it."""
+"""Finding -> sentence, for findings that the share of pairs does not describe."""
 
 
 def leak_in_words(audit: AuditResult, package: Package) -> str:
-    """Return how large the leak of a package is, or why nothing is known of it."""
+    """Return the size of the leak of a package, or why it is unknown."""
     if audit.verdict.state == "invalid":
-        return "The audit failed its own checks, so its numbers say nothing."
+        return "The audit failed its own checks, so its numbers are not valid."
     surfaces = {name: found for name in package.deciding if (found := audit.surfaces.get(name))}
     if package.state == "leaks":
         return _stop(_leak(package, surfaces))
@@ -35,7 +35,7 @@ def leak_in_words(audit: AuditResult, package: Package) -> str:
 
 
 def picks(auc: Measured | None) -> str:
-    """Return an AUC as `57 times of 100 [54, 60]`; below a half the attacker does as well by answering the other way."""
+    """Return an AUC as `57 times of 100 [54, 60]`; an AUC below 0.5 is mirrored (inverted answer)."""
     if not isinstance(auc, Estimate):
         return "an unknown number of times"
     value, low, high = (100 * number for number in _ends(rounded(auc)))
@@ -44,7 +44,7 @@ def picks(auc: Measured | None) -> str:
 
 
 def largest_leak(audit: AuditResult) -> tuple[str, Estimate] | None:
-    """Return title and AUC of the surface whose leak by AUC is largest, of all that some package exposes."""
+    """Return title and AUC of the surface with the largest leak by AUC, of all surfaces that a package exposes."""
     leaking = {name: found for name, found in audit.surfaces.items() if found.state == "leaks" and _counted(found)}
     name = max(leaking, key=lambda name: _distance(_counted(leaking[name])), default="")
     found = _counted(leaking[name]) if name else None
@@ -52,10 +52,10 @@ def largest_leak(audit: AuditResult) -> tuple[str, Estimate] | None:
 
 
 def _leak(package: Package, surfaces: dict[str, SurfaceResult]) -> str:
-    """Return the largest leak that pairs count, and the copies; where there is neither, what else was found."""
+    """Return the largest leak measured by pairs, and the copies; without either, the other findings."""
     together = [reason.found for reason in package.reasons if reason.kind == "auc_of_package"]
     if together and not any(found.state == "leaks" for found in surfaces.values()):
-        return f"An attacker who holds all of it picks yours {picks(together[0])}"
+        return f"An attacker who has all of it picks yours {picks(together[0])}"
     counted = {name: number for name, found in surfaces.items() if (number := _counted(found))}
     texts = []
     if counted:
@@ -74,7 +74,7 @@ def _counted(surface: SurfaceResult) -> Estimate | None:
 
 
 def _by(name: str, surfaces: dict[str, SurfaceResult]) -> str:
-    """Return through which part, where the package has several that leak."""
+    """Return the part of the package through which it leaks, if several parts leak."""
     return f", by the {surface_title(name)}" if len(surfaces) > 1 else ""
 
 
@@ -86,11 +86,11 @@ def _copies(reason: FindingReason) -> str:
 
 
 def _silence(surfaces: dict[str, SurfaceResult]) -> str:
-    """Return the largest number of a package in which nothing was found, and what would have been found."""
+    """Return the largest number of a package without findings, and the size of a leak that would have been found."""
     surface = max(surfaces.values(), key=lambda surface: _distance(surface.headline))
     power = max((found.detectable_auc or _power(found) for found in surfaces.values()), default=0.0)
     found = f"; a leak of {100 * power:.0f} would be found in 80 of 100 audits" if power else ""
-    return f"The attacker picks yours {picks(surface.headline)}: no more than a coin{found}"
+    return f"The attacker picks yours {picks(surface.headline)}: not better than guessing{found}"
 
 
 def _power(surface: SurfaceResult) -> float:
@@ -98,13 +98,11 @@ def _power(surface: SurfaceResult) -> float:
 
 
 def _gap(audit: AuditResult, deciding: Sequence[str]) -> str:
-    """Return why nothing is known of what decides."""
+    """Return why nothing is known about the surfaces that decide."""
     if not audit.measured:
         return "No attack was tried"
     weak = any((found := audit.surfaces.get(name)) and isinstance(found.headline, Estimate) for name in deciding)
-    return (
-        "Only a weak attack was tried; it found nothing, which is no evidence of safety" if weak else "No attack was tried"
-    )
+    return "Only a weak attack was tried; that it found nothing is no evidence of safety" if weak else "No attack was tried"
 
 
 def _distance(auc: Measured | None) -> float:
@@ -112,7 +110,7 @@ def _distance(auc: Measured | None) -> float:
 
 
 def _ends(auc: Estimate) -> tuple[float, float, float]:
-    """Return value and interval of what the attacker reaches: with an AUC below a half he answers the other way round."""
+    """Return value and interval of the attacker's success; an AUC below 0.5 is mirrored."""
     return (1 - auc.value, 1 - auc.high, 1 - auc.low) if auc.high < COIN else (auc.value, auc.low, auc.high)
 
 

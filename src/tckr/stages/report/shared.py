@@ -1,4 +1,4 @@
-"""What a report that may be shared says of data, settings, times and trainings: every field by name, numbers rounded."""
+"""Data, settings, times and trainings in a shareable report: an explicit list of fields, with rounded numbers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tckr.stages.report.privacy import shown_name
 
 METRICS = ("epochs", "seconds", "best_epoch", "num_train")
 EPOCH = {"epoch": None, "step": None, "learning_rate": None, "loss": 3, "validation_accuracy": 2}
-"""Numbers of a history that may be shared -> significant digits; None = all of them."""
+"""Numbers of a history that may be shared -> significant digits; None = all digits."""
 
 
 def shareable_card(card: DataCard) -> DataCard:
-    """Return the card without the source's own name, its names of classes, and the lock of the test split."""
+    """Return the card without the name of the source, its class names as given, and the lock of the test split."""
     return DataCard(
         name=shown_name(card),
         source=shown_name(card),
@@ -42,7 +42,7 @@ def shareable_card(card: DataCard) -> DataCard:
 
 
 def shareable_record(record: StageRecord) -> StageRecord:
-    """Return what a stage took, without its fingerprint: who knows the rest could try which ones fit."""
+    """Return the cost of a stage without its fingerprint, from which private settings could be found by trial."""
     return StageRecord(
         stage=record.stage,
         sensitivity=record.sensitivity,
@@ -57,7 +57,7 @@ def shareable_record(record: StageRecord) -> StageRecord:
 
 
 def shareable_training(training: Training) -> Training:
-    """Return a training's numbers with few digits: an exact accuracy would count the images that were wrong."""
+    """Return a training's numbers with few digits: an exact accuracy would reveal the number of wrong images."""
     metrics = {name: value for name, value in training.metrics.items() if name in METRICS}
     return Training(history=shareable_history(training.history), metrics=metrics)
 

@@ -1,7 +1,7 @@
-"""The audit as it may be shared: every field by name, its numbers rounded to what their intervals support.
+"""The shareable audit: an explicit list of fields, with numbers rounded to what their intervals support.
 
-The report is made from this result and from nothing else of the audit, so that no page, figure or tooltip knows an exact
-number. What is not named here is not shared. `audit.json`, which is private, keeps everything.
+A shareable report is made only from this result, so that no page, figure or tooltip contains an exact number. A field that
+is not listed here is not shared. `audit.json`, which is private, contains everything.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ from tckr.metrics.rounding import (
 )
 from tckr.sharing.allowed_models import shown_model
 
-WITHHELD = NotMeasurable("the numbers of all classes together would tell single records; they stand in audit.json")
+WITHHELD = NotMeasurable("the numbers of all classes together would reveal single records; they are in audit.json")
 
-SUM = NotMeasurable("a sum over the non-members would tell who they are; it stands in audit.json")
+SUM = NotMeasurable("a sum over the non-members would reveal who they are; it is in audit.json")
 
 Bounds = dict[str, OneRunBound | NotMeasurable]
 
 
 def shareable_audit(audit: AuditResult) -> AuditResult:
-    """Return the audit without exact curves and counts, lists of records and images, and names of private models."""
+    """Return the audit without exact curves, exact counts, lists of records and images, and private model names."""
     declared = audit.declared
     return AuditResult(
         verdict=audit.verdict,
@@ -89,7 +89,7 @@ def _each(measured: dict[str, Measured]) -> dict[str, Measured]:
 
 
 def _surface(surface: SurfaceResult, declared: Declared) -> SurfaceResult:
-    """Leave out the confusion matrix, balanced accuracy and the AUC of each class: many exact counts of few records."""
+    """Remove confusion matrix, balanced accuracy and AUC of each class: they are many exact counts of few records."""
     return SurfaceResult(
         cas=shown(surface.cas),
         per_class=_accuracies(surface, declared),
@@ -128,7 +128,7 @@ def _of_records(found: OfRecords | None) -> OfRecords | None:
 
 
 def _reason(reason: FindingReason) -> FindingReason:
-    """Round the numbers of a finding as its sentence does."""
+    """Round the numbers of a finding as in its sentence."""
     return FindingReason(
         kind=reason.kind,
         found=_optional(reason.found),
@@ -147,7 +147,7 @@ def _one_digit(p_value: float) -> float:
 
 
 def _accuracies(surface: SurfaceResult, declared: Declared) -> dict[str, Measured]:
-    """Return the accuracy of each class in steps from that of all classes: another one only where they differ measurably."""
+    """Return the accuracy of each class; it equals that of all classes unless the difference is measurable."""
     overall = shown(surface.cas)
     origin = overall.value if isinstance(overall, Estimate) else 0.0
     return {
@@ -162,7 +162,7 @@ def _rates(rates: dict[str, Measured], declared: Declared) -> dict[str, Measured
 
 
 def _low_fpr(found: LowFpr, rate: str, declared: Declared) -> LowFpr:
-    """Round what is about all runs as means over runs are, and the target's own rate as its other rates are."""
+    """Round values over all runs like means over runs, and the target's rate like its other rates."""
     return LowFpr(
         tpr=shown(found.tpr),
         tpr_of_target=_rates({rate: found.tpr_of_target}, declared)[rate],
@@ -274,7 +274,7 @@ def _fidelity(found: FidelityResult | None) -> FidelityResult | None:
 
 
 def _control(control: Control) -> Control:
-    """Leave out what parity found: the mean of a released model's answers over the non-members tells who they are."""
+    """Remove the result of parity: the mean response of a released model over the non-members reveals who they are."""
     return Control(
         name=control.name,
         surface=control.surface,
@@ -299,7 +299,7 @@ def _package(package: Package) -> Package:
 
 
 def _together(found: Together | None) -> Together | None:
-    """Leave out the p-value of this attack alone; the one that counts the whole audit has one digit."""
+    """Remove the p-value of this attack; the p-value of the complete audit has one digit."""
     if found is None:
         return None
     p_value = _one_digit(found.test.family_p_value)
@@ -311,7 +311,7 @@ def _together(found: Together | None) -> Together | None:
 
 
 def _copies(found: CopiesResult | None) -> CopiesResult | None:
-    """Leave out the list of flagged images and all distances: a released image on that list is a training record."""
+    """Remove the list of flagged images and all distances: a released image on that list is a training record."""
     if found is None:
         return None
     return CopiesResult(

@@ -1,4 +1,4 @@
-"""Read the artifacts of a run, write report.html and report.json."""
+"""Read the artifacts of a run and write report.html and report.json."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tckr.stages.report.page import render
 
 
 def run(config: ReportConfig, context: StepContext) -> None:
-    """Write the report twice: for people and, with the same numbers, for programs."""
+    """Write the report as a page and, with the same numbers, as JSON."""
     contents = collect(context.inputs, config)
     likenesses = shown_likenesses(context.inputs, contents, config)
     mistakes = shown_mistakes(context.inputs, contents.data.class_names, config)

@@ -1,4 +1,4 @@
-"""What the report says of the images' fidelity and of Student and Teacher on the same test images. Measures nothing."""
+"""The report's sections on the fidelity of the images and on the paired comparison of Student and Teacher."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIDELITY = {
     "density": ("Density", "members around a synthetic image, over k = 5", "higher"),
     "coverage": ("Coverage", "members with a synthetic image in reach, k = 5", "higher"),
 }
-"""Measure -> name, note, and which direction means more like the members."""
+"""Measure -> name, note, and the direction that means more similar to the members."""
 
 CALIBRATION = {
     "ece": ("Calibration error", "ECE, 15 bins"),
@@ -26,7 +26,7 @@ CALIBRATION = {
 
 
 def fidelity_summary(audit: AuditResult) -> FidelitySummary | None:
-    """Return the measures of the synthetic images beside those of the hold-out; None where they were not taken."""
+    """Return the measures of the synthetic images beside those of the hold-out; None if they were not measured."""
     found = audit.fidelity
     if found is None:
         return None
@@ -35,7 +35,7 @@ def fidelity_summary(audit: AuditResult) -> FidelitySummary | None:
 
 
 def paired_summary(audit: AuditResult) -> PairedSummary | None:
-    """Return who was right where the other was not; None for given tables."""
+    """Return the paired comparison of both models on the test images; None for given tables."""
     test = audit.paired
     if test is None:
         return None
@@ -43,20 +43,20 @@ def paired_summary(audit: AuditResult) -> PairedSummary | None:
 
 
 def paired_sentence(test: PairedTest) -> str:
-    """Return the counts of the paired test, where they may be shown, and its p-value."""
+    """Return the counts of the paired test, if they may be shown, and its p-value."""
     test_words = f"exact McNemar test, p {p_text(test.p_value)}"
     counts = (test.only_student, test.only_teacher, test.both_right, test.both_wrong)
     if None in counts:
         return f"Student and Teacher on the same {test.num_test:,} test images: {test_words}"
     student, teacher, both, neither = (f"{count:,}" for count in counts)
     return (
-        f"Of {test.num_test:,} test images the Student alone got {student} right, the Teacher alone {teacher}, both {both}, "
+        f"Of {test.num_test:,} test images, only the Student got {student} right, only the Teacher {teacher}, both {both}, "
         f"neither {neither}; {test_words}"
     )
 
 
 def calibration_rows(audit: AuditResult) -> list[CalibrationRow]:
-    """Return the three measures of the probabilities that Teacher and Student state."""
+    """Return the three measures of the probabilities of Teacher and Student."""
     sides = audit.surfaces["teacher"], audit.surfaces["student"]
     return [
         CalibrationRow(
@@ -80,7 +80,7 @@ def _fidelity_row(found: FidelityResult, key: str) -> FidelityRow:
 
 
 def _reading(synthetic: Measured, holdout: Measured, better: str) -> Reading:
-    """Return how the images compare with real ones; intervals that touch tell no difference."""
+    """Return how the images compare with real ones; overlapping intervals show no difference."""
     if not isinstance(synthetic, Estimate) or not isinstance(holdout, Estimate):
         return "not compared"
     if synthetic.low <= holdout.high and holdout.low <= synthetic.high:
@@ -89,17 +89,20 @@ def _reading(synthetic: Measured, holdout: Measured, better: str) -> Reading:
 
 
 def _sentence(rows: list[FidelityRow]) -> str:
-    """Return in one sentence what the rows say together."""
+    """Return one sentence that summarises the rows."""
     short, closer = (
         [row.name for row in rows if row.reading == f"{what} real images"] for what in ("short of", "closer than")
     )
     if all(row.reading == "not compared" for row in rows):
-        return "Without hold-out records nothing says how near real images would come."
+        return "Without hold-out records there is no comparison with real images."
     if not short and not closer:
-        return "No measure shows a difference from real images that the generator never saw; that is no proof of none."
+        return (
+            "No measure shows a difference from real images that the generator was not trained on; this "
+            "does not prove that there is none."
+        )
     parts = [f"fall short of real images by {', '.join(short)}"] if short else []
     if closer:
-        parts.append(f"come closer to the members than real images do by {', '.join(closer)}, as copies would")
+        parts.append(f"are closer to the members than real images are by {', '.join(closer)}, as copies would be")
     return f"The synthetic images {' and '.join(parts)}."
 
 

@@ -1,4 +1,4 @@
-"""The leakage waterfall: every release surface on one AUC axis, and the marks that tell a surface's state without colour."""
+"""The leakage chart: every release surface on one AUC axis, with shapes that show a surface's state without colour."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ NO_REFERENCES = "without references"
 
 
 def waterfall_chart(rows: Sequence[SurfaceRow]) -> Markup:
-    """Return the surfaces under one another: name, attack and number above, the interval on the common axis below.
+    """Return the surfaces one below the other: name, attack and number above, the interval on the common axis below.
 
-    A filled dot is an attack with reference runs; a hollow dot with a dashed interval one without, which is weak. A bar from
-    guessing to the number marks a surface that leaks. The diamond is the strongest attack found.
+    A filled dot is an attack with reference runs; a hollow dot with a dashed interval is one without, which is weak. A bar
+    from 0.5 to the number marks a surface that leaks. The diamond is the strongest attack found.
     """
     axis = waterfall_axis([row.auc for row in rows] + [row.strongest for row in rows])
     bottom = TOP + ROW_HEIGHT * len(rows)
@@ -41,7 +41,7 @@ def waterfall_chart(rows: Sequence[SurfaceRow]) -> Markup:
 
 
 def waterfall_axis(numbers: Sequence[Number]) -> Axis:
-    """Return an axis over all intervals and guessing, its ends multiples of 0.05, at least 0.2 long."""
+    """Return an axis for all intervals and 0.5, with ends at multiples of 0.05 and at least 0.2 long."""
     ends = [end for number in numbers for end in (number.low, number.value, number.high) if end is not None]
     low = max(0.0, math.floor(20 * min([0.5, *ends]) - 0.2) / 20)
     high = max(min(1.0, math.ceil(20 * max([0.5, *ends]) + 0.2) / 20), low + 0.2)
@@ -49,7 +49,7 @@ def waterfall_axis(numbers: Sequence[Number]) -> Axis:
 
 
 def state_mark(state: State) -> Markup:
-    """Return a state as a shape: filled triangle, open circle, dashed square. None says `safe`, for nothing here does."""
+    """Return a state as a shape: filled triangle, open circle, dashed square. No shape means `safe`."""
     shape = {
         "leaks": element("path", d="M8 1.8L15 14.2L1 14.2Z", class_="solid"),
         "no measurable leakage": element("circle", cx=8, cy=8, r=5.6, class_="open"),
@@ -91,12 +91,13 @@ def _marks(axis: Axis, y: float, row: SurfaceRow) -> list[Markup]:
     hollow = "" if row.has_references else " hollow"
     whisker = element("line", x1=axis(low), x2=axis(high), y1=y, y2=y, class_=f"whisker {colour}{hollow}")
     dot = element("circle", cx=end, cy=y, r=DOT, class_=f"dot {colour}{hollow}")
-    leaks = row.state == "leaks" and end > start  # canaries or copies may tell what this attack does not
+    # a surface may leak by canaries or copies although this attack finds nothing
+    leaks = row.state == "leaks" and end > start
     return [*([bar] if leaks else []), whisker, *_strongest(axis, y, row), dot]
 
 
 def _strongest(axis: Axis, y: float, row: SurfaceRow) -> list[Markup]:
-    """Return the diamond of the strongest attack, unless that is the attack already drawn."""
+    """Return the diamond of the strongest attack, unless it is the attack already shown."""
     value = row.strongest.value
     if value is None or value == row.auc.value:
         return []
@@ -115,7 +116,7 @@ def _tick(x: float, bottom: float, label: str) -> list[Markup]:
 
 
 def _legend(y: float) -> list[Markup]:
-    """Return the marks with their meaning, in one line."""
+    """Return the marks with their meaning, on one line."""
     middle = y - 3.5
     return [
         element("circle", cx=EDGE + 5, cy=middle, r=DOT, class_="dot ink"),

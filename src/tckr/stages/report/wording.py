@@ -1,4 +1,4 @@
-"""The sentences of the report: what a verdict means and where its numbers come from."""
+"""Sentences of the report: the verdict, its meaning, and the origin of its numbers."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from tckr.surfaces import surface_title
 NO_AGREEMENT: Agreement = {}
 
 RUNS, RECORDS = "reference runs", "records"
-"""What there may be too few of for a difference of AUCs: over runs, and of the target alone."""
+"""Units of which there may be too few for a difference of AUCs: runs for the mean, records for the target."""
 
 MAX_FAILED = 5
-"""Failed controls told at the top of the page; all of them stand in the audit's chapter."""
+"""Maximum number of failed controls at the top of the page; the chapter on the audit lists all."""
 
 
 def verdict_of(audit: AuditResult, redrawn: str = "", agreement: Agreement = NO_AGREEMENT) -> VerdictText:
-    """Return the verdict in plain words. A failed control comes before every number, and that a model has learned nothing
-    but which class is frequent comes before every other sentence.
+    """Return the verdict in plain words. A failed control comes first; after it, a model that has learned nothing but the
+    most frequent class.
 
     Args:
-        audit: its result.
-        redrawn: what redrawn images do to the numbers, empty where none was redrawn.
-        agreement: of Teacher and prompts.
+        audit: result of the audit.
+        redrawn: effect of regenerated images on the numbers, empty if there are none.
+        agreement: of the Teacher's labels with the prompts.
     """
     state = audit.verdict.state
     unchecked = [_stop(_capital(text)) for text in open_texts(audit.verdict)]
@@ -49,7 +49,7 @@ def verdict_of(audit: AuditResult, redrawn: str = "", agreement: Agreement = NO_
             *first,
             _accuracy_sentence(audit),
             *worth,
-            f"Privacy was not measured: {_stop(why_not_measured(audit.verdict))} Nothing here says that it is good.",
+            f"Privacy was not measured: {_stop(why_not_measured(audit.verdict))} It may be good or bad.",
             *_canary_sentences(audit),
         ]
         headline = _capital(f"{phrase or 'accuracy measured'}, privacy not measured")
@@ -65,7 +65,7 @@ def verdict_of(audit: AuditResult, redrawn: str = "", agreement: Agreement = NO_
 
 
 def origin_of(declared: Declared, measured: bool) -> str:
-    """Return where the numbers come from, to stand beside them."""
+    """Return the origin of the numbers, shown beside them."""
     level = f"{100 * declared.confidence:g} % intervals"
     if not measured:
         return f"{level}; {declared.num_test:,} test images"
@@ -82,7 +82,7 @@ def _rules(declared: Declared) -> str:
 
 
 def low_agreement_of(classes: list[ClassRow]) -> list[str]:
-    """Return the classes whose synthetic images the Teacher takes for another class more often than not."""
+    """Return the classes of whose synthetic images the Teacher assigns the majority to other classes."""
     return [row.name for row in classes if row.agreement.value is not None and row.agreement.value < 0.5]
 
 
@@ -95,7 +95,7 @@ def _invalid_sentences(audit: AuditResult) -> list[str]:
     ]
     rest = [f"{len(failed) - MAX_FAILED} more failed, listed below."] if len(failed) > MAX_FAILED else []
     return [
-        "The audit failed its own check, so its numbers on privacy mean nothing. They are greyed out below; do not quote "
+        "The audit failed its own check, so its numbers on privacy are not valid. They are greyed out below; do not quote "
         "them. Accuracy does not depend on them.",
         *found,
         *rest,
@@ -130,12 +130,12 @@ def _undecided(found: str, what: str) -> str:
 
 
 def _units(audit: AuditResult) -> str:
-    """Return what the headline difference of AUCs rests on."""
+    """Return the unit on which the headline difference of AUCs is based."""
     return RUNS if isinstance(differences_of(audit).auc_over_runs, Estimate) else RECORDS
 
 
 def _channel(audit: AuditResult) -> str:
-    """Return what the Student's leakage is measured through, where that is not everything."""
+    """Return the channel of the Student's measured leakage, if not every channel is measured."""
     return " through labels" if audit.declared.generator_shared else ""
 
 
@@ -143,7 +143,7 @@ def _accuracy_sentence(audit: AuditResult) -> str:
     teacher, student = audit.surfaces["teacher"], audit.surfaces["student"]
     difference = _in_words(differences_of(audit).cas, "lower", "higher", TEST_IMAGES)
     return (
-        f"Accuracy: the Student, which never saw a private image, reaches {_value(student.cas)}, the Teacher "
+        f"Accuracy: the Student, trained on no private image, reaches {_value(student.cas)}, the Teacher "
         f"{_value(teacher.cas)}: {difference}."
     )
 
@@ -154,8 +154,8 @@ def _leakage_sentences(audit: AuditResult) -> list[str]:
     if audit.generator_leaks:
         return [
             f"Privacy: {scorer_name(scorer)} finds the Teacher's training records with AUC {_value(teacher)}. The Student's "
-            "number cannot be given: the shared generator carries information about the target's members, so it needs "
-            "reference runs with a generator of their own (depth full)."
+            "AUC cannot be given: the shared generator contains information about the target's members, so reference runs "
+            "with their own generators are needed (depth full)."
         ]
     if student is None or teacher is None:
         return [
@@ -172,17 +172,17 @@ def _leakage_sentences(audit: AuditResult) -> list[str]:
 
 
 def _of_attack(surface: SurfaceResult, scorer: str) -> Measured | None:
-    """Return the number of the headline where its attack is the declared one."""
+    """Return the headline number if its attack is the declared one."""
     return surface.headline if surface.attack == scorer else None
 
 
 def _about(audit: AuditResult) -> list[str]:
-    """Return what the two numbers are about, and beside them those of the target alone."""
+    """Return what the two numbers measure, and the numbers of the target only."""
     teacher, student = (audit.surfaces[name] for name in ("teacher", "student"))
     if not teacher.over_runs or not student.over_runs:
-        return ["Both numbers are about this one training; another one leaks more or less."]
+        return ["Both numbers are for this one training; another training may leak more or less."]
     return [
-        f"Both are means over {teacher.over_runs.n} runs: what training like this leaks. The models of this run alone have "
+        f"Both are means over {teacher.over_runs.n} runs: what training of this kind leaks. The models of this run have "
         f"{_value(teacher.of_target)} and {_value(student.of_target)}."
     ]
 
@@ -192,7 +192,7 @@ def _shared(audit: AuditResult) -> list[str]:
         return []
     plain = audit.surfaces["student"].auc.get(PLAIN)
     return [
-        "The Student's number counts leakage through the soft labels only, for the reference runs share the generator. "
+        "The Student's number counts leakage through the soft labels only, because the reference runs share the generator. "
         f"Without references, a global threshold finds the Student's training records with AUC {plain}."
     ]
 
@@ -203,34 +203,34 @@ def _limit(student: SurfaceResult) -> list[str]:
     if student.state == "no measurable leakage":
         return [
             f"No leakage of the Student was measured ({surface_text(student)}): this attack cannot tell its members from "
-            "others. A stronger one might; this is a measurement, not a proof."
+            "others. A stronger attack might; this is a measurement, not a proof."
         ]
     return []
 
 
 def _surface_sentences(rows: list[SurfaceRow]) -> list[str]:
-    """Return what was found on which surfaces, so that nobody reads two numbers and forgets four surfaces."""
+    """Return the findings by surface, so that the other surfaces are not overlooked beside the two headline numbers."""
     states = ("leaks", "no measurable leakage", "not measured")
     leaking, silent, unmeasured = ([row.name for row in rows if row.state == state] for state in states)
     sentences = (
-        [f"Of everything that could be released, {_listed(leaking)} measurably {_verb(leaking)} membership."]
+        [f"Of all parts that could be released, {_listed(leaking)} measurably {_verb(leaking)} membership."]
         if leaking
         else []
     )
     if silent:
-        sentences.append(f"No leakage was measured on {_listed(silent)}: a measurement, no guarantee.")
+        sentences.append(f"No leakage was measured on {_listed(silent)}: a measurement, not a guarantee.")
     if unmeasured:
-        sentences.append(f"Not measured: {_listed(unmeasured)}; that nothing was found there says nothing.")
+        sentences.append(f"Not measured: {_listed(unmeasured)}; their leakage is unknown.")
     return sentences
 
 
 def _canary_sentences(audit: AuditResult) -> list[str]:
-    """Return the largest bound that canaries prove, if they prove one."""
+    """Return the largest bound that canaries prove, if there is one."""
     largest = max(canary_rows(audit), key=lambda row: row.bound.value or 0, default=None)
     if largest is None or not largest.bound.value:
         return []
     return [
-        f"Canaries: no epsilon below {largest.bound.value:.2f} can hold ({largest.surface}, {largest.kind} canaries; "
+        f"Canaries: epsilon cannot be below {largest.bound.value:.2f} ({largest.surface}, {largest.kind} canaries; "
         "the largest bound of several, chosen after the fact)."
     ]
 

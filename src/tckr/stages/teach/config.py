@@ -1,4 +1,4 @@
-"""Settings of `teach`, and those of the audit's two control models. Imports no torch."""
+"""Settings of `teach` and of the audit's two control models."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ class TeachConfig(StageConfig, TrainingConfig):
         1,
         ge=1,
         le=100,
-        description="Teachers of different seeds, whose probabilities are averaged wherever the Teacher is asked (labels, "
-        "online distillation, audit); every reference run trains as many.",
+        description="Number of Teachers with different seeds; their probabilities are averaged wherever the "
+        "Teacher is used (labels, online distillation, audit). Every reference run trains as many.",
     )
     other_models: list[ModelName] = Field(
         default_factory=list,
         max_length=100,
-        description="Models that Teachers after the first take in turn, `model` among them; empty: all take `model`.",
+        description="Further models: Teachers use `model` and these in turn; empty: all use `model`.",
     )
 
     @model_validator(mode="after")
     def _every_model_is_used(self) -> Self:
         if len(self.other_models) >= self.num_teachers:
             raise ValueError(
-                f"teach.other_models names {len(self.other_models)} more models than `model`, and teach.num_teachers="
+                f"teach.other_models names {len(self.other_models)} models besides `model`, but teach.num_teachers="
                 f"{self.num_teachers} leaves some unused; set num_teachers to {len(self.other_models) + 1} or more"
             )
         return self
@@ -58,9 +58,9 @@ class TeachConfig(StageConfig, TrainingConfig):
         return [self.needed("teach.model", self.model), *others]
 
     def memorizing(self) -> TeachConfig:
-        """Return the audit's positive control: the same model without anything that hinders learning records by heart."""
+        """Return the settings of the audit's positive control: the same model without regularization against memorizing."""
         return TeachConfig.model_validate(dict(self) | self.memorizing_changes())
 
     def null_control(self) -> TeachConfig:
-        """Return the settings of the audit's null control: it learns the validation split, so none is left to select on."""
+        """Return the settings of the audit's null control: trained on the validation split, so without selection."""
         return TeachConfig.model_validate(dict(self) | {"selection": "last", "patience": None})

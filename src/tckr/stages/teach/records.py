@@ -1,4 +1,4 @@
-"""Choose the records of a prepared data set that a Teacher may see. Never opens the test split."""
+"""Choose the records of a prepared data set that a Teacher is trained on. Never opens the test split."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tckr.training.batches import TrainingData
 
 
 def read_records(data: Path, cache: Path, config: TeachConfig, run: int) -> tuple[TrainingData, TrainingData | None]:
-    """Return the records to learn and those to select on.
+    """Return the records to train on and those to select on.
 
     Args:
         data: a `prepare` artifact.
         cache: folder for decoded images.
-        config: `selection` and `patience` decide whether some are needed.
-        run: row of the membership matrix; the null control learns the validation split and selects on nothing.
+        config: `selection` and `patience` decide whether the latter are needed.
+        run: row of the membership matrix; the null control is trained on the validation split and selects on nothing.
     """
     images = load_images(data / split_of(run), cache)
     members = labelled(images, images.rows_of(read_members(data, run)))
@@ -30,7 +30,7 @@ def read_records(data: Path, cache: Path, config: TeachConfig, run: int) -> tupl
             return members, validation
     if config.selection == "best" or config.patience is not None:
         raise UserError(
-            "the prepared data has no validation images, and teach.selection or teach.patience needs some. Prepare with a "
+            "the prepared data has no validation images, but teach.selection or teach.patience needs some. Prepare with a "
             "validation split, or set teach.selection=last and teach.patience=null."
         )
     return members, None

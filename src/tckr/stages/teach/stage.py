@@ -26,8 +26,8 @@ from tckr.training.losses import CrossEntropy
 def run(config: TeachConfig, context: StepContext) -> None:
     """Train one or several classifiers on the member records of row `context.run`; input `data`.
 
-    One Teacher is in `model/`; the members of an ensemble are in `model/member-1`, `model/member-2`, ... and what is
-    written beside `model/` is about the first of them.
+    A single Teacher is in `model/`; the members of an ensemble are in `model/member-1`, `model/member-2`, ... and the other
+    files describe the first of them.
     """
     scratches = scratch_folders(context.scratch, config.num_teachers)
     finished = sum(len(read_state(scratch).history) for scratch in scratches)
@@ -47,7 +47,7 @@ def scratch_folders(scratch: Path, num_teachers: int) -> list[Path]:
 
 
 def member_seed(seed: int, member: int) -> int:
-    """Return the root seed of Teacher 1, 2, ...; the first is the one that would be there alone."""
+    """Return the root seed of Teacher 1, 2, ...; the first has the seed of a single Teacher."""
     return seed if member == 1 else derive_seed(seed, "teacher", member)
 
 
@@ -87,7 +87,7 @@ def _train(
 
 
 def _task(device: str, *, config: TeachConfig, data: Path, cache: Path, run: int, seed: int) -> Task:
-    """Return what one Teacher learns; made by every process that trains it."""
+    """Return the training task of one Teacher; every process that trains it calls this."""
     members, validation = read_records(data, cache, config, run)
     model = new_classifier(config, DataCard.read(data).class_names, derive_seed(seed, "initialise"))
     labels, num_classes = np.asarray(members.targets), len(model.class_names)
