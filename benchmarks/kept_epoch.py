@@ -3,10 +3,10 @@
     python -m benchmarks.kept_epoch FILE.parquet --images 740 --seeds 0 1 2 3 4
     python -m benchmarks.kept_epoch digits --images 930 --seeds 0 1 2 3 4
 
-One training gives both. A Teacher learns `--images` images, equally many of each class; a fifth as many choose the epoch, and up to
-400 further images of each class test it. Printed for each seed and way: the epoch, the accuracy on the test images, the mean
-margin on them (logit of the true class less the largest other one; the parity check of the audit looks at its spread between
-seeds), and the AUC of an attack by this margin alone, training against test images.
+One training gives both. A Teacher learns `--images` images, equally many of each class; a fifth as many choose the
+epoch, and up to 400 further images of each class test it. Printed for each seed and way: the epoch, the accuracy on the
+test images, the mean margin on them (logit of the true class less the largest other one; the parity check of the audit
+looks at its spread between seeds), and the AUC of an attack by this margin alone, training against test images.
 """
 
 from __future__ import annotations
