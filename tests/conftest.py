@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import torch
+
+from tests.small_run import small_run, two_classes  # noqa: F401
 
 THREADS = torch.get_num_threads()
 
@@ -23,6 +26,7 @@ LONGEST = (
     "test_end_to_end.py",
     "test_test_split.py",
     "test_full_disk.py",
+    "test_damage.py",
     "test_draws.py",
     "test_memorizing.py",
     "releasing",
@@ -69,3 +73,19 @@ def few_scorers() -> Iterator[None]:
     yield
     SCORERS.clear()
     SCORERS.update(before)  # in their old order
+
+
+@contextmanager
+def short_memorizers() -> Iterator[None]:
+    """Let the models of the positive control learn for a few epochs: for runs whose tests do not ask what they memorized."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("tckr.training.config.MEMORIZING_EPOCHS", 3)
+        yield
+
+
+@pytest.fixture
+def few_redraws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redraw members 1,999 times instead of 9,999: p-values are as exact, in steps of 0.0005 (Fisher 1935)."""
+    from tckr.membership import redraws
+
+    monkeypatch.setattr(redraws, "NUM_REDRAWS", 1999)
