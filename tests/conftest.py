@@ -7,11 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-import torch
 
 from tests.small_run import small_run, two_classes  # noqa: F401
-
-THREADS = torch.get_num_threads()
 
 SCORERS_OF_EACH_KIND = (
     "global_threshold",
@@ -45,17 +42,29 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="session")
+def threads_of_torch() -> int:
+    """Return the threads of torch, which the process that hands out the tests to others does not load."""
+    import torch
+
+    return torch.get_num_threads()
+
+
 @pytest.fixture(autouse=True)
-def _threads_of_the_session() -> Iterator[None]:
+def _threads_of_the_session(threads_of_torch: int) -> Iterator[None]:
     """Take back the threads that a run in this process set: those of several tests at once would wait for one another's."""
-    torch.set_num_threads(THREADS)
+    import torch
+
+    torch.set_num_threads(threads_of_torch)
     yield
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(threads_of_torch)
 
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Compute on one thread: processes of several threads each would wait for one another's."""
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
