@@ -53,9 +53,9 @@ from tckr.stages.prepare.class_names import renamed
 from tckr.stages.prepare.config import PrepareConfig
 from tckr.stages.prepare.drawing import draw_by_group
 from tckr.stages.prepare.membership import membership_rows
-from tckr.stages.prepare.screening import screen
 from tckr.stages.prepare.splitting import Splits, split_records
 from tckr.stages.prepare.staging import Staged, stage_records
+from tckr.stages.prepare.usable_records import screen
 
 RELEASED = ("generate", "label", "distill")
 WEAK_SECRETS = (b"", bytes(32), hashlib.sha256(b"").digest(), b"tckr", b"secret", b"public")

@@ -22,6 +22,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,7 @@ class World:
     everybody: Candidates
 
 
+@lru_cache(maxsize=4)  # several attacks are on the same one
 def world(seed: int, records: int, *, references: int = 4, noise: float = 0.0) -> World:
     """Return a world; `noise` changes the confidences as other views of the candidates do, and nothing else."""
     generator = np.random.default_rng(seed)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
-import torch
 
-THREADS = torch.get_num_threads()
+from tests.small_run import small_run, two_classes  # noqa: F401
 
 SCORERS_OF_EACH_KIND = (
     "global_threshold",
@@ -23,6 +23,7 @@ LONGEST = (
     "test_end_to_end.py",
     "test_test_split.py",
     "test_full_disk.py",
+    "test_damage.py",
     "test_draws.py",
     "test_memorizing.py",
     "releasing",
@@ -41,17 +42,29 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="session")
+def threads_of_torch() -> int:
+    """Return the threads of torch, which the process that hands out the tests to others does not load."""
+    import torch
+
+    return torch.get_num_threads()
+
+
 @pytest.fixture(autouse=True)
-def _threads_of_the_session() -> Iterator[None]:
+def _threads_of_the_session(threads_of_torch: int) -> Iterator[None]:
     """Take back the threads that a run in this process set: those of several tests at once would wait for one another's."""
-    torch.set_num_threads(THREADS)
+    import torch
+
+    torch.set_num_threads(threads_of_torch)
     yield
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(threads_of_torch)
 
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Compute on one thread: processes of several threads each would wait for one another's."""
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -69,3 +82,19 @@ def few_scorers() -> Iterator[None]:
     yield
     SCORERS.clear()
     SCORERS.update(before)  # in their old order
+
+
+@contextmanager
+def short_memorizers() -> Iterator[None]:
+    """Let the models of the positive control learn for a few epochs: for runs whose tests do not ask what they memorized."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("tckr.training.config.MEMORIZING_EPOCHS", 3)
+        yield
+
+
+@pytest.fixture
+def few_redraws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redraw members 1,999 times instead of 9,999: p-values are as exact, in steps of 0.0005 (Fisher 1935)."""
+    from tckr.membership import redraws
+
+    monkeypatch.setattr(redraws, "NUM_REDRAWS", 1999)

@@ -8,13 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tckr.config import Settings
 from tckr.errors import UserError
-from tckr.running import RunResult, run
+from tckr.running import run
 from tests.cli.test_commands import call
-from tests.test_full_disk import pictures, settings
-
-__all__ = ["pictures"]
 
 FILES = {
     "membership": ("prepare", "membership.npy"),
@@ -33,12 +29,6 @@ FILES = {
 }
 
 
-@pytest.fixture(scope="module")
-def finished(pictures, tmp_path_factory) -> tuple[Settings, RunResult]:
-    chosen = settings(pictures, tmp_path_factory.mktemp("out"))
-    return chosen, run(chosen)
-
-
 @contextmanager
 def flipped(path: Path) -> Iterator[None]:
     """Flip one bit in the middle of a file, and put the file back at the end of the block."""
@@ -50,8 +40,8 @@ def flipped(path: Path) -> Iterator[None]:
 
 
 @pytest.mark.slow
-def test_a_flipped_bit_anywhere_is_named_by_status_run_and_audit(finished, monkeypatch, capsys):
-    chosen, result = finished
+def test_a_flipped_bit_anywhere_is_named_by_status_run_and_audit(small_run, monkeypatch, capsys):
+    chosen, result = small_run
     folder = str(result.folder)
     for name, (step, pattern) in FILES.items():
         path = sorted(result.artifacts[step].glob(pattern))[0]
@@ -71,8 +61,8 @@ def test_a_flipped_bit_anywhere_is_named_by_status_run_and_audit(finished, monke
     assert call(monkeypatch, capsys, "status", folder)[0] == 0
 
 
-def test_a_damaged_report_is_not_shown_in_the_run_s_folder(finished):
-    chosen, result = finished
+def test_a_damaged_report_is_not_shown_in_the_run_s_folder(small_run):
+    chosen, result = small_run
     with flipped(result.artifacts["report"] / "report.json"):
         run(chosen, "audit")
         assert not (result.folder / "report").exists()
@@ -80,8 +70,8 @@ def test_a_damaged_report_is_not_shown_in_the_run_s_folder(finished):
     assert (result.folder / "report" / "report.json").is_file()
 
 
-def test_captions_that_were_damaged_are_not_written_out(finished, monkeypatch, capsys, tmp_path):
-    _, result = finished
+def test_captions_that_were_damaged_are_not_written_out(small_run, monkeypatch, capsys, tmp_path):
+    _, result = small_run
     path = next(result.artifacts["caption"].glob("*.parquet"))
     with flipped(path):
         status, _, err = call(monkeypatch, capsys, "captions", str(result.folder), "--output", str(tmp_path / "c.json"))

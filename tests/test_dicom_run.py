@@ -13,6 +13,7 @@ from tckr.artifacts.data_card import DataCard
 from tckr.config import load_settings
 from tckr.data.layouts.description import read_layout
 from tckr.running import run
+from tests.conftest import short_memorizers
 from tests.data.test_dicom import NAME, PATIENT, write_series
 
 TINY = [
@@ -57,7 +58,8 @@ def cells(value: object) -> list[bytes]:
 def test_no_file_below_a_whole_run_names_a_patient_and_the_audit_judges_patients(tmp_path: Path) -> None:
     data, output = write_series(tmp_path / "data", patients=14), tmp_path / "runs"
     assert b"Mustermann" in (data / "cat" / "0").read_bytes()
-    result = run(load_settings(overrides=[f"prepare.source={data}", f"execution.output={output}", *TINY]))
+    with short_memorizers():
+        result = run(load_settings(overrides=[f"prepare.source={data}", f"execution.output={output}", *TINY]))
     card, audit = DataCard.read(result.artifacts["prepare"]), AuditResult.read(result.artifacts["audit"])
     assert read_layout(result.artifacts["prepare"]).groups == "the patient ids of DICOM files"
     assert (audit.declared.unit, audit.declared.num_records) == ("group", card.num_pool)

@@ -36,7 +36,7 @@ def pictures(root: Path, num_per_class: int = 24) -> Path:
     """Write two classes of noisy pictures."""
     generator = np.random.default_rng(0)
     for name, colour in {"report": (200, 30, 30), "invoice": (30, 30, 200)}.items():
-        (root / name).mkdir(parents=True)
+        (root / name).mkdir(parents=True, exist_ok=True)
         for index in range(num_per_class):
             pixels = np.clip(np.array(colour) + generator.normal(0, 30, (32, 32, 3)), 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(root / name / f"{index}.png")
@@ -47,9 +47,8 @@ def pictures(root: Path, num_per_class: int = 24) -> Path:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the working directory of a user who has a little of everything."""
     home = tmp_path / "home"
-    for place in ("runs/photos", "X/store", "X/Sealed", "proj"):
+    for place in ("runs/photos", "X/store", "X/Sealed", "proj", "docs"):
         pictures(home / place, num_per_class=1)
-    pictures(home / "docs")
     (home / "proj" / "report" / "thesis.tex").write_text("years of work")
     (home / "mine" / "report").mkdir(parents=True)
     (home / "mine" / "report" / "thesis.tex").write_text("years of work")
@@ -136,6 +135,7 @@ def test_a_library_call_is_refused_too(home):
 
 
 def test_data_and_runs_may_lie_side_by_side(home, monkeypatch, capsys):
+    pictures(home / "docs")
     before = seen(home)
     status, _, _ = call(monkeypatch, capsys, "prepare", "--data", "docs", "--output", ".", "--name", "mine2", "seed=1")
     assert status == 0
@@ -303,6 +303,7 @@ def test_make_clean_removes_the_environment_that_make_made_and_nothing_else(tmp_
 
 
 def test_a_store_may_lie_on_another_disk(home, tmp_path):
+    pictures(home / "docs")
     (home / "empty" / "runs").mkdir()
     (home / "empty" / "runs" / "store").symlink_to(tmp_path / "disk")
     (tmp_path / "disk").mkdir()

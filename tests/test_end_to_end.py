@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
@@ -20,12 +21,14 @@ from tckr.engine.store import Store
 from tckr.running import plan, run
 from tckr.sharing.allowed_files import LEAVES
 from tckr.sharing.copying import copy_allowed
+from tests.conftest import short_memorizers
 from tests.sharing.test_copying import every_byte
 
 CLASSES = {"Rote Kreise": (200, 30, 30), "blue/squares": (30, 30, 200), "árbol verde": (20, 140, 40)}
 MARKER = "zoe_winter"
 TINY = [
     "audit.num_reference_runs=2",
+    "audit.loss_draws=2",
     "adapt.steps=2",
     "adapt.batch_size=8",
     "generate.steps=2",
@@ -52,6 +55,12 @@ class Recorder(Silent):
             page = self.folder / "report" / "report.html"
             self.pages[step.name] = page.read_text(encoding="utf-8") if page.is_file() else ""
             self.links[step.name] = {path.name for path in self.folder.glob("artifacts/*")}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_memorizers() -> Iterator[None]:
+    with short_memorizers():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -10,55 +10,29 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from tckr.config import Settings, load_settings
+from tckr.config import Settings
 from tckr.data import images as images_module
 from tckr.errors import UserError
 from tckr.running import run
 from tests.full_disk import filled, limited, mounted
+from tests.small_run import small_settings as settings
 
 STAGES = ("prepare", "caption", "adapt", "generate", "teach", "label", "distill", "audit", "report")
-TINY = [
-    "audit.num_reference_runs=0",
-    "adapt.method=lora",  # all weights and their moments are larger than the little disk
-    "adapt.steps=2",
-    "adapt.batch_size=8",
-    "generate.steps=2",
-    "generate.shard_size=7",
-    "teach.epochs=1",
-    "distill.epochs=1",
-    "execution.workers=1",
-    "execution.threads=1",
-    "execution.device=cpu",
-    "prepare.public=true",  # so that both runs draw the same members
-]
 TIMED = {"metrics.json", "history.json", "report.json", "report.html"}
 """Files that hold seconds."""
 
 
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("pictures")
-    generator = np.random.default_rng(0)
-    for name, level in (("dark", 60), ("light", 190)):
-        (root / name).mkdir()
-        for index in range(14):
-            pixels = np.clip(level + generator.normal(0, 30, (24, 24, 3)), 0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(root / name / f"{index}.png")
-    return root
+@pytest.fixture
+def pictures(two_classes: Path) -> Path:
+    return two_classes
 
 
-def settings(pictures: Path, output: Path) -> Settings:
-    return load_settings(overrides=[f"prepare.source={pictures}", f"execution.output={output}", *TINY])
-
-
-@pytest.fixture(scope="module")
-def undisturbed(pictures, tmp_path_factory) -> dict[str, dict[str, str]]:
+@pytest.fixture
+def undisturbed(small_run) -> dict[str, dict]:
     """Return the manifest of every stage of a run that always had room."""
-    return manifests(run(settings(pictures, tmp_path_factory.mktemp("undisturbed"))).artifacts)
+    return manifests(small_run[1].artifacts)
 
 
 def manifests(artifacts: dict[str, Path]) -> dict[str, dict]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import benchmarks.gpu as gpu
@@ -46,7 +45,7 @@ def part(name: str, *, seconds: int = 30, least: int = 1) -> Part:
     )
 
 
-def test_a_part_that_fails_or_never_ends_leaves_the_others_their_results(scripts):
+def test_a_part_that_fails_or_never_ends_leaves_the_others_their_results_and_no_process_behind(scripts):
     parts = [part("bad"), part("endless", seconds=3), part("good")]
     results = run_parts(parts, tiny=False, device="cuda", seconds=60, output=scripts)
     assert [results[one.name]["status"] for one in parts] == ["failed", "stopped", "done"]
@@ -54,12 +53,7 @@ def test_a_part_that_fails_or_never_ends_leaves_the_others_their_results(scripts
     assert results["endless"]["rows"] == results["good"]["rows"] != []
     assert json.loads((scripts / "gpu.json").read_text())["parts"] == results
     assert "no such kernel" in (scripts / "gpu.log").read_text()
-
-
-def test_a_part_that_is_stopped_leaves_no_process_behind(scripts):
-    run_parts([part("endless", seconds=3)], tiny=False, device="cuda", seconds=60, output=scripts)
     child = Path("/proc") / (scripts / "child").read_text()
-    time.sleep(0.1)
     assert not child.exists() or "Z" in (child / "stat").read_text().rsplit(")", 1)[1]
 
 

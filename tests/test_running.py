@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import re
 import shutil
 from pathlib import Path
@@ -15,7 +14,9 @@ from tckr.cli.settings import settings_from
 from tckr.config import load_settings, run_name
 from tckr.engine.store import Store
 from tckr.errors import UserError
+from tckr.process import worker_context
 from tests.engine.fakes import FakeConfig, step
+from tests.engine.processes import start_process
 from tests.engine.runs_at_once import make_runs, steps
 from tests.tiny_generators import build_family
 
@@ -88,13 +89,9 @@ def test_a_folder_with_a_run_on_other_data_is_refused(fake, tmp_path):
 
 @pytest.mark.parametrize("seeds", [(0, 1), (0, 0)])
 def test_of_two_processes_in_one_run_folder_one_is_refused_or_comes_after_the_other(tmp_path, seeds):
-    context, num_rounds = multiprocessing.get_context("spawn"), 10
+    context, num_rounds = worker_context(), 10
     meet, outcomes = context.Barrier(2), context.Queue()
-    both = [
-        context.Process(target=make_runs, args=(tmp_path, seed, num_rounds, meet, outcomes), daemon=True) for seed in seeds
-    ]
-    for process in both:
-        process.start()
+    both = [start_process(make_runs, tmp_path, seed, num_rounds, meet, outcomes) for seed in seeds]
     ended = [outcomes.get(timeout=600) for _ in range(2 * num_rounds)]
     for process in both:
         process.join()

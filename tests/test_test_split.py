@@ -25,10 +25,19 @@ from tckr.engine import runner as runner_module
 from tckr.engine.step import StepContext
 from tckr.pipeline import STAGES, pipeline
 from tckr.running import plan, run
+from tests.conftest import short_memorizers
 from tests.test_end_to_end import TINY
 
 JUDGE, REPORT = "tckr.stages.audit.stage:run", "tckr.stages.report.stage:run"
-SMALLER = {"audit.depth": "full", "adapt.steps": 1, "teach.epochs": 1, "distill.epochs": 1, "execution.workers": 1}
+SMALLER = {
+    "audit.depth": "full",
+    "audit.loss_draws": 1,
+    "audit.shift": 0,
+    "adapt.steps": 1,
+    "teach.epochs": 1,
+    "distill.epochs": 1,
+    "execution.workers": 1,
+}
 
 
 @pytest.mark.parametrize(("depth", "labels"), list(itertools.product(["teacher", "distill", "full"], ["soft", "online"])))
@@ -76,7 +85,7 @@ def reached(tmp_path_factory) -> tuple[set[str], list[Reach]]:
 
         return call
 
-    with pytest.MonkeyPatch.context() as patch:
+    with short_memorizers(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner_module, "load_function", spying)
         result = run(settings)
     assert len(reaches) == len(plan(settings)) + 1  # the first result, which looks at the validation split

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from tckr.engine.execution import ExecutionConfig
 from tckr.errors import MOST_CHARACTERS, UserError, shown, shown_name
-from tckr.models.digest import from_any_folder
+from tckr.models.model_names import from_any_folder
 from tckr.overrides import merge, nested, parse_override, refuse_twice
 from tckr.plain_yaml import MOST_BYTES, NotPlainError, read_yaml, write_yaml
 from tckr.privacy.config import PrivacyConfig

@@ -23,7 +23,7 @@ from tckr.engine.step import Role, Sensitivity, Step
 from tckr.errors import UserError, shown
 from tckr.membership.config import MIN_REFERENCE_RUNS
 from tckr.models.diffusion.outline import refuse_misfits
-from tckr.models.digest import adapter_digest, checkpoint_digest
+from tckr.models.model_names import adapter_digest, checkpoint_digest
 from tckr.stages.config_base import StageConfig
 from tckr.stages.prepare.config import PrepareConfig
 from tckr.stages.teach.config import TeachConfig

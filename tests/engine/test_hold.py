@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from tckr.engine.folders import Folder, Kind
 from tckr.errors import UserError
+from tests.engine.processes import start_process
 
 
 def hold_for_ever(path: Path) -> None:
@@ -21,8 +21,7 @@ def hold_for_ever(path: Path) -> None:
 
 def test_the_second_process_is_told_which_one_works_there_and_since_when_and_a_killed_one_holds_nothing(tmp_path):
     folder = Folder(tmp_path / "run", Kind.RUN)
-    first = multiprocessing.get_context("spawn").Process(target=hold_for_ever, args=(folder.path,), daemon=True)
-    first.start()
+    first = start_process(hold_for_ever, folder.path)
     while not (folder.path / "held").exists():
         time.sleep(0.01)
     told = rf"process {first.pid} on .+ \(since 20\d\d-\d\d-\d\dT.*\) uses .*run\..* wait until it is done"

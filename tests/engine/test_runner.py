@@ -33,6 +33,7 @@ from tckr.engine.store import Store
 from tckr.errors import UserError
 from tckr.process import worker_context
 from tests.engine.fakes import FakeConfig, step
+from tests.engine.processes import start_process
 
 
 def runner(folder: Path, workers: int = 1) -> Runner:
@@ -117,8 +118,7 @@ def _run(folder: Path, steps: Sequence[Step], workers: int) -> None:
 
 def kill_in(step: Step, folder: Path, steps: Sequence[Step], workers: int = 1) -> None:
     """Run `steps` in a process of its own and kill it, and it alone, while `step` is at work."""
-    process = multiprocessing.get_context("spawn").Process(target=_run, args=(folder, steps, workers))
-    process.start()
+    process = start_process(_run, folder, steps, workers, daemon=False)
     deadline = time.monotonic() + 60
     while not drafts(step, folder, "scratch/tried") and process.is_alive() and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import time
@@ -14,8 +13,10 @@ from tckr.engine import drafts, presence
 from tckr.engine.presence import marks_at, present
 from tckr.engine.store import Store
 from tckr.errors import UserError
+from tckr.process import worker_context
 from tests.engine import two_writers
 from tests.engine.fakes import FakeConfig, step
+from tests.engine.processes import start_process
 from tests.engine.test_runner import journal, runner
 
 
@@ -25,12 +26,9 @@ def test_two_runs_of_one_step_at_once_leave_one_complete_artifact(tmp_path, lock
     slow = FakeConfig(journal=str(tmp_path / "journal.txt"), mode="meet" if blind else "write")  # both are at work at once
     source = replace(step("source", slow), function="tests.engine.fakes:hide" if not blind else "tests.engine.fakes:run")
     source = source if blind else replace(source, seals=("hidden",))
-    context = multiprocessing.get_context("spawn")
+    context = worker_context()
     meet, outcomes = context.Barrier(2), context.Queue()
-    given = (tmp_path, [source], (locks, blind), meet, outcomes)
-    both = [context.Process(target=two_writers.make, args=given, daemon=True) for _ in range(2)]
-    for process in both:
-        process.start()
+    both = [start_process(two_writers.make, tmp_path, [source], (locks, blind), meet, outcomes) for _ in range(2)]
     assert [outcomes.get(timeout=300) for _ in both] == ["", ""]
     for process in both:
         process.join()

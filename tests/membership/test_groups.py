@@ -51,6 +51,7 @@ def says_leaks(evidence: Evidence) -> bool:
     return min(test.family_p_value for test in found) <= CONFIG.family_level
 
 
+@pytest.mark.usefixtures("few_redraws")
 @pytest.mark.parametrize("strata", [False, True], ids=["one class", "drawn by class"])
 def test_redraws_by_record_say_leaks_too_often_where_nothing_leaks_and_those_by_group_hold_the_level(strata: bool) -> None:
     audits = 40
@@ -134,6 +135,7 @@ def test_the_coin_of_a_canary_is_guessed_by_the_mean_of_its_group() -> None:
     assert np.isnan(grouped[1:]).all()  # a companion has no coin of its own
 
 
+@pytest.mark.usefixtures("few_scorers")
 def test_an_audit_states_its_unit_and_shows_groups_beside_single_records() -> None:
     alone = made_up(records=900, depth="teacher")
     world = repeated(alone, 2)
@@ -176,6 +178,7 @@ def test_a_leak_of_single_records_in_groups_is_a_finding() -> None:
     assert says_leaks(patients(0, shift=1.5))
 
 
+@pytest.mark.usefixtures("few_scorers")
 def test_groups_at_risk_are_named_and_not_their_records() -> None:
     world = patients(0, runs=17)
     exposed = np.isin(GROUPS, [4, 11])

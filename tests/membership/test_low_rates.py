@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tckr.membership.config import MembershipConfig
 from tckr.membership.verdict import judge
 from tckr.metrics.estimate import Estimate, NotMeasurable
 from tests.membership.worlds import evidence
+
+pytestmark = pytest.mark.usefixtures("few_scorers", "few_redraws")
 
 
 def test_low_rates_are_measured_over_all_runs_with_what_they_mean_at_stated_priors() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tckr.artifacts.audit import AuditResult, Package
 from tckr.membership.config import MembershipConfig
@@ -15,6 +16,7 @@ from tckr.membership.wording import package_text
 from tckr.metrics.estimate import Estimate
 from tests.membership.worlds import evidence
 
+pytestmark = pytest.mark.usefixtures("few_scorers")
 OFFLINE = MembershipConfig(scorer="lira_offline_fixed_variance")
 """Its scores rise with the signal, so that those of twins differ by their noise alone."""
 

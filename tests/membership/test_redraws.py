@@ -73,6 +73,7 @@ def test_the_family_counts_every_statistic_and_what_they_share() -> None:
     assert level_of_one(p_values(apart), 0.05) == pytest.approx(1 - 0.95 ** (1 / 5), rel=0.15)
 
 
+@pytest.mark.usefixtures("few_redraws")
 def test_the_smallest_p_value_holds_its_level_where_nothing_leaks() -> None:
     found = []
     for seed in range(200):

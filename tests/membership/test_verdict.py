@@ -25,9 +25,9 @@ from tckr.membership.verdict import judge
 from tckr.metrics.estimate import Estimate, NotMeasurable
 from tckr.metrics.results import CopiesResult, OneRunBound
 from tckr.surfaces import SIGNALS
-from tests.membership.worlds import evidence
+from tests.membership.worlds import evidence, only
 
-pytestmark = pytest.mark.usefixtures("few_scorers")
+pytestmark = pytest.mark.usefixtures("few_scorers", "few_redraws")
 
 
 @cache
@@ -329,7 +329,7 @@ def test_finding_nothing_without_references_is_not_called_no_leakage() -> None:
 
 
 def test_a_few_records_that_the_model_gives_away_make_it_leak_though_the_auc_says_nothing() -> None:
-    world = evidence(1, shift=0.0, records=3000, depth="full")
+    world = only(evidence(1, shift=0.0, records=3000, depth="full"), "student")
     exposed = np.random.default_rng(0).random(3000) < 0.012
     student = world.signals["student"] + 50.0 * exposed * world.members
     result = judge(MembershipConfig(depth="full"), replace(world, signals={**world.signals, "student": student}))
@@ -342,7 +342,7 @@ def test_a_few_records_that_the_model_gives_away_make_it_leak_though_the_auc_say
 
 
 def test_runs_that_leak_together_make_a_surface_leak_that_this_run_alone_would_not() -> None:
-    world = evidence(1, shift=0.0, records=1200, depth="full", num_references=16)
+    world = only(evidence(1, shift=0.0, records=1200, depth="full", num_references=16), "student")
     student = world.signals["student"] + 0.3 * world.members * (np.arange(17) > 0)[:, None]  # all runs but the target leak
     surface = judge(MembershipConfig(depth="full"), replace(world, signals={**world.signals, "student": student})).surfaces[
         "student"
@@ -358,7 +358,7 @@ def test_runs_that_leak_together_make_a_surface_leak_that_this_run_alone_would_n
 def test_canaries_that_prove_something_make_their_surface_leak() -> None:
     coins, kinds = np.random.default_rng(0).random(100) < 0.5, np.tile(np.array([1, 2], dtype=np.int8), 50)
     planted = canaries_of({"adapter": coins + 0.0, "student": np.arange(100.0)}, coins, kinds)
-    world = evidence(1, shift=0.0, records=1200, depth="full")
+    world = only(evidence(1, shift=0.0, records=1200, depth="full"), "adapter", "student")
     result = judge(MembershipConfig(depth="full"), world, canaries=planted)
     found, bound = result.surfaces, result.canaries["adapter"]["natural"]
     assert isinstance(bound, OneRunBound)

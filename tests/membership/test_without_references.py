@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
 
+from tckr.artifacts.audit import AuditResult
 from tckr.membership.collection import known_outside
 from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence
@@ -16,18 +18,29 @@ from tckr.membership.scorers.quantile_regression import MIN_POPULATION, MOST_COM
 from tckr.membership.verdict import judge
 from tckr.membership.wording import surface_text
 from tckr.metrics.estimate import Estimate
-from tests.membership.worlds import evidence
+from tests.membership.worlds import evidence, only
+
+pytestmark = pytest.mark.usefixtures("few_scorers")
 
 
 def world(leak: float, *, signal: str = "images", records: int = 1200) -> Evidence:
-    """Return a world at depth `distill` in which features tell the levels of the images, and `signal` leaks `leak`."""
+    """Return a world at depth `distill` in which features tell the levels of the images, and `signal` leaks `leak`.
+
+    Beside the images it has the Teacher, which references repeat: every further signal is regressed ten times.
+    """
     found = evidence(3, shift=0.0, records=records)
     noise = np.random.default_rng(0).normal(size=records)
     level = found.signals["images"][0]
     known = {"images": level + 0.3 * noise, signal: (level if signal == "images" else 0.0) + 0.3 * noise}
     leaking = {**known, signal: known[signal] + 0.3 * leak * found.members[0]}
     signals = found.signals | {name: values[None] for name, values in leaking.items()}
-    return replace(found, signals=signals, features=level[:, None])
+    return only(replace(found, signals=signals, features=level[:, None]), "teacher", "images", "images_pixels")
+
+
+@cache
+def silent() -> AuditResult:
+    """Return what is said where nothing leaks."""
+    return judge(MembershipConfig(), world(0.0))
 
 
 def test_quantile_regression_finds_what_a_threshold_on_the_signal_does_not() -> None:
@@ -44,7 +57,7 @@ def test_quantile_regression_finds_what_a_threshold_on_the_signal_does_not() -> 
 
 
 def test_it_finds_nothing_where_nothing_leaks_and_the_power_is_said() -> None:
-    surface = judge(MembershipConfig(), world(0.0)).surfaces["images"]
+    surface = silent().surfaces["images"]
     assert surface.state == "not measured"
     assert QUANTILES in {test.attack for test in surface.tests}
     assert "would be found in 80 of 100 audits" in surface_text(surface)
@@ -64,8 +77,7 @@ def test_without_features_or_with_few_records_it_is_left_out() -> None:
 
 
 def test_the_null_control_is_attacked_with_it_too() -> None:
-    checks = judge(MembershipConfig(), world(0.0)).controls
-    assert ("null", "teacher", QUANTILES) in {(check.name, check.surface, check.measure) for check in checks}
+    assert ("null", "teacher", QUANTILES) in {(check.name, check.surface, check.measure) for check in silent().controls}
 
 
 def test_no_record_is_scored_by_quantiles_that_saw_its_own_signal() -> None:

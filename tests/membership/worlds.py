@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 
 from tckr.membership.evidence import Evidence, Predictions
@@ -81,3 +84,13 @@ def evidence(
         test_labels=test_labels,
         test=dict.fromkeys(CLASSIFIERS, predictions),
     )
+
+
+def only(world: Evidence, *signals: str) -> Evidence:
+    """Return the world of which nothing but `signals` was measured: to judge all surfaces takes several times as long."""
+
+    def kept(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {name: each for name, each in values.items() if name in signals}
+
+    controls = {control: kept(answers) for control, answers in world.controls.items()}
+    return replace(world, signals=kept(world.signals), correct=kept(world.correct), controls=controls, test={})

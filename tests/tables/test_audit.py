@@ -37,7 +37,7 @@ def together_of(result: AuditResult) -> dict[str, Together]:
     return {package.name: package.together for package in result.packages if package.together}
 
 
-@pytest.mark.usefixtures("few_scorers")
+@pytest.mark.usefixtures("few_scorers", "few_redraws")
 @pytest.mark.parametrize("depth", ["distill", "full"])
 @pytest.mark.parametrize("scorer", ["lira_offline_fixed_variance", "lira_online"])
 @pytest.mark.parametrize("leak", [0.0, 6.0])

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from tckr.data.variation import Variation
-from tckr.models.digest import ModelName
 from tckr.models.embedded import CLASSIFIERS
+from tckr.models.model_names import ModelName
 from tckr.models.needed import Needed
 from tckr.strict import (
     LARGEST_DECAY,

@@ -9,8 +9,8 @@ from pydantic import Field, field_validator, model_validator
 
 from tckr.models.diffusion.outline import Targets
 from tckr.models.diffusion.prompts import PromptForm
-from tckr.models.digest import ModelName
 from tckr.models.embedded import FOLDERS
+from tckr.models.model_names import ModelName
 from tckr.models.needed import PIPELINE, Needed
 from tckr.models.precision import Precision
 from tckr.privacy.config import PrivacyConfig

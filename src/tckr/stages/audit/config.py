@@ -9,7 +9,7 @@ from pydantic import Field
 
 from tckr.artifacts.membership import MEMBERSHIP_ROWS
 from tckr.membership.config import MembershipConfig, QueryConfig
-from tckr.models.digest import ModelName
+from tckr.models.model_names import ModelName
 from tckr.models.needed import Needed
 from tckr.stages.config_base import StageConfig
 

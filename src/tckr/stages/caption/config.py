@@ -7,8 +7,8 @@ from typing import ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from tckr.models.digest import ModelName
 from tckr.models.embedded import FOLDERS
+from tckr.models.model_names import ModelName
 from tckr.models.needed import Needed
 from tckr.stages.config_base import StageConfig
 from tckr.strict import MOST_CLASSES, PathName, Text, Word

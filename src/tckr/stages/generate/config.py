@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from tckr.models.diffusion.outline import WHOLE
-from tckr.models.digest import ModelName
+from tckr.models.model_names import ModelName
 from tckr.models.needed import Needed
 from tckr.models.precision import Precision
 from tckr.stages.config_base import StageConfig

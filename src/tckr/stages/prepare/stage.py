@@ -27,9 +27,9 @@ from tckr.stages.prepare.class_names import renamed
 from tckr.stages.prepare.config import PrepareConfig
 from tckr.stages.prepare.membership import require_members
 from tckr.stages.prepare.repeats import describe_repeats
-from tckr.stages.prepare.screening import Screened, screen
 from tckr.stages.prepare.splitting import SPLITS, Splits, group_numbers, rows_of_source, split_records
 from tckr.stages.prepare.staging import Staged, stage_records
+from tckr.stages.prepare.usable_records import Screened, screen
 from tckr.stages.prepare.writing import (
     REJECTED_NAME,
     write_canaries,

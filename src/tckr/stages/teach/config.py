@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from tckr.models.digest import ModelName
+from tckr.models.model_names import ModelName
 from tckr.models.needed import Needed
 from tckr.stages.config_base import StageConfig
 from tckr.training.config import TrainingConfig

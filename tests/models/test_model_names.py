@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tckr.errors import UserError
-from tckr.models.digest import adapter_digest, checkpoint_digest
+from tckr.models.model_names import adapter_digest, checkpoint_digest
 
 
 def test_a_changed_file_changes_the_digest_of_a_local_checkpoint(tmp_path):
