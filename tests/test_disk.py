@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +34,7 @@ WRITERS = {
     "Arrow": lambda path: pq.write_table(pa.table({"a": MEGABYTE_OF_FLOATS}), path),
     "safetensors": lambda path: save_file({"a": torch.from_numpy(MEGABYTE_OF_FLOATS)}, path),
     "torch": lambda path: torch.save(torch.from_numpy(MEGABYTE_OF_FLOATS), path),
+    "SQLite": lambda path: _insert(path),
     "tokenizers": lambda path: Tokenizer(models.WordLevel({f"word{i}": i for i in range(50_000)}, "word0")).save(str(path)),
 }
 
@@ -39,6 +42,16 @@ WRITERS = {
 def _save(path: Path) -> None:
     with path.open("wb") as file:
         np.save(file, MEGABYTE_OF_FLOATS)
+
+
+def _insert(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        for statement in (
+            "PRAGMA journal_mode = OFF",
+            "CREATE TABLE a (a BLOB)",
+            "INSERT INTO a VALUES (zeroblob(1000000))",
+        ):
+            database.execute(statement)
 
 
 def test_every_writer_s_own_error_on_a_full_disk_becomes_the_same_sentence(tmp_path):

@@ -74,7 +74,7 @@ def test_a_listing_does_not_grow_with_the_pictures(write: Callable[[Path, int], 
 
 def test_what_was_seen_and_what_looks_alike_does_not_grow_with_the_pictures() -> None:
     def look(count: int) -> None:
-        seen = Seen()
+        seen = Seen(count)
         for number in range(count):
             pixels = np.random.default_rng(number).integers(0, 256, (16, 16, 3), np.uint8)
             picture = Picture(NormalisedImage(pixels, (64, 64), ("greyscale",), (0, 9, 9)), difference_hash(pixels))

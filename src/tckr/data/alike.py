@@ -44,16 +44,16 @@ def halves_of(value: int) -> tuple[int, int]:
     return value >> 64, value & (2**64 - 1)
 
 
-def find_alike(halves: Sequence[int]) -> np.ndarray:
+def find_alike(halves: Sequence[int] | np.ndarray) -> np.ndarray:
     """Return int64 [pairs, 2]: all pairs of pictures whose hashes differ in MOST_DIFFERENT bits of each half at most.
 
     Flat pictures are left out, and so are bands that over LARGEST_BAND share. Takes about as long as sorting, and beside
     `halves` some 10 bytes for each picture and 20 for each pair.
 
     Args:
-        halves: halves of the hashes of all pictures, in their order (`halves_of`).
+        halves: of the hash of each picture, one after the other (`halves_of`), or uint64 [N, 2].
     """
-    hashes = np.asarray(halves, dtype=np.uint64).reshape(-1, 2)  # of an array("Q"), no copy
+    hashes = np.asarray(halves, dtype=np.uint64).reshape(-1, 2)
     bits = np.bitwise_count(hashes)
     usable = ((bits >= FEWEST_BITS) & (bits <= 64 - FEWEST_BITS)).all(axis=1)
     pairs = [np.empty((0, 2), dtype=np.int64)]

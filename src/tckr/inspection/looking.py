@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -48,10 +47,11 @@ class Seen:
     """Statistics of the images.
 
     Attributes:
+        most: pictures that the source may have. Arrays are made for so many, because growing ones leave holes in memory.
         files: name of each usable picture.
-        labels: of each.
-        tests: 1 for each of the test split, else 0.
-        hashes: two halves of each (`tckr.data.alike`); alike pictures have alike hashes.
+        labels: int32 [most], of each.
+        tests: bool [most], whether it is of the test split.
+        hashes: uint64 [most, 2], the halves of each hash (`tckr.data.alike`); alike pictures have alike hashes.
         sizes: (width, height) in px -> pictures.
         rules: what `prepare` will change -> pictures.
         refused: reason -> pictures.
@@ -59,29 +59,32 @@ class Seen:
         black: pictures that show nothing.
         thumbnails: label -> uint8 pictures.
         patients: digests of the patient ids in DICOM files.
-        people: numbers of patients or parts that file names give, as `_number_in` writes them, one for each picture.
+        people: uint64 [most], numbers of patients or parts that file names give; 0 where one gives none.
     """
 
+    most: int
     files: StoredList[str] = field(default_factory=StoredList)
-    labels: array[int] = field(default_factory=lambda: array("i"))
-    tests: bytearray = field(default_factory=bytearray)
-    hashes: array[int] = field(default_factory=lambda: array("Q"))
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     deep: DeepValues = field(default_factory=DeepValues)
     black: int = 0
     thumbnails: dict[int, list[np.ndarray]] = field(default_factory=dict)
-    people: array[int] = field(default_factory=lambda: array("Q"))
     patients: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Make the arrays."""
+        self.labels, self.tests = np.zeros(self.most, np.int32), np.zeros(self.most, np.bool_)
+        self.hashes, self.people = np.zeros((self.most, 2), np.uint64), np.zeros(self.most, np.uint64)
 
     def add(self, record: SourceRecord, picture: Picture) -> None:
         """Count a usable picture."""
-        image = picture.image
+        image, number = picture.image, len(self.files)
         self.files.append(record.file)
-        self.labels.append(record.label)
-        self.tests.append(record.origin == TEST)
-        self.hashes.extend(halves_of(picture.look))
+        self.labels[number] = record.label
+        self.tests[number] = record.origin == TEST
+        self.hashes[number] = halves_of(picture.look)
+        self.people[number] = _person_in(record.file)
         self.sizes[image.size] += 1
         self.rules.update(image.rules)
         if image.values:
@@ -94,20 +97,19 @@ class Seen:
             kept.append(image.pixels)
         if len(self.thumbnails) > MOST_CLASSES:
             del self.thumbnails[max(self.thumbnails)]
-        if found := _NUMBERED.search(record.file):
-            self.people.append(_number_in(found[1]))
 
 
-def _number_in(digits: str) -> int:
-    """Return `digits` as a number of 64 bits; the first digit keeps 07 and 7 apart."""
-    return int(f"1{digits[-18:]}")
+def _person_in(file: str) -> int:
+    """Return the number of a patient or part in a file's name, with a 1 before it: 07 is not 7. 0 if there is none."""
+    found = _NUMBERED.search(file)
+    return int(f"1{found[1][-18:]}") if found else 0
 
 
 def look_at(
     source: Source, *, max_pixels: int, treatment: Treatment, num_threads: int, advance: Callable[[int], None]
 ) -> Seen:
     """Decode every image of `source` once, as `prepare` would, a few at a time, and return the statistics."""
-    seen = Seen()
+    seen = Seen(len(source))
     with strict_pillow(), ThreadPoolExecutor(num_threads) as pool:
         for record, result in _decoded(
             source, pool, WAITING * num_threads, partial(_decode, max_pixels=max_pixels, treatment=treatment)

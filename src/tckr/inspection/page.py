@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -49,14 +51,23 @@ def _small(layout: Layout, min_images: int) -> list[str]:
 def _pictures(seen: Seen) -> list[str]:
     if not seen.files:
         return ["No image can be read."]
-    sides = np.repeat([min(size) for size in seen.sizes], list(seen.sizes.values()))
+    sides: Counter[int] = Counter()
+    for size, count in seen.sizes.items():
+        sides[min(size)] += count
     lines = [
-        f"{len(seen.files):,} images can be read; the shorter side has {sides.min()} to {sides.max()} px, "
-        f"median {int(np.median(sides))}. {len(seen.sizes)} different sizes."
+        f"{len(seen.files):,} images can be read; the shorter side has {min(sides)} to {max(sides)} px, "
+        f"median {_median(sides)}. {len(seen.sizes)} different sizes."
     ]
     deep = describe_dark(seen.deep) or describe_range(seen.deep)
     black = describe_black(seen.black, len(seen.files))
     return lines + [f"{text}." for text in (deep, black) if text]
+
+
+def _median(counts: Counter[int]) -> int:
+    """Return the median, rounded down, of values with their counts."""
+    ordered = (value for value in sorted(counts) for _ in range(counts[value]))
+    middle = list(itertools.islice(ordered, (counts.total() - 1) // 2, counts.total() // 2 + 1))
+    return sum(middle) // len(middle)
 
 
 def _counts(seen: Seen) -> list[list[str]]:
@@ -69,9 +80,8 @@ def _repeats(seen: Seen, pairs: np.ndarray) -> list[str]:
     if not len(pairs):
         return ["No two images look alike (difference hash)."]
     first, second = pairs.T
-    tests, labels = np.frombuffer(seen.tests, np.uint8), np.asarray(seen.labels)
-    across = int((tests[first] != tests[second]).sum())
-    other = int((labels[first] != labels[second]).sum())
+    across = int((seen.tests[first] != seen.tests[second]).sum())
+    other = int((seen.labels[first] != seen.labels[second]).sum())
     examples = "; ".join(f"{seen.files[one]} and {seen.files[two]}" for one, two in pairs[:3])
     return [
         f"{len(np.unique(pairs)):,} images look like another one ({len(pairs):,} pairs): {across:,} pairs "
@@ -91,10 +101,11 @@ def _groups(layout: Layout, seen: Seen) -> list[str]:
             f"The column {layout.group_column!r} looks like a group (patient, part or site). To sample by group, set "
             f"prepare.group_column={layout.group_column}."
         )
-    people = len(np.unique(np.asarray(seen.people)))
-    if people > 1 and len(seen.people) > 1.5 * people:
+    named, ordered = np.count_nonzero(seen.people), np.sort(seen.people)
+    people = np.count_nonzero(ordered[1:] != ordered[:-1]) + int(ordered[:1].any())  # 0 is nobody
+    if people > 1 and named > 1.5 * people:
         lines.append(
-            f"File names contain {people:,} different numbers of patients or parts in {len(seen.people):,} images. Splits "
+            f"File names contain {people:,} different numbers of patients or parts in {named:,} images. Splits "
             "and membership are sampled by image, not by group; to change that, set prepare.group_pattern, for instance "
             "'prepare.group_pattern=patient_([0-9]+)'."
         )

@@ -27,7 +27,7 @@ from tckr.data.unpacking import Unpacking, open_parquet
 from tckr.errors import UserError
 
 READ_BATCH = 64
-COUNT_BATCH = 2**16
+COUNT_BATCH = 2**12
 
 
 @dataclass(frozen=True)
