@@ -46,7 +46,7 @@ def find_alike(halves: Sequence[int] | np.ndarray) -> np.ndarray:
     Flat pictures are left out, and so are bands that over LARGEST_BAND share. Takes about as long as sorting.
 
     Args:
-        halves: halves of the hashes of all pictures, in their order (`halves_of`).
+        halves: of the hash of each picture, one after the other (`halves_of`).
     """
     halves = np.array(halves, dtype=np.uint64).reshape(-1, 2)
     bits = np.bitwise_count(halves)

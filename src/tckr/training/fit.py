@@ -160,7 +160,7 @@ def train_epoch(
     average: AveragedModel | None = None,
     team: Team = ALONE,
 ) -> tuple[float, float]:
-    """Return the mean loss and the last learning rate of one pass; (seed, epoch) determine all random numbers."""
+    """Return the mean loss and the last learning rate of one pass; all draws, dropout's too, follow from (seed, epoch)."""
     model, data, loss, config = task.model, task.data, task.loss, task.config
     model.train()
     num_classes = len(model.class_names)

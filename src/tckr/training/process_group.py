@@ -1,7 +1,7 @@
-"""Train one model in several processes: each computes the gradients of its share of every step's images.
+"""Processes that train one model together: each computes the gradients of its share of every step's images.
 
-All have the same model and optimizer, use the same random numbers and add up the same gradients, so they stay equal. The
-process that runs the stage is the first of the team and the only one that writes files.
+All hold the same model and optimizer, meet the same draws and add up the same gradients, so they stay equal. The process
+that runs the stage is the first of the team and the only one that writes. Knows neither model nor data.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Find masks that lie beside their pictures: same name, another extension, `_mask`, or a folder of masks in the class."""
+"""Find masks beside their pictures: same name, another extension, `_mask`, or a folder of masks in the class."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from tckr.data.layouts.names import is_mask_folder, stem_of_mask
 from tckr.data.layouts.survey import Folder
 
 MOST_PROBED = 12
-"""Files of one kind that are opened to see whether they are masks."""
+"""Number of files of one kind that are opened to see whether they are masks."""
 
 FEW_VALUES = 32
-"""Values of a mask that is named as one; of a file that only shares its stem with a picture, two."""
+"""Largest number of values in a file that is named as a mask; two in a file that only shares its stem with a picture."""
 
 MOST_PIXELS = 64_000_000
 SAME_STEM = "same stem"
@@ -27,7 +27,7 @@ def find_masks(folder: Folder, root: Path) -> set[str]:
     found = _candidates(folder)
     kinds = [kind for kind, files in found.items() if _all_masks([root / file for file in files], _most_values(kind[0]))]
     shared = [kind for kind in found if kind[0] == SAME_STEM]
-    if shared and all(kind in kinds for kind in shared):  # line art in two formats: neither is the mask of the other
+    if shared and all(kind in kinds for kind in shared):  # the same line art in two formats is not a picture and its mask
         kinds = [kind for kind in kinds if kind not in shared]
     return {file for kind in kinds for file in found[kind]}
 
@@ -77,7 +77,7 @@ def _all_masks(paths: Sequence[Path], most_values: int) -> bool:
 
 
 def _num_values(path: Path) -> int | None:
-    """Return how many different colours a picture holds, roughly if over FEW_VALUES; None where it cannot be told."""
+    """Return the number of different colours in a picture, roughly if over FEW_VALUES; None if it is unreadable."""
     import numpy as np
     from PIL import Image
 
@@ -90,5 +90,5 @@ def _num_values(path: Path) -> int | None:
                 return FEW_VALUES + 1 if colours is None else len(colours)
             pixels = np.asarray(image)
             return len(np.unique(pixels.reshape(image.width * image.height, -1), axis=0))
-    except Exception:  # decoders raise anything; a broken file is refused when it is read
+    except Exception:  # decoders raise anything; a broken file is rejected later
         return None
