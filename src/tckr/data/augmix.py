@@ -1,4 +1,4 @@
-"""AugMix of whole batches on their device (Hendrycks et al. 2020, "AugMix", Algorithm 1 and the authors' operations).
+"""AugMix of complete batches on their device (Hendrycks et al. 2020, "AugMix", Algorithm 1 and the authors' operations).
 
 An image is blended with a mixture of three chains of one to three operations each. Every operation is one kernel over all
 images that use it: five are one bilinear resampling, four change single colours and equal Pillow's to the grey level.

@@ -67,7 +67,7 @@ class Family:
 
     Attributes:
         tests: surface -> its statistics.
-        telling: check of the shared generator -> p-value corrected for the whole family.
+        telling: check of the shared generator -> p-value corrected for the entire family.
         strongest: (signal, scorer) -> p-value corrected for all surfaces, signals and scorers.
         packages: package -> the attack on all of its surfaces.
         detectable_auc: surface -> the AUC, of the target and of every reference run, that 80 of 100 audits would detect.

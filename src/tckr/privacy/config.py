@@ -20,7 +20,7 @@ class PrivacyConfig(BaseModel):
         None,
         ge=0.01,
         le=100,
-        description="Budget of the whole release, (epsilon, delta) differential privacy under adding or removing one unit; "
+        description="Budget of the release: (epsilon, delta) differential privacy under adding or removing one unit; "
         "null: no formal guarantee.",
     )
     delta: float = Field(

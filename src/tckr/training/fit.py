@@ -141,12 +141,12 @@ def fit(
 def _prepare(
     model: Classifier, config: TrainingConfig, device: str, compiled: bool
 ) -> tuple[torch.optim.Optimizer, AveragedModel | None]:
-    """Move `model` to where it is trained, and return what trains it and what averages its weights."""
+    """Move `model` to its device; return the optimizer and, if configured, the model that averages the weights."""
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # halves the time on a CPU
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=config.weight_decay, fused=True)
     average = weight_average(model, config.ema_decay) if config.ema_decay else None
     if compiled:
-        model.compile(options={"fallback_random": True})  # dropout draws as without it
+        model.compile(options={"fallback_random": True})  # dropout uses the same random numbers as without it
     return optimizer, average
 
 

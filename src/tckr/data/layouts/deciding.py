@@ -1,9 +1,9 @@
 """Decide how a folder is read. Two possible readings are an error that shows both and names the setting that decides.
 
-1. A folder written by `save_to_disk` says so itself.
-2. Parquet files that hold pictures, and TAR or Arrow files, are read where no picture files lie beside them.
-3. Tables that name pictures and a label for each are read where class folders are not plausible, or say the same.
-4. Else folders are classes, at the top or in folders of splits.
+1. A folder written by `save_to_disk` is recognised by its files.
+2. Parquet files with pictures, and TAR or Arrow files, are read if there are no picture files beside them.
+3. Tables with pictures and a label for each are read if class folders are not plausible, or agree with the tables.
+4. Otherwise folders are classes, at the top or in folders of splits.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ EXAMPLES = 3
 
 
 def decide(root: Path, wishes: Wishes) -> Reading:
-    """Return the one reading of the folder `root`, with the groups of its pictures.
+    """Return the only possible reading of the folder `root`, with the groups of its pictures.
 
     Raises:
-        UserError: none or more than one is possible; says what was found and what decides.
+        UserError: none or more than one reading is possible; the message says what was found and which setting decides.
     """
     reading = _decide(root, wishes)
     if wishes.grouping.column and isinstance(reading, FolderReading | TableReading):
@@ -62,7 +62,7 @@ def _decide(root: Path, wishes: Wishes) -> Reading:
 
 
 def _refuse_packed(top: Folder, wishes: Wishes) -> None:
-    """Raise where all there is are archives."""
+    """Raise if the folder contains only archives."""
     packed = [name for folder in top.walk() for name in folder.files if name.lower().endswith(PACKED_SUFFIXES)]
     if packed and not top.num_pictures:
         raise UserError(
@@ -107,7 +107,7 @@ def _no_table(tables: Tables, wishes: Wishes) -> str:
 
 
 def _accepted(folders: FolderReading, top: Folder, wishes: Wishes, tables: Tables | None = None) -> FolderReading:
-    """Return the reading by class folders; its problems are the user's error."""
+    """Return the reading by class folders; its problems are errors of the user."""
     if folders.problems and top.num_pictures:
         unread = "; ".join(f"{printable(item.what)}: {item.why}" for item in (tables.left_out if tables else ())[:EXAMPLES])
         raise UserError(
@@ -139,11 +139,11 @@ def _says_the_same(reading: TableReading) -> str:
 
 
 def _checked_table(reading: TableReading, top: Folder, wishes: Wishes) -> TableReading:
-    """Return the reading by tables unless its test split cannot be meant."""
+    """Return the reading by tables, unless its test split must be a mistake."""
     if name := split_without_labels(reading, top, wishes):
         raise UserError(
             f"the split {name!r} has no labels: {', '.join(reading.tables[:EXAMPLES])} label none of its pictures. Label "
-            "them; or set prepare.test_split= (empty): then they are left out and a test split is drawn from the others."
+            "them; or set prepare.test_split= (empty): then they are left out and a test split is sampled from the others."
         )
     if not has_train_rows(reading):
         raise UserError(
@@ -164,7 +164,7 @@ def _checked_table(reading: TableReading, top: Folder, wishes: Wishes) -> TableR
         raise UserError(
             f"{wishes.source}: all {sum(sizes[TEST].values()):,} test pictures have the label {_some(list(sizes[TEST]))}, "
             f"which looks like a placeholder; the training split has {len(sizes[TRAIN])} classes. Give the table the true "
-            "labels, or move it and the test pictures away: a test split is then drawn from the others."
+            "labels, or move it and the test pictures away: a test split is then sampled from the others."
         )
     if sizes[TEST] and (problem := strange_classes(sizes[TRAIN], sizes[TEST])):
         raise UserError(f"{wishes.source}: {problem[0]}.")
@@ -177,7 +177,7 @@ def _checked_table(reading: TableReading, top: Folder, wishes: Wishes) -> TableR
 
 
 def _encoded(top: Folder, root: Path, wishes: Wishes) -> EncodedReading | None:
-    """Return the Parquet files, if any holds pictures or cannot be read, or if there is nothing else."""
+    """Return the Parquet files, if any contains pictures or is unreadable, or if there is nothing else."""
     files = sorted(file for file in top.all_tables() if file.lower().endswith(".parquet"))
     if not files or (top.num_pictures and not any(_holds_pictures(root / file) for file in files)):
         return None
@@ -185,7 +185,7 @@ def _encoded(top: Folder, root: Path, wishes: Wishes) -> EncodedReading | None:
 
 
 def _with_parts(root: Path, files: Sequence[str], wishes: Wishes) -> dict[Path, Part]:
-    """Return each file with its split: of its own name, or of a folder above it."""
+    """Return each file with its split, from its own name or from a folder above it."""
     parts = {}
     for file in files:
         names = [PurePosixPath(file).stem, *PurePosixPath(file).parts[-2::-1]]
@@ -194,7 +194,7 @@ def _with_parts(root: Path, files: Sequence[str], wishes: Wishes) -> dict[Path, 
 
 
 def part_of(name: str, test_split: str) -> Part | None:
-    """Return the split that a table is named after, or None."""
+    """Return the split in the name of a table, or None."""
     use = use_of(name, test_split)
     if use is None and test_split and test_split.lower() in _words(name):
         use = TEST
@@ -212,7 +212,7 @@ def _holds_pictures(path: Path) -> bool:
 
 
 def _beside_encoded(encoded: EncodedReading, folders: FolderReading, tables: Tables, wishes: Wishes) -> Reading:
-    """Return the Parquet files where the pictures beside them give no classes; else there are two readings."""
+    """Return the Parquet files if the pictures beside them give no classes; else raise because of two readings."""
     if tables.reading is None and (folders.problems or len(folders.classes) < 2):
         return encoded
     first = next(iter(encoded.files))
@@ -225,7 +225,7 @@ def _beside_encoded(encoded: EncodedReading, folders: FolderReading, tables: Tab
 
 
 def _is_for_loader(top: Folder, folders: FolderReading) -> bool:
-    """Return whether TAR or Arrow files lie in the source, and no class folders (below it: no pictures) beside them."""
+    """Return whether the source has TAR or Arrow files and no class folders (below it: no pictures) beside them."""
     if any(name.lower().endswith(LOADER_SUFFIXES) for name in top.files):
         return bool(folders.problems) or len(folders.classes) < 2
     below = (name for folder in top.walk() for name in folder.files)

@@ -1,4 +1,4 @@
-"""Read folders as classes: at the top, below one wrapper, or in folders of splits; say what speaks against it."""
+"""Read folders as classes: at the top, below one wrapper, or in folders of splits; name problems of this reading."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EXAMPLES = 4
 
 
 def read_folders(top: Folder, root: Path, wishes: Wishes) -> FolderReading:
-    """Return the reading by class folders that `wishes.layout` asks for, or that the names show."""
+    """Return the reading by class folders that `wishes.layout` names, or that the folder names suggest."""
     whole = descend(top)
     splits = {folder: use for folder in whole.folders if (use := use_of(folder.name, wishes.test_split))}
     if not any(folder.num_pictures for folder in splits) and wishes.layout != "split_folders":
@@ -51,7 +51,7 @@ def read_folders(top: Folder, root: Path, wishes: Wishes) -> FolderReading:
 
 
 def descend(folder: Folder) -> Folder:
-    """Return the folder that a wrapper, a folder with nothing but one folder of folders with pictures, holds."""
+    """Return the folder inside a wrapper, which is a folder that contains only one folder of folders with pictures."""
     while not folder.pictures and len(folder.full) == 1 and len(folder.full[0].full) > 0 and _may_wrap(folder):
         folder = folder.full[0]
     return folder
@@ -63,7 +63,7 @@ def _may_wrap(folder: Folder) -> bool:
 
 
 def _doubts(splits: Mapping[Folder, str], beside: Sequence[Folder]) -> list[str]:
-    """Return why folders of splits may be something else: other folders with pictures beside them."""
+    """Return reasons why folders of splits may be something else: other folders with pictures beside them."""
     others = [folder for folder in beside if folder.num_pictures and not is_mask_folder(folder.name)]
     if not others:
         return []
@@ -110,7 +110,7 @@ def _flat(folder: Folder, part: Part, whole: Folder, num_parts: int) -> str:
     if part.use == TEST and num_parts > 1:
         return (
             f"the split {part.name!r} has no labels: {found}. Give it class folders or a table of labels; or set "
-            "prepare.test_split= (empty): then its pictures are left out and a test split is drawn from the others"
+            "prepare.test_split= (empty): then its pictures are left out and a test split is sampled from the others"
         )
     return (
         f"{found}. Put them into folders class_name/, or add a table such as {whole.file('labels.csv')} with a column "
@@ -119,7 +119,7 @@ def _flat(folder: Folder, part: Part, whole: Folder, num_parts: int) -> str:
 
 
 def _not_classes(counts: Mapping[str, int]) -> list[str]:
-    """Return why class names are none: those of containers, of splits, of patients."""
+    """Return reasons why the class names are not classes: they are containers, splits or patients."""
     names = list(counts)
     problems = []
     if found := containers(names):
@@ -145,7 +145,7 @@ _SURE = "if they are the classes, set prepare.layout=class_folders"
 
 
 def _other_levels(classes: Sequence[Folder]) -> list[str]:
-    """Return a problem where folders below the classes have the same names in all: they can be the classes, or splits."""
+    """Return a problem if folders below all classes have the same names: they can be the classes, or splits."""
     deep = [folder for folder in classes if not folder.pictures and folder.full]
     names = Counter(inner.name for folder in deep for inner in folder.full)
     shared = [
@@ -169,13 +169,13 @@ def _other_levels(classes: Sequence[Folder]) -> list[str]:
 
 
 def _strange_test(by_use: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Return a problem where the test split names classes otherwise than the training split."""
+    """Return a problem if the test split names classes differently from the training split."""
     train, test = by_use[TRAIN], by_use[TEST]
     return strange_classes(train, test) if train and test else []
 
 
 def strange_classes(train: Mapping[str, int], test: Mapping[str, int]) -> list[str]:
-    """Return why the classes of the test split do not go with those of the training split, if so."""
+    """Return why the classes of the test split do not match those of the training split, if so."""
     alike = {look_alike(name): name for name in train}
     other = [(name, alike[look_alike(name)]) for name in test if name not in train and look_alike(name) in alike]
     if other:
@@ -197,7 +197,7 @@ def _beside(folder: Folder) -> LeftOut:
 
 
 def _texts(classes: Sequence[Folder]) -> str:
-    """Return where texts of the pictures' stems lie beside them, empty if nowhere."""
+    """Return where texts with the stems of pictures are beside them; empty if there are none."""
     pairs = 0
     for folder in classes:
         for inner in folder.walk():

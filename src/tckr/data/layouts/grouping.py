@@ -20,7 +20,7 @@ def read_group_cells(top: Folder, root: Path, wishes: Wishes) -> tuple[Mapping[s
     """Return picture -> cell of the column `wishes.grouping.column`, and the tables that have it and name pictures.
 
     Raises:
-        UserError: no table has the column, or two rows put one picture into two groups.
+        UserError: no table has the column, or two rows assign one picture to two groups.
     """
     column, pictures = wishes.grouping.column, Pictures(top.all_pictures())
     columns: set[str] = set()

@@ -1,4 +1,4 @@
-"""What a column of labels holds: class names or numbers, or what cannot be a class. Pure."""
+"""Interpret a column of labels: class names, numbers, or something that cannot be a class. No input or output."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ CAPTION_COLUMNS = ("text", "caption", "prompt", "description", "report")
 
 
 class NoClassError(Exception):
-    """Says why a column gives no class for each row, and what to do."""
+    """The column does not give a class for each row; the message says why, and what to do."""
 
 
 def as_labels(name: str, values: Sequence[Any]) -> Sequence[str | int | None]:
     """Return the label of each row: text as it stands, whole numbers as int, None where there is none.
 
-    Numbers that pandas wrote as 0.0 and 1.0 are whole. A negative number means no class.
+    Numbers that pandas wrote as 0.0 and 1.0 count as integers. A negative number means no class.
 
     Raises:
         NoClassError: the column holds measures, or several labels in one cell.
@@ -51,10 +51,10 @@ _TAKE_ONE = (
 
 
 def refuse_unclassed(name: str, values: Mapping[Any, int]) -> None:
-    """Refuse a column whose values (with the rows of each) are measures, or several labels in one cell.
+    """Raise if the values of a column (with the rows of each) are measures, or several labels in one cell.
 
     Raises:
-        NoClassError: says what was found and what to do.
+        NoClassError: the message says what was found and what to do.
     """
     measured = [value for value in values if isinstance(value, float) and value == value and not value.is_integer()]
     if measured:
@@ -66,7 +66,7 @@ def refuse_unclassed(name: str, values: Mapping[Any, int]) -> None:
 
 
 def alike(names: Sequence[str]) -> str:
-    """Return a sentence on class names that differ in case, spaces or dashes alone; empty if there are none."""
+    """Return a sentence about class names that differ only in case, spaces or dashes; empty if there are none."""
     seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(look_alike(name.strip()), name)
@@ -79,7 +79,7 @@ def alike(names: Sequence[str]) -> str:
 
 
 def _refuse_joined(name: str, counts: Counter[str]) -> None:
-    """Refuse `A|B`, and `A;B` or `A,B` where `A` or `B` is a label of its own: several labels in one cell."""
+    """Raise for `A|B`, and for `A;B` or `A,B` if `A` or `B` is also a label: several labels in one cell."""
     for separator in ("|", ";", ","):
         joined = {text for text in counts if separator in text}
         single = {text.strip() for text in counts.keys() - joined}
@@ -93,7 +93,7 @@ def _refuse_joined(name: str, counts: Counter[str]) -> None:
 
 
 def whole_number(text: str) -> int | None:
-    """Return the number that `text` writes as a whole one (3, 3.0, true), else None; 007 is a code."""
+    """Return the number that `text` writes as an integer (3, 3.0, true), else None; 007 is a code."""
     if text in {"True", "False"}:
         return None
     whole, _, rest = text.strip().partition(".")
@@ -130,7 +130,7 @@ def split_column(columns: Mapping[str, Sequence[Any]]) -> str | None:
 
 
 def find_label_column(columns: Mapping[str, Sequence[Any]], taken: set[str], asked: str) -> str | None:
-    """Return the column of labels: the one asked for, one of a usual name, or the only one that is left; None if none is.
+    """Return the label column: the named one, one with a usual name, or the only one that is left; None if there is none.
 
     `taken` are columns of paths and of splits.
 
@@ -159,7 +159,7 @@ def _same_groups(one: Sequence[Any], other: Sequence[Any]) -> bool:
 
 
 def is_usual_label(name: str) -> bool:
-    """Return whether a column has a usual name of a label column."""
+    """Return whether a column has a usual name for labels."""
     return _key(name) in USUAL_LABELS
 
 
@@ -183,10 +183,10 @@ def _is_one_hot(values: Iterable[Any]) -> bool:
 
 
 def usual_caption(columns: Mapping[str, Sequence[Any]]) -> str | None:
-    """Return the column that holds a text about each picture, None if there is none."""
+    """Return the column with a text about each picture; None if there is none."""
     return next((name for name in columns if name.strip().lower() in CAPTION_COLUMNS), None)
 
 
 def group_of(columns: Mapping[str, Sequence[Any]]) -> str:
-    """Return the column that looks like the number of a patient or another group, empty if none does."""
+    """Return the column that looks like the number of a patient or another group; empty if there is none."""
     return next((name for name in columns if is_group_column(name)), "")

@@ -1,4 +1,4 @@
-"""Read tables beside pictures: which tables, which columns, which split each row belongs to, which pictures no row names."""
+"""Read tables beside pictures: which tables and columns, the split of each row, and the pictures without a row."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tckr.data.stored import Store, StoredList, StoredMap, as_key, as_text
 from tckr.errors import UserError, shown
 
 FEW_CONTRADICTIONS = 0.1
-"""Share of the pictures up to which rows of several classes are mistakes, which `prepare` lists one by one."""
+"""Largest share of the pictures with rows of several classes that counts as mistakes, which `prepare` lists one by one."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class _Labelled:
 
 @dataclass(frozen=True, kw_only=True)
 class Tables:
-    """What the tables of a source say.
+    """Result of reading the tables of a source.
 
     Attributes:
-        reading: pictures and labels, None where no table gives both.
-        problems: why a table that names pictures gives no labels.
+        reading: pictures and labels; None if no table gives both.
+        problems: reasons why a table that names pictures gives no labels.
         left_out: tables that are not read.
-        captions: where texts about the pictures are, empty if nowhere.
+        captions: where texts about the pictures are; empty if there are none.
         texts: picture -> text.
     """
 
@@ -61,10 +61,10 @@ class Tables:
 
 
 def read_tables(top: Folder, root: Path, wishes: Wishes) -> Tables:
-    """Return what the tables below `top` say of its pictures.
+    """Return what the tables below `top` contain about its pictures.
 
     Raises:
-        UserError: two tables give different labels, or the table asked for is not there or cannot be read.
+        UserError: two tables give different labels, or the table that the user named is missing or unreadable.
     """
     files = _asked(top.all_tables(), wishes)
     if not files:
@@ -119,7 +119,7 @@ def _asked(files: Sequence[str], wishes: Wishes) -> Sequence[str]:
 
 
 def _labels(table: Table, match: Match, wishes: Wishes) -> _Labelled | str:
-    """Return the labels of a table, or why it has none."""
+    """Return the labels of a table, or the reason why it has none."""
     taken = {match.column} | ({split} if (split := split_column(table.columns)) else set())
     taken |= {wishes.grouping.column} & table.columns.keys()
     where = f"{table.file} names {len(match.found):,} pictures in the column {match.column!r}"
@@ -167,7 +167,7 @@ def _several_classes(found: _Labelled) -> str:
 
 
 def _agreeing(found: Sequence[_Labelled]) -> list[_Labelled]:
-    """Return the tables to read: one that repeats what an earlier one says is left out.
+    """Return the tables to read; a table that repeats an earlier one is left out.
 
     Raises:
         UserError: two tables label the same pictures differently.
@@ -194,13 +194,13 @@ def _agreeing(found: Sequence[_Labelled]) -> list[_Labelled]:
 
 
 def _refuse_unlabelled(bare: Sequence[str], wishes: Wishes) -> None:
-    """Raise where a table without labels is that of the test split."""
+    """Raise if a table without labels is that of the test split."""
     tests = [file for file in bare if _part_of_path(file, wishes).use == TEST]
     if tests:
         name = _part_of_path(tests[0], wishes).name
         raise UserError(
             f"the split {name!r} has no labels: {tests[0]} has no column of labels. Add the column; or set "
-            "prepare.test_split= (empty): then its pictures are left out and a test split is drawn from the others."
+            "prepare.test_split= (empty): then its pictures are left out and a test split is sampled from the others."
         )
 
 
@@ -238,7 +238,7 @@ def _rows(item: _Labelled, wishes: Wishes) -> Iterator[Row]:
 
 
 def _part_of_path(path: str, wishes: Wishes) -> Part:
-    """Return the split that the folders of a file, or a table's own name, tell; else the training split."""
+    """Return the split given by the folders of a file, or by a table's own name; else the training split."""
     *folders, name = path.split("/")
     named = [stem_of(name)] if suffix_of(name).lower() in TABLE_SUFFIXES else []
     return _part_of_words((*folders, *named), wishes.test_split)
@@ -251,7 +251,7 @@ def _part_of_words(words: tuple[str, ...], test_split: str) -> Part:
 
 
 def split_without_labels(reading: TableReading, top: Folder, wishes: Wishes) -> str:
-    """Return the folder of the test split if it holds pictures and none of them is labelled, else an empty text."""
+    """Return the folder of the test split if it has pictures but no labels, else an empty text."""
     for folder in top.folders:
         if use_of(folder.name, wishes.test_split) == TEST and folder.num_pictures:
             labelled = any(row.part.use == TEST and row.label is not None and row.file for row in reading.rows)
@@ -260,7 +260,7 @@ def split_without_labels(reading: TableReading, top: Folder, wishes: Wishes) -> 
 
 
 def has_train_rows(reading: TableReading) -> bool:
-    """Return whether any row belongs to a split that is trained on."""
+    """Return whether any row belongs to a split that is used for training."""
     return any(row.part.use == TRAIN and row.file and row.label is not None for row in reading.rows)
 
 

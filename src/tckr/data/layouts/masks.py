@@ -1,4 +1,4 @@
-"""Find masks that lie beside their pictures: same name, another extension, `_mask`, or a folder of masks in the class."""
+"""Find masks beside their pictures: same name, another extension, `_mask`, or a folder of masks in the class."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tckr.data.layouts.survey import Folder
 from tckr.data.stored import StoredList
 
 MOST_PROBED = 12
-"""Files of one kind that are opened to see whether they are masks."""
+"""Number of files of one kind that are opened to see whether they are masks."""
 
 FEW_VALUES = 32
-"""Values of a mask that is named as one; of a file that only shares its stem with a picture, two."""
+"""Largest number of values in a file that is named as a mask; two in a file that only shares its stem with a picture."""
 
 MOST_PIXELS = 64_000_000
 SAME_STEM = "same stem"
@@ -31,7 +31,7 @@ def find_masks(folder: Folder, root: Path) -> Iterator[str]:
     found = _candidates(folder)
     kinds = [kind for kind, files in found.items() if _all_masks(root, files, _most_values(kind[0]))]
     shared = [kind for kind in found if kind[0] == SAME_STEM]
-    if shared and all(kind in kinds for kind in shared):  # line art in two formats: neither is the mask of the other
+    if shared and all(kind in kinds for kind in shared):  # the same line art in two formats is not a picture and its mask
         kinds = [kind for kind in kinds if kind not in shared]
     for kind in kinds:
         yield from found[kind]
@@ -98,7 +98,7 @@ def _all_masks(root: Path, files: Sequence[str], most_values: int) -> bool:
 
 
 def _num_values(path: Path) -> int | None:
-    """Return how many different colours a picture holds, roughly if over FEW_VALUES; None where it cannot be told."""
+    """Return the number of different colours in a picture, roughly if over FEW_VALUES; None if it is unreadable."""
     import numpy as np
     from PIL import Image
 
@@ -111,5 +111,5 @@ def _num_values(path: Path) -> int | None:
                 return FEW_VALUES + 1 if colours is None else len(colours)
             pixels = np.asarray(image)
             return len(np.unique(pixels.reshape(image.width * image.height, -1), axis=0))
-    except Exception:  # decoders raise anything; a broken file is refused when it is read
+    except Exception:  # decoders raise anything; a broken file is rejected later
         return None

@@ -72,11 +72,11 @@ class Pictures(Collection[str]):
         return self._store.database.execute(select, (as_key(str(path)),)).fetchone() is not None
 
     def find(self, value: Any, folder: str) -> str | None:
-        """Return the picture that `value`, a cell of a table in `folder`, names; None where none or several fit.
+        """Return the picture that `value`, a cell of a table in `folder`, names; None if no picture or several fit.
 
-        It is looked for beside the table, below the source, then by name, by name without extension, and by name in whatever
-        case; of several that share a name, one below the table's folder is taken if it is the only one there. A number
-        without extension is also looked for as pandas would not write it: 7 for 7.0.
+        The search is beside the table, below the source, then by name, by name without extension, and by name in any case.
+        If several pictures share a name, one below the table's folder is used if it is the only one there. A number without
+        extension is also searched without the decimal that pandas adds: 7 for 7.0.
         """
         if value is None or isinstance(value, (bool, list, dict, bytes)):
             return None
@@ -113,7 +113,7 @@ def _keys(file: str) -> tuple[bytes, ...]:
 
 
 def _only(files: Sequence[str], name: str, folder: str) -> str | None:
-    """Return the one of `files`, which share a name, that `name` means."""
+    """Return the one of `files`, which share a name, that is meant."""
     near = [file for file in files if file.startswith(f"{folder}/")] if folder else []
     ends = [file for file in files if "/" in name and stem_of(file).endswith(name)]
     ends += [file for file in files if "/" in name and file.endswith(f"/{name}")]
@@ -121,7 +121,7 @@ def _only(files: Sequence[str], name: str, folder: str) -> str | None:
 
 
 def match_pictures(table: Table, pictures: Pictures, asked: str) -> Match | None:
-    """Return which picture each row names, by the column `asked` or the one that names most; None where no row names any.
+    """Return the picture of each row, by the column `asked` or the one that names most; None if no row names a picture.
 
     Raises:
         UserError: two columns name different pictures.
@@ -173,5 +173,5 @@ def _differ(table: Table, pictures: Pictures, one: str, other: str) -> bool:
 
 
 def columns_of(columns: Mapping[str, Sequence[Any]]) -> str:
-    """Return the names of columns for a message."""
+    """Return the names of columns, for a message."""
     return ", ".join(columns) or "none"

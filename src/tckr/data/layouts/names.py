@@ -1,4 +1,4 @@
-"""What the names of folders, files and columns say: splits, masks, containers, patients. Pure text."""
+"""Interpret the names of folders, files and columns: splits, masks, containers, patients. Uses only text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SPLIT_WORDS: dict[str, tuple[str, ...]] = {
     "validation": ("validation", "valid", "dev", "val"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
-"""The words of `datasets.data_files.SPLIT_KEYWORDS`; a test holds them equal."""
+"""The words of `datasets.data_files.SPLIT_KEYWORDS`; a test checks that they are equal."""
 
 MASK_WORDS = {"mask", "masks", "segmentation", "segmentations", "seg", "groundtruth", "gt", "segmentationclass"}
 CONTAINER_WORDS = MASK_WORDS | {
@@ -20,10 +20,10 @@ CONTAINER_WORDS = MASK_WORDS | {
     *("annotation", "annotations", "label", "labels", "bbox", "bboxes", "metadata", "data", "dataset", "thumbnails"),
     *("unlabeled", "unlabelled", "unsup", "unsupervised", "predictions", "original", "originals"),
 }
-"""Folders of these names hold what belongs to the pictures of all classes, and are no class."""
+"""Names of folders that belong to the pictures of all classes, and are not classes."""
 
 _PLURALS = {"images", "imgs", "pictures", "photos", "masks", "annotations", "labels"}
-"""Words that no class has in its name: `HAM10000_images_part_1`."""
+"""Words that are in no class name: `HAM10000_images_part_1`."""
 
 PICTURE_SUFFIXES = {
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".dib"),
@@ -35,7 +35,7 @@ PLAIN_FILES = {
     *("readme", "license", "licence", "copying", "notice", "authors", "makefile", "version", "changelog", "classes"),
     *("dicomdir",),
 }
-"""Files without extension that are no pictures."""
+"""Names of files without extension that are not pictures."""
 
 _SYSTEM_FOLDERS = {
     *(
@@ -81,9 +81,9 @@ def split_of(name: str) -> str | None:
 
 
 def use_of(name: str, test_split: str) -> str | None:
-    """Return `train` or `test`, what a split of this name is used as; None for a name of no split.
+    """Return how a split of this name is used, `train` or `test`; None if it is not the name of a split.
 
-    `test_split` names the test split itself or by another word of the same split: `test` finds `Testing` too. All other
+    `test_split` names the test split itself, or is another word for the same split: `test` also finds `Testing`. All other
     splits join the training data.
     """
     if test_split and name.lower() == test_split.lower():
@@ -100,40 +100,40 @@ def plain(name: str) -> str:
 
 
 def containers(names: Iterable[str]) -> list[str]:
-    """Return the names that folders of images, masks or annotations have, rather than classes."""
+    """Return the names that are usual for folders of images, masks or annotations, not for classes."""
     return [
         name for name in names if plain(name) in CONTAINER_WORDS or _PLURALS & set(re.split(r"[-._ 0-9]+", name.lower()))
     ]
 
 
 def is_system_folder(name: str) -> bool:
-    """Return whether a folder is hidden, or one that archives, servers and systems leave: its pictures are nobody's."""
+    """Return whether a folder is hidden or created by archives, servers or systems; its pictures are not data."""
     return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
 
 
 def is_form(name: str) -> bool:
-    """Return whether a table is named as a form for answers, whose labels are made up: `sample_submission.csv`."""
+    """Return whether a table has the name of a form for answers, whose labels are invented: `sample_submission.csv`."""
     return bool(_FORMS & set(re.split(r"[-._ 0-9]+", name.lower())))
 
 
 def is_mask_folder(name: str) -> bool:
-    """Return whether a folder of this name holds masks."""
+    """Return whether a folder of this name contains masks."""
     return plain(name) in MASK_WORDS
 
 
 def stem_of_mask(stem: str) -> str | None:
-    """Return the stem of the picture that a file named as a mask belongs to (`a_mask`, `a_mask_1`), else None."""
+    """Return the stem of the picture that a mask file belongs to (`a_mask`, `a_mask_1`); None if it is not a mask."""
     found = _MASK_NAME.fullmatch(stem)
     return found["stem"] if found else None
 
 
 def is_numbered(name: str) -> bool:
-    """Return whether a folder is named like one patient, part, site or fold: `patient_001`, `case 7`."""
+    """Return whether a folder has a name like one patient, part, site or fold: `patient_001`, `case 7`."""
     return bool(_NUMBERED.fullmatch(name.strip()))
 
 
 def numbered(names: Iterable[str]) -> list[str]:
-    """Return the names that look like one patient, part or site each; also codes of one prefix, such as P001, P002."""
+    """Return names that look like one patient, part or site each; also codes with one prefix, such as P001, P002."""
     listed = list(names)
     codes = [found for name in listed if (found := _CODE.fullmatch(name.strip())) and not _SYNSET.fullmatch(name)]
     alike = len({code[1] for code in codes}) == 1 and len(codes) > 2
@@ -141,10 +141,10 @@ def numbered(names: Iterable[str]) -> list[str]:
 
 
 def is_group_column(name: str) -> bool:
-    """Return whether a column is named like the number of a patient or another group."""
+    """Return whether a column has a name like the number of a patient or another group."""
     return bool(_GROUP.fullmatch(name.strip()))
 
 
 def look_alike(name: str) -> str:
-    """Return `name` without case, spaces, dashes and underscores, to find names that differ in nothing else."""
+    """Return `name` without case, spaces, dashes and underscores, to find names that differ only in these."""
     return re.sub(r"[-_ ]+", "", name.casefold())

@@ -1,4 +1,4 @@
-"""The ways in which a folder can be understood, as `tckr.data.layouts.deciding` returns them."""
+"""Types for the ways in which a folder can be understood, as `tckr.data.layouts.deciding` returns them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tckr.data.stored import StoredList
 
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
-    """What the user said about the source; see the settings of `prepare`."""
+    """The user's settings about the source; see the settings of `prepare`."""
 
     source: str
     layout: str = "auto"
@@ -39,14 +39,14 @@ class FolderReading:
 
     Attributes:
         parts: folder that holds class folders -> its split.
-        classes: class folder -> pictures in it, of all splits.
-        problems: why this reading cannot stand.
+        classes: class folder -> number of pictures in it, over all splits.
+        problems: reasons why this reading is impossible.
         masks: pictures that are masks of others.
-        left_out: folders beside those that are read.
-        captions: where texts about the pictures lie.
-        notes: what else was decided.
-        groups: picture -> cell of the group column, where one was asked for.
-        texts: picture -> what a table says about it.
+        left_out: folders that are not read.
+        captions: where texts about the pictures are.
+        notes: other decisions of the reader.
+        groups: picture -> cell of the group column, if the user named one.
+        texts: picture -> text about it in a table.
     """
 
     parts: Mapping[str, Part]
@@ -82,13 +82,13 @@ class TableReading:
 
     Attributes:
         tables: the tables that are read.
-        path_column, label_column: what names a picture, and its label.
+        path_column, label_column: column of paths or names of pictures, and column of labels.
         rows: all rows, in the order of the tables.
-        unlisted: pictures that no row names.
-        usual: whether the label column was asked for or has a usual name.
+        unlisted: pictures without a row.
+        usual: whether the user named the label column or it has a usual name.
         group_column, captions, notes, left_out: as in the description.
-        groups: picture -> cell of the group column, where one was asked for.
-        texts: picture -> what a table says about it.
+        groups: picture -> cell of the group column, if the user named one.
+        texts: picture -> text about it in a table.
     """
 
     tables: Sequence[str]
@@ -107,14 +107,14 @@ class TableReading:
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedReading:
-    """Parquet files that hold the pictures themselves, each with its split."""
+    """Parquet files that contain the pictures, each with its split."""
 
     files: Mapping[Path, Part]
 
 
 @dataclass(frozen=True)
 class LoaderReading:
-    """What `datasets` loads: `saved` by its `save_to_disk`, or TAR and Arrow files."""
+    """A source for `datasets`: `saved` by its `save_to_disk`, or TAR and Arrow files."""
 
     saved: bool
 

@@ -1,5 +1,5 @@
-"""What lies in a folder, by name alone: one walk, no file is opened. Follows no link to a folder, and none out of the source
-unless asked to."""
+"""List the contents of a folder by name: one walk, without opening files. Links to folders are not followed, and links out
+of the source only on request."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Folder:
     """A folder of the source.
 
     Attributes:
-        path: relative to the source, with `/`; empty for the source itself.
-        files: names of its own files, in order.
-        folders: its own folders, in order of their names.
+        path: path relative to the source, with `/`; empty for the source itself.
+        files: sorted names of the files directly in it.
+        folders: subfolders, sorted by name.
     """
 
     path: str
@@ -54,7 +54,7 @@ class Folder:
         return self.path.rpartition("/")[2]
 
     def file(self, name: str) -> str:
-        """Return the path of one of its files, relative to the source."""
+        """Return the path of a file directly in it, relative to the source."""
         return f"{self.path}/{name}" if self.path else name
 
     @cached_property
@@ -65,16 +65,16 @@ class Folder:
 
     @cached_property
     def num_pictures(self) -> int:
-        """Return how many pictures it holds, with all folders below."""
+        """Return the number of pictures in it, including all subfolders."""
         return len(self.pictures) + sum(folder.num_pictures for folder in self.folders)
 
     @cached_property
     def full(self) -> list[Folder]:
-        """Return its own folders that hold pictures."""
+        """Return the subfolders that contain pictures."""
         return [folder for folder in self.folders if folder.num_pictures]
 
     def walk(self) -> Iterator[Folder]:
-        """Yield this folder and all below; a stack, since a deep tree must not exhaust recursion."""
+        """Yield this folder and all below; with a stack, because a deep tree must not exhaust recursion."""
         pending = [self]
         while pending:
             folder = pending.pop()
@@ -82,7 +82,7 @@ class Folder:
             pending += reversed(folder.folders)
 
     def all_pictures(self) -> Iterator[str]:
-        """Yield the paths of all pictures in it and below."""
+        """Yield the paths of all pictures in it and in all subfolders."""
         for folder in self.walk():
             yield from (folder.file(name) for name in folder.pictures)
 
@@ -92,7 +92,7 @@ class Folder:
         return [name for name in self.files if suffix_of(name).lower() in TABLE_SUFFIXES]
 
     def all_tables(self) -> list[str]:
-        """Return the paths of all files, also in folders below, that are named like tables."""
+        """Return the paths of all files, also in subfolders, whose names are those of tables."""
         return sorted(folder.file(name) for folder in self.walk() for name in folder.tables)
 
 
@@ -103,7 +103,7 @@ def is_picture(name: str) -> bool:
 
 
 def survey(root: Path, follow_links: bool) -> Folder:
-    """Return the tree below `root`; what may not be listed is empty. With `follow_links` files may lie elsewhere."""
+    """Return the tree below `root`; unreadable folders are empty. With `follow_links`, linked files may be elsewhere."""
     top, inside = Folder(""), None if follow_links else root.resolve()
     pending = [top]
     order = []
@@ -112,7 +112,7 @@ def survey(root: Path, follow_links: bool) -> Folder:
         order.append(folder)
         _list(root, folder, inside)
         pending += folder.folders
-    for folder in reversed(order):  # from the leaves up, so that no property recurses deeply
+    for folder in reversed(order):  # from the leaves to the root, so that no property recurses deeply
         _ = folder.num_pictures
     return top
 
@@ -139,7 +139,7 @@ def _is_hidden(item: os.DirEntry[str]) -> bool:
 
 
 def _is_readable(item: os.DirEntry[str], inside: Path | None) -> bool:
-    """Return whether it is a plain file, or a link to one, below `inside` if given; no pipe, device, broken link or loop."""
+    """Return whether it is a file, or a link to one, below `inside` if given; not a pipe, device, broken link or loop."""
     try:
         if not item.is_symlink():
             return item.is_file()

@@ -28,17 +28,17 @@ NO_OBJECTS = "holds no list of objects, one for each picture"
 
 
 class UnreadableTableError(Exception):
-    """Says why a file is no table."""
+    """The file is not a table; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table as it was found.
+    """A table as it was read.
 
     Attributes:
-        file: its path below the source.
-        columns: name -> values, all of one length; None where a cell is empty.
-        note: what had to be guessed, such as the encoding.
+        file: path of the table, relative to the source.
+        columns: name -> values, all of one length; an empty cell is None.
+        note: a guess that was necessary, such as the encoding.
     """
 
     file: str
@@ -52,7 +52,7 @@ class Table:
 
     @property
     def folder(self) -> str:
-        """Return the folder that it lies in, relative to the source."""
+        """Return the folder of the table, relative to the source."""
         return self.file.rpartition("/")[0]
 
 
@@ -60,7 +60,7 @@ def read_table(root: Path, file: str) -> Table:
     """Return the table in `root/file`.
 
     Raises:
-        UnreadableTableError: it is none, or no header names its columns.
+        UnreadableTableError: the file is not a table, or no header names its columns.
     """
     path, suffix = root / file, suffix_of(file).lower()
     try:

@@ -161,7 +161,7 @@ class HubSource:
                 raise UserError(
                     f"the split {name!r} of {source} has no labels that can be read: expected the columns {self._image!r} "
                     f"and {self._label!r} as in the training split; found {', '.join(found)}. Add labels to it; or set "
-                    "prepare.test_split= (empty): then it is left out and a test split is drawn from the others."
+                    "prepare.test_split= (empty): then it is left out and a test split is sampled from the others."
                 )
 
 

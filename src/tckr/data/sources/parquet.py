@@ -291,7 +291,7 @@ def _refuse_lost_split(
             f"the split {files[tests[0]].name!r} has no labels that fit: {tests[0].name} has the columns "
             f"{', '.join(schemas[tests[0]].names)}; the training split has its labels in {columns[1]!r} and its images in "
             f"{columns[0]!r}. Write the column; or set prepare.test_split= (empty): then that file is left out and a test "
-            "split is drawn."
+            "split is sampled."
         )
 
 
