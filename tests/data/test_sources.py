@@ -179,6 +179,16 @@ def test_bad_rows_are_refused_one_by_one(tmp_path: Path) -> None:
     assert reasons(tmp_path / "t.parquet") == [(f"t.parquet#{row}", reason) for row, reason in enumerate(expected)]
 
 
+def test_paths_beside_images_are_read_only_where_an_image_lacks(tmp_path: Path) -> None:
+    struct = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    images = [{"bytes": PNG, "path": "a.png"}] * 2 + [{"bytes": None, "path": "b.png"}, {"bytes": None, "path": None}]
+    table = pa.table({"image": pa.array(images, struct), "label": ["x", "y"] * 2})
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=2)
+    records = list(opened(tmp_path / "t.parquet").records())
+    assert [record.data for record in records] == [PNG, PNG, b"", b""]
+    assert [record.detail for record in records] == ["", "", "only a path is stored", ""]
+
+
 def test_corrupt_tables_and_other_files_are_listed_and_the_rest_is_read(tmp_path: Path) -> None:
     write_shard(tmp_path / "train-0.parquet", {"image": [PNG] * 3, "label": ["x", "y", "x"]})
     write_shard(tmp_path / "test-0.parquet", {"image": [PNG], "label": ["y"]})

@@ -100,8 +100,10 @@ def read_columns(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 def _chunks(group: pq.RowGroupMetaData, columns: Sequence[str]) -> Iterator[pq.ColumnChunkMetaData]:
     """Yield what the footer says about the columns of a row group."""
-    chunks = map(group.column, range(group.num_columns))
-    return (chunk for chunk in chunks if chunk.path_in_schema.split(".")[0] in columns)
+    for chunk in map(group.column, range(group.num_columns)):
+        path = chunk.path_in_schema
+        if any(path == column or path.startswith(f"{column}.") for column in columns):
+            yield chunk
 
 
 def _chunk_bytes(file: BinaryIO, chunk: pq.ColumnChunkMetaData) -> int:

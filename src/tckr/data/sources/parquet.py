@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tckr.data.groups import Grouping
 from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, merge_counts
@@ -140,10 +141,19 @@ class ParquetSource:
             for group in range(file.num_row_groups):
                 end = row + file.metadata.row_group(group).num_rows
                 if end > start:
-                    there = [name for name in self._columns if name in file.schema_arrow.names]  # texts may lack
-                    batches = unpacking.batches(file, there, most_rows=READ_BATCH, row_groups=[group])
+                    columns = self._needed(file, group)
+                    batches = unpacking.batches(file, columns, most_rows=READ_BATCH, row_groups=[group])
                     yield from self._group(table, batches, range(row, end), start)
                 row = end
+
+    def _needed(self, file: pq.ParquetFile, group: int) -> list[str]:
+        """Return what to read of a row group; of images that all have bytes, these alone: no stored path is opened."""
+        there = [name for name in self._columns if name in file.schema_arrow.names]  # texts may lack
+        chunks = file.metadata.row_group(group)
+        leaves = [chunks.column(number) for number in range(chunks.num_columns)]
+        full = {leaf.path_in_schema for leaf in leaves if leaf.statistics is not None and leaf.statistics.null_count == 0}
+        data = f"{self._image}.bytes"
+        return [data if name == self._image and data in full else name for name in there]
 
     def _group(self, table: _Table, batches: Iterable[pa.RecordBatch], rows: range, start: int) -> Iterator[SourceRecord]:
         row = rows.start
