@@ -73,11 +73,11 @@ def test_every_writer_s_own_error_about_a_limit_becomes_the_same_sentence(tmp_pa
     ("number", "said"),
     [
         (errno.ENOSPC, r"the disk of \S+ has [\d.]+ GB free, but it needs more than that.*command again; it continues"),
-        (errno.EDQUOT, r"your quota on the disk of \S+ is used up.*command again: it goes on"),
-        (errno.EFBIG, r"more bytes in one file than its file system takes.*command again: it goes on"),
+        (errno.EDQUOT, r"your quota on the disk of \S+ is used up.*command again; it continues"),
+        (errno.EFBIG, r"more bytes in one file than its file system takes.*command again; it continues"),
         (errno.EROFS, r"is mounted read-only.*command again; it continues"),
-        (errno.EACCES, r"refuses access to \S+ \(permission denied\).*command again: it goes on"),
-        (errno.EIO, r"reports an input/output error.*command again: it goes on"),
+        (errno.EACCES, r"refuses access to \S+ \(permission denied\).*command again; it continues"),
+        (errno.EIO, r"reports an input/output error.*command again; it continues"),
         (errno.ENOLCK, r"its file system does not support file locks or links.*another disk with --output"),
         (errno.EOPNOTSUPP, r"its file system does not support file locks or links.*another disk with --output"),
         (errno.ENOSYS, r"its file system does not support file locks or links.*another disk with --output"),
@@ -90,7 +90,7 @@ def test_what_the_system_refuses_a_stage_is_a_sentence(tmp_path, number, said):
 
 def test_what_the_system_refuses_a_worker_process_is_the_same_sentence(tmp_path):
     leaves = [step(f"leaf.{run}", FakeConfig(error=errno.EDQUOT), stage="leaf", run=run) for run in range(2)]
-    with pytest.raises(UserError, match=r"your quota on the disk of \S+ is used up.*command again: it goes on"):
+    with pytest.raises(UserError, match=r"your quota on the disk of \S+ is used up.*command again; it continues"):
         runner(tmp_path, 2).run(leaves)
 
 
@@ -102,7 +102,7 @@ def test_a_bug_of_a_stage_keeps_its_traceback(tmp_path):
 def test_a_full_disk_under_the_log_alone_is_a_sentence(tmp_path):
     running = runner(tmp_path)
     running.log_file.symlink_to("/dev/full")
-    with pytest.raises(UserError, match=r"log\.jsonl cannot be written.*command again: it goes on"):
+    with pytest.raises(UserError, match=r"log\.jsonl cannot be written.*command again; it continues"):
         running.run([step("leaf")])
 
 
@@ -141,7 +141,7 @@ def test_a_file_system_that_became_read_only_is_a_sentence(tmp_path):
 def test_a_run_goes_on_where_it_stopped_when_there_is_room_again(tmp_path):
     with mounted(tmp_path / "disk", "size=1m") as disk:
         leaf = step("leaf", FakeConfig(journal=str(tmp_path / "journal.txt")))
-        with filled(disk, 0), pytest.raises(UserError, match="it goes on"):
+        with filled(disk, 0), pytest.raises(UserError, match="it continues"):
             runner(disk).run([leaf])
         runner(disk).run([leaf])
         assert Store(disk / "store").has(leaf)

@@ -77,10 +77,10 @@ REFUSED = {
     "a name of a file": (["--data", "docs", "--name", "Config.yaml"], "used by TCKR itself"),
     "a folder of the user's, with a report": (
         ["--data", "digits", "--output", ".", "--name", "mine"],
-        "holds report and no",
+        "contains report but no",
     ),
-    "a foreign config.yaml": (["--data", "digits", "--output", ".", "--name", "other"], "holds config.yaml and no"),
-    "a foreign store": (["--data", "digits", "--output", "full"], "holds groceries.txt and no"),
+    "a foreign config.yaml": (["--data", "digits", "--output", ".", "--name", "other"], "contains config.yaml but no"),
+    "a foreign store": (["--data", "digits", "--output", "full"], "contains groceries.txt but no"),
     "the store is the data": (["--data", "X/store", "--output", "X", "--name", "x"], "overlap"),
     "output in the data": (["--data", "docs", "--output", "docs/out"], "overlap"),
     "output deep in the data": (["--data", "docs", "--output", "docs/report/new/er"], "overlap"),

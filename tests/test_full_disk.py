@@ -74,7 +74,7 @@ def test_on_a_full_disk_every_stage_says_so_and_goes_on_with_room(pictures, undi
 
 @pytest.mark.slow
 def test_files_that_may_not_be_that_large_are_a_sentence_in_every_stage(pictures, undisturbed, tmp_path):
-    said = r"cannot be written: it needs more bytes in one file than this process may write .*command again: it goes on"
+    said = r"cannot be written: it needs more bytes in one file than this process may write .*command again; it continues"
     run_short_of_room(settings(pictures, tmp_path), undisturbed, limited, said)
 
 

@@ -96,7 +96,7 @@ def test_of_two_processes_in_one_run_folder_one_is_refused_or_comes_after_the_ot
     for process in both:
         process.join()
     refusals = [why for _, _, why in ended if why]
-    assert all(re.match(r"(process \d+ on .+|another process) works in .*run\. ", why) for why in refusals), refusals
+    assert all(re.match(r"(process \d+ on .+|another process) uses .*run\. ", why) for why in refusals), refusals
     for number in range(num_rounds):
         done = [seed for place, seed, why in ended if place == number and not why]
         folder = tmp_path / str(number) / "run"

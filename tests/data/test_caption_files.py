@@ -69,7 +69,7 @@ def test_other_class_names_need_a_mapping(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("renamed", "problem"),
     [
-        ({"a": "bird"}, r"leads to \['bird'\]; the data set has \['dog', 'cat'"),
+        ({"a": "bird"}, r"contains \['bird'\]; the data set has \['dog', 'cat'"),
         ({"a": "cat", "b": "cat"}, "gives two classes the same name"),
         ({"dog": "cat"}, "gives two classes the same name"),
     ],
@@ -125,7 +125,7 @@ def test_rows_without_label_have_no_place(tmp_path: Path) -> None:
         ("c.txt", b"cat: a\n\n", "2 lines for 1 .*1 are blank, the first is line 2"),
         ("c.json", b'{"cat": "a cat"}', "not a JSON object of lists of texts"),
         ("c.json", b'["a cat"]', "not a JSON object of lists of texts"),
-        ("c.json", b'{"cat": ["a"], "cat": ["b"]}', "class 'cat' stands 2 times"),
+        ("c.json", b'{"cat": ["a"], "cat": ["b"]}', "class 'cat' occurs 2 times"),
         ("c.txt", b"cat: \xff", "cannot be read.*save it as UTF-8"),
         ("c.parquet", b"no table", "cannot be read"),
         pytest.param("c.json", b"[" * 100_000, "cannot be read: maximum recursion depth", id="deep"),

@@ -150,8 +150,8 @@ def test_columns_are_found(kinds: dict[str, str], image: str, label: str, chosen
         ({"left": "image", "right": "image", "label": "integer"}, "", "", "2 image columns"),
         ({"text": "text", "label": "integer"}, "", "", r"no image column; columns found: text \(text\), label \(integer\)"),
         ({"image": "image", "label": "double"}, "", "", "no label column"),
-        ({"image": "image", "label": "integer"}, "", "kind", "prepare.label_column=kind is no label column"),
-        ({"image": "image", "label": "integer"}, "label", "", "prepare.image_column=label is no image column"),
+        ({"image": "image", "label": "integer"}, "", "kind", "prepare.label_column=kind is not a valid label column"),
+        ({"image": "image", "label": "integer"}, "label", "", "prepare.image_column=label is not a valid image column"),
         ({}, "", "", "columns found: none"),
     ],
 )

@@ -64,7 +64,7 @@ def test_it_names_the_groups_that_were_asked_for(monkeypatch, capsys, data: Path
         r"use the values 0 to 4,09., and 65,535 becomes white: they come out dark. Set prepare.intensity=window",
         r"2 images look like another one \(1 pairs\): 1 pairs are divided between training and test split, 0 have",
         "again.jpg and",
-        "5 different numbers of patients or parts in 26 pictures",
+        "5 different numbers of patients or parts in 26 images",
     ],
 )
 def test_it_says_what_is_there(monkeypatch, capsys, data: Path, said: str) -> None:

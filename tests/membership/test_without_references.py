@@ -60,7 +60,7 @@ def test_it_finds_nothing_where_nothing_leaks_and_the_power_is_said() -> None:
     surface = silent().surfaces["images"]
     assert surface.state == "not measured"
     assert QUANTILES in {test.attack for test in surface.tests}
-    assert "would be found in 80 of 100 audits" in surface_text(surface)
+    assert "would be detected in 80 of 100 audits" in surface_text(surface)
 
 
 def test_every_signal_of_such_a_surface_counts() -> None:

@@ -23,8 +23,8 @@ FINDINGS = {
     "canaries": "epsilon at least 0.7 by canaries (p < 0.001)",
     "near_copies": "excess of near-copies 0.612 [0.581, 0.643] (p < 0.001, needed 0.005)",
     "images_tell": "a model trained only on the images reveals their members (check: shared generator)",
-    "nothing_found": "AUC 0.612 [0.581, 0.643], smallest p < 0.001; an AUC of 0.57 would be found in 80 of 100 audits",
-    "no_references": "attacked without references only, AUC 0.612 [0.581, 0.643]; an AUC of 0.57 would be found in 80 of "
+    "nothing_found": "AUC 0.612 [0.581, 0.643], smallest p < 0.001; an AUC of 0.57 would be detected in 80 of 100 audits",
+    "no_references": "attacked without references only, AUC 0.612 [0.581, 0.643]; an AUC of 0.57 would be detected in 80 of "
     "100 audits",
     "no_attack": "no attack",
 }

@@ -56,11 +56,11 @@ def test_gains_are_paired_by_seed():
 
 def test_the_sentence_says_what_the_next_step_buys_and_costs():
     found = frontier(three_sizes((0.5, 0.9, 0.9), (0.5, 0.9, 0.903), (0.5, 0.52, 0.56)), {})
-    assert found.sentence == "1x is the knee: 5x buys 0.3 points [0.3, 0.3] for +0.040 AUC [0.040, 0.040]."
+    assert found.sentence == "1x is the knee: 5x gains 0.3 points [0.3, 0.3] for +0.040 AUC [0.040, 0.040]."
     loses = frontier(three_sizes((0.5, 0.9, 0.9), (0.5, 0.9, 0.88)), {})
-    assert loses.sentence == "1x is the knee: 5x buys -2.0 points [-2.0, -2.0]."
+    assert loses.sentence == "1x is the knee: 5x gains -2.0 points [-2.0, -2.0]."
     single = frontier([row for row in three_sizes((0.5, 0.9, 0.9), (0.5, 0.9, 0.9)) if row["seed"] == 0], {})
-    assert single.sentence == "1x is the knee: 5x buys 0.0 points (one pair of runs, no interval)."
+    assert single.sentence == "1x is the knee: 5x gains 0.0 points (one pair of runs, no interval)."
     best_is_last = frontier(three_sizes((0.5, 0.7, 0.9), (0.5, 0.9, 0.88)), {})
     assert best_is_last.sentence.startswith("No knee: 5x, the largest")
 

@@ -85,7 +85,7 @@ def test_variant_by_variant_the_first_ends_before_the_second_begins_its_own(vari
         ("generate.cardinalty", [1], r"Did you mean generate\.cardinality\?"),
         ("generate.cardinality", [0, 1], "greater than 0"),
         ("generate", [1, 2], "is a section"),
-        ("prepare.source", ["no/such/folder"], "no file or folder"),
+        ("prepare.source", ["no/such/folder"], "is not an existing file or folder"),
     ],
 )
 def test_a_setting_that_does_not_hold_is_refused_before_anything_is_computed(name, values, expected):

@@ -202,7 +202,7 @@ def test_a_folder_of_a_run_or_of_other_data_is_refused(plan, tmp_path):
 def test_a_variant_may_be_run_while_its_sweep_is_not_and_the_other_way_round(finished, plan):
     made, _, _ = finished
     output = made.base.execution.output
-    with sweep_folder(made, Recorder()).held(), pytest.raises(UserError, match=f"process {os.getpid()} on .* works in"):
+    with sweep_folder(made, Recorder()).held(), pytest.raises(UserError, match=f"process {os.getpid()} on .* uses"):
         run(made.variants[0].settings)
     with sweep_folder(made, Recorder()).joined(), pytest.raises(UserError, match="give another --name"):
         run_sweeps([plan(output)], Recorder())
@@ -214,7 +214,7 @@ def test_foreign_files_in_the_folder_of_a_sweep_or_a_variant_are_left_alone(plan
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.html").write_text("my notes")
         before = seen(tmp_path)
-        with pytest.raises(UserError, match=r"holds report\.html and no \.tckr\.json"):
+        with pytest.raises(UserError, match=r"contains report\.html but no \.tckr\.json"):
             run_sweeps([made], Recorder())
         assert seen(tmp_path) == before
         (folder / "report.html").unlink()

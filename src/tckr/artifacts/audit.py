@@ -94,13 +94,9 @@ class VerdictReason(Result):
 
     kind: Remark
     control: str = Field("", description="Name of the control.")
-    surfaces: list[str] = Field(
-        default_factory=list, description="Surfaces concerned; empty = all, for a control that is missing."
-    )
+    surfaces: list[str] = Field(default_factory=list, description="Surfaces concerned; empty = all (missing control).")
     num_reference_runs: int | None = None
-    num_records: int | None = Field(
-        None, description="Records left out because all reference runs or none were trained on them."
-    )
+    num_records: int | None = Field(None, description="Records left out: in all reference runs or in none.")
 
 
 class Verdict(Result):
@@ -120,8 +116,7 @@ class Declared(Result):
     num_reference_runs: int
     unit: Unit = Field(
         "record",
-        description="Unit that is judged: single records, or groups of them (patients, parts) by the means "
-        "of their signals.",
+        description="What is judged: single records, or groups of them (patients, parts) by the means of their signals.",
     )
     num_records: int | None = Field(None, description="Number of records in the groups; None if the unit is the record.")
     num_members: int = Field(description="Units of the pool that the target was trained on, without canaries.")
@@ -160,8 +155,7 @@ class LowFpr(Result):
         description="Members found, mean over runs; each threshold is fixed on the non-members of all other runs; n = runs."
     )
     tpr_of_target: Measured = Field(
-        description="Share of the target's members above the threshold that this share of the reference "
-        "runs' non-members exceeds."
+        description="Share of the target's members above the threshold that this rate of reference non-members passes."
     )
     ppv: dict[str, Measured] = Field(
         description="Share of true members among the records called members, at `tpr`, by the ratio of "
@@ -226,9 +220,7 @@ class SurfaceResult(Result):
     brier: Measured | None = Field(None, description="Models: Brier score on the test split, summed over classes: 0 to 2.")
     nll: Measured | None = Field(None, description="Models: mean negative log-likelihood of the true class, nats.")
     signal: str = Field("", description="The declared signal, used for the following fields unless stated otherwise.")
-    attack: str = Field(
-        "", description="Scorer of the headline number: the declared one, or one that works without references."
-    )
+    attack: str = Field("", description="Scorer of the headline number: the declared one, or one without references.")
     state: State = Field("not measured", description="Result; `no measurable leakage` only with reference runs.")
     reasons: list[FindingReason] = Field(
         default_factory=list, description="The findings behind `state`; empty if the audit is not valid."
@@ -236,9 +228,7 @@ class SurfaceResult(Result):
     aop: Measured | None = Field(None, description="CAS / (2 max(AUC, 0.5)) ** lambda with the declared scorer.")
     strongest: Strongest | None = None
     auc: dict[str, Measured] = Field(default_factory=dict, description="Target's AUC by scorer; n = records.")
-    other_signals: dict[str, dict[str, Measured]] = Field(
-        default_factory=dict, description="Target's AUC by the other signals, then by scorer."
-    )
+    other_signals: dict[str, dict[str, Measured]] = Field(default_factory=dict, description="Other signal -> scorer -> AUC.")
     leave_one_out: dict[str, LeaveOneOut] = Field(default_factory=dict, description="By scorer.")
     tpr: dict[str, dict[str, Measured]] = Field(default_factory=dict, description='By scorer, then "0.1", "0.01", "0.001".')
     low_fpr: dict[str, LowFpr] = Field(
@@ -249,8 +239,7 @@ class SurfaceResult(Result):
     epsilon_lower_bound: EpsilonBound | None = Field(None, description="Declared scorer.")
     mu_lower_bound: GaussianBound | None = Field(
         None,
-        description="Declared scorer: lower bound on mu of Gaussian differential privacy from its error "
-        "rates; None in older results.",
+        description="Declared scorer: lower bound on mu of Gaussian differential privacy; None in older results.",
     )
     auc_by_class: dict[str, Measured] = Field(default_factory=dict, description="Declared scorer, by class name.")
     worst_class: WorstClass | None = Field(None, description="Declared scorer; None in a shareable report.")
@@ -294,9 +283,7 @@ class Differences(Result):
 
     cas: Measured
     auc: Measured | None = Field(None, description="Declared scorer on the target, paired over its records.")
-    auc_over_runs: Measured | None = Field(
-        None, description="Declared scorer, mean over all runs, paired; None without membership."
-    )
+    auc_over_runs: Measured | None = Field(None, description="Declared scorer, mean over runs, paired; or None.")
 
     @property
     def headline(self) -> Measured | None:
@@ -335,9 +322,7 @@ class Package(Result):
     exposes: list[str] = Field(description="Surfaces that a holder of the package can attack.")
     state: State
     deciding: list[str] = Field(description="The surfaces that decide its state; their reasons are the package's.")
-    reasons: list[FindingReason] = Field(
-        default_factory=list, description="Additional findings of the attack on all of them."
-    )
+    reasons: list[FindingReason] = Field(default_factory=list, description="Further findings of the attack on all of them.")
     together: Together | None = Field(
         None, description="None in older results, and if reference runs repeated fewer than two of its surfaces."
     )
@@ -373,9 +358,7 @@ class AuditResult(Document):
     paired: PairedTest | None = Field(None, description="None for given tables.")
     fidelity: FidelityResult | None = Field(None, description="None for given tables.")
     controls: list[Control] = Field(default_factory=list)
-    packages: list[Package] = Field(
-        default_factory=list, description="Packages that may be released together, and what they expose."
-    )
+    packages: list[Package] = Field(default_factory=list, description="Surfaces that may be released together.")
     copies: CopiesResult | None = Field(None, description="Near-copies of members among the images.")
     canaries: dict[str, dict[str, OneRunBound | NotMeasurable]] = Field(
         default_factory=dict, description="Surface -> kind of canary -> bound from one run; empty without canaries."

@@ -234,9 +234,9 @@ def _require_every_cell(name: str, runs: np.ndarray, run: np.ndarray, record: np
         odd = np.flatnonzero(cells.reshape(len(runs), -1).max(axis=1) > 1) if cells.max() > 1 else odd
     if len(odd):
         counts = np.bincount(record[run == odd[0]], minlength=len(records))
-        which, how = (counts > 1, "twice") if counts.max() > 1 else (counts == 0, "not")
+        which, how = (counts > 1, "occurs twice") if counts.max() > 1 else (counts == 0, "is missing")
         raise UserError(
-            f"{name}: run {runs[odd[0]]} has record {records[which][0]} {how} (so have {which.sum()} of {len(records)}); "
+            f"{name}: record {records[which][0]} {how} in run {runs[odd[0]]} ({which.sum()} of {len(records)} records); "
             "expected one row for every run and record; remove duplicates, and remove records that were not "
             "queried in every run"
         )

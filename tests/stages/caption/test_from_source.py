@@ -126,7 +126,7 @@ def test_a_picture_without_words_stops_the_step(tmp_path: Path) -> None:
 def test_a_data_set_without_words_stops_the_step(tmp_path: Path) -> None:
     folders(tmp_path / "data")
     data = prepared(tmp_path, tmp_path / "data")
-    with pytest.raises(UserError, match="gives its pictures no texts; expected a"):
+    with pytest.raises(UserError, match="has no texts for its images; expected a"):
         run(CaptionConfig(from_source=True), make_context(tmp_path / "step", {"data": data}))
 
 
