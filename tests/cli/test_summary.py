@@ -189,7 +189,8 @@ def test_canary_bounds_are_printed_with_and_without_measured_membership(tmp_path
         ["Teacher", "mislabelled", "2.38", "1.38", "239 of 250 guesses right, 250 canaries"],
         ["Student", "mislabelled", "0.44", "", "91 of 124 guesses right, 250 canaries"],
     ]
-    assert any("own signal only" in line for line in lines)
+    remark = "own signal only, because all runs share" if measured else "without reference runs, only the target's signal"
+    assert any(remark in line for line in lines)
     text = " ".join(" ".join(lines).split())
     assert "epsilon assumes every canary in or out by a fair coin of its own; nothing of the mechanism." in text
     assert "mu assumes" in text
