@@ -17,7 +17,7 @@ from tckr.stages.adapt.batches import step_batches
 from tckr.stages.adapt.checkpoint import load_checkpoint, state_tensors, writer_of
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.encode import EncodedSet
-from tckr.stages.adapt.gradients import Passes, add_gradients
+from tckr.stages.adapt.gradients import Passes, StepLoss, add_gradients
 from tckr.stages.adapt.kept import Kept, draw_validation
 from tckr.stages.adapt.vector import AdapterVector
 from tckr.training.prefetch import prefetched
@@ -90,14 +90,16 @@ def train_adapter(
     advance(steps.start)
     writer = writer_of(course.checkpoint)
     checked = draw_validation(generator, validation, course.seed) if validation else None
-    share = team.share(config.batch_size)
+    share, joined = team.share(config.batch_size), team.joined(StepLoss(generator), may_skip=config.trains_all)
     upcoming = step_batches(generator, encoded, config, steps=steps, seed=course.seed, device=course.device, share=share)
     with closing(prefetched(upcoming, course.device)) as batches:
         for step, batch in zip(steps, batches, strict=True):
             rate = learning_rate(step, course.num_steps, peak=config.learning_rate, schedule=config.schedule)
             set_learning_rate(optimizer, rate)
-            loss = add_gradients(generator, batch, adapter.gradient, passes, config=config, device=course.device)
-            team.add_up(adapter.gradient, loss)
+            loss = add_gradients(
+                generator, batch, adapter.gradient, passes, config=config, device=course.device, joined=joined, team=team
+            )
+            team.count(loss)
             losses[step] = loss
             adapter.clip(config.max_gradient_norm)
             optimizer.step()
