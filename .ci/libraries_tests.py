@@ -30,5 +30,6 @@ TESTS = (
     "tests/releasing/test_signing.py",
     "tests/releasing/test_cards.py",
     "tests/releasing/test_formats.py",
+    "tests/stages/report/test_browser.py",
 )
 sys.exit(pytest.main(["-q", *TESTS, *sys.argv[1:]]))

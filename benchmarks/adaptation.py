@@ -33,7 +33,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tckr.stages.audit.denoising import denoising_losses
 
 from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.agreement import read_agreement
@@ -43,6 +42,7 @@ from tckr.artifacts.membership import read_members
 from tckr.artifacts.training import MODEL_FOLDER, read_history
 from tckr.config import load_settings
 from tckr.data.images import ImageSet, load_images
+from tckr.membership.queries.denoising import denoising_losses
 from tckr.metrics.membership import auc
 from tckr.models.classifiers import load_classifier
 from tckr.models.classifiers.ensemble import AnyClassifier

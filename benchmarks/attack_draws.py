@@ -45,6 +45,7 @@ from tckr.data.shards import list_shards, read_columns
 from tckr.data.sources.opening import open_source
 from tckr.data.sources.record import TEST
 from tckr.engine.fingerprint import fingerprint
+from tckr.engine.seal import place_of
 from tckr.metrics.estimate import Measured
 from tckr.metrics.membership import auc
 from tckr.stages.prepare.canaries import draw_canaries
@@ -342,7 +343,9 @@ def attack_run(
 ) -> dict[str, Measured]:
     """Attack the run in `folder`, whose source an attacker holds."""
     prepared = (folder / "artifacts" / "prepare").resolve()
-    with _copy_readable(prepared.parent.parent / "sealed" / "prepare" / prepared.name / "test") as test:
+    sealed = json.loads((prepared / "manifest.json").read_text(encoding="utf-8"))["sealed"]
+    place = place_of(prepared.parent.parent / "sealed" / "prepare" / prepared.name, sealed)
+    with _copy_readable(place / "test") as test:
         truth = read_truth(folder / "artifacts", Path(test))
     config = PrepareConfig(**truth.prepare["config"])
     attacker = Attacker(records=read_source(source, config), config=config, shared=shared)

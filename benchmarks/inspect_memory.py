@@ -39,13 +39,11 @@ def write_pictures(root: Path, count: int, side: int) -> None:
 
 def inspect_alone(root: Path) -> None:
     """Inspect in this process and print seconds and peak memory in MB."""
-    from rich.console import Console
-
     from tckr.cli.inspect import inspected
     from tckr.stages.prepare.config import PrepareConfig
 
     begin = time.perf_counter()
-    inspected(PrepareConfig(source=str(root)), 1, Console(file=io.StringIO()))
+    inspected(PrepareConfig(source=str(root)), 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{time.perf_counter() - begin:.1f} {peak:.0f}")
 

@@ -15,8 +15,10 @@ are those of all processes. On a machine with other programs they are what can b
 from __future__ import annotations
 
 import argparse
+import ctypes
 import hashlib
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -24,6 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -39,11 +42,14 @@ from tckr.pipeline import STAGES, needed_for, pipeline
 
 ORDERS = ("stages", "ready")
 HOLDS_TIMES = {"manifest.json", "metrics.json"}
+PR_SET_CHILD_SUBREAPER = 36
+"""Of prctl.h: processes whose parent has ended become children of this one."""
 
 
 def settings_of(output: Path, overrides: Sequence[str]) -> Settings:
-    """Return the settings of the digits with `overrides`."""
-    return load_settings(overrides=["prepare.source=digits", f"execution.output={output}", *overrides])
+    """Return the settings with `overrides`; of the digits, where these name no other source."""
+    source = [] if any(text.startswith("prepare.source=") for text in overrides) else ["prepare.source=digits"]
+    return load_settings(overrides=[*source, f"execution.output={output}", *overrides])
 
 
 def stage_after_stage(steps: Sequence[Step]) -> list[Step]:
@@ -70,14 +76,23 @@ def run_once(order: str, output: Path, overrides: Sequence[str]) -> None:
 
 def measure(order: str, output: Path, overrides: Sequence[str]) -> tuple[float, float]:
     """Return wall-clock and CPU seconds of a run in a process of its own, those of its workers included."""
-    start = time.perf_counter()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # the fork server of a run, whose workers count, is left
+    start, before = time.perf_counter(), cpu_seconds_of_children()
     command = [sys.executable, __file__, "--order", order, "--output", str(output), *overrides]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"the run in order {order} ended with {process.returncode}")
-    return time.perf_counter() - start, usage.ru_utime + usage.ru_stime
+    if status := subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
+        raise SystemExit(f"the run in order {order} ended with {status}")
+    took = time.perf_counter() - start
+    with suppress(ChildProcessError):
+        while True:
+            os.wait()
+    return took, cpu_seconds_of_children() - before
+
+
+def cpu_seconds_of_children() -> float:
+    """Return the CPU seconds of all processes below this one that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def digests(output: Path, overrides: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ import pickle
 import pkgutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -179,7 +180,24 @@ def test_public_names_are_functions_and_classes_however_often_and_in_whatever_or
     for module in pkgutil.iter_modules(tckr.__path__):
         importlib.import_module(f"tckr.{module.name}")
     for name in [*tckr.__all__, *tckr.__all__]:
-        assert callable(getattr(tckr, name)), name
+        assert name == "__version__" or callable(getattr(tckr, name)), name
+
+
+def test_a_type_checker_sees_every_public_name_where_it_is_defined():
+    tree = ast.parse(Path(tckr.__file__).read_text(encoding="utf-8"))
+    (checked,) = (node for node in tree.body if isinstance(node, ast.If))
+    typed = {name.name: node.module for node in checked.body if isinstance(node, ast.ImportFrom) for name in node.names}
+    assert typed == {name: getattr(tckr, name).__module__ for name in tckr.__all__ if name != "__version__"}
+    assert Path(tckr.__file__).with_name("py.typed").is_file()
+
+
+def test_the_version_is_that_of_the_package():
+    assert tckr.__version__ == metadata.version("tckr")
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = f"import sys, tckr; tckr.__version__; print([name for name in {HEAVY!r} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
 def test_changing_a_late_setting_leaves_earlier_fingerprints_alone():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import datasets
@@ -17,9 +18,9 @@ from tckr.config import changed, load_settings
 from tckr.engine.observer import Silent
 from tckr.engine.store import Store
 from tckr.running import plan, run
-from tckr.sharing.allowed import LEAVES
+from tckr.sharing.allowed_files import LEAVES
 from tckr.sharing.copying import copy_allowed
-from tests.sharing.test_allowed import every_byte
+from tests.sharing.test_copying import every_byte
 
 CLASSES = {"Rote Kreise": (200, 30, 30), "blue/squares": (30, 30, 200), "árbol verde": (20, 140, 40)}
 MARKER = "zoe_winter"
@@ -38,14 +39,19 @@ TINY = [
 
 
 class Recorder(Silent):
-    """Note which steps were computed and which were found whole."""
+    """Note which steps were computed and which were found whole, and what the run's folder shows by then."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
         self.computed: list[str] = []
         self.reused: list[str] = []
+        self.folder, self.pages, self.links = folder, {}, {}
 
     def finished(self, step, manifest, reused) -> None:
         (self.reused if reused else self.computed).append(step.name)
+        if self.folder:
+            page = self.folder / "report" / "report.html"
+            self.pages[step.name] = page.read_text(encoding="utf-8") if page.is_file() else ""
+            self.links[step.name] = {path.name for path in self.folder.glob("artifacts/*")}
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +77,7 @@ def finished(folder, tmp_path_factory):
     settings = load_settings(
         overrides=[f"prepare.source={folder}", f"execution.output={output}", *TINY, f"execution.name={MARKER}"]
     )
-    recorder = Recorder()
+    recorder = Recorder(settings.execution.folder)
     return settings, run(settings, observer=recorder), recorder
 
 
@@ -85,6 +91,29 @@ def test_a_folder_becomes_a_report(finished):
     assert {"prepare", "generate", "distill", "audit", "report", "teach.1", "distill.2", "teach.null"} <= set(
         recorder.computed
     )
+
+
+def test_the_first_result_is_shown_before_any_reference_run_is_done_and_counts_them_until_the_report_is_there(finished):
+    _, result, recorder = finished
+    order, first = recorder.computed, recorder.pages["validate"]
+    alone = max(order.index(name) for name in ("adapt", "generate"))  # nothing of the audit comes before these
+    assert all("." not in name for name in order[:alone])
+    assert order.index("validate") < min(order.index(name) for name in ("signals.1", "signals.2"))
+    assert not recorder.pages["distill"]
+    assert "Audit running: 0 of 2 reference runs are done." in first
+    assert "do not share this page" in first
+    assert first.count('alt="synthetic Rote Kreise, ') == 8
+    assert re.search(r"accuracy on \d+ validation images</td><td>\d\.\d\d \[", first)
+    counted = [recorder.pages[name] for name in order if name in ("signals.1", "signals.2")]
+    assert [f"Audit running: {number} of 2" in page for number, page in enumerate(counted, 1)] == [True, True]
+    assert "Audit running" not in (result.folder / "report" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_finished_artifact_is_linked_while_the_run_goes_on(finished):
+    _, _, recorder = finished
+    for name in ("prepare", "generate", "distill"):
+        assert name in recorder.links[name]
+    assert "audit" not in recorder.links["distill"]
 
 
 def test_a_second_run_computes_nothing(finished):

@@ -127,7 +127,7 @@ def test_every_section_is_strict():
                 yield from models(field.annotation)
 
     found = list(models(Settings))
-    assert len(found) == 14
+    assert len(found) == 15
     for model in found:
         config = model.model_config
         assert (config["strict"], config["frozen"], config["extra"], config["allow_inf_nan"]) == (

@@ -14,6 +14,7 @@ from tckr.artifacts.captions import CaptionTable
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.manifest import Manifest
 from tckr.artifacts.membership import CANARIES_NAME, MEMBERSHIP_NAME
+from tckr.data.groups import GROUPS_NAME
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
 from tckr.engine.execution import ExecutionConfig
@@ -88,6 +89,7 @@ def write_private_set(folder: Path, image_size: int = 16) -> Path:
         membership[run, records] = True
     np.save(folder / MEMBERSHIP_NAME, membership)
     np.save(folder / CANARIES_NAME, np.zeros(NUM_POOL, dtype=np.int8))
+    np.save(folder / GROUPS_NAME, np.arange(NUM_POOL))
     _card(image_size).write(folder)
     return folder
 

@@ -6,20 +6,23 @@ Settings are strict: an unknown name is an error that names the nearest known on
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from tckr.engine.execution import ExecutionConfig
 from tckr.errors import MOST_CHARACTERS, UserError, shown, shown_name
 from tckr.models.digest import from_any_folder
 from tckr.overrides import merge, nested, parse_override, refuse_twice
 from tckr.plain_yaml import MOST_BYTES, NotPlainError, read_yaml, write_yaml
-from tckr.stages.adapt.config import AdaptConfig
+from tckr.privacy.config import PrivacyConfig
+from tckr.privacy.refusals import refuse_spending
+from tckr.stages.adapt.config import AdaptConfig, PrivateAdaptConfig
 from tckr.stages.audit.config import AuditConfig
 from tckr.stages.caption.config import CaptionConfig
 from tckr.stages.distill.config import DistillConfig
@@ -34,6 +37,7 @@ PRESETS = {
     "embedded": "the defaults: tiny models that ship with the package, 32 x 32 px, for two CPU cores",
     "demo": "the defaults on scikit-learn's handwritten digits, private images shown because they are public",
     "small_photos": "the defaults with a fast recipe for photographs of few pixels: mirrored, cropped, not turned",
+    "dp": "a formal guarantee of epsilon 10 (privacy.epsilon) for images, labels and Student",
     "paper": "the published settings: BLIP-2 and Stable Diffusion 2 at 224 px; needs a GPU and a model hub",
 }
 
@@ -55,6 +59,7 @@ class RunConfig(BaseModel):
         description="Splits, membership, noise and initial weights derive from it and, unless the set is public, from the "
         "secret of the store.",
     )
+    privacy: PrivacyConfig = Field(default_factory=PrivacyConfig)
     prepare: PrepareConfig = Field(default_factory=PrepareConfig)
     caption: CaptionConfig = Field(default_factory=CaptionConfig)
     adapt: AdaptConfig = Field(default_factory=AdaptConfig)
@@ -65,18 +70,40 @@ class RunConfig(BaseModel):
     audit: AuditConfig = Field(default_factory=AuditConfig)
     report: ReportConfig = Field(default_factory=ReportConfig)
 
+    @model_validator(mode="after")
+    def _copies_have_a_hold_out(self) -> Self:
+        if self.generate.redraw_copies and not self.prepare.audit_holdout:
+            raise ValueError(
+                f"generate.redraw_copies={self.generate.redraw_copies} compares images with hold-out records, and "
+                "prepare.audit_holdout=0 leaves none; set generate.redraw_copies=0, or hold some records out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_within_the_budget(self) -> Self:
+        if self.privacy.is_on:
+            refuse_spending(self)
+        return self
+
+    def adapting(self) -> AdaptConfig:
+        """Return the settings of the adapter, with the budget where there is one."""
+        if not self.privacy.is_on:
+            return self.adapt
+        return PrivateAdaptConfig(**dict(self.adapt), privacy=self.privacy)
+
     def reference(self) -> RunConfig:
         """Return the settings of the audit's reference runs; which images to draw anew is about the target's alone."""
-        return self.model_copy(update={"generate": self.generate.model_copy(update={"redraw": []})})
+        return self.model_copy(update={"generate": self.generate.reference()})
 
     def null_control(self) -> RunConfig:
         """Return the settings of the audit's null control."""
-        changed = {name: getattr(self, name).null_control() for name in ("adapt", "teach", "distill")}
-        return self.reference().model_copy(update=changed)
+        changed = {name: getattr(self, name).null_control() for name in ("adapt", "generate", "teach", "distill")}
+        return self.model_copy(update=changed)
 
     def memorizing(self) -> RunConfig:
         """Return the settings of the audit's positive control."""
-        changed = {name: getattr(self, name).memorizing() for name in ("adapt", "teach", "label", "distill")}
+        changed: dict[str, Any] = {name: getattr(self, name).memorizing() for name in ("adapt", "teach", "label", "distill")}
+        changed["privacy"] = PrivacyConfig()  # what memorizes keeps no guarantee
         return self.reference().model_copy(update=changed)
 
 
@@ -95,7 +122,7 @@ def load_settings(
     preset: str | None = None,
     overrides: Sequence[str] = (),
     *,
-    options: Mapping[str, str] = NO_OPTIONS,
+    options: Mapping[str, Any] = NO_OPTIONS,
     sweep: bool = False,
 ) -> Settings:
     """Return the settings of a preset, changed by a YAML file (which may name the `preset`), then by `key=value`s.
@@ -106,7 +133,7 @@ def load_settings(
         file: YAML (`tckr.plain_yaml` says what a value without quotes is).
         preset: where settings start from.
         overrides: `section.setting=value`.
-        options: settings given in another way, by name; their texts are taken as they are.
+        options: settings given in another way, by name, or sections of them; their values are taken as they are.
         sweep: whether the file may have a section `sweep`, which is read by `load_sweep`.
 
     Raises:
@@ -129,9 +156,7 @@ def load_settings(
         tree = merge(tree, {"execution": {"name": run_name(file.stem)}})
     given = [*(nested(name, value) for name, value in options.items()), *map(parse_override, overrides)]
     refuse_twice(given)
-    for change in (values, *given):
-        tree = merge(tree, change)
-    return _settings(tree)
+    return _settings(_merged(_merged(tree, values), functools.reduce(merge, given, {})))
 
 
 def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
@@ -140,10 +165,20 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     Raises:
         UserError: an unknown setting, or a value outside its range.
     """
-    tree = settings.model_dump()
-    for name, value in changes.items():
-        tree = merge(tree, nested(name, value))
-    return _settings(tree)
+    given = [nested(name, value) for name, value in changes.items()]
+    return _settings(_merged(settings.model_dump(), functools.reduce(merge, given, {})))
+
+
+def _merged(tree: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `tree` with what `change` sets. The revision of a model goes when `change` names another model."""
+    merged = merge(tree, change)
+    for name, given in change.items():
+        section = tree.get(name)
+        if not isinstance(given, Mapping) or not isinstance(section, Mapping) or "revision" not in section:
+            continue
+        if given.get("model", section.get("model")) != section.get("model") and "revision" not in given:
+            merged[name] = {**merged[name], "revision": None}
+    return merged
 
 
 def load_sweep(file: Path) -> Any:

@@ -19,6 +19,7 @@ from pathlib import Path
 from tckr.errors import UserError
 
 AGAIN = "give the same command again: it goes on"
+PLACE = "--output (for a release with --to)"
 UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 NUMBERED = re.compile(r"\(os error (\d+)\)|\berrno:? (\d+)", re.IGNORECASE)
 """How Rust libraries and Arrow quote the system's number for an error."""
@@ -154,7 +155,7 @@ def no_room(path: Path, needed: str = "more than that", kept: int = 0) -> str:
     keeping = f" while {size_text(kept)} must stay free for checkpoints and artifacts" if kept else ""
     return (
         f"{path} cannot be written: {found} and it needs {needed}{keeping}. Free space there and {AGAIN}; or choose another "
-        "disk with --output"
+        f"disk with {PLACE}"
     )
 
 
@@ -177,14 +178,14 @@ def _too_large(path: Path) -> str:
 def _read_only(path: Path) -> str:
     return (
         f"{path} cannot be written: the disk of {nearest_folder(path)} is mounted for reading only. Mount it for writing "
-        f"and {AGAIN}; or choose another folder with --output"
+        f"and {AGAIN}; or choose another folder with {PLACE}"
     )
 
 
 def _refused(path: Path) -> str:
     return (
         f"the operating system refuses access to {path} (permission denied). Give yourself the right to it, as `ls -ld` "
-        f"shows, and {AGAIN}; or choose another folder with --output"
+        f"shows, and {AGAIN}; or choose another folder with {PLACE}"
     )
 
 
@@ -198,7 +199,7 @@ def _broken(path: Path) -> str:
 def _unsupported(path: Path) -> str:
     return (
         f"{path} cannot be used: its file system lacks what TCKR needs there (locks of files, or links), or does not allow "
-        "it just now, as some network disks do. Choose a folder on another disk with --output"
+        f"it just now, as some network disks do. Choose a folder on another disk with {PLACE}"
     )
 
 

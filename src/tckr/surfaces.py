@@ -59,7 +59,11 @@ _ROWS = (
     Surface(
         name="images",
         title="images",
-        signals={"images": "nearest in features", "images_pixels": "nearest in pixels"},
+        signals={
+            "images": "nearest in features",
+            "images_pixels": "nearest in pixels",
+            "images_relative": "nearer than images that no generator saw",
+        },
         question="How near the nearest synthetic image is to a record.",
         repeated_from="full",
         is_plural=True,

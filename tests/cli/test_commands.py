@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from tckr.cli import main
+from tckr.cli.release import split_arguments
 from tckr.config import PRESETS, load_settings, settings_text
 from tckr.errors import UserError
 from tests.stages.prepare.pictures import write_classes
@@ -41,7 +47,7 @@ def test_an_unknown_setting_names_the_one_that_was_meant(monkeypatch, capsys):
         (["run", "--data", "digits", "--until", "nowhere", "--dry-run"], "unknown stage 'nowhere'"),
         (
             ["run", "--data", "digits", "--preset", "huge"],
-            "unknown preset 'huge'; expected one of embedded, demo, small_photos, paper",
+            "unknown preset 'huge'; expected one of embedded, demo, small_photos, dp, paper",
         ),
         (["run", "."], "a folder of images is given with --data FOLDER"),
         (["demo", "runs/demo"], "tckr demo takes settings alone"),
@@ -126,8 +132,9 @@ def test_a_run_stops_at_the_named_stage_and_status_shows_it(monkeypatch, capsys,
     assert status == 0
     assert "whole" in out
     assert "missing" in out
-    status, out, _ = call(monkeypatch, capsys, "run", "runs/digits", "--until", "prepare")
-    assert "whole already" in out
+    status, out, err = call(monkeypatch, capsys, "run", "runs/digits", "--until", "prepare")
+    assert "whole already" in err
+    assert out.split() == ["artifacts", str(tmp_path / "runs/digits/artifacts")]
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -144,16 +151,153 @@ def saved(folder: Path, source: str) -> Path:
     return folder
 
 
-def test_status_takes_place_and_name_from_the_folder_and_goes_on_after_a_run_whose_data_is_gone(
-    monkeypatch, capsys, tmp_path
-):
+def test_status_takes_place_and_name_from_the_folder_of_the_newest_run_and_names_the_others(monkeypatch, capsys, tmp_path):
     saved(tmp_path / "a", "/no/such/folder")
     saved(tmp_path / "b", "digits")
+    os.utime(tmp_path / "a" / "config.yaml", (1, 1))
     status, out, err = call(monkeypatch, capsys, "status", "--output", str(tmp_path))
     assert status == 0
-    assert "/no/such/folder" in err
     assert f"{tmp_path / 'b'}(digits)" in "".join(out.split())  # a long path is broken into lines
     assert "elsewhere" not in out
+    assert err.splitlines() == [
+        f"{tmp_path / 'b'}, the newest of 2 runs",
+        f"other runs, newest first: {tmp_path / 'a'}",
+    ]
+
+
+@pytest.mark.parametrize("command", [["report"], ["status"], ["release", "--to", "out", "--license", "other"]])
+def test_a_command_without_a_run_takes_the_newest(monkeypatch, capsys, tmp_path, command):
+    monkeypatch.chdir(tmp_path)
+    for name in ("old", "new"):
+        saved(tmp_path / "runs" / name, "digits")
+    os.utime(tmp_path / "runs" / "old" / "config.yaml", (1, 1))
+    _, out, err = call(monkeypatch, capsys, *command)
+    assert err.startswith("runs/new, the newest of 2 runs\n")
+    assert "old" not in out
+    (tmp_path / "runs" / "old" / "log.jsonl").touch()  # somebody worked in it
+    os.utime(tmp_path / "runs" / "new" / "config.yaml", (2, 2))
+    assert "runs/old, the newest" in call(monkeypatch, capsys, *command)[2]
+
+
+@pytest.mark.parametrize("command", [["status"], ["report"], ["audit"], ["release", "--to", "out"]])
+def test_without_any_run_a_command_says_how_to_make_one(monkeypatch, capsys, tmp_path, command):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = call(monkeypatch, capsys, *command)
+    assert status == 2
+    assert err.startswith("error: no run below runs; start one with `tckr demo`")
+
+
+def test_a_run_is_found_by_its_name(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    saved(tmp_path / "runs" / "mine", "digits")
+    assert "mine is not finished" in call(monkeypatch, capsys, "report", "--name", "mine")[2]
+    status, _, err = call(monkeypatch, capsys, "audit", "--name", "yours", "--dry-run")
+    assert (status, err) == (2, "error: no run called 'yours' below runs; found 'mine'\n")
+
+
+def test_report_computes_the_report_alone(monkeypatch, capsys, tmp_path):
+    folder = saved(tmp_path / "mine", "digits")
+    status, _, err = call(monkeypatch, capsys, "report", str(folder))
+    assert status == 2
+    assert re.search(r"mine is not finished for its settings: \d+ of \d+ steps are missing, prepare first; compute", err)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_the_parts_of_a_release_may_stand_among_its_arguments(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    saved(tmp_path / "runs" / "labels", "digits")
+    assert split_arguments(["labels", "student"]) == (Path("runs/labels"), ["labels", "student"])
+    assert split_arguments(["runs/labels", "student"]) == (Path("runs/labels"), ["student"])
+    with pytest.raises(UserError, match="give one run"):
+        split_arguments(["runs/labels", "elsewhere"])
+
+
+def test_the_version_is_that_of_the_package_however_it_is_called(monkeypatch, capsys):
+    expected = f"tckr {metadata.version('tckr')}\n"
+    assert call(monkeypatch, capsys, "--version") == (0, expected, "")
+    ran = subprocess.run([sys.executable, "-m", "tckr", "--version"], capture_output=True, text=True, check=True)
+    assert ran.stdout == expected
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("adpt", "adapt"), ("statsu", "status"), ("relase", "release")])
+def test_a_misspelt_command_names_the_one_that_was_meant(monkeypatch, capsys, typed, meant):
+    status, _, err = call(monkeypatch, capsys, typed)
+    assert status == 2
+    assert f"Did you mean '{meant}'" in err
+
+
+def test_a_misspelt_option_names_the_one_that_was_meant(monkeypatch, capsys):
+    status, _, err = call(monkeypatch, capsys, "run", "--dta", "digits")
+    assert status == 2
+    assert "--data" in err
+
+
+@pytest.mark.parametrize("option", ["--cardinality", "--generate.cardinality=3"])
+def test_a_setting_given_as_an_option_shows_how_settings_are_given(monkeypatch, capsys, option):
+    status, _, err = call(monkeypatch, capsys, "run", "--data", "digits", option)
+    assert status == 2
+    assert "stand as section.setting=value: generate.cardinality=..." in err
+
+
+@pytest.mark.parametrize("words", ["run adapt.mo", "audit adapt.mo", "demo adapt.mo"])
+def test_a_shell_completes_settings(words):
+    offered = completed(words)
+    assert "adapt.model=" in offered
+    assert all(name.startswith("adapt.mo") for name in offered)
+
+
+def test_a_shell_completes_commands_presets_and_stages():
+    assert completed("rel") == ["release"]
+    assert completed("run --preset pa") == ["paper"]
+    assert completed("run --until di") == ["distill"]
+
+
+def completed(words: str) -> list[str]:
+    asked = {"_TCKR_COMPLETE": "complete_bash", "COMP_WORDS": f"tckr {words}", "COMP_CWORD": str(len(words.split()))}
+    program = "import sys; sys.argv[0] = 'tckr'; from tckr.cli import main; main()"
+    ran = subprocess.run([sys.executable, "-c", program], env={**os.environ, **asked}, capture_output=True, text=True)
+    return ran.stdout.split()
+
+
+def test_help_says_every_default(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "200")
+    _, out, _ = call(monkeypatch, capsys, "run", "--help")
+    for default in ("report", "CONFIG's, or embedded", "runs", "that of CONFIG or of the last part of --data"):
+        assert f"[default: {default}]" in out or f"[default: ({default})]" in out
+
+
+def test_the_settings_of_openmp_are_made_before_torch_unless_the_user_has_his_own(tmp_path):
+    program = "import os; from tckr.cli import main; import sys; sys.argv = ['tckr', '--version']\n" + (
+        "try: main()\nexcept SystemExit: print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    )
+    own = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    for given, expected in (({}, "PASSIVE False"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE False")):
+        ran = subprocess.run([sys.executable, "-c", program], env=own | given, capture_output=True, text=True, check=True)
+        assert ran.stdout.splitlines()[-1] == expected
+
+
+def test_with_json_standard_output_holds_json_alone(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = call(monkeypatch, capsys, "run", "--data", "digits", "--until", "prepare", "--json")
+    folder = tmp_path / "runs" / "digits"
+    found = json.loads(out)
+    assert status == 0
+    assert found["folder"] == str(folder)
+    assert Path(found["artifacts"]["prepare"]).samefile(folder / "artifacts" / "prepare")
+    assert "ok  prepare" in err
+    found = json.loads(call(monkeypatch, capsys, "status", "--json")[1])
+    assert (found["folder"], found["whole"], found["damaged"]) == (str(folder), 1, {})
+    assert found["steps"][0]["name"] == "prepare"
+    assert found["steps"][0]["state"] == "whole"
+    assert found["steps"][-1] == {
+        "name": "report",
+        "state": "missing",
+        "whole": 0,
+        "total": 1,
+        "seconds": None,
+        "peak_memory_mb": None,
+        "artifact": None,
+    }
 
 
 def test_an_existing_report_opens_even_when_its_data_is_gone(monkeypatch, capsys, tmp_path):
@@ -189,7 +333,7 @@ def test_an_interrupt_says_that_the_same_command_continues(monkeypatch, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tckr.cli.status.print_plan", interrupted)
+    monkeypatch.setattr("tckr.cli.status.show_plan", interrupted)
     status, _, err = call(monkeypatch, capsys, "demo", "--dry-run")
     assert status == 130
     assert "the same command continues" in err
@@ -210,6 +354,6 @@ def test_how_the_data_is_understood_is_printed_when_it_is_prepared_and_at_each_r
     write_classes(tmp_path / "data", {"cat": 9, "dog": 9})
     arguments = ("prepare", "--data", str(tmp_path / "data"), "--output", str(tmp_path / "runs"))
     for _ in range(2):
-        status, out, _ = call(monkeypatch, capsys, *arguments)
+        status, _, err = call(monkeypatch, capsys, *arguments)
         assert status == 0
-        assert out.count("understood as class folders") == out.count("2 classes: cat 9, dog 9") == 1
+        assert err.count("understood as class folders") == err.count("2 classes: cat 9, dog 9") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import time
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from tckr.cli.console import ConsoleObserver
+from tckr.cli.pace import Left, Pace
 from tckr.cli.sweep_console import SweepConsole
 from tckr.engine.step import Role
 from tests.engine.fakes import step
@@ -95,3 +97,68 @@ def test_a_sweep_has_one_line_for_each_stage():
         ["...", "teach", "x", "3"],
         ["ok", "teach", "x", "3"],
     ]
+
+
+def test_without_a_terminal_a_line_a_minute_says_how_far_the_run_is(monkeypatch):
+    monkeypatch.setattr("tckr.cli.whole.SECONDS_BETWEEN", 0.05)
+    file = io.StringIO()
+    with ConsoleObserver(Console(file=file, width=100)) as observer:
+        adapt, teach, *others = steps()
+        observer.planned(steps())
+        for one in (adapt, teach):
+            observer.started(one)
+        observer.finished(teach, MANIFEST, False)
+        with observer.track("adapt", 300, "steps") as advance:
+            advance(20)
+            assert told(file, "1 of 4 steps, ")
+            assert told(file, "; now adapt 20/300 steps")
+        for one in (adapt, *others):
+            observer.finished(one, MANIFEST, False)
+    length = len(file.getvalue())
+    time.sleep(0.2)
+    assert len(file.getvalue()) == length
+
+
+def told(file: io.StringIO, text: str) -> bool:
+    """Return whether `text` is printed within ten seconds."""
+    deadline = time.monotonic() + 10
+    while text not in file.getvalue() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return text in file.getvalue()
+
+
+@pytest.mark.parametrize("make", [ConsoleObserver, lambda console: SweepConsole(console, 1)])
+def test_on_a_terminal_the_whole_run_has_a_bar_that_is_gone_at_the_end_even_of_a_failed_run(make):
+    file = io.StringIO()
+    console = Console(file=file, width=100, force_terminal=True)
+    with contextlib.suppress(ValueError), make(console) as observer:
+        observer.planned(steps())
+        assert drawn(file, ["all", "0/4 steps", "time left not known yet"])
+        raise ValueError("the run fails")
+    assert "all" not in file.getvalue().splitlines()[-1]
+    assert file.getvalue().count("\x1b[?25l") == file.getvalue().count("\x1b[?25h")  # the cursor is back
+
+
+def test_what_is_left_follows_from_the_steps_that_are_finished():
+    adapt, teach, first, second = steps()
+    pace = Pace(steps(), {"teach.1": 0.5, "teach.2": 0.5})
+    assert str(pace.left({})) == "time left not known yet"
+    pace.finished(teach, 60.0)
+    assert pace.left({}) == Left(120.0, 1)  # both Teachers like the target's; no adapter is finished
+    pace.finished(first, 100.0)
+    assert pace.left({}) == Left(50.0, 1)  # half of the machine for 100 s, as that of the other run
+    assert str(pace.left({})) == "at least 50 s left"
+    assert pace.left({"adapt": 7.0}) == Left(57.0, 0)
+    assert str(pace.left({"adapt": 7.0})) == "about 57 s left"
+    pace.finished(second, 1.0)
+    pace.finished(adapt, 1.0)
+    assert (pace.done, pace.total, str(pace.left({}))) == (4, 4, "nearly done")
+
+
+def test_what_else_is_said_of_a_step_stands_below_its_line():
+    file = io.StringIO()
+    observer = ConsoleObserver(Console(file=file, width=100), notes=lambda step, reused: [f"[lies] at {step.name}"])
+    observer.planned(steps()[:1])
+    observer.started(steps()[0])
+    observer.finished(steps()[0], MANIFEST, False)
+    assert file.getvalue().splitlines()[-1] == "      [lies] at adapt"

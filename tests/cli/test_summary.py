@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import typer
 from rich.console import Console
 
 from tckr.artifacts.agreement import agreement_of_counts, write_agreement
+from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.synthetic import Candidates
 from tckr.cli.run import end
-from tckr.cli.summary import _table, print_summary, waterfall
+from tckr.cli.summary import _table, print_summary, summary_json, waterfall
+from tckr.membership.wording import verdict_text
 from tckr.membership.worth import classes_line
 from tckr.running import RunResult
 from tests.cli.test_commands import call
@@ -105,6 +108,9 @@ def test_a_run_whose_controls_failed_ends_with_status_3(tmp_path: Path, sample: 
 def test_every_command_that_comes_to_the_audit_ends_with_status_3(monkeypatch, capsys, tmp_path: Path, command) -> None:
     result = RunResult(folder=tmp_path, artifacts={"audit": Sample(valid=False).write(tmp_path)["audit"]})
     monkeypatch.setattr("tckr.running.run", lambda *given, **options: result)
+    monkeypatch.setattr(
+        "tckr.cli.report.refuse_unfinished", lambda settings: None
+    )  # which this run is not, but for its audit
     assert call(monkeypatch, capsys, *command)[0] == 3
 
 
@@ -149,10 +155,13 @@ def test_canary_bounds_are_printed_with_and_without_measured_membership(tmp_path
     lines = summary_lines(RunResult(folder=tmp_path, artifacts={"audit": folder}))
     rows = [[cell.strip() for cell in line.strip("\u2502").split("\u2502")] for line in lines if "mislabelled" in line]
     assert rows == [
-        ["Teacher", "mislabelled", "2.38", "239 of 250 guesses right, 250 canaries"],
-        ["Student", "mislabelled", "0.44", "91 of 124 guesses right, 250 canaries"],
+        ["Teacher", "mislabelled", "2.38", "1.38", "239 of 250 guesses right, 250 canaries"],
+        ["Student", "mislabelled", "0.44", "", "91 of 124 guesses right, 250 canaries"],
     ]
     assert any("own signal only" in line for line in lines)
+    text = " ".join(" ".join(lines).split())
+    assert "epsilon assumes every canary in or out by a fair coin of its own; nothing of the mechanism." in text
+    assert "mu assumes" in text
 
 
 def test_without_canaries_no_bound_is_printed(tmp_path: Path) -> None:
@@ -165,3 +174,23 @@ def summary_lines(result: RunResult) -> list[str]:
     with console.capture() as captured:
         print_summary(result, console)
     return captured.get().splitlines()
+
+
+def test_the_json_of_a_run_has_its_numbers_verdict_and_places(tmp_path: Path) -> None:
+    artifacts = {"audit": Sample().write(tmp_path)["audit"], "report": tmp_path, "validate": tmp_path}
+    audit = AuditResult.read(artifacts["audit"])
+    found = json.loads(json.dumps(summary_json(RunResult(folder=tmp_path, artifacts=artifacts))))
+    cas = audit.surfaces["student"].cas
+    assert found["accuracy"]["student"] == {
+        "value": cas.value,
+        "low": cas.low,
+        "high": cas.high,
+        "n": cas.n,
+        "method": cas.method,
+    }
+    assert found["verdict"] == {"state": "valid", "text": verdict_text(audit.verdict), "valid": True}
+    assert {name: row["state"] for name, row in found["surfaces"].items()} == {
+        name: surface.state for name, surface in audit.surfaces.items()
+    }
+    assert found["report"] == str(tmp_path / "report" / "report.html")
+    assert set(found["artifacts"]) == {"audit", "report"}

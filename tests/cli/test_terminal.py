@@ -82,7 +82,7 @@ def test_a_name_that_nobody_escaped_still_does_not_reach_the_terminal(text, caps
 
 def test_a_warning_is_one_line_whatever_it_quotes(capsys):
     ConsoleObserver().warned("prepare: class '\x1b[2J\n  ok  audit [red]' left out")
-    assert capsys.readouterr().out == "  warning  prepare: class '\\x1b[2J\\n  ok  audit [red]' left out\n"
+    assert capsys.readouterr().err == "  warning  prepare: class '\\x1b[2J\\n  ok  audit [red]' left out\n"
 
 
 def test_an_error_is_one_line_whatever_it_quotes(monkeypatch, capsys):
@@ -110,10 +110,10 @@ def test_a_run_on_hostile_files_and_folders_prints_nothing_but_visible_text(monk
         status, out, err = call(monkeypatch, capsys, *command)
         assert status == 0, err
         assert is_visible(out + err)
-        joined = re.sub(r"\s", "", out)  # a title is wrapped to the width of its table
+        joined = re.sub(r"\s", "", out + err)  # a title is wrapped to the width of its table
         assert "[red]\\x1b[31mdata\\n\\u202e" in joined
         assert "[blue]out\\x1b[0m\\n" in joined
-    assert "warning" in call(monkeypatch, capsys, "prepare", *arguments, "prepare.test_fraction=0.3")[1]
+    assert "warning" in call(monkeypatch, capsys, "prepare", *arguments, "prepare.test_fraction=0.3")[2]
     cells = (next(output.rglob("rejected.csv"))).read_text(encoding="utf-8")
     assert is_visible(cells)
 

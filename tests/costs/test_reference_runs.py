@@ -11,6 +11,7 @@ import pytest
 from tckr.artifacts.membership import CANARIES_NAME, MEMBERSHIP_NAME
 from tckr.config import Settings, load_settings
 from tckr.costs.reference_runs import Measurements
+from tckr.data.groups import GROUPS_NAME
 from tckr.data.layouts.description import Layout, write_layout
 from tckr.engine.step import Step
 from tckr.engine.store import Store
@@ -35,6 +36,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
             write_layout(store.folder(step), Layout(kind="digits", labels_from="the set", parts=[], classes={}))
             members = np.arange(NUM_MEMBERS + NUM_OTHERS + 6) < NUM_MEMBERS
             np.save(store.folder(step) / MEMBERSHIP_NAME, np.stack([members, ~members]))
+            np.save(store.folder(step) / GROUPS_NAME, np.arange(len(members)))
             np.save(store.folder(step) / CANARIES_NAME, (np.arange(len(members)) >= len(members) - 6).astype(np.int8))
     return settings
 
@@ -57,7 +59,13 @@ def asking(*, looks_per_record: int, features: int = 0, denoisings: int = 0) -> 
 
 def test_canaries_are_no_records_of_the_audit(settings):
     found = Measurements.of(settings)
-    assert (found.num_members, found.num_others) == (NUM_MEMBERS, NUM_OTHERS)
+    assert (found.num_members, found.num_others) == found.units == (NUM_MEMBERS, NUM_OTHERS)
+
+
+def test_widths_are_those_of_groups_where_there_are_some(settings):
+    data = Store(settings.execution.store).folder(plan(settings, "prepare")[0])
+    np.save(data / GROUPS_NAME, np.arange(NUM_MEMBERS + NUM_OTHERS + 6) // 5)
+    assert Measurements.of(settings).units == (NUM_MEMBERS // 5, NUM_OTHERS // 5)
 
 
 @pytest.mark.parametrize(
@@ -105,14 +113,14 @@ def test_a_reference_run_that_is_whole_is_measured_itself(settings):
 
 
 def test_plan_prints_cost_and_width_and_computes_nothing_that_is_whole(settings, monkeypatch, capsys):
-    status, out, _ = call(monkeypatch, capsys, "audit", "--plan", "--data", "digits", *OVERRIDES[2:])
+    status, out, err = call(monkeypatch, capsys, "audit", "--plan", "--data", "digits", *OVERRIDES[2:])
     assert status == 0
-    assert out.count("whole already") == len(SECONDS)
+    assert err.count("whole already") == len(SECONDS)
     assert "200 members and 300 non-members" in out
-    # 2 * 1.96 * sqrt(501 / (12 * 200 * 300)) = 0.1034; 2 * 2.306 * 0.02638 * sqrt(2.5 / 9) = 0.0811 for 8 runs.
+    # 2 * 1.96 * sqrt(501 / (12 * 200 * 300)) = 0.1034; 2 * 2.306 * 0.02638 * sqrt(5.55 / 9) = 0.0955 for 8 runs.
     assert "interval 0.103 wide, TPR down to an FPR of 0.33%" in out
     row = next(line for line in out.splitlines() if line.startswith("│ 8 "))
-    assert "0.081" in row
+    assert "0.096" in row
     per_run = 40 + 4 + 120 + asking(looks_per_record=16, features=1)
     found = Measurements.of(settings)
     once = sum(cost.seconds for cost in found.repeated("distill").once)

@@ -7,13 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tckr.costs.widths import REFERENCE_RUNS, auc_spread, mean_width, numbers_to_compare, smallest_rate, target_width
+from tckr.costs.widths import (
+    FACTORS,
+    REFERENCE_RUNS,
+    auc_spread,
+    detectable_auc,
+    mean_width,
+    numbers_to_compare,
+    smallest_rate,
+    target_width,
+)
 from tckr.membership.analyses import leave_one_out
 from tckr.membership.config import MembershipConfig
 from tckr.membership.scorers import SCORERS
+from tckr.membership.verdict import judge
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.membership import auc
-from tests.membership.worlds import membership, signals
+from tests.membership.worlds import evidence, membership, signals
 
 
 def test_spread_of_one_run_is_that_of_the_rank_sum() -> None:
@@ -24,8 +34,13 @@ def test_spread_of_one_run_is_that_of_the_rank_sum() -> None:
 
 def test_width_over_runs_is_students() -> None:
     # t with 4 degrees of freedom at 97.5 %: 2.776445; five runs. With 7, of 8 blocks: 2.364624.
-    assert mean_width(1, 2, 4, 0.95) == pytest.approx(2 * 2.776445 * (1 / 6) ** 0.5 * (4 / 5) ** 0.5)
-    assert mean_width(1, 2, 63, 0.95) == pytest.approx(2 * 2.364624 * (1 / 6) ** 0.5 * (2 / 64) ** 0.5)
+    assert mean_width(1, 2, 4, 0.95) == pytest.approx(2 * 2.776445 * (1 / 6) ** 0.5 * (FACTORS[5] / 5) ** 0.5)
+    assert mean_width(1, 2, 64, 0.95) == pytest.approx(2 * 2.364624 * (1 / 6) ** 0.5 * (FACTORS[65] / 65) ** 0.5)
+
+
+def test_between_two_simulated_numbers_lies_a_width_between_theirs() -> None:
+    for few, between, many in ((8, 12, 16), (16, 20, 31), (64, 100, 256)):
+        assert mean_width(50, 50, few, 0.95) > mean_width(50, 50, between, 0.95) > mean_width(50, 50, many, 0.95)
 
 
 @pytest.mark.parametrize("records", [60, 1293])
@@ -39,17 +54,26 @@ def test_promised_width_of_the_target_is_found_where_nothing_leaks(records: int)
     assert np.mean(widths) == pytest.approx(target_width(records // 2, records - records // 2, 0.95), rel=0.15)
 
 
-@pytest.mark.parametrize("references", [4, 8, 40])
-def test_promised_width_over_runs_is_found_where_nothing_leaks(references: int) -> None:
-    """What more than two runs share is not promised: of 9 to 32 runs the jackknife then finds up to half as much again."""
+def test_power_is_the_closed_form_and_what_an_audit_says_of_itself() -> None:
+    # Two references: the target alone, against a level of 0.05 / 50: 3.090232 + 0.841621 standard deviations.
+    assert detectable_auc(50, 50, 2, 0.05) == pytest.approx(0.5 + 3.931853 * auc_spread(50, 50))
+    surface = judge(MembershipConfig(), evidence(0, shift=0.0, records=300)).surfaces["teacher"]
+    assert surface.detectable_auc is not None
+    assert detectable_auc(150, 150, 8, 0.05) - 0.5 == pytest.approx(surface.detectable_auc - 0.5, rel=0.1)
+    assert detectable_auc(50, 50, 16, 0.05) < detectable_auc(50, 50, 4, 0.05)
+
+
+@pytest.mark.parametrize(("references", "count"), [(4, 80), (8, 60), (64, 20)])
+def test_promised_width_over_runs_is_found_where_nothing_leaks(references: int, count: int) -> None:
+    """The small version of benchmarks/widths.py, which prints all numbers of runs."""
     widths = []
-    for seed in range(40):
+    for seed in range(count):
         generator = np.random.default_rng(seed)
         members = membership(generator, references + 1, 300)
         world = signals(generator, members, 0.0), members
         mean = leave_one_out(SCORERS[MembershipConfig().scorer], *world, 0.95).mean
         widths.append(mean.high - mean.low)
-    assert 0.85 < np.mean(widths) / mean_width(150, 150, references, 0.95) < 1.5
+    assert 0.9 < mean_width(150, 150, references, 0.95) / np.mean(widths) < 1.1
 
 
 def test_smallest_rate_is_one_non_member() -> None:

@@ -157,7 +157,7 @@ def test_a_series_goes_through_by_patient_and_its_patients_are_in_no_file_below_
         path.chmod(mode | 0o400)  # the test split is closed
         content = path.read_bytes()
         path.chmod(mode)
-        assert not [text for text in (NAME, "Mustermann", PATIENT, "Klinikum", "1970") if text.encode() in content], path
+        assert not [text for text in (NAME, "Mustermann", PATIENT, "Klinikum", "19700101") if text.encode() in content], path
 
 
 def test_inspect_counts_the_patients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:

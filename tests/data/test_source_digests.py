@@ -93,7 +93,7 @@ def test_the_command_says_so(tmp_path: Path, data: Path, monkeypatch: pytest.Mon
         with pytest.raises(SystemExit) as ended:
             main()
         assert not ended.value.code
-        said.append("the data have changed, although their sizes and times are the same" in capsys.readouterr().out)
+        said.append("the data have changed, although their sizes and times are the same" in capsys.readouterr().err)
         if len(said) == 1:
             swap(data)
     assert said == [False, True, False]

@@ -139,13 +139,13 @@ def understate(file: Path) -> None:
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
 @pytest.mark.parametrize("dictionary", [True, False])
 def test_a_footer_that_understates_a_page_is_not_believed(version: str, dictionary: bool, tmp_path: Path) -> None:
-    """The page of 300 MB is refused before it is unpacked."""
-    picture = pa.array([MEGABYTE * 300, b""], pa.binary())
+    """The page of 160 MB is refused before it is unpacked."""
+    picture = pa.array([MEGABYTE * 160, b""], pa.binary())
     file = write(tmp_path / "bomb.parquet", picture, labels(2), use_dictionary=dictionary, data_page_version=version)
     understate(file)
     told = subprocess.run([sys.executable, "-c", READ, str(file)], capture_output=True, text=True, check=True, timeout=120)
     message, megabytes = told.stdout.splitlines()
-    assert "unpacks to 300" in message
+    assert "unpacks to 160" in message
     assert int(megabytes) < 150
 
 

@@ -16,7 +16,7 @@ import pytest
 from tckr.engine.execution import ExecutionConfig
 from tckr.engine.observer import Silent
 from tckr.engine.runner import Runner
-from tckr.engine.step import Step
+from tckr.engine.step import Role, Step
 from tckr.engine.store import Store
 from tckr.errors import UserError
 from tests.engine.fakes import FakeConfig, step
@@ -181,3 +181,16 @@ def test_what_steps_tell_reaches_the_observer_before_they_are_finished_wherever_
     again = Recorder()
     runner(tmp_path, workers, observer=again).run(leaves)
     assert sorted(again.told) == ["planned 0", "reused leaf.0", "reused leaf.1"]
+
+
+@pytest.mark.parametrize("target_first", [True, False])
+def test_the_target_alone_on_the_machine_may_come_before_all_that_the_audit_needs(tmp_path, target_first):
+    teach = step("teach", stage="teach")
+    adapt = step("adapt", stage="adapt", source=teach)
+    others = [replace(step(f"teach.{seed}", stage="teach", seed=seed), role=Role.CONTROL) for seed in (1, 2, 3)]
+    last = step("judge", stage="judge", source=others[0])  # waits for what is not the target's: no reason to wait for it
+    runner(tmp_path, target_first=target_first).run([teach, adapt, *others, last])
+    found = events(tmp_path)
+    assert all("whole" in found[one.name] for one in (teach, adapt, *others, last))
+    before = min(found[other.name]["started"] for other in others) < found["adapt"]["whole"]
+    assert before is not target_first

@@ -9,14 +9,17 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from multiprocessing import resource_tracker, util
 from pathlib import Path
 
 import pytest
 import torch
 
+from tckr import process as process_module
 from tckr.engine import runner as runner_module
 from tckr.engine.drafts import WRITER, work_folder
 from tckr.engine.execution import ExecutionConfig
@@ -28,6 +31,7 @@ from tckr.engine.runner import Runner
 from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.errors import UserError
+from tckr.process import worker_context
 from tests.engine.fakes import FakeConfig, step
 
 
@@ -107,6 +111,7 @@ def test_interrupted_step_leaves_no_artifact_and_keeps_its_whole_shards(tmp_path
 
 
 def _run(folder: Path, steps: Sequence[Step], workers: int) -> None:
+    process_module.LOADED_ONCE = ("torch",)  # the fakes need no more, and a test waits for it
     runner(folder, workers).run(steps)
 
 
@@ -165,7 +170,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 def _run_as_group(folder: Path, steps: Sequence[Step]) -> None:
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell began the tests in the background
-    runner(folder, workers=2).run(steps)
+    _run(folder, steps, workers=2)
 
 
 def test_ctrl_c_ends_the_workers_at_once_and_none_begins_another_step(tmp_path):
@@ -333,3 +338,55 @@ def test_keeping_going_loses_only_what_needs_the_step_that_failed(tmp_path, work
     assert [going.store.has(one) for one in (good, bad, *ends)] == [True, False, True, False]
     with pytest.raises(UserError, match="planted refusal"):
         runner(tmp_path, workers).run([bad, good, *ends])
+
+
+def _seconds_of_this_process(_: int) -> float:
+    return time.process_time()
+
+
+@pytest.mark.skipif(worker_context().get_start_method() == "spawn", reason="workers are spawned here")
+def test_a_worker_finds_the_libraries_loaded():
+    """To load them takes some five seconds of CPU time."""
+    with LocalExecutor(lambda num_workers: 1) as executor:
+        assert max(executor.map(_seconds_of_this_process, [1, 2], 2)) < 0.7
+
+
+def _refuse() -> str:
+    raise FileNotFoundError("no usable temporary directory found")
+
+
+@pytest.mark.parametrize("why", ["accelerator", "system", "long path", "full disk"])
+def test_workers_are_spawned_where_a_fork_could_break(why, monkeypatch):
+    """A device's driver does not survive a fork, macOS allows none, and a fork server needs a socket."""
+    if why == "accelerator":
+        monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    elif why == "system":
+        monkeypatch.setattr(sys, "platform", "darwin")
+    elif why == "long path":
+        monkeypatch.setattr(util, "get_temp_dir", lambda: "/" + 80 * "x")
+    else:
+        monkeypatch.setattr(util, "get_temp_dir", _refuse)
+    assert worker_context().get_start_method() == "spawn"
+
+
+def _held_signals(_: int) -> set[int]:
+    return {int(held) for held in signal.pthread_sigmask(signal.SIG_BLOCK, ())}
+
+
+def test_no_worker_hears_ctrl_c(monkeypatch):
+    monkeypatch.setattr(resource_tracker, "_resource_tracker", resource_tracker.ResourceTracker())  # not running yet
+    monkeypatch.setattr(resource_tracker, "ensure_running", resource_tracker._resource_tracker.ensure_running)
+    with LocalExecutor(lambda num_workers: 1) as executor:
+        assert signal.SIGINT in next(iter(executor.map(_held_signals, [1], 1)))
+
+
+def _variables(names: Sequence[str]) -> list[str | None]:
+    return [os.environ.get(name) for name in names]
+
+
+def test_workers_have_the_environment_of_the_moment_they_start(monkeypatch):
+    for name, other in (("TCKR_ONE", "TCKR_TWO"), ("TCKR_TWO", "TCKR_ONE")):
+        monkeypatch.setenv(name, "set")
+        monkeypatch.delenv(other, raising=False)
+        with LocalExecutor(lambda num_workers: 1) as executor:
+            assert list(executor.map(_variables, [(name, other)], 1)) == [["set", None]]

@@ -14,6 +14,7 @@ from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.captions import CaptionTable
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import CANARIES_NAME, MEMBERSHIP_NAME
+from tckr.data.groups import GROUPS_NAME
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
 from tckr.data.transforms import to_device
@@ -31,15 +32,22 @@ def noise_images(seed: int, count: int, size: int = 16) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
 
 
-def write_pool(folder: Path, images: np.ndarray, labels: np.ndarray, members: np.ndarray) -> Path:
+def write_pool(
+    folder: Path, images: np.ndarray, labels: np.ndarray, members: np.ndarray, validation: Sequence[np.ndarray] = ()
+) -> Path:
     """Write what asking reads of a `prepare` artifact, the pool in no order; `members` is bool [R, N]."""
+    if len(validation):
+        extra = {"label": np.zeros(len(validation), dtype=np.int64), "record": len(images) + np.arange(len(validation))}
+        unseen = {"image": [encode_png(image) for image in validation], **extra}
+        write_shard(folder / "validation" / "part-00000.parquet", unseen, CLASS_NAMES)
     order = np.random.default_rng(0).permutation(len(images))
     columns = {"image": [encode_png(images[row]) for row in order], "label": labels[order], "record": order}
     write_shard(folder / "pool" / "part-00000.parquet", columns, CLASS_NAMES)
     np.save(folder / MEMBERSHIP_NAME, members)
     np.save(folder / CANARIES_NAME, np.zeros(len(images), dtype=np.int8))
+    np.save(folder / GROUPS_NAME, np.arange(len(images)))
     content = {"name": "noise", "source": "tests", "class_names": CLASS_NAMES, "image_size": images.shape[1], "counts": {}}
-    sizes = {"num_pool": len(images), "num_validation": 0, "num_test": 0, "num_members": int(members[0].sum())}
+    sizes = {"num_pool": len(images), "num_validation": len(validation), "num_test": 0, "num_members": int(members[0].sum())}
     rest = {"rejected": {}, "normalised": {}, "duplicates": 0, "test_sha256": "", "audit_holdout": 0.5, "sizes": {}}
     DataCard.model_validate(content | sizes | rest).write(folder)
     return folder

@@ -8,6 +8,7 @@ import pytest
 from tckr.artifacts.membership import CANARY_KINDS
 from tckr.membership.canaries import canaries_of, canary_bounds, canary_scores
 from tckr.metrics.estimate import NotMeasurable
+from tckr.metrics.gaussian_dp import one_run_mu
 from tckr.metrics.one_run import one_run_epsilon
 from tckr.metrics.results import OneRunBound
 from tests.membership.worlds import signals
@@ -35,7 +36,12 @@ def test_each_kind_is_bounded_by_its_own_canaries_on_every_surface() -> None:
     assert value(found["teacher"]["mislabelled"]) > 2
     assert value(found["teacher"]["natural"]) == value(found["student"]["natural"]) == 0
     alone = kinds == MISLABELLED
-    assert found["teacher"]["mislabelled"] == one_run_epsilon(teacher[alone], coins[alone], confidence=0.95, delta=1e-5)
+    both = (bound(teacher[alone], coins[alone], confidence=0.95, delta=1e-5) for bound in (one_run_epsilon, one_run_mu))
+    epsilon, mu = both
+    assert found["teacher"]["mislabelled"] == epsilon.model_copy(update={"gaussian": mu})
+    assert mu.mu > 1
+    assert "Gaussian" in mu.assumes
+    assert "Gaussian" not in epsilon.assumes
 
 
 def test_ordinary_records_do_not_count() -> None:

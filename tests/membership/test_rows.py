@@ -8,7 +8,8 @@ from tckr.artifacts.audit import FindingReason
 from tckr.membership.rows import canary_rows, surface_rows
 from tckr.metrics.estimate import Estimate
 from tests.stages.report.sample import Sample
-from tests.stages.report.sample_audit import CANARIES, REPEATED
+from tests.stages.report.sample_audit import REPEATED
+from tests.stages.report.sample_bounds import CANARIES
 
 
 def audit_of(**changes):
@@ -95,6 +96,9 @@ def test_canaries_come_in_the_order_of_the_surfaces_with_their_conditions():
     assert rows[0].bound.text == "\u2265 2.38"
     assert rows[0].guessed == "239 of 250 guesses right, 250 canaries"
     assert rows[0].conditions == "95 % confidence, delta 1e-5"
+    assert (rows[0].mu.value, rows[0].mu.text) == (1.375, "\u2265 1.38")
+    assert "mu assumes" in rows[0].assumes
+    assert rows[1].mu.value is rows[2].mu.value is None
     assert rows[2].conditions.endswith("; the Student's own signal only, for all runs share the generator")
     assert not any("own signal" in row.conditions for row in canary_rows(audit_of(depth="full")))
     assert rows[1].bound.value is None

@@ -27,6 +27,8 @@ from tckr.metrics.results import CopiesResult, OneRunBound
 from tckr.surfaces import SIGNALS
 from tests.membership.worlds import evidence
 
+pytestmark = pytest.mark.usefixtures("few_scorers")
+
 
 @cache
 def judged(depth: Depth = "distill", seed: int = 0, shift: float = 1.0, records: int = 600) -> AuditResult:
@@ -271,17 +273,18 @@ def test_full_depth_attacks_every_surface_with_references_and_holds_all_of_them_
     assert {check.surface for check in result.controls if check.name == "null" and check.decides} == set(SIGNALS)
     positive_surfaces = {check.surface for check in result.controls if check.name == "positive" and check.decides}
     assert positive_surfaces == set(SIGNALS) - {"captions"}  # whose control has the target's own captions
-    assert set(result.surfaces["images"].other_signals) == {"images_pixels"}
+    assert set(result.surfaces["images"].other_signals) == {"images_pixels", "images_relative"}
     assert set(result.surfaces["student"].other_signals) == {"student_indirect"}
     assert not result.declared.generator_shared
 
 
-@pytest.mark.parametrize("signal", ["adapter", "images", "soft_labels", "teacher", "student"])
-def test_a_memorizer_that_one_surface_hides_makes_a_full_audit_invalid(signal: str) -> None:
+@pytest.mark.parametrize("signals", [["adapter"], ["adapter", "images", "soft_labels", "teacher", "student"]])
+def test_a_memorizer_that_a_surface_hides_makes_a_full_audit_invalid(signals: list[str]) -> None:
+    """Each surface is held to it by itself, whether others show the memorizer or not."""
     world = evidence(depth="full", records=1200)
-    hidden = {**world.controls["positive"], signal: world.controls["null"][signal]}
+    hidden = {**world.controls["positive"], **{signal: world.controls["null"][signal] for signal in signals}}
     result = judge(MembershipConfig(depth="full"), replace(world, controls={**world.controls, "positive": hidden}))
-    assert failed(result) == {("positive", world.surface_of(signal))}
+    assert failed(result) == {("positive", world.surface_of(signal)) for signal in signals}
 
 
 def test_surfaces_without_references_have_the_plain_attack_and_no_accuracy_over_privacy() -> None:

@@ -15,12 +15,16 @@ FINDINGS = {
     "auc_above": "AUC 0.612 [0.581, 0.643] (p < 0.001)",
     "auc_below": "AUC 0.612 [0.581, 0.643] is below 0.5: members answer lower; has the signal the wrong sign? (p < 0.001)",
     "auc_of_runs": "mean AUC of all runs 0.612 [0.581, 0.643] (p < 0.001)",
+    "records_above": "AUC of single records 0.612 [0.581, 0.643] (p < 0.001)",
+    "records_below": "AUC of single records 0.612 [0.581, 0.643] is below 0.5: members answer lower (p < 0.001)",
+    "auc_of_package": "AUC 0.612 [0.581, 0.643] (p < 0.001)",
     "tail": "epsilon at least 0.7 (p < 0.001)",
     "canaries": "epsilon at least 0.7 by canaries (p < 0.001)",
     "near_copies": "excess of near-copies 0.612 [0.581, 0.643] (p < 0.001, needed 0.005)",
     "images_tell": "who learned from the images and nothing else tells their members (check: shared generator)",
     "nothing_found": "AUC 0.612 [0.581, 0.643], smallest p < 0.001; an AUC of 0.57 would be found in 80 of 100 audits",
-    "no_references": "attacked without references only, AUC 0.612 [0.581, 0.643]",
+    "no_references": "attacked without references only, AUC 0.612 [0.581, 0.643]; an AUC of 0.57 would be found in 80 of "
+    "100 audits",
     "no_attack": "no attack",
 }
 
@@ -33,6 +37,11 @@ def test_every_finding_has_its_sentence():
 def test_a_finding_says_its_numbers_with_the_digits_that_their_intervals_support(kind, text):
     numbers = {"found": AUC, "epsilon": 0.75, "p_value": 0.0004, "level": 0.005, "detectable_auc": 0.5678}
     assert finding_text(FindingReason(kind=kind, canaries="natural", **numbers)) == text
+
+
+def test_an_auc_by_another_attack_than_the_surfaces_names_it():
+    reason = FindingReason(kind="auc_above", found=AUC, attack="quantile_regression", signal="images_pixels", p_value=0.03)
+    assert finding_text(reason) == "AUC 0.612 [0.581, 0.643] by quantile regression, nearest in pixels (p = 0.03)"
 
 
 def test_without_a_bound_a_finding_says_what_was_found_instead():

@@ -11,7 +11,6 @@ import pytest
 from scipy.stats import beta, norm
 
 from tckr.metrics.gaussian_dp import (
-    GaussianBound,
     delta_of,
     epsilon_of,
     mu_from_rates,
@@ -20,6 +19,7 @@ from tckr.metrics.gaussian_dp import (
     refuted_mu,
 )
 from tckr.metrics.one_run import GUESSED_SHARES, one_run_epsilon
+from tckr.metrics.results import GaussianBound
 from tests.metrics.coverage import REPETITIONS, at_least
 
 LEVEL = 0.05 / len(GUESSED_SHARES)

@@ -9,6 +9,7 @@ from tckr.membership.packages import packages
 from tckr.metrics.estimate import Estimate
 from tckr.releasing.gate import clean_parts, judge_release
 from tckr.releasing.request import PARTS, Request, read_request
+from tests.stages.report.sample_bounds import TOGETHER
 
 CLEAN = "no measurable leakage"
 ALL = {"captions": "leaks", "adapter": CLEAN, "images": CLEAN, "soft_labels": CLEAN, "teacher": "leaks", "student": CLEAN}
@@ -75,6 +76,18 @@ def test_parts_that_leak_together_alone_are_stopped():
     result = result.model_copy(update={"packages": [joint]})
     assert "images and soft labels, together: leaks" in judge_release(result, request("images", "labels")).obstacles[0]
     assert judge_release(result, request("images")).obstacles == []
+
+
+@pytest.mark.parametrize(("level", "stopped"), [(0.05, True), (0.01, False), (None, False)])
+def test_a_package_that_tells_as_a_whole_is_stopped_though_no_surface_tells_alone(level, stopped):
+    found = audit()
+    told = found.model_copy(update={"packages": packages(found.surfaces, attacked=TOGETHER, level=level)})
+    obstacles = judge_release(told, request("images", "labels", "student")).obstacles
+    assert bool(obstacles) == stopped
+    if stopped:
+        assert obstacles[0].startswith(
+            "images, soft labels and Student, together: leaks (all of it together: AUC 0.571 [0.540, 0.602] (p = 0.02)"
+        )
 
 
 def test_an_invalid_audit_stops_everything():

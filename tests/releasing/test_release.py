@@ -181,6 +181,8 @@ def test_a_folder_with_files_is_left_as_it_is(finished, tmp_path):
         release_run(finished.folder, to=tmp_path / "mine", **IMAGES)
     with pytest.raises(UserError, match="a folder that TCKR made for itself"):
         release_run(finished.folder, to=finished.folder / "release", **IMAGES)
+    with pytest.raises(UserError, match="above it is a file, not a folder; give another folder with --to"):
+        release_run(finished.folder, to=tmp_path / "mine" / "file" / "release", **IMAGES)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["file"]
 
 

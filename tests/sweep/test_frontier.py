@@ -7,7 +7,7 @@ import math
 import pytest
 
 from tckr.sweep.frontier import CARDINALITY, frontier, frontiers, mean_over, standard_error
-from tckr.sweep.page import frontier_cells, mean_cells, pages
+from tckr.sweep.page import frontier_cells, gap_sentence, mean_cells, pages
 from tckr.sweep.table import missing_row
 
 
@@ -17,7 +17,7 @@ def row(size: float, seed: int, validation: float, test: float, auc: float | Non
     measured |= {"student_auc": auc, "student_aop": auc and test, "student_minus_teacher": test - teacher}
     ends = {f"{name}_{end}": value for name, value in measured.items() for end in ("low", "high")}
     seconds = {"seconds": 10.0 * size + 5, "seconds_audit": 4.0, "seconds_report": 1.0}
-    place = {CARDINALITY: size, "seed": seed, "state": "whole", "num_validation": 100}
+    place = {CARDINALITY: size, "seed": seed, "state": "whole", "num_validation": 100, "num_test": 200}
     return missing_row() | measured | ends | seconds | place
 
 
@@ -162,3 +162,9 @@ def test_a_number_that_no_run_has_is_missing_and_takes_no_other_with_it():
         one["student_aop"] = None
     found = frontier(rows, {})
     assert (found.at(1).auc.value, found.at(1).aop) == (pytest.approx(0.52), None)
+
+
+@pytest.mark.parametrize(("num_test", "said"), [(200, "no measurable difference"), (16, "too few test images to tell")])
+def test_few_test_images_are_never_called_no_difference(num_test, said):
+    rows = [row(size, 0, 0.9, 0.9) | {"num_test": num_test} for size in (1, 5)]
+    assert gap_sentence(frontier(rows, {})).endswith(f": {said}.")

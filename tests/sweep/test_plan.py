@@ -9,7 +9,8 @@ import pytest
 
 from tckr.config import load_settings
 from tckr.engine.execution import ExecutionConfig
-from tckr.engine.graph import needs_of, sources_of
+from tckr.engine.graph import sources_of
+from tckr.engine.machine_share import needs_of
 from tckr.errors import UserError
 from tckr.sweep.grid import lay_out
 from tckr.sweep.plan import merge, plan_variant, sharing

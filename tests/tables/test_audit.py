@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tckr.artifacts.audit import AuditResult, Verdict, VerdictReason
+from tckr.artifacts.audit import AuditResult, Together, Verdict, VerdictReason
 from tckr.errors import UserError
 from tckr.membership.config import MembershipConfig
 from tckr.membership.scores import write_scores
@@ -33,6 +33,11 @@ def privacy_numbers(result: AuditResult) -> dict[str, Any]:
     return {"surfaces": surfaces, "controls": controls, "verdict": result.verdict}
 
 
+def together_of(result: AuditResult) -> dict[str, Together]:
+    return {package.name: package.together for package in result.packages if package.together}
+
+
+@pytest.mark.usefixtures("few_scorers")
 @pytest.mark.parametrize("depth", ["distill", "full"])
 @pytest.mark.parametrize("scorer", ["lira_offline_fixed_variance", "lira_online"])
 @pytest.mark.parametrize("leak", [0.0, 6.0])
@@ -47,7 +52,10 @@ def test_our_own_table_gives_the_numbers_of_our_own_audit(tmp_path: Path, depth:
     assert privacy_numbers(theirs) == privacy_numbers(ours)
     assert theirs.generator_leaks == (leak > 0 and depth == "distill")
     assert theirs.declared == ours.declared.model_copy(update={"num_test": 0, "num_queries": 0})
-    assert (theirs.differences, theirs.packages) == (None, [])
+    assert theirs.differences is None
+    assert together_of(theirs) == together_of(ours)  # packages without an attack of their own follow from the surfaces
+    assert set(together_of(ours)) == {package.name for package in theirs.packages}
+    assert bool(together_of(ours)) == (depth == "full" or leak == 0)  # below, a leaking generator takes the references
 
 
 def table(members: np.ndarray, values: np.ndarray, **columns: Any) -> pa.Table:
@@ -163,9 +171,10 @@ def test_an_attack_that_reads_how_many_runs_saw_a_record_is_refused_where_that_t
     generator = np.random.default_rng(0)
     members = np.argsort(np.argsort(generator.random((RECORDS, 16)), axis=1), axis=1).T < 8
     found, depth = read_table(save(tmp_path, members=members, signals=generator.normal(size=members.shape)))
-    with pytest.raises(UserError, match=r"bavaria_t_online.*expected a scorer.*audit\.scorer=bavaria_online"):
+    with pytest.raises(UserError, match=r"bavaria_t_online.*expected a scorer.*audit\.scorer=lira_offline_fixed_variance"):
         judge_table(MembershipConfig(scorer="bavaria_t_online"), found, depth)
-    assert set(judge_table(MembershipConfig(), found, depth).surfaces["model"].auc).isdisjoint({"bavaria_t_online"})
+    advised = judge_table(MembershipConfig(scorer="lira_offline_fixed_variance"), found, depth).surfaces["model"].auc
+    assert "bavaria_t_online" not in advised
 
 
 def test_a_broken_attack_still_makes_a_given_table_invalid(tmp_path: Path) -> None:

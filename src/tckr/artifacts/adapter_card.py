@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from tckr.artifacts.document import Document
+from tckr.artifacts.guarantee import Guarantee
 from tckr.models.diffusion.prompts import PromptForm
 
 
@@ -21,6 +22,7 @@ class AdapterCard(Document):
         descriptions: as for `build_prompt`.
         image_size: side of the images in px.
         grey: whether no private image has colour, so that images drawn for it get none.
+        guarantee: that the training kept; None without a formal guarantee.
     """
 
     file_name: ClassVar[str] = "adapter.json"
@@ -34,6 +36,7 @@ class AdapterCard(Document):
     descriptions: dict[str, str]
     image_size: int
     grey: bool = False
+    guarantee: Guarantee | None = None
 
     @property
     def has_weights(self) -> bool:

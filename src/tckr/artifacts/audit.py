@@ -12,7 +12,16 @@ from pydantic import Field
 
 from tckr.artifacts.document import Document
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
-from tckr.metrics.results import CopiesResult, EpsilonBound, FidelityResult, LargestClass, OneRunBound, PairedTest, Result
+from tckr.metrics.results import (
+    CopiesResult,
+    EpsilonBound,
+    FidelityResult,
+    GaussianBound,
+    LargestClass,
+    OneRunBound,
+    PairedTest,
+    Result,
+)
 
 SHARED_GENERATOR = "shared generator"
 """Name of the check whether images that all runs share know the target's members."""
@@ -21,12 +30,18 @@ PLAIN = "global_threshold"
 """The attack that needs no reference run."""
 
 State = Literal["leaks", "no measurable leakage", "not measured"]
+Unit = Literal["record", "group"]
+"""What was drawn as a whole: members of a run are records, or groups of records."""
+
 VerdictState = Literal["valid", "invalid", "not measured"]
 
 Finding = Literal[
     "auc_above",
     "auc_below",
     "auc_of_runs",
+    "records_above",
+    "records_below",
+    "auc_of_package",
     "tail",
     "canaries",
     "near_copies",
@@ -35,9 +50,10 @@ Finding = Literal[
     "no_references",
     "no_attack",
 ]
-"""Why a surface has its state. The first seven are leaks: the AUC of the target is above or below 0.5; the mean AUC of all
-runs; members among the highest scores; canaries; an excess of near-copies; a model that learned from the images alone tells
-their members."""
+"""Why a surface or package has its state. The first ten are leaks: the AUC of the target is above or below 0.5; the mean
+AUC of all runs; where groups are judged, the AUC of single records above or below 0.5; the AUC of the attack on all surfaces
+of a package; members among the highest scores; canaries; an excess of near-copies; a model that learned from the images
+alone tells their members."""
 
 Remark = Literal[
     "no_non_members",
@@ -58,6 +74,8 @@ class FindingReason(Result):
 
     kind: Finding
     found: Measured | None = Field(None, description="AUC, mean AUC or excess of near-copies.")
+    attack: str = Field("", description="Scorer, where it is not that of the surface.")
+    signal: str = Field("", description="Signal, where it is not the declared one.")
     canaries: str = Field("", description="Kind of the canaries that were guessed.")
     epsilon: float | None = Field(None, description="Lower bound that the finding proves; 0 = none.")
     p_value: float | None = Field(
@@ -94,8 +112,13 @@ class Declared(Result):
     scorer: str = Field(description="Attack whose AUC goes into AOP.")
     depth: str = Field(description="What a reference run repeats: `teacher`, `distill` or `full`; empty for given tables.")
     num_reference_runs: int
-    num_members: int = Field(description="Pool records the target was trained on, canaries apart.")
-    num_non_members: int = Field(description="Pool records the target never saw, canaries apart.")
+    unit: Unit = Field(
+        "record",
+        description="What is judged: single records, or groups of them (patients, parts) by the means of their signals.",
+    )
+    num_records: int | None = Field(None, description="Records in the groups; None where the unit is the record.")
+    num_members: int = Field(description="Units of the pool that the target was trained on, canaries apart.")
+    num_non_members: int = Field(description="Units of the pool that the target never saw, canaries apart.")
     num_test: int = Field(description="Images of the locked test split behind CAS.")
     num_queries: int = Field(description="Views of a record averaged into a classifier's signal.")
     confidence: float = Field(description="Level of every interval, e.g. 0.95.")
@@ -122,6 +145,21 @@ class LeaveOneOut(Result):
     runs: list[float] = Field(description="AUC of run 0 (the target), 1, ..., R; empty in a report that may be shared.")
 
 
+class LowFpr(Result):
+    """The declared attack at one low false positive rate (FPR), with thresholds from other runs than the attacked one."""
+
+    tpr: Measured = Field(
+        description="Members found, mean over runs, the threshold of each fixed on the non-members of all others; n = runs."
+    )
+    tpr_of_target: Measured = Field(
+        description="The target's members above the threshold that this share of the reference runs' non-members pass."
+    )
+    ppv: dict[str, Measured] = Field(
+        description="Share of members among the records called members, at `tpr`, by how many members and non-members the "
+        "attacker asks about: `1:1`, `1:10`, `1:100`."
+    )
+
+
 class Strongest(Result):
     """The signal and scorer with the highest AUC: chosen on the evaluation labels, so it flatters the attacker."""
 
@@ -140,17 +178,20 @@ class LeakTest(Result):
 
     name: str = Field(
         description="`above`, `below`: the target's AUC against 0.5; `tail`: members above the threshold of epsilon; "
-        "`runs`: the AUC of all runs together; `natural canaries`, `mislabelled canaries`."
+        "`runs`: the AUC of all runs together; `records above`, `records below`: that of single records, where the unit is "
+        "the group; `package`: the target's AUC by the attack on all surfaces of a package; `natural canaries`, "
+        "`mislabelled canaries`."
     )
     attack: str = Field(description="Scorer; empty for canaries.")
+    signal: str = Field("", description="Where it is not the declared one.")
     p_value: float = Field(description="Of this statistic alone: the chance of one as large when nothing leaks.")
     family_p_value: float = Field(description="The chance that any statistic of the audit is as surprising.")
 
 
 class AtRisk(Result):
-    """Records whose membership shows over all runs. Private: it names training records."""
+    """Records, or groups, whose membership shows over all runs. Private: it names training records."""
 
-    records: list[int] | list[str] = Field(description="Ids, the surest first.")
+    records: list[int] | list[str] = Field(description="Ids of the units (of groups as in groups.npy), the surest first.")
     num_records: int = Field(description="How many were tested.")
     num_runs: int
     false_discovery_rate: float = Field(description="Share of the named records that chance alone may name, on average.")
@@ -164,11 +205,19 @@ class WorstClass(Result):
     num_classes: int = Field(description="How many it was chosen from.")
 
 
+class OfRecords(Result):
+    """The attack on single records, where groups of them are judged: beside what the other numbers say of groups."""
+
+    auc: Measured = Field(description="On the target; its interval counts a group as one observation.")
+    leave_one_out: LeaveOneOut | None = Field(None, description="None without reference runs.")
+
+
 class SurfaceResult(Result):
     """One release surface: what it is worth, and what it tells about the target's training records.
 
     Membership fields (from `signal` on) are None or empty when membership was not measured. A surface that no reference run
-    repeated is attacked without references: its dictionaries by scorer have the global threshold alone.
+    repeated is attacked without references: its dictionaries by scorer have the global threshold and quantile
+    regression alone.
     """
 
     cas: Measured = Field(
@@ -198,13 +247,22 @@ class SurfaceResult(Result):
     )
     leave_one_out: dict[str, LeaveOneOut] = Field(default_factory=dict, description="By scorer.")
     tpr: dict[str, dict[str, Measured]] = Field(default_factory=dict, description='By scorer, then "0.1", "0.01", "0.001".')
+    low_fpr: dict[str, LowFpr] = Field(
+        default_factory=dict,
+        description='Declared scorer over all runs, "0.1", "0.01", "0.001"; empty in older results and without references.',
+    )
     balanced_accuracy: Measured | None = Field(None, description="Declared scorer, threshold fixed on the reference runs.")
     epsilon_lower_bound: EpsilonBound | None = Field(None, description="Declared scorer.")
+    mu_lower_bound: GaussianBound | None = Field(
+        None,
+        description="Declared scorer: Gaussian differential privacy that its error rates refute; None in older results.",
+    )
     auc_by_class: dict[str, Measured] = Field(default_factory=dict, description="Declared scorer, by class name.")
     worst_class: WorstClass | None = Field(None, description="Declared scorer; None in a report that may be shared.")
     at_risk: AtRisk | NotMeasurable | None = Field(
-        None, description="By the declared signal, over all runs; None in a report that may be shared."
+        None, description="Units by the declared signal, over all runs; None in a report that may be shared."
     )
+    of_records: OfRecords | None = Field(None, description="None where the unit is the record.")
     tests: list[LeakTest] = Field(default_factory=list, description="What `state` follows from; empty in older results.")
     detectable_auc: float | None = Field(
         None, description="AUC, of the target and of every reference run, that would be found in 80 of 100 audits like this."
@@ -221,6 +279,14 @@ class SurfaceResult(Result):
         """Return the mean AUC of `attack` over runs, where it has an interval."""
         found = self.leave_one_out.get(self.attack)
         return found.mean if found and isinstance(found.mean, Estimate) else None
+
+    @property
+    def on_records(self) -> Measured | None:
+        """Return the AUC of `attack` on single records where groups are judged: the mean over runs, else on the target."""
+        if self.of_records is None:
+            return None
+        runs = self.of_records.leave_one_out
+        return runs.mean if runs and isinstance(runs.mean, Estimate) else self.of_records.auc
 
     @property
     def of_target(self) -> Measured | None:
@@ -256,6 +322,17 @@ class Control(Result):
     found: Measured
 
 
+class Together(Result):
+    """One attack on several surfaces of a package: their scores by the declared attack, weighed as reference runs show."""
+
+    surfaces: dict[str, float] = Field(
+        description="Those that reference runs repeated -> its weight, by linear discriminant analysis of reference "
+        "runs; their sizes add up to 1."
+    )
+    auc: Measured = Field(description="On the target.")
+    test: LeakTest = Field(description="Its AUC against what it is when the target's members are drawn again.")
+
+
 class Package(Result):
     """Things that are usually released together, and what the audit says of all that they expose."""
 
@@ -263,6 +340,12 @@ class Package(Result):
     exposes: list[str] = Field(description="Surfaces that whoever holds it can attack.")
     state: State
     deciding: list[str] = Field(description="The surfaces that decide; their reasons are the package's.")
+    reasons: list[FindingReason] = Field(
+        default_factory=list, description="What the attack on all of them found beyond these."
+    )
+    together: Together | None = Field(
+        None, description="None in older results, and where reference runs repeated fewer than two of its surfaces."
+    )
 
 
 class ImagesAlone(Result):

@@ -15,6 +15,7 @@ class DataCard(Document):
     Attributes:
         name: short name of the data set.
         source: what the user named as source.
+        source_kind: what `source` was when it was read (`tckr.data.sources.SourceKind`); empty in older cards.
         public: whether everybody may see the images and know who is a member (`prepare.public`).
         class_names: index = label, everywhere.
         renamed_classes: the source's class name -> the name used, where they differ.
@@ -40,6 +41,7 @@ class DataCard(Document):
 
     name: str
     source: str
+    source_kind: str = ""
     public: bool = False
     class_names: list[str]
     renamed_classes: dict[str, str] = Field(default_factory=dict)

@@ -123,6 +123,16 @@ def read_soft_labels(folder: Path, cache: Path) -> SoftLabels:
     )
 
 
+def labels_as_they_are(folder: Path, indices: np.ndarray, cache: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return soft labels float16 [N, k] of these images without any view, and their classes; None where all are stored."""
+    found = read_soft_labels(folder, cache)
+    place = np.argsort(found.indices, kind="stable")
+    rows = place[np.searchsorted(found.indices, indices, sorter=place)]
+    assert np.array_equal(found.indices[rows], indices), "soft labels of other images"
+    classes = None if found.classes is None else np.array(found.classes[rows, 0])
+    return np.array(found.stored[rows, 0]), classes
+
+
 def map_lists(path: Path, name: str, cache: Path) -> np.ndarray:
     """Return a column of equally long lists as an array [rows, length]: a memory map of the file `cache`, made once."""
     if not cache.exists():

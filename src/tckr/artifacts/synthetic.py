@@ -75,6 +75,29 @@ class Candidates(Document):
         return {key: sum(counts[key] for counts in self.classes.values()) for key in ("n", "candidates", "recognised")}
 
 
+class ReplacedCopies(Document):
+    """What drawing near-copies of members again came to.
+
+    Attributes:
+        redraws: how often an image was drawn again at most.
+        replaced: images of the set that were drawn again and are no near-copies.
+        left: images of the set that are near-copies after all.
+    """
+
+    file_name: ClassVar[str] = "replaced_copies.json"
+
+    redraws: int
+    replaced: int
+    left: int
+
+
+def count_replaced(folder: Path, redraws: int) -> ReplacedCopies:
+    """Return the counts of the synthetic set in `folder`, whose shards are complete and were searched for near-copies."""
+    columns = read_columns(folder / DATA_FOLDER, ["candidates", "copies"])
+    left = columns["copies"] == columns["candidates"]
+    return ReplacedCopies(redraws=redraws, replaced=int((columns["copies"][~left] > 0).sum()), left=int(left.sum()))
+
+
 def count_candidates(folder: Path, redraws: int) -> Candidates:
     """Return the counts of the judged synthetic set in `folder`, whose shards are complete."""
     columns = read_columns(folder / DATA_FOLDER, ["label", "candidates", "recognised"])
@@ -96,8 +119,9 @@ class SyntheticRows:
         prompts: n texts, which hold captions of private images.
         seeds: n seeds of the images' noise.
         indices: n numbers of the images in the set.
-        candidates: n numbers of images drawn for each place, of which one was kept; None where none was judged.
-        recognised: whether the Teacher takes each image for its class; None where none was judged.
+        candidates: n numbers of images drawn for each place, of which one was kept; None where each is the first.
+        recognised: whether the Teacher takes each image for its class; None where it was not asked.
+        copies: n numbers of the candidates that are near-copies of members; None where nobody looked.
     """
 
     images: Sequence[bytes]
@@ -107,6 +131,7 @@ class SyntheticRows:
     indices: Sequence[int] | np.ndarray
     candidates: Sequence[int] | None = None
     recognised: Sequence[bool] | None = None
+    copies: Sequence[int] | None = None
 
 
 def shards(num_images: int, shard_size: int) -> Iterator[tuple[str, range]]:
@@ -131,8 +156,8 @@ def write_synthetic_shard(folder: Path, name: str, rows: SyntheticRows, class_na
         "seed": np.asarray(rows.seeds, dtype=np.int64),
         "index": np.asarray(rows.indices, dtype=np.int64),
     }
-    if rows.candidates is not None and rows.recognised is not None:
-        columns |= {"candidates": np.asarray(rows.candidates, dtype=np.int64), "recognised": np.asarray(rows.recognised)}
+    judged = {"candidates": rows.candidates, "recognised": rows.recognised, "copies": rows.copies}
+    columns |= {name: np.asarray(values) for name, values in judged.items() if values is not None}
     write_shard(folder / DATA_FOLDER / name, columns, class_names=class_names)
 
 

@@ -8,15 +8,14 @@ from typing import Annotated
 import typer
 
 from tckr.cli.run import INVALID, DryRun, end, execute
-from tckr.cli.settings import Arguments, Data, Name, Preset, settings_from
+from tckr.cli.settings import Data, Json, Name, Preset, RunArguments, settings_of_run
 from tckr.errors import UserError
 
 Output = Annotated[
     Path | None,
     typer.Option(
-        help="Folder for runs and the artifact store; with --scores the folder of its results.  "
-        "[default: runs; with --scores runs/audit-NAME]",
-        show_default=False,
+        help="Folder for runs and the artifact store; with --scores the folder of its results.",
+        show_default="runs; with --scores runs/audit-NAME",
     ),
 ]
 Scores = Annotated[
@@ -39,7 +38,7 @@ Plan = Annotated[
 
 
 def audit(
-    arguments: Arguments = None,
+    arguments: RunArguments = None,
     data: Data = None,
     preset: Preset = None,
     name: Name = None,
@@ -47,6 +46,7 @@ def audit(
     scores: Scores = None,
     plan: Plan = False,
     dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Attack every surface for membership, with controls. Exit status 3 when a control fails."""
     if scores is not None:
@@ -55,10 +55,10 @@ def audit(
             raise UserError(f"found --scores with {', '.join(refused)}; give --scores FILE alone, or a run without --scores")
         from tckr.cli.given import audit_table
 
-        raise typer.Exit(0 if audit_table(scores, arguments or [], output).valid else INVALID)
-    settings = settings_from(arguments, data, preset, name, output)
+        raise typer.Exit(0 if audit_table(scores, arguments or [], output, as_json).valid else INVALID)
+    settings = settings_of_run(arguments, data, preset, name, output)
     if plan and not dry_run:
         from tckr.cli.plan import plan_audit
 
-        return plan_audit(settings)
-    return end(execute(settings, "distill" if plan else "audit", dry_run))
+        return plan_audit(settings, as_json)
+    return end(execute(settings, "distill" if plan else "audit", dry_run, as_json=as_json))

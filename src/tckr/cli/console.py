@@ -1,137 +1,76 @@
-"""What a run looks like on a terminal: one line per finished step, a bar with rate and time left for each one at work."""
+"""What a run looks like on a terminal: one line per finished step, a bar for each one at work and for the whole run.
+
+Where there is no terminal, a line a minute takes the place of the bars.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
+from tckr.cli.bars import Bars
+from tckr.cli.groups import Groups
 from tckr.cli.terminal import Terminal, escape
+from tckr.cli.whole import WholeRun
 from tckr.engine.step import Role, Step
 
+if TYPE_CHECKING:
+    from tckr.engine.execution import ExecutionConfig
 
-class RateColumn(ProgressColumn):
-    """Show how many units finish per second."""
-
-    def render(self, task: Task) -> Text:
-        """Return the rate, or nothing before it is known."""
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.3g} {task.fields['unit']}/s" if speed else "", style="progress.data.speed")
+Notes = Callable[[Step, bool], Sequence[str]]
+"""Returns the lines to print below the line of a finished step; the second argument says whether it was whole already."""
 
 
-@dataclass
-class Group:
-    """Steps that get one line together."""
-
-    label: str
-    left: int
-    start: float = 0.0
-
-    @property
-    def seconds(self) -> float:
-        """Return the time since the first of them began."""
-        return time.perf_counter() - self.start
+def no_notes(step: Step, reused: bool) -> Sequence[str]:
+    """Return nothing."""
+    return ()
 
 
-class Groups:
-    """Know which group each planned step belongs to, and when a group begins and ends."""
-
-    def __init__(self, key: Callable[[Step], str]) -> None:
-        """Put steps with the same `key` together."""
-        self._key = key
-        self._groups: dict[str, Group] = {}
-
-    def plan(self, steps: Sequence[Step]) -> None:
-        """Take the steps that will be computed."""
-        self._groups = {}
-        members: dict[str, list[Step]] = {}
-        for step in steps:
-            members.setdefault(self._key(step), []).append(step)
-        for together in members.values():
-            label = together[0].name if len(together) == 1 else f"{together[0].stage} x {len(together)}"
-            group = Group(label, len(together))
-            self._groups |= {step.name: group for step in together}
-
-    def begun(self, step: Step) -> Group | None:
-        """Return the group of which `step` is the first to begin."""
-        group = self._groups[step.name]
-        if group.start:
-            return None
-        group.start = time.perf_counter()
-        return group
-
-    def ended(self, step: Step) -> Group | None:
-        """Return the group of which `step` is the last to end; none for a step that was whole before."""
-        group = self._groups.pop(step.name, None)
-        if group is not None:
-            group.left -= 1
-        return group if group and not group.left else None
-
-
-class Bars:
-    """Bars of the steps at work, one below the other; each disappears when its step is finished."""
-
-    def __init__(self, console: Console) -> None:
-        """Show them on `console` if that is a terminal."""
-        self._console = console
-        self._progress: Progress | None = None
-
-    @contextmanager
-    def open(self, label: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
-        """Show a bar; the yielded function advances it."""
-        self._progress = progress = self._progress or self._start()
-        task = progress.add_task(label, total=total, completed=done, unit=unit)
-        try:
-            yield lambda amount: progress.update(task, advance=amount)
-        finally:
-            progress.remove_task(task)
-            if not progress.tasks:
-                progress.stop()
-                self._progress = None
-
-    def _start(self) -> Progress:
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description:<12}"),
-            BarColumn(),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}"),
-            RateColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-        )
-        progress = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
-        progress.start()
-        return progress
+def no_words() -> None:
+    """Print nothing."""
 
 
 class ConsoleObserver:
     """Print the progress of a run: a line per step of the target run, a line per stage of reference runs and controls."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        """Print to `console`, by default to standard output."""
-        self.console = console or Terminal()
+    def __init__(
+        self,
+        console: Console | None = None,
+        *,
+        execution: ExecutionConfig | None = None,
+        notes: Notes = no_notes,
+        begin: Callable[[], object] = no_words,
+    ) -> None:
+        """Print to `console`, by default to standard error.
+
+        Args:
+            console: where to print.
+            execution: of the run, for its time left.
+            notes: what else to say of a finished step of the target run.
+            begin: prints what stands above the first step; not called where the run is refused.
+        """
+        self.console = console or Terminal(stderr=True)
         self._bars = Bars(self.console)
+        self._whole = WholeRun(self.console, self._bars, execution)
         self._groups = Groups(lambda step: step.name if step.role is Role.TARGET else f"{step.stage} of the audit")
+        self._notes, self._begin = notes, begin
+
+    def __enter__(self) -> Self:
+        """Begin with the run."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave the terminal as it was, however the run ended."""
+        self._whole.close()
 
     def planned(self, steps: Sequence[Step]) -> None:
-        """Remember what gets one line together."""
+        """Begin, and remember what gets one line together."""
+        self._begin()
         self._groups.plan(steps)
+        self._whole.begin(steps)
 
     def started(self, step: Step) -> None:
         """Print a line where there are no bars."""
@@ -147,6 +86,9 @@ class ConsoleObserver:
             self.console.print(f"  [green]ok[/]  {step.name:<11} {used}")
         elif group:
             self.console.print(f"  [green]ok[/]  {group.label:<11} {group.seconds:7.1f} s  [dim]references and controls[/]")
+        for line in self._notes(step, reused) if step.role is Role.TARGET else ():
+            self.console.print(f"      [dim]{escape(line)}[/]", soft_wrap=True)
+        self._whole.finished(step, manifest["seconds"])
 
     def track(self, step_name: str, total: int, unit: str, done: int = 0) -> AbstractContextManager[Callable[[int], None]]:
         """Open a bar that disappears when the step is finished."""
@@ -154,11 +96,16 @@ class ConsoleObserver:
 
     def warned(self, message: str) -> None:
         """Print a warning."""
-        self.console.print(f"  [yellow]warning[/]  {escape(message)}", soft_wrap=True)
+        print_warning(self.console, message)
 
     def described(self, message: str) -> None:
         """Print how the data was understood."""
         print_layout(self.console, message.splitlines())
+
+
+def print_warning(console: Console, message: str) -> None:
+    """Print a warning."""
+    console.print(f"  [yellow]warning[/]  {escape(message)}", soft_wrap=True)
 
 
 def print_layout(console: Console, lines: Sequence[str]) -> None:

@@ -6,15 +6,20 @@ from typing import Annotated
 
 import typer
 
+from tckr.cli.completing import complete_setting
 from tckr.cli.run import DryRun, end, execute
-from tckr.cli.settings import Output, settings_from
+from tckr.cli.settings import Json, Output, settings_from
 from tckr.errors import UserError, shown
 
 
 def demo(
-    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change.", autocompletion=complete_setting),
+    ] = None,
     output: Output = None,
     dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Recycle 1,797 real scans of handwritten digits: no data and no model to bring, a few minutes on two CPU cores.
 
@@ -22,4 +27,4 @@ def demo(
     """
     if unnamed := [text for text in overrides or [] if "=" not in text]:
         raise UserError(f"found {shown(unnamed[0])}; tckr demo takes settings alone, section.setting=value; see tckr run")
-    end(execute(settings_from(overrides, None, "demo", None, output), dry_run=dry_run))
+    end(execute(settings_from(overrides, None, "demo", None, output), dry_run=dry_run, as_json=as_json))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tckr.cli.settings import Arguments, Data, Name, Output, Preset, settings_from
+from tckr.cli.settings import Arguments, Data, Json, Name, Output, Preset, settings_from
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +33,7 @@ def estimate(
     name: Name = None,
     output: Output = None,
     seconds: Seconds = 120.0,
+    as_json: Json = False,
 ) -> None:
     """Measure every stage on a few of your images; print time, memory and disk at each cardinality before a long run.
 
@@ -41,35 +42,76 @@ def estimate(
     settings = settings_from(arguments, data, preset, name, output)
     from tckr.artifacts.data_card import DataCard
     from tckr.cli.console import ConsoleObserver
-    from tckr.cli.terminal import Terminal
+    from tckr.cli.terminal import Terminal, complain, write_json
     from tckr.costs.probe import probe
     from tckr.engine.private import make_private
     from tckr.engine.runner import Runner
     from tckr.engine.store import Store
-    from tckr.running import plan, refuse_places
+    from tckr.running import plan, refuse_missing_models, refuse_places
 
     refuse_places(settings)
-    console = Terminal()
-    observer = ConsoleObserver(console)
     steps, store = plan(settings, "prepare", begins=True), Store(settings.execution.store)
+    refuse_missing_models(plan(settings, "distill"), store)
     make_private(settings.execution.output)
-    with tempfile.TemporaryDirectory(prefix="tckr-estimate-", dir=settings.execution.output) as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="tckr-estimate-", dir=settings.execution.output) as folder,
+        ConsoleObserver() as observer,
+    ):
         log_file = Path(folder) / "log.jsonl"  # not the run's folder, which may show a finished run of other settings
         Runner(store=store, execution=settings.execution, log_file=log_file, observer=observer).run(steps)
         prepared = store.folder(steps[-1])
-        console.print("measuring on a few images, then on more while there is time")
+        complain("measuring on a few images, then on more while there is time")
         found = probe(settings, prepared, Path(folder) / "probe", seconds, observer)
-    print_estimate(settings, DataCard.read(prepared), found, console)
+    card = DataCard.read(prepared)
+    if as_json:
+        write_json(_numbers(settings, card, found))
+    else:
+        print_estimate(settings, card, found, Terminal())
+
+
+def _numbers(settings: Settings, card: DataCard, found: Probe) -> dict[str, Any]:
+    """Return the estimates for programs: seconds and bytes by cardinality and stage, and of the audit."""
+    from tckr.costs.forecast import disk_needed, drawn
+    from tckr.costs.reference_runs import bill_after
+
+    configured = settings.generate.cardinality
+    rows = []
+    for value, costs in _forecasts(settings, card, found).items():
+        bill = bill_after(settings, card, value, costs) if _has_references(settings) else None
+        rows.append(
+            {
+                "cardinality": value,
+                "configured": value == configured,
+                "images": drawn(settings.generate, card.num_members, value),
+                "seconds": {stage: costs[stage].seconds for stage in STAGES},
+                "seconds_to_student": sum(cost.seconds for cost in costs.values()),
+                "audit_seconds_least": bill.fastest if bill else None,
+                "audit_seconds_most": bill.slowest if bill else None,
+                "disk_bytes": disk_needed(costs),
+            }
+        )
+    peaks = {stage: found.laps[stage].peak_memory_mb for stage in STAGES}
+    return {
+        "measured_images": found.num_members,
+        "num_members": card.num_members,
+        "peak_memory_mb": peaks,
+        "device_memory_mb": {stage: found.laps[stage].device_memory_mb for stage in STAGES},
+        "estimates": rows,
+    }
+
+
+def _forecasts(settings: Settings, card: DataCard, found: Probe) -> dict[float, Mapping[str, Forecast]]:
+    from tckr.costs.forecast import CARDINALITIES, forecast
+
+    cardinalities = sorted({*CARDINALITIES, settings.generate.cardinality})
+    return {value: forecast(settings.run_config(), card.num_members, value, found) for value in cardinalities}
 
 
 def print_estimate(settings: Settings, card: DataCard, found: Probe, console: Console) -> None:
     """Print what was measured, then what a run takes at each cardinality."""
-    from tckr.costs.forecast import CARDINALITIES, forecast
-
     console.print(f"measured with {found.num_members} images; the set has {card.num_members} members")
     console.print(_paces(found))
-    cardinalities = sorted({*CARDINALITIES, settings.generate.cardinality})
-    by_cardinality = {value: forecast(settings.run_config(), card.num_members, value, found) for value in cardinalities}
+    by_cardinality = _forecasts(settings, card, found)
     console.print(_costs(settings, card, by_cardinality))
     console.print(_notes(settings), soft_wrap=True)
     _warn_of_disk(settings, by_cardinality[settings.generate.cardinality], console)

@@ -12,14 +12,14 @@ from rich.table import Column, Table
 
 from tckr.artifacts.audit import AuditResult, SurfaceResult
 from tckr.artifacts.document import json_text
-from tckr.cli.console import Bars
-from tckr.cli.terminal import Terminal, escape
+from tckr.cli.bars import Bars
+from tckr.cli.terminal import Terminal, escape, write_json
 from tckr.config import load_settings, run_name
 from tckr.engine.folders import Folder, Kind, text_fill
 from tckr.errors import UserError, shown
 from tckr.membership.evidence import Evidence
 from tckr.membership.scores import write_scores
-from tckr.membership.wording import surface_text, verdict_text
+from tckr.membership.wording import judged_units, surface_text, together_lines, verdict_text
 from tckr.metrics.estimate import Estimate, Measured
 from tckr.stages.audit.config import AuditConfig
 from tckr.tables.audit import as_judged, as_signals, judge_table, read_table
@@ -28,32 +28,43 @@ from tckr.tables.scales import remarks
 SETTINGS = ("audit.scorer", "audit.confidence", "audit.family_level", "audit.delta", "audit.signal")
 TABLE_NAME = "scores.parquet"
 NOTES = (
-    "mean: AUC with every run in turn as the target, what training like this leaks; run 0: the target alone; epsilon bound: "
-    "at least this; strongest: of all attacks on run 0, chosen after the fact on the very records it is measured on."
+    "mean: AUC with every run in turn as the target, what training like this leaks; run 0: the target alone; all runs: "
+    "TPR with thresholds from other runs; bounds: epsilon, and mu of Gaussian differential privacy, are at least this; "
+    "strongest: of all attacks on run 0, chosen after the fact on the very records it is measured on."
 )
 SIDE_BY_SIDE = 3
 """Surfaces in one printed table; more do not fit into 80 columns."""
 
 
-def audit_table(file: Path, overrides: Sequence[str], output: Path | None) -> AuditResult:
+def audit_table(file: Path, overrides: Sequence[str], output: Path | None, as_json: bool = False) -> AuditResult:
     """Judge the table in `file`, write audit.json and the table with the attack's scores to `output`, print the findings.
+
+    With `as_json` the content of audit.json is printed.
 
     Raises:
         UserError: a table that cannot be audited, a setting that says nothing about a table, or a folder with other results.
     """
     config = _config(overrides)
     folder = output or Path("runs") / f"audit-{run_name(file.stem)}"
-    console = Terminal()
+    console = Terminal(stderr=True)
     own = Folder(folder, Kind.SCORES, lambda message: console.print(escape(message), soft_wrap=True))
     given, depth = read_table(file)
     evidence = as_signals(config.signal, given)
     _refuse_other(own, file, evidence)
     track = partial(Bars(console).open, "audit", unit="attacks")
     result, judged = judge_table(config, evidence, depth, track), as_judged(config, depth)
-    text = text_fill(json_text(result.model_dump(mode="json")))
+    found = result.model_dump(mode="json")
     with own.held():
-        own.put({TABLE_NAME: lambda path: write_scores(path, judged, evidence, depth=depth), result.file_name: text})
-    _print(result, folder, list(remarks(given.signals, config.signal)), console)
+        own.put(
+            {
+                TABLE_NAME: lambda path: write_scores(path, judged, evidence, depth=depth),
+                result.file_name: text_fill(json_text(found)),
+            }
+        )
+    if as_json:
+        write_json({"folder": str(folder), **found})
+    else:
+        _print(result, folder, list(remarks(given.signals, given.members, config.signal, given.groups)), Terminal())
     return result
 
 
@@ -101,6 +112,8 @@ def _print(result: AuditResult, folder: Path, remarked: list[str], console: Cons
         console.print(escape(remark), style="yellow", soft_wrap=True)
     for name, surface in result.surfaces.items() if result.valid else ():
         console.print(escape(f"{name}: {surface.state}: {surface_text(surface)}"), soft_wrap=True)
+    for text in together_lines(result):
+        console.print(escape(text), soft_wrap=True)
     console.print(
         escape(f"Privacy: {verdict_text(result.verdict)}"), style="green" if result.valid else "yellow", soft_wrap=True
     )
@@ -110,10 +123,10 @@ def _print(result: AuditResult, folder: Path, remarked: list[str], console: Cons
 def _origin(result: AuditResult) -> str:
     declared = result.declared
     depth = f", depth {declared.depth}" if declared.depth else ""
-    return (
-        f"{declared.num_members} members and {declared.num_non_members} non-members of the target; "
-        f"{declared.num_reference_runs} reference runs{depth}"
-    )
+    units = f"{declared.num_members} members and {declared.num_non_members} non-members"
+    if declared.unit == "group":
+        units = judged_units(declared)
+    return f"{units} of the target; {declared.num_reference_runs} reference runs{depth}"
 
 
 def _tables(result: AuditResult) -> Iterator[Table]:
@@ -130,7 +143,7 @@ def _tables(result: AuditResult) -> Iterator[Table]:
 def _findings(surface: SurfaceResult, confidence: float) -> dict[str, str]:
     """Return what is printed of a surface, row by row."""
     rates, alone = surface.tpr[surface.attack], surface.leave_one_out.get(surface.attack)
-    bound, strongest = surface.epsilon_lower_bound, surface.strongest
+    bound, mu, strongest = surface.epsilon_lower_bound, surface.mu_lower_bound, surface.strongest
     assert strongest is not None
     return {
         "attack": surface.attack,
@@ -138,7 +151,9 @@ def _findings(surface: SurfaceResult, confidence: float) -> dict[str, str]:
         "AUC of run 0": _short(surface.of_target),
         "TPR, 1% FPR": _percent(rates["0.01"]),
         "TPR, 0.1% FPR": _percent(rates["0.001"]),
+        "same, all runs": _percent(low.tpr) if (low := surface.low_fpr.get("0.001")) else "-",
         "epsilon bound": f"{bound.value:.2f}" if bound else "-",
+        "mu bound": f"{mu.mu:.2f}" if mu else "-",
         "strongest": strongest.scorer if strongest.signal == surface.signal else f"{strongest.signal}, {strongest.scorer}",
         "its AUC": _short(strongest.auc),
     }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tckr.cli.settings import settings_from
+from tckr.cli.completing import complete_setting
+from tckr.cli.settings import Json, settings_from
 from tckr.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,27 +22,43 @@ if TYPE_CHECKING:
 def inspect(
     data: Annotated[str, typer.Argument(metavar="DATA", help="Your images, as for `tckr run --data`.")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings of prepare, e.g. prepare.layout=table.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY=VALUE]...",
+            help="Settings of prepare, e.g. prepare.layout=table.",
+            autocompletion=complete_setting,
+        ),
     ] = None,
     page: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Also write a page with a contact sheet; it holds private pictures."),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Say how a data set is understood: splits, classes, sizes and kinds of pictures, repeats, groups. Runs no model."""
-    from tckr.cli.terminal import Terminal, escape
+    from tckr.cli.terminal import Terminal, complain, write_json
     from tckr.html.pages import html_page
 
     settings = settings_from(overrides, data, None, None, None)
     if page:
         _refuse_taken(page)
-    console = Terminal()
-    found = inspected(settings.prepare, settings.execution.threads_for(1), console)
-    for section in found[:-1]:
-        _print(section, console)
+    found = inspected(settings.prepare, settings.execution.threads_for(1))
+    if as_json:
+        write_json({"source": settings.prepare.source, "sections": [_plain(section) for section in found[:-1]]})
+    else:
+        console = Terminal()
+        for section in found[:-1]:
+            _print(section, console)
     if page:
         _write_page(page, html_page(f"Data: {Path(data).name}", found))
-        console.print(f"\ncontact sheet: {escape(page)} (private pictures: keep it where the images are)", soft_wrap=True)
+        complain(f"contact sheet: {page} (private pictures: keep it where the images are)")
+
+
+def _plain(section: Section) -> dict[str, Any]:
+    """Return a section for programs; its table as a list of rows by heading."""
+    head, *rows = section.table or [[]]
+    table = [dict(zip(head, row, strict=True)) for row in rows]
+    return {"title": section.title, "sentences": [*section.sentences], "table": table, "notes": [*section.notes]}
 
 
 def _refuse_taken(page: Path) -> None:
@@ -63,11 +80,12 @@ def _write_page(page: Path, text: str) -> None:
     write_whole(page, fill)
 
 
-def inspected(config: PrepareConfig, num_threads: int, console: Console) -> list[Section]:
+def inspected(config: PrepareConfig, num_threads: int) -> list[Section]:
     """Return what was found in the source that `config` names, as sections of a page."""
     import tempfile
 
-    from tckr.cli.console import Bars
+    from tckr.cli.bars import Bars
+    from tckr.cli.terminal import Terminal
     from tckr.data.alike import find_alike
     from tckr.data.normalise import max_file_bytes
     from tckr.data.sources.opening import open_source
@@ -82,7 +100,7 @@ def inspected(config: PrepareConfig, num_threads: int, console: Console) -> list
             max_unpacked=config.max_unpacked,
             cache=Path(cache),
         )
-        with Bars(console).open("inspect", len(source), "images") as advance:
+        with Bars(Terminal(stderr=True)).open("inspect", len(source), "images") as advance:
             seen = look_at(
                 source,
                 max_pixels=config.max_pixels,

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
+from tckr.cli.newest import newest_run
 from tckr.cli.run import INVALID
-from tckr.releasing.names import FormatName
+from tckr.errors import UserError, shown
+from tckr.releasing.names import FormatName, Part
 
 if TYPE_CHECKING:
     from tckr.releasing.releasing import Release
 
-Run = Annotated[
-    Path, typer.Argument(metavar="RUN", help="The folder of a finished run, e.g. runs/demo.", show_default=False)
-]
 To = Annotated[Path, typer.Option(help="A folder that does not exist, or is empty.", show_default=False)]
 Licence = Annotated[
     str, typer.Option("--license", help="Licence of what you release, e.g. cc-by-4.0 or other.", show_default=False)
@@ -24,11 +24,18 @@ What = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PART [PART]...",
-        help="What to release: some of images, labels, student, adapter and report.  [default: images labels student]",
-        show_default=False,
+        help="What to release: some of images, labels, student, adapter and report.",
+        show_default="images labels student",
     ),
 ]
-More = Annotated[list[str] | None, typer.Argument(metavar="[PART]...", help="The parts after the first one of --what.")]
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[RUN] [PART]...",
+        help="The folder of a finished run, and the parts after the first one of --what.",
+        show_default="the newest run",
+    ),
+]
 Form = Annotated[FormatName, typer.Option("--format", help="Layout of the images.")]
 Risk = Annotated[
     str,
@@ -49,8 +56,7 @@ Push = Annotated[
 
 
 def release(
-    run: Run,
-    more: More = None,
+    arguments: Arguments = None,
     *,
     to: To,
     what: What = None,
@@ -72,7 +78,8 @@ def release(
     from tckr.releasing.releasing import release as make_release
     from tckr.releasing.request import DEFAULT_PARTS
 
-    parts = [*(what or []), *(more or [])] or DEFAULT_PARTS
+    run, more = split_arguments(arguments or [])
+    parts = [*(what or []), *more] or DEFAULT_PARTS
     try:
         made = make_release(
             run,
@@ -94,6 +101,19 @@ def release(
     _print(made)
     if push:
         _push(made, push)
+
+
+def split_arguments(arguments: Sequence[str]) -> tuple[Path, list[str]]:
+    """Return the folder of the run, the newest where none is named, and the parts that stand among the arguments.
+
+    Raises:
+        UserError: two runs, or no run at all.
+    """
+    folders = [text for text in arguments if text not in get_args(Part) or Path(text).is_dir()]
+    if len(folders) > 1:
+        raise UserError(f"found {', '.join(map(shown, folders[:5]))}; give one run, and parts: {', '.join(get_args(Part))}")
+    run = Path(folders[0]) if folders else newest_run(None)
+    return run, [text for text in arguments if text not in folders]
 
 
 def _print(made: Release) -> None:

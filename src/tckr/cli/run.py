@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tckr.cli.settings import Arguments, Data, Name, Output, Preset, settings_from
+from tckr.cli.completing import complete_stage
+from tckr.cli.settings import Arguments, Data, Json, Name, Output, Preset, settings_from
 
 if TYPE_CHECKING:
     from tckr.config import Settings
@@ -25,42 +26,61 @@ INVALID = 3
 def run(
     arguments: Arguments = None,
     data: Data = None,
-    until: Annotated[str, typer.Option(metavar="STAGE", help="Stop after this stage.")] = "report",
+    until: Annotated[
+        str, typer.Option(metavar="STAGE", help="Stop after this stage.", autocompletion=complete_stage)
+    ] = "report",
     preset: Preset = None,
     name: Name = None,
     output: Output = None,
     dry_run: DryRun = False,
     verify: Verify = False,
+    as_json: Json = False,
 ) -> None:
     """Recycle a data set: captions, adapter, synthetic images, Teacher, soft labels, Student, audit, report.
 
     A second call computes nothing; after a crash the same command continues. Changing a setting recomputes its stage and
     what follows. Exit status 3 when a control of the audit fails.
     """
-    end(execute(settings_from(arguments, data, preset, name, output), until, dry_run, verify))
+    end(execute(settings_from(arguments, data, preset, name, output), until, dry_run, verify, as_json))
 
 
-def execute(settings: Settings, until: str = "report", dry_run: bool = False, verify: bool = False) -> RunResult | None:
-    """Run or only show the plan; print the summary of a finished run."""
+def execute(
+    settings: Settings, until: str = "report", dry_run: bool = False, verify: bool = False, as_json: bool = False
+) -> RunResult | None:
+    """Run or only show the plan; print the summary of a finished run, or the same as JSON."""
     if dry_run:
-        from tckr.cli.status import DAMAGED, print_plan
+        from tckr.cli.status import show_plan
         from tckr.running import refuse_places
 
         refuse_places(settings)
-        if not print_plan(settings, until):
-            raise typer.Exit(DAMAGED)
+        show_plan(settings, until, as_json)
         return None
+    from tckr.cli.summary import print_summary, summary_json
+    from tckr.cli.terminal import Terminal, write_json
+
+    result = make(settings, until, verify=verify)
+    if as_json:
+        write_json(summary_json(result))
+    else:
+        print_summary(result, Terminal())
+    return result
+
+
+def make(settings: Settings, until: str, *, verify: bool = False) -> RunResult:
+    """Run, with progress on standard error."""
     from tckr.cli.console import ConsoleObserver, print_layout
-    from tckr.cli.summary import print_summary
+    from tckr.cli.noted import notes_of
     from tckr.cli.terminal import Terminal, escape
     from tckr.running import run as run_pipeline
 
-    console = Terminal()
-    console.print(f"[bold]tckr[/] {escape(f'{settings.prepare.source} -> {settings.execution.folder}')}", soft_wrap=True)
-    print_layout(console, known_layout(settings))
-    result = run_pipeline(settings, until, ConsoleObserver(console), verify=verify)
-    print_summary(result, console)
-    return result
+    def begin() -> None:
+        places = escape(f"{settings.prepare.source} -> {settings.execution.folder}")
+        console.print(f"[bold]tckr[/] {places}", soft_wrap=True)
+        print_layout(console, known_layout(settings))
+
+    console = Terminal(stderr=True)
+    with ConsoleObserver(console, execution=settings.execution, notes=notes_of(settings), begin=begin) as observer:
+        return run_pipeline(settings, until, observer, verify=verify)
 
 
 def known_layout(settings: Settings) -> list[str]:

@@ -9,16 +9,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tckr.cli.completing import complete_preset, complete_setting
+from tckr.cli.newest import newest_run
 from tckr.errors import UserError, shown
 
 if TYPE_CHECKING:
     from tckr.config import Settings
 
+ARGUMENTS_METAVAR = "[CONFIG] [KEY=VALUE]..."
 Arguments = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[CONFIG] [KEY=VALUE]...",
+        metavar=ARGUMENTS_METAVAR,
         help="A YAML file or the folder of an earlier run, then settings to change, e.g. generate.cardinality=5.",
+        autocompletion=complete_setting,
+    ),
+]
+RunArguments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[RUN] [KEY=VALUE]...",
+        help="The folder of a run, or a YAML file, then settings to change, e.g. audit.depth=full.",
+        show_default="the newest run",
+        autocompletion=complete_setting,
     ),
 ]
 Data = Annotated[
@@ -31,13 +44,17 @@ Data = Annotated[
 Preset = Annotated[
     str | None,
     typer.Option(
-        help="Where settings start from: embedded, demo, small_photos or paper.  [default: CONFIG's, or embedded]",
-        show_default=False,
+        help="Where settings start from: embedded, demo, small_photos or paper.",
+        show_default="CONFIG's, or embedded",
+        autocompletion=complete_preset,
     ),
 ]
-Name = Annotated[str | None, typer.Option(help="Name of the run's folder; by default taken from CONFIG or --data.")]
-Output = Annotated[
-    Path | None, typer.Option(help="Folder for runs and the artifact store.  [default: runs]", show_default=False)
+Name = Annotated[
+    str | None, typer.Option(help="Name of the run's folder.", show_default="that of CONFIG or of the last part of --data")
+]
+Output = Annotated[Path | None, typer.Option(help="Folder for runs and the artifact store.", show_default="runs")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON to standard output, and nothing else there; for scripts.")
 ]
 
 OPTIONS = {"data": "prepare.source", "name": "execution.name", "output": "execution.output"}
@@ -53,6 +70,22 @@ def settings_from(
         UserError: neither or both of CONFIG and --data, or settings that do not hold.
     """
     return read_arguments(arguments, data, preset, name, output)[0]
+
+
+def settings_of_run(
+    arguments: list[str] | None, data: str | None, preset: str | None, name: str | None, output: Path | None
+) -> Settings:
+    """Return the settings that the shared arguments describe; where they name no data and no run, those of the newest run.
+
+    Raises:
+        UserError: there is no run, or settings do not hold.
+    """
+    from tckr.overrides import names_given
+
+    config, overrides = _split(arguments or [])
+    if config is None and data is None and preset is None and "prepare.source" not in names_given(overrides):
+        return settings_from([str(newest_run(output, name)), *overrides], None, None, None, None)
+    return settings_from(arguments, data, preset, name, output)
 
 
 def read_arguments(
@@ -79,7 +112,8 @@ def read_arguments(
     given = names_given(overrides)
     if config is None and data is None and "prepare.source" not in given and preset != "demo":
         raise UserError(
-            "nothing to work on; give --data FOLDER (one subfolder of images per class), a CONFIG file, or try `tckr demo`"
+            "nothing to work on; give --data FOLDER (one subfolder of images per class), a CONFIG file or the folder of an "
+            "earlier run, or try `tckr demo`"
         )
     options = chosen_options(given, data=data, name=name, output=output)
     followed = {"execution.name": run_name(_last_name(data))} if config is None and data else {}

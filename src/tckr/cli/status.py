@@ -2,84 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tckr.cli.settings import Output, check_run_folder, settings_from
-from tckr.errors import UserError
+from tckr.cli.newest import newest_run, runs_below
+from tckr.cli.settings import Json, Output, check_run_folder, settings_from
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from tckr.config import Settings
     from tckr.engine.step import Step
     from tckr.engine.store import Store
 
 
 DAMAGED = 2
+MOST_NAMED = 5
+"""Other runs that are listed."""
 
 
 def status(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[RUN]", help="A run's folder; by default every run below runs/.")
+        Path | None, typer.Argument(metavar="[RUN]", help="A run's folder.", show_default="the newest run")
     ] = None,
     output: Output = None,
+    as_json: Json = False,
 ) -> None:
     """Show which steps of a run are whole, with their time and memory. Reads every file; exit status 2 if one is damaged."""
-    if folder:
-        return _end(sound=_print_run(folder))
     from tckr.cli.terminal import complain
 
-    output = output or Path("runs")
-    folders = sorted(path.parent for path in output.glob("*/config.yaml"))
-    if not folders:
-        raise UserError(
-            f"no run below {output}; start one with `tckr demo` or `tckr run --data FOLDER`, or name a run's folder"
-        )
-    sound = True
-    for path in folders:
-        try:
-            sound &= _print_run(path)
-        except UserError as error:
-            complain(f"{path}: {error}")
-    return _end(sound=sound)
+    chosen = folder or newest_run(output)
+    check_run_folder(chosen)
+    show_plan(settings_from([str(chosen)], None, None, None, None), "report", as_json)
+    others = [path for path in runs_below(output) if path != chosen] if folder is None else []
+    if others:
+        more = " ..." if len(others) > MOST_NAMED else ""
+        complain(f"other runs, newest first: {', '.join(map(str, others[:MOST_NAMED]))}{more}")
 
 
-def _end(*, sound: bool) -> None:
-    if not sound:
+def show_plan(settings: Settings, until: str, as_json: bool) -> None:
+    """Print what of a plan is whole; end with status 2 when something of it is damaged."""
+    from tckr.cli.terminal import Terminal, write_json
+
+    found = read_plan(settings, until)
+    if as_json:
+        write_json(found)
+    else:
+        _print(found, Terminal())
+    if found["damaged"]:
         raise typer.Exit(DAMAGED)
 
 
-def _print_run(folder: Path) -> bool:
-    check_run_folder(folder)
-    return print_plan(settings_from([str(folder)], None, None, None, None))
-
-
-def print_plan(settings: Settings, until: str = "report") -> bool:
-    """Print one row per step, those of reference runs together; return whether all that is whole is as it was written."""
-    from rich.table import Table
-
-    from tckr.cli.terminal import Terminal, escape
+def read_plan(settings: Settings, until: str = "report") -> dict[str, Any]:
+    """Return what of a plan is whole: a row per step, those of reference runs and controls together by stage."""
     from tckr.engine.store import Store
     from tckr.running import plan
 
     store = Store(settings.execution.store)
     steps = plan(settings, until)
-    table = Table("step", "state", "time", "peak memory", "artifact")
     damaged = {step.name: damage for step in steps if (damage := store.damage(step))}
-    for group in _grouped(steps):
-        table.add_row(*_row(group, store, damaged))
-    whole = sum(store.has(step) and step.name not in damaged for step in steps)
-    console = Terminal()
-    console.print(escape(f"{settings.execution.folder}  ({settings.prepare.source})"), style="italic", soft_wrap=True)
+    return {
+        "folder": str(settings.execution.folder.absolute()),
+        "source": settings.prepare.source,
+        "whole": sum(store.has(step) and step.name not in damaged for step in steps),
+        "total": len(steps),
+        "steps": [_row(group, store, damaged) for group in _grouped(steps)],
+        "sealed": [
+            {"step": step.name, "splits": list(step.seals), "times_opened": store.num_openings(step)}
+            for step in steps
+            if step.seals and store.has(step)
+        ],
+        "damaged": damaged,
+    }
+
+
+def _print(found: dict[str, Any], console: Console) -> None:
+    from rich.table import Table
+
+    from tckr.cli.terminal import escape
+
+    table = Table("step", "state", "time", "peak memory", "artifact")
+    for row in found["steps"]:
+        count = f" {row['whole']}/{row['total']}" if row["total"] > 1 else ""
+        seconds = "" if row["seconds"] is None else f"{row['seconds']:.1f} s"
+        memory = "" if row["peak_memory_mb"] is None else f"{row['peak_memory_mb']:,d} MB"
+        table.add_row(row["name"], row["state"] + count, seconds, memory, escape(row["artifact"] or ""))
+    console.print(escape(f"{found['folder']}  ({found['source']})"), style="italic", soft_wrap=True)
     console.print(table)
-    console.print(f"{whole} of {len(steps)} steps are whole.")
-    for step in (step for step in steps if step.seals and store.has(step)):
-        console.print(f"{step.name}: {', '.join(step.seals)} is sealed and was opened {store.num_openings(step)} times.")
-    for name, damage in damaged.items():
+    console.print(f"{found['whole']} of {found['total']} steps are whole.")
+    for sealed in found["sealed"]:
+        splits = ", ".join(sealed["splits"])
+        console.print(f"{sealed['step']}: {splits} is sealed and was opened {sealed['times_opened']} times.")
+    for name, damage in found["damaged"].items():
         console.print(f"[red]damaged[/]  {name}: {escape(damage)}", soft_wrap=True)
-    return not damaged
 
 
 def _grouped(steps: list[Step]) -> list[list[Step]]:
@@ -102,18 +120,19 @@ def _place(step: Step) -> tuple[int, int]:
     return chapter, STAGES.index(step.stage)
 
 
-def _row(group: list[Step], store: Store, damaged: Collection[str]) -> tuple[str, str, str, str, str]:
-    from tckr.cli.terminal import escape
-
+def _row(group: Sequence[Step], store: Store, damaged: Collection[str]) -> dict[str, Any]:
     whole = [step for step in group if store.has(step) and step.name not in damaged]
     manifests = [store.manifest(step) for step in whole]
-    name = group[0].name if len(group) == 1 else f"{group[0].stage} x {len(group)}"
     begun = any(store.is_begun(step) for step in group)
     state = "whole" if len(whole) == len(group) else "begun" if begun or whole else "missing"
     if any(step.name in damaged for step in group):
         state = "damaged"
-    count = f" {len(whole)}/{len(group)}" if len(group) > 1 else ""
-    seconds = f"{sum(manifest['seconds'] for manifest in manifests):.1f} s" if manifests else ""
-    memory = f"{max(manifest['peak_memory_mb'] for manifest in manifests):,d} MB" if manifests else ""
-    place = escape(str(store.folder(group[0]))) if len(group) == 1 and state != "missing" else ""
-    return name, state + count, seconds, memory, place
+    return {
+        "name": group[0].name if len(group) == 1 else f"{group[0].stage} x {len(group)}",
+        "state": state,
+        "whole": len(whole),
+        "total": len(group),
+        "seconds": sum(manifest["seconds"] for manifest in manifests) if manifests else None,
+        "peak_memory_mb": max(manifest["peak_memory_mb"] for manifest in manifests) if manifests else None,
+        "artifact": str(store.folder(group[0]).absolute()) if len(group) == 1 and state != "missing" else None,
+    }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
@@ -14,11 +15,12 @@ from tckr.cli.terminal import escape
 from tckr.errors import printable
 from tckr.html.numbers import p_text
 from tckr.membership.largest import no_better_sentence
-from tckr.membership.rows import canary_rows, surface_rows
-from tckr.membership.wording import verdict_text
+from tckr.membership.rows import CanaryRow, canary_rows, surface_rows
+from tckr.membership.wording import judged_units, together_lines, verdict_text
 from tckr.membership.worth import classes_line, worth_sentences
-from tckr.metrics.estimate import describe_difference
+from tckr.metrics.estimate import Measured, describe_difference
 from tckr.metrics.results import PairedTest
+from tckr.pipeline import STAGES
 
 if TYPE_CHECKING:
     from tckr.running import RunResult
@@ -36,14 +38,42 @@ def print_summary(result: RunResult, console: Console) -> None:
         for line in worth_lines(result, audit):
             say(console, line)
         if audit.measured:
+            if audit.declared.unit == "group":
+                say(console, f"Audit, {judged_units(audit.declared)}")
             console.print(waterfall(audit))
-            for name, why in hidden_leaks(audit):
-                say(console, f"{name} leaks: {why}")
+            for line in [f"{name} leaks: {why}" for name, why in hidden_leaks(audit)] + together_lines(audit):
+                say(console, line)
         if audit.canaries:
             console.print(canaries(audit))
         say(console, f"Privacy: {verdict_text(audit.verdict)}", "green" if audit.valid else "yellow")
     for name, path in _places(result).items():
         say(console, f"{name:<14} {path}")
+
+
+def summary_json(result: RunResult) -> dict[str, Any]:
+    """Return what `print_summary` prints, for programs: numbers with their intervals, verdict, states, and places."""
+    found: dict[str, Any] = {
+        "folder": str(result.folder.absolute()),
+        "artifacts": {name: str(path.absolute()) for name, path in result.artifacts.items() if name in STAGES},
+        "report": str((result.folder / "report" / "report.html").absolute()) if "report" in result.artifacts else None,
+    }
+    if "audit" in result.artifacts:
+        audit = AuditResult.read(result.artifacts["audit"])
+        found |= {
+            "accuracy": {name: _plain(audit.surfaces[name].cas) for name in ("teacher", "student")},
+            "student_minus_teacher": _plain(audit.paired.difference) if audit.paired else None,
+            "num_test": audit.declared.num_test,
+            "verdict": {"state": audit.verdict.state, "text": verdict_text(audit.verdict), "valid": audit.valid},
+            "surfaces": {
+                row.key: {"state": row.state, "attack": row.attack, "auc": row.auc.model_dump(mode="json"), "why": row.why}
+                for row in surface_rows(audit)
+            },
+        }
+    return found
+
+
+def _plain(measured: Measured) -> Any:
+    return TypeAdapter(Measured).dump_python(measured, mode="json")
 
 
 def say(console: Console, text: str, style: str | None = None) -> None:
@@ -79,6 +109,9 @@ def _table(audit: AuditResult) -> Table:
         limit = " (Student: through labels; generator shared)" if declared.generator_shared else ""
         runs = (surface.leave_one_out.get(declared.scorer) for surface in surfaces)
         table.add_row(f"membership AUC, mean over runs{limit}", *(str(found.mean) if found else "-" for found in runs))
+        if declared.unit == "group":
+            single = (surface.on_records if surface.attack == declared.scorer else None for surface in surfaces)
+            table.add_row("  of single records", *(str(found or "-") for found in single))
         table.add_row("  of this run alone", *(str(surface.auc.get(declared.scorer, "-")) for surface in surfaces))
         table.add_row("AUC without references", *(str(surface.auc.get(PLAIN, "-")) for surface in surfaces))
         table.add_row(f"AOP{limit}", *(str(surface.aop) for surface in surfaces))
@@ -142,17 +175,24 @@ def canaries(audit: AuditResult) -> Table:
     """Return what the canaries of one run prove about epsilon; needs no reference run."""
     rows = canary_rows(audit)
     table = Table(
-        title="Canaries: no epsilon below the bound can hold",
+        title="Canaries: no epsilon and no mu below its bound can hold",
         title_justify="left",
-        caption="\n".join(dict.fromkeys(f"{row.surface}: {row.conditions}" for row in rows if row.conditions)),
+        caption="\n".join(
+            dict.fromkeys([*(f"{row.surface}: {row.conditions}" for row in rows if row.conditions), *_assumptions(rows)])
+        ),
         caption_justify="left",
     )
-    for heading in ("surface", "kind", "epsilon at least", "guesses right"):
+    for heading in ("surface", "kind", "epsilon at least", "mu at least", "guesses right"):
         table.add_column(heading)
     for row in rows:
         bound = row.bound.text if row.bound.value is None else f"{row.bound.value:.2f}"
-        table.add_row(*(escape(cell) for cell in (row.surface, row.kind, bound, row.guessed or row.bound.reason)))
+        mu = "" if row.mu.value is None else f"{row.mu.value:.2f}"
+        table.add_row(*(escape(cell) for cell in (row.surface, row.kind, bound, mu, row.guessed or row.bound.reason)))
     return table
+
+
+def _assumptions(rows: list[CanaryRow]) -> list[str]:
+    return [row.assumes for row in rows if row.assumes]
 
 
 def _places(result: RunResult) -> dict[str, object]:

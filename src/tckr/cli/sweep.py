@@ -65,7 +65,7 @@ def compute(plans: Sequence[SweepPlan], dry_run: bool) -> list[SweepResult]:
     from tckr.sweep.sweeping import check_sweeps
 
     check_sweeps(plans)
-    console = Terminal()
+    console = Terminal(stderr=not dry_run)  # of a dry run, all of it is the result
     for plan in plans:
         places = f"{plan.base.prepare.source} -> {plan.folder}"
         console.print(f"[bold]tckr[/] {escape(places)}: {len(plan.variants)} variants", soft_wrap=True)
@@ -75,7 +75,9 @@ def compute(plans: Sequence[SweepPlan], dry_run: bool) -> list[SweepResult]:
     from tckr.cli.sweep_console import SweepConsole
     from tckr.sweep.sweeping import run_sweeps
 
-    results = run_sweeps(plans, SweepConsole(console, sum(len(plan.variants) for plan in plans)))
+    num_variants = sum(len(plan.variants) for plan in plans)
+    with SweepConsole(console, num_variants, plans[0].base.execution) as observer:
+        results = run_sweeps(plans, observer)
     for name, why in (failure for result in results for failure in result.failures.items()):
         console.print(printable(f"failed: {name}: {why}"), soft_wrap=True, markup=False, style="red")
     return results

@@ -4,31 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.table import Column, Table
 
-from tckr.cli.console import ConsoleObserver, Groups
+from tckr.cli.bars import Bars
+from tckr.cli.console import print_layout, print_warning
+from tckr.cli.groups import Groups
 from tckr.cli.terminal import escape
+from tckr.cli.whole import WholeRun
 from tckr.engine.step import Step
 
 if TYPE_CHECKING:
+    from tckr.engine.execution import ExecutionConfig
     from tckr.sweep.table import Row
 
 
 class SweepConsole:
     """Print the progress of a sweep."""
 
-    def __init__(self, console: Console, num_variants: int) -> None:
-        """Print to `console`."""
-        self._console, self._steps = console, ConsoleObserver(console)
+    def __init__(self, console: Console, num_variants: int, execution: ExecutionConfig | None = None) -> None:
+        """Print to `console`; `execution` of the sweep is for its time left."""
+        self._console, self._bars = console, Bars(console)
+        self._whole = WholeRun(console, self._bars, execution)
         self._groups = Groups(lambda step: step.stage)
         self._num_variants, self._finished = num_variants, 0
+
+    def __enter__(self) -> Self:
+        """Begin with the sweep."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave the terminal as it was, however the sweep ended."""
+        self._whole.close()
 
     def planned(self, steps: Sequence[Step]) -> None:
         """Remember what gets one line together."""
         self._groups.plan(steps)
+        self._whole.begin(steps)
 
     def started(self, step: Step) -> None:
         """Print a line where there are no bars."""
@@ -39,18 +53,19 @@ class SweepConsole:
         """Print one line when the last step of a stage is whole."""
         if group := self._groups.ended(step):
             self._console.print(f"  [green]ok[/]  {escape(group.label):<14} {group.seconds:7.1f} s")
+        self._whole.finished(step, manifest["seconds"])
 
     def track(self, step_name: str, total: int, unit: str, done: int = 0) -> AbstractContextManager[Callable[[int], None]]:
         """Open a bar that disappears when the step is finished."""
-        return self._steps.track(step_name.rsplit("/", 1)[-1], total, unit, done)  # without sweep and variant
+        return self._bars.open(step_name.rsplit("/", 1)[-1], total, unit, done)  # without sweep and variant
 
     def warned(self, message: str) -> None:
         """Print a warning."""
-        self._steps.warned(message)
+        print_warning(self._console, message)
 
     def described(self, message: str) -> None:
         """Print how the data was understood."""
-        self._steps.described(message)
+        print_layout(self._console, message.splitlines())
 
     def variant_finished(self, name: str, row: Row) -> None:
         """Print the variant with its two accuracies."""

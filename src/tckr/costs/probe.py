@@ -105,7 +105,7 @@ def probe_settings(settings: Settings, folder: Path, class_names: list[str]) -> 
         },
         "caption": CAPTIONED_ANEW if settings.caption.file or settings.caption.from_source else {},
         "adapt": {"descriptions": descriptions, "steps": steps, "epochs": None},
-        "generate": {"cardinality": 1.0, "per_class": "balanced", "redraw": []},
+        "generate": {"cardinality": 1.0, "per_class": "balanced", "redraw": [], "redraw_copies": 0},
         "teach": {"epochs": SHORT_EPOCHS, "patience": None},
         # the probe's Teacher has hardly learned: what it disowns says nothing of the run's images
         "distill": {"epochs": SHORT_EPOCHS, "steps": None, "patience": None, "min_teacher_probability": 0.0},

@@ -14,6 +14,7 @@ from tckr.artifacts.membership import EVERY_RECORD, read_canaries, read_membersh
 from tckr.config import Settings
 from tckr.costs.bill import Bill, Cost, Repeated, after, asking, bill
 from tckr.costs.forecast import Forecast
+from tckr.data.groups import read_groups
 from tckr.engine.step import Role, Step
 from tckr.engine.store import Store
 from tckr.membership.config import MIN_REFERENCE_RUNS, Depth
@@ -21,8 +22,8 @@ from tckr.running import plan
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.training.config import TrainingConfig
 
-OTHER_COLUMNS = 4
-"""Of a table of answers, beside one per question: the record's number, a second distance, and who was classified rightly."""
+OTHER_COLUMNS = 5
+"""Of a table of answers, beside one per question: the record's number, two more distances, and who was classified right."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,7 @@ class Measurements:
         whole: returns the cost of a step that is whole, None for others.
         target: stage -> the step of the target run and its cost.
         num_members, num_others: records of the target's audit.
+        units: members and others among what the audit judges: groups where they are set, else records.
     """
 
     settings: Settings
@@ -41,6 +43,7 @@ class Measurements:
     target: Mapping[str, tuple[Step, Cost]]
     num_members: int
     num_others: int
+    units: tuple[int, int]
 
     @classmethod
     def of(cls, settings: Settings) -> Measurements:
@@ -48,13 +51,15 @@ class Measurements:
         store = Store(settings.execution.store)
         steps = plan(settings, "distill")
         data = store.folder(steps[0])
-        members = np.array(read_membership(data)[0])[read_canaries(data) == 0]
+        ordinary = read_canaries(data) == 0
+        members, groups = np.array(read_membership(data)[0])[ordinary], read_groups(data)[: len(ordinary)][ordinary]
         return cls(
             settings=settings,
             whole=partial(whole_cost, store),
-            target={step.stage: (step, _of_manifest(store.manifest(step))) for step in steps},
+            target={step.stage: (step, _of_manifest(store.manifest(step))) for step in steps if step.role is Role.TARGET},
             num_members=int(members.sum()),
             num_others=int((~members).sum()),
+            units=(len(np.unique(groups[members])), len(np.unique(groups[~members]))),
         )
 
     def cost(self, step: Step) -> Cost:
@@ -114,7 +119,7 @@ def bill_after(settings: Settings, card: DataCard, cardinality: float, costs: Ma
     target = {
         step.stage: (step, Cost(seconds=costs[step.stage].seconds, num_bytes=0, threads=threads, measured=False))
         for step in plan(settings, "distill")
-        if step.stage in costs
+        if step.stage in costs and step.role is Role.TARGET
     }
     found = Measurements(
         settings=settings,
@@ -122,6 +127,7 @@ def bill_after(settings: Settings, card: DataCard, cardinality: float, costs: Ma
         target=target,
         num_members=card.num_members,
         num_others=card.num_pool - card.num_members,
+        units=(card.num_members, card.num_pool - card.num_members),
     )
     return found.bill(found.repeated(settings.audit.depth), settings.audit.num_reference_runs)
 

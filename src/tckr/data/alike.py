@@ -55,10 +55,10 @@ def find_alike(halves: Sequence[int] | np.ndarray) -> np.ndarray:
     for band in range(BANDS):
         keys = (halves[usable, 0] >> np.uint64(16 * band)) & np.uint64(0xFFFF)
         order = usable[np.argsort(keys, kind="stable")]
-        keys = np.sort(keys)
-        for group in np.split(order, np.flatnonzero(np.diff(keys)) + 1):
-            if 1 < len(group) <= LARGEST_BAND:
-                pairs |= _close(halves, group)
+        starts = np.concatenate([[0], np.flatnonzero(np.diff(np.sort(keys))) + 1])
+        sizes = np.diff(np.append(starts, len(order)))
+        for group in np.flatnonzero((sizes > 1) & (sizes <= LARGEST_BAND)):
+            pairs |= _close(halves, order[starts[group] : starts[group] + sizes[group]])
     return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
 
 

@@ -116,3 +116,11 @@ def read_groups(folder: Path) -> np.ndarray:
     groups = np.load(folder / GROUPS_NAME, allow_pickle=False)
     assert groups.dtype == np.int64, groups.dtype
     return groups
+
+
+def groups_of_pool(folder: Path, num_pool: int) -> np.ndarray | None:
+    """Return the group of each record of the pool, int64 [N]; None where each is the only one of its group."""
+    import numpy as np
+
+    groups = read_groups(folder)[:num_pool]
+    return None if len(np.unique(groups)) == num_pool else groups

@@ -21,7 +21,7 @@ REASONS: dict[str, str] = {
     "unreadable": "the operating system did not let the file or folder be read",
     "symlink": "the link leaves the data folder, is broken or loops, or leads to a folder",
     "not_a_file": "a pipe, socket or device",
-    "hidden_folder": "folders whose name starts with a dot are no classes",
+    "hidden_folder": "what starts with a dot, and folders of a system (`__MACOSX`, `@eaDir`), are not read",
     "no_class_folder": "the file lies in no class folder",
     "folder_not_read": "the folder lies beside the splits and is none",
     "mask": "the file holds few values and is named like a picture beside it: its mask",

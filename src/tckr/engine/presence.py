@@ -58,8 +58,7 @@ def present(place: Path, kind: str) -> Iterator[Mark]:
     """Leave a mark of this process at `place` until the block ends."""
     name = f"{time.time_ns():016x}{secrets.token_hex(4)}"
     mark = Mark(name, place.with_name(f"{place.name}.{name}.{kind}"))
-    with os.fdopen(os.open(mark.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE), "w", encoding="utf-8") as file:
-        json.dump(_describe_process(), file)
+    _write(mark.path)
     over = threading.Event()
     beating = threading.Thread(target=_beat, args=(mark.path, over), daemon=True)
     beating.start()
@@ -69,6 +68,18 @@ def present(place: Path, kind: str) -> Iterator[Mark]:
         over.set()
         beating.join()
         mark.path.unlink(missing_ok=True)
+
+
+def _write(path: Path) -> None:
+    """Write a mark whole or not at all: half of one would look like that of another machine, and hold the place."""
+    text = json.dumps(_describe_process())
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def marks_at(place: Path, *kinds: str) -> list[Mark]:

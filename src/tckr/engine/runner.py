@@ -6,10 +6,7 @@ A step killed in the middle is simply run again: its stage function finds its pa
 from __future__ import annotations
 
 import importlib
-import json
 import platform
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -22,8 +19,11 @@ from tckr.disk import explained
 from tckr.engine.execution import ExecutionConfig
 from tckr.engine.executors import Executor, Needs
 from tckr.engine.executors.opening import open_executor
-from tckr.engine.graph import needs_of, sources_of, turns_of
+from tckr.engine.graph import sources_of
+from tckr.engine.log import append_log
+from tckr.engine.machine_share import needs_of
 from tckr.engine.observer import Listener, Observer, Silent
+from tckr.engine.ready_order import alone_of_target, turns_of
 from tckr.engine.step import Role, Step, StepContext, Workers
 from tckr.engine.store import Store
 from tckr.errors import UserError
@@ -33,7 +33,9 @@ from tckr.errors import UserError
 class Runner:
     """Bring steps to whole artifacts in `store`, telling `observer` and the log file.
 
-    With `keep_going` a step that ends in a `UserError` stops what depends on it and nothing else.
+    With `keep_going` a step that ends in a `UserError` stops what depends on it and nothing else. With `target_first` no
+    reference run or control begins before the target's own steps that want the machine for themselves: the target's result
+    then comes as early as if there were no audit.
     """
 
     store: Store
@@ -41,6 +43,7 @@ class Runner:
     log_file: Path
     observer: Observer = field(default_factory=Silent)
     keep_going: bool = False
+    target_first: bool = False
 
     def run(self, steps: Sequence[Step]) -> dict[str, str]:
         """Run `steps`, each once its inputs are whole; what is whole is not computed again.
@@ -69,6 +72,7 @@ class Runner:
         """Begin what is ready while there is room for it; learn what is done; repeat."""
         by_name = {step.name: step for step in steps}
         turns = turns_of(steps, needs) if needs else {}
+        awaited = alone_of_target(steps, needs) if needs and self.target_first else set()
         graph = TopologicalSorter(sources_of(steps))
         graph.prepare()
         ready: list[str] = []
@@ -76,7 +80,10 @@ class Runner:
         failed: dict[str, str] = {}
         while graph.is_active():
             ready = sorted([*ready, *self._to_compute(graph, by_name, failed)], key=turns.__getitem__)
+            awaited = {name for name in awaited if not self._is_over(by_name[name], failed)}
             for name in list(ready):
+                if awaited and by_name[name].role is not Role.TARGET:
+                    continue
                 if executor.has_room(needs[name]):
                     ready.remove(name)
                     self.observer.started(by_name[name])
@@ -87,6 +94,9 @@ class Runner:
                 failed |= self._conclude(step, future.result())
                 graph.done(step.name)
         return failed
+
+    def _is_over(self, step: Step, failed: Mapping[str, str]) -> bool:
+        return step.name in failed or self.store.has(step)
 
     def _to_compute(
         self, graph: TopologicalSorter[str], by_name: Mapping[str, Step], failed: dict[str, str]
@@ -146,6 +156,7 @@ def run_step(
                     inputs={name: store.folder(source) for name, source in step.inputs.items()},
                     opened=opened,
                     out=draft.out,
+                    final=store.folder(step),
                     scratch=draft.scratch,
                     seed=step.seed,
                     run=step.run,
@@ -188,17 +199,3 @@ def load_function(path: str) -> Callable[[Any, StepContext], None]:
     """Return the function named by `package.module:name`."""
     module, name = path.split(":")
     return getattr(importlib.import_module(module), name)
-
-
-_LOG_LOCK = threading.Lock()
-
-
-def append_log(log_file: Path, step_name: str, listener: Listener, event: str, **fields: Any) -> None:
-    """Append one event as a JSON line; the `message` of `warning` and `layout` is shown to the user."""
-    line = json.dumps({"time": round(time.time(), 3), "step": step_name, "event": event, **fields}, default=str)
-    with explained(log_file), _LOG_LOCK, log_file.open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
-    if event == "warning":
-        listener.warned(f"{step_name}: {fields.get('message', '')}")
-    if event == "layout":
-        listener.described(fields["message"])

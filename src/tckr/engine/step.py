@@ -119,6 +119,7 @@ class StepContext:
         inputs: folder of the finished artifact of each declared input, without what it sealed.
         opened: folder that holds what was sealed of each input that the step opens; readable while the step runs.
         out: folder to fill. A killed step finds in it what it wrote before; on return it is committed whole.
+        final: where `out` lies once it is committed, for messages that name a file of it; None = it stays.
         scratch: folder for checkpoints and caches; survives a kill, deleted on commit.
         seed: root seed of this step; differs between reference runs.
         run: row of the membership matrix (0 = target).
@@ -138,5 +139,6 @@ class StepContext:
     track: Tracker
     log: Log
     opened: Mapping[str, Path] = field(default_factory=dict)
+    final: Path | None = None
     donors: Sequence[Path] = ()
     workers: Workers | None = None

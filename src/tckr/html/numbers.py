@@ -6,12 +6,10 @@ from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict
 
-from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
+from tckr.metrics.estimate import TEST_IMAGES, Estimate, Measured, NotMeasurable, no_difference
 from tckr.metrics.results import EpsilonBound
 
 Form = Callable[[float], str]
-
-NO_DIFFERENCE = "no measurable difference"
 
 
 class Number(BaseModel):
@@ -87,14 +85,14 @@ def bound_number(bound: EpsilonBound | None, absent: str = "not measured") -> Nu
     )
 
 
-def difference_number(difference: Measured | None) -> Number | None:
-    """Return Student minus Teacher; an interval that contains zero reads `no measurable difference`, never as a gain."""
+def difference_number(difference: Measured | None, units: str = TEST_IMAGES) -> Number | None:
+    """Return Student minus Teacher; an interval that contains zero reads as `no_difference` says, never as a gain."""
     if difference is None:
         return None
     number = measured_number(difference, signed)
     if isinstance(difference, Estimate) and difference.covers(0.0):
         interval = f"[{signed(difference.low)}, {signed(difference.high)}]"
-        return number.model_copy(update={"text": f"{NO_DIFFERENCE} {interval}"})
+        return number.model_copy(update={"text": f"{no_difference(difference, units)} {interval}"})
     return number
 
 

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student_t
 
-from tckr.artifacts.audit import LeaveOneOut
+from tckr.artifacts.audit import LeaveOneOut, LowFpr
 from tckr.membership.scorers import Scorer
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
+from tckr.metrics.low_fpr import PRIORS, pooled_tpr_at_fpr, ppv_at_fpr, tpr_at_reference_fpr
 from tckr.metrics.membership import FALSE_POSITIVE_RATES, auc, auc_influence, roc_points, tpr_at_fpr
 
 MIN_RUNS = 4
@@ -25,6 +26,9 @@ MOST_LEFT_OUT = 32
 
 BLOCKS = 8
 """More runs are divided into so many blocks."""
+
+SHARED_TERMS = 2.0
+"""Factor on the variance between runs of a mean over runs that attack one another: two runs share a term."""
 
 Attack = Callable[[np.ndarray], np.ndarray]
 """Numbers of runs -> the AUC of each, attacked with the others of them as references."""
@@ -69,6 +73,25 @@ def leave_one_out(
         alone = NotMeasurable("the interval over runs is computed for the declared attack", num_runs)
         mean = mean_over_runs(found, aucs, confidence) if declared else alone
     return LeaveOneOut(value=float(found.mean()), mean=mean, spread=float(found.std(ddof=1)), runs=found.tolist())
+
+
+def low_fpr(scorer: Scorer, signals_RN: np.ndarray, members_RN: np.ndarray, confidence: float) -> dict[str, LowFpr]:
+    """Return TPR at low false positive rates over all runs, and what it means at stated priors, by rate.
+
+    Every run is attacked with the others as its references. Together they have R times the non-members of one, so that a
+    rate of 0.1 % is measurable where one run has too few.
+    """
+    scores_RN = np.stack(list(scorer.score_each(signals_RN, members_RN)))
+    inflation = SHARED_TERMS if scorer.needs_references else 1.0
+    found = {}
+    for rate in FALSE_POSITIVE_RATES:
+        tpr = pooled_tpr_at_fpr(scores_RN, members_RN, float(rate), confidence, inflation=inflation)
+        of_target = tpr_at_reference_fpr(
+            scores_RN[0], members_RN[0], scores_RN[1:], members_RN[1:], rate=float(rate), confidence=confidence
+        )
+        ppv = {name: ppv_at_fpr(tpr, float(rate), prior) for name, prior in PRIORS.items()}
+        found[rate] = LowFpr(tpr=tpr, tpr_of_target=of_target, ppv=ppv)
+    return found
 
 
 def aucs_of_runs(

@@ -14,6 +14,7 @@ from tckr.artifacts.membership import CANARY_KINDS
 from tckr.membership.scorers.lira import reference_statistics
 from tckr.membership.scorers.references import tally
 from tckr.metrics.estimate import NotMeasurable
+from tckr.metrics.gaussian_dp import one_run_mu
 from tckr.metrics.one_run import largest_bound, one_run_epsilon
 from tckr.metrics.results import OneRunBound
 
@@ -47,7 +48,8 @@ def canary_bounds(canaries: Canaries, confidence: float, delta: float) -> Canary
 
     Each bound holds alone at `confidence`; the largest of them does not, because it was chosen on the coins. A natural
     canary is a record like any other; a mislabelled one leaves a clearer trace, nearer to the worst case that epsilon is
-    about. Both bound the same epsilon.
+    about. Both bound the same epsilon. Beside epsilon stands a bound on mu of Gaussian differential privacy from the same
+    guesses; each says what it assumes.
 
     Args:
         canaries: scores may be any, such as `canary_scores`.
@@ -66,7 +68,8 @@ def _bound(scores: np.ndarray, coins: np.ndarray, confidence: float, delta: floa
     if largest_bound(len(coins), confidence=confidence, delta=delta) == 0:
         reason = f"{len(coins)} canaries: even right guesses throughout would refute nothing; raise prepare.num_canaries"
         return NotMeasurable(reason, len(coins))
-    return one_run_epsilon(scores, coins, confidence=confidence, delta=delta)
+    found = one_run_epsilon(scores, coins, confidence=confidence, delta=delta)
+    return found.model_copy(update={"gaussian": one_run_mu(scores, coins, confidence=confidence, delta=delta)})
 
 
 def canary_scores(signals_RN: np.ndarray, members_RN: np.ndarray, kinds_N: np.ndarray) -> np.ndarray:

@@ -10,6 +10,8 @@ from tckr.membership.canaries import Canaries, canaries_of, canary_scores
 from tckr.membership.config import MIN_REFERENCE_RUNS, MembershipConfig
 from tckr.membership.evidence import Evidence, Predictions
 from tckr.membership.queries.questions import Answers
+from tckr.membership.scorers.quantile_regression import principal_components
+from tckr.membership.units import shared_in_groups
 from tckr.surfaces import CLASSIFIERS, SIGNALS, SURFACES
 
 CONTROLS = ("null", "positive")
@@ -25,8 +27,10 @@ def assemble(
     labels: np.ndarray,
     membership: np.ndarray,
     canaries: np.ndarray,
+    groups: np.ndarray | None = None,
     test_labels: np.ndarray,
     test: Mapping[str, Predictions],
+    features: np.ndarray | None = None,
 ) -> Evidence:
     """Return the evidence about the records that are no canaries.
 
@@ -37,8 +41,10 @@ def assemble(
         labels: int64 [N].
         membership: bool [R, N].
         canaries: int8 [N], 0 = ordinary record.
+        groups: int64 [N], None where each record stands for itself.
         test_labels: int64 [T].
         test: model -> predictions on the test split.
+        features: of all records, float [N, D], as a model sees them that was trained on none of them; None = not known.
     """
     ordinary = canaries == 0
     runs = runs_of(answers)
@@ -60,8 +66,19 @@ def assemble(
         },
         test_labels=test_labels,
         test=test,
+        groups=None if groups is None else groups[ordinary],
+        features=None if features is None else known_outside(features, labels, answers.get("null", {}))[ordinary],
         why_no_references={signal: why_alone(config, signal) for signal, found in signals.items() if len(found) == 1},
     )
+
+
+def known_outside(features_ND: np.ndarray, labels: np.ndarray, null: Answers) -> np.ndarray:
+    """Return what an attacker knows of every record without the attacked models, float64 [N, .].
+
+    Its features, its label, and how sure a Teacher is of it that was trained on none of the records.
+    """
+    answers = [null["teacher"]] if "teacher" in null else []
+    return np.column_stack([principal_components(features_ND), labels, *answers])
 
 
 def relative_to_base(answers: Mapping[str, Answers]) -> dict[str, Answers]:
@@ -82,15 +99,23 @@ def runs_of(answers: Mapping[str, Answers]) -> list[str]:
 
 
 def collect_canaries(
-    config: MembershipConfig, answers: Mapping[str, Answers], membership: np.ndarray, canaries: np.ndarray
+    config: MembershipConfig,
+    answers: Mapping[str, Answers],
+    membership: np.ndarray,
+    canaries: np.ndarray,
+    groups: np.ndarray | None = None,
 ) -> Canaries:
-    """Return the canaries of the target with what its Teacher, Student and adapter say of them."""
+    """Return the canaries of the target with what its Teacher, Student and adapter say of them.
+
+    A canary whose group shares its coin (`groups` as in `assemble`) is guessed by the mean of the group's signals.
+    """
     runs = runs_of(answers)
     scores = {}
     for surface in SURFACES.values():
         if surface.has_canaries and surface.declared_signal in answers[runs[0]]:
             through_images = config.shares_generator and surface.sees_images  # the references saw the target's images
             signals = stack(answers, runs, surface.declared_signal)[: 1 if through_images else None]
+            signals = signals if groups is None else shared_in_groups(signals, groups)
             scores[surface.name] = canary_scores(signals, membership[: len(signals)], canaries)
     return canaries_of(scores, membership[0], canaries)
 

@@ -11,7 +11,7 @@ from tckr.strict import STRICT
 MIN_REFERENCE_RUNS = 2
 """With fewer, membership is not measured: one fixes a threshold on the other, and a spread needs two."""
 
-RULES = "8 of 2026-11-29"
+RULES = "10 of 2026-11-30"
 """Version and date of attacks, level and rules: raised with any of them. docs/audit.md says what changed."""
 
 Depth = Literal["teacher", "distill", "full"]

@@ -101,7 +101,7 @@ def planned_nulls(config: MembershipConfig, evidence: Evidence) -> list[NullChec
         if signal in asked:
             found += [NullCheck(signal, scorer, signal, finding=through_images) for scorer in scorers]
         if through_images and signal == "student" and evidence.has_references(signal) and "teacher" in asked:
-            with_references = [scorer for scorer in scorers if SCORERS[scorer].needs_references]
+            with_references = [name for name, scorer in scorers.items() if scorer.needs_references]
             found += [NullCheck(signal, scorer, "teacher", finding=True) for scorer in with_references]
     return found
 
@@ -120,7 +120,7 @@ def attack_control(evidence: Evidence, signal: str, scorer: str, control_N: np.n
 def control_scores(evidence: Evidence, signal: str, scorer: str, control_N: np.ndarray) -> np.ndarray:
     """Return the scores of a control with the target's reference runs."""
     signals = np.vstack([control_N, evidence.signals[signal][1:]])
-    return SCORERS[scorer].score(signals, evidence.members_of(signal), 0)
+    return usable_scorers(evidence, signal)[scorer].score(signals, evidence.members_of(signal), 0)
 
 
 def null(evidence: Evidence, check: NullCheck, confidence: float) -> Control:
@@ -302,7 +302,7 @@ def _moments(differences: np.ndarray) -> tuple[float, float]:
 def _mean(values: np.ndarray, confidence: float) -> Estimate:
     mean, variance = _moments(values)
     half = critical_value(confidence) * variance**0.5
-    return Estimate(mean, mean - half, mean + half, len(values), "normal interval over records")
+    return Estimate(mean, mean - half, mean + half, len(values), "normal interval")
 
 
 def _too_few_runs(surface: str, compared: Compared, runs: int) -> Control:

@@ -12,13 +12,19 @@ STRONGER = (
     "same data tell together."
 )
 
+OF_GROUPS = (
+    "Not covered: attacks stronger than these, records of one group under several names, and what several releases of the "
+    "same data tell together. Groups (patients, parts) were judged as the settings name them."
+)
+
 COVERAGE = {
     "teacher": [
         "Covered: the Teacher. Each reference run retrained the Teacher with another draw of members, so the "
         "Teacher's number is a full attack.",
-        "Not measured: captions, adapter, synthetic images, soft labels and Student. No reference run repeated them at "
-        "this depth, so only a global threshold attacks them and no control checks it: what it finds is a leak, what it "
-        "does not find says nothing. Depth distill attacks soft labels and Student with references, depth full all of them.",
+        "Not measured: captions, adapter, synthetic images, soft labels and Student. No reference run repeated them "
+        "at this depth, so only attacks without references try them and no control checks these: what they find is a "
+        "leak, what they do not find says nothing. Depth distill attacks soft labels and Student with references, "
+        "depth full all of them.",
         STRONGER,
     ],
     "distill": [
@@ -28,9 +34,9 @@ COVERAGE = {
         "What the generator learned about a member and passes on through the images does not show in the attacks with "
         "references, nor in AOP: references with the same images take it for a property of the record. The attack without "
         "references does not take it away, but is weak.",
-        "Not measured: captions, adapter and synthetic images themselves. Only a global threshold attacks them here and no "
-        "control checks it: what it finds is a leak, what it does not find says nothing. Depth full attacks them with "
-        "references.",
+        "Not measured: captions, adapter and synthetic images themselves. Only attacks without references try them "
+        "here and no control checks these: what they find is a leak, what they do not find says nothing. Depth full "
+        "attacks them with references.",
         STRONGER,
     ],
     "full": [
@@ -58,7 +64,8 @@ def coverage_of(audit: AuditResult) -> list[str]:
         ]
     if not audit.measured:
         return ["Nothing: membership was not measured, so no release surface has a privacy number."]
-    return COVERAGE[audit.declared.depth]
+    of_groups = audit.declared.unit == "group"
+    return [OF_GROUPS if of_groups and line == STRONGER else line for line in COVERAGE[audit.declared.depth]]
 
 
 def covers_of(audit: AuditResult, surface: str) -> str:

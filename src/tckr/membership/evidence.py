@@ -13,6 +13,8 @@ import numpy as np
 from scipy.special import softmax
 from scipy.stats import chi2_contingency
 
+from tckr.artifacts.audit import Unit
+from tckr.membership.scorers.quantile_regression import AmongAlike
 from tckr.metrics.calibration import proper_scores
 from tckr.surfaces import SIGNALS
 
@@ -54,8 +56,12 @@ class Evidence:
         controls: `null` and `positive` -> signal -> float64 [N].
         test_labels: int64 [T].
         test: model -> its predictions on the test split; empty for tables that came from elsewhere.
+        features: what an attacker knows of each record without the attacked models, float64 [N, D]; None = nothing.
         why_no_references: signal -> what to say where there is one row.
         num_left_out: records that were left out because their membership never varies.
+        groups: ids [N], int64 or str, of what each record belongs to (patient, part): all its records are members of a run
+            or none, and what is judged is `units.of_groups`; None = every record stands for itself.
+        balanced_runs: whether each record is in equally many runs: some attacks would read membership off this.
         independent_runs: whether the rows of `members` were drawn independently; otherwise row 0 alone is attacked.
     """
 
@@ -69,8 +75,11 @@ class Evidence:
     controls: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     test_labels: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     test: Mapping[str, Predictions] = field(default_factory=dict)
+    features: np.ndarray | None = None
     why_no_references: Mapping[str, str] = field(default_factory=dict)
     num_left_out: int = 0
+    groups: np.ndarray | None = None
+    balanced_runs: bool = False
     independent_runs: bool = True
 
     @cached_property
@@ -107,6 +116,17 @@ class Evidence:
         sizes = np.bincount(self.labels)
         counts_RC = np.stack([np.bincount(self.labels[row], minlength=len(sizes)) for row in self.members])
         return sizes[sizes > 0], counts_RC[:, sizes > 0]
+
+    @cached_property
+    def quantile_attack(self) -> AmongAlike | None:
+        """Return quantile regression on the features; None without them, or with too few records."""
+        found = None if self.features is None else AmongAlike(self.features)
+        return found if found and found.is_usable else None
+
+    @property
+    def unit(self) -> Unit:
+        """Return what was drawn as a whole, and so counts as one observation."""
+        return "record" if self.groups is None else "group"
 
     @property
     def measured_surfaces(self) -> list[str]:
@@ -150,7 +170,9 @@ class Evidence:
             controls={
                 control: {name: rest(values) for name, values in found.items()} for control, found in self.controls.items()
             },
+            features=None if self.features is None else np.delete(self.features, left_out, axis=0),
             num_left_out=self.num_left_out + len(left_out),
+            groups=None if self.groups is None else rest(self.groups),
         )
 
     def without_references(self, signals: Iterable[str], reason: str) -> Evidence:

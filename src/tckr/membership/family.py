@@ -1,8 +1,9 @@
 """One answer for the whole audit: which statistics say "leaks" at a level that holds for all of them together.
 
 The family has, for every surface, the AUC of its attack on the target (above and below 0.5), the members among the records
-above the threshold of epsilon, and all runs together; then the canaries, and what the shared images tell. `redraws` gives
-every one its own p-value and the one that counts the others.
+above the threshold of epsilon, and all runs together; where groups are judged, also the AUC on single records; then the
+attack on all surfaces of each package, the canaries, and what the shared images tell. `redraws` gives every one its own
+p-value and the one that counts the others.
 
 Shape suffixes: R runs (row 0 = target), N records, K statistics, B redraws and the true draw.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,10 +33,14 @@ from tckr.membership.redraws import (
     sums_over_coins,
     sums_over_members,
 )
-from tckr.membership.scorers import SCORERS, Scorer
+from tckr.membership.scorers import QUANTILES, SCORERS, Scorer
+from tckr.membership.scorers.package import PackageScores
 from tckr.membership.thresholds import Thresholds
+from tckr.membership.units import sums as sums_of_groups
 from tckr.metrics.one_run import GUESSED_SHARES, num_guesses
 from tckr.surfaces import sees_images
+
+NO_PACKAGES: Mapping[str, PackageScores] = MappingProxyType({})
 
 POWER = 0.8
 """Of 100 audits, how many would find what `Family.detectable_auc` names."""
@@ -42,13 +48,17 @@ POWER = 0.8
 
 @dataclass(frozen=True)
 class Statistic:
-    """A sum of weights [N] over the target's members, or canaries that are in. `name` as in `LeakTest`."""
+    """A sum of weights [N] over the target's members, or canaries that are in. `name` and `signal` as in `LeakTest`.
+
+    `surface` names a package where the statistic is about one.
+    """
 
     surface: str
     name: str
     attack: str
     weights: np.ndarray
     key: object = None
+    signal: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,20 +69,36 @@ class Family:
         tests: surface -> its statistics.
         telling: check of the shared generator -> p-value that counts the whole family.
         strongest: (signal, scorer) -> p-value that counts all surfaces, signals and scorers.
+        packages: package -> the attack on all of its surfaces.
         detectable_auc: surface -> the AUC, of the target and of every reference run, found in 80 of 100 audits.
     """
 
     tests: Mapping[str, list[LeakTest]] = field(default_factory=dict)
     telling: Mapping[NullCheck, float] = field(default_factory=dict)
     strongest: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    packages: Mapping[str, LeakTest] = field(default_factory=dict)
     detectable_auc: Mapping[str, float] = field(default_factory=dict)
 
 
 def judge_together(
-    config: MembershipConfig, evidence: Evidence, thresholds: Mapping[str, Thresholds], canaries: Canaries | None
+    config: MembershipConfig,
+    evidence: Evidence,
+    thresholds: Mapping[str, Thresholds],
+    canaries: Canaries | None,
+    of_records: Evidence | None = None,
+    *,
+    packages: Mapping[str, PackageScores] = NO_PACKAGES,
 ) -> Family:
-    """Return every statistic with its own p-value and the one that counts all others."""
-    ours = [*_of_surfaces(config, evidence, thresholds), *_of_checks(config, evidence)] if evidence.signals else []
+    """Return every statistic with its own p-value and the one that counts all others.
+
+    `evidence` is about what was drawn as a whole, and redrawn as a whole; `of_records` the same about single records, where
+    they have groups; `packages` the attack on all surfaces of each, about what was drawn as a whole.
+    """
+    ours = []
+    if evidence.signals:
+        ours = [*_of_surfaces(config, evidence, thresholds), *_of_checks(config, evidence), *_of_packages(config, packages)]
+    if ours and of_records is not None and of_records.groups is not None:
+        ours += _of_single_records(config, of_records, of_records.groups)
     every = list(_of_all_attacks(evidence)) if evidence.signals else []
     coins = list(_of_canaries(canaries)) if canaries else []
     if not ours and not coins:
@@ -91,6 +117,11 @@ def judge_together(
     return Family(
         tests=_tests(named, p_BK[0], together),
         telling=_least((each.key, p) for each, p in zip(named, together, strict=True) if isinstance(each.key, NullCheck)),
+        packages={
+            each.surface: _test(each, *both)
+            for each, *both in zip(named, p_BK[0], together, strict=True)
+            if each.name == "package"
+        },
         strongest=_strongest(every, sums[:, len(ours) :]) if ours else {},
         detectable_auc={**_alone(evidence, ours, sums, limit), **_with_runs(runs, limit)} if ours else {},
     )
@@ -99,15 +130,42 @@ def judge_together(
 def _of_surfaces(config: MembershipConfig, evidence: Evidence, thresholds: Mapping[str, Thresholds]) -> Iterable[Statistic]:
     for surface in evidence.measured_surfaces:
         signal = evidence.signals_of(surface)[0]
-        attacks = [config.scorer] if evidence.has_references(signal) else [PLAIN]
-        if config.shares_generator and sees_images(surface):
-            attacks = list(dict.fromkeys([*attacks, PLAIN]))
-        for attack in attacks:
+        for attack in _attacks_on(config, evidence, surface):
             scores = _scores(evidence, signal, attack)
             yield Statistic(surface, "above", attack, double_ranks(scores))
             yield Statistic(surface, "below", attack, -double_ranks(scores))
             if attack == config.scorer and surface in thresholds:
                 yield Statistic(surface, "tail", attack, (scores > thresholds[surface].epsilon).astype(np.float64))
+        if not evidence.has_references(signal):
+            yield from _without_references(evidence, surface)
+
+
+def _without_references(evidence: Evidence, surface: str) -> Iterable[Statistic]:
+    """Yield what else is tried on a surface that no reference run repeated: quantile regression, and its other signals."""
+    declared, *others = evidence.signals_of(surface)
+    if evidence.quantile_attack:
+        yield Statistic(surface, "above", QUANTILES, double_ranks(_scores(evidence, declared, QUANTILES)))
+    for signal in others:
+        if not evidence.has_references(signal):
+            yield Statistic(surface, "above", PLAIN, double_ranks(_scores(evidence, signal, PLAIN)), signal=signal)
+
+
+def _attacks_on(config: MembershipConfig, evidence: Evidence, surface: str) -> list[str]:
+    """Return the attacks on a surface that may decide its state."""
+    attacks: list[str] = [config.scorer] if evidence.has_references(evidence.signals_of(surface)[0]) else [PLAIN]
+    if config.shares_generator and sees_images(surface):
+        attacks = list(dict.fromkeys([*attacks, PLAIN]))
+    return attacks
+
+
+def _of_single_records(config: MembershipConfig, evidence: Evidence, groups: np.ndarray) -> Iterable[Statistic]:
+    """Yield the AUC on single records; a group is redrawn as a whole, with the sum of its records' ranks."""
+    numbers = np.unique(groups, return_inverse=True)[1]
+    for surface in evidence.measured_surfaces:
+        for attack in _attacks_on(config, evidence, surface):
+            ranks = sums_of_groups(double_ranks(_scores(evidence, evidence.signals_of(surface)[0], attack)), numbers)
+            yield Statistic(surface, "records above", attack, ranks)
+            yield Statistic(surface, "records below", attack, -ranks)
 
 
 def _of_checks(config: MembershipConfig, evidence: Evidence) -> Iterable[Statistic]:
@@ -119,6 +177,11 @@ def _of_checks(config: MembershipConfig, evidence: Evidence) -> Iterable[Statist
             surface = evidence.surface_of(check.signal)
             for sign in (1, -1):
                 yield Statistic(surface, "shared generator", check.scorer, sign * ranks, key=check)
+
+
+def _of_packages(config: MembershipConfig, packages: Mapping[str, PackageScores]) -> Iterable[Statistic]:
+    for name, attacked in packages.items():
+        yield Statistic(name, "package", config.scorer, double_ranks(attacked.scores))
 
 
 def _of_all_attacks(evidence: Evidence) -> Iterable[Statistic]:
@@ -143,7 +206,7 @@ def _of_canaries(canaries: Canaries) -> Iterable[Statistic]:
 
 
 def _scores(evidence: Evidence, signal: str, attack: str) -> np.ndarray:
-    return SCORERS[attack].score(evidence.signals[signal], evidence.members_of(signal), 0)
+    return usable_scorers(evidence, signal)[attack].score(evidence.signals[signal], evidence.members_of(signal), 0)
 
 
 def _sums(evidence: Evidence, statistics: list[Statistic]) -> np.ndarray:
@@ -215,15 +278,25 @@ def _reference_runs(
 
 def _tests(named: list[Statistic], own: np.ndarray, together: np.ndarray) -> dict[str, list[LeakTest]]:
     """Return for each surface the smallest p-value of every kind of statistic; what images tell is the images'."""
-    found: dict[str, dict[tuple[str, str], LeakTest]] = {}
+    found: dict[str, dict[tuple[str, str, str], LeakTest]] = {}
     for each, p, family in zip(named, own, together, strict=True):
-        if each.name == "shared generator":
+        if each.name in ("shared generator", "package"):
             continue
-        test = LeakTest(name=each.name, attack=each.attack, p_value=float(p), family_p_value=float(family))
-        best = found.setdefault(each.surface, {}).setdefault((each.name, each.attack), test)
+        test = _test(each, p, family)
+        best = found.setdefault(each.surface, {}).setdefault((each.name, each.attack, each.signal), test)
         if test.family_p_value < best.family_p_value:
-            found[each.surface][each.name, each.attack] = test
+            found[each.surface][each.name, each.attack, each.signal] = test
     return {surface: list(tests.values()) for surface, tests in found.items()}
+
+
+def _test(each: Statistic, p_value: float, family_p_value: float) -> LeakTest:
+    return LeakTest(
+        name=each.name,
+        attack=each.attack,
+        signal=each.signal,
+        p_value=float(p_value),
+        family_p_value=float(family_p_value),
+    )
 
 
 def _strongest(every: list[Statistic], sums: np.ndarray) -> dict[tuple[str, str], float]:

@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from tckr.artifacts.audit import PLAIN, Strongest, SurfaceResult
-from tckr.membership.analyses import Track, leave_one_out, target_run, untracked
+from tckr.artifacts.audit import PLAIN, OfRecords, Strongest, SurfaceResult
+from tckr.membership.analyses import Track, leave_one_out, low_fpr, target_run, untracked
 from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence
-from tckr.membership.scorers import SCORERS, Scorer
+from tckr.membership.scorers import NEVER, QUANTILES, SCORERS, Scorer, quantile_regression
 from tckr.membership.thresholds import Thresholds
 from tckr.membership.vulnerability import at_risk, worst_class
 from tckr.metrics.accuracy import accuracy, accuracy_by_class, accuracy_over_largest, confusion, mean_class_accuracy
 from tckr.metrics.calibration import expected_calibration_error, mean_score
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
+from tckr.metrics.gaussian_dp import mu_from_rates
 from tckr.metrics.membership import auc, auc_by_class, balanced_accuracy, epsilon_lower_bound
 from tckr.metrics.tradeoff import accuracy_over_privacy
 
@@ -29,20 +30,26 @@ def surface_result(
     thresholds: Thresholds | None,
     family_p_values: Mapping[tuple[str, str], float],
     *,
+    of_records: Evidence,
     track: Track = untracked,
 ) -> SurfaceResult:
     """Return everything reported about `surface`; membership only where there are signals.
 
-    `thresholds`: of the declared scorer, fixed on the reference runs; None without them. `family_p_values`: by signal and
-    scorer, all of them counted. `track` shows the progress of attacks on many runs.
+    `evidence` is about what was drawn as a whole, `of_records` about single records. `thresholds`: of the declared scorer,
+    fixed on the reference runs; None without them. `family_p_values`: by signal and scorer, all of them
+    counted. `track` shows the progress of attacks on many runs.
     """
     found = accuracy_findings(config, evidence, surface)
     if surface in evidence.measured_surfaces:
         declared, *others = evidence.signals_of(surface)
         found |= membership_findings(config, evidence, declared, track)
         found |= declared_findings(config, evidence, declared, thresholds)
+        if thresholds is not None:
+            found |= class_findings(config, of_records, declared)
         found["signal"] = declared
         found["attack"] = config.scorer if config.scorer in found["auc"] else PLAIN
+        if of_records.groups is not None:
+            found["of_records"] = record_findings(config, of_records, declared, found["attack"], track)
         found["other_signals"] = {signal: aucs(config, evidence, signal) for signal in others}
         declared_auc = found["auc"].get(config.scorer, NotMeasurable(evidence.why_alone(declared)))
         found["aop"] = accuracy_over_privacy(found["cas"], declared_auc, config.aop_lambda)
@@ -80,7 +87,7 @@ def membership_findings(config: MembershipConfig, evidence: Evidence, signal: st
     for name, scorer in usable_scorers(evidence, signal).items():
         for finding, value in target_run(scorer, signals, members, config.confidence, strata).items():
             found.setdefault(finding, {})[name] = value
-        if len(signals) > 1 and evidence.independent_runs:
+        if len(signals) > 1 and evidence.independent_runs and not scorer.target_only:
             found["leave_one_out"][name] = leave_one_out(
                 scorer, signals, members, config.confidence, strata, declared=name == config.scorer, track=track
             )
@@ -96,16 +103,26 @@ def aucs(config: MembershipConfig, evidence: Evidence, signal: str) -> dict[str,
 
 
 def usable_scorers(evidence: Evidence, signal: str) -> dict[str, Scorer]:
-    """Return the scorers that do without reference runs, or all where there are some.
+    """Return the scorers that do without reference runs, or all where there are some; quantile regression with features.
 
-    Where the runs' members were not drawn independently, those that read how many runs saw a record are left out.
+    Where each record is in equally many runs, those that read how many runs saw it are left out, and where the runs' members
+    were not drawn independently those that always do.
     """
-    has_references, independent = evidence.has_references(signal), evidence.independent_runs
+    has_references, num_runs = evidence.has_references(signal), runs_that_count(evidence)
+    attack = evidence.quantile_attack
+    every = SCORERS | ({QUANTILES: quantile_regression(attack)} if attack else {})
     return {
         name: scorer
-        for name, scorer in SCORERS.items()
-        if (has_references or not scorer.needs_references) and (independent or not scorer.reads_counts)
+        for name, scorer in every.items()
+        if (has_references or not scorer.needs_references) and num_runs >= scorer.balanced_from
     }
+
+
+def runs_that_count(evidence: Evidence) -> int:
+    """Return what `Scorer.balanced_from` is compared with: the number of runs where their design could be read."""
+    if evidence.balanced_runs:
+        return len(evidence.members)
+    return NEVER if evidence.independent_runs else NEVER - 1
 
 
 def declared_findings(
@@ -116,17 +133,36 @@ def declared_findings(
         return {"balanced_accuracy": NotMeasurable(evidence.why_alone(signal))}
     scorer, signals, members = SCORERS[config.scorer], evidence.signals[signal], evidence.members_of(signal)
     scores, truth = scorer.score(signals, members, 0), members[0]
-    by_class = partial(auc_by_class, scores, truth, evidence.labels, evidence.class_names)
-    together = 1 - (1 - config.confidence) / max(1, len(evidence.class_names))
     records = np.arange(len(truth)) if evidence.records is None else evidence.records
     bound = epsilon_lower_bound(scores, truth, thresholds.epsilon, config.confidence, config.delta)
     return {
+        "low_fpr": low_fpr(scorer, signals, members, config.confidence) if evidence.independent_runs else {},
         "balanced_accuracy": balanced_accuracy(scores, truth, thresholds.balanced_accuracy, config.confidence),
         "epsilon_lower_bound": bound,
-        "auc_by_class": by_class(config.confidence),
-        "worst_class": worst_class(by_class(together)),
+        "mu_lower_bound": mu_from_rates(scores, truth, thresholds.every, confidence=config.confidence, delta=config.delta),
         "at_risk": at_risk(signals, members, records) if evidence.independent_runs else None,
     }
+
+
+def class_findings(config: MembershipConfig, of_records: Evidence, signal: str) -> dict[str, Any]:
+    """Return the AUC of the declared scorer among the records of each class, and the class where it is highest."""
+    members = of_records.members_of(signal)
+    scores = SCORERS[config.scorer].score(of_records.signals[signal], members, 0)
+    names = of_records.class_names
+    by_class = partial(auc_by_class, scores, members[0], of_records.labels, names, groups=of_records.groups)
+    together = 1 - (1 - config.confidence) / max(1, len(names))
+    return {"auc_by_class": by_class(config.confidence), "worst_class": worst_class(by_class(together))}
+
+
+def record_findings(config: MembershipConfig, of_records: Evidence, signal: str, attack: str, track: Track) -> OfRecords:
+    """Return what the attack finds on single records that have groups."""
+    scorer, signals, members = SCORERS[attack], of_records.signals[signal], of_records.members_of(signal)
+    strata = of_records.compared_within
+    found = auc(scorer.score(signals, members, 0), members[0], config.confidence, strata, of_records.groups)
+    runs = None
+    if len(signals) > 1 and of_records.independent_runs:
+        runs = leave_one_out(scorer, signals, members, config.confidence, strata, track=track)
+    return OfRecords(auc=found, leave_one_out=runs)
 
 
 def strongest(

@@ -6,6 +6,9 @@ scores (which never see row 0) and row 0 are independent, and the statistic of t
 redraws: its p-value is exact, whatever the scores are (Fisher 1935). All statistics see the same redraws, so the smallest of
 several p-values has an exact distribution too (Westfall and Young 1993, single-step minP).
 
+Where records have groups (one patient), `prepare` drew groups: then N counts groups, strata are those of groups, and a
+weight is the sum of those of a group's records.
+
 Shape suffixes: B redraws and the true draw (row 0), N records, K statistics.
 """
 
@@ -22,8 +25,11 @@ CHUNK = 4_000_000
 
 
 def double_ranks(scores_N: np.ndarray) -> np.ndarray:
-    """Return twice the mid-ranks: whole numbers, so that their sums are exact and ties are ties."""
-    return 2 * rankdata(scores_N)
+    """Return twice the mid-ranks less their mean: whole numbers, so that their sums are exact and ties are ties.
+
+    Less the mean, because draws by group have more or fewer member records.
+    """
+    return 2 * rankdata(scores_N) - (len(scores_N) + 1)
 
 
 def sums_over_members(members_N: np.ndarray, strata_N: np.ndarray, weights_NK: np.ndarray) -> np.ndarray:
@@ -66,10 +72,13 @@ def moments(members_N: np.ndarray, strata_N: np.ndarray, weights_NK: np.ndarray)
 
 def p_values(statistics_BK: np.ndarray) -> np.ndarray:
     """Return for every draw and statistic the share of draws that reach it, [B, K]."""
-    draws = len(statistics_BK)
-    return np.stack(
-        [(draws - np.searchsorted(np.sort(column), column, side="left")) / draws for column in statistics_BK.T], axis=1
-    )
+    return np.stack([_share_reaching(column) for column in statistics_BK.T], axis=1)
+
+
+def _share_reaching(column_B: np.ndarray) -> np.ndarray:
+    """Return the share of entries that are as large, for each of them."""
+    _, places, counts = np.unique(column_B, return_inverse=True, return_counts=True)
+    return np.cumsum(counts[::-1])[::-1][places] / len(column_B)
 
 
 def family_p_values(p_BK: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from tckr.html.numbers import Number, at_least, bound_number, measured_number, p
 from tckr.membership.coverage import covers_of, scorer_name
 from tckr.membership.wording import surface_text
 from tckr.metrics.estimate import NotMeasurable
-from tckr.metrics.results import OneRunBound, Result
+from tckr.metrics.results import GaussianBound, OneRunBound, Result
 from tckr.surfaces import SURFACES, signal_title, surface_title
 
 ABSENT = Number(text="\N{EN DASH}", reason="membership was not measured")
@@ -20,6 +20,7 @@ class SurfaceRow(Result):
         key: as in `audit.json`, e.g. `soft_labels`.
         asked: what the attacker looks at.
         attack: scorer behind `auc` and `tpr`, in words; empty when nothing was measured.
+        records: AUC of that attack on single records, where `auc` is that on groups.
         target: AUC of that attack on the target alone, where `auc` is the mean over runs.
         has_references: whether that attack knew what runs without the record say; otherwise it is weak.
         state, why: what the audit found, and the findings behind it.
@@ -37,6 +38,7 @@ class SurfaceRow(Result):
     why: str
     auc: Number
     target: Number | None = None
+    records: Number | None = None
     strongest: Number
     strongest_by: str
     tpr: Number
@@ -45,13 +47,19 @@ class SurfaceRow(Result):
 
 
 class CanaryRow(Result):
-    """What guessing the canaries of one kind from one surface proves about epsilon."""
+    """What guessing the canaries of one kind from one surface proves: about epsilon, and about mu of Gaussian privacy.
+
+    Attributes:
+        assumes: what each bound needs, `epsilon: ...; mu: ...`.
+    """
 
     surface: str
     kind: str
     bound: Number
+    mu: Number = ABSENT
     guessed: str
     conditions: str
+    assumes: str = ""
 
 
 def surface_rows(audit: AuditResult) -> list[SurfaceRow]:
@@ -99,6 +107,7 @@ def _surface_row(audit: AuditResult, key: str, surface: SurfaceResult | None) ->
         why=surface_text(found),
         auc=measured_number(found.headline, absent="not attacked") if measured else _not_attacked(audit),
         target=measured_number(found.of_target) if found.over_runs else None,
+        records=measured_number(found.on_records) if found.on_records else None,
         strongest=measured_number(strongest.auc) if strongest else ABSENT,
         strongest_by=strongest_name(strongest, found.signal) if strongest else "",
         tpr=measured_number(found.tpr.get(found.attack, {}).get("0.01"), percent, absent="not measured"),
@@ -123,9 +132,23 @@ def _canary_row(audit: AuditResult, surface: str, kind: str, bound: OneRunBound 
         surface=surface_title(surface),
         kind=kind,
         bound=number,
+        mu=mu_number(bound.gaussian),
+        assumes=_assumes(bound),
         guessed=f"{_guesses(bound)}, {bound.num_canaries:,} canaries",
         conditions=f"{100 * bound.confidence:g} % confidence, delta {plain(bound.delta)}{_own_signal(audit, surface)}",
     )
+
+
+def mu_number(bound: GaussianBound | None) -> Number:
+    """Return a lower bound on mu without an upper end."""
+    if bound is None:
+        return ABSENT
+    return Number(text=at_least(bound.mu), value=bound.mu, low=bound.mu, n=bound.n, method=bound.method)
+
+
+def _assumes(bound: OneRunBound) -> str:
+    assumed = {"epsilon": bound.assumes, "mu": bound.gaussian.assumes if bound.gaussian else ""}
+    return ". ".join(f"{name} assumes {text}" for name, text in assumed.items() if text)
 
 
 def _guesses(bound: OneRunBound) -> str:

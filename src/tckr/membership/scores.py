@@ -22,12 +22,14 @@ SCHEMA = pa.schema(
         ("run", pa.int64()),
         ("record", pa.int64()),
         ("label", pa.int64()),
+        ("group", pa.int64()),
         ("member", pa.bool_()),
         ("value", pa.float64()),
         ("score", pa.float64()),
     ]
 )
-"""`score`: of the declared scorer, run 0. Runs -1 and -2: the null and the positive control, with run 0's `member`."""
+"""`group`: of the record, empty where each stands for itself. `score`: of the declared scorer, run 0. Runs -1 and -2: the
+null and the positive control, with run 0's `member`."""
 
 CONTROL_RUNS = {"null": -1, "positive": -2}
 
@@ -71,9 +73,10 @@ def describe_scores(schema: pa.Schema) -> Description:
 def _schema(evidence: Evidence, depth: str) -> pa.Schema:
     description = Description.model_validate({"depth": depth, "class_names": list(evidence.class_names)})
     schema = SCHEMA.with_metadata({METADATA_KEY: description.model_dump_json()})
-    if evidence.records is None:
-        return schema
-    return schema.set(schema.get_field_index("record"), pa.field("record", pa.array(evidence.records).type))
+    for name, ids in (("record", evidence.records), ("group", evidence.groups)):
+        if ids is not None:
+            schema = schema.set(schema.get_field_index(name), pa.field(name, pa.array(ids).type))
+    return schema
 
 
 def _declared_scores(config: MembershipConfig, evidence: Evidence, signal: str) -> np.ndarray | None:
@@ -89,6 +92,7 @@ def _rows(evidence: Evidence, signal: str, run: int, values: np.ndarray, score: 
         "run": np.full(n, run),
         "record": np.arange(n) if evidence.records is None else evidence.records,
         "label": evidence.labels if len(evidence.class_names) else pa.nulls(n, pa.int64()),
+        "group": pa.nulls(n, pa.int64()) if evidence.groups is None else evidence.groups,
         "member": evidence.members[max(run, 0)],
         "value": values,
         "score": pa.nulls(n, pa.float64()) if score is None else score,

@@ -14,6 +14,8 @@ from scipy.stats import poisson
 from tckr.errors import UserError
 from tckr.membership.config import MIN_REFERENCE_RUNS
 from tckr.membership.evidence import Evidence
+from tckr.membership.scorers import MIN_BALANCED
+from tckr.membership.units import units_of
 
 DEPENDENCE_ERROR = 1e-6
 """Chance that rows drawn independently are taken for dependent ones."""
@@ -24,10 +26,6 @@ than rows without groups, twice as large in the smallest groups, pairs."""
 
 MIN_FREEDOM = 30
 """Records beyond the number of runs that tell chance from design; with fewer only the plainest design is recognised."""
-
-BALANCED_RUNS = 16
-"""Runs from which no scorer reads the design in which each record is in equally many of them: simulated without leakage (400
-records), its z-scores are then off 0 by at most 0.4; with 8 runs those of `lira_online` by 1.9, with 4 by 5."""
 
 NEVER_VARY_ERROR = 1e-6
 """Chance that records which all reference runs saw, or none, are taken for a part of the design and left out."""
@@ -42,7 +40,7 @@ def require_sound(evidence: Evidence) -> Evidence:
     Returns:
         The evidence without records that never vary (`without_constant`), with `independent_runs` false where the rows were
         not drawn independently and row 0 alone is attacked: where the reference rows tell one another but not row 0, or
-        where each record is in equally many of at least `BALANCED_RUNS` runs.
+        where each record is in equally many runs (`balanced_runs`).
 
     Raises:
         UserError: one of them does not hold.
@@ -57,9 +55,13 @@ def require_sound(evidence: Evidence) -> Evidence:
     for control, signals in evidence.controls.items():
         for name, values_N in signals.items():
             _require_finite(name, values_N[None], f"the {control} control, row")
-    _require_runs(evidence.members)
+    _require_whole_groups(evidence)
+    _require_runs(units_of(evidence).members)
     evidence = without_constant(evidence)
-    return replace(evidence, independent_runs=_require_independence(evidence.members))
+    members = units_of(evidence).members
+    balanced = bool(np.ptp(members.sum(axis=0)) == 0) and len(members) >= MIN_BALANCED
+    independent = _require_independence(members, balanced=balanced)
+    return replace(evidence, independent_runs=independent, balanced_runs=balanced and not independent)
 
 
 def without_constant(evidence: Evidence) -> Evidence:
@@ -67,9 +69,10 @@ def without_constant(evidence: Evidence) -> Evidence:
 
     Such records were never drawn, and an attack would read that off the reference runs. Row 0 is not looked at: to leave
     records out by its membership would give it away. With few runs some records are in all of them by chance; they stay
-    unless there are more than independent draws at their class's rate explain.
+    unless there are more than independent draws at their class's rate explain. Where records have groups, groups count.
     """
-    references, labels = evidence.members[1:], evidence.labels
+    units = units_of(evidence)
+    references, labels = units.members[1:], units.labels
     seen = references.sum(axis=0)
     constant = (seen == 0) | (seen == len(references))
     strata = labels if len(evidence.class_names) else np.zeros_like(labels)
@@ -77,7 +80,9 @@ def without_constant(evidence: Evidence) -> Evidence:
     by_chance = float((rates ** len(references) + (1 - rates) ** len(references)).sum())
     if constant.all() or poisson.sf(constant.sum() - 1, by_chance) > NEVER_VARY_ERROR:
         return evidence
-    return evidence.without_records(np.flatnonzero(constant))
+    if evidence.groups is None:
+        return evidence.without_records(np.flatnonzero(constant))
+    return evidence.without_records(np.flatnonzero(np.isin(evidence.groups, np.unique(evidence.groups)[constant])))
 
 
 def _require_finite(name: str, values_RN: np.ndarray, row: str) -> None:
@@ -87,6 +92,20 @@ def _require_finite(name: str, values_RN: np.ndarray, row: str) -> None:
         raise UserError(
             f"{name} holds {values_RN[run, record]} ({len(odd)} such values, first in {row} {run}, record number {record}); "
             "expected finite numbers; compute confidences in log space, clip them, or drop those records everywhere"
+        )
+
+
+def _require_whole_groups(evidence: Evidence) -> None:
+    """Raise where a run was trained on a part of a group: then the group was not drawn as a whole."""
+    if evidence.groups is None:
+        return
+    _, first, numbers = np.unique(evidence.groups, return_index=True, return_inverse=True)
+    divided = np.argwhere(evidence.members != evidence.members[:, first][:, numbers])
+    if len(divided):
+        run, record = divided[0]
+        raise UserError(
+            f"run {run} was trained on some records of group {evidence.groups[record]} and not on others; expected all of a "
+            "group or none, in every run; leave out the groups if records were drawn one by one"
         )
 
 
@@ -110,14 +129,13 @@ def _require_runs(members_RN: np.ndarray) -> None:
             )
 
 
-def _require_independence(members_RN: np.ndarray) -> bool:
+def _require_independence(members_RN: np.ndarray, *, balanced: bool) -> bool:
     """Return whether the rows were drawn independently; raise where the target's own row can be told in an unknown way."""
     told_R = dependence(members_RN)
-    balanced = np.ptp(members_RN.sum(axis=0)) == 0 and len(members_RN) >= BALANCED_RUNS
     if told_R[0] > 0 and not balanced:
         raise UserError(
             f"the membership of run 0 can be told from that of the other runs ({told_R[0]:.0%} of its variance); "
-            f"expected rows drawn independently, or each record in equally many of at least {BALANCED_RUNS} runs. Otherwise "
+            f"expected rows drawn independently, or each record in equally many of at least {MIN_BALANCED} runs. Otherwise "
             "some attacks read the truth off the design. Draw every run's members on their own and train again"
         )
     return not told_R.any()

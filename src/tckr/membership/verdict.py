@@ -14,6 +14,8 @@ from tckr.artifacts.audit import (
     Differences,
     ImagesAlone,
     Remark,
+    SurfaceResult,
+    Together,
     Verdict,
     VerdictReason,
 )
@@ -22,12 +24,15 @@ from tckr.membership.canaries import Canaries, canary_bounds
 from tckr.membership.config import MIN_REFERENCE_RUNS, RULES, MembershipConfig
 from tckr.membership.controls import POSITIVE_SCORER, controls
 from tckr.membership.evidence import IMAGES_ALONE, Evidence
-from tckr.membership.family import judge_together
+from tckr.membership.family import Family, judge_together
 from tckr.membership.findings import surface_result, usable_scorers
 from tckr.membership.packages import packages, stated
 from tckr.membership.queries.views import num_queries
 from tckr.membership.scorers import SCORERS
+from tckr.membership.scorers.package import PackageScores
 from tckr.membership.thresholds import Thresholds, fix_thresholds
+from tckr.membership.together import attack_packages, packages_of
+from tckr.membership.units import units_of
 from tckr.metrics.accuracy import (
     accuracy,
     accuracy_difference,
@@ -37,7 +42,7 @@ from tckr.metrics.accuracy import (
     paired_test,
 )
 from tckr.metrics.estimate import Measured, NotMeasurable
-from tckr.metrics.membership import auc_difference
+from tckr.metrics.membership import auc, auc_difference
 from tckr.metrics.results import CopiesResult, FidelityResult, PairedTest
 from tckr.surfaces import CLASSIFIERS, sees_images
 
@@ -68,25 +73,26 @@ def judge(
     *,
     track: Track = untracked,
 ) -> AuditResult:
-    """Return the whole result. Membership is judged when `evidence.signals` has some; `fidelity` is passed on."""
+    """Return the whole result. Membership is judged when `evidence.signals` has some; `fidelity` is passed on.
+
+    What is judged is what was drawn as a whole (`units_of`): where records have groups, everything is about groups, and what
+    attacks on single records find stands beside it.
+    """
+    of_records, evidence = evidence, units_of(evidence)
     level, copies_level = levels(config.family_level, copies)
     unmeasured = why_not_measured(len(evidence.members) - 1, int((~evidence.members[0]).sum()))
     assert bool(unmeasured) != bool(evidence.signals), "signals are collected exactly when membership can be measured"
     thresholds = {} if unmeasured else thresholds_of(config, evidence)
-    family = judge_together(config, evidence, thresholds, canaries)
+    packaged = {} if unmeasured else attack_packages(config, evidence)
+    family = judge_together(config, evidence, thresholds, canaries, of_records, packages=packaged)
     checks = [] if unmeasured else controls(config, evidence, family.telling, level)
     verdict = verdict_of(evidence, checks, unmeasured)
     images_tell = any(check.name == SHARED_GENERATOR and not check.passed for check in checks)
     if images_tell:
         told = [surface for surface in evidence.measured_surfaces if sees_images(surface)]
         seen = [signal for surface in told for signal in evidence.signals_of(surface)]
-        evidence = evidence.without_references(seen, GENERATOR_LEAKS)
-    surfaces = {
-        surface: surface_result(
-            config, evidence, surface, _of_attack(evidence, surface, thresholds), family.strongest, track=track
-        )
-        for surface in evidence.measured_surfaces or CLASSIFIERS
-    }
+        evidence, of_records = (each.without_references(seen, GENERATOR_LEAKS) for each in (evidence, of_records))
+    surfaces = _surfaces(config, evidence, of_records, thresholds, strongest=family.strongest, track=track)
     bounds = canary_bounds(canaries, config.confidence, config.delta) if canaries else {}
     if verdict.state != "invalid":  # canaries need no reference runs
         surfaces = stated(
@@ -98,20 +104,57 @@ def judge(
             canaries=bounds,
             images_tell=images_tell,
         )
+    together = attacked_together(config, evidence, packaged, family)
+    exposed = packages_of(evidence) if evidence.test else {name: tuple(each.surfaces) for name, each in together.items()}
     return AuditResult(
         verdict=verdict,
-        declared=_declared(config, evidence),
+        declared=_declared(config, evidence, of_records),
         surfaces=surfaces,
         largest_class=largest_class(evidence.test_labels, evidence.class_names),
         images_alone=images_alone(config, evidence) if IMAGES_ALONE in evidence.test else None,
         differences=differences(config, evidence) if evidence.test else None,
         paired=paired(config, evidence) if evidence.test else None,
         controls=checks,
-        packages=packages(surfaces) if evidence.test and not unmeasured else [],
+        packages=[] if unmeasured else packages(surfaces, exposed, together, None if verdict.state == "invalid" else level),
         copies=copies,
         canaries=dict(bounds),
         fidelity=fidelity,
     )
+
+
+def _surfaces(
+    config: MembershipConfig,
+    evidence: Evidence,
+    of_records: Evidence,
+    thresholds: Mapping[str, Thresholds],
+    *,
+    strongest: Mapping[tuple[str, str], float],
+    track: Track,
+) -> dict[str, SurfaceResult]:
+    return {
+        surface: surface_result(
+            config,
+            evidence,
+            surface,
+            _of_attack(evidence, surface, thresholds),
+            strongest,
+            of_records=of_records,
+            track=track,
+        )
+        for surface in evidence.measured_surfaces or CLASSIFIERS
+    }
+
+
+def attacked_together(
+    config: MembershipConfig, evidence: Evidence, packaged: Mapping[str, PackageScores], family: Family
+) -> dict[str, Together]:
+    """Return what the attack on all surfaces of each package found, where all of them still have references."""
+    found = {}
+    for name, attacked in packaged.items():
+        if all(evidence.has_references(evidence.signals_of(surface)[0]) for surface in attacked.weights):
+            measured = auc(attacked.scores, evidence.members[0], config.confidence, evidence.compared_within)
+            found[name] = Together(surfaces=attacked.shares, auc=measured, test=family.packages[name])
+    return found
 
 
 def levels(family_level: float, copies: CopiesResult | None) -> tuple[float, float]:
@@ -239,8 +282,10 @@ def _difference_of_runs(config: MembershipConfig, evidence: Evidence) -> Measure
     return mean_over_runs(differences_of(np.arange(len(evidence.members))), differences_of, config.confidence)
 
 
-def _declared(config: MembershipConfig, evidence: Evidence) -> Declared:
+def _declared(config: MembershipConfig, evidence: Evidence, of_records: Evidence) -> Declared:
     return Declared(
+        unit=of_records.unit,
+        num_records=None if of_records.unit == "record" else len(of_records.labels),
         scorer=config.scorer,
         depth=config.depth,
         num_reference_runs=len(evidence.members) - 1,

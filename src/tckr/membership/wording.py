@@ -7,6 +7,7 @@ from itertools import groupby
 
 from tckr.artifacts.audit import (
     AuditResult,
+    Declared,
     FindingReason,
     Package,
     SurfaceResult,
@@ -15,9 +16,20 @@ from tckr.artifacts.audit import (
 )
 from tckr.html.numbers import p_text
 from tckr.membership.config import MIN_REFERENCE_RUNS
+from tckr.membership.coverage import scorer_name
 from tckr.metrics.estimate import Estimate, Measured
 from tckr.metrics.rounding import bound_below, rounded
-from tckr.surfaces import surface_title
+from tckr.surfaces import signal_title, surface_title
+
+
+def judged_units(declared: Declared) -> str:
+    """Return how many units are members and how many are not, and of groups how many records they have."""
+    if declared.unit == "record":
+        return f"{declared.num_members:,} members, {declared.num_non_members:,} non-members"
+    return (
+        f"unit: group; {declared.num_members:,} member and {declared.num_non_members:,} non-member groups with "
+        f"{declared.num_records or 0:,} records"
+    )
 
 
 def verdict_text(verdict: Verdict) -> str:
@@ -52,8 +64,24 @@ def surface_text(surface: SurfaceResult) -> str:
 
 
 def package_text(audit: AuditResult, package: Package) -> str:
-    """Return why a package has its state: the surfaces that decide, with their findings."""
-    return "; ".join(f"{surface_title(name)}: {_deciding(audit.surfaces.get(name))}" for name in package.deciding)
+    """Return why a package has its state: the attack on all of it, and the surfaces that decide, with their findings."""
+    together = [f"all of it together: {finding_text(reason)}" for reason in package.reasons]
+    alone = (f"{surface_title(name)}: {_deciding(audit.surfaces.get(name))}" for name in package.deciding)
+    return "; ".join([*together, *alone])
+
+
+def together_text(package: Package) -> str:
+    """Return what the attack on all surfaces of a package found, whether it counts as a leak or not; empty without one."""
+    found = package.together
+    if found is None:
+        return ""
+    shares = ", ".join(f"{surface_title(name)} {share:.0%}" for name, share in found.surfaces.items())
+    return f"{package.name}, attacked together ({shares}): AUC {supported(found.auc)} ({_p(found.test.family_p_value)})"
+
+
+def together_lines(audit: AuditResult) -> list[str]:
+    """Return the same for every package; none where the audit is not valid."""
+    return [text for package in audit.packages if audit.valid and (text := together_text(package))]
 
 
 def finding_text(reason: FindingReason) -> str:
@@ -63,11 +91,9 @@ def finding_text(reason: FindingReason) -> str:
         case "no_attack":
             return "no attack"
         case "no_references":
-            return f"attacked without references only, AUC {number}"
+            return f"attacked without references only, AUC {number}{_power(reason)}"
         case "nothing_found":
-            power = reason.detectable_auc
-            found = f"; an AUC of {power:.2f} would be found in 80 of 100 audits" if power else ""
-            return f"AUC {number}, smallest {_p(reason.p_value)}{found}"
+            return f"AUC {number}, smallest {_p(reason.p_value)}{_power(reason)}"
         case "images_tell":
             return "who learned from the images and nothing else tells their members (check: shared generator)"
         case "near_copies":
@@ -75,13 +101,26 @@ def finding_text(reason: FindingReason) -> str:
     return f"{_leak(reason, number)} ({_p(reason.p_value)})"
 
 
+def _power(reason: FindingReason) -> str:
+    power = reason.detectable_auc
+    return f"; an AUC of {power:.2f} would be found in 80 of 100 audits" if power else ""
+
+
 def _leak(reason: FindingReason, number: str) -> str:
     epsilon = f"epsilon at least {bound_below(reason.epsilon):g}" if reason.epsilon else ""
     match reason.kind:
         case "auc_above":
-            return f"AUC {number}"
+            by = [scorer_name(reason.attack)] if reason.attack else []
+            how = ", ".join([*by, *([signal_title(reason.signal)] if reason.signal else [])])
+            return f"AUC {number}" + (f" by {how}" if how else "")
         case "auc_below":
             return f"AUC {number} is below 0.5: members answer lower; has the signal the wrong sign?"
+        case "records_above":
+            return f"AUC of single records {number}"
+        case "records_below":
+            return f"AUC of single records {number} is below 0.5: members answer lower"
+        case "auc_of_package":
+            return f"AUC {number}"
         case "auc_of_runs":
             return f"mean AUC of all runs {number}"
         case "tail":

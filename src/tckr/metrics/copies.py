@@ -26,7 +26,8 @@ of the cases by world, 95 % on average (excess and closer alike); without the de
 - There is one tau for the whole space. Where real images are dense (blank ones, easy classes) chance nearness is common and
   a copy does not stand out; where they are sparse only faithful copies are near.
 - One record copied a hundred times is one observation: the excess keeps a wide interval; the flagged images show it.
-- A record and its twin (same patient, next frame) on two sides of the split hide a copy: it is near both sets.
+- A record and its twin (same patient, next frame) on two sides of the split hide a copy: it is near both sets. With groups
+  they lie on one side, and images near records of one group are one observation.
 - Images of one caption that come near different records count as independent.
 - Once flagged images were replaced, the excess is too low by construction: copies of members were removed, chance nearness
   to hold-out records was not. It says that the list was worked off, not that the generator forgot.
@@ -58,10 +59,12 @@ class FeatureSet:
     Attributes:
         vectors: real numbers [N, D]; may be a memory map.
         ids: int64 [N], `index` of synthetic images or `record` of real ones.
+        groups: int64 [N], of real records that were drawn in groups (patients, parts); None = each on its own.
     """
 
     vectors: np.ndarray
     ids: np.ndarray
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Return N."""
@@ -111,14 +114,14 @@ def measure_copies(
         )
     threshold = near_threshold(members.vectors, holdout.vectors, quantile)
     inside, outside = (_Reach(side, *nearest(synthetic.vectors, side.vectors)) for side in (members, holdout))
-    flagged = _suspicious(inside, outside, threshold)
+    flagged = _suspicious(inside.distances, outside.distances, threshold)
     return CopiesResult(
         **_shares(synthetic, inside, outside, threshold, confidence),
         threshold=threshold,
         quantile=quantile,
         flagged=[_flag(synthetic, inside, outside, row) for row in _by_suspicion(synthetic, inside, outside, flagged)],
         num_flagged=int(flagged.sum()),
-        num_mirrored=int(_suspicious(outside, inside, threshold).sum()),
+        num_mirrored=int(_suspicious(outside.distances, inside.distances, threshold).sum()),
         **sizes,
     )
 
@@ -128,6 +131,12 @@ def near_threshold(members_MD: np.ndarray, holdout_HD: np.ndarray, quantile: flo
     within = [nearest_other(records)[0] for records in (members_MD, holdout_HD)]
     across = [nearest(members_MD, holdout_HD)[0], nearest(holdout_HD, members_MD)[0]]
     return float(np.quantile(np.concatenate([np.minimum(*pair) for pair in zip(within, across, strict=True)]), quantile))
+
+
+def near_copies(vectors_SD: np.ndarray, members_MD: np.ndarray, holdout_HD: np.ndarray, threshold: float) -> np.ndarray:
+    """Return bool [S], what `measure_copies` flags: near a member and closer to it than to any hold-out record."""
+    distances_S, others_S = (nearest(vectors_SD, side)[0] for side in (members_MD, holdout_HD))
+    return _suspicious(distances_S, others_S, threshold)
 
 
 def _shares(synthetic: FeatureSet, inside: _Reach, outside: _Reach, threshold: float, confidence: float) -> dict[str, Any]:
@@ -188,9 +197,14 @@ def _design_effect(inside: _Reach, gained_S: np.ndarray, outside: _Reach, lost_S
 
 
 def _spread(side: _Reach, outcomes_S: np.ndarray) -> float:
-    """Return the estimated variance of the sum of `outcomes_S`, each image counting for its nearest record."""
-    sums_N = np.bincount(side.nearest, outcomes_S, minlength=len(side.records))
-    return float(len(sums_N) * sums_N.var(ddof=1))
+    """Return the estimated variance of the sum of `outcomes_S`, each image counting for its nearest record, or its group."""
+    drawn, groups = side.nearest, side.records.groups
+    count = len(side.records)
+    if groups is not None:
+        numbers = np.unique(groups, return_inverse=True)[1]
+        drawn, count = numbers[drawn], int(numbers.max()) + 1
+    sums = np.bincount(drawn, outcomes_S, minlength=count)
+    return float(count * sums.var(ddof=1)) if count > 1 else float(outcomes_S.sum() ** 2)
 
 
 def _difference(gained_S: np.ndarray, lost_S: np.ndarray, effect: float, confidence: float) -> Estimate:
@@ -210,9 +224,9 @@ def _estimate(value: float, ends: tuple[float, float], n: int, effect: float, in
     return Estimate(value, min(value, ends[0]), max(value, ends[1]), n, method)
 
 
-def _suspicious(side: _Reach, other: _Reach, threshold: float) -> np.ndarray:
-    """Return bool [S]: near a record of `side` and closer to it than to any of the `other` side."""
-    return (side.distances <= threshold) & (side.distances < other.distances)
+def _suspicious(distances_S: np.ndarray, others_S: np.ndarray, threshold: float) -> np.ndarray:
+    """Return bool [S]: near a record of one side and closer to it than to any of the other side."""
+    return (distances_S <= threshold) & (distances_S < others_S)
 
 
 def _by_suspicion(synthetic: FeatureSet, inside: _Reach, outside: _Reach, flagged_S: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ for mechanisms whose trade-off is that of a Gaussian, such as full-batch trainin
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
@@ -17,6 +16,7 @@ from scipy.special import log_ndtr, ndtr, ndtri
 from scipy.stats import beta
 
 from tckr.metrics.one_run import GUESSED_SHARES, count_correct, num_guesses
+from tckr.metrics.results import GaussianBound
 
 CELLS, REFINEMENTS = 32, 7
 """The largest refuted mu is searched in 32 cells, seven times over: to 3e-11 of its size."""
@@ -32,31 +32,7 @@ ROC_METHOD = "Clopper-Pearson on FPR and TPR at thresholds fixed on other runs, 
 
 ASSUMES_GAUSSIAN = "; the epsilon beside it also that the mechanism's trade-off is a Gaussian's"
 ONE_RUN_ASSUMES = f"every canary in or out by a fair coin of its own{ASSUMES_GAUSSIAN}"
-ROC_ASSUMES = f"records as independent trials, which one training run does not quite make them{ASSUMES_GAUSSIAN}"
-
-
-@dataclass(frozen=True)
-class GaussianBound:
-    """Lower bound on mu of the Gaussian differential privacy that a model could have.
-
-    Attributes:
-        mu: the bound, without unit; 0 when the attack shows nothing.
-        epsilon: of the (epsilon, delta) guarantee that a mechanism with exactly this Gaussian trade-off has; None for delta
-            0, where none is finite. No lower bound for other mechanisms (`one_run_epsilon` and `epsilon_lower_bound` are).
-        confidence: of this bound alone: it lies above the true mu with probability at most 1 - confidence.
-        delta: of `epsilon`.
-        n: canaries, or records.
-        method: how it was found.
-        assumes: what must hold for it.
-    """
-
-    mu: float
-    epsilon: float | None
-    confidence: float
-    delta: float
-    n: int
-    method: str
-    assumes: str
+ROC_ASSUMES = f"members and others as independent trials, which one training run does not quite make them{ASSUMES_GAUSSIAN}"
 
 
 def one_run_mu(scores: np.ndarray, coins: np.ndarray, *, confidence: float, delta: float) -> GaussianBound:
@@ -79,8 +55,7 @@ def one_run_mu(scores: np.ndarray, coins: np.ndarray, *, confidence: float, delt
     for share in GUESSED_SHARES:
         guesses = num_guesses(len(coins), share)
         found = max(found, refuted_mu(count_correct(scores, coins, guesses), guesses, len(coins), level=level))
-    epsilon = epsilon_of(found, delta)
-    return GaussianBound(found, epsilon, confidence, delta, len(coins), ONE_RUN_METHOD, ONE_RUN_ASSUMES)
+    return _bound(found, len(coins), confidence, delta, (ONE_RUN_METHOD, ONE_RUN_ASSUMES))
 
 
 def refuted_mu(correct: int, guesses: int, num_canaries: int, *, level: float) -> float:
@@ -119,7 +94,7 @@ def mu_from_rates(
 
     Args:
         scores: float64 [N], higher = rather a member.
-        members: the truth, bool [N], with records of both kinds.
+        members: the truth, bool [N], of records or groups, with both kinds.
         thresholds: float64 [K], scores above which a record is called a member; from other runs, never from these records.
         confidence: of the bound, e.g. 0.95.
         delta: at which epsilon is given beside mu.
@@ -133,8 +108,15 @@ def mu_from_rates(
     tpr_K, fpr_K = _lower_end(true_K, len(inside), tail), 1 - _lower_end(len(outside) - false_K, len(outside), tail)
     some = (tpr_K > 0) & (fpr_K < 1)
     found = float((ndtri(tpr_K[some]) - ndtri(fpr_K[some])).max(initial=0.0))
-    epsilon = epsilon_of(found, delta)
-    return GaussianBound(found, epsilon, confidence, delta, len(scores), ROC_METHOD, ROC_ASSUMES)
+    return _bound(found, len(scores), confidence, delta, (ROC_METHOD, ROC_ASSUMES))
+
+
+def _bound(mu: float, n: int, confidence: float, delta: float, origin: tuple[str, str]) -> GaussianBound:
+    """Return the bound with its method and what it assumes, `origin`."""
+    method, assumes = origin
+    return GaussianBound(
+        mu=mu, epsilon=epsilon_of(mu, delta), confidence=confidence, delta=delta, n=n, method=method, assumes=assumes
+    )
 
 
 def epsilon_of(mu: float, delta: float) -> float | None:

@@ -24,11 +24,18 @@ IGNORED = 1e-9
 """Of either tail of the number of non-members that pass a threshold."""
 
 
-def auc(scores: np.ndarray, members: np.ndarray, confidence: float, strata: np.ndarray | None = None) -> Measured:
+def auc(
+    scores: np.ndarray,
+    members: np.ndarray,
+    confidence: float,
+    strata: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+) -> Measured:
     """Return P(member's score > non-member's) + P(tie) / 2 with an interval over records.
 
     With `strata`, int64 [N], only members and non-members of one stratum are compared: an attack that knows the strata's
-    rates of members gains nothing by them.
+    rates of members gains nothing by them. With `groups`, int64 [N], records of a group are members together and count
+    as one observation: the parts that they have in the variance are added up first (Obuchowski 1997).
 
     DeLong's variance (1988) on the logit scale. Where fewer than 10 records of the rarer kind are expected on the wrong side
     that is too narrow (zero at AUC 1): there the interval is Clopper-Pearson over disjoint pairs of a member and a
@@ -36,18 +43,20 @@ def auc(scores: np.ndarray, members: np.ndarray, confidence: float, strata: np.n
     conservative.
     """
     num_pairs = sum(min(int(chosen.sum()), len(chosen) - int(chosen.sum())) for chosen in _by_stratum(members, strata))
+    if groups is not None:
+        num_pairs = min(num_pairs, *(len(np.unique(groups[side])) for side in (members, ~members)))
     if num_pairs == 0:
         within = "" if strata is None else " in different strata"
         return NotMeasurable(f"{int(members.sum())} members and {int((~members).sum())} non-members{within}", len(members))
     value, influence_N = auc_influence(scores, members, strata)
-    variance = float((influence_N**2).sum())
+    variance = float((influence_N**2).sum()) if groups is None else _variance_over_groups(influence_N, members, groups)
     if num_pairs * min(value, 1 - value) < MIN_ERRORS or variance < NO_VARIANCE:
         low, high = clopper_pearson(num_pairs * value, num_pairs, confidence)
         method = f"Clopper-Pearson over {num_pairs} disjoint pairs"
     else:
         half = critical_value(confidence) * variance**0.5 / (value * (1 - value))
         low, high = float(expit(logit(value) - half)), float(expit(logit(value) + half))
-        method = "DeLong on the logit scale, over records"
+        method = "DeLong on the logit scale" + ("" if groups is None else ", over groups of records")
     method += "" if strata is None else ", within classes"
     return Estimate(value, min(value, low), max(value, high), len(members), method)
 
@@ -71,6 +80,17 @@ def auc_influence(scores: np.ndarray, members: np.ndarray, strata: np.ndarray | 
         influence_N[part[inside]] = weight * _deviations(of_members, value)
         influence_N[part[~inside]] = weight * _deviations(of_others, value)
     return value, influence_N
+
+
+def _variance_over_groups(influence_N: np.ndarray, members: np.ndarray, groups: np.ndarray) -> float:
+    """Return the variance of the AUC where all records of a group are members or none; unbiased like DeLong's."""
+    variance = 0.0
+    for side in (members, ~members):
+        numbers, own = np.unique(groups[side], return_inverse=True)
+        count, found = int(side.sum()), len(numbers)
+        scale = (1 - 1 / count) / (1 - 1 / found) if min(count, found) > 1 else 1.0
+        variance += scale * float((np.bincount(own, influence_N[side]) ** 2).sum())
+    return variance
 
 
 def _by_stratum(members: np.ndarray, strata: np.ndarray | None) -> list[np.ndarray]:
@@ -103,7 +123,7 @@ def auc_difference(
         below = np.hypot(first.value - first.low, second.high - second.value)
         above = np.hypot(first.high - first.value, second.value - second.low)
     low, high = max(-1.0, value - float(below)), min(1.0, value + float(above))
-    return Estimate(value, low, high, len(members), "paired DeLong over records")
+    return Estimate(value, low, high, len(members), "paired DeLong")
 
 
 def placements(scores: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -209,7 +229,7 @@ def epsilon_lower_bound(
         false_positives=false,
         num_members=num_members,
         num_non_members=num_others,
-        method="Clopper-Pearson on FPR and FNR, records as independent trials, threshold fixed on the reference runs",
+        method="Clopper-Pearson on FPR and FNR as of independent trials, threshold fixed on the reference runs",
     )
 
 
@@ -231,11 +251,20 @@ def _upper_end(counts: np.ndarray, trials: float, confidence: float) -> np.ndarr
 
 
 def auc_by_class(
-    scores: np.ndarray, members: np.ndarray, labels: np.ndarray, class_names: Sequence[str], confidence: float
+    scores: np.ndarray,
+    members: np.ndarray,
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    confidence: float,
+    *,
+    groups: np.ndarray | None = None,
 ) -> dict[str, Measured]:
-    """Return the AUC among the records of each class; `labels` int64 [N] index `class_names`."""
+    """Return the AUC among the records of each class; `labels` int64 [N] index `class_names`, `groups` as in `auc`."""
     of_class = {name: labels == index for index, name in enumerate(class_names)}
-    return {name: auc(scores[chosen], members[chosen], confidence) for name, chosen in of_class.items()}
+    return {
+        name: auc(scores[chosen], members[chosen], confidence, groups=None if groups is None else groups[chosen])
+        for name, chosen in of_class.items()
+    }
 
 
 def roc_curve(scores: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

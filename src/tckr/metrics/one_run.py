@@ -59,6 +59,7 @@ def one_run_epsilon(scores: np.ndarray, coins: np.ndarray, *, confidence: float,
         guesses=guesses,
         correct=correct,
         method=METHOD,
+        assumes=ASSUMES,
     )
 
 

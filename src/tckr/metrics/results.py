@@ -76,8 +76,23 @@ class FidelityResult(Result):
     holdout: FidelityScores = Field(description="Hold-out records against members: what a perfect generator would score.")
 
 
+class GaussianBound(Result):
+    """Lower bound on mu of the Gaussian differential privacy that a model could have (`tckr.metrics.gaussian_dp`)."""
+
+    mu: float = Field(ge=0, description="Without unit; 0 when the attack shows nothing.")
+    epsilon: float | None = Field(
+        description="Of the (epsilon, delta) guarantee that a mechanism with exactly this Gaussian trade-off has; None for "
+        "delta 0, where none is finite. No lower bound for other mechanisms."
+    )
+    confidence: float = Field(description="Of this bound alone: it is above the true mu with probability 1 - this at most.")
+    delta: float = Field(description="Of `epsilon`.")
+    n: int = Field(description="Canaries, or what is judged: records or groups.")
+    method: str
+    assumes: str = Field(description="What must hold for it.")
+
+
 class OneRunBound(Result):
-    """Lower bound on epsilon from guessing the coins of the canaries of one run (`tckr.metrics.one_run`)."""
+    """Lower bounds from guessing the coins of one run's canaries: on epsilon (`tckr.metrics.one_run`), beside it on mu."""
 
     value: float = Field(ge=0, description="0 when the guesses show nothing.")
     confidence: float = Field(description="Of this bound alone, not of the largest of several.")
@@ -86,6 +101,10 @@ class OneRunBound(Result):
     guesses: int = Field(description="Canaries guessed for this value; abstained from the rest. Best of a declared few.")
     correct: int | None = Field(description="Right guesses among them; None in a report that may be shared.")
     method: str
+    assumes: str = Field("", description="What must hold for `value`; empty in older results.")
+    gaussian: GaussianBound | None = Field(
+        None, description="The f-DP bound from the same guesses (Mahloujifar et al. 2024); None in older results."
+    )
 
 
 class FlaggedImage(Result):

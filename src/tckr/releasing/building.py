@@ -39,7 +39,7 @@ def building(target: Path) -> Iterator[Site]:
     A killed process leaves a hidden folder beside `target`, which may be removed.
     """
     with explained(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_parent(target)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".partial", dir=target.parent) as beside:
             site = Site(Path(beside) / "release", Path(beside) / "work")
             for folder in (site.folder, site.work):
@@ -48,3 +48,12 @@ def building(target: Path) -> Iterator[Site]:
             for path in (*site.folder.rglob("*"), site.folder):
                 os.utime(path, (NO_TIME, NO_TIME))
             site.folder.rename(target)
+
+
+def _make_parent(target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(
+            f"{target} cannot be made: above it is a file, not a folder; give another folder with --to"
+        ) from None

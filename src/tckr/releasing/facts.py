@@ -15,7 +15,8 @@ from tckr.metrics.rounding import rounded
 from tckr.releasing.licences import BaseModel, base_model
 from tckr.releasing.request import Request
 from tckr.releasing.run import FinishedRun
-from tckr.sharing.allowed import allowed_settings, shown_model
+from tckr.sharing.allowed_models import shown_model
+from tckr.sharing.allowed_settings import allowed_settings
 
 DAY = len("2026-11-29")
 

@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tckr.artifacts.audit import AuditResult, Package
-from tckr.membership.config import MIN_REFERENCE_RUNS
+from tckr.membership.next_audit import Changes, answering_settings
 from tckr.membership.wording import judged_text, package_text, surface_text, why_not_measured
 from tckr.releasing.request import EXPOSES, Request
-from tckr.surfaces import SURFACES, surface_title
+from tckr.surfaces import surface_title
 
 CLEAN = "no measurable leakage"
-DEPTHS = ("teacher", "distill", "full")
-HOLDOUT, REFERENCE_RUNS = 0.5, 8
-"""What the settings have by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +25,7 @@ class Judgement:
     """
 
     obstacles: list[str]
-    changes: dict[str, str | int | float]
+    changes: Changes
     invalid: bool = False
 
 
@@ -40,7 +37,7 @@ def judge_release(audit: AuditResult, request: Request) -> Judgement:
         )
     if not audit.measured:
         why = f"membership was not measured: {why_not_measured(audit.verdict)}"
-        return Judgement(obstacles=[why], changes=_first_audit(audit, request))
+        return Judgement(obstacles=[why], changes=answering_settings(audit, request.exposes))
     states = {name: found.state if (found := audit.surfaces.get(name)) else "not measured" for name in request.exposes}
     single = [_sentence(audit, name, state) for name, state in states.items() if state != CLEAN]
     joint = [
@@ -49,7 +46,7 @@ def judge_release(audit: AuditResult, request: Request) -> Judgement:
         if package.state != CLEAN and all(states[name] == CLEAN for name in package.exposes)
     ]
     unmeasured = [name for name, state in states.items() if state == "not measured"]
-    return Judgement(obstacles=[*single, *joint], changes=_deeper(audit, unmeasured))
+    return Judgement(obstacles=[*single, *joint], changes=answering_settings(audit, unmeasured))
 
 
 def clean_parts(audit: AuditResult, request: Request) -> list[str]:
@@ -69,20 +66,3 @@ def _sentence(audit: AuditResult, name: str, state: str) -> str:
     surface = audit.surfaces.get(name)
     why = surface_text(surface) if surface else "no attack at this depth"
     return f"{surface_title(name)}: {state} ({why})"
-
-
-def _first_audit(audit: AuditResult, request: Request) -> dict[str, str | int | float]:
-    """Return the settings that an audit needs which measured nothing."""
-    changes: dict[str, str | int | float] = {}
-    if audit.declared.num_non_members == 0:
-        changes["prepare.audit_holdout"] = HOLDOUT
-    if audit.declared.num_reference_runs < MIN_REFERENCE_RUNS:
-        changes["audit.num_reference_runs"] = REFERENCE_RUNS
-    return changes | _deeper(audit, request.exposes)
-
-
-def _deeper(audit: AuditResult, surfaces: Sequence[str]) -> dict[str, str | int | float]:
-    """Return the depth at which reference runs repeat these surfaces, if they did not."""
-    needed = max((DEPTHS.index(SURFACES[name].repeated_from) for name in surfaces), default=0)
-    found = DEPTHS.index(audit.declared.depth) if audit.declared.depth in DEPTHS else len(DEPTHS)
-    return {"audit.depth": DEPTHS[needed]} if needed > found else {}

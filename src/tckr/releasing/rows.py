@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow.parquet as pq
 
-from tckr.artifacts.soft_labels import read_soft_labels
+from tckr.artifacts.soft_labels import labels_as_they_are
 from tckr.artifacts.synthetic import synthetic_class_names, synthetic_column, synthetic_shards
 from tckr.data.encoded import EncodedImages, write_encoded
 from tckr.data.shards import ROW_GROUP_RECORDS
@@ -120,14 +120,7 @@ def _pictures(synthetic: Path) -> Iterator[bytes]:
 
 def _soft_labels(folder: Path | None, indices: np.ndarray, work: Path) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Return the soft labels of these images as they are, and their classes; labels of other views need the views' seed."""
-    if folder is None:
-        return None, None
-    found = read_soft_labels(folder, work)
-    place = np.argsort(found.indices, kind="stable")
-    rows = place[np.searchsorted(found.indices, indices, sorter=place)]
-    assert np.array_equal(found.indices[rows], indices), "soft labels of other images"
-    classes = None if found.classes is None else np.array(found.classes[rows, 0])
-    return np.array(found.stored[rows, 0]), classes
+    return (None, None) if folder is None else labels_as_they_are(folder, indices, work)
 
 
 def _order(digests: list[bytes], labels: np.ndarray, soft: np.ndarray | None) -> np.ndarray:

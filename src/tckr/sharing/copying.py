@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tckr.disk import write_whole
 from tckr.errors import UserError
-from tckr.sharing.allowed import LEAVES
+from tckr.sharing.allowed_files import LEAVES
 
 
 def copy_allowed(stage: str, artifact: Path, target: Path) -> list[Path]:

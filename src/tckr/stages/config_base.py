@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import BaseModel
 
+from tckr.models.needed import Needed
 from tckr.strict import STRICT
 
 
@@ -20,6 +22,10 @@ class StageConfig(BaseModel):
     def prefers_alone(self) -> bool:
         """Return whether the stage wants the machine for itself: it loads a large model or brings its own processes."""
         return False
+
+    def checkpoints(self) -> Sequence[Needed]:
+        """Return the checkpoints that the stage will load, so that a run can look for them before its first step."""
+        return ()
 
     @property
     def uses_device(self) -> bool:

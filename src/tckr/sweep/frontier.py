@@ -45,6 +45,7 @@ class Point:
         num_audited: runs behind them.
         seconds: mean time of a run as if it had been alone, without its audit.
         gap: test accuracy of the Student minus that of its Teacher.
+        num_test: test images of a run, the fewest.
         accuracy_gain, auc_gain: against the cardinality before, paired by seed; None for the first.
     """
 
@@ -57,6 +58,7 @@ class Point:
     num_audited: int
     seconds: float
     gap: Estimate
+    num_test: int
     accuracy_gain: Estimate | None
     auc_gain: Estimate | None
 
@@ -238,6 +240,7 @@ def _point(size: float, rows: Sequence[Row], before: Sequence[Row]) -> Point:
         num_audited=sum(row["student_auc"] is not None for row in rows),
         seconds=sum(row["seconds"] - row["seconds_audit"] - row["seconds_report"] for row in rows) / len(rows),
         gap=gap_to_teacher(rows),
+        num_test=min(row["num_test"] for row in rows),
         accuracy_gain=_gain(rows, before, lambda row: row["student_accuracy"]),
         auc_gain=_gain(rows, before, lambda row: row["student_auc"]),
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from tckr.html.pages import Cells, Section, page_files
-from tckr.metrics.estimate import Estimate
+from tckr.metrics.estimate import TEST_IMAGES, Estimate, no_difference
 from tckr.sweep.figures import Curve, cardinality_chart, tradeoff_chart
 from tckr.sweep.frontier import (
     RULE,
@@ -91,7 +91,9 @@ def gap_sentence(frontier: Frontier) -> str:
     gap = frontier.gap
     origin = f"{gap.n} seeds" if gap.n > 1 else "one run"
     size = f"{100 * gap.value:+.1f} points [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
-    found = "no measurable difference" if gap.covers(0.0) else "above the Teacher" if gap.value > 0 else "below the Teacher"
+    units = TEST_IMAGES if gap.n == 1 else f"{TEST_IMAGES} or seeds"
+    undecided = no_difference(gap, units, frontier.at(frontier.best).num_test)
+    found = undecided if gap.covers(0.0) else "above the Teacher" if gap.value > 0 else "below the Teacher"
     return f"Student at {frontier.best:g}x (best on validation) minus Teacher, test accuracy: {size}, {origin}: {found}."
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from tckr.config import Settings, changed
 from tckr.engine.step import Step
+from tckr.first.validation import validate_step
 from tckr.pipeline import pipeline
 from tckr.stages.generate.config import GenerateConfig
 from tckr.sweep.grid import Variant
-from tckr.sweep.validate import validate_step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ def plan_variant(variant: Variant, base: Settings, secret: bytes) -> Planned:
     """
     settings = changed(base, variant.changes)
     steps = pipeline(settings.run_config(), secret)
-    return Planned(variant=variant, settings=settings, steps=[*steps, validate_step(steps, settings)])
+    return Planned(variant=variant, settings=settings, steps=[*steps, validate_step(steps, settings.audit.confidence)])
 
 
 def merge(variants: Sequence[Planned]) -> list[Step]:

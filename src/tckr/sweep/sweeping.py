@@ -27,7 +27,7 @@ from tckr.engine.secret import with_secret
 from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.errors import UserError
-from tckr.running import open_folder, publish, refuse_places, run_folder
+from tckr.running import open_folder, publish, refuse_missing_models, refuse_places, run_folder
 from tckr.sweep.grid import Grid, lay_out
 from tckr.sweep.page import pages
 from tckr.sweep.plan import Planned, merge, plan_variant
@@ -128,6 +128,7 @@ def _run_held(plans: Sequence[SweepPlan], observer: SweepObserver) -> list[Sweep
     for plan in plans:
         _open(plan, observer)
     steps, execution = steps_of(plans), plans[0].base.execution
+    refuse_missing_models(steps, Store(execution.store))
     results = [_Results(plan, observer) for plan in plans]
     store, log_file = Store(execution.store), sweep_folder(plans[0], observer).log_file()
     runner = Runner(

@@ -14,10 +14,10 @@ from tckr.artifacts.audit import AuditResult, SurfaceResult
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.synthetic import SyntheticFacts
 from tckr.disk import write_whole
+from tckr.first.validation import Validation
 from tckr.membership.wording import verdict_text
 from tckr.metrics.estimate import Estimate
 from tckr.surfaces import CLASSIFIERS
-from tckr.sweep.validate import Validation
 
 Row = dict[str, Any]
 

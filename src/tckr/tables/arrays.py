@@ -14,9 +14,10 @@ import numpy as np
 
 from tckr.errors import UserError
 from tckr.membership.evidence import Evidence
+from tckr.membership.scorers.quantile_regression import principal_components
 
 REQUIRED = ("signals", "members")
-OPTIONAL = ("surfaces", "labels", "null", "positive")
+OPTIONAL = ("surfaces", "labels", "groups", "features", "null", "positive")
 ONLY_SURFACE = "model"
 """Name of the surface where the table names none."""
 
@@ -39,11 +40,21 @@ def read_arrays(file: Path) -> tuple[Evidence, str]:
         class_names=class_names,
         labels=labels_N,
         members=members_RN,
+        groups=_groups(arrays, signals_SRN.shape[2]),
         surfaces={name: (name,) for name in names},
         signals=dict(zip(names, signals_SRN, strict=True)),
+        features=_features(arrays, signals_SRN.shape[2]),
         controls={control: dict(zip(names, values_SN, strict=True)) for control, values_SN in controls.items()},
     )
     return evidence, ""
+
+
+def _groups(arrays: Mapping[str, np.ndarray], count: int) -> np.ndarray | None:
+    if "groups" not in arrays:
+        return None
+    _require_shape("groups", arrays["groups"], (count,))
+    as_labels(arrays["groups"], "groups")
+    return arrays["groups"]
 
 
 def as_members(values: np.ndarray, name: str) -> np.ndarray:
@@ -58,14 +69,14 @@ def as_members(values: np.ndarray, name: str) -> np.ndarray:
     raise UserError(f"{name} holds {found}; expected true and false, or the integers 1 (member) and 0")
 
 
-def as_labels(values_N: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def as_labels(values_N: np.ndarray, name: str = "labels") -> tuple[np.ndarray, list[str]]:
     """Return labels as int64 [N] and the class names that they index, in sorted order.
 
     Raises:
         UserError: they are neither integers nor text.
     """
     if values_N.dtype.kind not in "iuU":
-        raise UserError(f"labels are of type {values_N.dtype}; expected integers or text, one per record")
+        raise UserError(f"{name} are of type {values_N.dtype}; expected integers or text, one per record")
     names, labels_N = np.unique(values_N, return_inverse=True)
     return labels_N.astype(np.int64), [str(name) for name in names]
 
@@ -134,6 +145,18 @@ def _control(arrays: Mapping[str, np.ndarray], name: str, signals_SRN: np.ndarra
     values = _stack(_numbers(arrays, name), 2, name, "[records] or [surfaces, records]")
     _require_shape(name, values, (len(signals_SRN), signals_SRN.shape[2]))
     return values
+
+
+def _features(arrays: Mapping[str, np.ndarray], count: int) -> np.ndarray | None:
+    """Return what is known of each record without the models, float64 [N, D]; None where the file does not say."""
+    if "features" not in arrays:
+        return None
+    values = _numbers(arrays, "features")
+    if values.ndim != 2 or len(values) != count or not values.shape[1]:
+        raise UserError(f"features has shape {list(values.shape)}; expected [{count}, numbers of each record]")
+    if not np.isfinite(values).all():
+        raise UserError("features holds values that are not finite; expected numbers; fill or drop them")
+    return principal_components(values)
 
 
 def _labels(arrays: Mapping[str, np.ndarray], count: int) -> tuple[np.ndarray, list[str]]:

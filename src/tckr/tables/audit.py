@@ -11,6 +11,7 @@ from tckr.errors import UserError
 from tckr.membership.analyses import Track, untracked
 from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence
+from tckr.membership.findings import runs_that_count
 from tckr.membership.scorers import SCORERS
 from tckr.membership.soundness import require_sound
 from tckr.membership.verdict import judge
@@ -64,11 +65,11 @@ def judge_table(config: MembershipConfig, evidence: Evidence, depth: str, track:
     Raises:
         UserError: the declared scorer would read membership off the table's design.
     """
-    if SCORERS[config.scorer].reads_counts and not evidence.independent_runs:
+    if runs_that_count(evidence) < SCORERS[config.scorer].balanced_from:
         raise UserError(
-            f"audit.scorer is {config.scorer}, whose scores depend on how many reference runs saw a record, and the runs' "
-            "members were not drawn independently; expected a scorer that does not read this number off the design; use "
-            "audit.scorer=bavaria_online or audit.scorer=lira_online_global_variance"
+            f"audit.scorer is {config.scorer}, whose scores depend on how many reference runs saw a record, and members of "
+            f"the {len(evidence.members)} runs were not drawn independently; expected a scorer that does not read this off "
+            "the design; use audit.scorer=lira_offline_fixed_variance"
         )
     result = judge(as_judged(config, depth), evidence, track=track)
     declared = result.declared.model_copy(update={"depth": depth, "num_queries": 0})

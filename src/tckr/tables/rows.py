@@ -21,6 +21,9 @@ from tckr.membership.scores import CONTROL_RUNS, SCHEMA, describe_scores
 from tckr.tables.arrays import ONLY_SURFACE, as_members
 
 REQUIRED = ("run", "record", "member", "value")
+OF_RECORDS = ("label", "group")
+"""What a record has whatever the run; a column may be left out, or be empty throughout."""
+
 UNUSED = ("score",)
 """Known but not read: what an attack made of the table earlier."""
 
@@ -30,18 +33,20 @@ class Rows:
     """The columns, [L] each.
 
     `signal` indexes `names`, pairs of surface and signal in order of their first row; `record` indexes `records`, the ids in
-    ascending order; `label` indexes `class_names` and is empty where the file has none.
+    ascending order; `label` indexes `class_names` and `group` indexes `groups`; they are empty where the file has none.
     """
 
     names: list[tuple[str, str]]
     records: np.ndarray
     class_names: list[str]
+    groups: np.ndarray
     signal: np.ndarray
     run: np.ndarray
     record: np.ndarray
     member: np.ndarray
     value: np.ndarray
     label: np.ndarray
+    group: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,8 @@ def read_rows(file: Path) -> tuple[Evidence, str]:
         surfaces[surface] = (*surfaces.get(surface, ()), name)
     evidence = Evidence(
         class_names=rows.class_names,
-        labels=_labels(rows),
+        labels=_of_records(rows, rows.label, "labels") if len(rows.label) else np.zeros(len(rows.records), dtype=np.int64),
+        groups=rows.groups[_of_records(rows, rows.group, "groups")] if len(rows.group) else None,
         records=rows.records,
         members=_membership(blocks),
         surfaces=surfaces,
@@ -95,8 +101,8 @@ def _read(file: Path) -> tuple[Rows, str]:
         ) from None
     if not len(table):
         raise UserError("found no rows; expected one per run and record")
-    if "label" in table.column_names and table.column("label").null_count == len(table):
-        table = table.drop_columns("label")
+    empty = [name for name in OF_RECORDS if name in table.column_names and table.column(name).null_count == len(table)]
+    table = table.drop_columns(empty)
     return _columns(table, description.class_names), description.depth
 
 
@@ -121,16 +127,20 @@ def _columns(table: pa.Table, class_names: list[str]) -> Rows:
     names, signal = _signals(table)
     records, record = _ascending(*_codes(table, "record"))
     class_names, label = _classes(table, class_names)
+    nothing = np.empty(0, dtype=np.int64)
+    groups, group = _codes(table, "group") if "group" in table.column_names else (nothing, nothing)
     return Rows(
         names=names,
         records=records,
         class_names=class_names,
+        groups=groups,
         signal=signal,
         run=_numbers(table, "run", "integers").astype(np.int64),
         record=record,
         member=as_members(table.column("member").to_numpy(), "column member"),
         value=_numbers(table, "value", "real numbers").astype(np.float64),
         label=label,
+        group=group,
     )
 
 
@@ -191,15 +201,14 @@ def _classes(table: pa.Table, class_names: list[str]) -> tuple[list[str], np.nda
     return class_names, values[codes].astype(np.int64)
 
 
-def _labels(rows: Rows) -> np.ndarray:
-    """Return int64 [N]."""
-    labels = np.zeros(len(rows.records), dtype=np.int64)
-    if len(rows.label):
-        labels[rows.record] = rows.label
-        wrong = np.flatnonzero(labels[rows.record] != rows.label)
-        if len(wrong):
-            raise UserError(f"record {rows.records[rows.record[wrong[0]]]} has several labels; expected one in all runs")
-    return labels
+def _of_records(rows: Rows, values: np.ndarray, name: str) -> np.ndarray:
+    """Return int64 [N] of values [L] that are the same in all rows of a record."""
+    found = np.zeros(len(rows.records), dtype=np.int64)
+    found[rows.record] = values
+    wrong = np.flatnonzero(found[rows.record] != values)
+    if len(wrong):
+        raise UserError(f"record {rows.records[rows.record[wrong[0]]]} has several {name}; expected one in all runs")
+    return found
 
 
 def _block(rows: Rows, signal: int, name: str) -> Block:

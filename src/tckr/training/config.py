@@ -8,6 +8,8 @@ from pydantic import BaseModel, Field
 
 from tckr.data.variation import Variation
 from tckr.models.digest import ModelName
+from tckr.models.embedded import CLASSIFIERS
+from tckr.models.needed import Needed
 from tckr.strict import (
     LARGEST_DECAY,
     LARGEST_NORM,
@@ -90,6 +92,11 @@ class TrainingConfig(BaseModel):
         le=MOST_EPOCHS,
         description="Stop after this many epochs without better validation accuracy; paper: 30; null: never.",
     )
+
+    def needed(self, setting: str, name: str) -> Needed:
+        """Return the checkpoint `name` that `setting` names; the revision is that of `model`."""
+        revision = self.revision if name == self.model else None
+        return Needed(setting=setting, name=name, revision=revision, weights=self.pretrained, embedded=CLASSIFIERS)
 
     def memorizing_changes(self) -> dict[str, Any]:
         """Return what must change so that nothing hinders learning every image by heart."""

@@ -17,9 +17,10 @@ from tckr.errors import UserError
 from tests.data.layouts.building import Case, Read, Refused, truth
 from tests.data.layouts.cases import CASES
 from tests.data.layouts.encoded_cases import CASES as ENCODED
+from tests.data.layouts.stray_cases import CASES as STRAY
 from tests.data.layouts.table_cases import CASES as TABLES
 
-ALL = [*CASES, *TABLES, *ENCODED]
+ALL = [*CASES, *TABLES, *ENCODED, *STRAY]
 
 
 def opened(case: Case, root: Path) -> Source:

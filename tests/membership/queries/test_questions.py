@@ -38,6 +38,7 @@ from tests.membership.artifacts import (
     write_adapter,
     write_all_captions,
     write_classifier,
+    write_pool,
     write_synthetic,
 )
 from tests.tiny_artifacts import CLASS_NAMES
@@ -71,7 +72,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for seed, (role, rows) in enumerate(KNOWN.items()):
         found[role] = write_classifier(folder / role, seed, (IMAGES[rows], LABELS[rows]))
     prompts = [f"{CLASS_NAMES[label]}: drawn" for label in SYNTHETIC_LABELS]
-    return found | {"synthetic": write_synthetic(folder / "synthetic", SYNTHETIC, SYNTHETIC_LABELS, prompts)}
+    data = write_pool(folder / "data", IMAGES, LABELS, np.ones((1, NUM), dtype=bool))
+    return found | {"data": data, "synthetic": write_synthetic(folder / "synthetic", SYNTHETIC, SYNTHETIC_LABELS, prompts)}
 
 
 def asked(folders: Mapping[str, Path], cache: Path, labels: np.ndarray = LABELS, batch: int = 4, **settings: int) -> Asked:
@@ -112,6 +114,18 @@ def test_images_are_as_likely_seen_as_they_are_near_in_features(folders: dict[st
     assert found == pytest.approx(-brute_distances(*features), abs=1e-4)
     assert found[COPIED] == pytest.approx(0, abs=1e-4)
     assert (np.delete(found, [0, *COPIED]) < -0.01).all()
+
+
+def test_with_validation_images_nearness_is_also_told_beside_theirs(folders: dict[str, Path], tmp_path: Path) -> None:
+    unseen = noise_images(7, 4)
+    data = write_pool(tmp_path / "data", IMAGES, LABELS, np.ones((1, NUM), dtype=bool), list(unseen))
+    found = ask_images(asked({**folders, "data": data}, tmp_path / "cache"))
+    model = load_classifier(folders["features"] / "model")
+    records, drawn, others = (predict_features(model, each, batch_size=32) for each in (IMAGES, SYNTHETIC, unseen))
+    usual, own = brute_distances(records, others), brute_distances(records, drawn)
+    small = 1e-3 * usual.mean()
+    assert found["images_relative"] == pytest.approx(np.log(usual + small) - np.log(own + small), abs=0.01)
+    assert "images_relative" not in ask_images(asked(folders, tmp_path))
 
 
 def test_one_more_synthetic_image_never_lowers_the_signal(folders: dict[str, Path], tmp_path: Path) -> None:

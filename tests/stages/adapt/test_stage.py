@@ -61,6 +61,7 @@ def test_adapter_is_written_with_its_truth(tmp_path: Path, inputs: dict[str, Pat
         "descriptions": {},
         "image_size": 16,
         "grey": False,
+        "guarantee": None,
     }
     assert [point["step"] for point in json.loads((context.out / "history.json").read_text())] == [1, 2, 3]
     weights = load_file(context.out / "pytorch_lora_weights.safetensors")

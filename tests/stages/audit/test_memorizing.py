@@ -85,7 +85,7 @@ class World:
 def answers(loud_generator: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Answers]:
     """Return the answers of a memorizing target, two references of its kind, an untrained run and the base model."""
     world = World(tmp_path_factory.mktemp("memorizing"), loud_generator)
-    write_pool(world.folder / "data", IMAGES, LABELS, MEMBERS)
+    write_pool(world.folder / "data", IMAGES, LABELS, MEMBERS, validation=noise_images(3, 24))
     write_all_captions(world.folder / "captions", [f"mark {record}" for record in range(NUM)])
     write_classifier(world.folder / "features", seed=30)
     found = {str(run): world.memorizing(run) for run in range(3)}

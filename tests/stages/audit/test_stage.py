@@ -12,7 +12,9 @@ from transformers import ResNetConfig, ResNetForImageClassification
 from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import CANARIES_NAME, MEMBERSHIP_NAME
+from tckr.artifacts.mistakes import read_mistakes
 from tckr.artifacts.split_lock import split_digest, write_lock_key
+from tckr.data.groups import GROUPS_NAME
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
 from tckr.data.transforms import to_device
@@ -52,6 +54,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     members = np.argsort(generator.random((NUM_RUNS, NUM_POOL)), axis=1) < NUM_POOL // 2
     np.save(folder / "data" / MEMBERSHIP_NAME, members)
     np.save(folder / "data" / CANARIES_NAME, np.zeros(NUM_POOL, dtype=np.int8))
+    np.save(folder / "data" / GROUPS_NAME, np.arange(NUM_POOL))
     card(split_digest(folder / "data" / "test", write_lock_key(folder / "data", 0))).write(folder / "data")
     rows = {f"teacher.{run}": members[run] for run in range(NUM_RUNS)} | {"teacher.positive": members[0]}
     rows |= {f"student.{run}": None for run in (*range(NUM_RUNS), "positive", "null")} | {"teacher.null": None}
@@ -138,6 +141,17 @@ def test_memorizing_teachers_are_found_and_untrained_students_are_not(world: dic
     assert checks["positive", "teacher", SCORER]
     assert all(passed for (name, *_), passed in checks.items() if name == "null")
     assert (result.declared.num_members, result.declared.num_test, result.declared.num_queries) == (30, 12, 5)
+
+
+def test_the_test_images_that_the_student_gets_wrong_are_kept_with_its_answers(
+    world: dict[str, Path], tmp_path: Path
+) -> None:
+    counts = np.array(audit(tmp_path, world).surfaces["student"].confusion)
+    kept = np.zeros_like(counts)
+    for mistake in read_mistakes(tmp_path / "out"):
+        kept[mistake.label, mistake.answer] += 1
+    assert kept.sum() > 0
+    assert np.array_equal(kept, counts - np.diag(np.diag(counts)))
 
 
 def test_score_table_has_a_row_per_signal_run_and_record(world: dict[str, Path], tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from tckr.data.seeds import derive_seed
 from tckr.models.classifiers import build_classifier, class_columns, load_classifier, predict_logits
 from tckr.pipeline import pipeline
 from tckr.stages.generate import assemble, stage
+from tckr.stages.generate.candidates import Candidate, better
 from tckr.stages.generate.config import GenerateConfig
-from tckr.stages.generate.disowned import Candidate, better
 from tckr.stages.generate.plan import PlannedImage
 from tests.stages.generate.test_stage import KilledError, write_adapter
 from tests.tiny_artifacts import CLASS_NAMES, make_context, write_captions

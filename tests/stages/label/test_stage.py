@@ -20,10 +20,11 @@ from tckr.data.variation import Variation
 from tckr.data.views import make_views
 from tckr.errors import UserError
 from tckr.models.classifiers import build_classifier, load_classifier, predict_logits
-from tckr.stages.label.agreement import agreement_of, describe_low
+from tckr.stages.label.agreement import agreement_of
 from tckr.stages.label.config import LabelConfig
 from tckr.stages.label.labelling import Labeller
 from tckr.stages.label.stage import run
+from tckr.stages.label.wording import describe_low
 from tests.tiny_artifacts import Recorder, make_context
 from tests.training.colours import COLOURS, draw_colours, write_synthetic
 

@@ -87,16 +87,17 @@ def tiff_of(width: int, height: int) -> bytes:
     return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + struct.pack("<I", 0) + b"\0" * 100
 
 
+ZEROS = zlib.compress(bytes(200_000_000))
+SMALL = raw_png(24, 24, 8, 2, bytes(24 * 73))
+HEADER, END = 33, 12
+"""Bytes of a PNG before its first chunk of pixels, and of its last chunk."""
+
 BOMBS = {
     "sides.png": raw_png(60_000, 60_000, 8, 2, b"\0" * 100),
     "deep.png": raw_png(900, 900, 16, 6, b"\0" * 100),
-    "text.png": raw_png(24, 24, 8, 2, bytes(24 * 73))[:33]
-    + png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(200_000_000)))
-    + raw_png(24, 24, 8, 2, bytes(24 * 73))[33:],
-    "profile.png": raw_png(24, 24, 8, 2, bytes(24 * 73))[:33]
-    + png_chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(200_000_000)))
-    + raw_png(24, 24, 8, 2, bytes(24 * 73))[33:],
-    "data.png": raw_png(24, 24, 8, 2, bytes(200_000_000)),
+    "text.png": SMALL[:HEADER] + png_chunk(b"zTXt", b"a\0\0" + ZEROS) + SMALL[HEADER:],
+    "profile.png": SMALL[:HEADER] + png_chunk(b"iCCP", b"a\0\0" + ZEROS) + SMALL[HEADER:],
+    "data.png": SMALL[:HEADER] + png_chunk(b"IDAT", ZEROS) + SMALL[-END:],
     "sides.gif": b"GIF89a"
     + struct.pack("<HHBBB", 65_535, 65_535, 0x80, 0, 0)
     + bytes(6)

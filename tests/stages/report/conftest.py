@@ -64,6 +64,11 @@ def make_report(folder: Path, sample: Sample, **settings: Any) -> Report:
     return Report(html, json.loads((context.out / "report.json").read_text(encoding="utf-8")), inputs)
 
 
+LONG = {
+    "class_names": ["W" * 100, "<b>" + "x" * 97, "2"],
+    "source": "/home/ann/" + "p" * 100,
+    "fidelity_features": "f" * 100,
+}
 SMALL = {"class_names": ["0", "1", "2"], "per_class": 6, "image_size": 16, "adapter_steps": 50}
 
 
@@ -73,8 +78,20 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 @pytest.fixture(scope="session")
+def clean_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """Return a report on images of which an audit at depth full found no measurable leakage."""
+    return make_report(tmp_path_factory.mktemp("clean"), Sample(**SMALL, depth="full"))
+
+
+@pytest.fixture(scope="session")
 def private_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     return make_report(tmp_path_factory.mktemp("private"), Sample(**SMALL), include_private=True)
+
+
+@pytest.fixture(scope="session")
+def long_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """Return a report on classes, a source and a model whose names are words of 100 letters."""
+    return make_report(tmp_path_factory.mktemp("long"), Sample(**SMALL | LONG), include_private=True)
 
 
 @pytest.fixture(scope="session")

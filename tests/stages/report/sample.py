@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.agreement import ClassAgreement, write_agreement
 from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.captions import CaptionTable
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import MEMBERSHIP_NAME
+from tckr.artifacts.mistakes import write_mistakes
 from tckr.artifacts.synthetic import SyntheticRows, write_synthetic_shard
 from tckr.artifacts.training import TrainingSummary, write_history
-from tckr.data.images import encode_png
+from tckr.data.images import ImageSet, encode_png
 from tckr.data.layouts.description import Layout, LayoutPart, write_layout
 from tckr.data.shards import write_shard
 from tests.stages.report.sample_audit import LEAKS, audit_of
@@ -58,12 +60,16 @@ class Sample:
     redrawn: list[int] = field(default_factory=list)
     canaries: bool = True
     largest_share: float = 0.1
+    leak: float = 1.0
     image_leak: float = LEAKS["images"]
     images_tell: bool = False
     num_non_members: int = 647
+    num_test: int = 360
+    groups: dict[str, int] = field(default_factory=dict)
     source: str = "/home/ann/patients/digits"
     name: str = "digits"
     public: bool = False
+    source_kind: str = "folder"
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     fidelity_features: str = "Teacher"
 
@@ -80,6 +86,7 @@ class Sample:
         write_training(inputs["teacher"], loss=1.9, best=0.991)
         write_training(inputs["student"], loss=2.1, best=0.978)
         self.audit().write(inputs["audit"])
+        self._write_mistakes(inputs["audit"])
         for name, path in inputs.items():
             stage, sensitivity, seconds, memory_mb = STAGES[name]
             made = {"stage": stage, "sensitivity": sensitivity, "seconds": seconds, "peak_memory_mb": memory_mb}
@@ -126,18 +133,27 @@ class Sample:
         self._card().write(folder)
         write_layout(folder, LAYOUT)
 
+    def _write_mistakes(self, folder: Path) -> None:
+        """Write two test images of class 0 that the Student takes for class 1."""
+        rng, labels = np.random.default_rng(4), np.zeros(2, dtype=np.int64)
+        images = np.stack([glyph("T", self.image_size, rng, private=True) for _ in labels])
+        test = ImageSet(images, labels, np.arange(2))
+        write_mistakes(folder, test, np.ones(2, dtype=np.int64), np.array([0.75, 0.875]))
+
     def _card(self) -> DataCard:
         return DataCard(
             name=self.name,
             source=self.source,
             public=self.public,
+            source_kind=self.source_kind,
             class_names=self.class_names,
             image_size=self.image_size,
-            counts={name: {"pool": 129, "validation": 14, "test": 36} for name in self.class_names},
+            counts={name: {"pool": 129, "validation": 14, "test": self.num_test // 10} for name in self.class_names},
             num_pool=1294,
             num_validation=143,
-            num_test=360,
+            num_test=self.num_test,
             num_members=647,
+            groups=self.groups,
             rejected={"corrupt": 3, "duplicate": 12, "zero_bytes": 1},
             normalised={"greyscale": 1781, "exif_rotation": 4},
             duplicates=12,
@@ -154,6 +170,10 @@ class Sample:
         CaptionTable(records=records, labels=labels, texts=captions, class_names=names).write(folder)
 
     def _write_adapter(self, folder: Path) -> None:
+        AdapterCard(
+            model="embedded:generator", revision=None, method="full", rank=None, steps=400, prompt_form="n: c",
+            descriptions={}, image_size=32,
+        ).write(folder)  # fmt: skip
         noise = np.random.default_rng(2).normal(0, 0.02, self.adapter_steps)
         losses = [
             {"step": step + 1, "loss": float(0.11 + 0.2 * np.exp(-step / 60) + noise[step])}

@@ -33,6 +33,7 @@ from tckr.metrics.results import (
     OneRunBound,
     PairedTest,
 )
+from tests.stages.report.sample_bounds import CANARIES, TOGETHER, around, low_fpr_of, mu_of
 
 if TYPE_CHECKING:
     from tests.stages.report.sample import Sample
@@ -61,36 +62,10 @@ REPEATED = {
 }
 """Surface -> the depths at which reference runs repeat it."""
 
-CANARIES: dict[str, dict[str, OneRunBound | NotMeasurable]] = {
-    "student": {
-        "natural": NotMeasurable("5 canaries: even right guesses throughout would refute nothing", 5),
-        "mislabelled": OneRunBound(
-            value=0.4375,
-            confidence=0.95,
-            delta=1e-5,
-            num_canaries=250,
-            guesses=124,
-            correct=91,
-            method="Steinke et al. 2023",
-        ),
-    },
-    "teacher": {
-        "mislabelled": OneRunBound(
-            value=2.375,
-            confidence=0.95,
-            delta=1e-5,
-            num_canaries=250,
-            guesses=250,
-            correct=239,
-            method="Steinke et al. 2023",
-        )
-    },
-}
-
 
 def audit_of(sample: Sample) -> AuditResult:
     """Return the audit of a Student that leaks less than its Teacher."""
-    differences = Differences(cas=Estimate(-0.014, -0.031, 0.003, 360, "paired bootstrap"))
+    differences = Differences(cas=difference_of(sample))
     if not sample.measured:
         return AuditResult(
             verdict=Verdict(state="not measured", reasons=[VerdictReason(kind="no_non_members")]),
@@ -119,12 +94,19 @@ def audit_of(sample: Sample) -> AuditResult:
         images_alone=images_alone_of(),
         differences=differences.model_copy(update={"auc": paired, "auc_over_runs": replace(paired, n=9)}),
         controls=controls(sample),
-        packages=packages(surfaces),
+        packages=packages(surfaces, attacked=TOGETHER),
         copies=found,
         canaries=bounds,
         paired=paired_of(sample),
         fidelity=fidelity_of(sample),
     )
+
+
+def difference_of(sample: Sample) -> Estimate:
+    """Return Student minus Teacher: on few test images an interval that says nothing."""
+    few = sample.num_test < 100  # and then their interval is 15 times as wide
+    ends = (-0.188, -0.544, 0.321) if few else (-0.014, -0.031, 0.003)
+    return Estimate(*ends, sample.num_test, "Bonett-Price")
 
 
 def images_alone_of() -> ImagesAlone:
@@ -145,12 +127,12 @@ def largest_of(sample: Sample) -> LargestClass:
 def paired_of(sample: Sample) -> PairedTest:
     """Return a Student that is right three times where the Teacher is not, and wrong eight times where it is."""
     return PairedTest(
-        num_test=360,
-        both_right=349,
+        num_test=sample.num_test,
+        both_right=sample.num_test - 11,
         only_student=3,
         only_teacher=8,
         both_wrong=0,
-        difference=Estimate(-0.014, -0.031, 0.003, 360, "Bonett-Price"),
+        difference=difference_of(sample),
         p_value=0.2265625,
         by_class={name: Estimate(-0.0625, -0.125, 0.0625, 36, "Bonett-Price") for name in sample.class_names},
     )
@@ -197,32 +179,45 @@ def declared_of(sample: Sample) -> Declared:
         num_reference_runs=8 if sample.measured else 0,
         num_members=647,
         num_non_members=sample.num_non_members,
-        num_test=360,
+        num_test=sample.num_test,
         num_queries=5,
         confidence=0.95,
         delta=1e-5,
         aop_lambda=2,
+        family_level=0.05,
     )
 
 
 def classifier(cas: float, sample: Sample) -> SurfaceResult:
     """Return what the audit says of a classifier that nobody attacked."""
     names = sample.class_names
+    wide = 1.0 if sample.num_test >= 100 else 15.0
     return SurfaceResult(
-        cas=around(cas, 0.009, 360),
-        balanced_cas=around(cas - 0.003, 0.011, 360),
+        cas=around(cas, 0.009 * wide, sample.num_test),
+        balanced_cas=around(cas - 0.003, 0.011 * wide, sample.num_test),
         over_largest=around(cas - sample.largest_share, 0.02, 360),
         per_class={name: around(cas - 0.01 * (number % 4), 0.05, 36) for number, name in enumerate(names)},
-        confusion=[[36 if row == column else 0 for column in range(len(names))] for row in range(len(names))],
+        confusion=confusion_of(sample),
         ece=around(0.021, 0.008, 360),
         brier=around(0.03125, 0.01, 360),
         nll=around(0.0625, 0.02, 360),
     )
 
 
+def confusion_of(sample: Sample) -> list[list[int]]:
+    """Return a Student that takes two images of the first class for the second, and one of each other for the first."""
+    names, per_class = sample.class_names, sample.num_test // 10
+    counts = [[per_class if row == column else 0 for column in range(len(names))] for row in range(len(names))]
+    for row, counted in enumerate(counts):
+        wrong = min(2 if row == 0 else 1, per_class)
+        counted[row] -= wrong
+        counted[1 if row == 0 else 0] += wrong
+    return counts
+
+
 def attacked(name: str, sample: Sample) -> SurfaceResult:
     """Return a surface with its attacks; without references where the depth repeats nothing of it."""
-    leak = sample.image_leak if name == "images" else LEAKS[name]
+    leak = sample.leak * (sample.image_leak if name == "images" else LEAKS[name])
     cas = 0.992 if name == "teacher" else 0.978
     bare = classifier(cas, sample) if name in ("teacher", "student") else SurfaceResult(cas=around(cas, 0.009, 360))
     has_references = sample.depth in REPEATED[name]
@@ -308,6 +303,8 @@ def with_references(cas: float, leak: float, auc: dict[str, Any], sample: Sample
             num_non_members=sample.num_non_members,
             method="Clopper-Pearson at a threshold fixed in advance",
         ),
+        "mu_lower_bound": mu_of(leak),
+        "low_fpr": low_fpr_of(leak),
         "auc_by_class": {
             name: around(auc[DECLARED].value + 0.02 * (number % 3 - 1), 0.09, 129)
             for number, name in enumerate(sample.class_names)
@@ -379,11 +376,6 @@ def copies(sample: Sample) -> CopiesResult:
         num_flagged=len(places),
         num_mirrored=2,
     )
-
-
-def around(value: float, half: float, n: int) -> Estimate:
-    """Return an estimate between 0 and 1."""
-    return Estimate(value, max(0.0, value - half), min(1.0, value + half), n, "95 % interval")
 
 
 def rates(separation: float, num_non_members: int) -> dict[str, Measured]:

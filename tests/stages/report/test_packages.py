@@ -17,7 +17,10 @@ def test_packages_repeat_the_audits_state_and_reason():
     assert rows["Student"].reason == "Student: AUC 0.567 [0.537, 0.597] (p = 0.001); epsilon at least 0.07 (p = 0.001)"
     assert rows["Student"].exposes == {"student": "leaks"}
     assert rows["synthetic images"].state == "not measured"
-    assert rows["synthetic images"].reason == "images: attacked without references only, AUC 0.510 [0.480, 0.540]"
+    assert rows["synthetic images"].reason == (
+        "images: attacked without references only, AUC 0.510 [0.480, 0.540]; an AUC of 0.54 would be found in 80 of 100 "
+        "audits"
+    )
     assert rows["images, soft labels and prompts"].exposes == {
         "images": "not measured",
         "soft_labels": "leaks",

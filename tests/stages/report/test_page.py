@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
 from tckr.artifacts.audit import AuditResult, Package, SurfaceResult
 from tckr.membership.wording import package_text, surface_text
 from tckr.stages.report.collect import collect
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.page import render
-from tests.stages.report.browser import CHROMIUM, page_widths
-from tests.stages.report.conftest import SMALL, Report, make_report
+from tests.stages.report.conftest import SMALL, make_report
 from tests.stages.report.sample import Sample
 from tests.stages.report.sample_audit import DECLARED
 
@@ -112,7 +109,8 @@ def test_hostile_class_names_and_captions_are_shown_as_text(tmp_path):
     assert "<h1>&lt;b&gt;&amp;&#34;&#39;</h1>" in made.html
 
 
-def test_images_charts_and_tables_speak_without_eyes(report):
+def test_images_charts_and_tables_speak_without_eyes(clean_report):
+    report = clean_report
     images, pictures = report.elements.named("img"), report.elements.named("svg")
     assert images
     assert all(image["alt"] for image in images)
@@ -127,13 +125,29 @@ def test_a_failed_control_greys_the_numbers_and_leads_the_page(invalid_report, r
     assert invalid_report.data["verdict"]["state"] == "invalid"
     assert invalid_report.data["verdict"]["headline"] == "Audit invalid: null (Teacher)"
     assert "found: 0.57 [0.54, 0.60]" in " ".join(invalid_report.data["verdict"]["sentences"])
-    assert invalid_report.html.index("Audit invalid: null (Teacher)") < invalid_report.html.index("Teacher against Student")
-    assert '<table class="headline stack greyed">' in invalid_report.html
-    for chapter in ("leakage", "release", "audit"):
+    assert invalid_report.html.index("The audit failed its own checks") < invalid_report.html.index(
+        "Teacher against Student"
+    )
+    for chapter in ("leakage", "release"):
         assert f'<section id="{chapter}" class=" greyed"' in invalid_report.html
+    assert '<div class="membership greyed">' in invalid_report.html
     assert "No images are shown: without a valid audit" in invalid_report.html
     assert not invalid_report.elements.named("img")
     assert "greyed" not in re.sub(r"<style>.*?</style>", "", report.html, flags=re.DOTALL)
+
+
+def test_a_failed_control_leaves_accuracy_as_it_is(invalid_report):
+    """Accuracy, calibration and the classes rest on no attack."""
+    greyed = dict(re.findall(r'<tr data-key="([^"]+)"( class="greyed")?', invalid_report.html))
+    assert [key for key, grey in greyed.items() if not grey] == ["accuracy", "balanced_accuracy"]
+    audit = re.search(r'<section id="audit"(.*?)</section>', invalid_report.html, re.DOTALL)[1]
+    inside, _, after = audit.partition('<h3 id="calibration">')
+    assert "greyed" in inside
+    assert "greyed" not in after
+    decision = invalid_report.data["decision"]
+    assert decision["accuracy"].startswith("The Student is right on 97.8 %")
+    assert "those on accuracy do" in decision["sure"][0]
+    assert any("accuracy" in sentence.lower() for sentence in invalid_report.data["verdict"]["sentences"])
 
 
 def test_without_a_measured_audit_no_membership_number_appears(bare_report):
@@ -147,12 +161,12 @@ def test_without_a_measured_audit_no_membership_number_appears(bare_report):
     assert bare_report.data["copies"] is None
 
 
-def test_missing_parts_are_said_not_drawn(bare_report, report):
+def test_missing_parts_are_said_not_drawn(bare_report, clean_report):
     assert "without an adapter" in bare_report.html
     assert "No images are shown" in bare_report.html
     assert not bare_report.elements.named("img")
     for sentence in ("without an adapter", "No images are shown"):
-        assert sentence not in report.html
+        assert sentence not in clean_report.html
 
 
 def test_at_depth_teacher_the_student_has_no_declared_number(tmp_path):
@@ -178,9 +192,9 @@ def test_the_strongest_attack_is_labelled_and_apart_from_the_declared_one(report
 
 def test_every_chapter_is_there_in_the_order_of_the_pipeline(report):
     verbs = ["prepare", "caption", "adapt", "generate", "teach", "label", "distill", "audit", "report"]
-    chapters = ["headline", "leakage", "release", "fidelity", *verbs]
+    chapters = ["decision", "headline", "leakage", "release", "fidelity", *verbs]
     assert re.findall(r'<section id="(\w+)"', report.html) == chapters
-    assert [link["href"] for link in report.elements.named("a")][1:14] == [f"#{chapter}" for chapter in chapters]
+    assert [link["href"] for link in report.elements.named("a")][1:15] == [f"#{chapter}" for chapter in chapters]
 
 
 def test_the_same_artifacts_give_the_same_report(tmp_path, report):
@@ -257,7 +271,7 @@ def test_a_long_list_of_flagged_images_is_cut_on_the_page_alone(tmp_path):
     contents = collect(Sample(**SMALL).write(tmp_path), ReportConfig(include_private=True))
     flagged = [row.model_copy(update={"synthetic": number}) for number, row in enumerate(contents.copies.flagged * 40)]
     many = contents.model_copy(update={"copies": contents.copies.model_copy(update={"flagged": flagged})})
-    table = re.search(r'<table class="flagged">.*?</table>', render(many, []), re.DOTALL).group(0)
+    table = re.search(r'<table class="flagged stack">.*?</table>', render(many, []), re.DOTALL).group(0)
     assert re.findall(r'<th scope="row">(\d+)</th>', table) == [str(number) for number in range(100)]
     assert "And 20 more, listed in" in render(many, [])
     assert "more, listed in" not in render(contents, [])
@@ -275,7 +289,7 @@ def test_controls_that_failed_are_open_and_first(invalid_report, report):
 def test_other_ways_of_asking_stand_beside_the_declared_one(report):
     signals = report.data["audit"]["surfaces"]["student"]["other_signals"]["student_indirect"]
     table = re.search(
-        r"<table class=\"attacks others\">\s*<thead><tr><th scope=\"col\">Attack, indirect queries.*?</table>",
+        r"<table class=\"attacks others stack\">\s*<thead><tr><th scope=\"col\">Attack, indirect queries.*?</table>",
         report.html,
         re.DOTALL,
     )
@@ -284,28 +298,8 @@ def test_other_ways_of_asking_stand_beside_the_declared_one(report):
     ]
 
 
-LONG = {
-    "class_names": ["W" * 100, "<b>" + "x" * 97, "2"],
-    "source": "/home/ann/" + "p" * 100,
-    "fidelity_features": "f" * 100,
-}
-
-
-@pytest.fixture(scope="module")
-def long_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """Return a report on classes, a source and a model whose names are words of 100 letters."""
-    return make_report(tmp_path_factory.mktemp("long"), Sample(**SMALL | LONG), include_private=True)
-
-
 def test_long_words_may_be_broken_everywhere_but_in_cells_that_scroll(long_report):
     style = re.search(r"<style>(.*?)</style>", long_report.html, re.DOTALL)[1]
     assert re.search(r"\nbody \{[^}]*overflow-wrap: anywhere", style)  # unlike break-word it lets columns shrink, too
     for selector in (r"\.classes tbody th", r"\.settings td"):
         assert re.search(selector + r" \{[^}]*overflow-wrap: anywhere", style)
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium to lay out the page")
-@pytest.mark.parametrize("which", ["report", "long_report", "invalid_report", "bare_report"])
-def test_no_page_is_wider_than_its_window(which, request, tmp_path):
-    for window, page, beyond in page_widths(request.getfixturevalue(which).html, [390, 820, 1440], tmp_path):
-        assert page <= window, beyond

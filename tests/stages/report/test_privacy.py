@@ -13,9 +13,10 @@ import pytest
 from tckr.artifacts.audit import FindingReason
 from tckr.artifacts.pictures import images_by_number
 from tckr.data.images import decode_image, load_images
+from tckr.data.sources import SourceKind
 from tckr.membership.wording import finding_text, surface_text
 from tckr.metrics.rounding import bound_below
-from tckr.sharing.allowed import UNNAMED
+from tckr.sharing.allowed_models import UNNAMED
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.gallery import MAX_SIDE_PX, data_uri, galleries
 from tckr.stages.report.shared_audit import shareable_audit, shown
@@ -45,7 +46,8 @@ def flagged_pixels(report):
     return {decode_image(image).tobytes() for image in encoded.values()}
 
 
-def test_no_private_pixel_word_or_path_appears_unless_asked_for(report):
+def test_no_private_pixel_word_or_path_appears_unless_asked_for(clean_report):
+    report = clean_report
     members, others = pool_of(report)
     shown = pixels_of(report)
     assert len(shown) == 15, "18 without the three that are flagged as near-copies"
@@ -72,7 +74,7 @@ def test_when_asked_for_members_appear_with_their_captions_under_a_banner(privat
     assert SECRET_CAPTION in private_report.html
     assert "patients_ann.csv" in private_report.html, "how the data were understood, in the words of the reader"
     assert "<b>Contains private images.</b>" in private_report.html
-    assert private_report.html.index("Contains private images") < private_report.html.index("Audit valid")
+    assert private_report.html.index("Contains private images") < private_report.html.index("May I release it?")
 
 
 def test_report_json_has_no_caption_even_when_images_are_shown(private_report):
@@ -135,7 +137,7 @@ def test_a_shared_figure_draws_no_more_points_than_its_curve_has(report, private
 def test_galleries_show_the_first_images_of_each_class_by_index(tmp_path):
     sample = Sample(class_names=["a", "b"], per_class=5, image_size=16)
     inputs = sample.write(tmp_path)
-    shown = galleries(inputs, sample.class_names, ReportConfig(gallery_images_per_class=2))
+    shown = galleries(inputs, sample._card(), ReportConfig(gallery_images_per_class=2))
     assert [[picture.alt for picture in gallery.synthetic] for gallery in shown] == [
         ["synthetic a, 1", "synthetic a, 2"],
         ["synthetic b, 1", "synthetic b, 2"],
@@ -171,25 +173,25 @@ def test_flagged_images_stand_between_their_neighbours_when_asked_for(private_re
     assert re.findall(r'<data value="([^"]+)"', listed) == ["1.2", "9.5", "2.25", "8.125", "6.5", "7.75"]
 
 
-def test_a_private_report_lists_every_flagged_image_with_its_neighbours_and_how_to_redraw_it(private_report):
-    table = re.search(r'<table class="flagged">.*?</table>', private_report.html, re.DOTALL).group(0)
+def test_a_private_report_lists_every_flagged_image_with_its_neighbours_and_how_to_replace_it(private_report):
+    table = re.search(r'<table class="flagged stack">.*?</table>', private_report.html, re.DOTALL).group(0)
     assert re.findall(r'<th scope="row">(\d+)</th>', table) == [str(index) for index in FLAGGED]
     assert re.findall(r'<data value="([^"]+)"', table) == ["1.2", "9.5", "2.25", "8.125", "6.5", "7.75"]
     assert [row["member"] for row in private_report.data["copies"]["flagged"]] == FLAGGED
     assert html.unescape(re.search(r'<pre class="command"><code>(.*?)</code>', private_report.html).group(1)) == (
-        "tckr run RUN_FOLDER 'generate.redraw=[1,2,3]'"
+        "tckr run RUN_FOLDER generate.redraw_copies=10"
     )
 
 
 def test_a_shareable_report_does_not_say_which_images_are_flagged_or_how_near_they_are(report):
     page = re.sub(r"<style>.*?</style>", "", report.html, flags=re.DOTALL)
-    for word in ("likenesses", 'class="flagged"', 'class="command"', "Nearest member", "generate.redraw", "index 0", "7.12"):
+    for word in ("likenesses", 'class="flagged', "Nearest member", "generate.redraw=", "index 0", "7.12"):
         assert word not in page, word
     assert "tckr report RUN_FOLDER report.include_private=true" in page
     assert "<b>3</b> of 647 images are flagged" in page
     assert "<b>2</b>; as many are chance" in page
     assert report.data["audit"]["copies"]["flagged"] == report.data["copies"]["flagged"] == []
-    assert report.data["copies"]["command"] == ""
+    assert report.data["copies"]["command"] == "tckr run RUN_FOLDER generate.redraw_copies=10"
     assert report.data["copies"]["num_flagged"] == 3
 
 
@@ -219,6 +221,25 @@ def test_images_that_leak_or_copy_are_not_shown_in_a_shareable_report(tmp_path):
     telling = make_report(tmp_path / "telling", Sample(**SMALL, images_tell=True))
     assert not telling.elements.named("img")
     assert "leak: who learned from the images and nothing else tells their members" in telling.html
+
+
+def test_images_that_were_not_measured_are_shown_only_where_a_setting_or_a_public_source_allows_it(tmp_path):
+    """Depth distill attacks the images without references alone: their state is `not measured`."""
+    hub = {"source": "zoe/set", "source_kind": SourceKind.HUB}
+    found = {
+        name: make_report(tmp_path / name, Sample(**SMALL, **kind), **settings).elements.named("img")
+        for name, kind, settings in [
+            ("private", {}, {}),
+            ("asked for", {}, {"show_images": True}),
+            ("digits", {"source": "digits", "source_kind": SourceKind.DIGITS}, {}),
+            ("hub", hub, {}),
+            ("public hub", {**hub, "public": True}, {}),
+            ("public folder", {"public": True}, {}),
+            ("public path like a name of the hub", {"source": "zoe/set", "public": True}, {}),
+        ]
+    }
+    assert [name for name, images in found.items() if images] == ["asked for", "digits", "public hub"]
+    assert {len(images) for images in found.values()} == {0, 15}, "flagged near-copies stay out"
 
 
 def test_what_may_be_shared_of_a_finding_makes_the_same_sentence_and_no_longer_number():

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tckr.artifacts.data_card import DataCard
-from tckr.data.sources import source_kind
+from tckr.data.sources import SourceKind, source_kind
 from tckr.stages.report.shared import shareable_card
 from tests.stages.report.conftest import SMALL, make_report
 from tests.stages.report.sample import Sample
@@ -93,6 +93,11 @@ def test_a_path_is_never_shown_whoever_declares_what(source, public, tmp_path):
     assert f"<h1>{'public' if public else 'private'} image set</h1>" in text
 
 
+def test_a_path_that_looks_like_a_name_of_the_hub_and_is_gone_is_a_path_all_the_same(tmp_path):
+    text = shown(tmp_path, source="zoe_winter/gliomas", name="gliomas", public=True)
+    assert not re.search("zoe_winter|gliomas", text)
+
+
 def test_a_path_given_from_the_working_directory_is_one_all_the_same(tmp_path, monkeypatch):
     folder(tmp_path / "zoe_winter" / "gliomas")
     monkeypatch.chdir(tmp_path)
@@ -108,7 +113,7 @@ def test_a_path_that_is_gone_is_still_a_path(gone):
 
 
 def test_a_name_on_the_hub_is_shown_when_it_was_declared_public_and_not_before():
-    hub = {"source": "zoe_winter/gliomas@secret-branch", "name": "gliomas"}
+    hub = {"source": "zoe_winter/gliomas@secret-branch", "name": "gliomas", "source_kind": SourceKind.HUB}
     assert sample_card(**hub).source == sample_card(**hub).name == "private image set"
     assert sample_card(**hub, public=True).source == "zoe_winter/gliomas"
 

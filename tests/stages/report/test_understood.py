@@ -11,7 +11,7 @@ def test_groups_are_counted_where_there_are_some() -> None:
     for private in (False, True):
         said = "\n".join(understood_lines(LAYOUT, card, private))
         assert "Groups: pool 80, validation 9, test 21, members 40." in said
-        assert "The audit judges picture by picture" in said
+        assert "the audit judges, by group" in said
 
 
 def test_without_groups_it_says_so() -> None:

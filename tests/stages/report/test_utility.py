@@ -8,7 +8,7 @@ import pytest
 
 from tckr.html.numbers import p_text
 from tckr.metrics.estimate import Estimate, NotMeasurable
-from tckr.sharing.allowed import UNNAMED
+from tckr.sharing.allowed_models import UNNAMED
 from tckr.stages.report.utility import fidelity_summary
 from tests.stages.report.conftest import make_report
 from tests.stages.report.sample import Sample

@@ -23,6 +23,7 @@ from tckr.data.sources.record import TEST, TRAIN, printable
 from tckr.errors import UserError, shown
 
 SAVED_FILES = ("dataset_dict.json", "state.json")
+PACKED_SUFFIXES = (".zip", ".7z", ".rar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 LOADER_SUFFIXES = (".tar", ".arrow")
 EXAMPLES = 3
 
@@ -48,6 +49,7 @@ def _decide(root: Path, wishes: Wishes) -> Reading:
     encoded = _encoded(top, root, wishes) if wishes.layout == "auto" else None
     if encoded and not top.num_pictures:
         return encoded
+    _refuse_packed(top, wishes)
     folders = read_folders(top, root, wishes)
     if wishes.layout == "auto" and _is_for_loader(top, folders):
         return LoaderReading(saved=False)
@@ -57,6 +59,16 @@ def _decide(root: Path, wishes: Wishes) -> Reading:
     if encoded:
         return _beside_encoded(encoded, folders, tables, wishes)
     return _choose(folders, tables, top, wishes)
+
+
+def _refuse_packed(top: Folder, wishes: Wishes) -> None:
+    """Raise where all there is are archives."""
+    packed = [name for folder in top.walk() for name in folder.files if name.lower().endswith(PACKED_SUFFIXES)]
+    if packed and not top.num_pictures:
+        raise UserError(
+            f"{wishes.source} holds no picture, but {len(packed)} archives such as {_some(packed[:1])}. Unpack them into "
+            "folders and try again; TAR files of WebDataset are read as they are."
+        )
 
 
 def _choose(folders: FolderReading, tables: Tables, top: Folder, wishes: Wishes) -> Reading:
@@ -75,7 +87,7 @@ def _choose(folders: FolderReading, tables: Tables, top: Folder, wishes: Wishes)
         unread = [LeftOut(what=file, count=1, why="folders are the classes") for file in (reading.tables if reading else ())]
         captions = tables.captions or folders.captions
         left_out = [*folders.left_out, *tables.left_out, *unread]
-        return _accepted(replace(folders, left_out=left_out, captions=captions, texts=tables.texts), top, wishes)
+        return _accepted(replace(folders, left_out=left_out, captions=captions, texts=tables.texts), top, wishes, tables)
     if plausible and not asked:
         _refuse_two_readings(folders, reading, wishes)
         notes = [*folders.notes, _says_the_same(reading)]
@@ -94,10 +106,13 @@ def _no_table(tables: Tables, wishes: Wishes) -> str:
     )
 
 
-def _accepted(folders: FolderReading, top: Folder, wishes: Wishes) -> FolderReading:
+def _accepted(folders: FolderReading, top: Folder, wishes: Wishes, tables: Tables | None = None) -> FolderReading:
     """Return the reading by class folders; its problems are the user's error."""
     if folders.problems and top.num_pictures:
-        raise UserError(f"{wishes.source} is not understood. {folders.problems[0]}.")
+        unread = "; ".join(f"{printable(item.what)}: {item.why}" for item in (tables.left_out if tables else ())[:EXAMPLES])
+        raise UserError(
+            f"{wishes.source} is not understood. {folders.problems[0]}.{f' Not read: {unread}.' if unread else ''}"
+        )
     return folders
 
 
@@ -145,6 +160,12 @@ def _checked_table(reading: TableReading, top: Folder, wishes: Wishes) -> TableR
         if row.file and row.label is not None:
             use = sizes[row.part.use]
             use[str(row.label)] = use.get(str(row.label), 0) + 1
+    if len(sizes[TEST]) == 1 < len(sizes[TRAIN]):
+        raise UserError(
+            f"{wishes.source}: all {sum(sizes[TEST].values()):,} test pictures have the label {_some(list(sizes[TEST]))}, "
+            f"which looks like a placeholder; the training split has {len(sizes[TRAIN])} classes. Give the table the true "
+            "labels, or move it and the test pictures away: a test split is then drawn from the others."
+        )
     if sizes[TEST] and (problem := strange_classes(sizes[TRAIN], sizes[TEST])):
         raise UserError(f"{wishes.source}: {problem[0]}.")
     if all(split_of(name) for name in sizes[TRAIN]):

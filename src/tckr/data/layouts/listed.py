@@ -18,12 +18,15 @@ from tckr.data.layouts.labels import (
     usual_caption,
 )
 from tckr.data.layouts.matching import Match, Pictures, columns_of, match_pictures
-from tckr.data.layouts.names import split_of, use_of
+from tckr.data.layouts.names import is_form, split_of, use_of
 from tckr.data.layouts.readings import Part, Row, TableReading, Wishes
 from tckr.data.layouts.survey import Folder
 from tckr.data.layouts.tables import Table, UnreadableTableError, read_table
-from tckr.data.sources.record import TEST, TRAIN
-from tckr.errors import UserError
+from tckr.data.sources.record import TEST, TRAIN, printable
+from tckr.errors import UserError, shown
+
+FEW_CONTRADICTIONS = 0.1
+"""Share of the pictures up to which rows of several classes are mistakes, which `prepare` lists one by one."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,16 @@ def read_tables(top: Folder, root: Path, wishes: Wishes) -> Tables:
         UserError: two tables give different labels, or the table asked for is not there or cannot be read.
     """
     files = _asked(top.all_tables(), wishes)
+    if not files:
+        return Tables(reading=None)
     pictures = Pictures(top.all_pictures())
     labelled: list[_Labelled] = []
     problems, left_out, captions, bare = [], [], "", []
     texts: dict[str, str] = {}
     for file in files:
+        if is_form(PurePosixPath(file).stem) and not wishes.table:
+            left_out.append(LeftOut(what=file, count=1, why="a form for answers: its labels are made up"))
+            continue
         try:
             table = read_table(root, file)
         except UnreadableTableError as error:
@@ -125,9 +133,27 @@ def _labels(table: Table, match: Match, wishes: Wishes) -> _Labelled | str:
             "each picture: prepare.label_column=NAME (write one if there is none)"
         )
     try:
-        return _Labelled(table, match, column, as_labels(column, table.columns[column]))
+        found = _Labelled(table, match, column, as_labels(column, table.columns[column]))
     except NoClassError as error:
         return f"{where}: {error}"
+    problem = _several_classes(found)
+    return f"{where}: {problem}" if problem else found
+
+
+def _several_classes(found: _Labelled) -> str:
+    """Return what speaks against a table with a row for each box or finding: pictures with rows of several classes."""
+    classes: dict[str, set[str]] = {}
+    for file, label in zip(found.match.files, found.labels, strict=True):
+        if file is not None and label is not None:
+            classes.setdefault(file, set()).add(str(label))
+    several = [file for file, names in classes.items() if len(names) > 1]
+    if len(several) <= FEW_CONTRADICTIONS * len(classes):
+        return ""
+    example = f"{shown(printable(several[0]))} ({', '.join(map(shown, sorted(classes[several[0]])[:3]))})"
+    return (
+        f"{len(several):,} of {len(classes):,} pictures stand in rows of several classes, such as {example}: a row for each "
+        "box or finding is no class of the picture. TCKR needs exactly one class for each: write a table with one row each"
+    )
 
 
 def _agreeing(found: Sequence[_Labelled]) -> list[_Labelled]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from tckr.data.layouts.labels import whole_number
 from tckr.data.layouts.tables import Table
 from tckr.errors import UserError
 
@@ -54,20 +55,28 @@ class Pictures:
         self.paths = set(files)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
+        self._by_case: dict[str, list[str]] = defaultdict(list)
         for file in sorted(self.paths):
             path = PurePosixPath(file)
             self._by_name[path.name].append(file)
             self._by_stem[path.stem].append(file)
+            self._by_case[path.name.lower()].append(file)
 
     def find(self, value: Any, folder: str) -> str | None:
         """Return the picture that `value`, a cell of a table in `folder`, names; None where none or several fit.
 
-        It is looked for beside the table, below the source, then by name, then by name without extension; of several that
-        share a name, one below the table's folder is taken if it is the only one there.
+        It is looked for beside the table, below the source, then by name, by name without extension, and by name in whatever
+        case; of several that share a name, one below the table's folder is taken if it is the only one there. A number
+        without extension is also looked for as pandas would not write it: 7 for 7.0.
         """
-        if value is None or isinstance(value, (bool, float, list, dict, bytes)):
+        if value is None or isinstance(value, (bool, list, dict, bytes)):
             return None
-        name = str(value).strip().replace("\\", "/").removeprefix("./").lstrip("/")
+        found = self._find(str(value), folder)
+        number = whole_number(str(value)) if found is None else None
+        return found if number is None else self._find(str(number), folder)
+
+    def _find(self, value: str, folder: str) -> str | None:
+        name = value.strip().replace("\\", "/").removeprefix("./").lstrip("/")
         if not name:
             return None
         for path in (f"{folder}/{name}" if folder else name, name):
@@ -78,9 +87,9 @@ class Pictures:
             if (path := "/".join(parts[start:])) in self.paths:
                 return path
         last = parts[-1]
-        for index in (self._by_name, self._by_stem):
-            if last in index:
-                return _only(index[last], name, folder)
+        for index, key in ((self._by_name, last), (self._by_stem, last), (self._by_case, last.lower())):
+            if key in index:
+                return _only(index[key], name, folder)
         return None
 
 

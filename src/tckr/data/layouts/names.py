@@ -37,6 +37,20 @@ PLAIN_FILES = {
 }
 """Files without extension that are no pictures."""
 
+_SYSTEM_FOLDERS = {
+    *(
+        "__macosx",
+        "@eadir",
+        "@recycle",
+        "#recycle",
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+        "__pycache__",
+    ),
+}
+_FORMS = {"submission", "submissions", "prediction", "predictions", "preds"}
+
 _PEOPLE = (
     "patient|patients|pat|subject|subjects|subj|sub|person|persons|participant|participants|case|cases|donor|individual"
 )
@@ -79,6 +93,16 @@ def containers(names: Iterable[str]) -> list[str]:
     return [
         name for name in names if plain(name) in CONTAINER_WORDS or _PLURALS & set(re.split(r"[-._ 0-9]+", name.lower()))
     ]
+
+
+def is_system_folder(name: str) -> bool:
+    """Return whether a folder is hidden, or one that archives, servers and systems leave: its pictures are nobody's."""
+    return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
+
+
+def is_form(name: str) -> bool:
+    """Return whether a table is named as a form for answers, whose labels are made up: `sample_submission.csv`."""
+    return bool(_FORMS & set(re.split(r"[-._ 0-9]+", name.lower())))
 
 
 def is_mask_folder(name: str) -> bool:

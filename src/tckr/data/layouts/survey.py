@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from tckr.data.layouts.names import PICTURE_SUFFIXES, PLAIN_FILES, TABLE_SUFFIXES
+from tckr.data.layouts.names import PICTURE_SUFFIXES, PLAIN_FILES, TABLE_SUFFIXES, is_system_folder
 
 
 @dataclass(eq=False)
@@ -97,7 +97,7 @@ def survey(root: Path, follow_links: bool) -> Folder:
 def _list(root: Path, folder: Folder, inside: Path | None) -> None:
     try:
         with os.scandir(root / folder.path) as listed:
-            items = sorted((item for item in listed if not item.name.startswith(".")), key=lambda item: item.name)
+            items = sorted((item for item in listed if not _is_hidden(item)), key=lambda item: item.name)
     except OSError:
         return
     for item in items:
@@ -105,6 +105,10 @@ def _list(root: Path, folder: Folder, inside: Path | None) -> None:
             folder.folders.append(Folder(folder.file(item.name)))
         elif _is_readable(item, inside):
             folder.files.append(item.name)
+
+
+def _is_hidden(item: os.DirEntry[str]) -> bool:
+    return item.name.startswith(".") or (is_system_folder(item.name) and item.is_dir(follow_symlinks=False))
 
 
 def _is_readable(item: os.DirEntry[str], inside: Path | None) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, count_classes
 from tckr.data.layouts.labels import alike
-from tckr.data.layouts.names import split_of
+from tckr.data.layouts.names import is_system_folder, split_of
 from tckr.data.layouts.readings import FolderReading, Wishes
 from tckr.data.layouts.survey import is_picture
 from tckr.data.sources.files import read_file
@@ -160,7 +160,7 @@ def _list_split(root: Path, prefix: str, masks: frozenset[str], follow_links: bo
         if not item.is_dir(follow_symlinks=False):
             reason, detail = _refuse(root, item, follow_links)
             entries.append(_Entry(file, prefix, "", reason or "no_class_folder", detail))
-        elif item.name.startswith("."):
+        elif is_system_folder(item.name):
             entries.append(_Entry(file, prefix, "", "hidden_folder"))
         else:
             classes.add(item.name)
@@ -180,7 +180,10 @@ def _list_class(root: Path, folder: str, class_name: str, part: str, follow_link
         for item in listed:
             file = f"{current}/{item.name}"
             if item.is_dir(follow_symlinks=False):
-                pending.append(file)
+                if is_system_folder(item.name):
+                    entries.append(_Entry(file, part, class_name, "hidden_folder"))
+                else:
+                    pending.append(file)
                 continue
             reason, detail = _refuse(root, item, follow_links)
             entries.append(_Entry(file, part, class_name, reason, detail, () if current == folder else ("nested_folder",)))
@@ -200,7 +203,9 @@ def _scan(folder: Path) -> tuple[list[os.DirEntry[str]], str]:
 
 
 def _refuse(root: Path, item: os.DirEntry[str], follow_links: bool) -> tuple[str, str]:
-    """Return (reason, detail) for what must not be opened: pipes, devices, links that lead out or nowhere."""
+    """Return (reason, detail) for what must not be opened: hidden files, pipes, devices, links that lead out or nowhere."""
+    if item.name.startswith("."):
+        return "hidden_folder", ""
     try:
         if item.is_symlink():
             target = Path(item.path).resolve(strict=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -189,7 +190,8 @@ def _count(split: datasets.Dataset, label: str) -> Counter[Any]:
 
 def _load(source: str, saved: bool, train_split: str, cache: Path) -> dict[str, datasets.Dataset]:
     try:
-        loaded = datasets.load_from_disk(str(Path(source).expanduser())) if saved else _load_by_name(source, cache)
+        with _without_bars():
+            loaded = datasets.load_from_disk(str(Path(source).expanduser())) if saved else _load_by_name(source, cache)
     except Exception as error:  # the loaders raise anything, from ConnectionError to ValueError
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         missing = "" if Path(source).expanduser().exists() else f"There is no folder or file {source} here. "
@@ -198,6 +200,18 @@ def _load(source: str, saved: bool, train_split: str, cache: Path) -> dict[str, 
             "that `datasets` can open. Check the name and the connection, or save it as Parquet."
         ) from error
     return dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {train_split: loaded}
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Keep `datasets` from drawing progress bars of its own: several a file, between TCKR's lines."""
+    shown = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
 
 
 def _load_by_name(source: str, cache: Path) -> Any:

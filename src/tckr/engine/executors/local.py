@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
 from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from itertools import islice
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Lock
 from types import TracebackType
@@ -20,7 +21,7 @@ from tckr.engine.executors import Item, Job, Needs, Result
 from tckr.engine.executors.relay import Receiver, Relay
 from tckr.engine.observer import Listener, Silent
 from tckr.errors import UserError
-from tckr.process import end_with_parent, give_back_memory, set_up_process
+from tckr.process import end_with_parent, give_back_memory, set_up_process, worker_context
 
 WORKER_DIED = (
     "a worker process died before it was done. Either memory ran out: lower execution.workers, batch sizes or the "
@@ -37,9 +38,9 @@ SECONDS_BETWEEN = 0.2
 
 
 class LocalExecutor:
-    """Processes started afresh (spawn): nothing of the parent's libraries or devices is shared.
+    """Processes that share nothing of the parent's libraries or devices (`worker_context`).
 
-    They stay for the next jobs, because each needs seconds to load the libraries, until `close`.
+    They stay for the next jobs until `close`: where each is spawned, it needs seconds to load the libraries.
     Leaving its `with` block closes it; leaving it by Ctrl-C ends the workers at once.
     """
 
@@ -157,11 +158,11 @@ class LocalExecutor:
     def _pool_of(self, num_workers: int) -> ProcessPoolExecutor:
         if self._pool is None or num_workers != self._num_workers:
             self.close()
-            context = multiprocessing.get_context("spawn")
+            context = worker_context()
             self._num_workers = num_workers
             self._lifeline = context.Pipe(duplex=False)
             self._told = context.Pipe(duplex=False)
-            given = self._threads_for(num_workers), self._lifeline[0], self._told[1], context.Lock()
+            given = self._threads_for(num_workers), dict(os.environ), self._lifeline[0], self._told[1], context.Lock()
             self._pool = ProcessPoolExecutor(num_workers, context, _start_worker, given)
         return self._pool
 
@@ -171,6 +172,7 @@ def _interrupts_held() -> Iterator[None]:
     """Hold Ctrl-C back while processes start. They inherit that for life: a terminal sends it to them too, and a worker
     that caught it would begin its next item.
     """
+    resource_tracker.ensure_running()  # when it starts, it lets the signal through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -182,7 +184,9 @@ _RELAY: list[Relay] = []
 """Of this worker process: a pipe reaches a process when it starts, and not with a job."""
 
 
-def _start_worker(threads: int, lifeline: Connection, pipe: Connection, lock: Lock) -> None:
+def _start_worker(threads: int, environment: Mapping[str, str], lifeline: Connection, pipe: Connection, lock: Lock) -> None:
+    os.environ.clear()  # a fork server has what was set when it started
+    os.environ.update(environment)
     end_with_parent(lifeline)
     set_up_process(threads)
 

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 
 from tckr.artifacts.adapter_card import AdapterCard
+from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.synthetic import load_synthetic, synthetic_column
 from tckr.artifacts.training import MODEL_FOLDER
-from tckr.data.images import ImageSet
+from tckr.data.images import ImageSet, load_images
 from tckr.membership.config import QueryConfig
 from tckr.membership.queries.classifiers import record_answers
 from tckr.membership.queries.denoising import denoising_losses
@@ -28,6 +29,9 @@ from tckr.metrics.neighbours import k_nearest, nearest
 from tckr.models.classifiers import AnyClassifier, class_columns, load_classifier, predict_logits
 from tckr.models.classifiers.features import predict_features
 from tckr.models.diffusion.load import load_generator
+
+SMALL_DISTANCE = 1e-3
+"""Of the mean distance: added to distances before their logarithm, so that an exact copy has one."""
 
 Answers = dict[str, np.ndarray]
 """Column name -> one value per record, [N]."""
@@ -65,6 +69,12 @@ class Asked:
     def synthetic(self) -> ImageSet:
         """Return the synthetic images of the run."""
         return load_synthetic(self.folders["synthetic"], self.cache)
+
+    @cached_property
+    def unseen(self) -> ImageSet | None:
+        """Return the validation images, which no run's generator saw; None where there are none."""
+        data = self.folders["data"]
+        return load_images(data / "validation", self.cache) if DataCard.read(data).num_validation else None
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Return float32 [., D] as seen by a model that was trained on none of the records."""
@@ -145,14 +155,24 @@ def asked_logits(asked: Asked, name: str, images: np.ndarray) -> np.ndarray:
 
 
 def ask_images(asked: Asked) -> Answers:
-    """Return minus the distance from every record to the nearest synthetic image, in features and in pixels (0 to 1)."""
+    """Return minus the distance from every record to the nearest synthetic image, in features and in pixels (0 to 1).
+
+    Where there are validation images, which no generator saw, also how much nearer the nearest synthetic image is than the
+    nearest of them: log of the ratio of distances in features. A record in a crowd is near to both (van Breugel et al. 2023,
+    "Membership Inference Attacks against Synthetic Data through Overfitting Detection": the ratio of two densities).
+    """
     flat_N, flat_S = (
         np.asarray(images).reshape(len(images), -1) for images in (asked.records.images, asked.synthetic.images)
     )
     by_features, _ = nearest(asked.features_ND, asked.features_SD)
     by_pixels, _ = nearest(flat_N, flat_S)
     asked.advance(len(flat_N))
-    return {"images": -by_features, "images_pixels": -by_pixels / 255}
+    answers = {"images": -by_features, "images_pixels": -by_pixels / 255}
+    if asked.unseen is None:
+        return answers
+    usual, _ = nearest(asked.features_ND, asked.features(asked.unseen.images))
+    small = SMALL_DISTANCE * (float(usual.mean()) or 1.0)
+    return {**answers, "images_relative": np.log(usual + small) - np.log(by_features + small)}
 
 
 def ask_captions(asked: Asked) -> Answers:

@@ -30,6 +30,12 @@ class PackageScores:
     scores: np.ndarray
     weights: Mapping[str, float]
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """Return the weights, divided so that their sizes add up to 1."""
+        total = sum(map(abs, self.weights.values())) or 1.0
+        return {surface: weight / total for surface, weight in self.weights.items()}
+
 
 def attack_package(
     scorer: Scorer, signals: Mapping[str, np.ndarray], members_RN: np.ndarray, attacked: int = 0

@@ -10,13 +10,16 @@ population and of the tested records, never the membership of a tested one. Feat
 without the attacked model: its label, its embedding by a public model. The population must be like the tested records: a
 shift between the two would show as membership, so the null control has to be attacked too.
 
+An audit has no such population beside the pool, so `AmongAlike` fits the quantiles on the other half of the pool, members
+and non-members mixed. That costs power, since members lift the quantiles too, and makes nothing up: membership is not read.
+
 Shape suffixes: Z population records, N tested records, D features, L levels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.special import ndtri
@@ -32,6 +35,12 @@ MIN_POPULATION = 100
 
 ROUNDS, LEARNING_RATE, MAX_LEAVES, MIN_LEAF = 100, 0.1, 4, 30
 """Of the boosted trees: small ones, since a population has hundreds to thousands of records."""
+
+HALVES = 2
+"""Of the pool: the quantiles of each half are fitted on the other."""
+
+MOST_COMPONENTS = 16
+"""Principal components that stand for longer features: trees need few columns, and records are hundreds to thousands."""
 
 SMALLEST_SPREAD = 0.01
 """Of the interquartile range of all signals: a record's own spread counts as no smaller."""
@@ -99,3 +108,45 @@ def _regressor(level: float) -> HistGradientBoostingRegressor:
         early_stopping=False,
         random_state=0,
     )
+
+
+@dataclass(frozen=True)
+class AmongAlike:
+    """The attack on the pool itself: how unusual is a record's signal among records that look like it? A `Scorer.rate`.
+
+    Attributes:
+        features: what an attacker knows of every record without the attacked models.
+        known: scores by signal, since an audit asks for the same ones several times.
+    """
+
+    features: np.ndarray
+    known: dict[bytes, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def is_usable(self) -> bool:
+        """Return whether each half has enough records."""
+        return len(self.features) >= HALVES * MIN_POPULATION
+
+    def __call__(self, inside: None, outside: None, signal_N: np.ndarray) -> np.ndarray:
+        """Return the scores [N]; neither side of the other runs is looked at."""
+        key = signal_N.tobytes()
+        if key not in self.known:
+            self.known[key] = self._scores(signal_N)
+        return self.known[key].copy()
+
+    def _scores(self, signal_N: np.ndarray) -> np.ndarray:
+        scores, half = np.empty(len(signal_N)), np.arange(len(signal_N)) % HALVES
+        for each in range(HALVES):
+            tested = half == each
+            quantiles = fit_quantiles(signal_N[~tested], self.features[~tested])
+            scores[tested] = quantiles.scores(signal_N[tested], self.features[tested])
+        return scores
+
+
+def principal_components(features_ND: np.ndarray) -> np.ndarray:
+    """Return the features themselves, or the `MOST_COMPONENTS` directions in which they vary most, float64 [N, <= D]."""
+    if features_ND.shape[1] <= MOST_COMPONENTS:
+        return features_ND.astype(np.float64)
+    centred = features_ND - features_ND.mean(axis=0, dtype=np.float64)
+    _, directions = np.linalg.eigh(centred.T @ centred)
+    return centred @ directions[:, -MOST_COMPONENTS:]

@@ -122,6 +122,14 @@ class Generator(Protocol):
         """
         ...
 
+    def keep_gradients_of_images(self) -> None:
+        """Let a backward pass leave, as `grad_sample` [B, ...] of each trained parameter, the gradient of each image.
+
+        Raises:
+            UserError: Opacus is not installed.
+        """
+        ...
+
     def save_weights(self, folder: Path) -> None:
         """Write all weights of the denoiser, in float16, as diffusers names the file and its tensors."""
         ...

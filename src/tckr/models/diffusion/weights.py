@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from tckr.disk import write_whole
 from tckr.errors import UserError, shown
+from tckr.privacy.config import NEEDS_PACKAGES
 
 WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"
 """As diffusers names the weights of a denoiser."""
@@ -34,6 +35,19 @@ def unfreeze(denoiser: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     _refuse_too_large(sum(weight.numel() for weight in denoiser.parameters()), next(denoiser.parameters()).device)
     denoiser.float().requires_grad_(True)
     return dict(denoiser.named_parameters())
+
+
+def keep_gradients_of_images(denoiser: torch.nn.Module) -> None:
+    """Let a backward pass leave the gradient of each image as `grad_sample` of each trained parameter.
+
+    Raises:
+        UserError: Opacus is not installed.
+    """
+    try:
+        from opacus.grad_sample import GradSampleModule
+    except ImportError:
+        raise UserError(NEEDS_PACKAGES) from None
+    GradSampleModule(denoiser.train(), loss_reduction="sum", strict=False)
 
 
 def save_weights(denoiser: torch.nn.Module, folder: Path) -> None:

@@ -13,6 +13,8 @@ WHEN_REMOTE = (
     "download it beforehand with `hf download`"
 )
 """What to do when a checkpoint in a folder, or one of any other name, cannot be read."""
+CLASSIFIERS = ("embedded:resnet", "embedded:resnet18")
+"""Architectures that are built, not loaded (`tckr.models.classifiers.build.EMBEDDED`)."""
 FOLDERS = {"embedded:captioner": "captioner", "embedded:generator": "generator"}
 
 

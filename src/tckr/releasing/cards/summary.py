@@ -32,6 +32,7 @@ def _audit(audit: AuditResult, exposed: list[str]) -> dict[str, Any]:
         "verdict": verdict_text(audit.verdict),
         "depth": declared.depth,
         "reference_runs": declared.num_reference_runs,
+        "unit": declared.unit,
         "members": declared.num_members,
         "non_members": declared.num_non_members,
         "confidence": declared.confidence,

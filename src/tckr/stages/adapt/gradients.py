@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -21,6 +22,8 @@ from tckr.training.process_group import ALONE, Team
 SMALLER = "passes-{}-{}"
 """Name of a file in the scratch folder that says how small passes had become, by images and recomputing, when memory ran out
 in one of several processes: all begin anew with those."""
+
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -109,14 +112,28 @@ def add_gradients(
     Raises:
         OutOfMemoryError: of torch, in a process among several.
     """
+
+    def attempt() -> torch.Tensor:
+        gradient.zero_()  # what an attempt that ran out of memory had added
+        return _accumulate(joined or StepLoss(generator), batch, passes, config, team.size)
+
+    return retried(attempt, passes, generator, device, alone=team.size == 1)
+
+
+def retried(
+    attempt: Callable[[], Result], passes: Passes, generator: Generator, device: str, *, alone: bool = True
+) -> Result:
+    """Return what `attempt` returns; when memory runs out, it begins again with shorter passes.
+
+    Where this process is not `alone`, others wait for it: torch's error ends it, and all begin anew.
+    """
     while True:
         try:
-            return _accumulate(joined or StepLoss(generator), batch, passes, config, team.size)
+            return attempt()
         except torch.OutOfMemoryError:
             passes.shrink(generator)
-            if team.size > 1:
+            if not alone:
                 raise
-        gradient.zero_()  # what the passes before the last had added
         if device.startswith("cuda"):
             torch.cuda.empty_cache()
 

@@ -14,6 +14,7 @@ from tckr.artifacts.captions import CaptionTable
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import read_members, split_of
 from tckr.artifacts.training import write_history
+from tckr.data.groups import read_groups
 from tckr.data.images import load_images
 from tckr.engine.step import StepContext
 from tckr.errors import UserError
@@ -22,12 +23,17 @@ from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import load_generator
 from tckr.models.diffusion.prompts import build_prompt, check_descriptions, describe_cut
 from tckr.models.precision import is_bfloat16
-from tckr.stages.adapt.config import AdaptConfig
+from tckr.stages.adapt.config import AdaptConfig, PrivateAdaptConfig
 from tckr.stages.adapt.encode import EncodedSet, encode_set, read_encoded
 from tckr.stages.adapt.gradients import Passes
+from tckr.stages.adapt.private import Mechanism, Units
+from tckr.stages.adapt.promise import mechanism_of, promise
 from tckr.stages.adapt.subset import subset_rows
 from tckr.stages.adapt.train import Course, Losses, loss_history, train_adapter
 from tckr.training.process_group import Team, Tell, team_size, train_together
+
+PRIVATE_PASS = 32
+"""Gradients of single images that are held at once, where each is clipped."""
 
 TRAINED_ELSEWHERE = (
     "adapt.lora: this adapter was trained elsewhere, and on which images is not known here. The audit compares members and "
@@ -43,12 +49,16 @@ def run(config: AdaptConfig, context: StepContext) -> None:
     captions = CaptionTable.read(context.inputs["captions"])
     assert np.array_equal(captions.records, read_members(context.inputs["data"], context.run)), "captions of other members"
     rows = subset_rows(captions.labels, config.fraction, context.seed)
-    num_steps = config.num_steps(len(rows))
+    guarantee, mechanism, num_steps = None, None, config.num_steps(len(rows))
+    if isinstance(config, PrivateAdaptConfig):
+        units = Units(_units(config, context, captions.records[rows]))
+        guarantee = promise(config, len(units), context.seed, card.class_names)
+        mechanism, num_steps = mechanism_of(guarantee, units, config.batch_size), guarantee.steps
     losses = Losses(steps=np.array([]), checks=np.array([]))
     if config.lora:
         _take(config.lora, config, context)
     elif num_steps:
-        losses = _train(config, context, captions.take(rows), num_steps)
+        losses = _train(config, context, captions.take(rows), num_steps, mechanism)
     write_history(context.out, loss_history(losses))
     AdapterCard(
         model=config.model,
@@ -60,8 +70,14 @@ def run(config: AdaptConfig, context: StepContext) -> None:
         descriptions=config.descriptions,
         image_size=card.image_size,
         grey=card.grey,
+        guarantee=guarantee,
     ).write(context.out)
     context.log("adapted", steps=num_steps, images=len(rows) if num_steps else 0)
+
+
+def _units(config: PrivateAdaptConfig, context: StepContext, records: np.ndarray) -> np.ndarray:
+    """Return the unit of each record, int64 [N]: itself, or its group where groups are protected."""
+    return records if config.privacy.unit == "record" else read_groups(context.inputs["data"])[records]
 
 
 def _take(lora: Path, config: AdaptConfig, context: StepContext) -> None:
@@ -73,7 +89,9 @@ def _take(lora: Path, config: AdaptConfig, context: StepContext) -> None:
     generator.load_lora(context.out)  # which compares the change of every weight with the file
 
 
-def _train(config: AdaptConfig, context: StepContext, captions: CaptionTable, num_steps: int) -> Losses:
+def _train(
+    config: AdaptConfig, context: StepContext, captions: CaptionTable, num_steps: int, mechanism: Mechanism | None
+) -> Losses:
     """Encode the members, train and save the adapter; return the losses."""
     device = context.execution.torch_device()
     generator = load_generator(config.model, device, revision=config.revision)
@@ -86,7 +104,7 @@ def _train(config: AdaptConfig, context: StepContext, captions: CaptionTable, nu
         checkpoint=context.scratch / "checkpoint.safetensors",
         compiled=context.execution.compile,
     )
-    size = team_size(context.execution.gpus, config.batch_size, device)
+    size = 1 if mechanism else team_size(context.execution.gpus, config.batch_size, device)
     reloads = size > 1 or device.startswith("cuda")  # where the encoders may have been in float16
     if reloads:
         del generator
@@ -96,10 +114,16 @@ def _train(config: AdaptConfig, context: StepContext, captions: CaptionTable, nu
             train_together(size, share, device, advance)
         if reloads:
             generator = _load_to_train(config, device)
-        passes = Passes.kept(context.scratch, -(-config.batch_size // size))
-        told = advance if size == 1 else _ignore
+        passes = Passes.kept(context.scratch, PRIVATE_PASS if mechanism else -(-config.batch_size // size))
         losses = train_adapter(  # after several processes: reads what they ended with
-            generator, encoded, config, course, passes=passes, validation=validation, advance=told
+            generator,
+            encoded,
+            config,
+            course,
+            passes=passes,
+            validation=validation,
+            mechanism=mechanism,
+            advance=advance if size == 1 else _ignore,
         )
     _refuse_divergence(losses.steps, config)
     context.log("passes", images=passes.images, recomputed=passes.recomputed, processes=size)

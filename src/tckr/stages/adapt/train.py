@@ -10,15 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from tckr.data.seeds import derive_seed
 from tckr.models.diffusion.generator import Generator
-from tckr.stages.adapt.batches import step_batches
+from tckr.stages.adapt.batches import Batch, step_batches
 from tckr.stages.adapt.checkpoint import load_checkpoint, state_tensors, writer_of
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.encode import EncodedSet
 from tckr.stages.adapt.gradients import Passes, StepLoss, add_gradients
 from tckr.stages.adapt.kept import Kept, draw_validation
+from tckr.stages.adapt.private import Mechanism, private_batches, set_private_gradient
 from tckr.stages.adapt.vector import AdapterVector
 from tckr.training.prefetch import prefetched
 from tckr.training.process_group import ALONE, Team
@@ -44,7 +46,7 @@ class Losses:
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """How long and where a training runs; the same for all processes of a team.
+    """How long and where a training runs; the same for all processes.
 
     Attributes:
         num_steps: optimizer steps.
@@ -69,10 +71,13 @@ def train_adapter(
     *,
     passes: Passes,
     validation: EncodedSet | None = None,
+    mechanism: Mechanism | None = None,
     team: Team = ALONE,
     advance: Callable[[int], None] = lambda amount: None,
 ) -> Losses:
     """Train an adapter of `generator`, or its denoiser, and return the losses; `Kept` says with which weights it ends.
+
+    With a `mechanism` it learns from each unit's clipped gradient under noise (`tckr.stages.adapt.private`).
 
     The host never waits for a loss: on CUDA it prepares and launches the next steps while the device works on this one.
 
@@ -90,18 +95,30 @@ def train_adapter(
     advance(steps.start)
     writer = writer_of(course.checkpoint)
     checked = draw_validation(generator, validation, course.seed) if validation else None
-    share, joined = team.share(config.batch_size), team.joined(StepLoss(generator), may_skip=config.trains_all)
-    upcoming = step_batches(generator, encoded, config, steps=steps, seed=course.seed, device=course.device, share=share)
+    joined = None
+    if mechanism:
+        generator.keep_gradients_of_images()
+        upcoming = private_batches(generator, encoded, config, mechanism, steps=steps, seed=course.seed)
+    else:
+        joined = team.joined(StepLoss(generator), may_skip=config.trains_all)
+        share = team.share(config.batch_size)
+        upcoming = step_batches(generator, encoded, config, steps=steps, seed=course.seed, device=course.device, share=share)
     with closing(prefetched(upcoming, course.device)) as batches:
         for step, batch in zip(steps, batches, strict=True):
             rate = learning_rate(step, course.num_steps, peak=config.learning_rate, schedule=config.schedule)
             set_learning_rate(optimizer, rate)
-            loss = add_gradients(
-                generator, batch, adapter.gradient, passes, config=config, device=course.device, joined=joined, team=team
+            losses[step] = _set_gradient(
+                generator,
+                batch,
+                adapter,
+                passes,
+                step=step,
+                config=config,
+                course=course,
+                mechanism=mechanism,
+                team=team,
+                joined=joined,
             )
-            team.count(loss)
-            losses[step] = loss
-            adapter.clip(config.max_gradient_norm)
             optimizer.step()
             adapter.gradient.zero_()
             kept.follow()
@@ -112,6 +129,33 @@ def train_adapter(
                 writer.write(state_tensors(adapter, optimizer, losses[: step + 1], kept))
     kept.settle()
     return Losses(steps=losses.cpu().numpy(), checks=kept.checks.cpu().numpy())
+
+
+def _set_gradient(
+    generator: Generator,
+    batch: Batch,
+    adapter: AdapterVector,
+    passes: Passes,
+    *,
+    step: int,
+    config: AdaptConfig,
+    course: Course,
+    mechanism: Mechanism | None,
+    team: Team,
+    joined: nn.Module | None,
+) -> torch.Tensor:
+    """Set the gradient of one step, clipped: of the batch, or with a `mechanism` of each unit; return the loss []."""
+    if mechanism:
+        noise_seed = derive_seed(course.seed, "adapt", "noise", step)
+        return set_private_gradient(
+            generator, batch, adapter, passes, mechanism, config=config, device=course.device, noise_seed=noise_seed
+        )
+    loss = add_gradients(
+        generator, batch, adapter.gradient, passes, config=config, device=course.device, joined=joined, team=team
+    )
+    team.count(loss)
+    adapter.clip(config.max_gradient_norm)
+    return loss
 
 
 def _trainable(generator: Generator, config: AdaptConfig, seed: int) -> dict[str, torch.nn.Parameter]:

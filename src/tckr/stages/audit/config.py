@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -9,19 +10,20 @@ from pydantic import Field
 from tckr.artifacts.membership import MEMBERSHIP_ROWS
 from tckr.membership.config import MembershipConfig, QueryConfig
 from tckr.models.digest import ModelName
+from tckr.models.needed import Needed
 from tckr.stages.config_base import StageConfig
 
 
 class SignalConfig(StageConfig, QueryConfig):
     """Settings of `ask`: changing what is not among them asks no run again."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
 
 class AuditConfig(SignalConfig, MembershipConfig):
     """How many reference runs there are, which attack counts, and how sure the intervals are."""
 
-    version: ClassVar[int] = 8
+    version: ClassVar[int] = 10
 
     num_reference_runs: int = Field(
         8,
@@ -46,6 +48,14 @@ class AuditConfig(SignalConfig, MembershipConfig):
         "accuracy: what a receiver gets who trusts only the images. Costs one more Student; no "
         "effect where distill.labels=hard.",
     )
+
+    def checkpoints(self) -> list[Needed]:
+        """Return the model of the fidelity, if there is one of its own."""
+        if not self.fidelity_model:
+            return []
+        is_folder = os.path.isdir(self.fidelity_model)  # noqa: PTH112 - never raises, whatever a user wrote
+        name, _, revision = (self.fidelity_model, "", "") if is_folder else self.fidelity_model.partition("@")
+        return [Needed(setting="audit.fidelity_model", name=name, revision=revision or None)]
 
     def signals(self) -> SignalConfig:
         """Return the part that decides what runs are asked."""

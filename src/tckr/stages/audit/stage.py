@@ -10,14 +10,18 @@ import numpy as np
 
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import read_canaries, read_membership
+from tckr.artifacts.mistakes import write_mistakes
 from tckr.artifacts.split_lock import check_test_split
 from tckr.artifacts.synthetic import load_synthetic
 from tckr.artifacts.training import MODEL_FOLDER
+from tckr.data.groups import groups_of_pool
 from tckr.data.images import ImageSet, load_images
 from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.membership.collection import assemble, collect_canaries, relative_to_base, runs_of
+from tckr.membership.config import MIN_REFERENCE_RUNS
 from tckr.membership.evidence import IMAGES_ALONE, Evidence, Predictions
+from tckr.membership.likeness import features_of, features_of_pool, members_and_holdout
 from tckr.membership.queries.answers import read_answers, write_answers
 from tckr.membership.queries.questions import QUESTIONS, Answers, Asked
 from tckr.membership.scores import write_scores
@@ -25,7 +29,7 @@ from tckr.membership.verdict import judge
 from tckr.membership.wording import verdict_text
 from tckr.metrics.copies import FeatureSet, measure_copies
 from tckr.metrics.results import CopiesResult, FidelityResult
-from tckr.models.classifiers import class_columns, load_classifier, predict_logits
+from tckr.models.classifiers import AnyClassifier, class_columns, load_classifier, predict_logits
 from tckr.models.classifiers.features import predict_features
 from tckr.models.encoder import load_encoder
 from tckr.stages.audit.config import AuditConfig, SignalConfig
@@ -70,10 +74,13 @@ def run(config: AuditConfig, context: StepContext) -> None:
     runs = {name.removeprefix(RUN): read_answers(path) for name, path in context.inputs.items() if name.startswith(RUN)}
     answers = relative_to_base(runs)
     membership, canaries = np.array(read_membership(data)[: max(1, len(runs_of(answers)))]), read_canaries(data)
-    evidence = collect(config, context, answers, membership, canaries)
-    found = copies(config, context, membership[0], canaries == 0) if evidence.signals else None
+    groups = groups_of_pool(data, membership.shape[1])
+    features = pool_features(context) if len(membership) > MIN_REFERENCE_RUNS else None
+    known = {"groups": groups, "features": None if features is None else features.vectors}
+    evidence = collect(config, context, answers, membership=membership, canaries=canaries, **known)
+    found = None if features is None else copies(config, context, features)
     likeness = fidelity(config, context, membership[0], canaries == 0)
-    planted = collect_canaries(config, answers, membership, canaries) if canaries.any() else None
+    planted = collect_canaries(config, answers, membership, canaries, groups) if canaries.any() else None
     track = partial(context.track, unit="attacks")
     result = judge(config, evidence, found, planted, likeness, track=track)
     write_scores(context.out / "scores.parquet", config, evidence)
@@ -82,8 +89,21 @@ def run(config: AuditConfig, context: StepContext) -> None:
         context.log("warning", message=verdict_text(result.verdict))
 
 
+def pool_features(context: StepContext) -> FeatureSet:
+    """Return the pool's features in order of record, as a classifier sees them that saw none of the records."""
+    model, batch_size = _classifier(context, "features"), context.execution.inference_batch_size
+    return features_of_pool(model, context.inputs["data"], batch_size=batch_size, cache=context.scratch)
+
+
 def collect(
-    config: AuditConfig, context: StepContext, answers: Mapping[str, Answers], membership: np.ndarray, canaries: np.ndarray
+    config: AuditConfig,
+    context: StepContext,
+    answers: Mapping[str, Answers],
+    *,
+    membership: np.ndarray,
+    canaries: np.ndarray,
+    groups: np.ndarray | None,
+    features: np.ndarray | None,
 ) -> Evidence:
     """Return the evidence about all records but canaries. This is the only place that reads the locked test split.
 
@@ -95,6 +115,8 @@ def collect(
     check_test_split(sealed, data)
     test = load_images(sealed, context.scratch)
     tested = [*CLASSIFIERS, *({IMAGES_ALONE} & set(context.inputs))]
+    predictions = {name: predictions_on_test(context, name, test) for name in tested}
+    write_mistakes(context.out, test, predictions["student"].classes, predictions["student"].confidences)
     return assemble(
         config,
         answers,
@@ -102,22 +124,18 @@ def collect(
         labels=_in_order(load_images(data / "pool", context.scratch)).labels,
         membership=membership,
         canaries=canaries,
+        groups=groups,
         test_labels=test.labels,
-        test={name: predictions_on_test(context, name, test) for name in tested},
+        test=predictions,
+        features=features,
     )
 
 
-def copies(config: AuditConfig, context: StepContext, members: np.ndarray, ordinary: np.ndarray) -> CopiesResult:
+def copies(config: AuditConfig, context: StepContext, pool: FeatureSet) -> CopiesResult:
     """Return how often the target's synthetic images are near-copies, as seen by a model that saw none of the records."""
-    features = load_classifier(context.inputs["features"] / MODEL_FOLDER).to(context.execution.torch_device())
-
-    def seen(images: ImageSet) -> FeatureSet:
-        batch_size = context.execution.inference_batch_size
-        return FeatureSet(predict_features(features, images.images, batch_size=batch_size), images.ids)
-
-    synthetic = seen(load_synthetic(context.inputs["synthetic"], context.scratch))
-    pool = seen(_in_order(load_images(context.inputs["data"] / "pool", context.scratch)))
-    inside, outside = (FeatureSet(pool.vectors[rows], pool.ids[rows]) for rows in (members & ordinary, ~members & ordinary))
+    images = load_synthetic(context.inputs["synthetic"], context.scratch)
+    synthetic = features_of(_classifier(context, "features"), images, context.execution.inference_batch_size)
+    inside, outside = members_and_holdout(pool, context.inputs["data"], context.run)
     return measure_copies(synthetic, inside, outside, confidence=config.confidence)
 
 
@@ -128,8 +146,7 @@ def fidelity(config: AuditConfig, context: StepContext, members: np.ndarray, ord
     if config.fidelity_model:
         encode = partial(load_encoder(config.fidelity_model, device).features, batch_size=batch_size)
     else:
-        teacher = load_classifier(context.inputs["teacher"] / MODEL_FOLDER).to(device)
-        encode = partial(predict_features, teacher, batch_size=batch_size)
+        encode = partial(predict_features, _classifier(context, "teacher"), batch_size=batch_size)
     pool = _in_order(load_images(context.inputs["data"] / "pool", context.scratch))
     synthetic = load_synthetic(context.inputs["synthetic"], context.scratch)
     inside, outside = np.flatnonzero(members & ordinary), np.flatnonzero(~members & ordinary)
@@ -146,10 +163,14 @@ def fidelity(config: AuditConfig, context: StepContext, members: np.ndarray, ord
 
 def predictions_on_test(context: StepContext, name: str, test: ImageSet) -> Predictions:
     """Return what a target model says about the locked test split."""
-    classifier = load_classifier(context.inputs[name] / MODEL_FOLDER).to(context.execution.torch_device())
+    classifier = _classifier(context, name)
     columns = class_columns(classifier.class_names, DataCard.read(context.inputs["data"]).class_names)
     logits_TK = predict_logits(classifier, test.images, batch_size=context.execution.inference_batch_size)[:, columns]
     return Predictions.from_logits(logits_TK, test.labels)
+
+
+def _classifier(context: StepContext, name: str) -> AnyClassifier:
+    return load_classifier(context.inputs[name] / MODEL_FOLDER).to(context.execution.torch_device())
 
 
 def _in_order(pool: ImageSet) -> ImageSet:

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tckr.models.digest import ModelName
 from tckr.models.embedded import FOLDERS
+from tckr.models.needed import Needed
 from tckr.stages.config_base import StageConfig
 from tckr.strict import MOST_CLASSES, PathName, Text, Word
 
@@ -56,6 +57,12 @@ class CaptionConfig(StageConfig):
     def prefers_alone(self) -> bool:
         """Return whether a captioner that may fill the memory is loaded."""
         return not self.file and not self.from_source and self.model not in FOLDERS
+
+    def checkpoints(self) -> list[Needed]:
+        """Return the captioner."""
+        if self.file or self.from_source:
+            return []
+        return [Needed(setting="caption.model", name=self.model, revision=self.revision, embedded=("embedded:captioner",))]
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:

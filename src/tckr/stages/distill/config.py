@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from tckr.models.needed import Needed
 from tckr.stages.config_base import StageConfig
 from tckr.strict import HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE, MOST_EPOCHS, MOST_STEPS
 from tckr.training.config import TrainingConfig
@@ -74,6 +75,10 @@ class DistillConfig(StageConfig, TrainingConfig):
             return self
         steps_per_epoch = math.ceil(num_images / self.batch_size)
         return self.model_copy(update={"epochs": max(1, round(self.steps / steps_per_epoch)), "steps": None})
+
+    def checkpoints(self) -> list[Needed]:
+        """Return the Student's model."""
+        return [self.needed("distill.model", self.model)]
 
     def memorizing(self) -> DistillConfig:
         """Return the settings of the audit's positive control: a Student that learns its images by heart."""

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tckr.artifacts.synthetic import SyntheticRows, write_synthetic_shard
-from tckr.stages.generate.disowned import Candidate
+from tckr.stages.generate.candidates import Candidate
 from tckr.stages.generate.draw import Drawn
 from tckr.stages.generate.plan import PlannedImage
 
 
 class Finished(NamedTuple):
-    """An image of a shard, with the candidate that it is where the Teacher judged."""
+    """An image of a shard, with the candidate that it is where candidates were judged."""
 
     image: PlannedImage
     png: bytes
@@ -40,6 +40,8 @@ class Assembly:
     def _write(self, name: str, drawn: Sequence[Finished]) -> None:
         images = [finished.image for finished in drawn]
         candidates = [finished.candidate for finished in drawn if finished.candidate]
+        recognised = [candidate.recognised for candidate in candidates if candidate.recognised is not None]
+        copies = [candidate.copies for candidate in candidates if candidate.copied is not None]
         rows = SyntheticRows(
             images=[finished.png for finished in drawn],
             labels=[image.label for image in images],
@@ -47,6 +49,7 @@ class Assembly:
             seeds=[image.seed for image in images],
             indices=[image.index for image in images],
             candidates=[candidate.number for candidate in candidates] if candidates else None,
-            recognised=[candidate.recognised for candidate in candidates] if candidates else None,
+            recognised=recognised or None,
+            copies=copies or None,
         )
         write_synthetic_shard(self._folder, name, rows, self._class_names)

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tckr.models.diffusion.outline import WHOLE
 from tckr.models.digest import ModelName
+from tckr.models.needed import Needed
 from tckr.models.precision import Precision
 from tckr.stages.config_base import StageConfig
 from tckr.strict import MOST_CLASSES, MOST_IMAGES_AT_ONCE, Word
@@ -78,8 +79,8 @@ class GenerateConfig(StageConfig):
         default_factory=list,
         max_length=100_000,
         description="Indices of images to draw with other noise, such as those the audit flags as copies; every other image "
-        "stays the same. An index given twice is drawn a second time over. Removing flagged images hides what the generator "
-        "knows; it does not make it forget.",
+        "stays the same. An index given twice is drawn a second time over; redraw_copies does it without a list. Removing "
+        "flagged images hides what the generator knows; it does not make it forget.",
     )
 
     def num_images(self, num_members: int) -> int:
@@ -96,11 +97,37 @@ class GenerateConfig(StageConfig):
         "that of its prompt; of none that it recognises the most probable one stays. The Teacher, then an input, must be "
         "trained first, and what it knows of its members chooses images. 0 = never.",
     )
+    redraw_copies: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="How often an image is drawn again, with other noise, while it is a near-copy of a member, as the audit "
+        "flags them: near one, and closer to it than to any hold-out record. If all are, the first one stays. Excess and "
+        "AUC of the images are then too low by construction, and the adapter still draws the copies. 0 = never.",
+    )
+
+    def reference(self) -> GenerateConfig:
+        """Return the settings of a reference run: which images to draw anew is about the target's alone."""
+        return self.model_copy(update={"redraw": []})
+
+    def null_control(self) -> GenerateConfig:
+        """Return the settings of a generator that saw no record of the pool, so that it can copy none."""
+        return self.reference().model_copy(update={"redraw_copies": 0})
+
+    @property
+    def redraws(self) -> int:
+        """Return how often an image may be drawn again, for whatever reason."""
+        return max(self.redraw_disowned, self.redraw_copies)
 
     @property
     def prefers_alone(self) -> bool:
         """Return that it does: it draws in processes of its own."""
         return True
+
+    def checkpoints(self) -> list[Needed]:
+        """Return the adapter for few steps."""
+        name = self.few_step_adapter
+        return [Needed(setting="generate.few_step_adapter", name=name, described_by=None)] if name else []
 
     @field_validator("guidance_interval")
     @classmethod

@@ -17,7 +17,7 @@ from tckr.models.diffusion.adapters import locate_adapter
 from tckr.models.diffusion.generator import Conditioning, Generator, Sampling, check_image_size, take_rows
 from tckr.models.diffusion.load import load_generator
 from tckr.models.memory import BatchLimit, fitting_batch_size
-from tckr.stages.generate.disowned import Candidate, Judging, better, next_candidate
+from tckr.stages.generate.candidates import Candidate, Judging, better, next_candidate
 from tckr.stages.generate.plan import Batch, PlannedImage
 
 AHEAD = 2
@@ -44,7 +44,7 @@ class Recipe:
         dtype: of the weights; None is that of `load_generator`.
         compiled: whether the denoiser is compiled; batches are then filled up to one size.
         grey: whether images lose their colour: those of the private set have none.
-        judging: who says which images are drawn again; None keeps them all.
+        judging: what says which images are drawn again; None keeps them all.
     """
 
     model: str
@@ -80,7 +80,7 @@ class Drawn:
     Attributes:
         batch: what was asked for, with the seeds that were used.
         pngs: one per image.
-        candidates: of each image, where the Teacher judged them.
+        candidates: of each image, where they were judged.
         limit: images that went through the denoiser at a time; less than asked for after memory ran out.
     """
 
@@ -113,16 +113,16 @@ class Drawer:
 
     @property
     def judges(self) -> bool:
-        """Return whether images are drawn until the Teacher recognises them, so that a batch is several passes."""
+        """Return whether images may be drawn again, so that a batch is several passes."""
         return self._judge is not None
 
     def draw(self, batch: Batch) -> Drawn:
-        """Return the images of a batch, drawn again while the Teacher takes them for another class."""
+        """Return the images of a batch, drawn again while they are rejected."""
         if self._judge is None:
             return self.encode(batch, self.denoise(batch))
         kept = self._judged(batch.images, 0)
         for number in range(1, self._judge.redraws + 1):
-            places = [place for place, found in enumerate(kept) if not found.recognised]
+            places = [place for place, found in enumerate(kept) if self._judge.rejects(found, number)]
             for place, found in zip(places, self._judged([batch.images[place] for place in places], number), strict=True):
                 kept[place] = better(kept[place], found)
         batch = replace(batch, images=[found.image for found in kept])
@@ -142,11 +142,7 @@ class Drawer:
             return []
         drawn = [next_candidate(image, number) for image in images]
         pixels = list(self._decode(self.denoise(Batch(shard="", shard_images=0, images=drawn))))
-        judged = self._judge.probabilities(pixels, [image.label for image in images])
-        return [
-            Candidate(image=image, pixels=seen, number=number + 1, recognised=bool(recognised), probability=float(own))
-            for image, seen, recognised, own in zip(drawn, pixels, *judged, strict=True)
-        ]
+        return self._judge.judge(drawn, pixels, number)
 
     def _decode(self, latents: torch.Tensor) -> Iterator[np.ndarray]:
         decoded = self._decoded.split(lambda rows: self._generator.decode(latents[rows.start : rows.stop]), len(latents))

@@ -100,11 +100,12 @@ def make_plan(
     descriptions: Mapping[str, str],
     root_seed: int,
     redraw: Sequence[int],
+    num_members: int | None = None,
 ) -> Plan:
     """Return the plan for a private set with these labels (int64 [N]) and captions (N).
 
-    The set has round(cardinality x N) images, but at least one per class, or as many as a table `per_class` says. An index
-    that stands k times in `redraw` gets its k-th other noise.
+    The set has round(cardinality x N) images, N being `num_members` where it is given, but at least one per class, or as
+    many as a table `per_class` says. An index that stands k times in `redraw` gets its k-th other noise.
 
     Raises:
         UserError: a class has no caption to draw from, a table `per_class` does not name the classes, or an index of
@@ -119,7 +120,7 @@ def make_plan(
             f"{len(empty)} classes have no member image, first {empty[0]!r}; every class needs at least one caption; "
             "add images, or raise prepare.min_images_per_class to drop small classes"
         )
-    allotment = allot(per_class, round(cardinality * len(labels)), class_names, np.asarray(labels))
+    allotment = allot(per_class, round(cardinality * (num_members or len(labels))), class_names, np.asarray(labels))
     num_images = allotment.num_images
     outside = [index for index in redraw if index >= num_images]
     if outside:

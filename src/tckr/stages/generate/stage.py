@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import psutil
 import torch
 
@@ -14,22 +16,29 @@ from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.captions import CaptionTable
 from tckr.artifacts.synthetic import (
     DATA_FOLDER,
+    ReplacedCopies,
     SyntheticFacts,
     count_candidates,
+    count_replaced,
     synthetic_shards,
     write_synthetic_shard,
 )
+from tckr.artifacts.training import MODEL_FOLDER
 from tckr.data.images import load_images
 from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.errors import UserError
+from tckr.membership.likeness import features_of_records
+from tckr.models.classifiers import load_classifier
 from tckr.models.diffusion.generator import Generator, Sampling
 from tckr.models.diffusion.prompts import describe_cut
 from tckr.models.memory import BatchLimit
 from tckr.models.precision import is_bfloat16
 from tckr.stages.generate.assemble import Assembly
+from tckr.stages.generate.candidates import Judging
 from tckr.stages.generate.config import GenerateConfig
-from tckr.stages.generate.disowned import Judging
+from tckr.stages.generate.copying import CopySearch, prepare_search
+from tckr.stages.generate.disowned import Disowning
 from tckr.stages.generate.donors import copy_shards
 from tckr.stages.generate.draw import Drawer, Drawn, Recipe, choose_batch_size, draw_batch, draw_here
 from tckr.stages.generate.plan import Plan, make_plan
@@ -38,6 +47,9 @@ from tckr.stages.generate.replay import replayed_shards
 
 MIN_BATCHES_PER_WORKER = 2
 """A worker needs seconds to start; fewer batches are drawn here."""
+
+FEWEST_RECORDS = 2
+"""Members, and hold-out records, without which nobody can say what is near."""
 
 MEMORY_PER_MODEL, WORKER_BYTES = 2, 10**9
 """Memory that a worker is taken to need: times its weights, for loading and activations, and bytes for libraries."""
@@ -53,7 +65,7 @@ def run(config: GenerateConfig, context: StepContext) -> None:
     _refuse_other_precision(context.out, precision)
     details = SyntheticFacts(**facts, shard_size=config.shard_size, precision=precision)
     details.write(context.out)  # first: an attempt elsewhere must know the precision
-    donors = [donor for donor in context.donors if _precision_of(donor) == precision and not config.redraw_disowned]
+    donors = [donor for donor in context.donors if _precision_of(donor) == precision and not config.redraws]
     copied = copy_shards(donors, plan, config.shard_size, context.out)
     if len(donors) < len(context.donors) and copied < plan.num_images:
         message = f"drawn anew in {precision}: a set that could be copied from was drawn in another type"
@@ -64,6 +76,11 @@ def run(config: GenerateConfig, context: StepContext) -> None:
         candidates = count_candidates(context.out, config.redraw_disowned)
         candidates.write(context.out)
         context.log("judged", **candidates.total)
+    if config.redraw_copies:
+        replaced = count_replaced(context.out, config.redraw_copies)
+        replaced.write(context.out)
+        if replaced.left:
+            context.log("warning", message=_left_text(replaced))
     context.log("generated", **facts, copied=copied)
 
 
@@ -131,13 +148,18 @@ def replay(config: GenerateConfig, context: StepContext) -> None:
 
 
 def _plan(config: GenerateConfig, context: StepContext, adapter: AdapterCard) -> Plan:
-    captions = CaptionTable.read(context.inputs["captions"])
+    if adapter.guarantee:  # class names and the noisy count are all that images may depend on beside the weights
+        names: Sequence[str] = adapter.guarantee.class_names
+        private: dict[str, Any] = {"labels": np.arange(len(names)), "captions": [""] * len(names)}
+        private |= {"num_members": adapter.guarantee.noisy_count}
+    else:
+        captions = CaptionTable.read(context.inputs["captions"])
+        names, private = captions.class_names, {"labels": captions.labels, "captions": captions.texts}
     return make_plan(
+        **private,
         cardinality=config.cardinality,
         per_class=config.per_class,
-        class_names=captions.class_names,
-        labels=captions.labels,
-        captions=captions.texts,
+        class_names=names,
         prompt_form=adapter.prompt_form,
         descriptions=adapter.descriptions,
         root_seed=context.seed,
@@ -166,9 +188,46 @@ def _recipe(config: GenerateConfig, context: StepContext, adapter: AdapterCard, 
         dtype=getattr(torch, config.precision) if on_cuda and config.precision != "auto" else None,
         compiled=context.execution.compile,
         grey=adapter.grey,
-        judging=Judging(teacher=context.inputs["teacher"], class_names=tuple(class_names), redraws=config.redraw_disowned)
-        if config.redraw_disowned
-        else None,
+        judging=_judging(config, context, class_names),
+    )
+
+
+def _judging(config: GenerateConfig, context: StepContext, class_names: Sequence[str]) -> Judging | None:
+    """Return what judges the images; None where all are kept."""
+    if not config.redraws:
+        return None
+    disowning = None
+    if config.redraw_disowned:
+        names = tuple(class_names)
+        disowning = Disowning(teacher=context.inputs["teacher"], class_names=names, redraws=config.redraw_disowned)
+    return Judging(disowning=disowning, copying=_copy_search(config, context) if config.redraw_copies else None)
+
+
+def _copy_search(config: GenerateConfig, context: StepContext) -> CopySearch:
+    """Return the search for near-copies of this run's members.
+
+    Raises:
+        UserError: too few members or hold-out records to say what is near.
+    """
+    features = load_classifier(context.inputs["features"] / MODEL_FOLDER).to(context.execution.torch_device())
+    batch_size = context.execution.inference_batch_size
+    members, holdout = features_of_records(
+        features, context.inputs["data"], context.run, batch_size=batch_size, cache=context.scratch
+    )
+    if min(len(members), len(holdout)) < FEWEST_RECORDS:
+        raise UserError(
+            f"generate.redraw_copies compares images with members and hold-out records; found {len(members)} and "
+            f"{len(holdout)}; expected {FEWEST_RECORDS} of each: raise prepare.audit_holdout, or set "
+            "generate.redraw_copies=0"
+        )
+    return prepare_search(context.inputs["features"], members, holdout, folder=context.scratch, redraws=config.redraw_copies)
+
+
+def _left_text(replaced: ReplacedCopies) -> str:
+    return (
+        f"{replaced.left:,} images are near-copies of members after {replaced.redraws} further draws each; "
+        f"{replaced.replaced:,} others were replaced. The audit flags those that are left: raise generate.redraw_copies, or "
+        "adapt for fewer steps"
     )
 
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import torch
 
 from tckr.artifacts.soft_labels import LabelRecipe, take_top
-from tckr.artifacts.synthetic import read_synthetic_shard
+from tckr.artifacts.synthetic import read_synthetic_shard, synthetic_class_names, synthetic_column
 from tckr.data.shards import write_shard
 from tckr.data.transforms import to_device
 from tckr.data.views import make_views
@@ -82,6 +82,15 @@ def label_shard(labeller: Labeller, shard: Path, target: Path, advance: Callable
         advance(len(images))
     columns = labeller.columns(*(np.concatenate(parts) for parts in (indices, labels, soft_labels)))
     write_shard(target, columns, labeller.class_names)
+
+
+def label_by_prompt(synthetic: Path, target: Path) -> None:
+    """Write to the file `target` that each image of the set in `synthetic` surely is of the class of its prompt."""
+    class_names = synthetic_class_names(synthetic)
+    labels = synthetic_column(synthetic, "label")
+    certain = np.eye(len(class_names), dtype=np.float16)[labels]
+    columns = {"index": synthetic_column(synthetic, "index"), "label": labels, "soft_label": certain}
+    write_shard(target, columns, class_names)
 
 
 def count_rows(shard: Path) -> int:

@@ -13,9 +13,10 @@ from tckr.data.variation import ViewRecipe
 from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.models.classifiers import load_classifier
-from tckr.stages.label.agreement import count_agreement, describe_low
+from tckr.stages.label.agreement import count_agreement
 from tckr.stages.label.config import LabelConfig
-from tckr.stages.label.labelling import Labeller, count_rows, join_shards, label_shard
+from tckr.stages.label.labelling import Labeller, count_rows, join_shards, label_by_prompt, label_shard
+from tckr.stages.label.wording import describe_low
 
 
 def run(config: LabelConfig, context: StepContext) -> None:
@@ -37,6 +38,17 @@ def run(config: LabelConfig, context: StepContext) -> None:
     write_agreement(context.out, agreement)
     if message := describe_low(agreement, _validation_accuracy(context.inputs["teacher"])):
         context.log("warning", message=message)
+
+
+def run_of_prompts(config: LabelConfig, context: StepContext) -> None:
+    """Label every image of input `synthetic` with the class of its prompt, surely: no Teacher has a say.
+
+    Under a formal guarantee a Teacher that learned private images without noise may not be asked.
+    """
+    synthetic = context.inputs["synthetic"]
+    shard = context.scratch / "labels.parquet"
+    label_by_prompt(synthetic, shard)
+    write_whole(context.out / SOFT_LABELS_NAME, lambda path: join_shards([shard], path, LabelRecipe()))
 
 
 def recipe_of(config: LabelConfig, seed: int) -> LabelRecipe:

@@ -17,6 +17,7 @@ from tckr.data.layouts.description import Layout, write_layout
 from tckr.data.normalise import max_file_bytes
 from tckr.data.own_captions import write_own_captions
 from tckr.data.source_rows import write_source_rows
+from tckr.data.sources.kinds import source_kind
 from tckr.data.sources.opening import open_source
 from tckr.data.sources.record import Source
 from tckr.engine.step import StepContext
@@ -117,7 +118,7 @@ def _screened(config: PrepareConfig, source: Source, staged: Sequence[Staged], c
     write_rejections(context.out, screened.rejections)
     _require_enough(config, source, screened, context.out / REJECTED_NAME)
     if screened.rejections:
-        listed = context.out.with_suffix("") / REJECTED_NAME  # where it lies when the artifact is whole
+        listed = (context.final or context.out) / REJECTED_NAME
         refused = f"{len(screened.rejections)} files refused ({_refused(screened)})"
         context.log("warning", message=f"{refused}; see {listed}")
     _warn_of_classes_left_out(config, screened, context)
@@ -207,6 +208,7 @@ def _card(
     return DataCard(
         name=name,
         source=config.source,
+        source_kind=source_kind(config.source),
         public=config.is_public,
         class_names=screened.class_names,
         renamed_classes=screened.renamed,

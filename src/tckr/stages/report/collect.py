@@ -8,20 +8,23 @@ from typing import Any
 
 import numpy as np
 
+from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.agreement import Agreement, read_agreement
 from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.captions import CaptionTable
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.manifest import Manifest
-from tckr.artifacts.synthetic import synthetic_column
+from tckr.artifacts.synthetic import ReplacedCopies, synthetic_column
 from tckr.artifacts.training import TrainingSummary, read_history
 from tckr.data.layouts.description import read_layout
 from tckr.membership.coverage import coverage_of
 from tckr.membership.rows import canary_rows, surface_rows
-from tckr.sharing.allowed import allowed_settings
+from tckr.sharing.allowed_settings import allowed_settings
+from tckr.stages.report.classes import advised, confused_pairs
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.contents import CaptionSummary, Contents, StageRecord, Training
 from tckr.stages.report.copies import copies_summary, redrawn_sentence
+from tckr.stages.report.decision import decision_of
 from tckr.stages.report.glossary import GLOSSARY
 from tckr.stages.report.measures import agreement_number, class_rows, headline_rows
 from tckr.stages.report.packages import package_rows
@@ -53,15 +56,17 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
     audit, card = (audit, card) if private else (shareable_audit(audit), shareable_card(card))
     agreement = read_agreement(folders["labels"])
     num_synthetic = count_synthetic(folders["synthetic"], card)
-    classes = class_rows(audit, card, agreement, num_synthetic)
+    classes = advised(class_rows(audit, card, agreement, num_synthetic), audit)
     stages = [stage_record(folders[name], private) for name in ORDER]
-    redrawn = Manifest.read(folders["synthetic"]).config.get("redraw", [])
+    replaced = ReplacedCopies.read_if_there(folders["synthetic"])
+    redrawn = redrawn_sentence(Manifest.read(folders["synthetic"]).config.get("redraw", []), replaced, private)
     history = read_history(folders["adapter"])
     return Contents(
         title=config.title or card.name,
         created=max(stage.created for stage in stages),
         contains_private=private,
-        verdict=verdict_of(audit, redrawn_sentence(redrawn), agreement),
+        decision=decision_of(audit, card, sum(num_synthetic.values()), AdapterCard.read(folders["adapter"]).guarantee),
+        verdict=verdict_of(audit, redrawn, agreement),
         origin=origin_of(audit.declared, audit.measured),
         headline=headline_rows(audit),
         paired=paired_summary(audit),
@@ -70,10 +75,11 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
         surfaces=surface_rows(audit),
         coverage=coverage_of(audit),
         packages=package_rows(audit),
-        copies=copies_summary(audit, redrawn, private),
-        redrawn=redrawn_sentence(redrawn),
+        copies=copies_summary(audit, replaced, private),
+        redrawn=redrawn,
         canaries=canary_rows(audit),
         classes=classes,
+        confused=confused_pairs(audit, card.class_names),
         data=card,
         understood=understood_lines(read_layout(folders["data"]), card, private),
         captions=caption_summary(folders["captions"], private),

@@ -16,7 +16,7 @@ from tckr.artifacts.data_card import DataCard
 from tckr.html.numbers import Number
 from tckr.membership.rows import CanaryRow, SurfaceRow
 
-SCHEMA_VERSION = "5"
+SCHEMA_VERSION = "6"
 
 Direction = Literal["higher", "lower"]
 Change = Literal["better", "worse", "none", "unknown"]
@@ -25,6 +25,53 @@ Reading = Literal["no difference measured", "short of real images", "closer than
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NextStep(_Part):
+    """What to do next, and the command that does it; empty where none does."""
+
+    text: str
+    command: str = ""
+
+
+class PackageAnswer(_Part):
+    """Whether one package may be released.
+
+    Attributes:
+        holds: what it is, for who does not know the name.
+        answer: in one or two words.
+        leak: the size of the leak, or why nothing is known of it, in words without field terms.
+        command: measures what was not measured; empty where no audit would.
+    """
+
+    name: str
+    holds: str
+    state: State
+    answer: str
+    leak: str
+    command: str = ""
+
+
+class Decision(_Part):
+    """The first screen: everything that somebody needs who decides and does not know attacks.
+
+    Attributes:
+        done: what was done, in one line.
+        answer: may it be released, in one sentence.
+        scale: how the size of a leak is counted, with the largest that was found.
+        sure: how sure the audit is of itself.
+        not_covered: what nothing here says anything about.
+        accuracy: in one sentence, with the worst case of its interval.
+    """
+
+    done: str
+    answer: str
+    scale: str
+    packages: list[PackageAnswer]
+    sure: list[str]
+    not_covered: list[str]
+    accuracy: str
+    next_steps: list[NextStep]
 
 
 class Comparison(_Part):
@@ -64,6 +111,7 @@ class ClassRow(_Part):
     Attributes:
         difference: accuracy, Student minus Teacher, paired over its test images; None for given tables.
         agreement: share of its synthetic images that the Teacher takes for it.
+        advice: what to change next.
     """
 
     name: str
@@ -75,6 +123,17 @@ class ClassRow(_Part):
     student_auc: Number
     agreement: Number
     num_synthetic: int
+    advice: str = ""
+
+
+class ConfusedPair(_Part):
+    """Test images of one class that the Student takes for another; `of` = images of the class, `by_teacher` the same."""
+
+    name: str
+    answer: str
+    count: int
+    of: int
+    by_teacher: int
 
 
 class PackageRow(_Part):
@@ -82,6 +141,7 @@ class PackageRow(_Part):
 
     Attributes:
         exposes: key of each surface that its holder can attack -> state of that surface.
+        together: what the attack on all of its surfaces found; empty where fewer than two have references.
         also: what else to know before releasing it.
     """
 
@@ -89,6 +149,7 @@ class PackageRow(_Part):
     exposes: dict[str, State]
     state: State
     reason: str
+    together: str = ""
     also: str
 
 
@@ -110,7 +171,7 @@ class CopiesSummary(_Part):
         nearness: what counts as near.
         flagged: most suspicious first; empty in a report that may be shared.
         num_mirrored: how many would be flagged with members and hold-out exchanged.
-        command: has the flagged images drawn anew; empty without a list.
+        command: has flagged images replaced; empty where there are none.
     """
 
     headline: str
@@ -199,6 +260,7 @@ class Contents(_Part):
 
     Attributes:
         understood: how the data were read, split and grouped.
+        confused: most confused pairs of classes; empty in a report that may be shared.
         redrawn: what it means for the numbers of the images that some were drawn anew; empty when none was.
     """
 
@@ -206,6 +268,7 @@ class Contents(_Part):
     title: str
     created: str
     contains_private: bool
+    decision: Decision
     verdict: VerdictText
     origin: str
     headline: list[Comparison]
@@ -219,6 +282,7 @@ class Contents(_Part):
     redrawn: str
     canaries: list[CanaryRow]
     classes: list[ClassRow]
+    confused: list[ConfusedPair]
     data: DataCard
     understood: list[str]
     captions: CaptionSummary

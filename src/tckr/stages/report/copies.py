@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tckr.artifacts.audit import AuditResult
+from tckr.artifacts.synthetic import ReplacedCopies
 from tckr.html.numbers import measured_number, percent, signed_percent
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.results import CopiesResult, FlaggedImage
+from tckr.metrics.rounding import significant
 from tckr.stages.report.contents import CopiesSummary, FlaggedRow, Number
 
 MAX_PICTURES = 12
@@ -19,12 +21,18 @@ MAX_ROWS = 100
 NOT_LOOKED_FOR = "near-copies of members were not looked for"
 
 
-def copies_summary(audit: AuditResult, redrawn: Sequence[int], include_private: bool) -> CopiesSummary | None:
+TOO_LOW = "excess and AUC of the images are too low by construction, and the adapter still draws the copies."
+
+REDRAWS = 10
+"""Offered to who wants flagged images replaced."""
+
+
+def copies_summary(audit: AuditResult, replaced: ReplacedCopies | None, include_private: bool) -> CopiesSummary | None:
     """Return what to say of copies; None when nobody looked.
 
     Args:
         audit: its result.
-        redrawn: indices that were drawn anew already (`generate.redraw`); one index may stand there several times.
+        replaced: what drawing near-copies again came to; None where it was not asked for.
         include_private: say which images are flagged and how near they are: a released image on that list is a training
             record for whoever holds the set.
     """
@@ -41,20 +49,34 @@ def copies_summary(audit: AuditResult, redrawn: Sequence[int], include_private: 
         flagged=[_flagged_row(flagged) for flagged in copies.flagged] if include_private else [],
         num_flagged=copies.num_flagged,
         num_mirrored=copies.num_mirrored,
-        command=redraw_command(copies, redrawn) if include_private else "",
+        command=redraw_command(copies, replaced),
     )
 
 
-def redrawn_sentence(redrawn: Sequence[int]) -> str:
-    """Return what `generate.redraw` does to the numbers of the images; empty when nothing was drawn anew."""
-    if not redrawn:
-        return ""
-    count = len(set(redrawn))
-    drawn = "1 image was" if count == 1 else f"{count:,} images were"
-    return (
-        f"{drawn} drawn anew after an earlier audit, so the images were chosen with knowledge of the members: excess and "
-        "AUC of the images are too low, and the adapter still draws the copies."
-    )
+def redrawn_sentence(redrawn: Sequence[int], replaced: ReplacedCopies | None, include_private: bool) -> str:
+    """Return what images that were drawn anew do to the numbers of all; empty when none was.
+
+    Args:
+        redrawn: indices in `generate.redraw`; one index may stand there several times.
+        replaced: what `generate.redraw_copies` came to; None where it was not asked for.
+        include_private: give exact counts.
+    """
+
+    def number(count: int) -> int:
+        return count if include_private else int(significant(count))
+
+    told = [f"{_images(number(len(set(redrawn))))} drawn anew after an earlier audit"] if redrawn else []
+    if replaced and replaced.replaced:
+        told.append(f"{_images(number(replaced.replaced))} replaced as near-copies of members")
+    chosen = f"{' and '.join(told)}, so the images were chosen with knowledge of the members: {TOO_LOW}" if told else ""
+    left = ""
+    if replaced and replaced.left:
+        left = f"Near-copies left after {replaced.redraws} further draws: {number(replaced.left):,}."
+    return f"{chosen} {left}".strip()
+
+
+def _images(count: int) -> str:
+    return "1 image was" if count == 1 else f"{count:,} images were"
 
 
 def copies_headline(copies: CopiesResult) -> str:
@@ -66,15 +88,9 @@ def copies_headline(copies: CopiesResult) -> str:
     return "No measurable excess of near-copies of members"
 
 
-def redraw_command(copies: CopiesResult, redrawn: Sequence[int]) -> str:
-    """Return the command that has the flagged images drawn anew; empty when there are none.
-
-    What was redrawn stays in the list, or the copies of last time would come back.
-    """
-    if not copies.flagged:
-        return ""
-    indices = sorted([*redrawn, *(flagged.synthetic for flagged in copies.flagged)])
-    return f"tckr run RUN_FOLDER 'generate.redraw=[{','.join(map(str, indices))}]'"
+def redraw_command(copies: CopiesResult, replaced: ReplacedCopies | None) -> str:
+    """Return the command that has flagged images replaced; empty where there are none, or they were replaced already."""
+    return f"tckr run RUN_FOLDER generate.redraw_copies={REDRAWS}" if copies.num_flagged and replaced is None else ""
 
 
 def _nearness(copies: CopiesResult, include_private: bool) -> str:

@@ -13,16 +13,23 @@ from PIL import Image
 
 from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.captions import CaptionTable
+from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import read_members
 from tckr.artifacts.pictures import Chosen, Rows, first_images
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.contents import Contents
+from tckr.stages.report.privacy import is_public
 
-MAX_SIDE_PX = 96
+MAX_SIDE_PX = 224
 """Larger images are shown smaller: a report must open anywhere."""
+
+MAX_PIXELS = 8_000_000
+"""Of all synthetic images in one report together, for the same reason: some 16 MB. So large images show fewer classes."""
 
 MAX_IMAGES = 400
 """Synthetic images in one report; with more classes, the first classes are shown."""
+
+CLEAN = "no measurable leakage"
 
 PIXELATED_SIDE_PX = 64
 """Up to this side pixels are shown as squares; blurring would flatter the generator."""
@@ -50,31 +57,43 @@ class ClassGallery:
 def shown_galleries(folders: Mapping[str, Path], contents: Contents, config: ReportConfig) -> list[ClassGallery]:
     """Return the galleries. In a report that may be shared: none with a reason to withhold them, no flagged near-copy."""
     if config.include_private:
-        return galleries(folders, contents.data.class_names, config)
-    if why_withheld(contents):
+        return galleries(folders, contents.data, config)
+    if not config.gallery_images_per_class or why_withheld(contents):
         return []
     copies = AuditResult.read(folders["audit"]).copies  # what is shared does not say which images are flagged
     flagged = [image.synthetic for image in copies.flagged] if copies else []
-    return galleries(folders, contents.data.class_names, config, left_out=flagged)
+    return galleries(folders, contents.data, config, left_out=flagged)
 
 
 def why_withheld(contents: Contents) -> str:
     """Return why synthetic images do not belong in a report that may be shared, or an empty string."""
+    if shown_because(contents):
+        return ""
     if contents.verdict.state != "valid":
         return "without a valid audit they are to be treated as private"
-    leaks = [row.why for row in contents.surfaces if row.key == "images" and row.state == "leaks"]
-    return f"the audit found that they leak: {leaks[0]}" if leaks else ""
+    state, why = next((row.state, row.why) for row in contents.surfaces if row.key == "images")
+    if state == "leaks":
+        return f"the audit found that they leak: {why}"
+    return "" if state == CLEAN else f"the audit did not measure what they give away: {why}"
+
+
+def shown_because(contents: Contents) -> str:
+    """Return what shows synthetic images whatever the audit found; empty where the audit decides."""
+    if is_public(contents.data):
+        return "the source is public"
+    return "report.show_images is on" if contents.settings["report"]["show_images"] else ""
 
 
 def galleries(
-    folders: Mapping[str, Path], class_names: Sequence[str], config: ReportConfig, left_out: Sequence[int] = ()
+    folders: Mapping[str, Path], card: DataCard, config: ReportConfig, left_out: Sequence[int] = ()
 ) -> list[ClassGallery]:
     """Return the first images of each class; real ones and all words only with `config.include_private`.
 
     `left_out` holds indices of synthetic images that are not shown.
     """
-    most = config.gallery_images_per_class
-    labels = range(min(len(class_names), MAX_IMAGES // most)) if most else range(0)
+    most, class_names = config.gallery_images_per_class, card.class_names
+    budget = min(MAX_IMAGES, MAX_PIXELS // min(card.image_size, MAX_SIDE_PX) ** 2)
+    labels = range(min(len(class_names), budget // most)) if most else range(0)
     shown = Chosen(left_out, invert=True) if left_out else None
     synthetic = first_images(folders["synthetic"] / "data", labels, most, ["index", "prompt"], shown)
     real = _real_images(folders, labels, most) if config.include_private else {}

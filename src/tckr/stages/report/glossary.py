@@ -82,9 +82,10 @@ GLOSSARY = {
         "cannot be told from what every run knows."
     ),
     "Attack without references": (
-        "A threshold on the signal alone, for a surface that no reference run repeated. A record that is easy for any model "
-        "looks like a member to it. It is weak and no control checks it: what it finds is a leak, but a surface where it "
-        "finds nothing counts as not measured."
+        "A threshold on the signal alone, for a surface that no reference run repeated: a record that is easy for any"
+        " model looks like a member to it. Quantile regression asks whether the signal is high for a record that "
+        "looks like this one. Both are weak and no control checks them: what they find is a leak, but a surface where"
+        " they find nothing counts as not measured."
     ),
     "No measurable leakage": (
         "Reference runs repeated the surface, and neither the interval of the attack's AUC nor an epsilon bound, nor copies "
@@ -106,6 +107,21 @@ GLOSSARY = {
         "Share of the synthetic images whose nearest real record is a member, among equally many members and hold-out "
         "records; one half is what chance gives. It sees a general pull towards the members, and does not say that any "
         "one image is a copy."
+    ),
+    "Attacked together": (
+        "Whoever holds a package holds all its surfaces. The declared attack's scores on those that reference runs "
+        "repeated are added up, with weights learned from reference runs. It does not count surfaces that no "
+        "reference run repeated."
+    ),
+    "PPV": (
+        "Positive predictive value: of the records that the attack calls members, the share that are. It depends on "
+        "how many others the attacker asks about for each member, so it is given for one, 10 and 100; it does not say"
+        " how many an attacker would ask about."
+    ),
+    "mu of Gaussian differential privacy": (
+        "A guarantee of strength mu says that no attack tells two data sets that differ in one record apart better "
+        "than N(0, 1) from N(mu, 1). Printed is a lower bound: no smaller mu can hold, whatever the training. The "
+        "epsilon beside it belongs to mechanisms whose noise is Gaussian; it does not bound that of others."
     ),
     "Canary bound": (
         "Canaries are records put in or left out by a fair coin each. Who guesses more coins right from what was released "

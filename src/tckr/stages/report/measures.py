@@ -12,9 +12,9 @@ from tckr.html.numbers import bound_number, difference_number, fraction, measure
 from tckr.membership.coverage import scorer_name
 from tckr.membership.largest import largest_note
 from tckr.membership.rows import absent_reason
-from tckr.metrics.estimate import Estimate, Measured
+from tckr.metrics.estimate import TEST_IMAGES, Estimate, Measured
 from tckr.stages.report.contents import Change, ClassRow, Comparison, Direction, Number
-from tckr.stages.report.wording import differences_of
+from tckr.stages.report.wording import RECORDS, RUNS, differences_of
 
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -32,7 +32,7 @@ class Wording(NamedTuple):
 
 def headline_rows(audit: AuditResult) -> list[Comparison]:
     """Return accuracy, balanced accuracy, declared AUC over runs and of the target, AUC without references, TPR at two
-    FPRs, AOP and the epsilon bound.
+    FPRs and over runs, AOP and the epsilon bound.
     """
     return [
         accuracy_row(audit),
@@ -42,6 +42,7 @@ def headline_rows(audit: AuditResult) -> list[Comparison]:
         plain_auc_row(audit),
         tpr_row(audit, "0.01"),
         tpr_row(audit, "0.001"),
+        tpr_of_runs_row(audit, "0.001"),
         aop_row(audit),
         epsilon_row(audit),
     ]
@@ -52,7 +53,7 @@ def accuracy_row(audit: AuditResult) -> Comparison:
     note = "; ".join(text for text in ("CAS", largest_note(audit)) if text)
     wording = Wording("accuracy", "Accuracy on real test images", note, "higher")
     row = _row(audit, wording, lambda surface: measured_number(surface.cas))
-    return _with_difference(row, differences_of(audit).cas).model_copy(update={"membership": False})
+    return _with_difference(row, differences_of(audit).cas, TEST_IMAGES).model_copy(update={"membership": False})
 
 
 def balanced_row(audit: AuditResult) -> Comparison:
@@ -71,7 +72,7 @@ def auc_row(audit: AuditResult) -> Comparison:
         Wording("auc", "Membership attack", note, "lower"),
         lambda surface: measured_number(_over_runs(surface, scorer), absent=absent_reason(audit, surface)),
     )
-    return _with_difference(row, differences_of(audit).auc_over_runs)
+    return _with_difference(row, differences_of(audit).auc_over_runs, RUNS)
 
 
 def target_auc_row(audit: AuditResult) -> Comparison:
@@ -83,7 +84,7 @@ def target_auc_row(audit: AuditResult) -> Comparison:
         Wording("auc_of_target", "The same, this model alone", note, "lower"),
         lambda surface: measured_number(surface.auc.get(scorer), absent=absent_reason(audit, surface)),
     )
-    return _with_difference(row, differences_of(audit).auc)
+    return _with_difference(row, differences_of(audit).auc, RECORDS)
 
 
 def _over_runs(surface: SurfaceResult, scorer: str) -> Measured | None:
@@ -105,6 +106,18 @@ def tpr_row(audit: AuditResult, fpr: str) -> Comparison:
         wording,
         lambda surface: measured_number(surface.tpr.get(scorer, {}).get(fpr), percent, absent_reason(audit, surface)),
     )
+
+
+def tpr_of_runs_row(audit: AuditResult, fpr: str) -> Comparison:
+    """Return the declared attack's TPR at one FPR over all runs, in percent: they have enough non-members together."""
+    note = f"TPR at FPR {FPRS[fpr]}, mean over runs, thresholds from other runs"
+    wording = Wording(f"tpr_over_runs_at_{fpr}", f"The same at {FPRS[fpr]}, over all runs", note, "lower")
+
+    def number_of(surface: SurfaceResult) -> Number:
+        found = surface.low_fpr.get(fpr)
+        return measured_number(found.tpr if found else None, percent, absent_reason(audit, surface))
+
+    return _row(audit, wording, number_of)
 
 
 def aop_row(audit: AuditResult) -> Comparison:
@@ -168,8 +181,8 @@ def _row(audit: AuditResult, wording: Wording, number_of: Callable[[SurfaceResul
     return Comparison(**wording._asdict(), membership=True, teacher=teacher, student=student)
 
 
-def _with_difference(row: Comparison, difference: Measured | None) -> Comparison:
-    return row.model_copy(update={"difference": difference_number(difference), "change": _change(row, difference)})
+def _with_difference(row: Comparison, difference: Measured | None, units: str) -> Comparison:
+    return row.model_copy(update={"difference": difference_number(difference, units), "change": _change(row, difference)})
 
 
 def _change(row: Comparison, difference: Measured | None) -> Change:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tckr.artifacts.audit import AuditResult, Package
-from tckr.membership.wording import package_text
+from tckr.membership.wording import package_text, together_text
 from tckr.metrics.estimate import Estimate
 from tckr.stages.report.contents import PackageRow
 from tckr.stages.report.copies import NOT_LOOKED_FOR, copies_headline
@@ -21,6 +21,7 @@ def _package_row(audit: AuditResult, package: Package) -> PackageRow:
         exposes={name: surface.state if surface else "not measured" for name, surface in found.items()},
         state=package.state,
         reason=package_text(audit, package),
+        together=together_text(package),
         also=_copies_note(audit) if "images" in package.exposes else "",
     )
 

@@ -8,22 +8,26 @@ from functools import cache
 from typing import Any
 
 from jinja2 import Environment
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from tckr.artifacts.audit import SurfaceResult
+from tckr.artifacts.mistakes import MOST
 from tckr.data.rejections import REASONS, RULES
 from tckr.html.jinja import environment, style_sheet
 from tckr.html.numbers import difference_number, duration, fraction, measured_number, megabytes, percent, plain
+from tckr.html.svg import element
 from tckr.membership.coverage import scorer_name
 from tckr.membership.rows import strongest_name
 from tckr.membership.wording import why_not_measured
+from tckr.metrics.low_fpr import PRIORS
 from tckr.metrics.rounding import round_above
 from tckr.stages.report.checks import control_groups, purposes, result_of
+from tckr.stages.report.classes import MAX_MATRIX, ShownMistake, worst_first
 from tckr.stages.report.contents import Comparison, Contents, Number, Training
 from tckr.stages.report.copies import MAX_PICTURES, MAX_ROWS
 from tckr.stages.report.figures import Series, bar, history_chart, interval_strip, roc_chart, smoothed
 from tckr.stages.report.flagged import Likeness
-from tckr.stages.report.gallery import ClassGallery, why_withheld
+from tckr.stages.report.gallery import ClassGallery, shown_because, why_withheld
 from tckr.stages.report.measures import FPRS
 from tckr.stages.report.waterfall import state_class, state_mark, waterfall_chart
 from tckr.surfaces import SURFACES, signal_title, surface_title
@@ -32,7 +36,12 @@ PREVIEW_CLASSES = 30
 """Longer per-class tables are folded."""
 
 
-def render(contents: Contents, galleries: Sequence[ClassGallery], likenesses: Sequence[Likeness] = ()) -> str:
+def render(
+    contents: Contents,
+    galleries: Sequence[ClassGallery],
+    likenesses: Sequence[Likeness] = (),
+    mistakes: Sequence[ShownMistake] = (),
+) -> str:
     """Return the report as HTML text."""
     return (
         _environment()
@@ -43,7 +52,11 @@ def render(contents: Contents, galleries: Sequence[ClassGallery], likenesses: Se
             why_not_measured=why_not_measured(contents.audit.verdict),
             galleries=galleries,
             withheld=why_withheld(contents),
+            shown_because=shown_because(contents),
             likenesses=likenesses,
+            mistakes=mistakes,
+            max_mistakes=MOST,
+            max_matrix=MAX_MATRIX,
             max_pictures=MAX_PICTURES,
             max_rows=MAX_ROWS,
             control_groups=control_groups(contents.audit),
@@ -54,10 +67,17 @@ def render(contents: Contents, galleries: Sequence[ClassGallery], likenesses: Se
             reasons=REASONS,
             rules=RULES,
             fprs=FPRS,
+            priors=tuple(PRIORS),
             preview_classes=PREVIEW_CLASSES,
             surfaces={name: surface_title(name) for name in SURFACES},
         )
     )
+
+
+def code(text: str) -> Markup:
+    """Return text with what stands in backticks as code."""
+    parts = [escape(part) if number % 2 == 0 else element("code", part) for number, part in enumerate(text.split("`"))]
+    return Markup("").join(parts)
 
 
 def charts(contents: Contents) -> dict[str, Markup]:
@@ -157,6 +177,8 @@ def _environment() -> Environment:
         "result": result_of,
         "strip": strip,
         "bar": bar,
+        "code": code,
+        "worst_first": worst_first,
     }
     made.globals |= {"class_strip": class_strip, "strongest_name": strongest_name}
     return made

@@ -6,7 +6,7 @@ from typing import Any
 
 from tckr.artifacts.data_card import DataCard
 from tckr.metrics.rounding import significant
-from tckr.sharing.allowed import allowed_settings
+from tckr.sharing.allowed_settings import allowed_settings
 from tckr.stages.report.contents import CaptionSummary, StageRecord, Training
 from tckr.stages.report.privacy import shown_name
 
@@ -37,6 +37,7 @@ def shareable_card(card: DataCard) -> DataCard:
         grey=card.grey,
         sizes=card.sizes,
         public=card.public,
+        source_kind=card.source_kind,
     )
 
 

@@ -13,12 +13,25 @@ from tckr.artifacts.audit import (
     Differences,
     FindingReason,
     ImagesAlone,
+    LeakTest,
     LeaveOneOut,
+    LowFpr,
+    OfRecords,
+    Package,
     Strongest,
     SurfaceResult,
+    Together,
 )
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
-from tckr.metrics.results import CopiesResult, EpsilonBound, FidelityResult, FidelityScores, OneRunBound, PairedTest
+from tckr.metrics.results import (
+    CopiesResult,
+    EpsilonBound,
+    FidelityResult,
+    FidelityScores,
+    GaussianBound,
+    OneRunBound,
+    PairedTest,
+)
 from tckr.metrics.rounding import (
     bound_below,
     coarse_curve,
@@ -28,7 +41,7 @@ from tckr.metrics.rounding import (
     stepped_rate,
     stepped_share,
 )
-from tckr.sharing.allowed import shown_model
+from tckr.sharing.allowed_models import shown_model
 
 WITHHELD = NotMeasurable("the numbers of all classes together would tell single records; they stand in audit.json")
 
@@ -50,7 +63,7 @@ def shareable_audit(audit: AuditResult) -> AuditResult:
         paired=_paired(audit.paired),
         fidelity=_fidelity(audit.fidelity),
         controls=[_control(control) for control in audit.controls],
-        packages=audit.packages,
+        packages=[_package(package) for package in audit.packages],
         copies=_copies(audit.copies),
         canaries={surface: _bounds(bounds) for surface, bounds in audit.canaries.items()},
     )
@@ -89,7 +102,10 @@ def _surface(surface: SurfaceResult, declared: Declared) -> SurfaceResult:
         other_signals={signal: _each(aucs) for signal, aucs in surface.other_signals.items()},
         leave_one_out={scorer: _leave_one_out(each) for scorer, each in surface.leave_one_out.items()},
         tpr={scorer: _rates(rates, declared) for scorer, rates in surface.tpr.items()},
+        low_fpr={rate: _low_fpr(found, rate, declared) for rate, found in surface.low_fpr.items()},
         epsilon_lower_bound=_epsilon(surface.epsilon_lower_bound),
+        mu_lower_bound=_mu(surface.mu_lower_bound),
+        of_records=_of_records(surface.of_records),
         auc_by_class=dict.fromkeys(surface.auc_by_class, WITHHELD),
         roc={
             scorer: coarse_curve(points, declared.num_members, declared.num_non_members)
@@ -98,11 +114,20 @@ def _surface(surface: SurfaceResult, declared: Declared) -> SurfaceResult:
     )
 
 
+def _of_records(found: OfRecords | None) -> OfRecords | None:
+    if found is None:
+        return None
+    runs = found.leave_one_out
+    return OfRecords(auc=shown(found.auc), leave_one_out=None if runs is None else _leave_one_out(runs))
+
+
 def _reason(reason: FindingReason) -> FindingReason:
     """Round the numbers of a finding as its sentence does."""
     return FindingReason(
         kind=reason.kind,
         found=_optional(reason.found),
+        attack=reason.attack,
+        signal=reason.signal,
         canaries=reason.canaries,
         epsilon=None if reason.epsilon is None else bound_below(reason.epsilon),
         p_value=None if reason.p_value is None else _one_digit(reason.p_value),
@@ -128,6 +153,15 @@ def _accuracies(surface: SurfaceResult, declared: Declared) -> dict[str, Measure
 def _rates(rates: dict[str, Measured], declared: Declared) -> dict[str, Measured]:
     sizes = {"num_members": declared.num_members, "num_others": declared.num_non_members}
     return {rate: stepped_rate(value, float(rate), declared.confidence, **sizes) for rate, value in rates.items()}
+
+
+def _low_fpr(found: LowFpr, rate: str, declared: Declared) -> LowFpr:
+    """Round what is about all runs as means over runs are, and the target's own rate as its other rates are."""
+    return LowFpr(
+        tpr=shown(found.tpr),
+        tpr_of_target=_rates({rate: found.tpr_of_target}, declared)[rate],
+        ppv=_each(found.ppv),
+    )
 
 
 def _strongest(strongest: Strongest | None) -> Strongest | None:
@@ -160,6 +194,20 @@ def _epsilon(bound: EpsilonBound | None) -> EpsilonBound | None:
         num_members=bound.num_members,
         num_non_members=bound.num_non_members,
         method=bound.method,
+    )
+
+
+def _mu(bound: GaussianBound | None) -> GaussianBound | None:
+    if bound is None:
+        return None
+    return GaussianBound(
+        mu=bound_below(bound.mu),
+        epsilon=None if bound.epsilon is None else bound_below(bound.epsilon),
+        confidence=bound.confidence,
+        delta=bound.delta,
+        n=bound.n,
+        method=bound.method,
+        assumes=bound.assumes,
     )
 
 
@@ -233,6 +281,29 @@ def _control(control: Control) -> Control:
     )
 
 
+def _package(package: Package) -> Package:
+    return Package(
+        name=package.name,
+        exposes=package.exposes,
+        state=package.state,
+        deciding=package.deciding,
+        reasons=[_reason(reason) for reason in package.reasons],
+        together=_together(package.together),
+    )
+
+
+def _together(found: Together | None) -> Together | None:
+    """Leave out the p-value of this attack alone; the one that counts the whole audit has one digit."""
+    if found is None:
+        return None
+    p_value = _one_digit(found.test.family_p_value)
+    return Together(
+        surfaces={name: round(share, 1) for name, share in found.surfaces.items()},
+        auc=shown(found.auc),
+        test=LeakTest(name=found.test.name, attack=found.test.attack, p_value=p_value, family_p_value=p_value),
+    )
+
+
 def _copies(found: CopiesResult | None) -> CopiesResult | None:
     """Leave out the list of flagged images and all distances: a released image on that list is a training record."""
     if found is None:
@@ -267,4 +338,6 @@ def _one_run(bound: OneRunBound | NotMeasurable) -> OneRunBound | NotMeasurable:
         guesses=bound.guesses,
         correct=None,
         method=bound.method,
+        assumes=bound.assumes,
+        gaussian=_mu(bound.gaussian),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tckr.disk import write_whole
 from tckr.engine.step import StepContext
+from tckr.stages.report.classes import shown_mistakes
 from tckr.stages.report.collect import collect
 from tckr.stages.report.config import ReportConfig
 from tckr.stages.report.flagged import shown_likenesses
@@ -15,7 +16,8 @@ def run(config: ReportConfig, context: StepContext) -> None:
     """Write the report twice: for people and, with the same numbers, for programs."""
     contents = collect(context.inputs, config)
     likenesses = shown_likenesses(context.inputs, contents, config)
-    page = render(contents, shown_galleries(context.inputs, contents, config), likenesses)
+    mistakes = shown_mistakes(context.inputs, contents.data.class_names, config)
+    page = render(contents, shown_galleries(context.inputs, contents, config), likenesses, mistakes)
     data = contents.model_dump_json(indent=1) + "\n"
     write_whole(context.out / "report.html", lambda partial: partial.write_text(page, encoding="utf-8"))
     write_whole(context.out / "report.json", lambda partial: partial.write_text(data, encoding="utf-8"))

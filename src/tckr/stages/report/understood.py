@@ -19,8 +19,4 @@ def _groups(card: DataCard) -> list[str]:
     if not card.groups:
         return ["No groups (patients, parts) were named: splits and membership were drawn picture by picture."]
     sizes = ", ".join(f"{name} {number:,}" for name, number in card.groups.items())
-    return [
-        f"Splits and membership were drawn by group, such as a patient or part. Groups: {sizes}.",
-        "The audit judges picture by picture: pictures of a group are members together, so its intervals are too narrow and "
-        "its p-values too small.",
-    ]
+    return [f"Splits and membership were drawn, and the audit judges, by group, such as a patient or part. Groups: {sizes}."]

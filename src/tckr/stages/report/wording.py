@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from tckr.artifacts.agreement import Agreement
 from tckr.artifacts.audit import PLAIN, AuditResult, Declared, Differences, SurfaceResult
-from tckr.html.numbers import NO_DIFFERENCE, fraction, measured_number, signed, signed_percent
+from tckr.html.numbers import fraction, measured_number, signed, signed_percent
 from tckr.membership.coverage import scorer_name
 from tckr.membership.largest import no_better_phrase, no_better_sentence
 from tckr.membership.rows import SurfaceRow, canary_rows, surface_rows
-from tckr.membership.wording import judged_text, open_texts, surface_text, why_not_measured
+from tckr.membership.wording import judged_text, judged_units, open_texts, surface_text, why_not_measured
 from tckr.membership.worth import worth_phrase, worth_sentences
-from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
+from tckr.metrics.estimate import NO_DIFFERENCE, TEST_IMAGES, Estimate, Measured, NotMeasurable, no_difference
 from tckr.stages.report.contents import ClassRow, VerdictText
 from tckr.stages.report.copies import copies_headline
 from tckr.surfaces import surface_title
 
 NO_AGREEMENT: Agreement = {}
+
+RUNS, RECORDS = "reference runs", "records"
+"""What there may be too few of for a difference of AUCs: over runs, and of the target alone."""
 
 MAX_FAILED = 5
 """Failed controls told at the top of the page; all of them stand in the audit's chapter."""
@@ -39,7 +42,7 @@ def verdict_of(audit: AuditResult, redrawn: str = "", agreement: Agreement = NO_
         return VerdictText(
             state=state,
             headline=_capital(judged_text(audit.verdict)),
-            sentences=[*first, *_invalid_sentences(audit), *unchecked],
+            sentences=[*first, *_invalid_sentences(audit), _accuracy_sentence(audit), *worth, *unchecked],
         )
     if state == "not measured":
         sentences = [
@@ -69,8 +72,8 @@ def origin_of(declared: Declared, measured: bool) -> str:
     views = "view" if declared.num_queries == 1 else "views"
     return (
         f"{level}; {declared.num_reference_runs} reference runs, depth {declared.depth}; declared attack "
-        f"{scorer_name(declared.scorer)}, {declared.num_queries} {views} per record; {declared.num_members:,} members, "
-        f"{declared.num_non_members:,} non-members, {declared.num_test:,} test images" + _rules(declared)
+        f"{scorer_name(declared.scorer)}, {declared.num_queries} {views} per record; {judged_units(declared)}, "
+        f"{declared.num_test:,} test images" + _rules(declared)
     )
 
 
@@ -92,7 +95,8 @@ def _invalid_sentences(audit: AuditResult) -> list[str]:
     ]
     rest = [f"{len(failed) - MAX_FAILED} more failed, listed below."] if len(failed) > MAX_FAILED else []
     return [
-        "The audit failed its own check, so its numbers mean nothing. They are greyed out below; do not quote them.",
+        "The audit failed its own check, so its numbers on privacy mean nothing. They are greyed out below; do not quote "
+        "them. Accuracy does not depend on them.",
         *found,
         *rest,
     ]
@@ -105,8 +109,10 @@ def differences_of(audit: AuditResult) -> Differences:
 
 def _accuracy_phrase(audit: AuditResult) -> str:
     difference = differences_of(audit).cas
-    if not isinstance(difference, Estimate) or difference.covers(0.0):
-        return "no measurable difference in accuracy"
+    if not isinstance(difference, Estimate):
+        return "accuracy not compared"
+    if difference.covers(0.0):
+        return _undecided(no_difference(difference), "accuracy")
     return f"{'lower' if difference.value < 0 else 'higher'} accuracy"
 
 
@@ -115,8 +121,17 @@ def _leakage_phrase(audit: AuditResult) -> str:
     if not isinstance(difference, Estimate):
         return "membership leakage not compared"
     if difference.covers(0.0):
-        return f"no measurable difference in membership leakage{_channel(audit)}"
+        return _undecided(no_difference(difference, _units(audit)), f"membership leakage{_channel(audit)}")
     return f"{'less' if difference.value < 0 else 'more'} membership leakage{_channel(audit)}"
+
+
+def _undecided(found: str, what: str) -> str:
+    return f"{found} in {what}" if found == NO_DIFFERENCE else f"{found} whether {what} differs"
+
+
+def _units(audit: AuditResult) -> str:
+    """Return what the headline difference of AUCs rests on."""
+    return RUNS if isinstance(differences_of(audit).auc_over_runs, Estimate) else RECORDS
 
 
 def _channel(audit: AuditResult) -> str:
@@ -126,7 +141,7 @@ def _channel(audit: AuditResult) -> str:
 
 def _accuracy_sentence(audit: AuditResult) -> str:
     teacher, student = audit.surfaces["teacher"], audit.surfaces["student"]
-    difference = _in_words(differences_of(audit).cas, "lower", "higher")
+    difference = _in_words(differences_of(audit).cas, "lower", "higher", TEST_IMAGES)
     return (
         f"Accuracy: the Student, which never saw a private image, reaches {_value(student.cas)}, the Teacher "
         f"{_value(teacher.cas)}: {difference}."
@@ -147,7 +162,7 @@ def _leakage_sentences(audit: AuditResult) -> list[str]:
             f"Privacy: {scorer_name(scorer)} finds the Teacher's training records with AUC {_value(teacher)}; "
             f"the Student was not attacked this way at depth {audit.declared.depth}."
         ]
-    difference = _in_words(differences_of(audit).headline, "less", "more")
+    difference = _in_words(differences_of(audit).headline, "less", "more", _units(audit))
     sentences = [
         f"Privacy: {scorer_name(scorer)}, the attack declared in advance, finds training records of the Teacher with AUC "
         f"{_value(teacher)} and of the Student with {_value(student)}: {difference}. 0.5 is guessing.",
@@ -237,12 +252,12 @@ def _verb(names: list[str]) -> str:
     return "leak" if len(names) > 1 or names[0].endswith("s") else "leaks"
 
 
-def _in_words(difference: Measured | None, less: str, more: str) -> str:
+def _in_words(difference: Measured | None, less: str, more: str, units: str) -> str:
     if difference is None or isinstance(difference, NotMeasurable):
         return "no difference computed"
     interval = f"[{signed(difference.low)}, {signed(difference.high)}]"
     if difference.covers(0.0):
-        return f"{NO_DIFFERENCE} {interval}"
+        return f"{no_difference(difference, units)} {interval}"
     return f"{fraction(abs(difference.value))} {less if difference.value < 0 else more} {interval}"
 
 

@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 from pydantic import Field, model_validator
 
 from tckr.models.digest import ModelName
+from tckr.models.needed import Needed
 from tckr.stages.config_base import StageConfig
 from tckr.training.config import TrainingConfig
 
@@ -50,6 +51,11 @@ class TeachConfig(StageConfig, TrainingConfig):
         """Return the model of every Teacher."""
         names = [self.model, *self.other_models]
         return [names[position % len(names)] for position in range(self.num_teachers)]
+
+    def checkpoints(self) -> list[Needed]:
+        """Return the model of every Teacher."""
+        others = [self.needed("teach.other_models", name) for name in self.other_models]
+        return [self.needed("teach.model", self.model), *others]
 
     def memorizing(self) -> TeachConfig:
         """Return the audit's positive control: the same model without anything that hinders learning records by heart."""

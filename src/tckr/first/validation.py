@@ -1,6 +1,6 @@
-"""Ask a run's Teacher and Student about the validation split: what a cardinality is chosen on. The test split stays locked.
+"""Query a run's Teacher and Student on the validation split: for the first result, and to choose a cardinality on.
 
-The Student itself never learns from these images; the owner, who has them, uses them to choose which Student to release.
+The test split stays sealed. The Student never learns from these images; the owner uses them to choose a Student to release.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import numpy as np
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.document import Document
 from tckr.artifacts.training import MODEL_FOLDER
-from tckr.config import Settings
 from tckr.data.images import load_images
 from tckr.engine.step import Sensitivity, Step, StepContext
 from tckr.metrics.accuracy import accuracy
@@ -40,16 +39,16 @@ class ValidateConfig(StageConfig):
     confidence: float
 
 
-def validate_step(steps: Sequence[Step], settings: Settings) -> Step:
-    """Return the step that asks the models of a run."""
+def validate_step(steps: Sequence[Step], confidence: float, stage: str = VALIDATE) -> Step:
+    """Return the step that queries the models of a run. Steps of one `stage` share the machine with one another."""
     found = {step.name: step for step in steps}
     return Step(
         name=VALIDATE,
-        stage=VALIDATE,
+        stage=stage,
         function=f"{__name__}:run",
         version=1,
         sensitivity=Sensitivity.PRIVATE,
-        config=ValidateConfig(confidence=settings.audit.confidence),
+        config=ValidateConfig(confidence=confidence),
         seed=0,
         inputs={"data": found["prepare"], "teacher": found["teach"], "student": found["distill"]},
     )

@@ -1,4 +1,4 @@
-"""What a step waits for and which share of the machine it has follow from the graph, not from the order or what is whole."""
+"""Which share of the machine a step has follows from the graph, not from the order or from what is whole."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from tckr.config import RunConfig
 from tckr.engine.execution import ExecutionConfig
-from tckr.engine.graph import needs_of, sources_of, turns_of
+from tckr.engine.graph import sources_of
+from tckr.engine.machine_share import needs_of
 from tckr.engine.step import Role, Step
 from tckr.pipeline import needed_for, pipeline
 from tests.engine.fakes import step
@@ -65,12 +66,6 @@ def test_what_prefers_the_machine_for_itself_shares_it_only_with_runs_that_repea
     assert set(shares([target, control, other]).values()) == {Fraction(1, 2)}
 
 
-def test_a_step_waits_for_its_inputs_and_for_donors_that_are_listed_before_it():
-    one, other = step("one", stage="a"), step("other", stage="a", run=1)
-    steps = [replace(one, donors=[other]), replace(other, donors=[one]), step("end", a=one)]
-    assert sources_of(steps) == {"one": [], "other": ["one"], "end": ["one"]}
-
-
 @pytest.mark.parametrize("depth", ["teacher", "distill", "full"])
 def test_the_order_of_the_list_changes_no_need(depth):
     steps = audited(audit={"num_reference_runs": 3, "depth": depth})
@@ -83,15 +78,6 @@ def test_the_teachers_of_an_audit_run_beside_caption_and_adapt():
     assert (found["caption"], found["adapt"], found["teach"]) == (Fraction(1, 2), Fraction(1, 2), Fraction(1, 4))
     assert sources["teach"] == sources["teach.1"] == sources["caption"] == ["prepare"]
     assert {found[name] for name in ("prepare", "generate", "audit", "report")} == {Fraction(1)}
-
-
-def test_what_shares_the_machine_begins_with_the_target_then_with_the_longest_chains_and_the_rest_by_the_list():
-    steps = audited(audit={"num_reference_runs": 2, "depth": "full"})
-    turns = turns_of(steps, needs_of(steps, FOUR))
-    names = ("label", "caption.1", "caption.2", "adapt.1", "teach.1", "generate.2", "label.1", "distill.1", "signals.1")
-    assert sorted(names, key=turns.__getitem__) == list(names)
-    one = turns_of(steps, needs_of(steps, ExecutionConfig(device="cpu", workers=1)))
-    assert sorted(one, key=one.__getitem__) == [step.name for step in steps]
 
 
 def test_a_target_run_alone_has_the_machine_at_every_step():

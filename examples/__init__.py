@@ -1,0 +1,1 @@
+"""Whole uses of the product, each with its data, its settings and what came out."""

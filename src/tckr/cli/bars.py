@@ -1,0 +1,136 @@
+"""Bars on a terminal, one below the other: of the whole run, and of each step at work with its rate and time left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from tckr.cli.terminal import escape
+
+NARROW, WIDE = 80, 100
+"""Characters of a line: below the first a bar is left out, from the second on it takes what is free."""
+
+WHOLE = "all"
+"""Label of the bar of the whole run."""
+
+
+class RateColumn(ProgressColumn):
+    """Show how many units finish per second; nothing for the whole run, whose steps differ."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate, or nothing before it is known."""
+        speed = None if task.fields["left"] else task.finished_speed or task.speed
+        return Text(f"{speed:,.3g} {task.fields['unit']}/s" if speed else "", style="progress.data.speed")
+
+
+class LeftColumn(TimeRemainingColumn):
+    """Show the time left: of the whole run as it was told, of a step by its rate."""
+
+    def render(self, task: Task) -> Text:
+        """Return the time left."""
+        left = task.fields["left"]
+        return Text(left or f"{super().render(task)} left", style="progress.remaining")
+
+
+@dataclass
+class Count:
+    """How far a bar is: `first` units were done when it began at `start`."""
+
+    unit: str
+    total: int
+    first: int
+    done: int
+    start: float
+
+    def seconds_left(self, now: float) -> float:
+        """Return how long the rest takes if it advances as before."""
+        return (now - self.start) * max(0, self.total - self.done) / (self.done - self.first)
+
+
+class Bars:
+    """Bars of the steps at work; each disappears when its step is finished, all of them at the end."""
+
+    def __init__(self, console: Console) -> None:
+        """Show them on `console` if that is a terminal."""
+        self._console = console
+        self._progress: Progress | None = None
+        self._whole: TaskID | None = None
+        self._now: dict[str, Count] = {}
+
+    @contextmanager
+    def open(self, label: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
+        """Show a bar; the yielded function advances it."""
+        progress = self._shown()
+        task = progress.add_task(escape(label), total=total, completed=done, unit=unit, left="")
+        self._now[label] = count = Count(unit=unit, total=total, first=done, done=done, start=time.monotonic())
+
+        def advance(amount: int) -> None:
+            progress.update(task, advance=amount)
+            count.done += amount
+
+        try:
+            yield advance
+        finally:
+            progress.remove_task(task)
+            self._now.pop(label, None)
+            self._stop_if_empty()
+
+    def show_whole(self, done: int, total: int, left: str) -> None:
+        """Show how far the whole run is, above the other bars."""
+        if self._whole is None:
+            self._whole = self._shown().add_task(WHOLE, total=total, completed=done, unit="steps", left=left)
+        else:
+            self._shown().update(self._whole, completed=done, left=left)
+
+    def at_work(self) -> str:
+        """Return in words what the bars show."""
+        return ", ".join(f"{label} {count.done:,}/{count.total:,} {count.unit}" for label, count in [*self._now.items()])
+
+    def seconds_left(self) -> dict[str, float]:
+        """Return how long each step at work still takes at its present rate; none that has not advanced yet."""
+        now = time.monotonic()
+        return {label: count.seconds_left(now) for label, count in [*self._now.items()] if count.done > count.first}
+
+    def close(self) -> None:
+        """Remove the bar of the whole run, and leave the terminal as it was."""
+        if self._progress is not None and self._whole is not None:
+            self._progress.remove_task(self._whole)
+        self._whole = None
+        self._stop_if_empty()
+
+    def _shown(self) -> Progress:
+        if self._progress is None:
+            disable = not self._console.is_terminal
+            self._progress = Progress(*_columns(self._console.width), console=self._console, transient=True, disable=disable)
+            self._progress.start()
+        return self._progress
+
+    def _stop_if_empty(self) -> None:
+        if self._progress is not None and not self._progress.tasks:
+            self._progress.stop()
+            self._progress = None
+
+
+def _columns(width: int) -> list[ProgressColumn]:
+    """Return what a bar shows in so many characters: what is done and the time left always, the rest where it fits."""
+    count = TextColumn("{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}")
+    label, left = TextColumn("{task.description:<12}"), LeftColumn()
+    if width < NARROW:
+        return [label, count, left]
+    return [SpinnerColumn(), label, BarColumn(None if width >= WIDE else 12), count, RateColumn(), TimeElapsedColumn(), left]

@@ -1,0 +1,73 @@
+"""Under a budget nothing is released that does not pay; without one nothing changes."""
+
+import pytest
+
+from tckr.config import RunConfig, load_settings
+from tckr.engine.step import Step
+from tckr.errors import UserError
+from tckr.pipeline import pipeline
+from tckr.privacy.refusals import REFUSALS
+
+SPENDING = {
+    "prepare.intensity": "range",
+    "adapt.prompt_form": "n: c",
+    "adapt.lora": "other.safetensors",
+    "adapt.selection": "best",
+    "adapt.fraction": "0.5",
+    "generate.per_class": "data",
+    "generate.redraw_disowned": "2",
+    "generate.redraw_copies": "2",
+    "generate.redraw": "[1]",
+    "distill.labels": "online",
+}
+RELEASED = ("generate", "label", "distill")
+
+
+def private(*changes: str) -> RunConfig:
+    return load_settings(
+        preset="dp", overrides=["prepare.source=digits", "audit.num_reference_runs=0", *changes]
+    ).run_config()
+
+
+def test_every_refusal_is_tried() -> None:
+    assert SPENDING.keys() == {refusal[0] for refusal in REFUSALS}
+
+
+@pytest.mark.parametrize("setting", SPENDING)
+def test_what_spends_outside_the_budget_is_refused(setting: str) -> None:
+    with pytest.raises(UserError, match=f"does not pay for: {setting}: .*; set "):
+        private(f"{setting}={SPENDING[setting]}")
+    load_settings(overrides=["prepare.source=digits", f"{setting}={SPENDING[setting]}"])  # fine without a budget
+
+
+def test_a_budget_for_a_training_of_no_steps_is_refused() -> None:
+    with pytest.raises(UserError, match=r"adapt\.steps=0 trains nothing"):
+        private("adapt.steps=0")
+
+
+def test_descriptions_that_the_user_wrote_hold_nothing_private() -> None:
+    assert private("adapt.prompt_form=n: d", "adapt.descriptions={'0': a ring}").adapt.prompt_form == "n: d"
+
+
+def test_released_steps_see_private_data_through_the_adapter_alone() -> None:
+    steps = {step.name: step for step in pipeline(private(), b"secret")}
+    assert all("prepare" not in reached(steps[name], without="adapt") for name in RELEASED)
+    plain = load_settings(overrides=["prepare.source=digits", "audit.num_reference_runs=0"]).run_config()
+    plain_steps = {step.name: step for step in pipeline(plain, b"secret")}
+    assert all("prepare" in reached(plain_steps[name], without="adapt") for name in RELEASED)
+
+
+def reached(step: Step, without: str) -> set[str]:
+    """Return the stages that `step` depends on by paths that avoid the stage `without`."""
+    sources = [source for source in step.inputs.values() if source.stage != without]
+    return {source.stage for source in sources}.union(*(reached(source, without) for source in sources))
+
+
+def test_noise_is_secret_though_the_set_is_public() -> None:
+    seeds = {step.seed for secret in (b"one", b"two") for step in pipeline(private(), secret) if step.name == "adapt"}
+    assert len(seeds) == 2
+
+
+def test_the_control_that_memorizes_keeps_no_budget() -> None:
+    assert private().privacy.is_on
+    assert not private().memorizing().privacy.is_on

@@ -1,0 +1,128 @@
+"""DP-SGD: what one unit can change is bounded, what is added is noise of the stated size, and each unit comes by chance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tckr.artifacts.adapter_card import AdapterCard
+from tckr.models.diffusion.load import load_generator
+from tckr.privacy.config import PrivacyConfig
+from tckr.stages.adapt import stage
+from tckr.stages.adapt.config import PrivateAdaptConfig
+from tckr.stages.adapt.encode import EncodedSet, encode_set
+from tckr.stages.adapt.gradients import Passes
+from tckr.stages.adapt.private import Mechanism, Units, clip_each, private_batches, set_private_gradient
+from tckr.stages.adapt.promise import counted, promise
+from tckr.stages.adapt.vector import AdapterVector
+from tests.tiny_artifacts import make_context, write_captions, write_private_set
+from tests.tiny_models import ARRAY_WARNING
+
+pytestmark = [
+    pytest.mark.filterwarnings(ARRAY_WARNING),
+    pytest.mark.filterwarnings("ignore:Full backward hook is firing"),
+]
+CLIP, DRAWS = 0.01, 2
+"""A norm below that of each gradient here, so that all are clipped."""
+
+
+def encoded_set(folder: Path, cache: Path) -> EncodedSet:
+    images = np.random.default_rng(0).integers(0, 256, (7, 16, 16, 3), dtype=np.uint8)
+    generator = load_generator(str(folder), "cpu")
+    return encode_set(generator, images, np.arange(5), list("abaca"), flip=False, batch_size=2, cache=cache)
+
+
+def gradient(folder: Path, encoded: EncodedSet, taken: list[int], *, noise: float = 0.0, per_pass: int = 4) -> torch.Tensor:
+    """Return the private gradient of a step that takes the units `taken`, with always the same draws for each."""
+    generator = load_generator(str(folder), "cpu")
+    adapter = AdapterVector(generator.add_lora(2, 7).values())
+    generator.keep_gradients_of_images()
+    config = PrivateAdaptConfig(batch_size=4, privacy=PrivacyConfig(epsilon=1.0))
+    every = Mechanism(
+        units=Units(np.arange(5)), sampling_rate=1.0, noise_multiplier=noise, clip=CLIP, expected=4, noise_draws=DRAWS
+    )
+    whole = next(private_batches(generator, encoded, config, every, steps=range(1), seed=3))
+    rows = [unit * DRAWS + draw for unit in taken for draw in range(DRAWS)]
+    batch = type(whole)(
+        moments=whole.moments[rows],
+        posterior_noise=whole.posterior_noise[rows],
+        conditioning={name: values[rows] for name, values in whole.conditioning.items()},
+        noise=whole.noise[rows],
+        timesteps=whole.timesteps[rows],
+    )
+    set_private_gradient(generator, batch, adapter, Passes(per_pass), every, config=config, device="cpu", noise_seed=11)
+    return adapter.gradient.clone()
+
+
+def test_a_unit_changes_the_sum_by_the_clipping_norm(tmp_path: Path, tiny_generator: Path) -> None:
+    encoded = encoded_set(tiny_generator, tmp_path)
+    everyone = gradient(tiny_generator, encoded, [0, 1, 2, 3, 4])
+    for unit in range(5):
+        without = gradient(tiny_generator, encoded, [other for other in range(5) if other != unit])
+        change = 4 * (everyone - without).norm().item()  # the sum is divided by 4, the expected number, for both
+        assert change == pytest.approx(CLIP, rel=1e-3)
+
+
+def test_the_sum_is_that_of_single_units_whatever_the_passes(tmp_path: Path, tiny_generator: Path) -> None:
+    encoded = encoded_set(tiny_generator, tmp_path)
+    alone = sum((gradient(tiny_generator, encoded, [unit]) for unit in range(5)), torch.tensor(0.0))
+    for per_pass in (1, 4, 32):
+        torch.testing.assert_close(gradient(tiny_generator, encoded, [0, 1, 2, 3, 4], per_pass=per_pass), alone)
+
+
+def test_noise_has_the_stated_size_and_is_there_without_any_unit(tmp_path: Path, tiny_generator: Path) -> None:
+    encoded = encoded_set(tiny_generator, tmp_path)
+    noise = gradient(tiny_generator, encoded, [], noise=3.0)
+    assert noise.std().item() == pytest.approx(3.0 * CLIP / 4, rel=5 / np.sqrt(2 * noise.numel()))
+    torch.testing.assert_close(
+        gradient(tiny_generator, encoded, [1], noise=3.0) - noise, gradient(tiny_generator, encoded, [1])
+    )
+
+
+def test_gradients_are_clipped_over_all_parameters_and_one_that_is_no_number_counts_as_zero() -> None:
+    first, second = torch.tensor([[3.0], [0.3], [torch.nan]]), torch.tensor([[4.0], [0.4], [1.0]])
+    clipped = torch.cat(clip_each([first, second], 1.0))
+    torch.testing.assert_close(clipped, torch.tensor([0.6 + 0.3, 0.8 + 0.4]))
+
+
+def test_each_unit_is_taken_by_chance_with_one_of_its_images() -> None:
+    units = Units(np.array([5, 5, 9, 5, 2]))
+    rng = np.random.default_rng(0)
+    taken = [units.sample(0.3, rng) for _ in range(4000)]
+    assert len(units) == 3
+    counts = np.bincount(np.concatenate(taken), minlength=5) / 4000
+    np.testing.assert_allclose(counts, [0.1, 0.1, 0.3, 0.1, 0.3], atol=0.03)
+    numbers = np.bincount([len(rows) for rows in taken], minlength=4) / 4000
+    np.testing.assert_allclose(numbers, [0.343, 0.441, 0.189, 0.027], atol=0.03)  # binomial: independent of one another
+
+
+def test_the_count_is_noisy_and_all_a_guarantee_depends_on() -> None:
+    config = PrivateAdaptConfig(batch_size=16, steps=5, privacy=PrivacyConfig(epsilon=1.0))
+    found = promise(config, 1000, 7, ["a"])
+    counts = np.array([counted(1000, found.count_noise, seed) for seed in range(400)])
+    assert found.noisy_count == counts[7]
+    assert counts.mean() == pytest.approx(1000, abs=0.2 * found.count_noise)
+    assert counts.std() == pytest.approx(found.count_noise, rel=0.15)
+    assert found.sampling_rate == 16 / found.noisy_count
+    assert 0.95 < found.epsilon <= 1.0
+
+
+def test_the_adapter_states_its_guarantee_and_goes_on_with_the_same_noise(tmp_path: Path, tiny_generator: Path) -> None:
+    inputs = {"data": write_private_set(tmp_path / "data"), "captions": write_captions(tmp_path / "captions")}
+    config = PrivateAdaptConfig(
+        model=str(tiny_generator), method="lora", rank=2, steps=3, batch_size=2, prompt_form="n",
+        privacy=PrivacyConfig(epsilon=8.0, noise_draws=2),
+    )  # fmt: skip
+    weights = []
+    for name in ("one", "two"):
+        context = make_context(tmp_path / name, inputs)
+        stage.run(config, context)
+        weights.append((context.out / "pytorch_lora_weights.safetensors").read_bytes())
+        guarantee = AdapterCard.read(context.out).guarantee
+        assert guarantee is not None
+        assert guarantee.epsilon <= 8.0
+        assert (guarantee.unit, guarantee.steps, guarantee.noise_draws) == ("record", 3, 2)
+    assert weights[0] == weights[1]

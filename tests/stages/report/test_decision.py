@@ -1,0 +1,197 @@
+"""The first screen says what was done, whether it may be released, how sure that is, and no more than was found."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tckr.artifacts.audit import FindingReason, Package, SurfaceResult
+from tckr.artifacts.guarantee import Guarantee
+from tckr.membership.packages import PACKAGES, packages
+from tckr.metrics.estimate import Estimate
+from tckr.stages.report.decision import CLEAN, HOLDS, WHAT, accuracy_sentence, decision_of
+from tckr.stages.report.plain_words import leak_in_words, picks
+from tests.stages.report.sample import Sample
+
+
+def decision(**kind):
+    sample = Sample(**{"class_names": ["a", "b"], "canaries": False} | kind)
+    return decision_of(sample.audit(), sample._card(), 640)
+
+
+def rows(found):
+    return {row.name: row for row in found.packages}
+
+
+def auc(value: float, half: float = 0.03) -> Estimate:
+    return Estimate(value, value - half, value + half, 100, "")
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (auc(0.57), "57 times of 100 [54, 60]"),
+        (auc(0.43), "57 times of 100 [54, 60]"),
+        (Estimate(0.523, 0.502, 0.544, 9, ""), "52.3 times of 100 [50.2, 54.4]"),
+        (auc(0.5), "50 times of 100 [47, 53]"),
+    ],
+)
+def test_an_auc_is_how_often_the_attacker_picks_the_right_one_and_a_leak_never_rounds_to_a_coin(number, words):
+    assert picks(number) == words
+
+
+def test_every_package_says_what_it_is_and_each_part_of_a_release_is_a_package():
+    assert set(HOLDS) == set(PACKAGES)
+    assert set(WHAT) <= set(PACKAGES)
+
+
+def test_a_row_has_the_state_of_its_package_the_size_of_its_leak_and_the_command_for_what_is_not_measured():
+    found = rows(decision())
+    student, images = found["Student"], found["synthetic images"]
+    assert (student.state, student.answer, student.command) == ("leaks", "No", "")
+    assert student.leak == "The attacker picks yours 57 times of 100 [54, 60]."
+    assert (
+        found["images, soft labels and Student"].leak == "The attacker picks yours 57 times of 100 [54, 60], by the Student."
+    )
+    assert (images.state, images.answer) == ("not measured", "Not yet")
+    assert images.leak == "Only a weak attack was tried; it found nothing, which is no evidence of safety."
+    assert images.command == "tckr audit RUN_FOLDER audit.depth=full"
+
+
+def test_the_largest_leak_is_a_whole_sentence():
+    assert decision().scale == (
+        "Largest leak, the Teacher: of two images, one of yours and one not, the attacker picks yours 71 times of 100 "
+        "[68, 74]; 50 is a coin."
+    )
+
+
+def test_where_nothing_leaks_the_audit_allows_all_and_names_the_command_that_releases():
+    found = decision(depth="full", leak=0.0)
+    assert {row.answer for row in found.packages} == {"No objection found"}
+    assert found.answer == "No leak was found in any package. That is no proof; the decision is yours."
+    assert rows(found)["Student"].leak == (
+        "The attacker picks yours 50 times of 100 [47, 53]: no more than a coin; a leak of 54 would be found in "
+        "80 of 100 audits."
+    )
+    assert [step.command for step in found.next_steps] == [
+        "tckr release RUN_FOLDER --to FOLDER --license LICENSE --what images labels student report"
+    ]
+    assert any("no formal guarantee" in line for line in found.not_covered)
+
+
+def test_without_an_audit_every_package_waits_for_the_command_that_measures_it():
+    found = decision(measured=False)
+    assert {row.state for row in found.packages} == {"not measured"}
+    assert found.answer.startswith("Not yet. No attack was tried")
+    assert found.scale == ""
+    command = "tckr audit RUN_FOLDER audit.num_reference_runs=8"
+    assert rows(found)["Teacher"].command.startswith(command)
+    assert [step.command for step in found.next_steps] == [f"{command} audit.depth=full"]
+
+
+def test_a_failed_audit_speaks_for_no_package_and_says_what_the_failed_check_means():
+    found = decision(valid=False)
+    assert {(row.state, row.answer, row.command) for row in found.packages} == {("not measured", "Not yet", "")}
+    assert found.answer == "Not yet. The audit failed its own checks, so it can say nothing."
+    assert found.sure[0].startswith("4 of 5 checks of the audit itself passed.")
+    assert "The check null failed" in found.next_steps[1].text
+    assert "The Student is right on" in found.accuracy
+
+
+def test_a_leak_that_no_pair_shows_is_told_by_what_shows_it():
+    kinds = {
+        "canaries": FindingReason(kind="canaries", canaries="natural", epsilon=1.0, p_value=0.001),
+        "near_copies": FindingReason(
+            kind="near_copies", found=Estimate(0.02, 0.011, 0.029, 640, ""), p_value=0.001, level=0.005
+        ),
+    }
+    audit = Sample(class_names=["a", "b"]).audit()
+    surfaces = {
+        name: SurfaceResult(cas=auc(0.9), state="leaks", reasons=[kinds[kind]])
+        for name, kind in (("student", "canaries"), ("images", "near_copies"))
+    }
+    judged = {package.name: package for package in packages(surfaces)}
+    audit = audit.model_copy(update={"surfaces": surfaces})
+    assert leak_in_words(audit, judged["Student"]) == "Test images that were planted to find leaks were found."
+    assert leak_in_words(audit, judged["synthetic images"]) == (
+        "2.0 of 100 images [1.1, 2.9] are near-copies of yours, more than chance explains."
+    )
+
+
+def test_a_package_that_leaks_only_as_a_whole_says_so():
+    audit = Sample(class_names=["a", "b"]).audit()
+    silent = {name: SurfaceResult(cas=auc(0.9), state="no measurable leakage") for name in ("images", "soft_labels")}
+    package = Package(
+        name="images and soft labels",
+        exposes=list(silent),
+        state="leaks",
+        deciding=[],
+        reasons=[FindingReason(kind="auc_of_package", found=auc(0.57), p_value=0.001)],
+    )
+    found = leak_in_words(audit.model_copy(update={"surfaces": silent}), package)
+    assert found == "An attacker who holds all of it picks yours 57 times of 100 [54, 60]."
+
+
+def test_a_guarantee_is_stated_where_there_is_one_and_only_there():
+    sample = Sample(class_names=["a", "b"])
+    guarantee = Guarantee(
+        epsilon=9.954, delta=1e-5, unit="record", noise_multiplier=0.7, sampling_rate=0.1, steps=5, clip=1.0,
+        count_noise=2.5, noisy_count=600, noise_draws=1, class_names=["a", "b"],
+    )  # fmt: skip
+    found = decision_of(sample.audit(), sample._card(), 640, guarantee)
+    assert found.sure[0].startswith("Formal guarantee: (9.95, 1e-05) differential privacy for one record")
+    assert not any("no formal guarantee" in line for line in found.not_covered)
+    assert not any("Formal guarantee" in line for line in decision().sure)
+    assert any("no formal guarantee" in line for line in decision().not_covered)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ending"),
+    [
+        (-0.031, 0.003, "no measurable difference, \u22121.4 points [\u22123.1, +0.3], at worst 3.1 points less."),
+        (-0.031, -0.004, "\u22121.4 points [\u22123.1, \u22120.4], at worst 3.1 points less."),
+    ],
+)
+def test_accuracy_is_one_sentence_that_ends_with_the_worst_case(low, high, ending):
+    audit = Sample(class_names=["a", "b"]).audit()
+    differences = audit.differences.model_copy(update={"cas": Estimate(-0.014, low, high, 360, "")})
+    sentence = accuracy_sentence(audit.model_copy(update={"differences": differences}))
+    assert sentence.startswith("The Student is right on 97.8 % [96.9, 98.7] of 360 real test images that it never saw")
+    assert sentence.endswith(ending)
+
+
+def test_sixteen_test_images_are_too_few_to_tell():
+    sentence = decision(num_test=16).accuracy
+    assert "of 16 real test images" in sentence
+    assert "too few test images to tell" in sentence
+    assert "no measurable difference" not in sentence
+
+
+def test_groups_and_a_shared_generator_are_named_among_what_is_not_covered():
+    several = "People or parts with several images"
+    assert any(several in line for line in decision().not_covered)
+    by_group = Sample(class_names=["a", "b"]).audit()
+    by_group = by_group.model_copy(update={"declared": by_group.declared.model_copy(update={"unit": "group"})})
+    card = Sample(class_names=["a", "b"], groups={"train": 20})._card()
+    assert not any(several in line for line in decision_of(by_group, card, 120).not_covered), "groups are judged"
+    shared = "which all runs share"
+    assert [any(shared in line for line in decision(depth=depth).not_covered) for depth in ("distill", "full")] == [
+        True,
+        False,
+    ]
+
+
+def test_the_first_screen_is_before_every_chapter_and_its_rows_have_the_colour_of_their_state(report, clean_report):
+    for made in (report, clean_report):
+        page = made.html
+        order = ["May I release it?", "How sure is this?", "What is not covered?", "What is it worth?", "What next?"]
+        places = [page.index(text) for text in (made.data["decision"]["done"], *order, "Teacher against Student")]
+        assert places == sorted(places)
+        shown = dict(re.findall(r'<tr class="(\w+)" data-answer="([^"]+)"', page))
+        classes = {"leaks": "leaks", "not measured": "unknown", CLEAN: "nothing"}
+        expected = {row["name"]: classes[row["state"]] for row in made.data["decision"]["packages"]}
+        found = {name: colour for colour, name in re.findall(r'<tr class="(\w+)" data-answer="([^"]+)"', page)}
+        assert found == expected
+        assert shown
+    assert "verdict" not in re.findall(r'class="([^"]*)"', report.html), "no box has the colour of the audit's soundness"
