@@ -205,7 +205,7 @@ def share_of_loss(model: nn.Module, loss: Loss, images_BCHW: Tensor, targets: Te
 
 
 def update(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, gradient_clip: float, team: Team) -> None:
-    """Take a step at `rate` down the gradient of `loss` added up over the processes, clipped over all parameters together."""
+    """Take a step at `rate` down the gradient of `loss` added up over processes, clipped over all parameters together."""
     optimizer.zero_grad(set_to_none=True)
     (loss * team.size).backward()  # torch takes the mean over the processes
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]

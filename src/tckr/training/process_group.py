@@ -7,15 +7,14 @@ draws, so they stay equal; the first alone writes. When one dies, all begin anew
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import signal
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.queues import SimpleQueue
+from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
@@ -27,10 +26,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from tckr.data.seeds import derive_seed
 from tckr.errors import UserError
-from tckr.process import end_with_parent, set_up_process
+from tckr.process import end_with_parent, set_up_process, worker_context
 
 RESTARTS = 3
 """Of all processes, after one died."""
+
+MOST_CHARACTERS = 800
+"""Of an error that is told: a pipe takes messages of up to 4096 bytes whole."""
 
 SECONDS_BETWEEN = 0.5
 """Of two looks of the launcher at its processes."""
@@ -81,7 +83,7 @@ class Team:
 ALONE = Team()
 
 Tell = Callable[[Any], None]
-"""Sends something picklable to the process that launched the others."""
+"""Sends something small and picklable to the process that launched the others."""
 
 
 def team_size(gpus: int, num_images: int, device: str) -> int:
@@ -115,8 +117,10 @@ def train_together(
     Raises:
         UserError: one of the processes raised it, or they died again and again.
     """
-    told: SimpleQueue[Any] = multiprocessing.get_context("spawn").SimpleQueue()
+    context = worker_context()
+    heard, told = context.Pipe(duplex=False)
     refusals: list[str] = []
+    failures: dict[str, str] = {}
     threads = max(1, torch.get_num_threads() // size)
     config = LaunchConfig(
         min_nodes=1,
@@ -128,26 +132,31 @@ def train_together(
         local_addr="localhost",
         max_restarts=RESTARTS,
         monitor_interval=SECONDS_BETWEEN,
-        start_method="spawn",
+        start_method=context.get_start_method(),
     )
-    with _listening(told, hear, refusals), _quiet():
+    with heard, told, _listening(heard, told, hear, refusals, failures), _quiet():
         try:
-            elastic_launch(config, _take_part)(train, told, (device, backend), threads)
+            elastic_launch(config, _take_part)(train, told, (device, backend), threads, dict(os.environ))
         except ChildFailedError as error:
             if not refusals:
-                raise UserError(_explanation(error, size)) from None
+                reason = [*failures.values()][-1] if failures else _reason(error)
+                raise UserError(_explanation(reason, size)) from None
         except SignalException as error:  # the launcher catches signals to end its processes first
             raise (KeyboardInterrupt if error.sigval == signal.SIGINT else SystemExit)(error.sigval) from None
     if refusals:
         raise UserError(refusals[0])
 
 
-def _explanation(error: ChildFailedError, size: int) -> str:
+def _reason(error: ChildFailedError) -> str:
+    """Return what the launcher knows of a process that could say nothing itself."""
     _, failure = error.get_first_failure()
-    message = failure.message if isinstance(failure.message, str) else str(failure.message.get("message", ""))
-    reason = " ".join(message.split())[:300] or f"it ended with exit code {failure.exitcode}"
+    return f"it ended with exit code {failure.exitcode}"
+
+
+def _explanation(reason: str, size: int) -> str:
+    short = " ".join(reason.split())[:300]
     return (
-        f"the {size} processes that train one model died {RESTARTS + 1} times; at last one because: {reason}. If memory ran "
+        f"the {size} processes that train one model died {RESTARTS + 1} times; at last one because: {short}. If memory ran "
         'out, set a smaller execution.gpus. A Python script must call tckr.run below `if __name__ == "__main__":`, because '
         "the processes import it. The same command goes on from the last checkpoint"
     )
@@ -155,8 +164,14 @@ def _explanation(error: ChildFailedError, size: int) -> str:
 
 @record
 def _take_part(
-    train: Callable[[Team, Tell], object], told: SimpleQueue[Any], where: tuple[str, str | None], threads: int
+    train: Callable[[Team, Tell], object],
+    told: Connection,
+    where: tuple[str, str | None],
+    threads: int,
+    environment: Mapping[str, str],
 ) -> None:
+    for name, value in environment.items():
+        os.environ.setdefault(name, value)  # a fork server has what was set when it started; the launcher has set its own
     end_with_parent()
     set_up_process(threads)
     team, (device, backend) = Team(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])), where
@@ -164,38 +179,55 @@ def _take_part(
         torch.cuda.set_device(team.rank % torch.cuda.device_count())
     distributed.init_process_group(backend or ("nccl" if device.startswith("cuda") else "gloo"))
     try:
-        train(team, (lambda what: told.put(("told", what))) if team.rank == 0 else (lambda what: None))
+        distributed.barrier()  # nobody fails while others still look for it
+        train(team, (lambda what: told.send(("told", what))) if team.rank == 0 else (lambda what: None))
     except UserError as error:
-        told.put(("refused", str(error)))  # no restart would mend it
+        told.send(("refused", str(error)[:MOST_CHARACTERS]))  # no restart would mend it
+    except Exception as error:
+        told.send((os.environ["TORCHELASTIC_RESTART_COUNT"], f"{type(error).__name__}: {error}"[:MOST_CHARACTERS]))
+        raise
     finally:
         distributed.destroy_process_group()
 
 
 @contextmanager
-def _listening(told: SimpleQueue[Any], hear: Tell, refusals: list[str]) -> Iterator[None]:
-    """Pass on what the processes tell until the block ends, and all that they had told by then."""
+def _listening(
+    heard: Connection, told: Connection, hear: Tell, refusals: list[str], failures: dict[str, str]
+) -> Iterator[None]:
+    """Pass on what the processes tell until the block ends, and all that they had told by then.
+
+    `failures` gets the first error of each attempt: those of the others follow from it. No lock guards the pipe, which a
+    process that is killed would keep for ever: the system writes a short message at once or not at all.
+    """
 
     def listen() -> None:
-        while (message := told.get()) is not None:
+        while (message := heard.recv()) is not None:
             kind, what = message
-            hear(what) if kind == "told" else refusals.append(what)
+            if kind == "told":
+                hear(what)
+            elif kind == "refused":
+                refusals.append(what)
+            else:
+                failures.setdefault(kind, what)
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
     try:
         yield
     finally:
-        told.put(None)
+        told.send(None)
         listener.join()
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the launcher from writing its own tables of failures: what they say is in the error."""
-    logger = logging.getLogger("torch.distributed.elastic")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    loggers = [logging.getLogger(name) for name in ("torch.distributed.elastic", "torch.multiprocessing.spawn")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
