@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import distributed, nn
-from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, record
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.nn.parallel import DistributedDataParallel
@@ -122,6 +123,7 @@ def train_together(
     refusals: list[str] = []
     failures: dict[str, str] = {}
     threads = max(1, torch.get_num_threads() // size)
+    folder = TemporaryDirectory(prefix="tckr-")  # of the launcher, which leaves its own behind
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -133,14 +135,14 @@ def train_together(
         max_restarts=RESTARTS,
         monitor_interval=SECONDS_BETWEEN,
         start_method=context.get_start_method(),
+        logs_specs=DefaultLogsSpecs(log_dir=folder.name),
     )
-    with heard, told, _listening(heard, told, hear, refusals, failures), _quiet():
+    with folder, heard, told, _listening(heard, told, hear, refusals, failures), _quiet():
         try:
             elastic_launch(config, _take_part)(train, told, (device, backend), threads, dict(os.environ))
         except ChildFailedError as error:
             if not refusals:
-                reason = [*failures.values()][-1] if failures else _reason(error)
-                raise UserError(_explanation(reason, size)) from None
+                raise UserError(_explanation(failures.get(str(RESTARTS)) or _reason(error), size)) from None
         except SignalException as error:  # the launcher catches signals to end its processes first
             raise (KeyboardInterrupt if error.sigval == signal.SIGINT else SystemExit)(error.sigval) from None
     if refusals:
@@ -177,7 +179,8 @@ def _take_part(
     team, (device, backend) = Team(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])), where
     if device.startswith("cuda"):
         torch.cuda.set_device(team.rank % torch.cuda.device_count())
-    distributed.init_process_group(backend or ("nccl" if device.startswith("cuda") else "gloo"))
+    backend = backend or ("nccl" if device.startswith("cuda") else "gloo")
+    distributed.init_process_group(backend, store=_meeting_place(), rank=team.rank, world_size=team.size)
     try:
         distributed.barrier()  # nobody fails while others still look for it
         train(team, (lambda what: told.send(("told", what))) if team.rank == 0 else (lambda what: None))
@@ -188,6 +191,15 @@ def _take_part(
         raise
     finally:
         distributed.destroy_process_group()
+
+
+def _meeting_place() -> distributed.Store:
+    """Return the launcher's store, under a name of its own for every attempt.
+
+    The launcher keeps one store for all of them, in which the addresses of processes that died would be found.
+    """
+    store = distributed.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+    return distributed.PrefixStore(f"attempt-{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
 
 
 @contextmanager
