@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -20,6 +20,8 @@ MOST_PROCESSES = 4096
 """Or threads: more than a machine has."""
 
 MOST_GPUS = 1024
+
+TrackerName = Literal["tensorboard", "wandb", "mlflow", "trackio"]
 
 
 class ExecutionConfig(BaseModel):
@@ -77,6 +79,13 @@ class ExecutionConfig(BaseModel):
         le=MOST_GPUS,
         description="GPUs that train one adapter, Teacher or Student together, each on its part of every step's images (on "
         "a CPU: processes). The Teachers and Students of reference runs have one each.",
+    )
+
+    trackers: list[TrackerName] = Field(
+        [],
+        max_length=len(get_args(TrackerName)),
+        description="Who is given the losses of the target run while it trains: tensorboard writes event files into the "
+        "run's folder; wandb, mlflow and trackio send them where their own settings say. The losses are of private images.",
     )
 
     @model_validator(mode="after")

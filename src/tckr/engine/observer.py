@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
@@ -25,8 +25,11 @@ class Listener(Protocol):
 class Observer(Listener, Protocol):
     """See what the runner does. Several steps may be at work at once; all calls come from the runner's thread."""
 
-    def planned(self, steps: Sequence[Step]) -> None:
-        """These steps are missing and will be computed; told once, before the first begins."""
+    def planned(self, steps: Sequence[Step], shares: Mapping[str, float]) -> None:
+        """These steps are missing and will be computed; told once, before the first begins.
+
+        `shares` says which part of the machine, or of the cluster, each has by name.
+        """
 
     def started(self, step: Step) -> None:
         """A step begins."""
@@ -38,7 +41,7 @@ class Observer(Listener, Protocol):
 class Silent:
     """Observe nothing, where there is no console."""
 
-    def planned(self, steps: Sequence[Step]) -> None:
+    def planned(self, steps: Sequence[Step], shares: Mapping[str, float]) -> None:
         """Ignore it."""
 
     def started(self, step: Step) -> None:

@@ -304,6 +304,33 @@ def test_checks_meet_the_same_noise_and_leave_the_training_alone(tiny_generator:
     assert np.array_equal(plain, selected)
 
 
+def test_trackers_are_given_the_points_of_the_history_while_it_trains(
+    tiny_generator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "HISTORY_POINTS", 4)
+    noted: list[dict[str, float]] = []
+    config = AdaptConfig(
+        model=str(tiny_generator), method="lora", rank=2, batch_size=3, selection="best", precision="float32"
+    )
+    generator = load_generator(str(tiny_generator), "cpu")
+    encoded = encode(generator, tmp_path)
+    losses = train.train_adapter(
+        generator,
+        encoded,
+        config,
+        train.Course(num_steps=10, seed=1, device="cpu", checkpoint=tmp_path / "checkpoint.safetensors"),
+        passes=Passes(3),
+        validation=encoded,
+        note=lambda number, **values: noted.append({"step": number, **values}),
+    )
+    history = train.loss_history(losses)
+    assert [list(point) for point in noted] == [list(point) for point in history]
+    assert [point["step"] for point in noted] == [3, 6, 9, 10]
+    assert "validation_loss" in noted[-1]
+    for point, expected in zip(noted, history, strict=True):
+        assert point == pytest.approx(expected)
+
+
 def train_in_two(folder: Path, scratch: Path, config: AdaptConfig, *, killed: bool = False) -> None:
     """Train in two processes what `fit` trains; with `killed`, the second dies once."""
     encode(load_generator(str(folder), "cpu"), scratch, flip=config.horizontal_flip)

@@ -109,9 +109,13 @@ def _train(
     if reloads:
         del generator
     with context.track(num_steps, "steps") as advance:
+
+        def hear(told: int | tuple[int, dict[str, float]]) -> None:
+            advance(told) if isinstance(told, int) else context.note(told[0], **told[1])
+
         if size > 1:
             share = partial(_train_share, config=config, course=course, cache=context.scratch, checked=bool(validation))
-            train_together(size, share, device, advance)
+            train_together(size, share, device, hear)
         if reloads:
             generator = _load_to_train(config, device)
         passes = Passes.kept(context.scratch, PRIVATE_PASS if mechanism else -(-config.batch_size // size))
@@ -124,6 +128,7 @@ def _train(
             validation=validation,
             mechanism=mechanism,
             advance=advance if size == 1 else _ignore,
+            note=context.note,
         )
     _refuse_divergence(losses.steps, config)
     context.log("passes", images=passes.images, recomputed=passes.recomputed, processes=size)
@@ -154,7 +159,15 @@ def _train_share(team: Team, tell: Tell, *, config: AdaptConfig, course: Course,
         generator.enable_gradient_checkpointing()
     try:
         train_adapter(
-            generator, read_encoded(cache), config, course, passes=passes, validation=validation, team=team, advance=tell
+            generator,
+            read_encoded(cache),
+            config,
+            course,
+            passes=passes,
+            validation=validation,
+            team=team,
+            advance=tell,
+            note=lambda number, **values: tell((number, values)),
         )
     except torch.OutOfMemoryError:
         passes.keep(cache)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,7 @@ def train_adapter(
     mechanism: Mechanism | None = None,
     team: Team = ALONE,
     advance: Callable[[int], None] = lambda amount: None,
+    note: Callable[..., object] = lambda number, **values: None,
 ) -> Losses:
     """Train an adapter of `generator`, or its denoiser, and return the losses; `Kept` says with which weights it ends.
 
@@ -103,46 +105,38 @@ def train_adapter(
         joined = team.joined(StepLoss(generator), may_skip=config.trains_all)
         share = team.share(config.batch_size)
         upcoming = step_batches(generator, encoded, config, steps=steps, seed=course.seed, device=course.device, share=share)
+    set_gradient = partial(_set_gradient, generator, adapter, passes, config, course, mechanism, team, joined)
     with closing(prefetched(upcoming, course.device)) as batches:
         for step, batch in zip(steps, batches, strict=True):
             rate = learning_rate(step, course.num_steps, peak=config.learning_rate, schedule=config.schedule)
             set_learning_rate(optimizer, rate)
-            losses[step] = _set_gradient(
-                generator,
-                batch,
-                adapter,
-                passes,
-                step=step,
-                config=config,
-                course=course,
-                mechanism=mechanism,
-                team=team,
-                joined=joined,
-            )
+            losses[step] = set_gradient(batch=batch, step=step)
             optimizer.step()
             adapter.gradient.zero_()
             kept.follow()
             if checked is not None and is_check(step + 1, course.num_steps):
                 kept.check(generator, checked, config, passes.images)
             advance(1)
+            if is_point(step + 1, course.num_steps):
+                note(step + 1, **_point(losses[: step + 1], kept, course.num_steps))
             if team.rank == 0 and (writer.is_due() or step == steps[-1]):
                 writer.write(state_tensors(adapter, optimizer, losses[: step + 1], kept))
     kept.settle()
     return Losses(steps=losses.cpu().numpy(), checks=kept.checks.cpu().numpy())
 
 
-def _set_gradient(
+def _set_gradient(  # noqa: PLR0917 - all but the last two are the same for all steps
     generator: Generator,
-    batch: Batch,
     adapter: AdapterVector,
     passes: Passes,
-    *,
-    step: int,
     config: AdaptConfig,
     course: Course,
     mechanism: Mechanism | None,
     team: Team,
     joined: nn.Module | None,
+    *,
+    batch: Batch,
+    step: int,
 ) -> torch.Tensor:
     """Set the gradient of one step, clipped: of the batch, or with a `mechanism` of each unit; return the loss []."""
     if mechanism:
@@ -172,6 +166,18 @@ def build_optimizer(adapter: AdapterVector, config: AdaptConfig, device: str) ->
         weight_decay=config.weight_decay,
         fused=True if device.startswith("cuda") else None,
     )
+
+
+def _point(losses: torch.Tensor, kept: Kept, num_steps: int) -> dict[str, float]:
+    """Return the mean loss over the steps since the last point, and the validation loss where it was measured."""
+    mean = float(losses[-(len(losses) % _point_width(num_steps) or _point_width(num_steps)) :].mean())
+    checked = len(kept.checks) and is_check(len(losses), num_steps)
+    return {"loss": mean, "validation_loss": float(kept.checks[-1])} if checked else {"loss": mean}
+
+
+def is_point(done: int, num_steps: int) -> bool:
+    """Return whether a point of the history ends after `done` steps."""
+    return done == num_steps or done % _point_width(num_steps) == 0
 
 
 def is_check(done: int, num_steps: int) -> bool:
