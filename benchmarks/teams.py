@@ -5,35 +5,32 @@
 
 Two processes with a GPU each send their gradients through NCCL. Where there is one GPU alone they share it and send through
 gloo, by way of the host: NCCL takes no two processes on one device. That shows whether two compute what one computes, and
-what their messages cost; nothing can be gained there. Every process is a fresh one, the single one too.
+what their messages cost; nothing can be gained there. Torch's launcher starts every process, the single one too.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import multiprocessing
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
-from torch import distributed
 from transformers import ViTConfig, ViTForImageClassification
 
 from measure import Row, add_shared_arguments, print_rows, write_result
 from tckr.models.classifiers import Classifier, build_classifier
 from tckr.models.classifiers.embedded import PLAIN
-from tckr.process import end_with_parent, set_up_process
 from tckr.training.batches import TrainingData
 from tckr.training.config import AugmentConfig, TrainingConfig
 from tckr.training.data_parallel import share_statistics
 from tckr.training.fit import Task, fit
 from tckr.training.losses import CrossEntropy
-from tckr.training.process_group import Team
+from tckr.training.process_group import Team, Tell, train_together
 
 NAMES = [str(label) for label in range(10)]
 SAME = 0.02
@@ -87,41 +84,23 @@ class Setting:
         return Classifier(ViTForImageClassification(ViTConfig(image_size=32, patch_size=8, **shape, **labels)), PLAIN)
 
 
-def train_together(setting: Setting, size: int) -> tuple[list[float], float]:
+def train(setting: Setting, size: int) -> tuple[list[float], float]:
     """Return the loss of every epoch and the median seconds of those after the first, trained by `size` processes."""
     folder = setting.folder / str(size)
     folder.mkdir()
-    start = multiprocessing.get_context("spawn").Process
-    processes = [start(target=_take_part, args=(setting, Team(rank, size), folder)) for rank in range(size)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    if any(process.exitcode for process in processes):
-        raise SystemExit(f"a team of {size} ended with {[process.exitcode for process in processes]}")
-    found = json.loads((folder / "result.json").read_text())
-    return found["losses"], found["seconds"]
+    found: list[tuple[list[float], float]] = []
+    train_together(size, partial(_take_part, setting=setting, folder=folder), setting.device, found.append, setting.backend)
+    return found[0]
 
 
-def _take_part(setting: Setting, team: Team, folder: Path) -> None:
-    end_with_parent()
-    set_up_process(max(1, torch.get_num_threads() // team.size))
+def _take_part(team: Team, tell: Tell, *, setting: Setting, folder: Path) -> None:
     device = setting.device if setting.shares_gpu else team.device(setting.device)
-    if device.startswith("cuda"):
-        torch.cuda.set_device(torch.device(device).index or 0)
-    if team.size > 1:
-        method = f"file://{(folder / 'meeting').absolute()}"
-        distributed.init_process_group(setting.backend, init_method=method, rank=team.rank, world_size=team.size)
     task = setting.task()
     if team.size > 1:
         share_statistics(task.model)
     ends: list[float] = []
     result = fit(task, seed=0, device=device, scratch=folder, team=team, on_epoch=lambda _: ends.append(time.perf_counter()))
-    if team.rank == 0:
-        found = {"losses": [record.loss for record in result.history], "seconds": median(np.diff(ends))}
-        (folder / "result.json").write_text(json.dumps(found))
-    if team.size > 1:
-        distributed.destroy_process_group()
+    tell(([record.loss for record in result.history], float(median(np.diff(ends)))))
 
 
 def main() -> None:
@@ -135,7 +114,7 @@ def main() -> None:
         print(f"{arguments.model}, {arguments.size} px; two processes on {where}, through {setting.backend}", flush=True)
         losses, rows = {}, []
         for size, name in ((1, "one process"), (2, "two processes")):
-            losses[size], seconds = train_together(setting, size)
+            losses[size], seconds = train(setting, size)
             ratio = seconds and rows and setting.images / seconds / rows[0].speed
             rows.append(
                 Row(way=name, speed=setting.images / seconds, to_plain=(ratio, ratio, ratio) if ratio else None,

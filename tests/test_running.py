@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 from tckr import running
 from tckr.cli.captions import captions
 from tckr.cli.settings import settings_from
+from tckr.cli.status import _print_work
 from tckr.config import load_settings, run_name
+from tckr.engine.observer import Silent
 from tckr.engine.store import Store
 from tckr.errors import UserError
 from tckr.process import worker_context
@@ -191,3 +194,21 @@ def test_a_rule_about_several_settings_is_told_without_all_of_them(tmp_path):
         settings(tmp_path, "adapt.epochs=2")
     with pytest.raises(UserError, match=r"found \[0\.5, 0\.2\]; expected 0 <= start < stop"):
         settings(tmp_path, "generate.guidance_interval=[0.5,0.2]")
+
+
+def test_how_far_a_run_is_can_be_asked_while_it_goes_on(fake, tmp_path, capsys):
+    chosen, seen = settings(tmp_path), []
+
+    class Asking(Silent):
+        def finished(self, step, manifest, reused) -> None:
+            if step.name == "prepare":
+                _print_work(chosen.execution.folder)
+                seen.append(capsys.readouterr().out)
+
+    running.run(chosen, observer=Asking())
+    (said,) = seen
+    assert f"at work  process {os.getpid()} on " in said
+    assert "stage 2 of 3 (generate), 1 of 3 steps, " in said
+    assert "not known yet (0 s ago)" in said
+    _print_work(chosen.execution.folder)
+    assert not capsys.readouterr().out

@@ -20,6 +20,7 @@ from tckr.process import available_cores
 EXTRAS = {
     "c2pa": "signing released pictures (tckr release)",
     "ray": "runs on several machines (execution.executor=ray)",
+    "tensorboard": "curves of losses (execution.trackers=[tensorboard])",
     "timm": "classifiers of timm (needs torchvision)",
     "torchvision": "image processors of some captioners",
     "triton": "torch.compile on a GPU",

@@ -28,10 +28,12 @@ from tckr.engine.runner import Runner
 from tckr.engine.secret import with_secret
 from tckr.engine.step import Step
 from tckr.engine.store import Store
+from tckr.engine.tracking import require_trackers
 from tckr.errors import UserError
 from tckr.first.showing import Showing, with_first_result
 from tckr.models.needed import refuse_missing
 from tckr.pipeline import needed_for, pipeline
+from tckr.progress.written import ProgressFile
 from tckr.stages.config_base import StageConfig
 
 REPORT_FILES = ("report.html", "report.json")
@@ -87,6 +89,7 @@ def run(settings: Settings, until: str = "report", observer: Observer | None = N
     everything, steps = with_secret(settings.execution.store, partial(_planned, settings, until), begins=True)
     store, folder = Store(settings.execution.store), run_folder(settings, observer)
     refuse_missing_models(steps, store)
+    require_trackers(settings.execution.trackers)
     with explained(folder.path), _held(folder):
         require_sound(settings.execution.store)
         open_folder(settings, everything, observer)
@@ -94,7 +97,8 @@ def run(settings: Settings, until: str = "report", observer: Observer | None = N
         log_file = folder.log_file()
         made = with_first_result(steps, settings.audit.confidence)
         showing = Showing(folder, made, store, observer)
-        Runner(store=store, execution=settings.execution, log_file=log_file, observer=showing, target_first=True).run(made)
+        with ProgressFile(folder.path, made, showing) as told:
+            Runner(store=store, execution=settings.execution, log_file=log_file, observer=told, target_first=True).run(made)
         publish(folder, everything, store)
     return RunResult(folder=folder.path, artifacts={step.name: store.folder(step) for step in steps})
 

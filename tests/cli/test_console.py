@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 
 from tckr.cli.console import ConsoleObserver
-from tckr.cli.pace import Left, Pace
 from tckr.cli.sweep_console import SweepConsole
 from tckr.engine.step import Role
+from tckr.progress.pace import Left, Pace
 from tests.engine.fakes import step
 
 MANIFEST = {"seconds": 1.5, "peak_memory_mb": 7}
@@ -29,7 +29,7 @@ def test_steps_of_several_stages_at_once_read_as_a_line_each_and_one_for_each_st
     file = io.StringIO()
     observer = ConsoleObserver(Console(file=file, width=100, highlight=False))
     adapt, teach, *others = steps()
-    observer.planned(steps())
+    observer.planned(steps(), {})
     for one in (adapt, others[0]):
         observer.started(one)
     observer.finished(others[0], MANIFEST, False)
@@ -51,7 +51,7 @@ def test_steps_of_several_stages_at_once_read_as_a_line_each_and_one_for_each_st
 def test_what_is_whole_already_is_said_of_the_target_alone():
     file = io.StringIO()
     observer = ConsoleObserver(Console(file=file, width=100))
-    observer.planned([])
+    observer.planned([], {})
     for one in steps():
         observer.finished(one, MANIFEST, True)
     assert [line.split() for line in file.getvalue().splitlines()] == [
@@ -87,7 +87,7 @@ def drawn(file: io.StringIO, texts: list[str], never: str = "nothing") -> bool:
 def test_a_sweep_has_one_line_for_each_stage():
     file = io.StringIO()
     observer = SweepConsole(Console(file=file, width=100), 1)
-    observer.planned(steps())
+    observer.planned(steps(), {})
     for one in steps():
         observer.started(one)
         observer.finished(one, MANIFEST, False)
@@ -104,7 +104,7 @@ def test_without_a_terminal_a_line_a_minute_says_how_far_the_run_is(monkeypatch)
     file = io.StringIO()
     with ConsoleObserver(Console(file=file, width=100)) as observer:
         adapt, teach, *others = steps()
-        observer.planned(steps())
+        observer.planned(steps(), {})
         for one in (adapt, teach):
             observer.started(one)
         observer.finished(teach, MANIFEST, False)
@@ -132,7 +132,7 @@ def test_on_a_terminal_the_whole_run_has_a_bar_that_is_gone_at_the_end_even_of_a
     file = io.StringIO()
     console = Console(file=file, width=100, force_terminal=True)
     with contextlib.suppress(ValueError), make(console) as observer:
-        observer.planned(steps())
+        observer.planned(steps(), {})
         assert drawn(file, ["all", "0/4 steps", "time left not known yet"])
         raise ValueError("the run fails")
     assert "all" not in file.getvalue().splitlines()[-1]
@@ -158,7 +158,7 @@ def test_what_is_left_follows_from_the_steps_that_are_finished():
 def test_what_else_is_said_of_a_step_stands_below_its_line():
     file = io.StringIO()
     observer = ConsoleObserver(Console(file=file, width=100), notes=lambda step, reused: [f"[lies] at {step.name}"])
-    observer.planned(steps()[:1])
+    observer.planned(steps()[:1], {})
     observer.started(steps()[0])
     observer.finished(steps()[0], MANIFEST, False)
     assert file.getvalue().splitlines()[-1] == "      [lies] at adapt"

@@ -143,7 +143,7 @@ class Recorder(Silent):
         self.told: list[str] = []
         self.advanced: dict[str, int] = {}
 
-    def planned(self, steps) -> None:
+    def planned(self, steps, shares) -> None:
         self.told.append(f"planned {len(steps)}")
 
     def started(self, step) -> None:

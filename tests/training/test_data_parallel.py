@@ -6,7 +6,9 @@ vision transformer, without dropout, of which every process would make draws of 
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from functools import partial
 from pathlib import Path
 
@@ -22,8 +24,8 @@ from tckr.training.checkpoint import read_state
 from tckr.training.config import AugmentConfig
 from tckr.training.data_parallel import can_share_statistics, fit_together, share_statistics
 from tckr.training.fit import FitResult, Task, fit
-from tckr.training.losses import CrossEntropy, Mixture, OnlineDistillation, StoredDistillation
-from tckr.training.process_group import ALONE, Team, assembled
+from tckr.training.losses import CrossEntropy, Loss, Mixture, OnlineDistillation, StoredDistillation
+from tckr.training.process_group import ALONE, Team, Tell, train_together
 from tests.tiny_artifacts import Recorder
 from tests.training.colours import COLOURS, FAST, colour_data, write_vit
 
@@ -65,21 +67,29 @@ def train(folder: Path, vit: Path, case: str, team: Team) -> tuple[FitResult, di
     return result, {name: tensor.clone() for name, tensor in task.model.state_dict().items()}
 
 
-def train_all(team: Team, *, folder: Path, vit: Path) -> Trained:
-    trained = {case: train(folder / case, vit, case, team) for case in ("hard", "soft", "online")}
-    return trained | {"resumed": train(folder / "hard-killed", vit, "hard", team)}
+CASES = {"hard": "hard", "soft": "soft", "online": "online", "resumed": "hard"}
+
+
+def train_all(folder: Path, vit: Path, team: Team = ALONE) -> Trained:
+    """Train every case in its folder; `resumed` goes on from what a kill in `hard` would leave."""
+    folder.mkdir(exist_ok=True)
+    places = {name: "hard-killed" if name == "resumed" else name for name in CASES}
+    return {name: train(folder / place, vit, CASES[name], team) for name, place in places.items()}
+
+
+def train_shares(team: Team, tell: Tell, *, folder: Path, vit: Path) -> None:
+    train_all(folder, vit, team)
+    tell("trained")
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_a_team_trains_what_one_process_trains_and_resumes_exactly(tmp_path: Path) -> None:
-    vit = write_vit(tmp_path / "vit")
-    folders = [tmp_path / "alone", tmp_path / "team"]
-    for folder in folders:
-        folder.mkdir()
-    alone = train_all(ALONE, folder=folders[0], vit=vit)
-    with assembled(2, partial(train_all, folder=folders[1], vit=vit), tmp_path / "meeting", "cpu") as team:
-        together = train_all(team, folder=folders[1], vit=vit)
-    assert len(read_state(folders[1] / "hard-killed-killed").history) == 2  # it went on after the first epoch
+def test_two_processes_train_what_one_trains_and_resume_exactly(tmp_path: Path) -> None:
+    vit, folder, told = write_vit(tmp_path / "vit"), tmp_path / "together", []
+    alone = train_all(tmp_path / "alone", vit)
+    train_together(2, partial(train_shares, folder=folder, vit=vit), "cpu", told.append)
+    assert told == ["trained"]
+    assert len(read_state(folder / "hard-killed-killed").history) == 2  # it went on after the first epoch
+    together = train_all(folder, vit)  # computes nothing: reads what they ended with
     for case, (result, weights) in together.items():
         assert_close(result, alone[case][0])
         for name, tensor in alone[case][1].items():
@@ -127,3 +137,39 @@ def test_a_network_that_shares_its_statistics_has_the_same_weights_and_logits() 
     averaged = weight_average(model, 0.9).module
     assert torch.equal(averaged(images), expected.eval()(images))
     assert model.state_dict().keys() == expected.state_dict().keys()
+
+
+def killed_once(device: str, *, vit: Path, mark: Path) -> Task:
+    """Return a task whose second process is killed in its second epoch, once."""
+    task = make_task(device, vit=vit, case="hard")
+    return task._replace(loss=Killing(task.loss, mark))
+
+
+class Killing:
+    """A loss that kills the second of two processes at its fifth step, once."""
+
+    def __init__(self, loss: Loss, mark: Path) -> None:
+        self.loss, self.mark, self.steps = loss, mark, 0
+
+    def __call__(self, logits: torch.Tensor, targets: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+        self.steps += 1
+        if os.environ.get("RANK") == "1" and self.steps == 5 and not self.mark.exists():
+            self.mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.loss(logits, targets, images)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_training_one_of_whose_processes_is_killed_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    vit, epochs, scratch = write_vit(tmp_path / "vit"), [], tmp_path / "scratch"
+    scratch.mkdir()
+    make = partial(killed_once, vit=vit, mark=tmp_path / "killed")
+    named = {"seed": 5, "device": "cpu", "scratch": scratch, "log": lambda *_, **__: None}
+    task = make("cpu")
+    result = fit_together(task, make, gpus=2, on_epoch=lambda record: epochs.append(record.epoch), **named)
+    assert (tmp_path / "killed").exists()
+    expected, weights = train(tmp_path / "alone", vit, "hard", ALONE)
+    assert_close(result, expected)
+    for name, tensor in weights.items():
+        torch.testing.assert_close(task.model.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
+    assert sorted(set(epochs)) == [0, 1]

@@ -1,4 +1,4 @@
-"""Every image of a step is one process's; a team that cannot be, or is no more, is explained."""
+"""Every image of a step is one process's; processes that die begin anew, and what they end with is explained."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from pickle import PicklingError
 
 import psutil
 import pytest
 import torch
+from torch import nn
 
 from tckr.errors import UserError
 from tckr.training import process_group
-from tckr.training.process_group import ALONE, Team, assembled, team_size
+from tckr.training.process_group import ALONE, Team, Tell, team_size, train_together
 
 
 @pytest.mark.parametrize(("size", "count"), [(1, 5), (2, 5), (4, 4), (3, 32)])
@@ -54,135 +53,98 @@ def test_missing_gpus_are_a_user_error(monkeypatch: pytest.MonkeyPatch) -> None:
         team_size(2, 32, "cuda:1")
 
 
-def test_a_dead_process_is_a_user_error_after_its_own_reason(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(UserError, match="one of the processes that train together died"):
-        train_with_another(tmp_path / "team")
-    said = capfd.readouterr().err
-    assert "process 2 of 2: no room for the data" in said
-    assert "Traceback" not in said
+def test_one_process_trains_without_torch_distributed() -> None:
+    module = nn.Linear(2, 1)
+    assert ALONE.joined(module) is module
+    ALONE.count(number := torch.ones(3))
+    assert number.tolist() == [1, 1, 1]
 
 
-def train_with_another(meeting: Path) -> None:
-    with assembled(2, fail, meeting, "cpu") as team:
-        team.add_up(torch.zeros(()), torch.ones(3))
+def add_up(team: Team, tell: Tell, *, folder: Path, kill: bool = False) -> None:
+    """Tell the gradient of a sum over all images, and all threads; with `kill`, one process dies at first."""
+    if kill and team.rank == 1 and not (folder / "killed").exists():
+        (folder / "killed").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    module = nn.Linear(3, 1, bias=False)
+    with torch.no_grad():
+        module.weight.zero_()
+    images = torch.arange(15.0).view(5, 3)
+    joined = team.joined(module)
+    (joined(images[team.share(5)]).sum() * team.size).backward()
+    threads = torch.tensor(float(torch.get_num_threads()))
+    team.count(threads)
+    assert module.weight.grad is not None
+    tell((module.weight.grad.flatten().tolist(), threads.item()))
+
+
+def test_gradients_are_those_of_the_whole_step_and_threads_are_shared_out(tmp_path: Path) -> None:
+    told: list[object] = []
+    before = torch.get_num_threads()
+    torch.set_num_threads(6)
+    try:
+        train_together(2, partial(add_up, folder=tmp_path), "cpu", told.append)
+        assert torch.get_num_threads() == 6
+    finally:
+        torch.set_num_threads(before)
+    assert told == [([30.0, 35.0, 40.0], 6.0)]
+    assert not multiprocessing.active_children()
+
+
+def test_all_begin_anew_when_one_is_killed(tmp_path: Path) -> None:
+    told: list[tuple[list[float], float]] = []
+    train_together(2, partial(add_up, folder=tmp_path, kill=True), "cpu", told.append)
+    assert (tmp_path / "killed").exists()
+    assert [gradient for gradient, _ in told] == [[30.0, 35.0, 40.0]]
+
+
+def refuse(team: Team, tell: Tell) -> None:
+    raise UserError("no room for the data")
+
+
+def fail(team: Team, tell: Tell) -> None:
+    if team.rank == 1:
+        raise RuntimeError("planted failure")
+
+
+def test_what_a_process_says_to_the_user_is_said_at_once(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match=r"^no room for the data$"):
+        train_together(2, refuse, "cpu", print)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_processes_that_die_again_and_again_are_a_user_error_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_group, "RESTARTS", 1)
+    told = r"2 processes that train one model died 2 times; at last one because: RuntimeError: planted failure"
+    with pytest.raises(UserError, match=told):
+        train_together(2, fail, "cpu", print)
 
 
 SCRIPT = """
 import os, sys, time
 from pathlib import Path
 
-import torch
-
-from tckr.training import process_group
-from tckr.training.process_group import assembled
-
-process_group.SECONDS_TO_END = 0.5
+from tckr.training.process_group import train_together
 
 
-def help_train(team):
+def wait(team, tell):
     Path(sys.argv[1] + str(os.getpid())).touch()
     time.sleep(600)
 
 
-def train():
-    with assembled(2, help_train, Path(sys.argv[1]), "cpu") as team:
-        team.add_up(torch.ones(3))
-
-
+if __name__ == "__main__":
+    train_together(2, wait, "cpu", print)
 """
 
 
-def start(tmp_path: Path, call: str) -> subprocess.Popen[str]:
-    (tmp_path / "script.py").write_text(SCRIPT + call)
-    command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "team")]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-
-
-def test_a_script_that_the_others_would_run_again_ends_with_the_reason(tmp_path: Path) -> None:
-    first = start(tmp_path, "train()\n")
-    _, said = first.communicate(timeout=100)
-    assert first.returncode == 2
-    assert 'must do so below `if __name__ == "__main__":`' in said
-
-
-def test_a_killed_process_is_a_user_error(tmp_path: Path) -> None:
-    with started(tmp_path) as (first, other):
-        os.kill(other, signal.SIGKILL)
-        _, said = first.communicate(timeout=100)
-        assert "UserError: one of the processes that train together died" in said
-
-
 def test_the_others_end_when_the_first_is_killed(tmp_path: Path) -> None:
-    with started(tmp_path) as (first, other):
-        first.kill()
-        first.wait()
-        deadline = time.monotonic() + 30
-        while psutil.pid_exists(other) and time.monotonic() < deadline:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    with subprocess.Popen([sys.executable, str(tmp_path / "script.py"), str(tmp_path / "at-work-")]) as first:
+        while len(marks := list(tmp_path.glob("at-work-*"))) < 2:
+            assert first.poll() is None
             time.sleep(0.1)
-        assert not psutil.pid_exists(other)
-
-
-@contextmanager
-def started(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Yield the first process, at work, and the number of the other one, which will never answer it."""
-    with start(tmp_path, 'if __name__ == "__main__":\n    train()\n') as first:
-        try:
-            while not (marks := [path.name for path in tmp_path.glob("team[0-9]*")]):
-                assert first.poll() is None
-                time.sleep(0.1)
-            yield first, int(marks[0].removeprefix("team"))
-        finally:
-            first.kill()
-
-
-def test_threads_are_shared_out_and_given_back(tmp_path: Path) -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(6)
-    try:
-        with assembled(2, add_threads, tmp_path / "team", "cpu") as team:
-            assert add_threads(team) == 6
-        assert torch.get_num_threads() == 6
-    finally:
-        torch.set_num_threads(before)
-
-
-def add_threads(team: Team) -> float:
-    """Return the threads of all processes."""
-    threads = torch.tensor([float(torch.get_num_threads())])
-    team.add_up(threads)
-    return threads.item()
-
-
-def test_an_error_of_the_first_process_is_not_blamed_on_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(process_group, "SECONDS_TO_END", 2.0)
-    with pytest.raises(RuntimeError, match="of its own"):
-        fail_beside_another(tmp_path / "team")
-
-    said = capfd.readouterr().err
-    assert said == ""  # the other one does not complain of the lost connection
-
-
-def test_a_training_that_cannot_be_handed_over_leaves_no_process(tmp_path: Path) -> None:
-    with (
-        pytest.raises((AttributeError, PicklingError), match="pickle"),
-        assembled(2, lambda team: None, tmp_path / "team", "cpu"),
-    ):
-        pass
-    assert not multiprocessing.active_children()
-
-
-def fail_beside_another(meeting: Path) -> None:
-    with assembled(2, wait_for_the_first, meeting, "cpu"):
-        raise RuntimeError("of its own")
-
-
-def wait_for_the_first(team: Team) -> None:
-    """Wait for a message that does not come."""
-    team.add_up(torch.ones(3))
-
-
-def fail(team: Team) -> None:
-    """End for a reason that the user can do something about."""
-    raise UserError("no room for the data")
+        first.kill()
+    others = [int(path.name.removeprefix("at-work-")) for path in marks]
+    deadline = time.monotonic() + 60
+    while any(psutil.pid_exists(other) for other in others) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(psutil.pid_exists(other) for other in others)

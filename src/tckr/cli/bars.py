@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import (
@@ -22,6 +20,7 @@ from rich.progress import (
 from rich.text import Text
 
 from tckr.cli.terminal import escape
+from tckr.progress.counts import Counts
 
 NARROW, WIDE = 80, 100
 """Widths of a terminal line: below the first a bar is hidden; from the second on it takes all free space."""
@@ -48,21 +47,6 @@ class LeftColumn(TimeRemainingColumn):
         return Text(left or f"{super().render(task)} left", style="progress.remaining")
 
 
-@dataclass
-class Count:
-    """Position of a bar: `first` units were already done when the bar opened at time `start` (seconds)."""
-
-    unit: str
-    total: int
-    first: int
-    done: int
-    start: float
-
-    def seconds_left(self, now: float) -> float:
-        """Return the seconds that the rest takes at the present rate."""
-        return (now - self.start) * max(0, self.total - self.done) / (self.done - self.first)
-
-
 class Bars:
     """Progress bars of the running steps. A bar disappears when its step finishes; `close` removes all of them."""
 
@@ -71,25 +55,24 @@ class Bars:
         self._console = console
         self._progress: Progress | None = None
         self._whole: TaskID | None = None
-        self._now: dict[str, Count] = {}
+        self.counts = Counts()
 
     @contextmanager
     def open(self, label: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
         """Show a bar; the yielded function advances it."""
         progress = self._shown()
         task = progress.add_task(escape(label), total=total, completed=done, unit=unit, left="")
-        self._now[label] = count = Count(unit=unit, total=total, first=done, done=done, start=time.monotonic())
+        with self.counts.open(label, total, unit, done) as count:
 
-        def advance(amount: int) -> None:
-            progress.update(task, advance=amount)
-            count.done += amount
+            def advance(amount: int) -> None:
+                progress.update(task, advance=amount)
+                count(amount)
 
-        try:
-            yield advance
-        finally:
-            progress.remove_task(task)
-            self._now.pop(label, None)
-            self._stop_if_empty()
+            try:
+                yield advance
+            finally:
+                progress.remove_task(task)
+        self._stop_if_empty()
 
     def show_whole(self, done: int, total: int, left: str) -> None:
         """Update the bar of the entire run, shown above the other bars."""
@@ -97,15 +80,6 @@ class Bars:
             self._whole = self._shown().add_task(WHOLE, total=total, completed=done, unit="steps", left=left)
         else:
             self._shown().update(self._whole, completed=done, left=left)
-
-    def at_work(self) -> str:
-        """Return the running steps and their progress as text."""
-        return ", ".join(f"{label} {count.done:,}/{count.total:,} {count.unit}" for label, count in [*self._now.items()])
-
-    def seconds_left(self) -> dict[str, float]:
-        """Return the estimated seconds left by step; a step without progress is left out."""
-        now = time.monotonic()
-        return {label: count.seconds_left(now) for label, count in [*self._now.items()] if count.done > count.first}
 
     def close(self) -> None:
         """Remove the bar of the entire run and restore the terminal."""

@@ -5,9 +5,9 @@ Without a terminal, one line per minute replaces the bars.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from rich.console import Console
 
@@ -16,9 +16,6 @@ from tckr.cli.groups import Groups
 from tckr.cli.terminal import Terminal, escape
 from tckr.cli.whole import WholeRun
 from tckr.engine.step import Role, Step
-
-if TYPE_CHECKING:
-    from tckr.engine.execution import ExecutionConfig
 
 Notes = Callable[[Step, bool], Sequence[str]]
 """Returns the lines to print below a finished step; the second argument tells whether it was complete before the run."""
@@ -40,7 +37,6 @@ class ConsoleObserver:
         self,
         console: Console | None = None,
         *,
-        execution: ExecutionConfig | None = None,
         notes: Notes = no_notes,
         begin: Callable[[], object] = no_words,
     ) -> None:
@@ -48,13 +44,12 @@ class ConsoleObserver:
 
         Args:
             console: where to print.
-            execution: settings of the run, needed to estimate the time left.
-            notes: returns the lines to print below a finished step of the target run.
+            notes: returns further lines for a finished step of the target run.
             begin: prints the lines above the first step; not called if the run is refused.
         """
         self.console = console or Terminal(stderr=True)
         self._bars = Bars(self.console)
-        self._whole = WholeRun(self.console, self._bars, execution)
+        self._whole = WholeRun(self.console, self._bars)
         self._groups = Groups(lambda step: step.name if step.role is Role.TARGET else f"{step.stage} of the audit")
         self._notes, self._begin = notes, begin
 
@@ -66,11 +61,11 @@ class ConsoleObserver:
         """Restore the terminal, also after an error."""
         self._whole.close()
 
-    def planned(self, steps: Sequence[Step]) -> None:
-        """Print the first lines and group the steps that share one line."""
+    def planned(self, steps: Sequence[Step], shares: Mapping[str, float]) -> None:
+        """Begin, and record which steps share one line."""
         self._begin()
         self._groups.plan(steps)
-        self._whole.begin(steps)
+        self._whole.begin(steps, shares)
 
     def started(self, step: Step) -> None:
         """Print a line if there are no bars."""

@@ -79,7 +79,7 @@ def make(settings: Settings, until: str, *, verify: bool = False) -> RunResult:
         print_layout(console, known_layout(settings))
 
     console = Terminal(stderr=True)
-    with ConsoleObserver(console, execution=settings.execution, notes=notes_of(settings), begin=begin) as observer:
+    with ConsoleObserver(console, notes=notes_of(settings), begin=begin) as observer:
         return run_pipeline(settings, until, observer, verify=verify)
 
 

@@ -33,16 +33,35 @@ def status(
     output: Output = None,
     as_json: Json = False,
 ) -> None:
-    """Show which steps of a run are complete, with time and memory. Reads every file; exit status 2 if one is damaged."""
+    """Show which steps of a run are complete, with their time and memory, and the progress of a running one.
+
+    Reads every file of the complete steps; exit status 2 if one is damaged.
+    """
     from tckr.cli.terminal import complain
 
     chosen = folder or newest_run(output)
     check_run_folder(chosen)
+    if not as_json:
+        _print_work(chosen)  # first: reading every file may take long
     show_plan(settings_from([str(chosen)], None, None, None, None), "report", as_json)
     others = [path for path in runs_below(output) if path != chosen] if folder is None else []
     if others:
         more = " ..." if len(others) > MOST_NAMED else ""
         complain(f"other runs, newest first: {', '.join(map(str, others[:MOST_NAMED]))}{more}")
+
+
+def _print_work(folder: Path) -> None:
+    """Print how far a run is, if one is going on."""
+    from tckr.cli.terminal import Terminal, escape
+    from tckr.progress.written import read_progress
+
+    found = read_progress(folder)
+    if found is None:
+        return
+    worker, progress = found
+    Terminal().print(f"[bold]at work[/]  {escape(worker)}", soft_wrap=True)
+    if progress is not None:
+        Terminal().print(f"  {escape(progress.sentence())} ({progress.age():.0f} s ago)", soft_wrap=True)
 
 
 def show_plan(settings: Settings, until: str, as_json: bool) -> None:
@@ -61,14 +80,18 @@ def show_plan(settings: Settings, until: str, as_json: bool) -> None:
 def read_plan(settings: Settings, until: str = "report") -> dict[str, Any]:
     """Return the state of a plan: one row per step; reference runs and controls share one row per stage."""
     from tckr.engine.store import Store
+    from tckr.progress.written import read_progress
     from tckr.running import plan
 
     store = Store(settings.execution.store)
+    worker, progress = read_progress(settings.execution.folder) or (None, None)
     steps = plan(settings, until)
     damaged = {step.name: damage for step in steps if (damage := store.damage(step))}
     return {
         "folder": str(settings.execution.folder.absolute()),
         "source": settings.prepare.source,
+        "at_work": worker,
+        "progress": progress.model_dump() if progress else None,
         "whole": sum(store.has(step) and step.name not in damaged for step in steps),
         "total": len(steps),
         "steps": [_row(group, store, damaged) for group in _grouped(steps)],

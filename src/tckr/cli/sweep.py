@@ -76,7 +76,7 @@ def compute(plans: Sequence[SweepPlan], dry_run: bool) -> list[SweepResult]:
     from tckr.sweep.sweeping import run_sweeps
 
     num_variants = sum(len(plan.variants) for plan in plans)
-    with SweepConsole(console, num_variants, plans[0].base.execution) as observer:
+    with SweepConsole(console, num_variants) as observer:
         results = run_sweeps(plans, observer)
     for name, why in (failure for result in results for failure in result.failures.items()):
         console.print(printable(f"failed: {name}: {why}"), soft_wrap=True, markup=False, style="red")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,17 +17,16 @@ from tckr.cli.whole import WholeRun
 from tckr.engine.step import Step
 
 if TYPE_CHECKING:
-    from tckr.engine.execution import ExecutionConfig
     from tckr.sweep.table import Row
 
 
 class SweepConsole:
     """Print the progress of a sweep."""
 
-    def __init__(self, console: Console, num_variants: int, execution: ExecutionConfig | None = None) -> None:
-        """Print to `console`; `execution` of the sweep is needed to estimate the time left."""
+    def __init__(self, console: Console, num_variants: int) -> None:
+        """Print to `console`."""
         self._console, self._bars = console, Bars(console)
-        self._whole = WholeRun(console, self._bars, execution)
+        self._whole = WholeRun(console, self._bars)
         self._groups = Groups(lambda step: step.stage)
         self._num_variants, self._finished = num_variants, 0
 
@@ -39,10 +38,10 @@ class SweepConsole:
         """Restore the terminal, also after an error."""
         self._whole.close()
 
-    def planned(self, steps: Sequence[Step]) -> None:
-        """Group the steps that share one line."""
+    def planned(self, steps: Sequence[Step], shares: Mapping[str, float]) -> None:
+        """Record which steps share one line."""
         self._groups.plan(steps)
-        self._whole.begin(steps)
+        self._whole.begin(steps, shares)
 
     def started(self, step: Step) -> None:
         """Print a line if there are no bars."""

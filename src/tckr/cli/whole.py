@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
 from tckr.cli.bars import Bars
-from tckr.cli.pace import Pace
 from tckr.cli.terminal import escape
 from tckr.engine.step import Step
-
-if TYPE_CHECKING:
-    from tckr.engine.execution import ExecutionConfig
+from tckr.progress.pace import Pace
 
 SECONDS_BETWEEN = 60.0
 """Seconds between two lines without a terminal."""
@@ -23,18 +19,18 @@ SECONDS_BETWEEN = 60.0
 class WholeRun:
     """Print the progress of a run until `close`."""
 
-    def __init__(self, console: Console, bars: Bars, execution: ExecutionConfig | None) -> None:
-        """Show progress through `bars`; `execution` gives each step's share of the machine."""
-        self._console, self._bars, self._execution = console, bars, execution
+    def __init__(self, console: Console, bars: Bars) -> None:
+        """Show it through `bars`."""
+        self._console, self._bars = console, bars
         self._pace: Pace | None = None
         self._ended = threading.Event()
 
-    def begin(self, steps: Sequence[Step]) -> None:
-        """Start with the steps to compute."""
+    def begin(self, steps: Sequence[Step], shares: Mapping[str, float]) -> None:
+        """Begin with the steps to compute; `shares` says which part of the machine a step has."""
         if not steps:
             return
         self.close()
-        self._pace, self._ended = Pace(steps, self._shares(steps)), threading.Event()
+        self._pace, self._ended = Pace(steps, shares), threading.Event()
         if self._console.is_terminal:
             self._bars.show_whole(0, self._pace.total, str(self._pace.left({})))
         else:
@@ -46,7 +42,7 @@ class WholeRun:
             return
         self._pace.finished(step, seconds)
         if self._console.is_terminal:
-            left = self._pace.left(self._bars.seconds_left())
+            left = self._pace.left(self._bars.counts.seconds_left())
             self._bars.show_whole(self._pace.done, self._pace.total, str(left))
         if self._pace.done == self._pace.total:
             self.close()
@@ -57,15 +53,8 @@ class WholeRun:
         self._ended.set()
         self._bars.close()
 
-    def _shares(self, steps: Sequence[Step]) -> dict[str, float]:
-        if self._execution is None:
-            return {}
-        from tckr.engine.machine_share import needs_of
-
-        return {name: float(needs.share) for name, needs in needs_of(steps, self._execution).items()}
-
     def _every_minute(self, pace: Pace, ended: threading.Event) -> None:
         while not ended.wait(SECONDS_BETWEEN):
-            now = self._bars.at_work()
-            line = f"  [dim]...[/] {pace.sentence(self._bars.seconds_left())}{f'; now {escape(now)}' if now else ''}"
+            now = self._bars.counts.at_work()
+            line = f"  [dim]...[/] {pace.sentence(self._bars.counts.seconds_left())}{f'; now {escape(now)}' if now else ''}"
             self._console.print(line, soft_wrap=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,9 +84,9 @@ class Stopwatch:
         self.laps: dict[str, Lap] = {}
         self._store, self._shown = store, shown
 
-    def planned(self, steps: Sequence[Step]) -> None:
-        """Forward the event."""
-        self._shown.planned(steps)
+    def planned(self, steps: Sequence[Step], shares: Mapping[str, float]) -> None:
+        """Pass it on."""
+        self._shown.planned(steps, shares)
 
     def started(self, step: Step) -> None:
         """Start the lap of the stage."""

@@ -8,7 +8,7 @@ they change the order of floating-point sums; the manifest records where it ran.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -20,6 +20,8 @@ MOST_PROCESSES = 4096
 """Maximum number of processes or threads; no machine has more."""
 
 MOST_GPUS = 1024
+
+TrackerName = Literal["tensorboard", "wandb", "mlflow", "trackio"]
 
 
 class ExecutionConfig(BaseModel):
@@ -78,6 +80,13 @@ class ExecutionConfig(BaseModel):
         le=MOST_GPUS,
         description="GPUs that together train one adapter, Teacher or Student, each on a part of every step's images (on "
         "a CPU: processes). Each Teacher and Student of a reference run uses one GPU.",
+    )
+
+    trackers: list[TrackerName] = Field(
+        [],
+        max_length=len(get_args(TrackerName)),
+        description="Who is given the losses of the target run while it trains: tensorboard writes event files into the "
+        "run's folder; wandb, mlflow and trackio send them where their own settings say. The losses are of private images.",
     )
 
     @model_validator(mode="after")

@@ -42,6 +42,12 @@ def shared(place: Path, folder: Path) -> Iterator[None]:
         yield
 
 
+def worker_at(place: Path) -> str | None:
+    """Return who holds `place`, in words; None where nobody does."""
+    marks = marks_at(place, ALONE, TOGETHER)
+    return marks[0].holder() if marks else None
+
+
 @contextmanager
 def _held(place: Path, folder: Path, kind: str, unwanted: tuple[str, ...]) -> Iterator[None]:
     other: Mark | None = None

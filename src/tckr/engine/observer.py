@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
@@ -25,8 +25,11 @@ class Listener(Protocol):
 class Observer(Listener, Protocol):
     """Receive the events of the runner. Several steps may run at once; all calls come from the runner's thread."""
 
-    def planned(self, steps: Sequence[Step]) -> None:
-        """Receive the steps that will be computed; called once, before the first starts."""
+    def planned(self, steps: Sequence[Step], shares: Mapping[str, float]) -> None:
+        """Called once before the first step: these steps are missing and will be computed.
+
+        `shares`: name of a step -> its part of the machine or cluster.
+        """
 
     def started(self, step: Step) -> None:
         """A step starts."""
@@ -38,7 +41,7 @@ class Observer(Listener, Protocol):
 class Silent:
     """Ignore all events."""
 
-    def planned(self, steps: Sequence[Step]) -> None:
+    def planned(self, steps: Sequence[Step], shares: Mapping[str, float]) -> None:
         """Ignore it."""
 
     def started(self, step: Step) -> None:

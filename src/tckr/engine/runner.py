@@ -9,6 +9,7 @@ import importlib
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from graphlib import TopologicalSorter
@@ -26,6 +27,7 @@ from tckr.engine.observer import Listener, Observer, Silent
 from tckr.engine.ready_order import alone_of_target, turns_of
 from tckr.engine.step import Role, Step, StepContext, Workers
 from tckr.engine.store import Store
+from tckr.engine.tracking import Trackers
 from tckr.errors import UserError
 
 
@@ -62,11 +64,10 @@ class Runner:
         executor = open_executor(
             self.execution if missing else ExecutionConfig(), len(missing) and len(steps), self.observer
         )
-        self.observer.planned(missing)
         with executor:
             execution = executor.adapted(self.execution)
-            # computed from all steps, so that a resumed run gives each step the same
-            needs = needs_of(steps, execution) if missing else {}
+            needs = needs_of(steps, execution) if missing else {}  # of all steps, so that resuming gives each the same
+            self.observer.planned(missing, {step.name: float(needs[step.name].share) for step in missing})
             return replace(self, execution=execution)._run(steps, needs, executor)
 
     def _run(self, steps: Sequence[Step], needs: Mapping[str, Needs], executor: Executor) -> dict[str, str]:
@@ -149,7 +150,9 @@ def run_step(
     with store.filling(step, _computed_on(execution)) as draft:
         if draft is not None:
             write("started", fingerprint=step.fingerprint, resumed=any(draft.out.iterdir()) or any(draft.scratch.iterdir()))
-            with store.opened(step) as opened:
+            named = execution.trackers if step.role is Role.TARGET else ()
+            trackers = Trackers(named, log_file.parent, step.name, lambda message: write("warning", message=message))
+            with store.opened(step) as opened, closing(trackers):
                 for name in opened:
                     source = step.inputs[name]
                     write(f"opened {', '.join(source.seals)}", sealed_by=source.name, times=store.num_openings(source))
@@ -165,6 +168,8 @@ def run_step(
                     track=partial(listener.track, step.name),
                     log=write,
                     workers=workers,
+                    note=trackers.note,
+                    show=trackers.show,
                     donors=[store.folder(donor) for donor in step.donors if store.has(donor) and not store.damage(donor)],
                 )
                 load_function(step.function)(step.config, context)

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from pydantic import BaseModel
 
 from tckr.engine.execution import ExecutionConfig
@@ -111,6 +112,26 @@ class Log(Protocol):
         ...
 
 
+class Note(Protocol):
+    """Take the numbers of one step or epoch of a training."""
+
+    def __call__(self, number: int, **values: float | None) -> None:
+        """Take the values; None is left out."""
+        ...
+
+
+class Show(Protocol):
+    """Take images."""
+
+    def __call__(self, name: str, images_BHWC: np.ndarray) -> None:
+        """Take images, uint8."""
+        ...
+
+
+def take_nothing(*_: Any, **__: Any) -> None:
+    """Ignore it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class StepContext:
     """Everything that a stage function receives besides its config.
@@ -127,7 +148,9 @@ class StepContext:
         track: opens a progress bar.
         log: writes one line of the run's log.
         donors: folders of complete artifacts that contain a part of this one's content; may be empty.
-        workers: maps over processes of this machine; None if the step shares the machine with others.
+        workers: maps over the step's own processes; None if it has none.
+        note: passes numbers of a training to the trackers.
+        show: passes images to the trackers.
     """
 
     inputs: Mapping[str, Path]
@@ -142,3 +165,10 @@ class StepContext:
     final: Path | None = None
     donors: Sequence[Path] = ()
     workers: Workers | None = None
+    note: Note = take_nothing
+    show: Show = take_nothing
+
+    @property
+    def spread(self) -> Workers | None:
+        """Return `workers` where they are on other machines too, which is worth it for work that is short on one."""
+        return self.workers if self.execution.executor == "ray" else None

@@ -1,4 +1,4 @@
-"""Train one model on several GPUs: every process makes the same task from files and calls the one training loop."""
+"""Train one classifier on several GPUs: every process makes the same task from files and calls the one training loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tckr.training.batches import smallest_batch
 from tckr.training.early_stopping import EpochRecord
 from tckr.training.fit import FitResult, Task, fit
-from tckr.training.process_group import Team, assembled, team_size
+from tckr.training.process_group import Team, Tell, team_size, train_together
 
 ONE_PROCESS = (
     "execution.gpus: one process trains this network, because torch computes its batch normalisation over several only on "
@@ -32,7 +32,7 @@ def fit_together(
     on_epoch: Callable[[EpochRecord], None] = lambda record: None,
     compiled: bool = False,
 ) -> FitResult:
-    """Train `task.model` in place, as `fit` does, on several GPUs: one process for each, of which this is the first.
+    """Train `task.model` in place, as `fit` does, on several GPUs, with one process for each.
 
     Args:
         task: the result of `make_task` in this process, so that the others find the files that it writes.
@@ -47,7 +47,7 @@ def fit_together(
         compiled: as for `fit`.
 
     Raises:
-        UserError: there are fewer GPUs, one of the processes died, or the loss is no longer a number.
+        UserError: there are fewer GPUs, the processes died again and again, or the loss is no longer a number.
     """
     size = team_size(gpus, smallest_batch(len(task.data), task.config.batch_size), device)
     if size > 1 and not can_share_statistics(task.model, device):
@@ -58,17 +58,23 @@ def fit_together(
     if gpus > 1:
         log("training", processes=size)
     fit_task = partial(fit, seed=seed, scratch=scratch, compiled=compiled)
-    help_fit = partial(_help_fit, make_task=make_task, fit_task=fit_task, device=device)
-    with assembled(size, help_fit, scratch / "team", device) as team:
-        return fit_task(task, device=device, on_epoch=on_epoch, team=team)
+    if size > 1:
+        train_together(size, partial(_fit_share, make_task=make_task, fit_task=fit_task, device=device), device, on_epoch)
+        on_epoch = _ignore  # they were told by the first process
+    return fit_task(task, device=device, on_epoch=on_epoch)  # after the others: reads what they ended with
 
 
-def _help_fit(team: Team, *, make_task: Callable[[str], Task], fit_task: Callable[..., FitResult], device: str) -> None:
-    """Be another process of the team."""
+def _fit_share(
+    team: Team, tell: Tell, *, make_task: Callable[[str], Task], fit_task: Callable[..., FitResult], device: str
+) -> None:
     own = team.device(device)
     task = make_task(own)
     share_statistics(task.model)
-    fit_task(task, device=own, team=team)
+    fit_task(task, device=own, on_epoch=tell, team=team)
+
+
+def _ignore(record: EpochRecord) -> None:
+    """Tell nobody."""
 
 
 def can_share_statistics(model: nn.Module, device: str) -> bool:

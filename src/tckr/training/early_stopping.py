@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from tckr.training.config import TrainingConfig
 
@@ -23,6 +23,10 @@ class EpochRecord:
     loss: float
     validation_accuracy: float | None
     learning_rate: float
+
+    def numbers(self, prefix: str = "") -> dict[str, float | None]:
+        """Return what was measured, by name."""
+        return {f"{prefix}{name}": value for name, value in asdict(self).items() if name != "epoch"}
 
 
 def kept_epoch(history: Sequence[EpochRecord], selection: str) -> int:

@@ -114,12 +114,15 @@ def fit(
     assert validation is not None or (config.selection == "last" and config.patience is None), "nothing to select on"
     optimizer, average = _prepare(model, config, device, compiled)
     kept = average.module if average else model
+    joined = team.joined(model)
     modules = {"model": model, "average": average} if average else {"model": model}
     state = checkpoint.resume(scratch, modules, optimizer)
     writer, best = checkpoint.Writer(scratch / checkpoint.CHECKPOINT, checkpoint_seconds), checkpoint.BestWeights(scratch)
     while not is_finished(state.history, config):
         started, epoch = time.perf_counter(), len(state.history)
-        mean_loss, rate = train_epoch(task, optimizer, epoch=epoch, seed=seed, device=device, average=average, team=team)
+        mean_loss, rate = train_epoch(
+            task, optimizer, epoch=epoch, seed=seed, device=device, average=average, team=team, joined=joined
+        )
         accuracy = None
         if validation is not None:
             accuracy = measure_accuracy(kept, validation, config.batch_size, team, balanced=task.balanced)
@@ -159,8 +162,12 @@ def train_epoch(
     device: str,
     average: AveragedModel | None = None,
     team: Team = ALONE,
+    joined: nn.Module | None = None,
 ) -> tuple[float, float]:
-    """Return the mean loss and the last learning rate of one pass; all draws, dropout's too, follow from (seed, epoch)."""
+    """Return the mean loss and the last learning rate of one pass; all draws, dropout's too, follow from (seed, epoch).
+
+    `joined` is `team.joined(task.model)`, made once for all epochs.
+    """
     model, data, loss, config = task.model, task.data, task.loss, task.config
     model.train()
     num_classes = len(model.class_names)
@@ -176,12 +183,12 @@ def train_epoch(
                 step, config.epochs * steps_per_epoch, peak=config.learning_rate, warmup_fraction=config.warmup_fraction
             )
             with forward_precision(bfloat16=config.precision == "bfloat16", device=device):
-                batch_loss = share_of_loss(model, loss, images_BCHW, targets_BK, team)
+                batch_loss = share_of_loss(joined or model, loss, images_BCHW, targets_BK, team)
             update(optimizer, batch_loss, rate, config.gradient_clip, team)
             if average:
                 average.update_parameters(model)
             total += batch_loss.detach() * len(images_BCHW)
-    team.add_up(total)
+    team.count(total)
     mean_loss = float(total) / len(data)
     if not math.isfinite(mean_loss):
         raise UserError(
@@ -191,7 +198,7 @@ def train_epoch(
     return mean_loss, rate
 
 
-def share_of_loss(model: Classifier, loss: Loss, images_BCHW: Tensor, targets: Tensor, team: Team) -> Tensor:
+def share_of_loss(model: nn.Module, loss: Loss, images_BCHW: Tensor, targets: Tensor, team: Team) -> Tensor:
     """Return the part that this process's share of a batch has in the batch's mean loss."""
     share = team.share(len(images_BCHW))
     own_BCHW = images_BCHW[share]
@@ -199,11 +206,10 @@ def share_of_loss(model: Classifier, loss: Loss, images_BCHW: Tensor, targets: T
 
 
 def update(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, gradient_clip: float, team: Team) -> None:
-    """Take a step at `rate` down the gradient of the team's `loss` added up, clipped over all parameters together."""
+    """Take a step at `rate` down the gradient of `loss` added up over processes, clipped over all parameters together."""
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    (loss * team.size).backward()  # torch takes the mean over the processes
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    team.add_up(*(parameter.grad for parameter in parameters if parameter.grad is not None))
     nn.utils.clip_grad_norm_(parameters, gradient_clip)
     set_learning_rate(optimizer, rate)
     optimizer.step()
@@ -221,7 +227,7 @@ def measure_accuracy(
     targets = np.asarray(data.targets[share])
     right_K = np.bincount(targets[logits.argmax(axis=1) == targets], minlength=num_classes)
     total_K = torch.from_numpy(right_K).to(model.device)
-    team.add_up(total_K)
+    team.count(total_K)
     if not balanced:
         return int(total_K.sum()) / len(data)
     sizes_K = np.bincount(np.asarray(data.targets[:]), minlength=num_classes)

@@ -1,43 +1,42 @@
-"""Processes that train one model together: each computes the gradients of its share of every step's images.
+"""Processes that train one model together: torch's elastic launcher starts them, DistributedDataParallel adds gradients up.
 
-All hold the same model and optimizer, meet the same draws and add up the same gradients, so they stay equal. The process
-that runs the stage is the first of the team and the only one that writes. Knows neither model nor data.
+Each computes the gradients of its share of every step's images. All hold the same model and optimizer and meet the same
+draws, so they stay equal; the first alone writes. When one dies, all begin anew from the last checkpoint.
 """
 
 from __future__ import annotations
 
-import multiprocessing
+import logging
 import os
-import sys
+import signal
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import wait
-from multiprocessing.context import SpawnProcess
-from pathlib import Path
+from multiprocessing.connection import Connection
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
-from torch import distributed
+from torch import distributed, nn
+from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, record
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+from torch.nn.parallel import DistributedDataParallel
 
 from tckr.data.seeds import derive_seed
-from tckr.errors import UserError, printable
-from tckr.process import end_with_parent, set_up_process
+from tckr.errors import UserError
+from tckr.process import end_with_parent, set_up_process, worker_context
 
-SECONDS_TO_END = 10.0
-"""For a process whose connection is lost."""
+RESTARTS = 3
+"""Of all processes, after one died."""
 
-SECONDS_TO_SPEAK = 3.0
-"""Before a process tells of a lost connection."""
+MOST_CHARACTERS = 800
+"""Of an error that is told: a pipe takes messages of up to 4096 bytes whole."""
 
-DIED = (
-    "one of the processes that train together died before the training was over. Its reason is above, unless the "
-    "system ended it for want of memory: then set a smaller execution.gpus. The same command goes on from the last "
-    'checkpoint. A Python script that calls tckr.run must do so below `if __name__ == "__main__":`, because the other '
-    "processes import it."
-)
+SECONDS_BETWEEN = 0.5
+"""Of two looks of the launcher at its processes."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +55,22 @@ class Team:
         """Return this process's part of `count` images; if `count` >= `size`, every part has at least one."""
         return slice(self.rank * count // self.size, (self.rank + 1) * count // self.size)
 
-    def add_up(self, *tensors: torch.Tensor) -> None:
-        """Replace each of `tensors`, all of one type on one device, by its sum over the team; they travel as one message."""
+    def joined(self, module: nn.Module, *, may_skip: bool = False) -> nn.Module:
+        """Return what to call in place of `module`, so that its gradients are means over all processes.
+
+        Args:
+            module: on the device of this process.
+            may_skip: whether a forward pass may leave parameters out.
+        """
         if self.size == 1:
-            return
-        message = torch.cat([tensor.flatten() for tensor in tensors])
-        distributed.all_reduce(message)
-        for tensor, total in zip(tensors, message.split([tensor.numel() for tensor in tensors]), strict=True):
-            tensor.copy_(total.view_as(tensor))
+            return module
+        return DistributedDataParallel(module, find_unused_parameters=may_skip)
+
+    def count(self, *numbers: torch.Tensor) -> None:
+        """Replace each of `numbers` by its sum over the processes."""
+        if self.size > 1:
+            for number in numbers:
+                distributed.all_reduce(number)
 
     def own_seed(self, seed: int) -> int:
         """Return the seed of random numbers for this share alone (dropout's); the first process uses `seed` itself."""
@@ -75,6 +82,9 @@ class Team:
 
 
 ALONE = Team()
+
+Tell = Callable[[Any], None]
+"""Sends something small and picklable to the process that launched the others."""
 
 
 def team_size(gpus: int, num_images: int, device: str) -> int:
@@ -93,113 +103,143 @@ def team_size(gpus: int, num_images: int, device: str) -> int:
     return min(gpus, num_images)
 
 
-@contextmanager
-def assembled(size: int, help_train: Callable[[Team], object], meeting: Path, device: str) -> Iterator[Team]:
-    """Start the rest of a team of `size`, each of which calls `help_train`, and yield this process's place in it.
-
-    When one of the others dies and this process waits for it in vain (as NCCL does), this process ends with a message.
+def train_together(
+    size: int, train: Callable[[Team, Tell], object], device: str, hear: Tell, backend: str | None = None
+) -> None:
+    """Call `train` in `size` processes, and again in all of them when one dies: it goes on from its checkpoint.
 
     Args:
-        size: processes; 1 starts none.
-        help_train: picklable; returns when the training is over.
-        meeting: path of a file through which the processes find one another; each team adds a name of its own, because
-            those of a killed team may live on for a moment.
+        size: processes.
+        train: picklable; leaves its result in files. What the first process tells is heard here.
         device: `cuda` gives process number i the i-th GPU.
+        hear: told what the processes tell, on a thread.
+        backend: of torch.distributed; None takes NCCL on GPUs, of which each process needs its own, and gloo elsewhere.
 
     Raises:
-        UserError: one of the others died.
+        UserError: one of the processes raised it, or they died again and again.
     """
-    if size == 1:
-        yield ALONE
-        return
-    meeting = meeting.with_name(f"{meeting.name}-{uuid.uuid4().hex}")
-    before = torch.get_num_threads()
-    threads = max(1, before // size)
-    start = multiprocessing.get_context("spawn").Process
-    others = [
-        start(target=_take_part, args=(Team(rank, size), help_train, meeting, device, threads), daemon=True)
-        for rank in range(1, size)
-    ]
-    torch.set_num_threads(threads)
-    try:
-        for other in others:
-            other.start()
-        with _watched(others), _connected(Team(0, size), others, meeting, device):
-            yield Team(0, size)
-    finally:
-        torch.set_num_threads(before)
-        for other in others:
-            if other.pid is not None:
-                other.terminate()  # all are done, or there is nothing left to do
-                other.join()
-        meeting.unlink(missing_ok=True)
+    context = worker_context()
+    heard, told = context.Pipe(duplex=False)
+    refusals: list[str] = []
+    failures: dict[str, str] = {}
+    threads = max(1, torch.get_num_threads() // size)
+    folder = TemporaryDirectory(prefix="tckr-")  # of the launcher, which leaves its own behind
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=size,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        local_addr="localhost",
+        max_restarts=RESTARTS,
+        monitor_interval=SECONDS_BETWEEN,
+        start_method=context.get_start_method(),
+        logs_specs=DefaultLogsSpecs(log_dir=folder.name),
+    )
+    with folder, heard, told, _listening(heard, told, hear, refusals, failures), _quiet():
+        try:
+            elastic_launch(config, _take_part)(train, told, (device, backend), threads, dict(os.environ))
+        except ChildFailedError as error:
+            if not refusals:
+                raise UserError(_explanation(failures.get(str(RESTARTS)) or _reason(error), size)) from None
+        except SignalException as error:  # the launcher catches signals to end its processes first
+            raise (KeyboardInterrupt if error.sigval == signal.SIGINT else SystemExit)(error.sigval) from None
+    if refusals:
+        raise UserError(refusals[0])
 
 
-@contextmanager
-def _explained(others: Sequence[SpawnProcess]) -> Iterator[None]:
-    """Tell a connection that is lost because one of `others` died from an error of this process's own."""
-    try:
-        yield
-    except RuntimeError as error:  # how torch reports a lost connection, and much else
-        if not others:
-            raise
-        wait([other.sentinel for other in others], SECONDS_TO_END)
-        for other in others:
-            other.join(1)  # its pipe closes a moment before its exit status is known
-        if not any(other.exitcode for other in others):
-            raise
-        raise UserError(DIED) from error
+def _reason(error: ChildFailedError) -> str:
+    """Return what the launcher knows of a process that could say nothing itself."""
+    _, failure = error.get_first_failure()
+    return f"it ended with exit code {failure.exitcode}"
 
 
-@contextmanager
-def _watched(others: Sequence[SpawnProcess]) -> Iterator[None]:
-    """End this process with a message when one of `others` has died and nothing here notices.
-
-    Before they are connected, and on GPUs, a process waits for a dead one for many minutes, out of reach of exceptions.
-    """
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(1.0):
-            if any(other.exitcode for other in others) and not over.wait(SECONDS_TO_END):
-                sys.stderr.write(f"error: {DIED}\n")
-                sys.stderr.flush()
-                os._exit(2)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        over.set()
-        watcher.join()
+def _explanation(reason: str, size: int) -> str:
+    short = " ".join(reason.split())[:300]
+    return (
+        f"the {size} processes that train one model died {RESTARTS + 1} times; at last one because: {short}. If memory ran "
+        'out, set a smaller execution.gpus. A Python script must call tckr.run below `if __name__ == "__main__":`, because '
+        "the processes import it. The same command goes on from the last checkpoint"
+    )
 
 
-def _take_part(team: Team, help_train: Callable[[Team], object], meeting: Path, device: str, threads: int) -> None:
+@record
+def _take_part(
+    train: Callable[[Team, Tell], object],
+    told: Connection,
+    where: tuple[str, str | None],
+    threads: int,
+    environment: Mapping[str, str],
+) -> None:
+    for name, value in environment.items():
+        os.environ.setdefault(name, value)  # a fork server has what was set when it started; the launcher has set its own
     end_with_parent()
     set_up_process(threads)
+    team, (device, backend) = Team(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])), where
+    if device.startswith("cuda"):
+        torch.cuda.set_device(team.rank % torch.cuda.device_count())
+    backend = backend or ("nccl" if device.startswith("cuda") else "gloo")
+    distributed.init_process_group(backend, store=_meeting_place(), rank=team.rank, world_size=team.size)
     try:
-        with _connected(team, (), meeting, device):
-            help_train(team)
+        distributed.barrier()  # nobody fails while others still look for it
+        train(team, (lambda what: told.send(("told", what))) if team.rank == 0 else (lambda what: None))
     except UserError as error:
-        raise SystemExit(printable(f"process {team.rank + 1} of {team.size}: {error}")) from None  # without a traceback
-    except RuntimeError:
-        time.sleep(SECONDS_TO_SPEAK)  # if the first process ended the connection, it ends this one now
+        told.send(("refused", str(error)[:MOST_CHARACTERS]))  # no restart would mend it
+    except Exception as error:
+        told.send((os.environ["TORCHELASTIC_RESTART_COUNT"], f"{type(error).__name__}: {error}"[:MOST_CHARACTERS]))
         raise
+    finally:
+        distributed.destroy_process_group()
+
+
+def _meeting_place() -> distributed.Store:
+    """Return the launcher's store, under a name of its own for every attempt.
+
+    The launcher keeps one store for all of them, in which the addresses of processes that died would be found.
+    """
+    store = distributed.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+    return distributed.PrefixStore(f"attempt-{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
 
 
 @contextmanager
-def _connected(team: Team, others: Sequence[SpawnProcess], meeting: Path, device: str) -> Iterator[None]:
-    """Connect the team; the first process gives `others`, to explain with their end what goes wrong."""
-    on_gpu = device.startswith("cuda")
-    if on_gpu:
-        torch.cuda.set_device(team.rank)
-    with _explained(others):
-        distributed.init_process_group(
-            "nccl" if on_gpu else "gloo", init_method=f"file://{meeting.absolute()}", rank=team.rank, world_size=team.size
-        )
+def _listening(
+    heard: Connection, told: Connection, hear: Tell, refusals: list[str], failures: dict[str, str]
+) -> Iterator[None]:
+    """Pass on what the processes tell until the block ends, and all that they had told by then.
+
+    `failures` gets the first error of each attempt: those of the others follow from it. No lock guards the pipe, which a
+    process that is killed would keep for ever: the system writes a short message at once or not at all.
+    """
+
+    def listen() -> None:
+        while (message := heard.recv()) is not None:
+            kind, what = message
+            if kind == "told":
+                hear(what)
+            elif kind == "refused":
+                refusals.append(what)
+            else:
+                failures.setdefault(kind, what)
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
     try:
-        with _explained(others):  # while this process is still connected: the others live unless they died
-            yield
+        yield
     finally:
-        distributed.destroy_process_group()
+        told.send(None)
+        listener.join()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the launcher from writing its own tables of failures: what they say is in the error."""
+    loggers = [logging.getLogger(name) for name in ("torch.distributed.elastic", "torch.multiprocessing.spawn")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

@@ -35,6 +35,10 @@ class Small:
     room_recomputed: int = 0
     tried: list[int] = field(default_factory=list)
 
+    @property
+    def denoiser(self) -> Any:
+        return self.generator.denoiser
+
     def training_loss(self, latents: torch.Tensor, *rest: Any, **options: Any) -> torch.Tensor:
         """Return the loss, where there is room for it."""
         self.tried.append(len(latents))

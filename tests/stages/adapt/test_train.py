@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,13 +16,14 @@ from tckr.data.seeds import derive_seed
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator
 from tckr.models.diffusion.load import load_generator
-from tckr.stages.adapt import checkpoint, kept, train
+from tckr.stages.adapt import checkpoint, kept, stage, train
 from tckr.stages.adapt.batches import gather
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.draws import draw_step
 from tckr.stages.adapt.encode import EncodedSet, encode_set
 from tckr.stages.adapt.gradients import Passes
 from tckr.training import checkpoint as training_checkpoint
+from tckr.training.process_group import Team, Tell, train_together
 from tests.tiny_models import ARRAY_WARNING
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
@@ -297,3 +302,71 @@ def test_checks_meet_the_same_noise_and_leave_the_training_alone(tiny_generator:
     plain, _ = fit(tiny_generator, tmp_path / "plain", steps=6)
     selected, _ = fit(tiny_generator, tmp_path / "selected", steps=6, selection="best")
     assert np.array_equal(plain, selected)
+
+
+def test_trackers_are_given_the_points_of_the_history_while_it_trains(
+    tiny_generator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "HISTORY_POINTS", 4)
+    noted: list[dict[str, float]] = []
+    config = AdaptConfig(
+        model=str(tiny_generator), method="lora", rank=2, batch_size=3, selection="best", precision="float32"
+    )
+    generator = load_generator(str(tiny_generator), "cpu")
+    encoded = encode(generator, tmp_path)
+    losses = train.train_adapter(
+        generator,
+        encoded,
+        config,
+        train.Course(num_steps=10, seed=1, device="cpu", checkpoint=tmp_path / "checkpoint.safetensors"),
+        passes=Passes(3),
+        validation=encoded,
+        note=lambda number, **values: noted.append({"step": number, **values}),
+    )
+    history = train.loss_history(losses)
+    assert [list(point) for point in noted] == [list(point) for point in history]
+    assert [point["step"] for point in noted] == [3, 6, 9, 10]
+    assert "validation_loss" in noted[-1]
+    for point, expected in zip(noted, history, strict=True):
+        assert point == pytest.approx(expected)
+
+
+def train_in_two(folder: Path, scratch: Path, config: AdaptConfig, *, killed: bool = False) -> None:
+    """Train in two processes what `fit` trains; with `killed`, the second dies once."""
+    encode(load_generator(str(folder), "cpu"), scratch, flip=config.horizontal_flip)
+    course = train.Course(num_steps=6, seed=1, device="cpu", checkpoint=scratch / "checkpoint.safetensors")
+    share = partial(die_once, mark=scratch / "killed" if killed else None, config=config, course=course, cache=scratch)
+    told: list[Any] = []
+    train_together(2, share, "cpu", told.append)
+    assert sum(amount for amount in told if isinstance(amount, int)) >= 6
+
+
+def die_once(team: Team, tell: Tell, *, mark: Path | None, config: AdaptConfig, course: train.Course, cache: Path) -> None:
+    """Be one of the processes; where there is a `mark`, the second is killed at its fourth step unless it was before."""
+    if mark is not None and team.rank == 1 and not mark.exists():
+        original, steps = train.add_gradients, []
+
+        def dying(*args: Any, **named: Any) -> torch.Tensor:
+            steps.append(1)
+            if len(steps) == 4:
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(*args, **named)
+
+        train.add_gradients = dying
+    stage._train_share(team, tell, config=config, course=course, cache=cache, checked=False)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("killed", [False, True])
+def test_two_processes_train_the_adapter_that_one_trains(tiny_generator: Path, tmp_path: Path, killed: bool) -> None:
+    settings: dict[str, Any] = {"model": str(tiny_generator), "rank": 2, "batch_size": 3, "learning_rate": 1e-2}
+    config = AdaptConfig(method="lora", ema_decay=0.0, precision="float32", **settings)
+    (tmp_path / "together").mkdir()
+    train_in_two(tiny_generator, tmp_path / "together", config, killed=killed)
+    assert (tmp_path / "together" / "killed").exists() == killed
+    losses, weights = fit(tiny_generator, tmp_path / "together", steps=6)  # trains nothing: reads what they ended with
+    expected_losses, expected = fit(tiny_generator, tmp_path / "alone", steps=6)
+    np.testing.assert_allclose(losses, expected_losses, rtol=1e-4)
+    for name, weight in expected.items():
+        torch.testing.assert_close(weights[name], weight, rtol=1e-3, atol=1e-4)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -52,6 +52,7 @@ class Generator(Protocol):
     largest_size: int | None  # longest side, px; None = any
     num_timesteps: int  # noise levels of the training process: timesteps are 0 (least noise) .. num_timesteps - 1
     num_tokens: int  # L, the longest prompt, with the tokens for its start and end
+    denoiser: Any  # the module that is trained
 
     @property
     def num_bytes(self) -> int:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator
 from tckr.models.precision import forward_precision, is_bfloat16
 from tckr.stages.adapt.batches import Batch
 from tckr.stages.adapt.config import AdaptConfig
+from tckr.training.process_group import ALONE, Team
+
+SMALLER = "passes-{}-{}"
+"""Name of a file in the scratch folder that says how small passes had become, by images and recomputing, when memory ran out
+in one of several processes: all begin anew with those."""
 
 Result = TypeVar("Result")
 
@@ -52,6 +61,37 @@ class Passes:
                 "activations recomputed; take a smaller prepare.image_size or adapt.model, or a larger execution.device"
             )
 
+    def keep(self, scratch: Path) -> None:
+        """Let processes that begin anew begin with these passes."""
+        (scratch / SMALLER.format(self.images, int(self.recomputed))).touch()
+
+    @classmethod
+    def kept(cls, scratch: Path, largest: int) -> Passes:
+        """Return the smallest passes that were kept, or those of whole steps."""
+        found = [path.name.split("-")[1:] for path in scratch.glob(SMALLER.format("*", "*"))]
+        passes = cls(largest)
+        for images, recomputed in found:
+            if (bool(int(recomputed)), -int(images)) > (passes.recomputed, -passes.images):
+                passes.images, passes.recomputed = int(images), bool(int(recomputed))
+        return passes
+
+
+class StepLoss(nn.Module):
+    """The training loss of a generator as a module, which torch can join with those of other processes."""
+
+    def __init__(self, generator: Generator) -> None:
+        """Take the generator; the parameters of the module are those of its denoiser."""
+        super().__init__()
+        self.denoiser = generator.denoiser
+        self._generator = generator
+
+    def forward(self, tensors: tuple[Any, ...], min_snr_gamma: float | None) -> torch.Tensor:
+        """Return the loss [B] of the images, given what `Batch.tensors` returned."""
+        latents_BCHW, conditioning, noise_BCHW, timesteps_B = tensors
+        return self._generator.training_loss(
+            latents_BCHW, conditioning, noise_BCHW, timesteps_B, min_snr_gamma=min_snr_gamma
+        )
+
 
 def add_gradients(
     generator: Generator,
@@ -61,38 +101,54 @@ def add_gradients(
     *,
     config: AdaptConfig,
     device: str,
+    joined: nn.Module | None = None,
+    team: Team = ALONE,
 ) -> torch.Tensor:
-    """Add the gradient of the loss of `batch` to `gradient`, the adapter's, which is zero; return that loss [].
+    """Add the gradient of the step's loss to `gradient`, the adapter's, which is zero; return the part of `batch` in it [].
 
-    The loss is the part that the images of `batch` have in the step's mean.
-    When memory runs out, the step begins again with shorter passes.
+    `batch` is this process's share, and `joined` is `team.joined(StepLoss(generator))`, made once for all steps.
+    When memory runs out, the step begins again with shorter passes; where others wait for this process, all begin anew.
+
+    Raises:
+        OutOfMemoryError: of torch, in a process among several.
     """
 
     def attempt() -> torch.Tensor:
         gradient.zero_()  # what an attempt that ran out of memory had added
-        return _accumulate(generator, batch, passes, config, device)
+        return _accumulate(joined or StepLoss(generator), batch, passes, config, team.size)
 
-    return retried(attempt, passes, generator, device)
+    return retried(attempt, passes, generator, device, alone=team.size == 1)
 
 
-def retried(attempt: Callable[[], Result], passes: Passes, generator: Generator, device: str) -> Result:
-    """Return what `attempt` returns; when memory runs out, it begins again with shorter passes."""
+def retried(
+    attempt: Callable[[], Result], passes: Passes, generator: Generator, device: str, *, alone: bool = True
+) -> Result:
+    """Return what `attempt` returns; when memory runs out, it begins again with shorter passes.
+
+    Where this process is not `alone`, others wait for it: torch's error ends it, and all begin anew.
+    """
     while True:
         try:
             return attempt()
         except torch.OutOfMemoryError:
             passes.shrink(generator)
+            if not alone:
+                raise
         if device.startswith("cuda"):
             torch.cuda.empty_cache()
 
 
-def _accumulate(generator: Generator, batch: Batch, passes: Passes, config: AdaptConfig, device: str) -> torch.Tensor:
+def _accumulate(step_loss: nn.Module, batch: Batch, passes: Passes, config: AdaptConfig, num_processes: int) -> torch.Tensor:
+    device = str(next(step_loss.parameters()).device)
     total = torch.zeros((), device=device)
-    for start in range(0, len(batch), passes.images):
+    starts = range(0, len(batch), passes.images)
+    for start in starts:
         tensors = batch.tensors(start, start + passes.images, device)
-        with forward_precision(bfloat16=is_bfloat16(config.precision, device, training=True), device=device):
-            losses = generator.training_loss(*tensors, min_snr_gamma=config.min_snr_gamma)
-        loss = losses.sum() / config.batch_size
-        loss.backward()
+        waits = isinstance(step_loss, DistributedDataParallel) and start != starts[-1]  # the last pass meets the others
+        with step_loss.no_sync() if waits else nullcontext():
+            with forward_precision(bfloat16=is_bfloat16(config.precision, device, training=True), device=device):
+                losses = step_loss(tensors, config.min_snr_gamma)
+            loss = losses.sum() / config.batch_size
+            (loss * num_processes).backward()  # torch takes the mean over the processes
         total += loss.detach()
     return total

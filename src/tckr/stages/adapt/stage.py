@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from tckr.stages.adapt.private import Mechanism, Units
 from tckr.stages.adapt.promise import mechanism_of, promise
 from tckr.stages.adapt.subset import subset_rows
 from tckr.stages.adapt.train import Course, Losses, loss_history, train_adapter
-from tckr.training.process_group import Team, assembled, team_size
+from tckr.training.process_group import Team, Tell, team_size, train_together
 
 PRIVATE_PASS = 32
 """Gradients of single images that are held at once, if each is clipped."""
@@ -96,9 +97,6 @@ def _train(
     generator = load_generator(config.model, device, revision=config.revision)
     encoded = _encode(generator, config, context, captions)
     validation = _encode_validation(generator, config, context, captions) if config.selection == "best" else None
-    if device.startswith("cuda"):  # where the encoders may have been in float16
-        del generator
-        generator = _load_to_train(config, device)
     course = Course(
         num_steps=num_steps,
         seed=context.seed,
@@ -107,10 +105,21 @@ def _train(
         compiled=context.execution.compile,
     )
     size = 1 if mechanism else team_size(context.execution.gpus, config.batch_size, device)
-    passes = Passes(PRIVATE_PASS if mechanism else -(-config.batch_size // size))
-    help_train = partial(_help_train, config=config, course=course, cache=context.scratch)
-    with context.track(num_steps, "steps") as advance, assembled(size, help_train, context.scratch / "team", device) as team:
-        losses = train_adapter(
+    reloads = size > 1 or device.startswith("cuda")  # where the encoders may have been in float16
+    if reloads:
+        del generator
+    with context.track(num_steps, "steps") as advance:
+
+        def hear(told: int | tuple[int, dict[str, float]]) -> None:
+            advance(told) if isinstance(told, int) else context.note(told[0], **told[1])
+
+        if size > 1:
+            share = partial(_train_share, config=config, course=course, cache=context.scratch, checked=bool(validation))
+            train_together(size, share, device, hear)
+        if reloads:
+            generator = _load_to_train(config, device)
+        passes = Passes.kept(context.scratch, PRIVATE_PASS if mechanism else -(-config.batch_size // size))
+        losses = train_adapter(  # after several processes: reads what they ended with
             generator,
             encoded,
             config,
@@ -118,8 +127,8 @@ def _train(
             passes=passes,
             validation=validation,
             mechanism=mechanism,
-            team=team,
-            advance=advance,
+            advance=advance if size == 1 else _ignore,
+            note=context.note,
         )
     _refuse_divergence(losses.steps, config)
     context.log("passes", images=passes.images, recomputed=passes.recomputed, processes=size)
@@ -140,11 +149,33 @@ def _refuse_divergence(losses: np.ndarray, config: AdaptConfig) -> None:
         )
 
 
-def _help_train(team: Team, *, config: AdaptConfig, course: Course, cache: Path) -> None:
-    """Be another process of the team; everything it needs is in the files of the first."""
+def _train_share(team: Team, tell: Tell, *, config: AdaptConfig, course: Course, cache: Path, checked: bool) -> None:
+    """Be one of several processes that train; everything it needs is in files of the stage's own process."""
+    course = replace(course, device=team.device(course.device))
+    passes = Passes.kept(cache, -(-config.batch_size // team.size))
+    validation = read_encoded(cache / "validation") if checked and team.rank == 0 else None
     generator = _load_to_train(config, course.device)
-    passes = Passes(-(-config.batch_size // team.size))
-    train_adapter(generator, read_encoded(cache), config, course, passes=passes, team=team)
+    if passes.recomputed:
+        generator.enable_gradient_checkpointing()
+    try:
+        train_adapter(
+            generator,
+            read_encoded(cache),
+            config,
+            course,
+            passes=passes,
+            validation=validation,
+            team=team,
+            advance=tell,
+            note=lambda number, **values: tell((number, values)),
+        )
+    except torch.OutOfMemoryError:
+        passes.keep(cache)
+        raise
+
+
+def _ignore(amount: int) -> None:
+    """Tell nobody."""
 
 
 def _load_to_train(config: AdaptConfig, device: str) -> LatentDiffusion:

@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from tckr.data.seeds import derive_seed
 from tckr.models.diffusion.generator import Generator
@@ -17,7 +19,7 @@ from tckr.stages.adapt.batches import Batch, step_batches
 from tckr.stages.adapt.checkpoint import load_checkpoint, state_tensors, writer_of
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.encode import EncodedSet
-from tckr.stages.adapt.gradients import Passes, add_gradients
+from tckr.stages.adapt.gradients import Passes, StepLoss, add_gradients
 from tckr.stages.adapt.kept import Kept, draw_validation
 from tckr.stages.adapt.private import Mechanism, private_batches, set_private_gradient
 from tckr.stages.adapt.vector import AdapterVector
@@ -45,7 +47,7 @@ class Losses:
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """How long and where a training runs; the same for all processes of a team.
+    """How long and where a training runs; the same for all processes.
 
     Attributes:
         num_steps: optimizer steps.
@@ -73,6 +75,7 @@ def train_adapter(
     mechanism: Mechanism | None = None,
     team: Team = ALONE,
     advance: Callable[[int], None] = lambda amount: None,
+    note: Callable[..., object] = lambda number, **values: None,
 ) -> Losses:
     """Train an adapter of `generator`, or its denoiser, and return the losses; `Kept` decides which weights it ends with.
 
@@ -94,42 +97,46 @@ def train_adapter(
     advance(steps.start)
     writer = writer_of(course.checkpoint)
     checked = draw_validation(generator, validation, course.seed) if validation else None
+    joined = None
     if mechanism:
         generator.keep_gradients_of_images()
         upcoming = private_batches(generator, encoded, config, mechanism, steps=steps, seed=course.seed)
     else:
+        joined = team.joined(StepLoss(generator), may_skip=config.trains_all)
         share = team.share(config.batch_size)
         upcoming = step_batches(generator, encoded, config, steps=steps, seed=course.seed, device=course.device, share=share)
+    set_gradient = partial(_set_gradient, generator, adapter, passes, config, course, mechanism, team, joined)
     with closing(prefetched(upcoming, course.device)) as batches:
         for step, batch in zip(steps, batches, strict=True):
             rate = learning_rate(step, course.num_steps, peak=config.learning_rate, schedule=config.schedule)
             set_learning_rate(optimizer, rate)
-            losses[step] = _set_gradient(
-                generator, batch, adapter, passes, step=step, config=config, course=course, mechanism=mechanism, team=team
-            )
+            losses[step] = set_gradient(batch=batch, step=step)
             optimizer.step()
             adapter.gradient.zero_()
             kept.follow()
             if checked is not None and is_check(step + 1, course.num_steps):
                 kept.check(generator, checked, config, passes.images)
             advance(1)
+            if is_point(step + 1, course.num_steps):
+                note(step + 1, **_point(losses[: step + 1], kept, course.num_steps))
             if team.rank == 0 and (writer.is_due() or step == steps[-1]):
                 writer.write(state_tensors(adapter, optimizer, losses[: step + 1], kept))
     kept.settle()
     return Losses(steps=losses.cpu().numpy(), checks=kept.checks.cpu().numpy())
 
 
-def _set_gradient(
+def _set_gradient(  # noqa: PLR0917 - all but the last two are the same for all steps
     generator: Generator,
-    batch: Batch,
     adapter: AdapterVector,
     passes: Passes,
-    *,
-    step: int,
     config: AdaptConfig,
     course: Course,
     mechanism: Mechanism | None,
     team: Team,
+    joined: nn.Module | None,
+    *,
+    batch: Batch,
+    step: int,
 ) -> torch.Tensor:
     """Set the clipped gradient of one step: of the batch, or of each unit with a `mechanism`; return the loss []."""
     if mechanism:
@@ -137,8 +144,10 @@ def _set_gradient(
         return set_private_gradient(
             generator, batch, adapter, passes, mechanism, config=config, device=course.device, noise_seed=noise_seed
         )
-    loss = add_gradients(generator, batch, adapter.gradient, passes, config=config, device=course.device)
-    team.add_up(adapter.gradient, loss)
+    loss = add_gradients(
+        generator, batch, adapter.gradient, passes, config=config, device=course.device, joined=joined, team=team
+    )
+    team.count(loss)
     adapter.clip(config.max_gradient_norm)
     return loss
 
@@ -157,6 +166,18 @@ def build_optimizer(adapter: AdapterVector, config: AdaptConfig, device: str) ->
         weight_decay=config.weight_decay,
         fused=True if device.startswith("cuda") else None,
     )
+
+
+def _point(losses: torch.Tensor, kept: Kept, num_steps: int) -> dict[str, float]:
+    """Return the mean loss over the steps since the last point, and the validation loss where it was measured."""
+    mean = float(losses[-(len(losses) % _point_width(num_steps) or _point_width(num_steps)) :].mean())
+    checked = len(kept.checks) and is_check(len(losses), num_steps)
+    return {"loss": mean, "validation_loss": float(kept.checks[-1])} if checked else {"loss": mean}
+
+
+def is_point(done: int, num_steps: int) -> bool:
+    """Return whether a point of the history ends after `done` steps."""
+    return done == num_steps or done % _point_width(num_steps) == 0
 
 
 def is_check(done: int, num_steps: int) -> bool:

@@ -24,6 +24,7 @@ from tckr.training.artifact import save_training
 from tckr.training.checkpoint import read_state
 from tckr.training.config import AugmentConfig
 from tckr.training.data_parallel import fit_together
+from tckr.training.early_stopping import EpochRecord
 from tckr.training.fit import Task, new_classifier
 from tckr.training.losses import CrossEntropy, Loss, Mixture, OnlineDistillation, StoredDistillation
 
@@ -52,6 +53,11 @@ def run(config: DistillConfig, context: StepContext) -> None:
     make_task = partial(_task, config=config, inputs=inputs, cache=context.scratch, kept=kept, seed=context.seed)
     task = make_task(context.execution.torch_device())
     finished = len(read_state(context.scratch).history)
+
+    def tell(record: EpochRecord) -> None:
+        advance(1)
+        context.note(record.epoch, **record.numbers())
+
     with context.track(task.config.epochs, "epochs", finished) as advance:
         result = fit_together(
             task,
@@ -61,7 +67,7 @@ def run(config: DistillConfig, context: StepContext) -> None:
             device=context.execution.torch_device(),
             scratch=context.scratch,
             log=context.log,
-            on_epoch=lambda record: advance(1),
+            on_epoch=tell,
             compiled=context.execution.compile,
         )
     save_training(context.out, task.model, result)

@@ -20,6 +20,7 @@ from tckr.artifacts.synthetic import (
     SyntheticFacts,
     count_candidates,
     count_replaced,
+    read_synthetic_shard,
     synthetic_shards,
     write_synthetic_shard,
 )
@@ -48,6 +49,9 @@ from tckr.stages.generate.replay import replayed_shards
 MIN_BATCHES_PER_WORKER = 2
 """Minimum number of batches for worker processes, which need seconds to start; fewer are generated in this process."""
 
+NUM_SHOWN = 64
+"""Images that TensorBoard shows."""
+
 FEWEST_RECORDS = 2
 """Minimum number of members, and of hold-out records, for a definition of near."""
 
@@ -71,6 +75,7 @@ def run(config: GenerateConfig, context: StepContext) -> None:
         message = f"generated again in {precision}: the set from which images could be copied has another precision"
         context.log("warning", message=message)
     _draw(config, context, plan, recipe)
+    _show(context)
     write_whole(context.out / "README.md", lambda partial: partial.write_text(data_card(**facts), encoding="utf-8"))
     if config.redraw_disowned:
         candidates = count_candidates(context.out, config.redraw_disowned)
@@ -114,6 +119,13 @@ def _draw(config: GenerateConfig, context: StepContext, plan: Plan, recipe: Reci
             ask = partial(draw_batch, recipe=recipe, batch_size=batch_size)
             for drawn in context.workers(ask, batches, num_workers):
                 keep(drawn)
+
+
+def _show(context: StepContext) -> None:
+    """Give the first images of the set to the trackers."""
+    if context.execution.trackers:
+        images, _, _ = next(read_synthetic_shard(synthetic_shards(context.out)[0], NUM_SHOWN))
+        context.show("synthetic images", images)
 
 
 def _batch_size(context: StepContext, generator: Generator, recipe: Recipe, shard_size: int) -> int:

@@ -19,6 +19,7 @@ from tckr.stages.teach.records import read_records
 from tckr.training.artifact import save_training
 from tckr.training.checkpoint import read_state
 from tckr.training.data_parallel import fit_together
+from tckr.training.early_stopping import EpochRecord
 from tckr.training.fit import Task, new_classifier
 from tckr.training.losses import CrossEntropy
 
@@ -67,6 +68,11 @@ def _train(
     data, device = context.inputs["data"], context.execution.torch_device()
     make_task = partial(_task, config=one, data=data, cache=context.scratch, run=context.run, seed=seed)
     task = make_task(device)
+
+    def tell(record: EpochRecord) -> None:
+        advance(1)
+        context.note(record.epoch, **record.numbers("" if member == 1 else f"teacher_{member}/"))
+
     result = fit_together(
         task,
         make_task,
@@ -75,7 +81,7 @@ def _train(
         device=device,
         scratch=scratch,
         log=context.log,
-        on_epoch=lambda record: advance(1),
+        on_epoch=tell,
         compiled=context.execution.compile,
     )
     folder = MODEL_FOLDER if config.num_teachers == 1 else f"{MODEL_FOLDER}/{MEMBER}{member}"
