@@ -63,7 +63,6 @@ class Evidence:
         members of a run or none is, and `units.of_groups` is what is judged; None = every record stands for itself.
         balanced_runs: whether each record is in equally many runs: some attacks would read membership off this.
         independent_runs: whether the rows of `members` were drawn independently; otherwise row 0 alone is attacked.
-        attacked: (signal, null control) -> scorer -> scores [N], kept by `findings.target_scores`: several ask for them.
     """
 
     class_names: Sequence[str]
@@ -82,9 +81,6 @@ class Evidence:
     groups: np.ndarray | None = None
     balanced_runs: bool = False
     independent_runs: bool = True
-    attacked: dict[tuple[str, str], Mapping[str, np.ndarray]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
 
     @cached_property
     def strata(self) -> np.ndarray:
@@ -120,6 +116,11 @@ class Evidence:
         sizes = np.bincount(self.labels)
         counts_RC = np.stack([np.bincount(self.labels[row], minlength=len(sizes)) for row in self.members])
         return sizes[sizes > 0], counts_RC[:, sizes > 0]
+
+    @cached_property
+    def attacked(self) -> dict[tuple[str, str], Mapping[str, np.ndarray]]:
+        """Return (signal, null control) -> scorer -> scores [N], kept by `findings.target_scores`: several ask for them."""
+        return {}
 
     @cached_property
     def quantile_attack(self) -> AmongAlike | None:
