@@ -269,7 +269,7 @@ def test_a_reproduction_whose_folder_is_taken_writes_nothing(monkeypatch, capsys
     (tmp_path / "o" / "reproduce-digits" / "thesis.tex").write_text("mine")
     status, _, err = call(monkeypatch, capsys, "reproduce", "digits", "--output", str(tmp_path / "o"))
     assert status == 2
-    assert "holds thesis.tex and no .tckr.json" in err
+    assert "contains thesis.tex but no .tckr.json" in err
     assert [path.name for path in (tmp_path / "o").iterdir()] == ["reproduce-digits"]
 
 
