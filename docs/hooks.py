@@ -17,6 +17,7 @@ OUTSIDE = {
     "SECURITY.md": "reporting.md",
     "benchmarks/README.md": "benchmarks.md",
     "examples/cifar10/README.md": "example_cifar10.md",
+    "examples/cluster/README.md": "example_cluster.md",
     "examples/fashion_mnist/README.md": "example_fashion_mnist.md",
     "examples/pretrained_classifier/README.md": "example_pretrained_classifier.md",
     "examples/real_pictures/README.md": "example_real_pictures.md",

@@ -59,9 +59,10 @@ def _print_work(folder: Path) -> None:
     if found is None:
         return
     worker, progress = found
-    Terminal().print(f"[bold]at work[/]  {escape(worker)}", soft_wrap=True)
+    console = Terminal()
+    console.print(f"[bold]at work[/]  {escape(worker)}", soft_wrap=True)
     if progress is not None:
-        Terminal().print(f"  {escape(progress.sentence())} ({progress.age():.0f} s ago)", soft_wrap=True)
+        console.print(f"  {escape(progress.sentence())} ({progress.age():.0f} s ago)", soft_wrap=True)
 
 
 def show_plan(settings: Settings, until: str, as_json: bool) -> None:
