@@ -15,6 +15,7 @@ from tckr.artifacts.audit import AuditResult
 from tests.cli.test_commands import call
 from tests.membership.worlds import membership, signals
 
+pytestmark = pytest.mark.usefixtures("few_scorers", "few_redraws")
 RESULTS = Path("runs/audit-mine")
 
 
