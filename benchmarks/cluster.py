@@ -22,7 +22,7 @@ from tckr.artifacts.synthetic import shards
 from tckr.engine.execution import ExecutionConfig
 from tckr.engine.executors import Needs
 from tckr.engine.executors.opening import open_executor
-from tckr.engine.executors.ray_workers import RayMap, Share
+from tckr.engine.executors.ray_workers import Hands, RayMap, Share
 from tckr.engine.observer import Listener, Silent
 from tckr.engine.step import Workers
 
@@ -58,10 +58,10 @@ def time_jobs(executor: Any, count: int) -> float:
 def time_items(count: int, num_workers: int) -> tuple[float, float]:
     """Return the seconds per item, and by how many MB the memory of this process grew meanwhile."""
     process = psutil.Process()
-    with RayMap(Path.cwd(), share_of) as over:
+    with RayMap(Path.cwd(), Hands(most=num_workers, share_for=share_of)) as over:
         for _ in over(same, range(2 * num_workers), num_workers):
             pass  # the actors are there
-    with RayMap(Path.cwd(), share_of) as over:
+    with RayMap(Path.cwd(), Hands(most=num_workers, share_for=share_of)) as over:
         before, started = process.memory_info().rss, time.perf_counter()
         for _ in over(same, planned(count), num_workers):
             pass

@@ -55,8 +55,12 @@ def make_context(
     recorder: Recorder | None = None,
     opened: dict[str, Path] | None = None,
     workers: Workers | None = None,
+    elsewhere: bool = False,
 ) -> StepContext:
-    """Return a context that fills `folder/out`; called again it finds there what a killed step wrote."""
+    """Return a context that fills `folder/out`; called again it finds there what a killed step wrote.
+
+    With `elsewhere` it looks as if `workers` were on other machines.
+    """
     recorder = recorder or Recorder()
     for name in ("out", "scratch"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -66,7 +70,13 @@ def make_context(
         scratch=folder / "scratch",
         seed=seed,
         run=run,
-        execution=ExecutionConfig(device="cpu", inference_batch_size=batch_size, workers=2 if workers else 1, gpus=gpus),
+        execution=ExecutionConfig(
+            device="cpu",
+            inference_batch_size=batch_size,
+            workers=2 if workers else 1,
+            gpus=gpus,
+            executor="ray" if elsewhere else "local",
+        ),
         track=recorder.track,
         log=recorder.log,
         opened=opened or {},

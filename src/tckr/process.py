@@ -5,10 +5,13 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import warnings
-from multiprocessing import util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from typing import Any
@@ -42,7 +45,22 @@ def worker_context() -> BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(LOADED_ONCE))
+    with interrupts_held():  # whoever starts the server first: its forks inherit what is blocked
+        forkserver.ensure_running()
     return context
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Block Ctrl-C while processes start. They keep it blocked for their lifetime: a terminal sends it to them as well,
+    and a worker that caught it would start its next item.
+    """
+    resource_tracker.ensure_running()  # its start lets the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _has_place_for_a_socket() -> bool:

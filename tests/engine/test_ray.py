@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,42 @@ def test_what_a_step_maps_over_is_done_once_each_though_an_actor_is_killed(tmp_p
     runner(tmp_path, cluster.address, Recorder()).run([one])
     text = (Store(tmp_path / "store").folder(one) / "sum.txt").read_text()
     assert text == str([number**2 for number in range(20)])
+
+
+def map_processes(config: FakeConfig, context: Any) -> None:
+    """Write from how many processes beside this one the items came back; items wait for `value` of them."""
+    found = {*context.spread(partial(process_of, folder=context.scratch, expected=config.value), range(8), 4)}
+    (context.out / "sum.txt").write_text(str(len(found - {os.getpid()})))
+
+
+def process_of(item: int, *, folder: Path, expected: int) -> int:
+    (folder / f"process-{os.getpid()}").touch()
+    deadline = time.monotonic() + 120
+    while len(list(folder.glob("process-*"))) < expected and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return os.getpid()
+
+
+def test_steps_that_run_beside_others_map_over_their_share_of_the_cluster(tmp_path, cluster):
+    node = cluster.add_node(num_cpus=1)
+    pair = [
+        replace(
+            step(f"pair.{run}", FakeConfig(value=2), stage="pair", run=run), function="tests.engine.test_ray:map_processes"
+        )
+        for run in range(2)
+    ]
+    observer = runner(tmp_path, cluster.address, Recorder())
+    replace(observer, execution=observer.execution.model_copy(update={"workers": 4})).run(pair)
+    cluster.remove_node(node)
+    texts = [(Store(tmp_path / "store").folder(one) / "sum.txt").read_text() for one in pair]
+    assert texts == ["2", "2"]  # of four
+
+
+def test_two_steps_that_want_the_whole_cluster_do_not_wait_for_each_others_actors(tmp_path, cluster):
+    both = [replace(step(f"alone.{run}"), function="tests.engine.test_ray:map_processes") for run in range(2)]
+    runner(tmp_path, cluster.address, Recorder()).run(both)
+    texts = [(Store(tmp_path / "store").folder(one) / "sum.txt").read_text() for one in both]
+    assert all(1 <= int(text) <= 3 for text in texts)
 
 
 def test_a_lost_machine_costs_the_shard_in_flight(tmp_path, cluster):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from tckr.engine.executors.local import LocalExecutor
 from tckr.membership.queries.answers import read_answers, write_answers
-from tckr.membership.queries.questions import Answers
+from tckr.membership.queries.questions import QUESTIONS, Answers
 from tckr.stages.audit import stage
 from tckr.stages.audit.config import SignalConfig
 from tests.membership.artifacts import (
@@ -20,7 +23,7 @@ from tests.membership.artifacts import (
     write_pool,
     write_synthetic,
 )
-from tests.tiny_artifacts import make_context
+from tests.tiny_artifacts import Recorder, make_context
 from tests.tiny_models import ARRAY_WARNING
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
@@ -73,6 +76,30 @@ def test_a_run_answers_the_questions_that_its_own_artifacts_allow_and_the_same_a
     assert set(found) == expected
     for name, values in found.items():
         assert np.array_equal(values, whole[name]), name
+
+
+def test_other_machines_find_the_very_answers_that_one_process_finds(
+    artifacts: dict[str, Path], whole: Answers, tmp_path: Path
+) -> None:
+    recorder, questions = Recorder(), []
+    with LocalExecutor(lambda num_workers: 1) as executor:
+
+        def workers(function: Any, items: Any, num_workers: int) -> Iterator[str]:
+            for name in executor.map(function, items, num_workers):
+                questions.append(name)
+                yield name
+
+        context = make_context(tmp_path, artifacts, workers=workers, elsewhere=True, recorder=recorder)
+        stage.ask(SignalConfig(loss_draws=1, shift=0), context)
+    assert sorted(questions) == sorted(QUESTIONS)
+    found = read_answers(context.out)
+    assert found.keys() == whole.keys()
+    for name, values in found.items():
+        np.testing.assert_allclose(values, whole[name], rtol=1e-5)  # one thread there
+    assert (
+        sum(recorder.advanced)
+        == sum(question.looks(SignalConfig(loss_draws=1, shift=0)) for question in QUESTIONS.values()) * NUM
+    )
 
 
 def test_a_whole_run_answers_every_question_about_every_record(whole: Answers) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tckr.data.shards import list_shards, read_columns
+from tckr.engine.executors.local import LocalExecutor
 from tckr.stages.caption import stage
 from tckr.stages.caption.config import CaptionConfig
 from tests.tiny_artifacts import CLASS_NAMES, MEMBERS, Recorder, make_context, write_private_set
@@ -73,6 +75,25 @@ def test_killed_captioning_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     stage.run(CaptionConfig(), whole)
     resumed, at_once = (read_columns(folder, ["record", "caption"]) for folder in (context.out, whole.out))
     assert all(np.array_equal(resumed[name], at_once[name]) for name in resumed)
+
+
+def test_other_machines_write_the_very_captions_that_one_process_writes(tmp_path: Path) -> None:
+    data, batches = write_private_set(tmp_path / "data"), []
+    config = CaptionConfig(model=str(build_captioner(tmp_path / "captioner")))
+    with LocalExecutor(lambda num_workers: 1) as executor:
+
+        def workers(function: Any, items: Any, num_workers: int) -> Iterator[Any]:
+            batches.append((num_workers, len(items)))
+            yield from executor.map(function, items, num_workers)
+
+        tables = {}
+        for elsewhere in (False, True):
+            folder = tmp_path / str(elsewhere)
+            context = make_context(folder, {"data": data}, batch_size=1, workers=workers, elsewhere=elsewhere)
+            stage.run(config, context)
+            tables[elsewhere] = read_columns(context.out, ["record", "caption"])
+    assert batches == [(2, len(MEMBERS[0]))]
+    assert all(np.array_equal(tables[True][name], tables[False][name]) for name in tables[True])
 
 
 def test_empty_captions_become_class_names_and_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from tckr.data.shards import list_shards
 from tckr.data.transforms import to_device
 from tckr.data.variation import Variation
 from tckr.data.views import make_views
+from tckr.engine.executors.local import LocalExecutor
 from tckr.errors import UserError
 from tckr.models.classifiers import build_classifier, load_classifier, predict_logits
 from tckr.stages.label.agreement import agreement_of
@@ -60,6 +61,29 @@ def test_soft_labels_are_the_teachers_softmax_in_the_images_class_order(tmp_path
     assert read_class_names(tmp_path / "out") == COLOURS
     assert str(pq.read_schema(tmp_path / "out" / "soft_labels.parquet").field("soft_label").type.value_type) == "halffloat"
     assert sum(recorder.advanced) == 20
+
+
+@pytest.mark.parametrize("config", SETTINGS.values(), ids=SETTINGS)
+def test_other_machines_write_the_very_labels_that_one_process_writes(tmp_path, inputs, config):
+    shards = []
+    with LocalExecutor(lambda num_workers: 1) as executor:
+
+        def workers(function, items, num_workers):
+            shards.append((num_workers, len(items)))
+            yield from executor.map(function, items, num_workers)
+
+        files, advanced = {}, []
+        for elsewhere in (False, True):
+            recorder = Recorder()
+            context = make_context(
+                tmp_path / str(elsewhere), inputs, workers=workers, elsewhere=elsewhere, recorder=recorder
+            )
+            run(config, context)
+            files[elsewhere] = (context.out / "soft_labels.parquet").read_bytes()
+            advanced.append(sum(recorder.advanced))
+    assert shards == [(2, 3)]
+    assert files[True] == files[False]
+    assert advanced == [20, 20]
 
 
 def test_a_teacher_that_diverged_is_a_user_error(tmp_path, inputs):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
 from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import islice
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Lock
 from types import TracebackType
@@ -21,7 +19,7 @@ from tckr.engine.executors import Item, Job, Needs, Result
 from tckr.engine.executors.relay import Receiver, Relay
 from tckr.engine.observer import Listener, Silent
 from tckr.errors import UserError
-from tckr.process import end_with_parent, give_back_memory, set_up_process, worker_context
+from tckr.process import end_with_parent, give_back_memory, interrupts_held, set_up_process, worker_context
 
 WORKER_DIED = (
     "a worker process died before it was done. There are two usual causes. Either memory ran out: lower "
@@ -112,7 +110,7 @@ class LocalExecutor:
 
     def _handed_out(self, job: Job, threads: int) -> Future[Any]:
         try:
-            with _interrupts_held():  # this may start a process
+            with interrupts_held():  # this may start a process
                 return self._pool_of(self._max_workers).submit(_work, job, threads)
         except BrokenProcessPool:
             raise UserError(WORKER_DIED) from None
@@ -131,7 +129,7 @@ class LocalExecutor:
         try:
             while True:
                 for item in islice(waiting, AHEAD * num_workers - len(pending)):
-                    with _interrupts_held():  # the first items start the processes
+                    with interrupts_held():  # the first items start the processes
                         pending.add(pool.submit(function, item))
                 if not pending:
                     return
@@ -165,19 +163,6 @@ class LocalExecutor:
             given = self._threads_for(num_workers), dict(os.environ), self._lifeline[0], self._told[1], context.Lock()
             self._pool = ProcessPoolExecutor(num_workers, context, _start_worker, given)
         return self._pool
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Block Ctrl-C while processes start. They keep it blocked for their lifetime: a terminal sends it to them as well,
-    and a worker that caught it would start its next item.
-    """
-    resource_tracker.ensure_running()  # its start lets the signal through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _RELAY: list[Relay] = []

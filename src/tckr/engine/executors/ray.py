@@ -21,7 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tckr.engine.execution import ExecutionConfig
 from tckr.engine.executors import Job, Needs
-from tckr.engine.executors.ray_workers import ATTEMPTS, Mailbox, Share, Shares, do_job, lost
+from tckr.engine.executors.ray_workers import ATTEMPTS, Hands, Mailbox, Share, Shares, do_job, lost
 from tckr.engine.executors.relay import Receiver
 from tckr.engine.observer import Listener
 from tckr.errors import UserError
@@ -32,7 +32,8 @@ MOST_AT_ONCE = 10_000
 SECONDS_BETWEEN = 0.2
 """Seconds between two looks for messages of jobs."""
 
-SECONDS_TO_CONNECT = 60
+FEWEST_HANDS = 2
+"""With fewer actors a job does its work itself."""
 
 
 @dataclass(frozen=True)
@@ -144,13 +145,25 @@ class RayExecutor:
 
     def _hand_out(self, handed: Handed) -> None:
         share = self._shares.of(handed.needs.threads, device=handed.needs.device)
-        of_hand = partial(_share_of_hand, self._shares, self._execution.threads_for) if handed.needs.alone else None
         task = do_job.options(**share.options())
-        self._at_work[task.remote(handed.job, Path.cwd(), share, of_hand, self._mailbox)] = handed
+        self._at_work[task.remote(handed.job, Path.cwd(), share, self._hands_of(handed.needs), self._mailbox)] = handed
+
+    def _hands_of(self, needs: Needs) -> Hands | None:
+        """Return what a job may map over: its share of the cluster; None where that is no more than itself."""
+        most = int(self._num_slots * needs.share)
+        if most < FEWEST_HANDS:
+            return None
+        threads_for = self._execution.threads_for if needs.alone else partial(_equal, needs.threads)
+        return Hands(most=most, share_for=partial(_share_of_hand, self._shares, threads_for))
 
     def _pass_on(self) -> None:
         for message in ray.get(self._mailbox.take.remote()):
             self._receiver.hear(message)
+
+
+def _equal(threads: int, num_hands: int) -> int:
+    """Return the threads of each of so many actors of a job that shares the cluster with others: its own."""
+    return threads
 
 
 def _share_of_hand(shares: Shares, threads_for: Callable[[int], int], num_hands: int) -> Share:

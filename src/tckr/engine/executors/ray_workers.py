@@ -50,6 +50,14 @@ class Shares:
         return Share(threads=threads, cpus=min(float(threads), self.most_cpus), gpus=float(device and self.on_gpus))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Hands:
+    """The actors that a job may map over: how many at `most`, and what each of a number of them is given."""
+
+    most: int
+    share_for: Callable[[int], Share]
+
+
 class Mailbox:
     """Stores messages of jobs until the driver fetches them."""
 
@@ -69,12 +77,12 @@ class Mailbox:
 
 
 @ray.remote(max_retries=0)
-def do_job(job: Job, place: Path, share: Share, share_of_hand: Callable[[int], Share] | None, mailbox: Any) -> Any:
-    """Return the result of a job; one that is given `share_of_hand` may map over actors."""
+def do_job(job: Job, place: Path, share: Share, hands: Hands | None, mailbox: Any) -> Any:
+    """Return the result of a job; one that is given `hands` may map over them."""
     _set_up(place, share)
     listener = Relay(lambda message: mailbox.put.remote(message))
     with ExitStack() as stack:
-        workers = stack.enter_context(RayMap(place, share_of_hand)) if share_of_hand else None
+        workers = stack.enter_context(RayMap(place, hands)) if hands else None
         return job(listener=listener, workers=workers)
 
 
@@ -85,6 +93,9 @@ class Hand:
         """Set this process up like a process of a local executor."""
         _set_up(place, share)
 
+    def begin(self) -> None:
+        """Return once the process is ready."""
+
     def call(self, function: Callable[[Item], Result], item: Item) -> Result:
         """Return `function(item)`."""
         return function(item)
@@ -93,10 +104,11 @@ class Hand:
 class RayMap:
     """Maps a function over items in actors, which exist until the `with` block ends."""
 
-    def __init__(self, place: Path, share_for: Callable[[int], Share]) -> None:
-        """Take the folder to work in, and what each of so many actors is given."""
-        self._place, self._share_for = place, share_for
+    def __init__(self, place: Path, given: Hands) -> None:
+        """Take the folder to work in, and what there is to map over."""
+        self._place, self._given = place, given
         self._hands: list[Any] = []
+        self._starting: dict[Any, tuple[int, int]] = {}
 
     def __enter__(self) -> RayMap:
         """Return the map; actors start with the first call."""
@@ -110,39 +122,73 @@ class RayMap:
     def __call__(self, function: Callable[[Item], Result], items: Iterable[Item], num_workers: int) -> Iterator[Result]:
         """Yield results as they finish, in any order. An item whose actor was lost is started again by another actor.
 
+        Only actors that have started are given items: other jobs may hold the machines that the rest wait for.
+
         Raises:
-            UserError: three actors were lost with one item.
+            UserError: three actors were lost with one item, or at their start in one place.
         """
-        share = self._share_for(num_workers)
+        num_workers = min(num_workers, self._given.most)
+        share = self._given.share_for(num_workers)
         if share.gpus:
             num_workers = max(1, num_workers - 1)  # the mapping process uses a GPU as well
-        self._hands = [self._start(share) for _ in range(num_workers)]
+        self._hands, self._starting = [None] * num_workers, {}
+        for place in range(num_workers):
+            self._open(place, share)
         waiting, again = iter(items), deque[tuple[Item, int]]()
         at_work: dict[Any, tuple[int, Any, Item, int]] = {}
-        places = deque(place for _ in range(AHEAD) for place in range(num_workers))
+        places: deque[int] = deque()
         while True:
             while places and (taken := _next(again, waiting)):
                 place, (item, attempt) = places.popleft(), taken
                 hand = self._hands[place]
                 at_work[hand.call.remote(function, item)] = place, hand, item, attempt
-            if not at_work:
+            if not at_work and places:
                 return
-            (done, *_), _ = ray.wait(list(at_work), num_returns=1)
+            (done, *_), _ = ray.wait([*at_work, *self._starting], num_returns=1)
+            if done in self._starting:
+                places.extend(self._begun(done, share))
+                continue
             place, hand, item, attempt = at_work.pop(done)
-            places.append(place)
             try:
-                yield ray.get(done)
-            except RayTaskError as error:
-                raise error.cause from None
+                yield _result(done)
+                places.append(place)
             except RayActorError as error:
                 if attempt == ATTEMPTS:
                     raise UserError(lost(error)) from None
                 again.append((item, attempt + 1))
                 if self._hands[place] is hand:
-                    self._hands[place] = self._start(share)
+                    places = deque(other for other in places if other != place)
+                    self._open(place, share)
 
-    def _start(self, share: Share) -> Any:
-        return ray.remote(Hand).options(**share.options()).remote(self._place, share)
+    def _open(self, place: int, share: Share, attempt: int = 1) -> None:
+        """Start an actor; it is given items once it has begun."""
+        hand = ray.remote(Hand).options(**share.options()).remote(self._place, share)
+        self._hands[place] = hand
+        self._starting[hand.begin.remote()] = place, attempt
+
+    def _begun(self, done: Any, share: Share) -> list[int]:
+        """Return the places for items of an actor that has begun; none where it was lost and another one is started.
+
+        Raises:
+            UserError: three were lost in one place.
+        """
+        place, attempt = self._starting.pop(done)
+        try:
+            _result(done)
+        except RayActorError as error:
+            if attempt == ATTEMPTS:
+                raise UserError(lost(error)) from None
+            self._open(place, share, attempt + 1)
+            return []
+        return [place] * AHEAD
+
+
+def _result(done: Any) -> Any:
+    """Return what an actor returned; an error of the function is raised as it was."""
+    try:
+        return ray.get(done)
+    except RayTaskError as error:
+        raise error.cause from None
 
 
 def lost(error: Exception) -> str:

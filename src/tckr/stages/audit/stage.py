@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -17,14 +16,13 @@ from tckr.artifacts.synthetic import load_synthetic
 from tckr.artifacts.training import MODEL_FOLDER
 from tckr.data.groups import groups_of_pool
 from tckr.data.images import ImageSet, load_images
-from tckr.disk import write_whole
 from tckr.engine.step import StepContext
 from tckr.membership.collection import assemble, collect_canaries, relative_to_base, runs_of
 from tckr.membership.config import MIN_REFERENCE_RUNS
 from tckr.membership.evidence import IMAGES_ALONE, Evidence, Predictions
 from tckr.membership.likeness import features_of, features_of_pool, members_and_holdout
 from tckr.membership.queries.answers import read_answers, write_answers
-from tckr.membership.queries.questions import QUESTIONS, Answers, Asked
+from tckr.membership.queries.questions import QUESTIONS, Answers
 from tckr.membership.refutation import refutation_text, try_to_refute
 from tckr.membership.scores import write_scores
 from tckr.membership.verdict import judge
@@ -34,6 +32,7 @@ from tckr.metrics.results import CopiesResult, FidelityResult
 from tckr.models.classifiers import AnyClassifier, class_columns, load_classifier, predict_logits
 from tckr.models.classifiers.features import predict_features
 from tckr.models.encoder import load_encoder
+from tckr.stages.audit.asking import Asking, ask_alone, in_order
 from tckr.stages.audit.config import AuditConfig, SignalConfig
 from tckr.stages.audit.fidelity import compare_with_members
 from tckr.surfaces import CLASSIFIERS
@@ -44,30 +43,25 @@ RUN = "signals."
 
 def ask(config: SignalConfig, context: StepContext) -> None:
     """Query one run with every signal that its own artifacts can answer; finished queries are kept in scratch."""
-    data = context.inputs["data"]
-    records = _in_order(load_images(data / "pool", context.scratch))
-    chosen = {name: question for name, question in QUESTIONS.items() if set(question.needs) <= set(context.inputs)}
-    done = {name: context.scratch / f"{name}.npz" for name in chosen}
-    looks = {name: question.looks(config) * len(records) for name, question in chosen.items()}
-    finished = sum(looks[name] for name, path in done.items() if path.exists())
-    with context.track(sum(looks.values()), "looks", finished) as advance:
-        asked = Asked(
-            folders=context.inputs,
-            records=records,
-            class_names=DataCard.read(data).class_names,
-            settings=config,
-            device=context.execution.torch_device(),
-            batch_size=context.execution.inference_batch_size,
-            cache=context.scratch,
-            advance=advance,
-        )
-        for name, question in chosen.items():
-            if not done[name].exists():
-                write_whole(done[name], partial(_save, question.ask(asked)))
-    answers: Answers = {}
-    for path in done.values():
-        answers |= _load(path)
-    write_answers(context.out, answers)
+    asking = Asking(
+        folders=tuple(context.inputs.items()),
+        settings=config,
+        device=context.execution.torch_device(),
+        batch_size=context.execution.inference_batch_size,
+        cache=context.scratch,
+    )
+    asked = asking.open(lambda amount: advance(amount))  # here: other processes find the decoded images
+    looks = {name: QUESTIONS[name].looks(config) * len(asked.records) for name in asking.questions}
+    missing = [name for name in looks if not asking.file(name).exists()]
+    num_workers = context.execution.num_workers(max(1, len(missing)))
+    with context.track(sum(looks.values()), "looks", sum(looks.values()) - sum(looks[name] for name in missing)) as advance:
+        if context.spread is None or num_workers == 1:
+            for name in missing:
+                asking.ask(name, asked)
+        else:
+            for name in context.spread(partial(ask_alone, asking=asking), missing, num_workers):
+                advance(looks[name])
+    write_answers(context.out, asking.answers())
 
 
 def run(config: AuditConfig, context: StepContext) -> None:
@@ -129,7 +123,7 @@ def collect(
         config,
         answers,
         class_names=DataCard.read(data).class_names,
-        labels=_in_order(load_images(data / "pool", context.scratch)).labels,
+        labels=in_order(load_images(data / "pool", context.scratch)).labels,
         membership=membership,
         canaries=canaries,
         groups=groups,
@@ -155,7 +149,7 @@ def fidelity(config: AuditConfig, context: StepContext, members: np.ndarray, ord
         encode = partial(load_encoder(config.fidelity_model, device).features, batch_size=batch_size)
     else:
         encode = partial(predict_features, _classifier(context, "teacher"), batch_size=batch_size)
-    pool = _in_order(load_images(context.inputs["data"] / "pool", context.scratch))
+    pool = in_order(load_images(context.inputs["data"] / "pool", context.scratch))
     synthetic = load_synthetic(context.inputs["synthetic"], context.scratch)
     inside, outside = np.flatnonzero(members & ordinary), np.flatnonzero(~members & ordinary)
     return compare_with_members(
@@ -179,19 +173,3 @@ def predictions_on_test(context: StepContext, name: str, test: ImageSet) -> Pred
 
 def _classifier(context: StepContext, name: str) -> AnyClassifier:
     return load_classifier(context.inputs[name] / MODEL_FOLDER).to(context.execution.torch_device())
-
-
-def _in_order(pool: ImageSet) -> ImageSet:
-    """Return the pool in order of record number."""
-    order = np.arange(len(pool))
-    return pool if np.array_equal(pool.ids, order) else pool.select(order)
-
-
-def _save(answers: Answers, path: Path) -> None:
-    with path.open("wb") as file:  # a file object, because numpy would add another suffix to a name
-        np.savez(file, allow_pickle=False, **answers)
-
-
-def _load(path: Path) -> Answers:
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}

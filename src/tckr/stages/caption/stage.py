@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,14 @@ from tckr.data.shards import list_shards, read_columns, write_shard
 from tckr.data.source_rows import read_source_rows
 from tckr.engine.step import StepContext
 from tckr.models.captioners.load import load_captioner
-from tckr.stages.caption.captions import CaptionBatch, caption_batches, given_captions
+from tckr.stages.caption.captions import CaptionBatch, given_captions
 from tckr.stages.caption.config import CaptionConfig
+from tckr.stages.caption.describe import CaptionRecipe, Describer, describe_records
 
 PART_BATCHES = 16  # batches whose captions a kill may lose
+
+MIN_BATCHES_PER_WORKER = 4
+"""A worker on another machine needs seconds to start and to load the captioner."""
 
 
 def run(config: CaptionConfig, context: StepContext) -> None:
@@ -84,24 +89,41 @@ def _caption_parts(
     advance: Callable[[int], None],
 ) -> None:
     """Caption `pending` (int64 [n], records) and write a part after every `PART_BATCHES` batches."""
-    captioner = load_captioner(config.model, context.execution.torch_device(), revision=config.revision)
-    pool = load_images(context.inputs["data"] / split_of(context.run), context.scratch)
-    batch_size = context.execution.inference_batch_size
-    for start in range(0, len(pending), PART_BATCHES * batch_size):
-        records = pending[start : start + PART_BATCHES * batch_size]
-        batches = []
-        for batch in caption_batches(
-            captioner,
-            pool,
-            records,
-            class_names,
-            batch_size=batch_size,
-            max_new_tokens=config.max_new_tokens,
-            prompt=config.prompt,
-        ):
-            batches.append(batch)
-            advance(len(batch.texts))
-        _write_part(context.scratch / "parts" / f"part-{records[0]:012d}.parquet", batches)
+    batches: list[CaptionBatch] = []
+    for batch in _captioned(config, context, class_names, pending):
+        batches.append(batch)
+        advance(len(batch.texts))
+        if len(batches) == PART_BATCHES:
+            _write_part(context.scratch / "parts" / f"part-{batches[0].records[0]:012d}.parquet", batches)
+            batches = []
+    if batches:
+        _write_part(context.scratch / "parts" / f"part-{batches[0].records[0]:012d}.parquet", batches)
+
+
+def _captioned(
+    config: CaptionConfig, context: StepContext, class_names: Sequence[str], pending: np.ndarray
+) -> Iterator[CaptionBatch]:
+    """Yield the captions of `pending` (int64 [n], records): in order, or as other machines finish their batches."""
+    size, device = context.execution.inference_batch_size, context.execution.torch_device()
+    asked = [pending[start : start + size] for start in range(0, len(pending), size)]
+    recipe = CaptionRecipe(
+        model=config.model,
+        revision=config.revision,
+        device=device,
+        pool=context.inputs["data"] / split_of(context.run),
+        cache=context.scratch,
+        class_names=tuple(class_names),
+        max_new_tokens=config.max_new_tokens,
+        prompt=config.prompt,
+    )
+    num_workers = context.execution.num_workers(max(1, len(asked) // MIN_BATCHES_PER_WORKER))
+    if context.spread is None or num_workers == 1:
+        captioner = load_captioner(config.model, device, revision=config.revision)
+        describer = Describer(captioner, recipe)
+        yield from map(describer.describe, asked)
+    else:
+        load_images(recipe.pool, recipe.cache)  # here: the others find the decoded images
+        yield from context.spread(partial(describe_records, recipe=recipe), asked, num_workers)
 
 
 def _write_part(path: Path, batches: list[CaptionBatch]) -> None:

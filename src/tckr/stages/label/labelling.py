@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from tckr.data.shards import write_shard
 from tckr.data.transforms import to_device
 from tckr.data.views import make_views
 from tckr.errors import UserError
-from tckr.models.classifiers import AnyClassifier, class_columns
+from tckr.models.classifiers import AnyClassifier, class_columns, load_classifier
 from tckr.training.losses import soften
 
 
@@ -61,6 +62,45 @@ class Labeller:
             return columns | {"soft_label": flat}
         values, classes = take_top(flat, self.top_k)
         return columns | {"soft_label": values, "soft_label_class": classes}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelTask:
+    """What a process needs to label as any other one would.
+
+    Attributes:
+        teacher: folder of the Teacher.
+        device: torch device name.
+        class_names: for `Labeller`; so are the others.
+        recipe: how labels are made.
+        top_k: how many probabilities to keep.
+        batch_size: images per forward pass.
+    """
+
+    teacher: Path
+    device: str
+    class_names: tuple[str, ...]
+    recipe: LabelRecipe
+    top_k: int | None
+    batch_size: int
+
+    def load(self) -> Labeller:
+        """Return the Teacher, ready to label."""
+        teacher = load_classifier(self.teacher).to(self.device)
+        return Labeller(teacher, self.class_names, self.recipe, self.top_k, self.batch_size)
+
+
+def label_alone(item: tuple[Path, Path], *, task: LabelTask) -> int:
+    """Label a shard into a file; return the number of its images. The process that is asked loads the Teacher once."""
+    shard, target = item
+    if not target.exists():  # another attempt may have written it before it was lost
+        label_shard(_loaded(task), shard, target, lambda amount: None)
+    return count_rows(shard)
+
+
+@lru_cache(maxsize=1)
+def _loaded(task: LabelTask) -> Labeller:
+    return task.load()
 
 
 def label_shard(labeller: Labeller, shard: Path, target: Path, advance: Callable[[int], None]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from tckr.artifacts.agreement import write_agreement
@@ -12,10 +14,9 @@ from tckr.data.seeds import derive_seed
 from tckr.data.variation import ViewRecipe
 from tckr.disk import write_whole
 from tckr.engine.step import StepContext
-from tckr.models.classifiers import load_classifier
 from tckr.stages.label.agreement import count_agreement
 from tckr.stages.label.config import LabelConfig
-from tckr.stages.label.labelling import Labeller, count_rows, join_shards, label_by_prompt, label_shard
+from tckr.stages.label.labelling import LabelTask, count_rows, join_shards, label_alone, label_by_prompt, label_shard
 from tckr.stages.label.wording import describe_low
 
 
@@ -23,21 +24,37 @@ def run(config: LabelConfig, context: StepContext) -> None:
     """Label every image of input `synthetic` with input `teacher`; finished shards are kept."""
     synthetic = context.inputs["synthetic"]
     class_names = synthetic_class_names(synthetic)
-    teacher = load_classifier(context.inputs["teacher"] / MODEL_FOLDER).to(context.execution.torch_device())
     recipe = recipe_of(config, context.seed)
-    labeller = Labeller(teacher, class_names, recipe, config.top_k, context.execution.inference_batch_size)
+    task = LabelTask(
+        teacher=context.inputs["teacher"] / MODEL_FOLDER,
+        device=context.execution.torch_device(),
+        class_names=tuple(class_names),
+        recipe=recipe,
+        top_k=config.top_k,
+        batch_size=context.execution.inference_batch_size,
+    )
     targets = {shard: context.scratch / "labels" / shard.name for shard in synthetic_shards(synthetic)}
     done = sum(count_rows(target) for target in targets.values() if target.exists()) // config.views
     with context.track(sum(count_rows(shard) for shard in targets), "images", done) as advance:
-        for shard, target in targets.items():
-            if not target.exists():
-                label_shard(labeller, shard, target, advance)
+        _label(task, {shard: target for shard, target in targets.items() if not target.exists()}, context, advance)
     labels = context.out / SOFT_LABELS_NAME
     write_whole(labels, lambda path: join_shards(list(targets.values()), path, recipe))
     agreement = count_agreement(labels, class_names)
     write_agreement(context.out, agreement)
     if message := describe_low(agreement, _validation_accuracy(context.inputs["teacher"])):
         context.log("warning", message=message)
+
+
+def _label(task: LabelTask, missing: Mapping[Path, Path], context: StepContext, advance: Callable[[int], None]) -> None:
+    """Label the shards that are missing: here, or where there are other machines a shard at a time on those."""
+    num_workers = context.execution.num_workers(max(1, len(missing)))
+    if context.spread is None or num_workers == 1:
+        labeller = task.load()
+        for shard, target in missing.items():
+            label_shard(labeller, shard, target, advance)
+    else:
+        for count in context.spread(partial(label_alone, task=task), missing.items(), num_workers):
+            advance(count)
 
 
 def run_of_prompts(config: LabelConfig, context: StepContext) -> None:

@@ -1,0 +1,94 @@
+"""Ask one run its questions, in this process or in others; what is answered lies in a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from tckr.artifacts.data_card import DataCard
+from tckr.data.images import ImageSet, load_images
+from tckr.disk import write_whole
+from tckr.membership.queries.questions import QUESTIONS, Answers, Asked
+from tckr.stages.audit.config import SignalConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """What a process needs to ask a run as any other one would.
+
+    Attributes:
+        folders: input name and artifact.
+        settings: how to ask.
+        device: torch device name.
+        batch_size: records per forward pass.
+        cache: folder for decoded images, and for the answers.
+    """
+
+    folders: tuple[tuple[str, Path], ...]
+    settings: SignalConfig
+    device: str
+    batch_size: int
+    cache: Path
+
+    @property
+    def questions(self) -> list[str]:
+        """Return the questions that the artifacts of the run can answer."""
+        there = dict(self.folders)
+        return [name for name, question in QUESTIONS.items() if set(question.needs) <= set(there)]
+
+    def file(self, question: str) -> Path:
+        """Return where the answers to a question lie once it was asked."""
+        return self.cache / f"{question}.npz"
+
+    def open(self, advance: Callable[[int], None]) -> Asked:
+        """Return the run, ready to be asked; `advance` is told of finished looks."""
+        folders = dict(self.folders)
+        return Asked(
+            folders=folders,
+            records=in_order(load_images(folders["data"] / "pool", self.cache)),
+            class_names=DataCard.read(folders["data"]).class_names,
+            settings=self.settings,
+            device=self.device,
+            batch_size=self.batch_size,
+            cache=self.cache,
+            advance=advance,
+        )
+
+    def ask(self, question: str, asked: Asked) -> None:
+        """Write the answers to a question."""
+        write_whole(self.file(question), partial(_save, QUESTIONS[question].ask(asked)))
+
+    def answers(self) -> Answers:
+        """Return all answers; every question was asked."""
+        found: Answers = {}
+        for question in self.questions:
+            with np.load(self.file(question), allow_pickle=False) as file:
+                found |= {name: file[name] for name in file.files}
+        return found
+
+
+def ask_alone(question: str, *, asking: Asking) -> str:
+    """Write the answers to a question and return its name; the process that is asked opens the run once."""
+    if not asking.file(question).exists():  # another attempt may have written it before it was lost
+        asking.ask(question, _opened(asking))
+    return question
+
+
+@lru_cache(maxsize=1)
+def _opened(asking: Asking) -> Asked:
+    return asking.open(lambda amount: None)
+
+
+def in_order(pool: ImageSet) -> ImageSet:
+    """Return the pool in order of record number."""
+    order = np.arange(len(pool))
+    return pool if np.array_equal(pool.ids, order) else pool.select(order)
+
+
+def _save(answers: Answers, path: Path) -> None:
+    with path.open("wb") as file:  # a file object: numpy would add another suffix to a name
+        np.savez(file, allow_pickle=False, **answers)
