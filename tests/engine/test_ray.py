@@ -209,8 +209,9 @@ def lose(folder: Path, cluster: Any, node: Any, killed: list[int]) -> None:
     kill_whoever_tries(folder, 3, killed)
 
 
-def test_no_cluster_at_the_address_says_what_to_do(tmp_path):
+def test_no_cluster_at_the_address_says_what_to_do_and_starts_none(tmp_path):
     ray.shutdown()
-    with pytest.raises(UserError, match=r"no Ray cluster answers there .* ray start --head"):
+    before = [process.pid for process in psutil.Process().children()]
+    with pytest.raises(UserError, match=r"no Ray cluster answers there .*`ray start --head`"):
         runner(tmp_path, "127.0.0.1:1", Recorder()).run([step("one")])
-    assert not [process for process in psutil.Process().children() if "ray" in process.name()]
+    assert [process.pid for process in psutil.Process().children()] == before

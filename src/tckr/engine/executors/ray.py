@@ -7,6 +7,7 @@ elsewhere and continues from what is in the store.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ MOST_AT_ONCE = 10_000
 SECONDS_BETWEEN = 0.2
 """Seconds between two looks for messages of jobs."""
 
+SECONDS_TO_CONNECT = 30
 FEWEST_HANDS = 2
 """With fewer actors a job does its work itself."""
 
@@ -67,8 +69,9 @@ class RayExecutor:
         quiet = {"log_to_driver": False, "logging_level": "ERROR"}
         own = {"include_dashboard": False} if address == "local" else {}
         try:
+            _look_for(address)
             ray.init(address=address, namespace="tckr", **quiet, **own)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise UserError(
                 f"execution.ray_address={address}: no Ray cluster answers there ({' '.join(str(error).split())[:200]}). "
                 "Start one with `ray start --head`, or leave the setting out to use this machine alone"
@@ -159,6 +162,13 @@ class RayExecutor:
     def _pass_on(self) -> None:
         for message in ray.get(self._mailbox.take.remote()):
             self._receiver.hear(message)
+
+
+def _look_for(address: str) -> None:
+    """Raise an OSError when nobody listens at a `host:port`; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and "/" not in host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_CONNECT).close()
 
 
 def _equal(threads: int, num_hands: int) -> int:
