@@ -45,8 +45,15 @@ def worker_context() -> BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(LOADED_ONCE))
-    with interrupts_held():  # whoever starts the server first: its forks inherit what is blocked
-        forkserver.ensure_running()
+    return context
+
+
+def started_worker_context() -> BaseContext:
+    """Return `worker_context()`, with its fork server started in such a way that its forks have Ctrl-C blocked."""
+    context = worker_context()
+    if context.get_start_method() == "forkserver":
+        with interrupts_held():
+            forkserver.ensure_running()
     return context
 
 

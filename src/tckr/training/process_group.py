@@ -27,7 +27,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from tckr.data.seeds import derive_seed
 from tckr.errors import UserError
-from tckr.process import end_with_parent, set_up_process, worker_context
+from tckr.process import end_with_parent, set_up_process, started_worker_context
 
 RESTARTS = 3
 """Of all processes, after one died."""
@@ -118,7 +118,7 @@ def train_together(
     Raises:
         UserError: one of the processes raised it, or they died again and again.
     """
-    context = worker_context()
+    context = started_worker_context()
     heard, told = context.Pipe(duplex=False)
     refusals: list[str] = []
     failures: dict[str, str] = {}
