@@ -108,8 +108,8 @@ def test_the_positive_control_has_nothing_that_hinders_memorizing():
 def test_selection_without_validation_images_is_refused_with_advice(tmp_path):
     data = write_prepared(tmp_path / "data", num_validation=0)
     with pytest.raises(UserError, match=r"no validation images.*teach\.selection=last"):
-        read_records(data, tmp_path, FAST, run=0)
-    _, validation = read_records(data, tmp_path, FAST.model_copy(update={"selection": "last"}), run=0)
+        read_records(data, tmp_path, FAST.model_copy(update={"selection": "best"}), run=0)
+    _, validation = read_records(data, tmp_path, FAST, run=0)
     assert validation is None
 
 
