@@ -67,7 +67,7 @@ def test_no_file_below_a_whole_run_names_a_patient_and_the_audit_judges_patients
     assert audit.surfaces["teacher"].of_records is not None
     page = (result.folder / "report" / "report.html").read_text()
     assert "Unit: <b>group</b>" in page
-    assert f"{card.groups['pool'] - card.groups['members']:,}; they have {card.num_pool:,} records" in page
+    assert f"{card.groups['pool'] - card.groups['members']:,} others; all of them have {card.num_pool:,} records" in page
     files = [path for path in output.rglob("*") if path.is_file() and not path.is_symlink()]
     assert {path.suffix for path in files} >= {
         ".parquet",
