@@ -68,15 +68,15 @@ def write(file: Path, image: pa.Array, label: pa.Array, **settings: object) -> P
 
 
 BOMBS: dict[str, Callable[[Path], Path]] = {
-    "a picture of a megabyte in 4,000 rows, as a category": lambda file: write(file, repeated(MEGABYTE, 4000), labels(4000)),
-    "the same, as plain bytes": lambda file: write(file, repeated(MEGABYTE, 4000), labels(4000), store_schema=False),
+    "a picture of a megabyte in 1,000 rows, as a category": lambda file: write(file, repeated(MEGABYTE, 1000), labels(1000)),
+    "the same, as plain bytes": lambda file: write(file, repeated(MEGABYTE, 1000), labels(1000), store_schema=False),
     "different pictures, nearly all zeros": lambda file: write(
         file, pa.array([MEGABYTE + bytes([row]) for row in range(250)]), labels(250), use_dictionary=False
     ),
     "pictures in the struct of Hugging Face": lambda file: write(
         file, pa.array([{"bytes": MEGABYTE, "path": None}] * 250), labels(250)
     ),
-    "a label of a megabyte": lambda file: write(file, pa.array([b"x"] * 4000), repeated("a" * 10**6, 4000)),
+    "a label of a megabyte": lambda file: write(file, pa.array([b"x"] * 1000), repeated("a" * 10**6, 1000)),
     "millions of empty rows": lambda file: write(file, pa.nulls(4_000_000, pa.binary()), pa.nulls(4_000_000, pa.int64())),
 }
 

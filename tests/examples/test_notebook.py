@@ -21,6 +21,9 @@ SHORTER = {
 }
 """What the first cell asks for -> what the test does: the same cells run, with worse models."""
 
+BRIEFLY = "import tckr.training.config\n\ntckr.training.config.MEMORIZING_EPOCHS = 3\n"
+"""Before the first cell: the models of the positive control learn for a few epochs, as in `short_memorizers`."""
+
 
 def kinds_of(notebook: Path) -> list[list[str]]:
     """Return for each code cell what its outputs are: printed text, or the richest form of a value."""
@@ -46,7 +49,7 @@ def shortened(notebook: dict[str, Any]) -> dict[str, Any]:
     for asked, shorter in SHORTER.items():
         assert asked in source
         source = source.replace(asked, shorter)
-    cell["source"] = source.splitlines(keepends=True)
+    cell["source"] = (BRIEFLY + source).splitlines(keepends=True)
     return notebook
 
 
