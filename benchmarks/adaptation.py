@@ -71,7 +71,7 @@ MOST_ASKED = 300
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One adapter, and the guidance scales at which images are drawn from it."""
+    """One adapter, and the guidance scales with which images are generated from it."""
 
     variant: str
     own: tuple[str, ...]

@@ -90,7 +90,7 @@ def _compute() -> None:
 
 
 def main() -> None:
-    """Measure, print a table, and write it as JSON where asked to."""
+    """Measure, print a table, and write it as JSON if requested."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(

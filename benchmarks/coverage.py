@@ -222,7 +222,7 @@ def epsilon_of(mu: float) -> float:
 
 
 def main() -> None:
-    """Simulate and print what is asked for."""
+    """Run the requested simulations and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repetitions", type=int, default=1000)
     names = ("target", "classes", "differences", "rates", "bounds")

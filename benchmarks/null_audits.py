@@ -1,7 +1,7 @@
 """How often does an audit of a pipeline that leaks nothing say `leaks`? Simulated through the real verdict code.
 
 Every audit has six surfaces at depth `full` (all with references) or `distill`; 4, 8 or 16 reference runs; canaries or none;
-classes of one size or of very different ones; a hold-out of 0.5 or 0.25; members drawn as `prepare` draws them. All signals
+classes of one size or of very different ones; a hold-out of 0.5 or 0.25; members sampled as by `prepare`. All signals
 are noise around a level of each record. Prints the share of audits that say `leaks` of some surface, by kind, and whether
 the declared level holds (a binomial test at 0.1 %).
 

@@ -28,7 +28,7 @@ LONGEST = (
     "test_memorizing.py",
     "releasing",
 )
-"""Files and folders whose tests share a run of the whole product."""
+"""Files and folders whose tests share a run of the complete product."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

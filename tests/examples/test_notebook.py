@@ -19,7 +19,7 @@ SHORTER = {
     'teach={"epochs": 12}': 'teach={"epochs": 2}',
     'distill={"epochs": 20}': 'distill={"epochs": 2}',
 }
-"""What the first cell asks for -> what the test does: the same cells run, with worse models."""
+"""Settings of the first cell -> settings of the test: the same cells run, with worse models."""
 
 
 def kinds_of(notebook: Path) -> list[list[str]]:

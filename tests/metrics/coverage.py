@@ -13,7 +13,7 @@ REPETITIONS = 400
 
 
 def coverage(draw: Callable[[np.random.Generator], Measured], truth: float, seed: int = 0) -> int:
-    """Return how many of 400 drawn intervals cover `truth`."""
+    """Return how many of 400 simulated intervals cover `truth`."""
     generator = np.random.default_rng(seed)
     found = [draw(generator) for _ in range(REPETITIONS)]
     assert all(isinstance(each, Estimate) for each in found)
