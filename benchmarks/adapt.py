@@ -107,7 +107,7 @@ class Task:
         return LatentDiffusion(FAMILIES[type(self.pipeline).__name__](self.pipeline))
 
     def encode(self, *, flip: bool) -> EncodedSet:
-        """Encode all images and prompts anew, in a folder of their own."""
+        """Encode all images and prompts again, in a separate folder."""
         return encode_set(
             self.generator(),
             self.pixels,

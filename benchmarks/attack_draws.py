@@ -71,7 +71,7 @@ MISLABELLED = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Shared:
-    """What the shareable files of a run say.
+    """The numbers and digests in the shareable files of a run.
 
     Attributes:
         card: the data card in the report.
@@ -286,7 +286,7 @@ def _verdicts(right: Sequence[bool], wrong: Sequence[bool]) -> Measured:
 
 
 def read_shared(folder: Path) -> Shared:
-    """Return what the report and the artifacts that may be released say."""
+    """Return the numbers and digests in the report and in the artifacts that may be released."""
     report = json.loads((folder / "report" / "report.json").read_text(encoding="utf-8"))
     texts = [(folder / "report" / name).read_text(encoding="utf-8") for name in ("report.json", "report.html")]
     artifacts = [folder / "artifacts" / stage for stage in RELEASED]

@@ -95,7 +95,7 @@ def by_rates(report: Report, candidates: Candidates) -> np.ndarray:
 
 
 def by_classes(report: Report, candidates: Candidates) -> np.ndarray:
-    """Take each class in the direction of its own AUC."""
+    """Use each class in the direction of its own AUC."""
     score = np.full(len(candidates.signal), 0.5)
     by_class = report["surfaces"]["student"].get("auc_by_class") or {}
     for label, one in enumerate(by_class.values()):
@@ -124,7 +124,7 @@ ATTACKS: dict[str, Callable[[Report, Candidates], np.ndarray]] = {
 
 
 def sizes(report: Report) -> tuple[int, int]:
-    """Return the numbers of members and of others, which the report says."""
+    """Return the numbers of members and of others, which the report states."""
     return report["declared"]["num_members"], report["declared"]["num_non_members"]
 
 

@@ -50,7 +50,7 @@ def runs(
 
 
 def true_auc(shift: float) -> float:
-    """Return the AUC of members `shift` standard deviations surer."""
+    """Return the AUC of members that are `shift` standard deviations higher."""
     return float(norm.cdf(shift / 2**0.5))
 
 

@@ -121,7 +121,7 @@ def run_alone(source: Path, output: Path, size: Size) -> None:
 
 
 def measured(size: Size) -> dict[str, list[float]]:
-    """Return stage -> (CPU seconds, MB) of a run in a process of its own."""
+    """Return stage -> (CPU seconds, MB) of a run in a separate process."""
     with tempfile.TemporaryDirectory(prefix="tckr-growth-") as folder:
         write_pictures(Path(folder) / "data", size)
         command = [sys.executable, __file__, "--alone", folder, json.dumps(asdict(size))]

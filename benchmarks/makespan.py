@@ -75,7 +75,7 @@ def run_once(order: str, output: Path, overrides: Sequence[str]) -> None:
 
 
 def measure(order: str, output: Path, overrides: Sequence[str]) -> tuple[float, float]:
-    """Return wall-clock and CPU seconds of a run in a process of its own, those of its workers included."""
+    """Return wall-clock and CPU seconds of a run in a separate process, including its workers."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # the fork server of a run, whose workers count, is left
     start, before = time.perf_counter(), cpu_seconds_of_children()

@@ -41,7 +41,7 @@ from tckr.surfaces import SIGNALS
 
 CANARIES = 60
 PROGRESS = 48
-"""Audits between two lines that say how far it is."""
+"""Number of audits between two lines of progress."""
 
 LABELS = {"equal": np.repeat(np.arange(5), 40), "unequal": np.repeat(np.arange(22), [2] * 20 + [60, 100])}
 REPEATED = ("soft_labels", "teacher", "student", "student_indirect")
@@ -98,7 +98,7 @@ def null_audit(kind: Kind, seed: int, scorer: str, shift: float = 0.0) -> tuple[
 
 
 def says_leaks(result: AuditResult) -> list[str]:
-    """Return the surfaces of which an audit says `leaks`, and the packages that leak by the attack on all their surfaces."""
+    """Return the surfaces with the state `leaks`, and the packages that leak by the attack on all their surfaces."""
     surfaces = [name for name, surface in result.surfaces.items() if surface.state == "leaks"]
     return surfaces + [package.name for package in result.packages if package.reasons]
 
@@ -130,7 +130,7 @@ def without_numbers() -> Iterator[None]:
 
 
 def audit(number: int, kind: Kind, scorer: str, shift: float) -> dict[str, Any]:
-    """Return what one audit says, as a line of the results."""
+    """Return the result of one audit as a line of the results."""
     config = MembershipConfig(depth=kind.depth, scorer=scorer)
     evidence, canaries = null_audit(kind, number, scorer, shift)
     with without_numbers():

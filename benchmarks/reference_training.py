@@ -67,7 +67,7 @@ class Timing:
 
 
 def ways_of(task: Task, processes: Processes) -> dict[str, Way]:
-    """Return the ways by name; the module's docstring says what they are."""
+    """Return the ways by name, as the module's docstring describes them."""
     ways: dict[str, Way] = {"plain": train_plainly, "fit": train_with_fit}
     if task.device == "cpu":
         ways["one-thread"] = _with_one_thread

@@ -32,7 +32,7 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest: at the end no process waits for another, and no two make the same shared run."""
+    """Start with the longest tests: then no process waits at the end, and no two compute the same shared run."""
     items.sort(key=lambda item: not {item.path.name, item.path.parent.name} & set(LONGEST))
 
 

@@ -1,4 +1,4 @@
-"""What the operating system or a library says of a disk that takes no more becomes one sentence."""
+"""Every error of the operating system or a library about a full disk becomes one sentence."""
 
 from __future__ import annotations
 

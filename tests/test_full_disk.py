@@ -1,4 +1,4 @@
-"""Where the disk is full every stage ends with a sentence, and with room it goes on to the same bytes."""
+"""On a full disk, every stage ends with a sentence; after space was freed, it continues and gives the same bytes."""
 
 from __future__ import annotations
 

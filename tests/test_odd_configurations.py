@@ -1,4 +1,4 @@
-"""Whatever a configuration holds, the answer is settings or a sentence: no traceback, and little time, text and memory."""
+"""Every configuration gives settings or one sentence: no traceback, and little time, text and memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AugMix: every operation is Pillow's, every image has chains of its own, and the mixture is a mixture."""
+"""AugMix: every operation equals Pillow's, every image has its own chains, and the result is a mixture."""
 
 import numpy as np
 import pytest

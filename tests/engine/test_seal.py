@@ -116,7 +116,7 @@ def test_a_seal_that_was_tampered_with_breaks_and_is_made_anew_on_demand(tmp_pat
 
 
 class KilledError(Exception):
-    """Stand for SIGKILL."""
+    """Stand in for SIGKILL."""
 
 
 @pytest.mark.parametrize("at", ["before closing", "before the manifest", "before the commit"])

@@ -1,4 +1,4 @@
-"""`tckr inspect` says what a data set is, finds what looks alike, small classes, 16 bits and groups, and makes a page."""
+"""`tckr inspect` describes a data set, finds alike pictures, small classes, 16 bits and groups, and writes a page."""
 
 from __future__ import annotations
 

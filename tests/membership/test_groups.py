@@ -28,7 +28,7 @@ CONFIG = MembershipConfig(depth="full", scorer="lira_offline_fixed_variance")
 
 
 def patients(seed: int, *, shift: float = 0.0, runs: int = 5, strata: bool = False) -> Evidence:
-    """Return groups of records that answer alike in each run, sampled as in `prepare`; members are `shift` surer."""
+    """Return groups of records that answer alike in each run, sampled as in `prepare`; members are `shift` higher."""
     random = np.random.default_rng(seed)
     classes = np.arange(NUM_GROUPS) % 3 if strata else np.zeros(NUM_GROUPS, dtype=np.int64)
     nobody = np.zeros(NUM_GROUPS, dtype=np.bool_)

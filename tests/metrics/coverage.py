@@ -26,5 +26,5 @@ def at_least(confidence: float = 0.95) -> int:
 
 
 def at_most(confidence: float = 0.95) -> int:
-    """Return the count above which an interval is wider than it says."""
+    """Return the count above which an interval is wider than stated."""
     return int(binom.ppf(0.9995, REPETITIONS, confidence))

@@ -1,4 +1,4 @@
-"""What is shared is rounded to what its interval supports, on grids that neither data nor settings choose."""
+"""Shared numbers are rounded to what their interval supports, on grids that neither data nor settings choose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where memory runs out, the batch is halved and the work goes on with the same result."""
+"""If memory runs out, the batch is halved and the work continues with the same result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real sweep, small: shared steps once, smaller sets copied, a failing variant loses no other, killed goes on."""
+"""A small sweep: shared steps once, smaller sets copied, a failing variant stops no other, a killed sweep continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One row per variant, whatever the types of the swept values; a missing number is null."""
+"""One row per variant, for all types of swept values; a missing number is null."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def assert_close(result: FitResult, expected: FitResult) -> None:
 
 
 class OtherNorm(nn.BatchNorm2d):
-    """Stands for a library's own layer."""
+    """Stands in for a layer that a library defines itself."""
 
 
 def test_batch_normalisation_that_cannot_cover_the_complete_batch_has_one_process() -> None:

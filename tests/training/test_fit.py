@@ -21,7 +21,7 @@ from tests.training.colours import COLOURS, FAST, colour_data
 
 
 class KilledError(Exception):
-    """Stands for a kill signal."""
+    """Stands in for a kill signal."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Every image of a step is one process's; processes that die begin anew, and what they end with is explained."""
+"""Every image of a step belongs to one process; after a death all processes start again; the final error is explained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for each attack, whatever it computes."""
+"""Properties that hold for every attack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Captioners say something about every image, whatever the batch, and a missing checkpoint is explained."""
+"""Captioners describe every image, whatever the batch, and a missing checkpoint is explained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every family of captioners says of an image what it would say of it alone; what cannot be a captioner is explained."""
+"""In every family, an image has the same caption in a batch and alone; what cannot be a captioner is explained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The adapter artifact says how to use it, and only members reach the generator."""
+"""The adapter artifact states how to use it, and only members reach the generator."""
 
 from __future__ import annotations
 

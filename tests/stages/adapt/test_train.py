@@ -1,4 +1,4 @@
-"""Training resumes exactly, accumulates exactly, and learns; encodings are what the generator says."""
+"""Training resumes exactly, accumulates exactly, and learns; encodings equal those of the generator."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PROMPTS = ["b", "a", "b", "c", "a"]
 
 
 class KilledError(Exception):
-    """Stand for SIGKILL."""
+    """Stand in for SIGKILL."""
 
 
 def encode(generator: Generator, cache: Path, **changes: object) -> EncodedSet:

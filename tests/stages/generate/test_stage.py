@@ -39,7 +39,7 @@ CONFIG = GenerateConfig(steps=2, cardinality=1.2, shard_size=4, precision="float
 
 
 class KilledError(Exception):
-    """Stand for SIGKILL."""
+    """Stand in for SIGKILL."""
 
 
 def write_adapter(folder: Path, model: Path, **changes: Any) -> Path:

@@ -1,4 +1,4 @@
-"""`prepare` end to end: digits, folders, tables, a kill in the middle, and what it says when too little remains."""
+"""`prepare` end to end: digits, folders, tables, a kill in the middle, and the message if too little remains."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def test_another_seed_gives_other_splits(folder: Path, tmp_path: Path) -> None:
 
 
 class KilledError(Exception):
-    """Stand for SIGKILL."""
+    """Stand in for SIGKILL."""
 
 
 def test_killed_while_staging_continues_and_writes_the_same_bytes(
