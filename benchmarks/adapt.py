@@ -11,7 +11,7 @@ and TCKR as `adapt.precision` says (--precision, default auto: float32 too).
     plain   `plain_adapter.py`: every pass reads and transforms its images, encodes them and their prompts, and trains
     tckr    the loop of `tckr adapt`: images and prompts encoded once, all images of a step in one forward pass
 
-First both compute the loss of the same draws, in the plain loop's precision; if it differs, the command ends with an error
+First both compute the loss for the same noise, in the plain loop's precision; if it differs, the command ends with an error
 after it has measured. A case is `IMAGES/PASS`: images per
 optimizer step, and those of one pass of the plain loop (4/1 is as published). Each round times both ways on every case, the
 order alternating. Printed are medians over the rounds with their range, of seconds and of CPU seconds (which the company of
@@ -107,7 +107,7 @@ class Task:
         return LatentDiffusion(FAMILIES[type(self.pipeline).__name__](self.pipeline))
 
     def encode(self, *, flip: bool) -> EncodedSet:
-        """Encode all images and prompts anew, in a folder of their own."""
+        """Encode all images and prompts again, in a separate folder."""
         return encode_set(
             self.generator(),
             self.pixels,

@@ -71,7 +71,7 @@ MOST_ASKED = 300
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One adapter, and the guidance scales at which images are drawn from it."""
+    """One adapter, and the guidance scales with which images are generated from it."""
 
     variant: str
     own: tuple[str, ...]
@@ -109,7 +109,7 @@ def measure(task: Task) -> list[dict[str, Any]]:
 
 
 def judged(result: RunResult, device: str) -> dict[str, Any]:
-    """Return what Teacher and Student say of the images of one run."""
+    """Return the results of Teacher and Student on the images of one run."""
     artifacts = result.artifacts
     agreement = read_agreement(artifacts["label"])
     rates = {name: found.rate for name, found in agreement.items() if found.rate is not None}

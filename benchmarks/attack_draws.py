@@ -1,8 +1,8 @@
-"""Attack the draws of a run: who has the source images and what the run would share asks who was a member.
+"""Attack the random choices of a run: an attacker with the source images and all shared files guesses who was a member.
 
     python benchmarks/attack_draws.py RUN --data SOURCE [--guesses 1000] [--secret STORE/secret]
 
-No model is asked. The attacker knows this code, has the images, and reads the report (html and json) and what lies in the
+No model is queried. The attacker knows this code, has the images, and reads the report (html and json) and what lies in the
 artifacts of `generate`, `label` and `distill`: manifests, settings, the column `seed`. Tried as the root seed of `prepare`
 are all numbers found there, 0 to `--guesses`, and keyed roots under weak or published secrets. The first one that something
 published confirms is taken, else the likeliest, 0.
@@ -12,10 +12,10 @@ Printed is the attack's AUC (95 % interval, 0.5 = guessing) for an attacker who
     most         lacks 5 % of them;
     single       has one image at a time, and the class sizes of the report;
     insider      has all images and knows of one half who is a member; the guess that fits best tells about the other half;
-    canaries     has all images, and asks which records were given a wrong label (where the run has canaries);
+    canaries     has all images, and guesses which records were given a wrong label (where the run has canaries);
     split        has a guess of the test split, and checks it against all published digests;
     fingerprint  has a guess of the source's digest, and checks it against published fingerprints;
-    settings     has a guess of the images that were drawn anew (`generate.redraw`), and checks it likewise.
+    settings     has a guess of the images that were generated again (`generate.redraw`), and checks it in the same way.
 In the last three a guess is right or wrong in one part; the right one counts as often as the wrong ones.
 
 The artifact of `prepare` is read for the truth, and for what an attacker may have guessed: its settings, the test split in
@@ -71,7 +71,7 @@ MISLABELLED = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Shared:
-    """What the shareable files of a run say.
+    """The numbers and digests in the shareable files of a run.
 
     Attributes:
         card: the data card in the report.
@@ -88,7 +88,7 @@ class Shared:
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """What `prepare` drew, by the SHA-256 of the pixels: for scoring, and for guesses that are right."""
+    """The random choices of `prepare`, by the SHA-256 of the pixels: for scores, and for guesses that are right."""
 
     members: dict[str, bool]
     mislabelled: dict[str, bool]
@@ -265,7 +265,7 @@ def _check_prints(attacker: Attacker, truth: Truth, roots: Sequence[int]) -> Mea
 
 
 def _check_settings(attacker: Attacker, truth: Truth, roots: Sequence[int]) -> Measured:
-    """Compare guesses of the images drawn anew; the fingerprints of the inputs are published."""
+    """Compare guesses of the images that were generated again; the fingerprints of the inputs are published."""
     config, redrawn = truth.generate["config"], truth.generate["config"]["redraw"]
     guessed = [redrawn, *([*redrawn, number] for number in range(WRONG_GUESSES))]
     right, *wrong = [
@@ -286,7 +286,7 @@ def _verdicts(right: Sequence[bool], wrong: Sequence[bool]) -> Measured:
 
 
 def read_shared(folder: Path) -> Shared:
-    """Return what the report and the artifacts that may be released say."""
+    """Return the numbers and digests in the report and in the artifacts that may be released."""
     report = json.loads((folder / "report" / "report.json").read_text(encoding="utf-8"))
     texts = [(folder / "report" / name).read_text(encoding="utf-8") for name in ("report.json", "report.html")]
     artifacts = [folder / "artifacts" / stage for stage in RELEASED]
@@ -304,7 +304,7 @@ def read_shared(folder: Path) -> Shared:
 
 
 def read_truth(artifacts: Path, sealed: Path) -> Truth:
-    """Return what `prepare` drew; `sealed` is the folder of its test split."""
+    """Return the random choices of `prepare`; `sealed` is the folder of its test split."""
     prepared, drawn = artifacts / "prepare", artifacts / "generate" / "manifest.json"
     names = [name for _, _, name in _stored(prepared / "pool")]
     row, kinds = read_membership(prepared)[0].tolist(), (read_canaries(prepared) == MISLABELLED).tolist()

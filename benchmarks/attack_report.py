@@ -4,7 +4,7 @@
     python benchmarks/attack_report.py --run runs/NAME                     # the report and Student of a finished run
     python benchmarks/attack_report.py --run runs/NAME --report FILE.json  # another report of the same run
 
-He asks the Student about every candidate and puts the candidates in the order of its confidence. A ROC curve then says, step
+He queries the Student with every candidate and sorts the candidates by its confidence. A ROC curve then says, step
 by step down this order, how many members and how many others come next. `plain` is the attack by confidence alone, in the
 direction that the report's own AUC gives: what the audit says itself. The gain is what the report adds to it, with a paired
 interval; exit status 1 when a gain is above 0. The membership is read only to score the attacks. In the made-up worlds the
@@ -83,7 +83,7 @@ def walk(points: list[tuple[float, float]], signal: np.ndarray, num_members: int
 
 
 def by_curve(report: Report, candidates: Candidates) -> np.ndarray:
-    """Walk the whole curve of the raw signal."""
+    """Follow the complete curve of the raw signal."""
     return walk(report["surfaces"]["student"]["roc"][PLAIN], candidates.signal, *sizes(report))
 
 
@@ -95,7 +95,7 @@ def by_rates(report: Report, candidates: Candidates) -> np.ndarray:
 
 
 def by_classes(report: Report, candidates: Candidates) -> np.ndarray:
-    """Take each class in the direction of its own AUC."""
+    """Use each class in the direction of its own AUC."""
     score = np.full(len(candidates.signal), 0.5)
     by_class = report["surfaces"]["student"].get("auc_by_class") or {}
     for label, one in enumerate(by_class.values()):
@@ -124,7 +124,7 @@ ATTACKS: dict[str, Callable[[Report, Candidates], np.ndarray]] = {
 
 
 def sizes(report: Report) -> tuple[int, int]:
-    """Return the numbers of members and of others, which the report says."""
+    """Return the numbers of members and of others, which the report states."""
     return report["declared"]["num_members"], report["declared"]["num_non_members"]
 
 
@@ -239,7 +239,7 @@ def world_gains(seed: int, records: int, *, exact: bool, noise: float = 0.5) -> 
 def subset_gain(seed: int, *, exact: bool, records: int = 20) -> Gain:
     """Attack a small set: of all memberships, those that give the report's AUC and, where `exact`, the others' mean too.
 
-    No report says that mean (reports of version 6 and before did): it shows what the attack does when it is told.
+    No report says that mean (reports of version 6 and before did): it shows what the attack does with it.
     """
     one = world(seed, records)
     report, signal = as_report(one.audit, exact=exact), one.candidates.signal

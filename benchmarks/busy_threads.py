@@ -64,7 +64,7 @@ def train(seconds: float) -> None:
 
 
 def steps_per_second(way: str, seconds: float) -> float:
-    """Return the pace of the training in a process of its own."""
+    """Return the speed of the training in a separate process."""
     own = {name: value for name, value in os.environ.items() if name not in OPENMP}
     command = [sys.executable, __file__, "--train", str(seconds)]
     return float(subprocess.run(command, env=own | WAYS[way], stdout=subprocess.PIPE, text=True, check=True).stdout)
@@ -90,7 +90,7 @@ def _compute() -> None:
 
 
 def main() -> None:
-    """Measure, print a table, and write it as JSON where asked to."""
+    """Measure, print a table, and write it as JSON if requested."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(

@@ -1,7 +1,7 @@
 """Time captioning against a plain loop over the images, one at a time, as the published script does it.
 
     python benchmarks/caption.py                                          # the embedded captioner on this machine's CPU
-    python benchmarks/caption.py --model blip2-opt-2.7b --device cuda     # full size, random weights: no hub is asked
+    python benchmarks/caption.py --model blip2-opt-2.7b --device cuda     # full size, random weights: no download
     python benchmarks/caption.py --model blip2-opt-2.7b --layers 1 --images 4 --batch-sizes 2 --rounds 1   # does it run?
 
 Both ways use one model in one precision, greedy decoding and as many tokens, on the same images (handwritten digits). First

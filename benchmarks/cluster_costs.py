@@ -3,7 +3,7 @@
     python benchmarks/cluster_costs.py runs/NAME
     python benchmarks/cluster_costs.py runs/NAME --machines 1 8 64 --price 2.50 audit.num_reference_runs=64
 
-A step that is not whole is taken to need as much as whole ones of its kind. Machines are equal and do one step at a time;
+A step that is not complete is assumed to cost as much as complete ones of its kind. Machines are equal, with one step each;
 caption, generate, label and the questions of the audit are also shared out among machines that have no step of their own, as
 on Ray. `overhead` is added to every step: a worker loads libraries and models. The table is arithmetic and no measurement:
 disk and network are taken to keep up.
@@ -50,7 +50,7 @@ def is_shared_out(step: Step) -> bool:
 
 
 def work_of(steps: Sequence[Step], measured: Sequence[Step], store: Store, shares: Mapping[str, float]) -> dict[str, float]:
-    """Return the seconds of a whole machine that each step needs."""
+    """Return the seconds of an entire machine that each step needs."""
     known: dict[tuple[str, str], list[float]] = defaultdict(list)
     for step in measured:
         if store.has(step):
@@ -62,7 +62,7 @@ def work_of(steps: Sequence[Step], measured: Sequence[Step], store: Store, share
 
 
 def makespan(steps: Sequence[Step], work: Mapping[str, float], machines: int, overhead: float) -> Makespan:
-    """Return what the steps need when each begins as soon as its inputs are whole and a machine is free."""
+    """Return the duration if each step starts as soon as its inputs are complete and a machine is free."""
     peers = defaultdict(int)
     for step in steps:
         peers[kind(step)] += 1

@@ -48,7 +48,7 @@ AT_WORK = ("ray::do_job", "ray::Hand")
 """How the command lines of workers begin that compute something."""
 
 FINISHED = (0, 3)
-"""Exit statuses of a run that is whole; with tiny settings a control of the audit may fail."""
+"""Exit statuses of a complete run; with tiny settings a control of the audit may fail."""
 
 MOST_STARTS = 20
 """Of the driver in one run."""
@@ -62,7 +62,7 @@ def command(output: Path, settings: list[str]) -> list[str]:
 
 
 def digests(output: Path) -> dict[str, str]:
-    """Return the digest of every file of every artifact that is whole."""
+    """Return the digest of every file of every complete artifact."""
     found = {}
     for manifest in output.glob("store/*/*/manifest.json"):
         place = manifest.parent.relative_to(output / "store")
@@ -150,8 +150,8 @@ def begun_again(output: Path) -> str:
 
 
 def made_twice(output: Path) -> list[str]:
-    """Return the steps that were whole and computed once more all the same."""
-    whole = Counter(line["step"] for line in events(output) if line["event"] == "whole")
+    """Return the steps that were computed again although they were complete."""
+    whole = Counter(line["step"] for line in events(output) if line["event"] == "complete")
     return [step for step, count in whole.items() if count > 1]
 
 

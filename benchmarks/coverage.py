@@ -50,7 +50,7 @@ def runs(
 
 
 def true_auc(shift: float) -> float:
-    """Return the AUC of members `shift` standard deviations surer."""
+    """Return the AUC of members that are `shift` standard deviations higher."""
     return float(norm.cdf(shift / 2**0.5))
 
 
@@ -222,7 +222,7 @@ def epsilon_of(mu: float) -> float:
 
 
 def main() -> None:
-    """Simulate and print what is asked for."""
+    """Run the requested simulations and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repetitions", type=int, default=1000)
     names = ("target", "classes", "differences", "rates", "bounds")

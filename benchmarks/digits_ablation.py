@@ -4,7 +4,7 @@
     python benchmarks/digits_ablation.py --of distillation ...
 
 Every variant shares the store, so what two variants have in common is computed once, and a second call only prints. The
-intervals are Student's t over seeds (each seed draws its own split, adapter, images and weights); with 3 seeds they are
+intervals are Student's t over seeds (each seed has its own split, adapter, images and weights); with 3 seeds they are
 wide, and a difference whose interval contains zero is no measurable difference.
 """
 

@@ -160,7 +160,7 @@ def rows_of(rounds: dict[str, list[Timing]], task: Task, flops: float, peak: flo
 
 
 def compare_memory(task: Task, workers: Workers) -> None:
-    """Print the peak memory while 100 images are drawn, then 10,000; the libraries are loaded by 100 others before.
+    """Print the peak memory while 100 images are generated, then 10,000; 100 others before load the libraries.
 
     In batches of 16, so that 100 images are enough batches for workers: as many processes are measured each time.
     """
@@ -213,7 +213,7 @@ def _task(arguments: argparse.Namespace, folder: Path) -> Task:
     model = arguments.model if arguments.folder is None else str(arguments.folder)
     if model in PIPELINES:
         model = str(folder / arguments.model)
-        on_gpu = arguments.device.startswith("cuda")  # there weights are drawn in no time, and half of them are bytes enough
+        on_gpu = arguments.device.startswith("cuda")  # on a GPU random weights are fast; float16 halves them
         dtype, device = (torch.float16, arguments.device) if on_gpu else (torch.float32, "cpu")
         build_pipeline(arguments.model, dtype, device).save_pretrained(model, safe_serialization=True)
     config = GenerateConfig(

@@ -1,4 +1,4 @@
-"""The ways of drawing a synthetic set that `generate.py` compares, and the check that they draw the same. Knows no clock."""
+"""The ways of generating a synthetic set that `generate.py` compares, and the check that their images are equal."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WAYS = ("plain", "product", "float32", "one", "loaded")
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What every way draws, and where."""
+    """What every way generates, and where."""
 
     model: str
     size: int
@@ -47,7 +47,7 @@ class Task:
 
     @property
     def on_gpu(self) -> bool:
-        """Return whether images are drawn on a GPU."""
+        """Return whether images are generated on a GPU."""
         return self.device.startswith("cuda")
 
     @property
@@ -56,7 +56,7 @@ class Task:
         return ExecutionConfig(device=self.device, **self.settings)
 
     def sampling(self) -> Sampling:
-        """Return how the stage draws, in the denoiser's own type."""
+        """Return the stage's sampling settings, in the denoiser's own type."""
         return Sampling(steps=self.config.steps, guidance_scale=self.config.guidance_scale, size=self.size)
 
     def plan(self) -> Plan:
@@ -107,7 +107,7 @@ def draw_with_stage(task: Task, config: GenerateConfig, workers: Workers | None)
 
 
 class LoadedDrawer:
-    """The stage's drawing in this process; the generator is loaded, and compiled if asked for, once."""
+    """The stage's generation in this process; the generator is loaded, and compiled if requested, once."""
 
     def __init__(self, task: Task) -> None:
         bfloat16 = not task.on_gpu and is_bfloat16(task.config.precision, task.device)
@@ -129,7 +129,7 @@ class LoadedDrawer:
         self._task, self._drawer = task, Drawer(generator, recipe, self._batch_size)
 
     def __call__(self) -> Path:
-        """Draw the whole plan into Parquet shards; return the folder."""
+        """Generate the complete plan into Parquet shards; return the folder."""
         plan, out = self._task.plan(), Path(tempfile.mkdtemp(dir=self._task.folder))
         assembly = Assembly(out, plan.class_names)
         shards = plan.shards(self._task.config.shard_size)

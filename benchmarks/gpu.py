@@ -270,7 +270,7 @@ def goals_met(part: Part, result: Result) -> list[str]:
 
 
 def write_results(machine: Result, parts: Sequence[Part], results: Mapping[str, Result], output: Path) -> None:
-    """Write gpu.json and gpu.md, each whole."""
+    """Write gpu.json and gpu.md, each as a complete file."""
     found = {"machine": machine, "parts": dict(results)}
     for name, text in (("gpu.json", json.dumps(found, indent=1)), ("gpu.md", table(machine, parts, results))):
         partial = output / f"{name}.partial"

@@ -4,7 +4,7 @@
 
 Each axis changes one number three times and leaves all others alone: 1, 4 and 16 times the private images, 1, 4 and 16 times
 the synthetic images, 2, 20 and 200 classes of equally many images, 8, 24 and 64 reference runs, which repeat the Teacher.
-A run is the whole pipeline with the embedded models, small settings and one thread, in a process of its own.
+A run is the complete pipeline with the embedded models, small settings and one thread, in a process of its own.
 
 Seconds are CPU seconds of all steps of a stage, so that other programs change them little. The exponent is that of a power
 of the number beside a constant, `seconds = a + b * number ** exponent`, through the three points; `-` where less than half a
@@ -121,7 +121,7 @@ def run_alone(source: Path, output: Path, size: Size) -> None:
 
 
 def measured(size: Size) -> dict[str, list[float]]:
-    """Return stage -> (CPU seconds, MB) of a run in a process of its own."""
+    """Return stage -> (CPU seconds, MB) of a run in a separate process."""
     with tempfile.TemporaryDirectory(prefix="tckr-growth-") as folder:
         write_pictures(Path(folder) / "data", size)
         command = [sys.executable, __file__, "--alone", folder, json.dumps(asdict(size))]

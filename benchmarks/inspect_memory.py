@@ -98,7 +98,7 @@ def inspect_alone(root: Path) -> None:
 
 
 def measured(form: str, count: int, side: int) -> tuple[float, float]:
-    """Return seconds and peak memory in MB of a data set of this form, in a process of its own."""
+    """Return seconds and peak memory in MB for a data set of this form, in a separate process."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "data"
         write = [sys.executable, __file__, "--write", form, str(count), str(side), str(root)]

@@ -1,8 +1,8 @@
 """How often does the interval of the mean over runs cover the truth? Simulated with 4, 8 and 16 reference runs.
 
-Every world has records with levels of their own and runs with noise; members are surer by a shift. Records are drawn once
+Every world has records with levels of their own and runs with noise; members are surer by a shift. Records are sampled once
 for each kind of world, runs 300 times: the interval is about training runs like these on the records at hand. Where a shift
-differs between runs it is drawn with the run. Prints the share of 95 % intervals that cover the mean of all simulated means
+differs between runs it is part of the run. Prints the share of 95 % intervals that cover the mean of all simulated means
 (0.5 where nothing leaks), with Clopper-Pearson's interval, and how wide they are. Run: python benchmarks/intervals.py
 """
 

@@ -27,7 +27,7 @@ Step = Callable[[Tensor, Tensor, float], None]
 
 
 class Drawing:
-    """The augmented batches of one run; its draws do not depend on who draws in between."""
+    """The augmented batches of one run; they do not depend on what other runs sample in between."""
 
     def __init__(self, task: Task, run: int) -> None:
         self.task, self.run, self.data = task, run, task.members(run)

@@ -1,10 +1,10 @@
-"""Measure a whole pipeline with the ready queue against stage after stage, and compare the bytes of all artifacts.
+"""Measure a complete pipeline with the ready queue and stage after stage, and compare the bytes of all artifacts.
 
     python benchmarks/makespan.py --rounds 3                                              # as a user runs it
     python benchmarks/makespan.py --rounds 3 execution.threads=1 execution.workers=2      # bytes must be the same
 
 `stages` is the order that the runner had before its ready queue: the target run step by step, then the steps of the audit
-stage by stage; a group begins when the one before is whole. Here every step of a group waits for all of the group before it.
+stage by stage; a group starts when the previous one is complete. Here every step of a group waits for all of that group.
 That also gives each step the threads that it had then: in this graph a step of the target has no peers. With
 `execution.threads` set both orders compute with the same threads, and exit status 1 says that an artifact differs.
 
@@ -75,7 +75,7 @@ def run_once(order: str, output: Path, overrides: Sequence[str]) -> None:
 
 
 def measure(order: str, output: Path, overrides: Sequence[str]) -> tuple[float, float]:
-    """Return wall-clock and CPU seconds of a run in a process of its own, those of its workers included."""
+    """Return wall-clock and CPU seconds of a run in a separate process, including its workers."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # the fork server of a run, whose workers count, is left
     start, before = time.perf_counter(), cpu_seconds_of_children()

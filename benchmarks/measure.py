@@ -52,7 +52,7 @@ def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def write_result(file: Path | None, rows: Sequence[Row], **facts: Any) -> None:
-    """Write `facts` and the rows as JSON, whole or not at all; nothing when no file is asked for."""
+    """Write `facts` and the rows as one complete JSON file; write nothing if no file was requested."""
     if file is None:
         return
     partial = file.with_name(f"{file.name}.partial")

@@ -1,7 +1,7 @@
 """How often does an audit of a pipeline that leaks nothing say `leaks`? Simulated through the real verdict code.
 
 Every audit has six surfaces at depth `full` (all with references) or `distill`; 4, 8 or 16 reference runs; canaries or none;
-classes of one size or of very different ones; a hold-out of 0.5 or 0.25; members drawn as `prepare` draws them. All signals
+classes of one size or of very different ones; a hold-out of 0.5 or 0.25; members sampled as by `prepare`. All signals
 are noise around a level of each record. Prints the share of audits that say `leaks` of some surface, by kind, and whether
 the declared level holds (a binomial test at 0.1 %).
 
@@ -41,7 +41,7 @@ from tckr.surfaces import SIGNALS
 
 CANARIES = 60
 PROGRESS = 48
-"""Audits between two lines that say how far it is."""
+"""Number of audits between two lines of progress."""
 
 LABELS = {"equal": np.repeat(np.arange(5), 40), "unequal": np.repeat(np.arange(22), [2] * 20 + [60, 100])}
 REPEATED = ("soft_labels", "teacher", "student", "student_indirect")
@@ -98,7 +98,7 @@ def null_audit(kind: Kind, seed: int, scorer: str, shift: float = 0.0) -> tuple[
 
 
 def says_leaks(result: AuditResult) -> list[str]:
-    """Return the surfaces of which an audit says `leaks`, and the packages that leak by the attack on all their surfaces."""
+    """Return the surfaces with the state `leaks`, and the packages that leak by the attack on all their surfaces."""
     surfaces = [name for name, surface in result.surfaces.items() if surface.state == "leaks"]
     return surfaces + [package.name for package in result.packages if package.reasons]
 
@@ -130,7 +130,7 @@ def without_numbers() -> Iterator[None]:
 
 
 def audit(number: int, kind: Kind, scorer: str, shift: float) -> dict[str, Any]:
-    """Return what one audit says, as a line of the results."""
+    """Return the result of one audit as a line of the results."""
     config = MembershipConfig(depth=kind.depth, scorer=scorer)
     evidence, canaries = null_audit(kind, number, scorer, shift)
     with without_numbers():

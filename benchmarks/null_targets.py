@@ -2,7 +2,7 @@
 
     python benchmarks/null_targets.py runs/NAME/artifacts/audit/scores.parquet
 
-A finished run is attacked for a membership drawn anew, which its training knew nothing of, so the truth is AUC 0.5 for every
+A finished run is attacked for a new random membership, which its training did not use, so the truth is AUC 0.5 for every
 signal and scorer. The runs take turns, references are the true ones, the draw has the target's number of members in every
 class. Printed: of how many simulated targets the 95 % interval covers 0.5, in hundreds; exit status 1 when one is below 93
 of 100 (with few targets, below what a sound interval misses once in 10,000 times).
@@ -28,7 +28,7 @@ ENOUGH = 0.93
 
 
 def null_rows(evidence: Evidence, count: int, seed: int) -> np.ndarray:
-    """Return bool [count, N]: memberships with as many members of each class as the target's, drawn anew."""
+    """Return bool [count, N]: random memberships with as many members of each class as the target's."""
     generator = np.random.default_rng(seed)
     rows = np.zeros((count, len(evidence.labels)), dtype=bool)
     for label in np.unique(evidence.labels):
@@ -42,7 +42,7 @@ def null_rows(evidence: Evidence, count: int, seed: int) -> np.ndarray:
 def covered(evidence: Evidence, signal: str, scorer: str, rows: np.ndarray) -> np.ndarray:
     """Return for each null membership whether the interval of its AUC covers 0.5, bool [targets].
 
-    The drawn row stands in the place of the attacked run's own, so that a scorer that looks at it is caught.
+    The random row replaces the attacked run's own, so that a scorer that looks at it is caught.
     """
     signals, members = evidence.signals[signal], evidence.members_of(signal).copy()
     found = []

@@ -58,7 +58,7 @@ class ImageFiles(Dataset[dict[str, torch.Tensor]]):
 
 @dataclass(frozen=True)
 class Noise:
-    """Draws of one pass that the check makes equal on both sides."""
+    """Random numbers of one pass that the check makes equal on both sides."""
 
     posterior: torch.Tensor
     added: torch.Tensor

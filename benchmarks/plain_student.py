@@ -1,7 +1,7 @@
-"""The Student's training as one writes it with PyTorch and Pillow, after the published method. Knows nothing of TCKR's loop.
+"""The Student's training as one writes it with PyTorch and Pillow, after the published method, without TCKR's loop.
 
 A data set that decodes a PNG and varies one image at a time, a loader with worker processes, a Teacher in float32 that is
-asked about every view, default layout and default AdamW. AugMix is the authors' (google-research/augmix), without numpy's
+queried with every view, default layout and default AdamW. AugMix is the authors' (google-research/augmix), without numpy's
 detours.
 """
 

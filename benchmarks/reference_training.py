@@ -4,7 +4,7 @@
     python benchmarks/reference_training.py --device cuda --model resnet18 --models 8 --members 25600 --precision bfloat16
     python benchmarks/reference_training.py --model resnet18 --models 2 --members 16 --validation 8 --batch-size 8 --epochs 1
 
-The ways, all with the same data, order, augmentation draws, schedule and validation for each model:
+The ways, all with the same data, order, augmentation, schedule and validation for each model:
 
     plain      the loop one writes with PyTorch and kornia, all cores, one model after another
     fit        TCKR's training loop, all cores, one model after another
@@ -67,7 +67,7 @@ class Timing:
 
 
 def ways_of(task: Task, processes: Processes) -> dict[str, Way]:
-    """Return the ways by name; the module's docstring says what they are."""
+    """Return the ways by name, as the module's docstring describes them."""
     ways: dict[str, Way] = {"plain": train_plainly, "fit": train_with_fit}
     if task.device == "cpu":
         ways["one-thread"] = _with_one_thread

@@ -1,8 +1,8 @@
-"""How large is the file of soft labels? Bytes per label on disk, whole and compressed, as `label` writes them.
+"""How large is the file of soft labels? Bytes per label on disk, complete and compressed, as `label` writes them.
 
     python benchmarks/soft_label_sizes.py --images 10000 --classes 1000
 
-The labels are the softmax of drawn logits of a sure Teacher: one class stands out by 12, the others have deviation 2. Sizes
+The labels are the softmax of simulated logits of a sure Teacher: one class is 12 higher, the others have deviation 2. Sizes
 depend on it only where many probabilities are equal (zeros), since float16 hardly compresses otherwise.
 """
 

@@ -246,7 +246,7 @@ def compare_ways(task: Task, ways: dict[str, Epoch], arguments: argparse.Namespa
         rows = rows_of(rounds, task, peaks, flops)
         write_result(arguments.json, rows, peaks=peaks, batch_size=task.batch_size)
     if task.device.startswith("cuda"):
-        for place in reversed(range(len(rows))):  # the plain loop, of which least is asked, last
+        for place in reversed(range(len(rows))):  # the plain loop last, because it decides least
             rows[place] = replace(rows[place], busy=device_busy_share(ways[rows[place].way], task.device))
             write_result(arguments.json, rows, peaks=peaks, batch_size=task.batch_size)
     print_rows(rows)

@@ -1,6 +1,6 @@
 """The ways of training many classifiers that `reference_training.py` compares. None of them knows the clock.
 
-Every way trains the same models: run `r` has its own seed, its own members, its own order and its own augmentation draws, as
+Every way trains the same models: run `r` has its own seed, its own members, its own order and its own augmentation, as
 `tckr.training.fit` gives them. A way takes a task and returns the weights of every run.
 
 Shape suffixes: R runs (models), B batch, C colours, H height, W width, K classes.

@@ -3,7 +3,7 @@
 Prints the mean width of the default attack's intervals beside the planned one, and the factor of `costs.widths.FACTORS` that
 these widths would give. Exit status 1 where planned / observed is outside 0.9 to 1.1. Records are normal with a level of
 their own; `--uneven` gives them spreads of their own too (standard deviation of their logarithms). `--signals FILE.npy`
-takes the signals of real models [records, runs] instead, with memberships drawn anew. The factors are those of seeds 0 to
+takes the signals of real models [records, runs] instead, with new random memberships. The factors are those of seeds 0 to
 3, so another one is a fresh check. Run: python benchmarks/widths.py [--count 200] [--seed 4]
 """
 
@@ -26,7 +26,7 @@ LOWEST, HIGHEST = 0.9, 1.1
 
 
 def world(generator: np.random.Generator, rows: int, records: int, uneven: float, given: np.ndarray | None) -> np.ndarray:
-    """Return signals [rows, records] that say nothing of any membership drawn later."""
+    """Return signals [rows, records] that do not depend on any membership."""
     if given is not None:
         chosen = generator.permutation(given.shape[1])[:rows], generator.permutation(len(given))[:records]
         return given.T[np.ix_(*chosen)].astype(np.float64)

@@ -1,1 +1,1 @@
-"""Whole uses of the product, each with its data, its settings and what came out."""
+"""Complete uses of the product, each with its data, settings and results."""

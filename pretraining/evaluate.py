@@ -1,6 +1,6 @@
 """Measure the shipped float16 checkpoints: `python -m pretraining.evaluate`.
 
-Captioner: fresh scenes, and fresh scenes in fonts and handwriting that training never used. Generator: images asked for
+Captioner: fresh scenes, and fresh scenes in fonts and handwriting that training never used. Generator: images requested
 by full prompts, read by a classifier trained on rendered images or by another captioner. All is loaded as TCKR does, by
 plain from_pretrained.
 """

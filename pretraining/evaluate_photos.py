@@ -1,6 +1,6 @@
 """Measure the shipped models on photographs: `python -m pretraining.evaluate_photos --cifar100 FOLDER`.
 
-The reader is the class head of the captioner's training run, which is not shipped. The generator is asked for training
+The reader is the class head of the captioner's training run, which is not shipped. The generator gets prompts of training
 captions; its images are compared with photographs of the test split.
 """
 
@@ -59,7 +59,7 @@ def chroma(images: np.ndarray) -> float:
 
 
 def measure_generator(count: int, folder: Path, real: np.ndarray, *, steps: int, guidance: float) -> Scores:
-    """Return class agreement, kernel distance to real pictures and tint of images asked for in grey; write photos.png."""
+    """Return class agreement, kernel distance to real pictures and tint of images with grey prompts; write photos.png."""
     _, names, captions = load_photos()
     picks = np.linspace(0, PHOTOGRAPHS - 1, count).astype(int)
     order = {name: i for i, name in enumerate(sorted(set(names[:PHOTOGRAPHS])))}

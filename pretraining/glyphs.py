@@ -77,7 +77,7 @@ HELD_OUT = (
     "dkgbd",
     "dkg.",
 )
-"""Families that only the evaluation draws with."""
+"""Font families that only the evaluation uses."""
 Floats = npt.NDArray[np.float32]
 Entry = tuple[Floats, float, int, bool]
 """Distance field, half stroke width, subject, held out."""

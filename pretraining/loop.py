@@ -1,6 +1,6 @@
 """Run a training loop to a deadline, with checkpoints that a second start continues from.
 
-The loop knows no model: it gets a loss function of one batch and calls it on batches of a `Stream`.
+The loop contains no model: it gets a loss function of one batch and calls it on batches of a `Stream`.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ Report = dict[str, torch.Tensor]
 Loss = Callable[..., tuple[torch.Tensor, Report]]
 """Maps the tensors of one batch, on the device, to the loss and what is logged."""
 Draw = Callable[[np.random.Generator, int], Batch]
-"""Draws a batch of so many examples."""
+"""Generates a batch of the given number of examples."""
 
 
 class Stream(IterableDataset[Batch]):
-    """Batches without end; each worker process draws its own."""
+    """Endless batches; each worker process generates its own."""
 
     def __init__(self, draw: Draw, batch_size: int, seed: tuple[int, ...]) -> None:
         """Remember how to draw."""
@@ -181,7 +181,7 @@ def make_optimizers(model: nn.Module, plan: Plan) -> list[torch.optim.Optimizer]
 
 
 def take_over(model: nn.Module, other: dict[str, torch.Tensor]) -> None:
-    """Copy every tensor whose name and shape fit; the rest stays as it was drawn."""
+    """Copy every tensor whose name and shape match; the rest keeps its random values."""
     own = model.state_dict()
     fitting = {name: value.float() for name, value in other.items() if name in own and value.shape == own[name].shape}
     assert fitting, "no tensor fits"
@@ -217,7 +217,7 @@ class Ema:
 
 
 def save(path: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer], ema: Ema | None, progress: Progress) -> None:
-    """Write a checkpoint whole or not at all."""
+    """Write a checkpoint completely or not at all."""
     state = {
         "model": model.state_dict(),
         "optimizers": [o.state_dict() for o in optimizers],

@@ -43,7 +43,7 @@ def render_blocks(first: int, last: int) -> None:
 
 
 def main() -> None:
-    """Render `--count` scenes (rounded up to whole blocks) with `--processes` processes."""
+    """Render `--count` scenes (rounded up to complete blocks) with `--processes` processes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=200_000)
     parser.add_argument("--processes", type=int, default=2)

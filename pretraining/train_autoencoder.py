@@ -57,7 +57,7 @@ def edges(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def grain(x: torch.Tensor) -> torch.Tensor:
     """Return the local strength of fine grain, (B, 3, 8, 8): root mean square of a Laplacian over 8 x 8 windows.
 
-    Noise cannot be kept pixel by pixel in 512 latents; the decoder is asked to keep its strength.
+    512 latents cannot store the noise of every pixel; the loss makes the decoder preserve its strength.
     """
     kernel = torch.tensor([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], dtype=x.dtype, device=x.device) / 4
     fine = F.conv2d(x.flatten(0, 1)[:, None], kernel[None, None], padding=0)

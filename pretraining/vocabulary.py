@@ -1,7 +1,7 @@
 """Say what can stand in a picture and how it is called.
 
 A scene is one row of small integers, one per field of `FIELDS`. This module turns rows into captions and prompts and
-captions back into rows; it knows nothing of pixels.
+captions back into rows; it contains no pixels.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-LETTERS = tuple("ABCDEFGHJKLMNPQRSTUVWXYZ")  # O and I cannot be told from zero and one
+LETTERS = tuple("ABCDEFGHJKLMNPQRSTUVWXYZ")  # O and I look like zero and one
 SHAPES = ("circle", "square", "triangle", "star", "heart", "cross", "diamond", "moon")
 SUBJECTS = DIGITS + LETTERS + SHAPES
 COLOURS = ("black", "white", "gray", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")

@@ -113,14 +113,14 @@ def sample_quantities(rows: Rows, rng: np.random.Generator) -> Quantities:
 
 
 def _shear_room(rows: Rows, rng: np.random.Generator) -> Floats:
-    """Return width factors: slanted glyphs are drawn narrower, so that large ones stay inside the frame."""
+    """Return width factors: slanted glyphs are narrower, so that large ones stay inside the frame."""
     return (rng.uniform(0.88, 1.12, len(rows)) * np.where(rows[:, 4] > 0, 0.85, 1.0)).astype(np.float32)
 
 
 def choose_fields(rows: Rows, pen: Floats, bank: Bank, rng: np.random.Generator, *, held_out: bool) -> tuple[Floats, Floats]:
     """Return distance fields (B, CELLS, CELLS) and half stroke widths (B,) for the subjects of `rows`.
 
-    55 % of digits are drawn as pen strokes. A font is taken only if its own stroke can become `pen` without losing over
+    55 % of digits are rendered as pen strokes. A font is taken only if its own stroke can become `pen` without losing over
     a third of its width.
     """
     fields, widths = np.empty((len(rows), CELLS, CELLS), np.float32), np.zeros(len(rows), np.float32)

@@ -28,14 +28,14 @@ LONGEST = (
     "test_memorizing.py",
     "releasing",
 )
-"""Files and folders whose tests share a run of the whole product."""
+"""Files and folders whose tests share a run of the complete product."""
 
 
 gc.disable()  # until all tests are collected: looking through what the libraries make took a fifth of that time
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest: at the end no process waits for another, and no two make the same shared run."""
+    """Start with the longest tests: then no process waits at the end, and no two compute the same shared run."""
     items.sort(key=lambda item: not {item.path.name, item.path.parent.name} & set(LONGEST))
 
 

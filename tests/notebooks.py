@@ -1,6 +1,6 @@
-"""Execute a notebook without Jupyter, as its cells stand, and write it with what they print and show.
+"""Execute the cells of a notebook without Jupyter, and write it with what they print and show.
 
-`python -m tests.notebooks examples/digits.ipynb` writes the outputs that are stored in it anew.
+`python -m tests.notebooks examples/digits.ipynb` writes its stored outputs again.
 """
 
 from __future__ import annotations

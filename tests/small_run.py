@@ -1,4 +1,4 @@
-"""A small run of the whole product without reference runs, which tests of several files share."""
+"""A small run of the complete product without reference runs, which tests of several files share."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_the_student_of_the_images_alone_sees_no_teacher_and_learns_no_soft_labe
     assert found.inputs.keys() == {"synthetic", "labels"}
 
 
-def test_there_is_no_second_student_of_the_images_where_the_student_is_one_or_none_is_asked_for():
+def test_there_is_no_second_student_of_the_images_if_the_student_is_one_or_none_is_requested():
     assert "distill.images_alone" not in steps(distill={"labels": "hard"})
     assert "distill.images_alone" not in steps(audit={"images_alone": False})
 
@@ -94,12 +94,12 @@ def test_a_reference_run_repeats_what_its_depth_says_on_its_own_row(depth, repea
 
 
 @pytest.mark.parametrize("depth", ["teacher", "distill", "full"])
-def test_a_run_is_asked_exactly_about_what_was_made_anew_for_it(depth):
+def test_a_run_is_queried_exactly_about_what_it_computed_itself(depth):
     found = steps(audit={"num_reference_runs": 2, "depth": depth})
     own = {name for name, source in found["signals.2"].inputs.items() if source.run == 2}
     expected = {"teacher": {"teacher"}, "distill": {"teacher", "student", "attacker"}}
     assert own == expected.get(depth, {"teacher", "student", "attacker", "synthetic", "adapter"})
-    assert ("adapter" in found["signals.2"].inputs) == (depth == "full")  # a shared adapter would be asked in vain
+    assert ("adapter" in found["signals.2"].inputs) == (depth == "full")  # queries of a shared adapter would show nothing
     assert {"teacher", "student", "attacker", "synthetic", "adapter"} <= set(found["signals.0"].inputs)
 
 
@@ -134,7 +134,7 @@ def test_an_ensemble_of_teachers_is_one_step_of_every_run_and_its_checkpoints_ar
     assert set(mixed.reads) == {"model", "model.2"}
 
 
-def test_the_positive_control_learns_whole_labels_of_the_very_images():
+def test_the_positive_control_learns_complete_labels_of_the_same_images():
     found = steps(label={"views": 4, "top_k": 2}, audit={"num_reference_runs": 2, "depth": "full"})
     assert (found["label.positive"].config.views, found["label.positive"].config.top_k) == (1, None)
     assert found["label.1"].config == found["label.null"].config == found["label"].config
@@ -153,7 +153,7 @@ def test_nothing_that_is_made_for_the_audit_is_ever_called_releasable():
     assert found["generate"].sensitivity is Sensitivity.RELEASABLE
 
 
-def test_more_reference_runs_or_another_attack_change_no_run_that_was_made_or_asked():
+def test_more_reference_runs_or_another_attack_change_no_trained_or_queried_run():
     few = steps(audit={"num_reference_runs": 2, "depth": "full"})
     many = steps(audit={"num_reference_runs": 5, "depth": "full", "scorer": "lira_online", "confidence": 0.9})
     changed = {name for name in few if few[name].fingerprint != many[name].fingerprint}
@@ -166,7 +166,7 @@ def test_no_reference_run_or_control_is_trained_that_the_audit_cannot_use():
     assert set(steps(prepare={"audit_holdout": 0})) == unattacked
 
 
-def test_canaries_are_asked_about_even_without_reference_runs():
+def test_canaries_are_queried_even_without_reference_runs():
     found = steps(prepare={"num_canaries": 100}, audit={"num_reference_runs": 0})
     assert {name for name in found if name.startswith("signals")} == {"signals.0", "signals.base"}
 

@@ -1,4 +1,4 @@
-"""An outsider learns no more from a shared report than its own AUC says; from exact numbers he learns every member."""
+"""An outsider learns no more from a shared report than its own AUC states; from exact numbers he learns every member."""
 
 from __future__ import annotations
 

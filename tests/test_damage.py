@@ -1,4 +1,4 @@
-"""A flipped bit in whatever a run wrote is found by status, run and audit, which name the file and say what to do."""
+"""A flipped bit in any file of a run is found by status, run and audit, which name the file and what to do."""
 
 from __future__ import annotations
 

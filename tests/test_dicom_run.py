@@ -1,4 +1,4 @@
-"""A DICOM series through the whole pipeline: judged by patient, and what names a patient is in no file. Needs pydicom."""
+"""A DICOM series through the complete pipeline: judged by patient, and no file names a patient. Needs pydicom."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def cells(value: object) -> list[bytes]:
     return [value if isinstance(value, bytes) else str(value).encode()]
 
 
-def test_no_file_below_a_whole_run_names_a_patient_and_the_audit_judges_patients(tmp_path: Path) -> None:
+def test_no_file_below_a_complete_run_names_a_patient_and_the_audit_judges_patients(tmp_path: Path) -> None:
     data, output = write_series(tmp_path / "data", patients=14), tmp_path / "runs"
     assert b"Mustermann" in (data / "cat" / "0").read_bytes()
     with short_memorizers():

@@ -1,4 +1,4 @@
-"""What the operating system or a library says of a disk that takes no more becomes one sentence."""
+"""Every error of the operating system or a library about a full disk becomes one sentence."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_full_disk_under_the_log_alone_is_a_sentence(tmp_path):
         running.run([step("leaf")])
 
 
-def test_what_ended_a_step_is_told_though_its_time_cannot_be_noted_any_more(tmp_path):
+def test_the_cause_of_a_failed_step_is_reported_even_if_its_time_cannot_be_recorded(tmp_path):
     with mounted(tmp_path / "disk", "size=1m") as disk, filled(disk, 0):  # noqa: SIM117
         with pytest.raises(ZeroDivisionError), measured(disk / "usage.json"):
             raise ZeroDivisionError
@@ -124,7 +124,7 @@ def test_a_full_disk_under_what_a_command_writes_elsewhere_is_a_sentence(monkeyp
     assert "captions.json cannot be written: it needs more bytes in one file" in err
 
 
-def test_a_disk_without_a_free_inode_is_told_from_a_full_one(tmp_path):
+def test_a_disk_without_a_free_inode_is_distinguished_from_a_full_one(tmp_path):
     said = r"has [\d.]+ MB free but no free inode"
     with mounted(tmp_path / "disk", "size=4m,nr_inodes=5") as disk, pytest.raises(UserError, match=said):
         runner(disk).run([step("leaf")])
@@ -164,7 +164,7 @@ def load() -> None:
         raise UserError("the data set could not be loaded; check its name") from error
 
 
-def test_a_full_disk_is_told_though_a_loader_took_it_for_something_else(tmp_path):
+def test_a_full_disk_is_reported_even_if_a_loader_reports_another_error(tmp_path):
     with pytest.raises(UserError, match="it needs more than that"), explained(tmp_path):
         load()
 
@@ -182,5 +182,5 @@ def test_a_message_that_a_stage_made_itself_is_not_changed(tmp_path):
 @pytest.mark.parametrize(
     ("num_bytes", "text"), [(0, "0 bytes"), (999, "999 bytes"), (5_700_000, "5.7 MB"), (40_000, "40.0 kB"), (2e9, "2.0 GB")]
 )
-def test_sizes_are_told_in_a_unit_in_which_they_are_not_nought(num_bytes, text):
+def test_sizes_have_a_unit_in_which_they_are_not_zero(num_bytes, text):
     assert size_text(num_bytes) == text

@@ -145,7 +145,7 @@ def test_data_and_runs_may_lie_side_by_side(home, monkeypatch, capsys):
 
 
 class Teller(Silent):
-    """Note what the user is told."""
+    """Record the messages to the user."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -156,7 +156,7 @@ class Teller(Silent):
 
 @pytest.fixture(scope="module")
 def littered(tmp_path_factory):
-    """Run the whole pipeline where foreign files bear the names of all of TCKR's; under the most open umask."""
+    """Run the complete pipeline among foreign files with the names of all of TCKR's own; under the most open umask."""
     root = tmp_path_factory.mktemp("littered")
     source = pictures(tmp_path_factory.mktemp("source") / "birds")
     litter(root)
@@ -171,7 +171,7 @@ def littered(tmp_path_factory):
     return root, before, settings, result, (before_source, seen(source))
 
 
-def test_a_whole_run_among_foreign_files_changes_none_of_them(littered):
+def test_a_complete_run_among_foreign_files_changes_none_of_them(littered):
     root, before, _, result, (source_before, source_after) = littered
     after = seen(root)
     assert (result.folder / "report" / "report.html").is_file()

@@ -1,4 +1,4 @@
-"""Draws do not say who was a member, whatever one holds of images and shared files (benchmarks/attack_draws.py)."""
+"""Random choices do not reveal who was a member, even with images and shared files (benchmarks/attack_draws.py)."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_a_public_set_keeps_no_secret_and_says_so(pictures, tmp_path):
     assert shared_card(folder).card["public"]
 
 
-def test_draws_under_other_secrets_say_nothing_about_one_another(pictures):
+def test_random_choices_under_other_secrets_say_nothing_about_one_another(pictures):
     config = PrepareConfig(source=str(pictures))
     card = {"class_names": [f"class{label}" for label in range(10)]}
     attacker = Attacker(records=read_source(config.source, config), config=config, shared=Shared(card=card))
@@ -180,7 +180,7 @@ def test_the_root_of_the_splits_is_wide_and_no_other_step_has_it(pictures):
 
 
 @pytest.mark.parametrize("prepare", [{"source": "digits"}, {"source": "owner/name", "public": True}])
-def test_a_public_set_has_the_same_draws_in_every_store(prepare):
+def test_a_public_set_has_the_same_random_choices_in_every_store(prepare):
     one, other = steps(SECRET, **prepare), steps(OTHER_SECRET, **prepare)
     assert {name: step.fingerprint for name, step in one.items()} == {name: step.fingerprint for name, step in other.items()}
     assert one["prepare"].seed == one["teach"].seed == 4
@@ -193,7 +193,7 @@ def test_a_public_set_has_the_same_draws_in_every_store(prepare):
         (100, "be86784742eb3e409afd9421fbfd9b59", "3b57a5b17d39c7aca47b8d2791e32f65"),
     ],
 )
-def test_the_digits_have_the_draws_that_published_numbers_rest_on(num_canaries, splits, membership, tmp_path):
+def test_the_digits_have_the_random_choices_of_the_published_numbers(num_canaries, splits, membership, tmp_path):
     """Version 8 of `prepare` changed membership, not splits: p n is now rounded up or down by chance in every class and row,
     because rounding it the same way in all rows gave small classes rates of their own, which an attack could read.
     """
@@ -222,7 +222,7 @@ def test_a_name_on_the_hub_is_not_public_by_itself():
     assert steps(SECRET, source="owner/name")["prepare"].seed != 4
 
 
-def test_no_file_but_the_secret_says_where_draws_come_from(finished):
+def test_only_the_secret_determines_the_random_choices(finished):
     store = finished.parent / "store"
     roots = [keyed_root(SECRET, label, 0) for label in ("prepare", "run")]
     forms = [form for root in roots for form in (str(root), f"{root:x}")] + [SECRET.hex()]

@@ -1,4 +1,4 @@
-"""The whole product, small: a folder of images in, report out, with the embedded models and the real code paths."""
+"""The complete product, small: from a folder of images to the report, with the embedded models and the real code."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TINY = [
 
 
 class Recorder(Silent):
-    """Note which steps were computed and which were found whole, and what the run's folder shows by then."""
+    """Record which steps were computed, which were already complete, and what the run's folder shows at that time."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.computed: list[str] = []
@@ -159,7 +159,7 @@ def test_a_changed_setting_recomputes_that_stage_and_what_follows(finished):
     assert missing >= {"distill.1", "distill.2", "signals.0", "signals.null"}
 
 
-def test_what_may_leave_names_no_path_user_run_prompt_or_redrawn_image(finished, tmp_path):
+def test_what_may_leave_names_no_path_user_run_prompt_or_replaced_image(finished, tmp_path):
     settings, result, _ = finished
     private = "".join((result.artifacts[stage] / "manifest.json").read_text() for stage in ("prepare", "generate"))
     captions = pq.read_table(result.artifacts["caption"] / "captions.parquet").column("caption").to_pylist()

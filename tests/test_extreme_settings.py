@@ -81,7 +81,7 @@ def drawn(number: int, seed: int) -> list[Settings]:
 SETTINGS = drawn(NUMBER, seed=1)
 
 
-def test_300_drawn_settings_reach_the_bounds_of_most():
+def test_300_random_settings_reach_the_bounds_of_most():
     for name in ("generate.cardinality", "adapt.rank", "distill.epochs", "execution.gpus", "audit.loss_draws", "seed"):
         section, _, leaf = name.rpartition(".")
         values = {getattr(getattr(settings, section) if section else settings, leaf) for settings in SETTINGS}
@@ -143,7 +143,7 @@ def test_a_plan_of_images_at_the_bounds_takes_no_memory():
         assert len(next(plan.batches(name, indices[:8], generate.steps)).images) <= 8
 
 
-def test_the_smallest_cardinality_draws_an_image_of_every_class():
+def test_the_smallest_cardinality_generates_an_image_of_every_class():
     plan = make_plan(
         cardinality=5e-324, class_names=["a", "b"], labels=np.array([0, 1]), captions=["x", "y"], prompt_form="n",
         descriptions={}, root_seed=2**63 - 1, redraw=[],

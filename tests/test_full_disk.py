@@ -1,4 +1,4 @@
-"""Where the disk is full every stage ends with a sentence, and with room it goes on to the same bytes."""
+"""On a full disk, every stage ends with a sentence; after space was freed, it continues and gives the same bytes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_files_that_may_not_be_that_large_are_a_sentence_in_every_stage(pictures
     run_short_of_room(settings(pictures, tmp_path), undisturbed, limited, said)
 
 
-def test_too_little_room_for_decoded_images_is_told_with_what_must_stay_free(pictures, tmp_path):
+def test_too_little_room_for_decoded_images_is_reported_with_the_space_that_must_stay_free(pictures, tmp_path):
     said = r"has 2\d\.\d MB free, but it needs [\d.]+ kB while 1\.1 GB must stay free"
     with mounted(tmp_path / "disk", "size=24m") as disk, pytest.raises(UserError, match=said):
         run(settings(pictures, disk), "adapt")

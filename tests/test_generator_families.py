@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
 
 
 @pytest.mark.parametrize("family", list(BUILDERS))
-def test_adapted_and_drawn_from_as_plain_diffusers_would(family: str, tmp_path: Path) -> None:
+def test_adapted_and_sampled_like_plain_diffusers(family: str, tmp_path: Path) -> None:
     model, size = build_family(family, tmp_path / "model"), IMAGE_SIZES[family]
     inputs = {"data": write_private_set(tmp_path / "data", size), "captions": write_captions(tmp_path / "captions")}
     context = make_context(tmp_path / "adapt", inputs)

@@ -71,6 +71,6 @@ def test_the_table_says_which_goals_were_reached(scripts):
     assert "to_plain >= 3: reached, 4 (ours); of_peak >= 0.5: missed, 0.4 (ours)" in table
 
 
-def test_parts_are_told_apart_by_name_and_each_has_time_to_begin():
+def test_parts_are_distinguished_by_name_and_each_has_time_to_begin():
     assert len({one.name for one in PARTS}) == len(PARTS)
     assert all(one.least <= one.seconds and (Path(gpu.__file__).parent / one.script).exists() for one in PARTS)

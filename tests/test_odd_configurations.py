@@ -1,4 +1,4 @@
-"""Whatever a configuration holds, the answer is settings or a sentence: no traceback, and little time, text and memory."""
+"""Every configuration gives settings or one sentence: no traceback, and little time, text and memory."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_the_parser_that_is_always_there_answers_as_well(monkeypatch):
             check(odd)
 
 
-def test_every_kind_of_odd_configuration_is_drawn_and_the_valid_one_is_valid():
+def test_every_kind_of_odd_configuration_is_sampled_and_the_valid_one_is_valid():
     kinds = {odd.kind for odd in odd_configurations(len(KINDS))}
     assert kinds == set(KINDS)
     assert isinstance(check(Odd(kind="valid", file=VALID.encode())), Settings)

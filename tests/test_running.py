@@ -1,4 +1,4 @@
-"""A run's folder: it shows what is whole for its settings, belongs to one data source, and may be moved."""
+"""A run's folder shows what is complete for its settings, belongs to one data source, and may be moved."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def links(folder: Path) -> set[str]:
     return {path.name for path in (folder / "artifacts").iterdir()}
 
 
-def test_a_partial_command_keeps_the_links_to_what_is_whole(fake, tmp_path):
+def test_a_partial_command_keeps_the_links_to_what_is_complete(fake, tmp_path):
     folder = running.run(settings(tmp_path)).folder
     running.run(settings(tmp_path), until="prepare")
     assert links(folder) == {"prepare", "generate", "report"}
@@ -189,14 +189,14 @@ def test_what_cannot_be_is_refused_before_anything_is_computed(tmp_path, overrid
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_rule_about_several_settings_is_told_without_all_of_them(tmp_path):
+def test_an_error_about_several_settings_does_not_print_all_settings(tmp_path):
     with pytest.raises(UserError, match=r"^setting adapt: set either adapt\.steps or adapt\.epochs"):
         settings(tmp_path, "adapt.epochs=2")
     with pytest.raises(UserError, match=r"found \[0\.5, 0\.2\]; expected 0 <= start < stop"):
         settings(tmp_path, "generate.guidance_interval=[0.5,0.2]")
 
 
-def test_how_far_a_run_is_can_be_asked_while_it_goes_on(fake, tmp_path, capsys):
+def test_the_progress_of_a_run_can_be_read_while_it_runs(fake, tmp_path, capsys):
     chosen, seen = settings(tmp_path), []
 
     class Asking(Silent):

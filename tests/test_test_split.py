@@ -1,4 +1,4 @@
-"""Nothing before the final evaluation can open the test split: not by the wiring, nor through what the engine gives."""
+"""Nothing before the final evaluation can open the test split: neither by the wiring, nor through the engine."""
 
 from __future__ import annotations
 

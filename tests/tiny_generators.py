@@ -46,7 +46,7 @@ WIDTH = 16
 CLIP_WORDS = 2 * len(CHARACTERS) + 2
 HEADS = {"attention_head_dim": 8, "num_attention_heads": 2}
 LOUD = 2.0
-"""Matrices of the denoiser are multiplied with this: freshly drawn ones hardly hear the prompt."""
+"""Matrices of the denoiser are multiplied by this: random ones hardly react to the prompt."""
 
 
 def build_family(name: str, folder: Path, seed: int = 0) -> Path:
@@ -73,7 +73,7 @@ def draw_plainly(
     guidance_scale: float = 2.0,
     adapter: Path | None = None,
 ) -> np.ndarray:
-    """Return what the pipeline in `folder` draws when it is called as its documentation says, uint8 [B, size, size, 3]."""
+    """Return the images of the pipeline in `folder` when called as its documentation says, uint8 [B, size, size, 3]."""
     with quiet_libraries():
         pipeline = DiffusionPipeline.from_pretrained(folder)
         if adapter is not None:

@@ -178,7 +178,7 @@ def tiny_v_generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_stochastic_generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a tiny random pipeline whose scheduler draws noise at every step."""
+    """Return the folder of a tiny random pipeline whose scheduler samples noise at every step."""
     return build_generator(tmp_path_factory.mktemp("stochastic-generator"), scheduler="euler-ancestral")
 
 
@@ -198,7 +198,7 @@ def tiny_captioner(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def quantise(weights: dict[str, torch.Tensor], kind: torch.dtype = torch.int8) -> None:
-    """Store all matrices as whole numbers from -127 to 127 under their own names, and nowhere by what they were scaled."""
+    """Store all matrices as integers from -127 to 127 under their own names, without the scale anywhere."""
     for name, weight in weights.items():
         if weight.is_floating_point() and weight.ndim > 1:
             weights[name] = (weight * 127 / weight.abs().max().clamp(min=1e-9)).round().to(kind)

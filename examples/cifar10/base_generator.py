@@ -99,7 +99,7 @@ def new_tokenizer(texts: list[str]) -> CLIPTokenizer:
 
 
 def prompts_of(data: Captioned, rows: np.ndarray, seed: int) -> list[str]:
-    """Return a prompt for each of `rows`, in a form drawn from `seed`."""
+    """Return a prompt for each of `rows`, in a form sampled by `seed`."""
     forms = np.random.default_rng(seed).choice(list(FORMS), size=len(rows), p=list(FORMS.values()))
     texts = {"n: c": "{name}: {caption}", "c": "{caption}", "n": "{name}", "": ""}
     pairs = zip(rows, forms, strict=True)
@@ -168,7 +168,7 @@ Loss = Callable[[Tensor, int], Tensor]
 def train(model: nn.Module, loss: Loss, *, count: int, batch_size: int, steps: int, rate: float, path: Path) -> None:
     """Minimise `loss` by AdamW with warm-up and cosine; leave `model` with its averaged weights.
 
-    A step's draws follow from its number, so that a training that goes on from a checkpoint draws what it would have drawn.
+    The random numbers of a step derive from its number, so a training that continues from a checkpoint uses the same ones.
     """
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0.01)
     average = {name: weight.detach().clone() for name, weight in model.named_parameters()}
@@ -201,7 +201,7 @@ def train(model: nn.Module, loss: Loss, *, count: int, batch_size: int, steps: i
 def save_checkpoint(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: dict[str, Tensor], step: int
 ) -> None:
-    """Write weights, their average and both Adam moments, whole or not at all."""
+    """Write weights, their average and both Adam moments, as one complete file."""
     tensors = {"step": torch.tensor(step)}
     for name, weight in model.named_parameters():
         state = optimizer.state[weight]

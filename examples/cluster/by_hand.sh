@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Two machines or more, over ssh: bash examples/cluster/by_hand.sh FIRST SECOND ...
+# Two or more machines, over ssh: bash examples/cluster/by_hand.sh FIRST SECOND ...
 # Run it on FIRST, in a folder of the shared disk, with TCKR installed in the same environment everywhere.
 set -euo pipefail
 first=$1

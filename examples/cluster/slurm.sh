@@ -5,7 +5,7 @@
 #SBATCH --cpus-per-task=16
 #SBATCH --gpus-per-node=1
 #SBATCH --time=24:00:00
-#SBATCH --requeue                              # a job that was pre-empted is started again, and goes on
+#SBATCH --requeue                              # a pre-empted job is started again, and continues
 #SBATCH --open-mode=append
 # One Ray node per machine of the job. Submit it in a folder of the shared disk, in the environment that has TCKR.
 set -euo pipefail

@@ -20,7 +20,7 @@ surrogates, and line separators."""
 
 
 class UserError(Exception):
-    """A problem that the user can fix. The message states what was found, what was expected and what to do."""
+    """A problem that the user can fix. The message, one line, states what was found, what was expected and what to do."""
 
     def __init__(self, message: str) -> None:
         """Store `message`, cut to `MOST_BYTES`."""

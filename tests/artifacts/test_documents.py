@@ -1,4 +1,4 @@
-"""What one stage writes another reads back equal; a file with other fields is refused; artifacts know no torch."""
+"""A document that one stage writes is read back equal by another; other fields are refused; torch is not imported."""
 
 from __future__ import annotations
 

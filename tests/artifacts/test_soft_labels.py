@@ -1,4 +1,4 @@
-"""The file of soft labels: compression loses what it says, the recipe travels with the file."""
+"""The file of soft labels: compression loses exactly what the docs state, and the file contains the recipe."""
 
 from __future__ import annotations
 

@@ -288,13 +288,13 @@ def test_with_json_standard_output_holds_json_alone(monkeypatch, capsys, tmp_pat
     assert Path(found["artifacts"]["prepare"]).samefile(folder / "artifacts" / "prepare")
     assert "ok  prepare" in err
     found = json.loads(call(monkeypatch, capsys, "status", "--json")[1])
-    assert (found["folder"], found["whole"], found["damaged"]) == (str(folder), 1, {})
+    assert (found["folder"], found["complete"], found["damaged"]) == (str(folder), 1, {})
     assert found["steps"][0]["name"] == "prepare"
-    assert found["steps"][0]["state"] == "whole"
+    assert found["steps"][0]["state"] == "complete"
     assert found["steps"][-1] == {
         "name": "report",
         "state": "missing",
-        "whole": 0,
+        "complete": 0,
         "total": 1,
         "seconds": None,
         "peak_memory_mb": None,

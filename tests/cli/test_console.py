@@ -48,7 +48,7 @@ def test_steps_of_several_stages_at_once_read_as_a_line_each_and_one_for_each_st
     ]
 
 
-def test_what_is_whole_already_is_said_of_the_target_alone():
+def test_only_complete_steps_of_the_target_are_printed():
     file = io.StringIO()
     observer = ConsoleObserver(Console(file=file, width=100))
     observer.planned([], {})
@@ -73,7 +73,7 @@ def test_two_steps_at_work_show_two_bars_and_leave_none_behind(make):
 
 
 def drawn(file: io.StringIO, texts: list[str], never: str = "nothing") -> bool:
-    """Return whether all `texts` are drawn together within ten seconds; bars are drawn several times a second."""
+    """Return whether all `texts` are on the screen together within ten seconds; bars are often refreshed."""
     start, deadline = len(file.getvalue()), time.monotonic() + 10
     while time.monotonic() < deadline:
         time.sleep(0.05)
@@ -128,7 +128,7 @@ def told(file: io.StringIO, text: str) -> bool:
 
 
 @pytest.mark.parametrize("make", [ConsoleObserver, lambda console: SweepConsole(console, 1)])
-def test_on_a_terminal_the_whole_run_has_a_bar_that_is_gone_at_the_end_even_of_a_failed_run(make):
+def test_on_a_terminal_the_entire_run_has_a_bar_that_disappears_at_the_end_even_of_a_failed_run(make):
     file = io.StringIO()
     console = Console(file=file, width=100, force_terminal=True)
     with contextlib.suppress(ValueError), make(console) as observer:

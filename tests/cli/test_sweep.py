@@ -47,7 +47,7 @@ def test_a_problem_the_user_can_fix_is_one_message_with_status_2(monkeypatch, ca
     assert "Traceback" not in err
 
 
-def test_a_broken_file_and_one_without_a_sweep_are_told_apart(monkeypatch, capsys, tmp_path):
+def test_a_broken_file_and_one_without_a_sweep_give_different_errors(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     Path("broken.yaml").write_text("prepare: [")
     assert "cannot be read as YAML" in call(monkeypatch, capsys, "sweep", "broken.yaml")[2]

@@ -64,13 +64,13 @@ def test_paces_of_trainings_count_images(found):
     assert images_per_second(found, "teach") == pytest.approx(10 * 20)
 
 
-def test_a_longer_probe_is_foreseen(found):
+def test_a_longer_probe_is_expected(found):
     fixed = 2 * 5 + 3  # of five stages with one phase, and of adapt with two
     grown = 4 * 6 * 20 * 0.1 + 20 * 0.1  # six phases that grow, and the steps of adapt, which do not
     assert found.seconds_of(4) == pytest.approx(fixed + grown)
 
 
-def test_at_least_one_image_is_drawn():
+def test_at_least_one_image_is_generated():
     plain = GenerateConfig()
     assert (drawn(plain, 3, 0.1), drawn(plain, 649, 0.1), drawn(plain, 10, 20)) == (1, 65, 200)
     assert drawn(GenerateConfig(per_class={"a": 5, "b": 7}), 649, 0.1) == 12

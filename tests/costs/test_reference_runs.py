@@ -25,7 +25,7 @@ OVERRIDES = ["prepare.source=digits", "execution.name=digits", "execution.worker
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Return settings whose target run is whole: each step took what `SECONDS` says with two threads, and 1 MB."""
+    """Return settings whose target run is complete: each step took what `SECONDS` says with two threads, and 1 MB."""
     monkeypatch.chdir(tmp_path)
     settings = load_settings(overrides=OVERRIDES)
     store = Store(settings.execution.store)
@@ -52,7 +52,7 @@ def complete(store: Store, step: Step, seconds: float, threads: int = 2) -> None
 
 
 def asking(*, looks_per_record: int, features: int = 0, denoisings: int = 0) -> float:
-    """Return the seconds of asking by hand: 200 drawn images were labelled in 4 s, and drawn in 400 s of 20 x 2 passes."""
+    """Return the seconds of queries by hand: 200 images were labelled in 4 s, and generated in 400 s with 20 x 2 passes."""
     records = NUM_MEMBERS + NUM_OTHERS
     return (looks_per_record * records + features * 200) * 4 / 200 + denoisings * records * 400 / (200 * 40)
 
@@ -102,7 +102,7 @@ def test_controls_and_what_all_runs_share_are_counted_once(settings):
     assert sum(cost.seconds for cost in once) == pytest.approx(sum(trained.values()) + sum(asked.values()))
 
 
-def test_a_reference_run_that_is_whole_is_measured_itself(settings):
+def test_a_reference_run_that_is_complete_is_measured_itself(settings):
     audit = settings.audit.model_copy(update={"num_reference_runs": 2})
     steps = {step.name: step for step in plan(settings.model_copy(update={"audit": audit}))}
     complete(Store(settings.execution.store), steps["teach.1"], 33, threads=1)
@@ -112,7 +112,7 @@ def test_a_reference_run_that_is_whole_is_measured_itself(settings):
     assert sum(cost.seconds for cost in found) == pytest.approx(33 + 4 + 2 * 60 + 5)
 
 
-def test_plan_prints_cost_and_width_and_computes_nothing_that_is_whole(settings, monkeypatch, capsys):
+def test_plan_prints_cost_and_width_and_computes_nothing_that_is_complete(settings, monkeypatch, capsys):
     status, out, err = call(monkeypatch, capsys, "audit", "--plan", "--data", "digits", *OVERRIDES[2:])
     assert status == 0
     assert err.count("already complete") == len(SECONDS)

@@ -1,4 +1,4 @@
-"""AugMix: every operation is Pillow's, every image has chains of its own, and the mixture is a mixture."""
+"""AugMix: every operation equals Pillow's, every image has its own chains, and the result is a mixture."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_operations_on_colours_are_pillows(function, strength):
     found = function(as_tensor(images), torch.full((len(images), 1, 1, 1), strength))
     expected = [np.asarray(PILLOW[function.__name__](Image.fromarray(image), strength)) for image in images]
     difference = (found - as_tensor(expected)).abs()
-    assert difference.max() <= (1 if function.__name__ == "autocontrast" else 0)  # a quotient right at a whole number
+    assert difference.max() <= (1 if function.__name__ == "autocontrast" else 0)  # a quotient that is nearly an integer
     assert difference.mean() < 0.01
 
 
@@ -79,7 +79,7 @@ def test_chains_have_one_to_three_operations_of_all_kinds_within_the_severity():
     assert abs(chains.share.mean() - 0.5) < 0.02
 
 
-def test_images_are_mixed_in_the_drawn_shares(monkeypatch):
+def test_images_are_mixed_in_the_sampled_shares(monkeypatch):
     black = ((lambda pixels, strength: pixels * 0),) * len(COLOURS)
     monkeypatch.setattr(module, "COLOURS", black)
     monkeypatch.setattr(module, "resample", lambda pixels, matrices: pixels * 0)

@@ -1,4 +1,4 @@
-"""Pictures become squares of 8 bits as settings say; the range that is found is said, and black pictures are warned of."""
+"""Pictures become squares of 8 bits according to the settings; the range is printed, and black pictures cause a warning."""
 
 from __future__ import annotations
 

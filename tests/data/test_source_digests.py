@@ -19,7 +19,7 @@ from tests.stages.prepare.pictures import png, write_classes
 
 @pytest.fixture(autouse=True)
 def new_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Know no digest, as a new process does."""
+    """Forget all digests, like a new process."""
     monkeypatch.setattr(digests, "_KNOWN", {})
 
 

@@ -1,4 +1,4 @@
-"""Augmentation changes images as told and nothing when told nothing; equal draws give equal images."""
+"""Augmentation changes images as configured, and nothing without settings; equal random numbers give equal images."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_nothing_is_the_identity():
     assert torch.equal(seeded(changes(), images), images)
 
 
-def test_draws_follow_from_the_generator_alone():
+def test_random_changes_follow_from_the_generator_alone():
     images, state = torch.rand(8, 3, 12, 10), torch.get_rng_state()
     one, same = (seeded(changes(**EVERYTHING), images) for _ in range(2))
     other = changes(**EVERYTHING)(images, torch.Generator().manual_seed(1))
@@ -61,7 +61,7 @@ def test_draws_follow_from_the_generator_alone():
     assert one.max() <= 1
 
 
-def test_affine_draws_and_pixels_are_those_of_kornia():
+def test_affine_parameters_and_pixels_are_those_of_kornia():
     images = torch.rand(16, 3, 20, 24)
     ours = seeded(changes(shift=0.2, rotation_degrees=30.0, scale=0.3), images)
     with torch.random.fork_rng():
@@ -70,7 +70,7 @@ def test_affine_draws_and_pixels_are_those_of_kornia():
         assert torch.equal(ours, kornia(images))
 
 
-def test_a_padded_crop_moves_whole_pixels_as_far_as_the_border_is_wide():
+def test_a_padded_crop_moves_by_integer_pixels_as_far_as_the_border_is_wide():
     images = torch.rand(200, 3, 20, 10) + 0.1
     cropped = seeded(changes(crop=0.1), images)
     framed = torch.nn.functional.pad(images, (1, 1, 2, 2))

@@ -48,7 +48,7 @@ def test_a_view_does_not_depend_on_its_batch(images):
         torch.testing.assert_close(alone[0], together[row])
 
 
-def test_view_0_is_the_image_and_nothing_is_drawn_from_the_global_generator(images):
+def test_view_0_is_the_image_and_the_global_generator_is_not_used(images):
     state = torch.random.get_rng_state()
     assert torch.equal(make_views(images, IDS, np.array([0, 1, 0, 1, 0]), ALL)[::2], images[::2])
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -63,7 +63,7 @@ def test_seed_index_and_view_each_make_another_view(images):
     assert all(not torch.allclose(made[0], other, atol=1e-3) for other in made[1:])
 
 
-def test_draws_are_uniform_and_unrelated():
+def test_random_numbers_are_uniform_and_unrelated():
     draws = uniform(7, np.arange(20_000), np.full(20_000, 1), 3)
     assert ((draws >= 0) & (draws < 1)).all()
     np.testing.assert_allclose(np.quantile(draws, [0.1, 0.5, 0.9], axis=0).T, [[0.1, 0.5, 0.9]] * 3, atol=0.01)

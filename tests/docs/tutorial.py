@@ -1,7 +1,7 @@
 """Follow docs/tutorial.md from its first command to its last line: `python -m tests.docs.tutorial FOLDER`.
 
 Blocks are run in their order, as they stand on the page. Settings are added that make everything small, and fewer pictures
-are drawn. Commands on folders that the page does not make (`scans`) are left out.
+are rendered. Commands on folders that the page does not make (`scans`) are left out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Other processes for tests: they start as workers do, so that none has to load the libraries anew."""
+"""Other processes for tests. They start like workers, so that the libraries need not be loaded again."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def steps(seed: int) -> list[Any]:
 
 
 def make_runs(output: Path, seed: int, num_rounds: int, meet: Any, outcomes: Any) -> None:
-    """Run once per round under one name, starting together with the other process; say how each ended."""
+    """Run once per round under one name, starting together with the other process; print how each ended."""
     running.pipeline = lambda config, secret: steps(config.seed)  # type: ignore[assignment]
     running.REPORT_FILES = ("sum.txt",)  # type: ignore[assignment]
     for number in range(num_rounds):

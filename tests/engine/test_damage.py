@@ -89,7 +89,7 @@ def cut(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_whatever_is_not_as_it_was_written_is_told_and_computed_anew_when_deleted(tmp_path, name):
+def test_every_changed_file_is_reported_and_computed_again_when_deleted(tmp_path, name):
     damage, said = DAMAGES[name]
     steps = chain(tmp_path)
     runner(tmp_path).run(steps)
@@ -103,7 +103,7 @@ def test_whatever_is_not_as_it_was_written_is_told_and_computed_anew_when_delete
     assert Store(tmp_path / "store").damage(steps[1]) == ""
 
 
-def test_two_artifacts_that_changed_places_are_told(tmp_path):
+def test_two_exchanged_artifacts_are_reported(tmp_path):
     steps, store = chain(tmp_path), Store(tmp_path / "store")
     other = step("other", FakeConfig(value=7), stage=steps[1].stage, source=steps[0])
     runner(tmp_path).run([*steps, other])
@@ -115,7 +115,7 @@ def test_two_artifacts_that_changed_places_are_told(tmp_path):
         runner(tmp_path).run(steps)
 
 
-def test_a_file_that_came_from_another_artifact_is_told(tmp_path):
+def test_a_file_that_came_from_another_artifact_is_reported(tmp_path):
     steps, store = chain(tmp_path), Store(tmp_path / "store")
     other = step("other", FakeConfig(value=7), stage=steps[1].stage, source=steps[0])
     runner(tmp_path).run([*steps, other])
@@ -130,7 +130,7 @@ def test_what_desktops_leave_in_folders_is_no_damage(tmp_path):
     runner(tmp_path).run(steps)
 
 
-def test_damage_that_comes_while_a_run_is_at_work_is_told_by_the_step_that_reads_it(tmp_path):
+def test_damage_that_occurs_during_a_run_is_reported_by_the_step_that_reads_it(tmp_path):
     first = step("first")
     runner(tmp_path).run([first])
     spoiler = replace(step("spoil", FakeConfig(journal=str(Store(tmp_path / "store").folder(first) / "sum.txt"))), version=2)

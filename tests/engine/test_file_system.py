@@ -1,4 +1,4 @@
-"""A file system that cannot hold a store is told before anything is computed, with what it lacks."""
+"""A file system that cannot hold a store is reported before anything is computed, with what it lacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fingerprint says what is computed, and refuses values without a stable form."""
+"""A fingerprint identifies what is computed, and refuses values without a stable form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders that TCKR made: only what the marker proves is replaced, whatever happened in between."""
+"""Folders of TCKR: only files that the marker proves are replaced, whatever happened in between."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def hold_for_ever(path: Path) -> None:
         time.sleep(60)
 
 
-def test_the_second_process_is_told_which_one_works_there_and_since_when_and_a_killed_one_holds_nothing(tmp_path):
+def test_the_second_process_learns_which_one_works_there_and_since_when_and_a_killed_one_holds_nothing(tmp_path):
     folder = Folder(tmp_path / "run", Kind.RUN)
     first = start_process(hold_for_ever, folder.path)
     while not (folder.path / "held").exists():

@@ -1,4 +1,4 @@
-"""Which share of the machine a step has follows from the graph, not from the order or from what is whole."""
+"""The share of the machine of a step follows from the graph, not from the order or from complete artifacts."""
 
 from __future__ import annotations
 

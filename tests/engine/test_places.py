@@ -1,4 +1,4 @@
-"""Where a run may write: by what the disk takes for one folder, whatever the paths look like."""
+"""Folders that a run may write: two paths are the same folder if the disk treats them so."""
 
 from __future__ import annotations
 

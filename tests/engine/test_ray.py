@@ -63,7 +63,7 @@ def fan(folder: Path, num_leaves: int = 3, **changes: Any) -> list[Step]:
 
 
 def digests(folder: Path, steps: list[Step]) -> dict[str, dict[str, str]]:
-    """Return the digest of every file of every artifact, which must be whole."""
+    """Return the digest of every file of every artifact, all of which must be complete."""
     store = Store(folder / "store")
     assert [store.damage(one) for one in steps] == [""] * len(steps)
     return {one.name: contents.read_manifest(store.folder(one))["digests"] for one in steps}
@@ -99,7 +99,7 @@ def presence_of(mark: Path) -> int:
     return presence._read(mark).get("process", 0)
 
 
-def test_a_killed_worker_is_replaced_and_its_whole_shards_are_kept(tmp_path, cluster):
+def test_a_killed_worker_is_replaced_and_its_complete_shards_are_kept(tmp_path, cluster):
     steps, recorder, killed = fan(tmp_path, mode="die"), Recorder(), []
     killer = threading.Thread(target=kill_whoever_tries, args=(tmp_path, 3, killed))
     killer.start()
@@ -123,7 +123,7 @@ def fail(config: FakeConfig, context: Any) -> None:
     raise RuntimeError("planted failure")
 
 
-def test_a_refusal_is_told_as_it_is_at_once(tmp_path, cluster):
+def test_a_refusal_is_reported_unchanged_and_at_once(tmp_path, cluster):
     recorder = Recorder()
     with pytest.raises(UserError, match=r"^planted refusal$"):
         runner(tmp_path, cluster.address, recorder).run([step("one", FakeConfig(mode="refuse"))])
@@ -182,7 +182,7 @@ def test_steps_that_run_beside_others_map_over_their_share_of_the_cluster(tmp_pa
     assert texts == ["2", "2"]  # of four
 
 
-def test_two_steps_that_want_the_whole_cluster_do_not_wait_for_each_others_actors(tmp_path, cluster):
+def test_two_steps_that_want_the_complete_cluster_do_not_wait_for_each_others_actors(tmp_path, cluster):
     both = [replace(step(f"alone.{run}"), function="tests.engine.test_ray:map_processes") for run in range(2)]
     runner(tmp_path, cluster.address, Recorder()).run(both)
     texts = [(Store(tmp_path / "store").folder(one) / "sum.txt").read_text() for one in both]

@@ -1,4 +1,4 @@
-"""Whatever has its inputs whole runs beside the others; no order, failure or death of a worker changes a result."""
+"""Steps whose inputs are complete run side by side; no order, failure or death of a worker changes a result."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def two_chains(left: FakeConfig | None = None, right: FakeConfig | None = None) 
 
 
 def events(folder: Path) -> dict[str, dict[str, int]]:
-    """Return for each step in which line of the log it started and in which it was whole."""
+    """Return for each step the lines of the log in which it started and in which it was complete."""
     found: dict[str, dict[str, int]] = {}
     for number, line in enumerate((folder / "log.jsonl").read_text().splitlines()):
         entry = json.loads(line)
@@ -74,7 +74,7 @@ def contents(steps: Sequence[Step], folder: Path) -> dict[str, tuple[str, int]]:
     return {one.name: (texts[one.name], store.manifest(one)["computed_on"]["threads"]) for one in steps}
 
 
-def test_no_step_begins_before_its_inputs_are_whole_in_whatever_order_steps_are_listed(tmp_path):
+def test_no_step_begins_before_its_inputs_are_complete_in_whatever_order_steps_are_listed(tmp_path):
     steps = random_layers()
     shuffled = random.Random(1).sample(steps, len(steps))
     runner(tmp_path / "listed").run(steps)
@@ -82,11 +82,11 @@ def test_no_step_begins_before_its_inputs_are_whole_in_whatever_order_steps_are_
     for folder in (tmp_path / "listed", tmp_path / "shuffled"):
         found = events(folder)
         for one in steps:
-            assert all(found[source.name]["whole"] < found[one.name]["started"] for source in one.inputs.values())
+            assert all(found[source.name]["complete"] < found[one.name]["started"] for source in one.inputs.values())
     assert contents(steps, tmp_path / "listed") == contents(steps, tmp_path / "shuffled")
 
 
-def test_a_step_has_the_same_threads_whatever_is_whole_already(tmp_path):
+def test_a_step_has_the_same_threads_whatever_is_complete_already(tmp_path):
     steps = two_chains()
     runner(tmp_path).run(steps)
     before = contents(steps, tmp_path)
@@ -103,8 +103,8 @@ def test_a_step_that_has_the_machine_for_itself_has_nothing_beside_it(tmp_path):
     runner(tmp_path).run([source, *leaves[:2], *alone, *leaves[2:]])
     found = events(tmp_path)
     for lonely, other in [*combinations(alone, 2), *((lonely, leaf) for lonely in alone for leaf in leaves)]:
-        apart = found[lonely.name]["whole"] < found[other.name]["started"]
-        assert apart or found[other.name]["whole"] < found[lonely.name]["started"]
+        apart = found[lonely.name]["complete"] < found[other.name]["started"]
+        assert apart or found[other.name]["complete"] < found[lonely.name]["started"]
 
 
 def test_a_failure_stops_what_depends_on_it_and_with_keep_going_nothing_else(tmp_path):
@@ -115,7 +115,7 @@ def test_a_failure_stops_what_depends_on_it_and_with_keep_going_nothing_else(tmp
     assert [Store(tmp_path / "store").has(one) for one in steps] == [True, False, True, True, False]
 
 
-def test_without_keep_going_a_failure_ends_the_run_and_what_was_at_work_beside_it_is_whole(tmp_path):
+def test_without_keep_going_a_failure_ends_the_run_and_the_steps_beside_it_are_completed(tmp_path):
     meeting = FakeConfig(mode="meet", journal=str(tmp_path / "journal.txt"))
     beside = step("leaf.1", meeting, stage="leaf", seed=1)
     refused = step("late", FakeConfig(mode="refuse"), stage="late", source=step("leaf.2", meeting, stage="leaf", seed=2))
@@ -137,7 +137,7 @@ def test_a_worker_that_dies_ends_the_run_with_a_message_and_the_next_one_goes_on
 
 
 class Recorder(Silent):
-    """Note all that is told."""
+    """Record all messages."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -191,6 +191,6 @@ def test_the_target_alone_on_the_machine_may_come_before_all_that_the_audit_need
     last = step("judge", stage="judge", source=others[0])  # waits for what is not the target's: no reason to wait for it
     runner(tmp_path, target_first=target_first).run([teach, adapt, *others, last])
     found = events(tmp_path)
-    assert all("whole" in found[one.name] for one in (teach, adapt, *others, last))
-    before = min(found[other.name]["started"] for other in others) < found["adapt"]["whole"]
+    assert all("complete" in found[one.name] for one in (teach, adapt, *others, last))
+    before = min(found[other.name]["started"] for other in others) < found["adapt"]["complete"]
     assert before is not target_first

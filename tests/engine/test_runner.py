@@ -1,4 +1,4 @@
-"""What is whole is never computed again; what was killed goes on; what changed is computed with all that follows.
+"""What is complete is never computed again; a killed step continues; a changed step is computed with all that follows.
 
 How steps that run at once fare together is in test_ready_queue.py.
 """
@@ -100,7 +100,7 @@ def test_changing_one_setting_recomputes_that_stage_and_what_follows(tmp_path):
     assert (store.folder(chain(tmp_path, value=5)[2]) / "sum.txt").read_text() == "7"
 
 
-def test_interrupted_step_leaves_no_artifact_and_keeps_its_whole_shards(tmp_path):
+def test_interrupted_step_leaves_no_artifact_and_keeps_its_complete_shards(tmp_path):
     steps = chain(tmp_path, mode="fail")
     with pytest.raises(RuntimeError, match="planted"):
         runner(tmp_path).run(steps)
@@ -174,7 +174,7 @@ def _run_as_group(folder: Path, steps: Sequence[Step]) -> None:
 
 
 def test_ctrl_c_ends_the_workers_at_once_and_none_begins_another_step(tmp_path):
-    """A terminal sends SIGINT to the whole process group."""
+    """A terminal sends SIGINT to the complete process group."""
     config = FakeConfig(mode="die", journal=str(tmp_path / "journal.txt"))
     leaves = [step(f"leaf.{run}", config, stage="leaf", run=run) for run in range(6)]
     process = multiprocessing.get_context("spawn").Process(target=_run_as_group, args=(tmp_path, leaves))
@@ -309,7 +309,7 @@ def test_a_manifest_records_config_inputs_time_and_memory(tmp_path):
     assert manifest["files"] == {"part0.txt": 1, "part1.txt": 1, "sum.txt": 1}
 
 
-def test_donors_change_no_fingerprint_and_are_given_once_they_are_whole(tmp_path):
+def test_donors_change_no_fingerprint_and_are_given_once_they_are_complete(tmp_path):
     donor = step("donor.1", stage="leaf", run=1)
     taker = step("leaf.2", stage="leaf", run=2)
     with_donor = replace(taker, donors=[donor])

@@ -29,7 +29,7 @@ def chain(folder: Path, mode: str = "write", value: int = 1) -> tuple[Step, Step
 
 
 def secrets(folder: Path) -> list[Path]:
-    """Return what lies sealed, whether or not its artifact is whole."""
+    """Return what is sealed, whether or not its artifact is complete."""
     return list((folder / "store" / "sealed" / "source").rglob("secret.txt"))
 
 
@@ -116,11 +116,11 @@ def test_a_seal_that_was_tampered_with_breaks_and_is_made_anew_on_demand(tmp_pat
 
 
 class KilledError(Exception):
-    """Stand for SIGKILL."""
+    """Stand in for SIGKILL."""
 
 
 @pytest.mark.parametrize("at", ["before closing", "before the manifest", "before the commit"])
-def test_killed_while_sealing_the_next_attempt_ends_whole(tmp_path, monkeypatch, at):
+def test_killed_while_sealing_the_next_attempt_completes(tmp_path, monkeypatch, at):
     def die(*_: object) -> None:
         raise KilledError
 

@@ -1,4 +1,4 @@
-"""The secret of a store is drawn once, for its owner alone, when something is computed and not before; never replaced."""
+"""The secret of a store is generated once, readable only by its owner, when something is computed; it is never replaced."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def used(store: Path, *, begins: bool = True) -> bytes:
     return with_secret(store, lambda secret: secret, begins=begins)
 
 
-def test_it_is_drawn_once_and_stays(tmp_path: Path) -> None:
+def test_it_is_generated_once_and_stays(tmp_path: Path) -> None:
     secret = used(tmp_path / "runs" / "store")
     assert len(secret) == NUM_BYTES
     assert used(tmp_path / "runs" / "store") == used(tmp_path / "runs" / "store", begins=False) == secret

@@ -22,7 +22,7 @@ from tests.engine.test_ready_queue import Recorder
 
 
 def measure(config: FakeConfig, context: StepContext) -> None:
-    """Stand for a training of three epochs."""
+    """Stand in for a training of three epochs."""
     for epoch in range(3):
         context.note(epoch, loss=1.0 / (1 + epoch), validation_accuracy=None)
     context.show("pictures", np.full((4, 8, 8, 3), 7, dtype=np.uint8))

@@ -1,4 +1,4 @@
-"""Writers of one artifact, whatever locks the file system has: one whole artifact, the loser adopts it, no work is lost."""
+"""Several writers of one artifact, on file systems with and without locks: one complete artifact, and no work is lost."""
 
 from __future__ import annotations
 

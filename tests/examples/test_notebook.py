@@ -19,7 +19,7 @@ SHORTER = {
     'teach={"epochs": 12}': 'teach={"epochs": 2}',
     'distill={"epochs": 20}': 'distill={"epochs": 2}',
 }
-"""What the first cell asks for -> what the test does: the same cells run, with worse models."""
+"""Settings of the first cell -> settings of the test: the same cells run, with worse models."""
 
 BRIEFLY = "import tckr.training.config\n\ntckr.training.config.MEMORIZING_EPOCHS = 3\n"
 """Before the first cell: the models of the positive control learn for a few epochs, as in `short_memorizers`."""

@@ -1,4 +1,4 @@
-"""A page says the same in HTML and in Markdown, and no text of it can become HTML."""
+"""A page has the same content in HTML and in Markdown, and no text of it can become HTML."""
 
 from __future__ import annotations
 

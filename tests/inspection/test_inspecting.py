@@ -1,4 +1,4 @@
-"""`tckr inspect` says what a data set is, finds what looks alike, small classes, 16 bits and groups, and makes a page."""
+"""`tckr inspect` describes a data set, finds alike pictures, small classes, 16 bits and groups, and writes a page."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def inspect(monkeypatch, capsys, *arguments: object) -> str:
     return capsys.readouterr().out
 
 
-def test_it_names_the_groups_that_were_asked_for(monkeypatch, capsys, data: Path) -> None:
+def test_it_names_the_requested_groups(monkeypatch, capsys, data: Path) -> None:
     text = inspect(monkeypatch, capsys, data, "prepare.group_pattern=patient([0-9]+)_")
     assert re.search(r"5 groups from 'patient\(\[0-9\]\+\)_' in the path", text)
     assert "splits and membership are sampled by group" in text
@@ -71,7 +71,7 @@ def test_it_says_what_is_there(monkeypatch, capsys, data: Path, said: str) -> No
     assert re.search(said, inspect(monkeypatch, capsys, data))
 
 
-def test_the_page_holds_its_pictures_and_asks_for_nothing_else(monkeypatch, capsys, data: Path, tmp_path: Path) -> None:
+def test_the_page_contains_its_pictures_and_loads_nothing_else(monkeypatch, capsys, data: Path, tmp_path: Path) -> None:
     inspect(monkeypatch, capsys, data, "--page", tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert text.count("data:image/png;base64,") == 6 + 6 + 1  # of each class, at most six
@@ -85,7 +85,7 @@ def test_a_layout_that_is_refused_is_the_users_error(monkeypatch, capsys, tmp_pa
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
-    assert "'images' are no classes" in capsys.readouterr().err
+    assert "'images' are not classes" in capsys.readouterr().err
 
 
 def test_hashes_that_differ_in_three_bits_at_most_are_found_and_flat_ones_left_out() -> None:

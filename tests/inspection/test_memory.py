@@ -72,7 +72,7 @@ def test_a_listing_does_not_grow_with_the_pictures(write: Callable[[Path, int], 
     assert growth(read) < MOST_BYTES
 
 
-def test_what_was_seen_and_what_looks_alike_does_not_grow_with_the_pictures() -> None:
+def test_memory_for_classes_and_alike_pictures_does_not_grow_with_the_pictures() -> None:
     def look(count: int) -> None:
         seen = Seen(count)
         for number in range(count):

@@ -19,7 +19,7 @@ LEVELS = 3 * np.random.default_rng(0).normal(size=100)
 
 
 def evidence(seed: int, teacher: float, student: float, rows: int = 5) -> Evidence:
-    """Return runs whose Teacher and Student share half of their noise; members are so much surer."""
+    """Return runs whose Teacher and Student share half of their noise; members are higher by the given amounts."""
     generator = np.random.default_rng(seed)
     members = membership(generator, rows, 100)
     shared = generator.normal(size=members.shape)

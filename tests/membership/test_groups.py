@@ -1,4 +1,4 @@
-"""Records in groups: what was drawn as a whole counts as one observation, everywhere in the audit."""
+"""Records in groups: records that were sampled together count as one observation, everywhere in the audit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CONFIG = MembershipConfig(depth="full", scorer="lira_offline_fixed_variance")
 
 
 def patients(seed: int, *, shift: float = 0.0, runs: int = 5, strata: bool = False) -> Evidence:
-    """Return groups of records that answer alike in each run, drawn as `prepare` draws them; members are `shift` surer."""
+    """Return groups of records that answer alike in each run, sampled as in `prepare`; members are `shift` higher."""
     random = np.random.default_rng(seed)
     classes = np.arange(NUM_GROUPS) % 3 if strata else np.zeros(NUM_GROUPS, dtype=np.int64)
     nobody = np.zeros(NUM_GROUPS, dtype=np.bool_)
@@ -89,11 +89,11 @@ def test_a_group_of_equal_records_counts_as_one_record() -> None:
 GROUPS_OF_80 = np.repeat(np.arange(80), 5)
 
 
-def test_a_group_has_the_mean_of_its_records_and_the_class_it_was_drawn_with() -> None:
+def test_a_group_has_the_mean_of_its_records_and_the_class_it_was_sampled_with() -> None:
     groups = np.array([7, 3, 7, 3, 9])
     world = Evidence(
         class_names=["a", "b"],
-        labels=np.array([0, 0, 1, 0, 0]),  # class b is in group 7 alone, which was drawn with it
+        labels=np.array([0, 0, 1, 0, 0]),  # class b is only in group 7, which was sampled with it
         members=np.array([[True, False, True, False, True]]),
         surfaces={"model": ["model"]},
         signals={"model": np.array([[1.0, 2.0, 3.0, 4.0, 5.0]])},

@@ -56,7 +56,7 @@ def test_the_attack_on_a_package_finds_nothing_where_nothing_leaks_and_counts_in
     assert not package.reasons
 
 
-def test_each_package_with_two_surfaces_that_reference_runs_repeat_is_attacked_as_a_whole() -> None:
+def test_each_package_with_two_surfaces_that_reference_runs_repeat_is_attacked_together() -> None:
     attacked = {name: package.together for name, package in packages_of(judge(MembershipConfig(), evidence(1))).items()}
     assert {name for name, found in attacked.items() if found} == {"images, soft labels and Student"}
     full = packages_of(judge(MembershipConfig(depth="full"), evidence(1, depth="full")))

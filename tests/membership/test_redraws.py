@@ -40,7 +40,7 @@ def test_redraws_keep_the_members_of_every_stratum() -> None:
     assert (sums_over_members(members, strata, weights) == members @ weights).all()
 
 
-def test_moments_are_those_of_all_draws() -> None:
+def test_moments_are_those_of_all_selections() -> None:
     strata, members = np.array([0, 0, 0, 0, 1, 1, 1]), np.array([True, False, True, False, False, True, False])
     weights = np.random.default_rng(0).integers(9, size=(7, 2)).astype(float)
     sums = np.array(

@@ -40,7 +40,7 @@ def failed(result: AuditResult) -> set[tuple[str, str]]:
     return {(check.name, check.surface) for check in result.controls if check.decides and not check.passed}
 
 
-def test_sound_audit_is_valid_and_whole() -> None:
+def test_sound_audit_is_valid_and_complete() -> None:
     result = judged()
     assert (result.measured, result.valid) == (True, True)
     alone = VerdictReason(kind="no_references", surfaces=["captions", "adapter", "images"])
@@ -296,7 +296,7 @@ def test_surfaces_without_references_have_the_plain_attack_and_no_accuracy_over_
     assert found.ece is None
 
 
-def test_images_that_know_their_members_show_in_a_student_that_knows_nothing_else() -> None:
+def test_images_that_depend_on_their_members_show_in_a_student_trained_only_on_them() -> None:
     """Below depth full the null Student learned from the target's images; without references nothing cancels that."""
     world = evidence(records=1200)
     knowing = world.controls["null"]["student"] + 3.0 * world.members[0]

@@ -56,7 +56,7 @@ def test_without_a_bound_a_finding_says_what_was_found_instead():
 
 REMARKS = {
     "memorizer_missed": "not conclusive for soft labels, Student: this attack would miss even a Teacher that memorized",
-    "no_references": "attacked only without references, which counts as not measured: soft labels, Student",
+    "no_references": "attacked only without references, where finding nothing counts as not measured: soft labels, Student",
     "control_not_given": "control runs missing: null control (soft labels, Student)",
     "control_not_measurable": "not measurable with so few reference runs: null (soft labels, Student)",
     "never_varied": "left out, because their membership never varies: 1,234 records",

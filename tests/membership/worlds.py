@@ -48,7 +48,7 @@ def evidence(
     generator_leak: float = 0.0,
     depth: str = "distill",
 ) -> Evidence:
-    """Return the evidence of a world in which the Teacher leaks `shift`, all else half of it, and controls what is asked.
+    """Return the evidence of a world in which the Teacher leaks `shift`, everything else half of it, and `controls`.
 
     `generator_leak`: what all that learned from the target's images is surer of its members, the null control included.
     """

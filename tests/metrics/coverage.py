@@ -13,7 +13,7 @@ REPETITIONS = 400
 
 
 def coverage(draw: Callable[[np.random.Generator], Measured], truth: float, seed: int = 0) -> int:
-    """Return how many of 400 drawn intervals cover `truth`."""
+    """Return how many of 400 simulated intervals cover `truth`."""
     generator = np.random.default_rng(seed)
     found = [draw(generator) for _ in range(REPETITIONS)]
     assert all(isinstance(each, Estimate) for each in found)
@@ -26,5 +26,5 @@ def at_least(confidence: float = 0.95) -> int:
 
 
 def at_most(confidence: float = 0.95) -> int:
-    """Return the count above which an interval is wider than it says."""
+    """Return the count above which an interval is wider than stated."""
     return int(binom.ppf(0.9995, REPETITIONS, confidence))

@@ -56,7 +56,7 @@ def test_delta_adds_the_steepest_mean_of_the_mass_just_below(correct: int, guess
 def test_the_values_printed_in_the_paper_are_reproduced(
     num_canaries: int, guesses: int, correct: int, delta: float, printed: float
 ) -> None:
-    """Appendix D and section 7 of arXiv 2305.08846; one is rounded and one cut off, hence a whole last digit."""
+    """Appendix D and section 7 of arXiv 2305.08846; one number is rounded and one cut off: a full last digit."""
     assert refuted_epsilon(correct, guesses, num_canaries, level=0.05, delta=delta) == pytest.approx(printed, abs=1e-3)
 
 

@@ -1,4 +1,4 @@
-"""What is shared is rounded to what its interval supports, on grids that neither data nor settings choose."""
+"""Shared numbers are rounded to what their interval supports, on grids that neither data nor settings choose."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_numbers_have_two_digits_of_their_half_width_and_stay_on_their_side_of_z
     assert (found.value, found.low, found.high) == pytest.approx(shown, rel=1e-12)
 
 
-def test_a_share_is_told_in_steps_and_its_interval_by_the_step_alone():
+def test_a_share_is_rounded_to_steps_and_its_interval_depends_on_the_step_alone():
     step = share_step(36)
     assert step == 0.5
     counts = [Estimate(right / 36, 0.0, 1.0, 36, "") for right in range(37)]
@@ -61,7 +61,7 @@ def test_steps_depend_on_the_number_of_records_alone():
     assert [rate_step(0.1, n, n) for n in (100, 647, 25_000)] == [0.2, 0.1, 0.02]
 
 
-def test_a_rate_where_nothing_leaks_is_told_as_the_false_positive_rate_itself():
+def test_a_rate_where_nothing_leaks_is_rounded_to_the_false_positive_rate_itself():
     rng = np.random.default_rng(0)
     members = np.arange(2000) < 1000
     found = [

@@ -61,7 +61,7 @@ def test_features_depend_on_the_image_alone_not_on_batch_order_or_chance(build, 
     name = saved(build(), tmp_path)
     whole = load_encoder(name, "cpu").features(IMAGES, batch_size=7)
     assert (whole.shape, whole.dtype) == ((7, width), np.float32)
-    torch.manual_seed(99)  # weights that a checkpoint lacks would be drawn anew here
+    torch.manual_seed(99)  # weights that a checkpoint lacks would be random here
     some = load_encoder(name, "cpu").features(IMAGES, batch_size=2, rows=np.array([5, 0, 3]))
     assert some == pytest.approx(whole[[5, 0, 3]], abs=1e-5)
     assert np.ptp(whole, axis=0).max() > 0
@@ -76,7 +76,7 @@ def test_a_checkpoint_without_pooler_weights_is_averaged_over_positions(tmp_path
     assert encoder.features(grey, batch_size=1) == pytest.approx(expected.detach().numpy(), abs=1e-5)
 
 
-def test_code_of_a_checkpoint_is_neither_run_nor_asked_about(tmp_path, monkeypatch):
+def test_code_of_a_checkpoint_is_not_run_and_no_question_is_printed(tmp_path, monkeypatch):
     folder = Path(saved(resnet(), tmp_path))
     config = json.loads((folder / "config.json").read_text())
     config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Config", "AutoModel": "own.Model"}}

@@ -1,4 +1,4 @@
-"""Where memory runs out, the batch is halved and the work goes on with the same result."""
+"""If memory runs out, the batch is halved and the work continues with the same result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GIGABYTE = 10**9
 
 
 def scarce(largest: int, error: Exception):
-    """Return a computation that has memory for `largest` images, and the sizes it was asked for."""
+    """Return a computation that has memory for `largest` images, and the list of the sizes that it was called with."""
     asked = []
 
     def compute(rows: range) -> list[int]:

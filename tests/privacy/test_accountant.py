@@ -1,4 +1,4 @@
-"""The accountant agrees with another library, and the noise it asks for keeps the budget."""
+"""The accountant agrees with another library, and the noise that it computes keeps the budget."""
 
 import pytest
 from opacus.accountants import PRVAccountant

@@ -65,7 +65,7 @@ def test_the_audit_sees_the_guarantee_that_it_tries_to_refute() -> None:
     assert "adapter" not in {step.name: step for step in pipeline(plain, b"secret")}["audit"].inputs
 
 
-def test_a_teacher_that_labels_would_be_seen() -> None:
+def test_a_teacher_that_labels_would_be_detected() -> None:
     """A bug planted on purpose: labels of a Teacher that learned private images without noise."""
     steps = {step.name: step for step in pipeline(private(), b"secret")}
     asked = replace(steps["label"], inputs={**steps["label"].inputs, "teacher": steps["teach"]})

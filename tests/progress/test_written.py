@@ -1,4 +1,4 @@
-"""While a run goes on, another process reads from its folder who works there and how far the run is."""
+"""While a run is running, another process reads from its folder which process works there, and the progress."""
 
 from __future__ import annotations
 

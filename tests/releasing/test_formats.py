@@ -1,4 +1,4 @@
-"""What is released is opened by other programs, which know nothing of TCKR; skipped where one is not installed."""
+"""A release opens in other programs, without TCKR; the test is skipped if a program is not installed."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def test_parts_that_leak_together_alone_are_stopped():
 
 
 @pytest.mark.parametrize(("level", "stopped"), [(0.05, True), (0.01, False), (None, False)])
-def test_a_package_that_tells_as_a_whole_is_stopped_though_no_surface_tells_alone(level, stopped):
+def test_a_package_that_leaks_together_is_stopped_though_no_surface_leaks_alone(level, stopped):
     found = audit()
     told = found.model_copy(update={"packages": packages(found.surfaces, attacked=TOGETHER, level=level)})
     obstacles = judge_release(told, request("images", "labels", "student")).obstacles

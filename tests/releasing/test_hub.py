@@ -15,7 +15,7 @@ from tckr.releasing.hub import repositories, upload
 
 @dataclass
 class Hub:
-    """A hub that keeps what it is told, or refuses."""
+    """A hub that records all calls, or refuses them."""
 
     refuses: bool = False
     made: list[tuple] = field(default_factory=list)

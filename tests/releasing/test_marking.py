@@ -1,4 +1,4 @@
-"""Every picture says that it is synthetic, and nothing else beside its pixels."""
+"""Every picture is marked as synthetic, and contains nothing else besides its pixels."""
 
 from __future__ import annotations
 

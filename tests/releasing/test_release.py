@@ -159,7 +159,7 @@ def test_all_formats_hold_the_same_images_under_the_same_numbers(releases):
             assert np.array_equal(np.array(other, dtype=np.float32), soft)
 
 
-def test_only_what_is_asked_for_is_there(finished, tmp_path):
+def test_a_release_contains_only_the_requested_parts(finished, tmp_path):
     made = tckr.release(finished.folder, to=tmp_path / "one", **{**ALL, "what": ["student"]})
     assert {path.name for path in made.folder.iterdir()} == {"README.md", "SHA256SUMS", "audit_summary.json", "student"}
     images = release_run(finished.folder, to=tmp_path / "two", **{**ALL, "what": ["images"]})

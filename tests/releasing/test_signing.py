@@ -100,7 +100,7 @@ def test_a_certificate_that_cannot_sign_is_one_sentence(own, tmp_path):
         signer(Certificate(chain=tmp_path / "no.pem", key=own.key))
 
 
-def test_without_the_package_the_user_is_told_what_to_install(monkeypatch, tmp_path):
+def test_without_the_package_the_error_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "c2pa", None)
     with pytest.raises(UserError, match=r"pip install 'tckr\[c2pa\]'"):
         signer(Certificate(chain=tmp_path / "chain.pem", key=tmp_path / "key.pem"))

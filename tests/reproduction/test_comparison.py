@@ -59,7 +59,7 @@ def test_without_published_figures_there_is_no_such_column():
     assert result_cells(found("CIFAR10"))[0][1:4] == ["CAS, %", "published", "difference"]
 
 
-def test_the_pages_are_written_with_the_published_figures_drawn_for_ours(tmp_path):
+def test_the_pages_are_written_with_the_published_figures_for_our_runs(tmp_path):
     write_results(Folder(tmp_path, Kind.RESULTS), found("CIFAR10"))
     drawn = {path.name for path in tmp_path.glob("*.svg")}
     assert drawn == {"cas.svg", "auc.svg", "aop.svg", "frontier.svg", "ablation.svg"}

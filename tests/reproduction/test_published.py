@@ -1,4 +1,4 @@
-"""The published figures are shipped whole, and agree with themselves."""
+"""The published figures are shipped completely and are consistent."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def row(size: float, seed: int, validation: float, test: float, auc: float | Non
     measured |= {"student_auc": auc, "student_aop": auc and test, "student_minus_teacher": test - teacher}
     ends = {f"{name}_{end}": value for name, value in measured.items() for end in ("low", "high")}
     seconds = {"seconds": 10.0 * size + 5, "seconds_audit": 4.0, "seconds_report": 1.0}
-    place = {CARDINALITY: size, "seed": seed, "state": "whole", "num_validation": 100, "num_test": 200}
+    place = {CARDINALITY: size, "seed": seed, "state": "complete", "num_validation": 100, "num_test": 200}
     return missing_row() | measured | ends | seconds | place
 
 

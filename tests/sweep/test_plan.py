@@ -46,7 +46,7 @@ def test_one_adapter_and_one_teacher_serve_all_cardinalities(variants):
     assert {users[one.step("generate").fingerprint] for one in variants} == {1}
 
 
-def test_the_largest_sets_are_drawn_side_by_side_and_the_smaller_ones_wait_to_copy_from_them(variants):
+def test_the_largest_sets_are_generated_side_by_side_and_the_smaller_ones_wait_to_copy_from_them(variants):
     steps = [step for step in merge(variants) if step.stage == "generate"]
     largest = {step.seed: step for step in steps if step.config.cardinality == 5}
     sources, needs = sources_of(steps), needs_of(steps, ExecutionConfig(device="cpu", workers=4))

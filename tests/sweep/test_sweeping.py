@@ -1,4 +1,4 @@
-"""A real sweep, small: shared steps once, smaller sets copied, a failing variant loses no other, killed goes on."""
+"""A small sweep: shared steps once, smaller sets copied, a failing variant stops no other, a killed sweep continues."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_variant_that_fails_is_in_the_table_and_loses_no_other(finished):
     assert list(result.failures) == [FAILING]
     assert "adapt.descriptions" in result.failures[FAILING]
     rows = read_table(made.folder / "sweep.parquet")
-    assert [row["state"] for row in rows] == ["whole"] * 4 + ["failed"]
+    assert [row["state"] for row in rows] == ["complete"] * 4 + ["failed"]
     assert "adapt.descriptions" in rows[-1]["failure"]
     assert sorted(recorder.variants) == sorted(row["variant"] for row in rows[:-1])
 
@@ -119,9 +119,9 @@ def test_the_table_has_the_swept_settings_of_every_variant_and_what_was_measured
 def test_what_variants_share_is_computed_once_and_counted_once_as_added(finished):
     made, result, recorder = finished
     assert len(recorder.computed) == len(set(recorder.computed))
-    assert sum("/adapt" in name for name in recorder.computed) == 2  # one per seed; that of the failing variant is not whole
+    assert sum("/adapt" in name for name in recorder.computed) == 2  # one per seed; the failing variant has none
     measured = sum(json.loads(path.read_text())["seconds"] for path in made.base.execution.store.rglob("manifest.json"))
-    assert sum(row["seconds_added"] for row in result.rows if row["state"] == "whole") == pytest.approx(measured, abs=0.2)
+    assert sum(row["seconds_added"] for row in result.rows if row["state"] == "complete") == pytest.approx(measured, abs=0.2)
 
 
 def test_the_smaller_set_is_copied_from_the_larger_bit_for_bit(finished):
@@ -174,7 +174,7 @@ def test_the_pages_show_every_variant_and_the_frontier(finished):
     made, _, _ = finished
     page, text = (made.folder / name for name in ("sweep.html", "sweep.md"))
     assert "No knee" in text.read_text() or "is the knee" in text.read_text()
-    assert "4 whole, 1 failed" in text.read_text()
+    assert "4 complete, 1 failed" in text.read_text()
     assert 'href="cardinality-0.5_seed-0/report/report.html"' in page.read_text()
     assert (made.folder / "accuracy-0.svg").read_text().startswith("<svg")
 

@@ -1,4 +1,4 @@
-"""One row per variant, whatever the types of the swept values; a missing number is null."""
+"""One row per variant, for all types of swept values; a missing number is null."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_column_that_only_some_rows_have_is_null_in_the_others(tmp_path):
     assert pq.read_table(tmp_path / "sweep.parquet").column("b").to_pylist() == [None, 3.0]
 
 
-def test_a_variant_that_is_not_whole_has_every_measured_column():
+def test_a_variant_that_is_not_complete_has_every_measured_column():
     row = missing_row()
     assert {f"{name}{end}" for name in MEASURED_COLUMNS for end in ("", "_low", "_high")} <= set(row)
     assert set(row.values()) == {None}

@@ -106,7 +106,7 @@ def write_vit(folder: Path) -> Path:
 
 
 def assert_same_training(out: Path, expected: Path) -> None:
-    """Hold that two stages trained alike, up to rounding, and that there was something to train."""
+    """Check that two trainings gave the same result up to rounding, and that the weights changed."""
     histories = [json.loads((folder / "history.json").read_text()) for folder in (out, expected)]
     for record, wanted in zip(*histories, strict=True):
         assert record == pytest.approx(wanted, rel=1e-4)

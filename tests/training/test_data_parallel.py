@@ -1,7 +1,7 @@
 """Two processes train what one trains: same losses, weights and kept epoch, up to rounding; resumed ones to the last bit.
 
 On a CPU, where processes stand for GPUs, torch has no batch normalisation over several processes. So the network here is a
-vision transformer, without dropout, of which every process would make draws of its own.
+vision transformer, without dropout, for which every process would use other random numbers.
 """
 
 from __future__ import annotations
@@ -107,10 +107,10 @@ def assert_close(result: FitResult, expected: FitResult) -> None:
 
 
 class OtherNorm(nn.BatchNorm2d):
-    """Stands for a library's own layer."""
+    """Stands in for a layer that a library defines itself."""
 
 
-def test_batch_normalisation_that_cannot_see_the_whole_batch_has_one_process() -> None:
+def test_batch_normalisation_that_cannot_cover_the_complete_batch_has_one_process() -> None:
     assert can_share_statistics(nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)), "cpu")
     assert not can_share_statistics(nn.Sequential(nn.BatchNorm2d(2)), "cpu")
     assert can_share_statistics(nn.Sequential(nn.BatchNorm2d(2)), "cuda")

@@ -21,7 +21,7 @@ from tests.training.colours import COLOURS, FAST, colour_data
 
 
 class KilledError(Exception):
-    """Stands for a kill signal."""
+    """Stands in for a kill signal."""
 
 
 @dataclass
@@ -131,7 +131,7 @@ def test_kept_weights_of_an_epoch_that_the_checkpoint_does_not_know_change_nothi
 
 
 @pytest.mark.parametrize(("checkpoint_seconds", "written"), [(0.0, [1, 2, 3, 4]), (1000.0, [0, 0, 0, 4])])
-def test_checkpoints_are_no_more_frequent_than_asked_for_and_the_last_epoch_has_one(tmp_path, checkpoint_seconds, written):
+def test_checkpoints_are_at_most_as_frequent_as_requested_and_the_last_epoch_has_one(tmp_path, checkpoint_seconds, written):
     seen = []
 
     def look(record):

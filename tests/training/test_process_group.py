@@ -1,4 +1,4 @@
-"""Every image of a step is one process's; processes that die begin anew, and what they end with is explained."""
+"""Every image of a step belongs to one process; after a death all processes start again; the final error is explained."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def add_up(team: Team, tell: Tell, *, folder: Path, kill: bool = False) -> None:
     tell((module.weight.grad.flatten().tolist(), threads.item()))
 
 
-def test_gradients_are_those_of_the_whole_step_and_threads_are_shared_out(tmp_path: Path) -> None:
+def test_gradients_are_those_of_the_complete_step_and_threads_are_divided(tmp_path: Path) -> None:
     told: list[object] = []
     before = torch.get_num_threads()
     torch.set_num_threads(6)

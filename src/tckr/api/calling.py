@@ -67,10 +67,11 @@ def run(
         preset: settings to start from: embedded, demo, small_photos, dp or paper.
         name: name of the run's folder; by default taken from `config` or `data`.
         output: folder for runs and the artifact store; by default `runs`.
-        until: stop after this stage.
+        until: stop after this stage: prepare, caption, adapt, generate, teach, label, distill, audit or report.
         verify: read all data files again; this finds changes that kept a file's size and time.
         progress: write a line to standard error for each finished step.
-        seed: root seed; all random numbers derive from it and from the secret of the store.
+        seed: root seed, 0 to 2^63 - 1; all random numbers derive from it and, unless the set is public, from the secret of
+            the store.
         privacy: budget of a formal guarantee; here and below, a mapping of settings by name.
         prepare: reading and splitting the data.
         caption: captioner of the images.
@@ -82,6 +83,9 @@ def run(
         audit: attacks and reference runs.
         report: content of the report.
         execution: devices, paths and speed; does not change results.
+
+    Returns:
+        Accuracies, leakage, synthetic images and paths of the run. What `until` left out raises a `UserError` on access.
 
     Raises:
         UserError: invalid settings or data, a full disk, or another problem that you can fix; the message states how.

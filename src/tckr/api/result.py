@@ -24,8 +24,8 @@ class Model:
     """A classifier of a run, with its audit results.
 
     Attributes:
-        folder: open it with `transformers.pipeline("image-classification", model=folder)`.
-        audited: its results in the audit.
+        folder: folder of the model; `transformers.pipeline("image-classification", model=folder)` opens it.
+        audited: all its results in the audit.
     """
 
     folder: Path
@@ -33,22 +33,35 @@ class Model:
 
     @property
     def accuracy(self) -> Estimate:
-        """Return the accuracy on the locked test split, with its interval: `.value`, `.low`, `.high`, or `float(...)`."""
+        """Return the accuracy on the locked test split (CAS, Ravuri and Vinyals 2019), in [0, 1].
+
+        The interval is Wilson's over test images: `.value`, `.low`, `.high`, or `float(...)` for the value alone.
+
+        Raises:
+            UserError: it was not measured.
+        """
         return _number(self.audited.cas)
 
     @property
     def balanced_accuracy(self) -> Estimate:
-        """Return the mean over classes of the accuracy on each class."""
+        """Return the mean over classes of the accuracy on each class, in [0, 1]; interval of Zou and Donner (2008).
+
+        Raises:
+            UserError: it was not measured.
+        """
         return _number(self.audited.balanced_cas)
 
     @property
     def accuracy_by_class(self) -> dict[str, Estimate]:
-        """Return class name -> accuracy on its test images; classes without test images are left out."""
+        """Return class name -> accuracy on its test images, in [0, 1]; classes without test images are left out."""
         return {name: found for name, found in self.audited.per_class.items() if isinstance(found, Estimate)}
 
     @property
     def membership_auc(self) -> Estimate:
-        """Return the AUC of the declared attack; 0.5 is guessing.
+        """Return the AUC of the declared membership attack, in [0, 1]; 0.5 is guessing.
+
+        It is the mean over the target and all reference runs if there are enough runs for an interval, else the AUC on
+        the target alone. docs/audit.md defines both.
 
         Raises:
             UserError: membership was not measured.
@@ -58,11 +71,11 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A finished run.
+    """A finished run. Results of steps that were not computed raise a `UserError` that names the missing step.
 
     Attributes:
         folder: the run's folder.
-        artifacts: folder of each computed step by name.
+        artifacts: name of each computed step -> folder of its artifact.
     """
 
     folder: Path
@@ -70,29 +83,54 @@ class Result:
 
     @property
     def audit(self) -> AuditResult:
-        """Return all results of the audit."""
+        """Return all results of the audit, as in `audit.json`.
+
+        Raises:
+            UserError: the audit was not computed.
+        """
         return AuditResult.read(self._of("audit"))
 
     @property
     def student(self) -> Model:
-        """Return the Student, which was trained only on synthetic images."""
+        """Return the Student, which was trained only on synthetic images.
+
+        Raises:
+            UserError: Student or audit were not computed.
+        """
         return self._model("student", "distill")
 
     @property
     def teacher(self) -> Model:
-        """Return the Teacher, which was trained on the private images and is private."""
+        """Return the Teacher, which was trained on the private images and is private.
+
+        Raises:
+            UserError: Teacher or audit were not computed.
+        """
         return self._model("teacher", "teach")
 
     @property
     def leakage(self) -> dict[str, State]:
-        """Return surface -> result of the audit: `leaks`, `no measurable leakage` or `not measured`."""
+        """Return surface -> state: `leaks`, `no measurable leakage` or `not measured`.
+
+        Surfaces are `captions`, `adapter`, `images`, `soft_labels`, `teacher` and `student`.
+
+        Raises:
+            UserError: the audit was not computed.
+        """
         return {name: surface.state for name, surface in self.audit.surfaces.items()}
 
     @property
     def synthetic(self) -> Dataset:
-        """Return the synthetic set in memory: image, label, index and, once labelled, soft_label. Prompts are not included.
+        """Return the N synthetic images in memory, in order of index. Prompts are not included.
+
+        Columns: `image` (PIL, RGB, `prepare.image_size` px a side), `label` (ClassLabel of K classes), `index` (int64) and,
+        once labelled, `soft_label` (K probabilities, float32; with `label.top_k` only the largest, and their classes in
+        `soft_label_class`).
 
         Open a set that does not fit into memory with `datasets.load_dataset(str(result.artifacts["generate"]))`.
+
+        Raises:
+            UserError: no images were generated.
         """
         from tckr.api.synthetic import synthetic_dataset
 
@@ -100,7 +138,11 @@ class Result:
 
     @property
     def report(self) -> Path:
-        """Return the path of the report's page."""
+        """Return the path of the page `report.html`.
+
+        Raises:
+            UserError: the report was not computed.
+        """
         self._of("report")
         return self.folder / "report" / "report.html"
 

@@ -1,4 +1,4 @@
-"""What a formal guarantee says, with every input of the accountant, part of `adapter.json`; and what canaries say of it."""
+"""A formal guarantee with every input of the accountant (in `adapter.json`), and the result of canaries that test it."""
 
 from __future__ import annotations
 
@@ -56,5 +56,5 @@ class Refutation(Result):
     )
     surface: str = Field("", description="Where the bound was found.")
     canaries: str = Field("", description="Kind of the canaries.")
-    most: float = Field(0.0, description="What right guesses throughout would refute: no attack shows more.")
+    most: float = Field(0.0, description="Epsilon that would be refuted if all guesses were right: no attack can show more.")
     confidence: float | None = Field(None, description="A guarantee that holds is refuted at most this seldom, as 1 - it.")

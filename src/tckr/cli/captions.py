@@ -58,7 +58,7 @@ def _captions_of_rows(settings: Settings) -> tuple[list[str], list[str | None]]:
         raise UserError(f"{folder} has no captions yet; make them with `tckr caption {folder}`")
     store.require_intact([data, *whole])
     said: dict[int, str] = {}
-    for step in reversed(whole):  # the target comes first in `whole`, so its captions are written last and win
+    for step in reversed(whole):  # the target comes first, so its captions are written last and replace those of other runs
         columns = read_columns(store.folder(step), ["record", "caption"])
         said |= dict(zip(columns["record"].tolist(), columns["caption"].tolist(), strict=True))
     rows = read_source_rows(store.folder(data))

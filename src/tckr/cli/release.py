@@ -53,7 +53,9 @@ KeyFile = Annotated[
 ]
 Push = Annotated[
     str,
-    typer.Option(metavar="OWNER/NAME", help="Upload the release to the Hugging Face hub; asks first.", show_default=False),
+    typer.Option(
+        metavar="OWNER/NAME", help="Upload the release to the Hugging Face hub, if you confirm.", show_default=False
+    ),
 ]
 
 

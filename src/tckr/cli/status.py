@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 DAMAGED = 2
 MOST_NAMED = 5
 """Number of other runs that are listed."""
-SHOWN = {"whole": "complete", "begun": "started"}
-"""State in the JSON output -> word in the table, where they differ."""
 
 
 def status(
@@ -93,7 +91,7 @@ def read_plan(settings: Settings, until: str = "report") -> dict[str, Any]:
         "source": settings.prepare.source,
         "at_work": worker,
         "progress": progress.model_dump() if progress else None,
-        "whole": sum(store.has(step) and step.name not in damaged for step in steps),
+        "complete": sum(store.has(step) and step.name not in damaged for step in steps),
         "total": len(steps),
         "steps": [_row(group, store, damaged) for group in _grouped(steps)],
         "sealed": [
@@ -112,15 +110,13 @@ def _print(found: dict[str, Any], console: Console) -> None:
 
     table = Table("step", "state", "time", "peak memory", "artifact")
     for row in found["steps"]:
-        count = f" {row['whole']}/{row['total']}" if row["total"] > 1 else ""
+        count = f" {row['complete']}/{row['total']}" if row["total"] > 1 else ""
         seconds = "" if row["seconds"] is None else f"{row['seconds']:.1f} s"
         memory = "" if row["peak_memory_mb"] is None else f"{row['peak_memory_mb']:,d} MB"
-        table.add_row(
-            row["name"], SHOWN.get(row["state"], row["state"]) + count, seconds, memory, escape(row["artifact"] or "")
-        )
+        table.add_row(row["name"], row["state"] + count, seconds, memory, escape(row["artifact"] or ""))
     console.print(escape(f"{found['folder']}  ({found['source']})"), style="italic", soft_wrap=True)
     console.print(table)
-    console.print(f"{found['whole']} of {found['total']} steps are complete.")
+    console.print(f"{found['complete']} of {found['total']} steps are complete.")
     for sealed in found["sealed"]:
         splits = ", ".join(sealed["splits"])
         console.print(f"{sealed['step']}: the split {splits} is sealed and was opened {sealed['times_opened']} times.")
@@ -149,16 +145,16 @@ def _place(step: Step) -> tuple[int, int]:
 
 
 def _row(group: Sequence[Step], store: Store, damaged: Collection[str]) -> dict[str, Any]:
-    whole = [step for step in group if store.has(step) and step.name not in damaged]
-    manifests = [store.manifest(step) for step in whole]
-    begun = any(store.is_begun(step) for step in group)
-    state = "whole" if len(whole) == len(group) else "begun" if begun or whole else "missing"
+    complete = [step for step in group if store.has(step) and step.name not in damaged]
+    manifests = [store.manifest(step) for step in complete]
+    started = any(store.is_begun(step) for step in group)
+    state = "complete" if len(complete) == len(group) else "started" if started or complete else "missing"
     if any(step.name in damaged for step in group):
         state = "damaged"
     return {
         "name": group[0].name if len(group) == 1 else f"{group[0].stage} x {len(group)}",
         "state": state,
-        "whole": len(whole),
+        "complete": len(complete),
         "total": len(group),
         "seconds": sum(manifest["seconds"] for manifest in manifests) if manifests else None,
         "peak_memory_mb": max(manifest["peak_memory_mb"] for manifest in manifests) if manifests else None,

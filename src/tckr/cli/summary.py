@@ -135,8 +135,9 @@ def _table(audit: AuditResult) -> Table:
 
 def paired_line(test: PairedTest) -> str:
     """Return the paired comparison of Student and Teacher as one line."""
+    gained = "1 image" if test.only_student == 1 else f"{test.only_student:,} images"
     return (
-        f"Student - Teacher: {describe_difference(test.difference)}; {test.only_student:,} images gained, "
+        f"Student - Teacher: {describe_difference(test.difference)}; {gained} gained, "
         f"{test.only_teacher:,} lost, p {p_text(test.p_value)}"
     )
 

@@ -32,14 +32,14 @@ class Measurements:
 
     Attributes:
         settings: of the run.
-        whole: returns the cost of a complete step, None for others.
+        cost_of: returns the cost of a complete step, None for others.
         target: stage -> the step of the target run and its cost.
         num_members, num_others: records of the target's audit.
         units: number of members and of others that the audit judges: groups if they are set, else records.
     """
 
     settings: Settings
-    whole: Callable[[Step], Cost | None]
+    cost_of: Callable[[Step], Cost | None]
     target: Mapping[str, tuple[Step, Cost]]
     num_members: int
     num_others: int
@@ -55,7 +55,7 @@ class Measurements:
         members, groups = np.array(read_membership(data)[0])[ordinary], read_groups(data)[: len(ordinary)][ordinary]
         return cls(
             settings=settings,
-            whole=partial(whole_cost, store),
+            cost_of=partial(complete_cost, store),
             target={step.stage: (step, _of_manifest(store.manifest(step))) for step in steps if step.role is Role.TARGET},
             num_members=int(members.sum()),
             num_others=int((~members).sum()),
@@ -64,7 +64,7 @@ class Measurements:
 
     def cost(self, step: Step) -> Cost:
         """Return the cost of `step`: measured if it is complete, else predicted from the target's step of the same stage."""
-        if measured := self.whole(step):
+        if measured := self.cost_of(step):
             return measured
         if step.stage == "audit":
             return self._asking(step)
@@ -123,7 +123,7 @@ def bill_after(settings: Settings, card: DataCard, cardinality: float, costs: Ma
     }
     found = Measurements(
         settings=settings,
-        whole=lambda step: None,
+        cost_of=lambda step: None,
         target=target,
         num_members=card.num_members,
         num_others=card.num_pool - card.num_members,
@@ -132,7 +132,7 @@ def bill_after(settings: Settings, card: DataCard, cardinality: float, costs: Ma
     return found.bill(found.repeated(settings.audit.depth), settings.audit.num_reference_runs)
 
 
-def whole_cost(store: Store, step: Step) -> Cost | None:
+def complete_cost(store: Store, step: Step) -> Cost | None:
     """Return the measured cost of a step in `store`, or None if it is incomplete."""
     return _of_manifest(store.manifest(step)) if store.has(step) else None
 

@@ -10,13 +10,13 @@ from PIL import Image
 
 BANDS = 4
 MOST_DIFFERENT = BANDS - 1
-"""Bits by which each half of the hashes of two alike pictures may differ: one of its bands is then equal in both."""
+"""Maximum number of different bits in each half of the hashes of two alike pictures; at least one band is then equal."""
 
 LARGEST_BAND = 500
-"""Pictures with an equal band that are compared with one another; more of them are flat or a fixed background."""
+"""Maximum number of pictures with an equal band that are compared; more have a flat or fixed background in common."""
 
 PARTS = 16
-"""Of the pictures, which are compared one after the other, to hold less at a time."""
+"""Number of parts in which pictures are compared one after another, to limit memory."""
 
 FEWEST_BITS = 8
 """Minimum number of set bits of an informative half; a flat picture has 0."""
@@ -26,8 +26,8 @@ SMALLEST_SIDE = 16
 
 
 def difference_hash(pixels: np.ndarray) -> int:
-    """Return 128 bits of uint8 [S, S, 3]: whether each of 8 x 8 places is brighter than its left neighbour, then than the
-    one above it (dHash, of rows and of columns)."""
+    """Return the dHash of uint8 [S, S, 3], 128 bits: whether each of 8 x 8 cells is brighter than its left
+    neighbour, and whether it is brighter than its upper neighbour."""
     grey = Image.fromarray(pixels).convert("L")
     rows, columns = (np.asarray(grey.resize(size, Image.Resampling.BOX), dtype=np.int16) for size in ((9, 8), (8, 9)))
     bits = np.stack([rows[:, 1:] > rows[:, :-1], columns[1:] > columns[:-1]])
@@ -35,7 +35,7 @@ def difference_hash(pixels: np.ndarray) -> int:
 
 
 def hash_of(pixels: np.ndarray, size: tuple[int, int]) -> int:
-    """Return the hash of a picture from a source of this (width, height); 0, which matches no hash, if that is too small."""
+    """Return the hash of a picture whose file has this (width, height); 0, which matches no hash, if it is too small."""
     return difference_hash(pixels) if min(size) >= SMALLEST_SIDE else 0
 
 
@@ -47,11 +47,11 @@ def halves_of(value: int) -> tuple[int, int]:
 def find_alike(halves: Sequence[int] | np.ndarray) -> np.ndarray:
     """Return int64 [pairs, 2]: all pairs of pictures whose hashes differ in MOST_DIFFERENT bits of each half at most.
 
-    Flat pictures are left out, and so are bands that over LARGEST_BAND share. Takes about as long as sorting, and beside
-    `halves` some 10 bytes for each picture and 20 for each pair.
+    Flat pictures and bands that more than LARGEST_BAND pictures share are left out. It takes about as long as sorting, and
+    needs, in addition to `halves`, about 10 bytes for each picture and 20 for each pair.
 
     Args:
-        halves: of the hash of each picture, one after the other (`halves_of`), or uint64 [N, 2].
+        halves: the two halves (`halves_of`) of the hash of each picture, one after another, or uint64 [N, 2].
     """
     hashes = np.asarray(halves, dtype=np.uint64).reshape(-1, 2)
     bits = np.bitwise_count(hashes)
@@ -66,19 +66,19 @@ def find_alike(halves: Sequence[int] | np.ndarray) -> np.ndarray:
 
 
 def _ends(keys: np.ndarray) -> np.ndarray:
-    """Return for each of the sorted `keys` the place where those that equal it end; 0 where they are over LARGEST_BAND."""
+    """Return for each of the sorted `keys` where those equal to it end; 0 if more than LARGEST_BAND are equal."""
     starts = np.flatnonzero(np.diff(keys, prepend=np.int32(-1)))
     sizes = np.diff(starts, append=len(keys))
     return np.repeat(np.where(sizes <= LARGEST_BAND, starts + sizes, 0), sizes)
 
 
 def _close(hashes: np.ndarray, members: np.ndarray, ends: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield int64 [pairs, 2]: two of `members` with an equal band that differ in few bits, the earlier picture first.
+    """Yield int64 [pairs, 2]: pairs of `members` with an equal band that differ in few bits; the smaller number is first.
 
     Args:
         hashes: uint64 [N, 2].
-        members: numbers of pictures, sorted by a band; those with an equal one in their order.
-        ends: for each place in `members` where those with an equal band end.
+        members: numbers of pictures, sorted by a band, and within equal bands by number.
+        ends: for each position in `members`, the position where pictures with an equal band end.
     """
     step, places = 1, np.arange(len(members))
     while len(places := places[places + step < ends[places]]):

@@ -1,6 +1,6 @@
-"""A list and a dictionary that keep plain values on disk: memory does not grow with the pictures of a source.
+"""A list and a dictionary that store plain values on disk, so that memory does not grow with the pictures of a source.
 
-Values are what JSON writes: text, numbers, true, false, none, and lists and dictionaries of them. A tuple comes back as a
+Values are those of JSON: text, numbers, true, false, null, and lists and dictionaries of them. A tuple is read back as a
 list.
 """
 
@@ -16,17 +16,17 @@ from typing import Any, TypeVar, overload
 T = TypeVar("T")
 
 CHUNK = 1000
-"""Values of a list that are written and read together; so many of each list are in memory."""
+"""Number of values of a list that are written and read together; this many of each list are in memory."""
 
 CACHE_KIB = 128
-"""Of a database that are in memory."""
+"""Part of a database that is in memory, in KiB."""
 
 
 class Store:
     """An empty database in a file without a name: it disappears with this object, or with the process if that is killed."""
 
     def __init__(self, *statements: str) -> None:
-        """Open it and run `statements`, which make its tables."""
+        """Open the file and run `statements`, which create the tables."""
         self.database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         weakref.finalize(self, self.database.close)
         for statement in (f"PRAGMA cache_size = -{CACHE_KIB}", "PRAGMA journal_mode = OFF", *statements):
@@ -40,7 +40,7 @@ class Store:
 
 
 class ListStore(Store):
-    """Where several lists, such as the columns of a table, can be kept together."""
+    """A file for several lists, such as the columns of a table."""
 
     def __init__(self) -> None:
         """Open it."""
@@ -48,7 +48,7 @@ class ListStore(Store):
 
 
 class StoredList(Sequence[T]):
-    """A list that only grows. Up to CHUNK items it is in memory alone."""
+    """A list that only grows. Up to CHUNK items are only in memory."""
 
     def __init__(
         self, items: Iterable[T] = (), *, read: Callable[[Any], T] | None = None, store: ListStore | None = None
@@ -56,9 +56,9 @@ class StoredList(Sequence[T]):
         """Keep `items`.
 
         Args:
-            items: the first ones.
-            read: makes an item of what JSON gives back, where that is not the item itself.
-            store: where they are kept; one of its own by default.
+            items: the first items.
+            read: converts a value that was read from JSON to an item; by default the value is the item.
+            store: the file; a new one by default.
         """
         self._read, self._store = read, store
         self._numbers = array("q")
@@ -81,7 +81,7 @@ class StoredList(Sequence[T]):
             self.append(item)
 
     def __len__(self) -> int:
-        """Return how many items there are."""
+        """Return the number of items."""
         return CHUNK * len(self._numbers) + len(self._tail)
 
     @overload
@@ -107,7 +107,7 @@ class StoredList(Sequence[T]):
             yield from self._chunk(chunk)[max(0, start - CHUNK * chunk) :]
 
     def _chunk(self, chunk: int) -> Sequence[T]:
-        """Return the items of a chunk; that of the last call is at hand."""
+        """Return the items of a chunk; the chunk of the last call is in memory."""
         if chunk == len(self._numbers):
             return self._tail
         if self._last[0] != chunk:
@@ -122,7 +122,7 @@ class StoredMap(Mapping[str, T]):
     """A dictionary with keys of text, in the order of their characters."""
 
     def __init__(self, items: Iterable[tuple[str, T]] = ()) -> None:
-        """Keep `items`; of a key that comes twice, the last value."""
+        """Store `items`; for a key that occurs twice, the last value."""
         self._store = Store("CREATE TABLE items (key BLOB PRIMARY KEY, value TEXT) WITHOUT ROWID")
         self.update(items)
 
@@ -132,7 +132,7 @@ class StoredMap(Mapping[str, T]):
         self._store.insert("INSERT OR REPLACE INTO items VALUES (?, ?)", rows)
 
     def setdefault(self, key: str, value: T) -> T:
-        """Return the value of `key`, which becomes `value` where there is none."""
+        """Return the value of `key`, after setting it to `value` if there is none."""
         self._store.database.execute("INSERT OR IGNORE INTO items VALUES (?, ?)", (as_key(key), json.dumps(value)))
         return self[key]
 
@@ -148,7 +148,7 @@ class StoredMap(Mapping[str, T]):
         return self._store.database.execute("SELECT 1 FROM items LIMIT 1").fetchone() is not None
 
     def __len__(self) -> int:
-        """Return how many keys there are; counts them."""
+        """Return the number of keys, by counting them."""
         return int(self._store.database.execute("SELECT count(*) FROM items").fetchone()[0])
 
     def __iter__(self) -> Iterator[str]:
@@ -157,7 +157,7 @@ class StoredMap(Mapping[str, T]):
 
 
 def as_key(text: str) -> bytes:
-    """Return `text` for a database: bytes sort like its characters, and half a surrogate pair is one too."""
+    """Return `text` as bytes for a database. They sort like the characters; half of a surrogate pair is allowed."""
     return text.encode("utf-8", "surrogatepass")
 
 

@@ -17,17 +17,17 @@ MOST_UNPACKED = 100
 """Limit, in multiples of the size on disk. Compressed pictures hardly shrink again; text shrinks 3 to 20 times."""
 
 HARMLESS_BYTES = 128 * 2**20
-"""What every file may unpack to, and how much of a file is unpacked at once."""
+"""Size to which every file may unpack, and bytes of a file that are unpacked at once."""
 
 BUFFER_BYTES = 2**16
-"""Of a column that are read at a time; pyarrow would read all that a row group holds of it, and row groups ahead."""
+"""Bytes of a column that are read at a time; otherwise pyarrow reads the complete column of several row groups."""
 
 ROW_BYTES = 256
 """Minimum number of bytes that a row counts for: each row becomes a record in memory, however small."""
 
 
 class Unpacking:
-    """Read one file in batches and count the unpacked bytes: one stored value may stand in millions of rows."""
+    """Read one file in batches and count the unpacked bytes: one stored value may be used in millions of rows."""
 
     def __init__(self, path: Path, most_unpacked: int = MOST_UNPACKED) -> None:
         self._path = path
@@ -70,7 +70,7 @@ class Unpacking:
             raise UserError(
                 f"{shown(self._path)} has {self._path.stat().st_size:,} bytes and unpacks to {num_bytes:,} or more, over "
                 f"{self._most_unpacked} times as many: a decompression bomb, or one value repeated. Expected a table of "
-                "different pictures or texts; write it anew without the repetitions. The limit for pictures is "
+                "different pictures or texts; write it again without the repetitions. The limit for pictures is "
                 "prepare.max_unpacked"
             )
 
@@ -80,7 +80,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pa.set_memory_pool(pa.system_memory_pool())  # which gives back what is freed; Arrow's own keeps it
+    pa.set_memory_pool(pa.system_memory_pool())  # it returns freed memory to the system; Arrow's own pool keeps it
     return pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
 
 
@@ -99,7 +99,7 @@ def read_columns(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def _chunks(group: pq.RowGroupMetaData, columns: Sequence[str]) -> Iterator[pq.ColumnChunkMetaData]:
-    """Yield what the footer says about the columns of a row group."""
+    """Yield the footer's entries on the columns of a row group."""
     for chunk in map(group.column, range(group.num_columns)):
         path = chunk.path_in_schema
         if any(path == column or path.startswith(f"{column}.") for column in columns):

@@ -85,8 +85,9 @@ class ExecutionConfig(BaseModel):
     trackers: list[TrackerName] = Field(
         [],
         max_length=len(get_args(TrackerName)),
-        description="Who is given the losses of the target run while it trains: tensorboard writes event files into the "
-        "run's folder; wandb, mlflow and trackio send them where their own settings say. The losses are of private images.",
+        description="Programs that get the losses of the target run during training: tensorboard writes event files into "
+        "the run's folder; wandb, mlflow and trackio may send them elsewhere, as their own settings say. The losses are "
+        "computed from private images.",
     )
 
     @model_validator(mode="after")

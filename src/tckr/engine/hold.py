@@ -43,7 +43,7 @@ def shared(place: Path, folder: Path) -> Iterator[None]:
 
 
 def worker_at(place: Path) -> str | None:
-    """Return who holds `place`, in words; None where nobody does."""
+    """Return a description of the process that holds `place`; None if no process does."""
     marks = marks_at(place, ALONE, TOGETHER)
     return marks[0].holder() if marks else None
 

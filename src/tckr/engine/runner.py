@@ -174,7 +174,7 @@ def run_step(
                 )
                 load_function(step.function)(step.config, context)
     manifest = store.manifest(step)
-    write("whole", seconds=manifest["seconds"], peak_memory_mb=manifest["peak_memory_mb"])
+    write("complete", seconds=manifest["seconds"], peak_memory_mb=manifest["peak_memory_mb"])
     return manifest
 
 

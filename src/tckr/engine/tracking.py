@@ -1,4 +1,4 @@
-"""Give the numbers of a training to the trackers that the settings name, through accelerate's classes for them."""
+"""Send the numbers of a training to the trackers that the settings name, with accelerate's tracker classes."""
 
 from __future__ import annotations
 
@@ -38,34 +38,34 @@ def require_trackers(names: Sequence[TrackerName]) -> None:
 
 
 class Trackers:
-    """The trackers of one step, opened with its first number. One that fails is left out from then on, with a warning."""
+    """The trackers of one step, opened with its first number. A tracker that fails is not used again, with a warning."""
 
     def __init__(self, names: Sequence[TrackerName], run: Path, step: str, warn: Callable[[str], object]) -> None:
-        """Take the names, the run's folder, the step's name, and who is told of a tracker that fails."""
+        """Store the names, the run's folder and the step's name; `warn` receives a message when a tracker fails."""
         self._names: list[str] = list(names)
         self._run, self._step, self._warn = run, step, warn
         self._open: dict[str, Any] = {}
 
     def note(self, number: int, **values: float | None) -> None:
-        """Give the numbers that were measured at step or epoch `number`; None is left out."""
+        """Send the numbers that were measured at step or epoch `number`, except those that are None."""
         measured = {name: value for name, value in values.items() if value is not None}
         self._give(self._names, lambda tracker: tracker.log(measured, step=number))
 
     def show(self, name: str, images_BHWC: np.ndarray) -> None:
-        """Give images, uint8, to TensorBoard alone, whose files stay in the run's folder."""
+        """Send images, uint8, only to TensorBoard, whose files stay in the run's folder."""
         given = {name: images_BHWC}
         local = [one for one in self._names if one == "tensorboard"]
         self._give(local, lambda tracker: tracker.log_images(given, step=0, dataformats="NHWC"))
 
     def close(self) -> None:
-        """Write what is not written yet."""
+        """Write everything that is not written yet."""
         self._give(list(self._open), lambda tracker: tracker.finish())
 
     def _give(self, names: Sequence[str], give: Callable[[Any], object]) -> None:
         for name in list(names):
             try:
                 give(self._opened(name))
-            except Exception as error:  # of somebody else's service: no reason to end a run
+            except Exception as error:  # an error of another service does not end a run
                 self._names.remove(name)
                 self._open.pop(name, None)
                 self._warn(f"execution.trackers: {name} gets no more numbers: {type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""Look at every picture of a source once; holds some 20 bytes for each and a few thumbnails for each class."""
+"""Decode every picture of a source once. About 20 bytes for each, and a few thumbnails for each class, stay in memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_THUMBNAILS = 6
 """Number of thumbnails of a class."""
 
 MOST_CLASSES = 40
-"""Rows of the contact sheet: those of the first classes."""
+"""Number of classes in the contact sheet: the first ones."""
 
 WAITING = 4
 """Images read ahead per thread."""
@@ -36,7 +36,7 @@ _NUMBERED = re.compile(
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as `prepare` would have it, and the hash of what it looks like (`tckr.data.alike`)."""
+    """A picture as `prepare` would store it, with the hash of its appearance (`tckr.data.alike`)."""
 
     image: NormalisedImage
     look: int
@@ -47,19 +47,19 @@ class Seen:
     """Statistics of the images.
 
     Attributes:
-        most: pictures that the source may have. Arrays are made for so many, because growing ones leave holes in memory.
+        most: maximum number of pictures. Arrays are created for this number, because growing ones fragment memory.
         files: name of each usable picture.
-        labels: int32 [most], of each.
-        tests: bool [most], whether it is of the test split.
+        labels: int32 [most], label of each.
+        tests: bool [most], whether it belongs to the test split.
         hashes: uint64 [most, 2], the halves of each hash (`tckr.data.alike`); alike pictures have alike hashes.
-        sizes: (width, height) in px -> pictures.
-        rules: what `prepare` will change -> pictures.
-        refused: reason -> pictures.
-        deep: what grey pictures of more than 8 bits hold.
-        black: pictures that show nothing.
+        sizes: (width, height) in px -> number of pictures.
+        rules: rule by which `prepare` will change a picture -> number of pictures.
+        refused: reason -> number of pictures.
+        deep: statistics of grey pictures with more than 8 bits.
+        black: number of pictures that would be black.
         thumbnails: label -> uint8 pictures.
         patients: digests of the patient ids in DICOM files.
-        people: uint64 [most], numbers of patients or parts that file names give; 0 where one gives none.
+        people: uint64 [most], number of the patient or part in each file name; 0 if there is none.
     """
 
     most: int
@@ -73,7 +73,7 @@ class Seen:
     patients: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        """Make the arrays."""
+        """Create the arrays."""
         self.labels, self.tests = np.zeros(self.most, np.int32), np.zeros(self.most, np.bool_)
         self.hashes, self.people = np.zeros((self.most, 2), np.uint64), np.zeros(self.most, np.uint64)
 
@@ -100,7 +100,7 @@ class Seen:
 
 
 def _person_in(file: str) -> int:
-    """Return the number of a patient or part in a file's name, with a 1 before it: 07 is not 7. 0 if there is none."""
+    """Return the number of a patient or part in a file name, prefixed with 1, so that 07 is not 7; 0 if there is none."""
     found = _NUMBERED.search(file)
     return int(f"1{found[1][-18:]}") if found else 0
 
@@ -135,7 +135,7 @@ def _decoded(
 
 
 def _decode(record: SourceRecord, max_pixels: int, treatment: Treatment) -> Picture | str:
-    """Return the picture as a thumbnail, or the reason why it is none."""
+    """Return the picture as a thumbnail, or the reason why it is refused."""
     if record.reason:
         return record.reason
     try:

@@ -74,9 +74,8 @@ class MembershipConfig(QueryConfig):
     )
     scorer: ScorerName = Field(
         "bavaria_online",
-        description="The attack whose AUC is used in AOP. The default needs few reference runs, works with "
-        "signals of any scale, and finds artificial members where others lack the power (docs/audit.md "
-        "compares the attacks).",
+        description="The attack whose numbers count (AUC, epsilon, AOP, the verdict). The default needs few reference runs "
+        "and works with signals of any scale (docs/audit.md compares the attacks).",
     )
     confidence: float = Field(0.95, gt=0.5, le=0.999_999, description="Level of every interval.")
     family_level: float = Field(

@@ -77,14 +77,14 @@ def controls(
 
 @dataclass(frozen=True)
 class NullCheck:
-    """An attack whose true AUC is 0.5: on signal `asked` of the null control, with the references of `signal`.
+    """An attack whose true AUC is 0.5: on the signal `queried` of the null control, with the references of `signal`.
 
     `finding`: a failed check means that the shared generator leaks, not that the audit is broken.
     """
 
     signal: str
     scorer: str
-    asked: str
+    queried: str
     finding: bool = False
 
 
@@ -95,14 +95,14 @@ def planned_nulls(config: MembershipConfig, evidence: Evidence) -> list[NullChec
     through these images. The null Teacher was trained on neither records nor images. Compared with Students that were all
     trained on those images, it looks unusually unsure of the target's members.
     """
-    asked = evidence.controls.get("null", {})
+    queried = evidence.controls.get("null", {})
     found = []
     for signal in evidence.signals:
         through_images = config.shares_generator and sees_images(evidence.surface_of(signal))
         scorers = usable_scorers(evidence, signal)
-        if signal in asked:
+        if signal in queried:
             found += [NullCheck(signal, scorer, signal, finding=through_images) for scorer in scorers]
-        if through_images and signal == "student" and evidence.has_references(signal) and "teacher" in asked:
+        if through_images and signal == "student" and evidence.has_references(signal) and "teacher" in queried:
             with_references = [name for name, scorer in scorers.items() if scorer.needs_references]
             found += [NullCheck(signal, scorer, "teacher", finding=True) for scorer in with_references]
     return found
@@ -120,7 +120,7 @@ def judge_scores(evidence: Evidence, scores: np.ndarray, confidence: float) -> M
 
 def null(evidence: Evidence, check: NullCheck, confidence: float) -> Control:
     """Attack a run that saw none of the records: the truth is 0.5, whatever the scorer."""
-    found = judge_scores(evidence, target_scores(evidence, check.signal, check.asked)[check.scorer], confidence)
+    found = judge_scores(evidence, target_scores(evidence, check.signal, check.queried)[check.scorer], confidence)
     return Control(
         name="null",
         surface=evidence.surface_of(check.signal),
@@ -141,7 +141,7 @@ def tell(evidence: Evidence, check: NullCheck, confidence: float, family_p_value
     below 0.5. Whether it differs from 0.5 is decided together with all other findings at the family's level
     (`family.judge_together`), not by the interval.
     """
-    found = judge_scores(evidence, target_scores(evidence, check.signal, check.asked)[check.scorer], confidence)
+    found = judge_scores(evidence, target_scores(evidence, check.signal, check.queried)[check.scorer], confidence)
     return Control(
         name=SHARED_GENERATOR,
         surface=evidence.surface_of(check.signal),

@@ -62,7 +62,7 @@ class Evidence:
         groups: ids [N], int64 or str, of what each record belongs to (patient, part). Either all records of a group are
         members of a run or none is, and `units.of_groups` is what is judged; None = every record stands for itself.
         balanced_runs: whether each record is in equally many runs: some attacks would read membership off this.
-        independent_runs: whether the rows of `members` were drawn independently; otherwise row 0 alone is attacked.
+        independent_runs: whether the rows of `members` were sampled independently; otherwise row 0 alone is attacked.
     """
 
     class_names: Sequence[str]

@@ -171,7 +171,7 @@ def _of_single_records(config: MembershipConfig, evidence: Evidence, groups: np.
 def _of_checks(config: MembershipConfig, evidence: Evidence) -> Iterable[Statistic]:
     for check in planned_nulls(config, evidence):
         if check.finding:
-            ranks = double_ranks(target_scores(evidence, check.signal, check.asked)[check.scorer])
+            ranks = double_ranks(target_scores(evidence, check.signal, check.queried)[check.scorer])
             surface = evidence.surface_of(check.signal)
             for sign in (1, -1):
                 yield Statistic(surface, "shared generator", check.scorer, sign * ranks, key=check)

@@ -1,4 +1,4 @@
-"""Do the canaries of a run refute its formal guarantee? Pure; knows no model."""
+"""Test with the canaries of a run whether its formal guarantee is refuted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def try_to_refute(guarantee: Guarantee, canaries: Canaries | None, confidence: f
     """Return the largest epsilon that guesses of the canaries' coins refute on anything that the guarantee covers.
 
     A guarantee that holds is refuted with probability at most 1 - `confidence`, all surfaces and kinds of canaries together
-    (Bonferroni). `coin_of_group`: whether a canary is a group of records, which says nothing of a guarantee for one record.
+    (Bonferroni). `coin_of_group`: whether a canary is a group of records, which cannot refute a guarantee for one record.
     """
     tried = {} if canaries is None else _guessed_from(canaries)
     if canaries is None or not tried:
@@ -29,7 +29,7 @@ def try_to_refute(guarantee: Guarantee, canaries: Canaries | None, confidence: f
     most = max(largest_bound(len(coins), confidence=level, delta=delta) for _, coins in tried.values())
     if most == 0:
         sizes = max(len(coins) for _, coins in tried.values())
-        return _open(guarantee, f"{sizes} canaries of a kind: even right guesses throughout would refute nothing")
+        return _open(guarantee, f"{sizes} canaries of a kind: even if all guesses were right, nothing would be refuted")
     bounds = {key: one_run_epsilon(*each, confidence=level, delta=delta) for key, each in tried.items()}
     surface, kind = max(bounds, key=lambda key: bounds[key].value)
     return Refutation(
@@ -44,7 +44,7 @@ def try_to_refute(guarantee: Guarantee, canaries: Canaries | None, confidence: f
 
 
 def refutation_text(found: Refutation) -> str:
-    """Return in a sentence what canaries say of the guarantee."""
+    """Return a sentence with the result of the canaries for the guarantee."""
     claimed = f"epsilon {found.claimed.epsilon:.3g}, delta {found.claimed.delta:g}"
     if isinstance(found.bound, NotMeasurable):
         return f"Guarantee ({claimed}) not tried: {found.bound.reason}."
@@ -52,7 +52,7 @@ def refutation_text(found: Refutation) -> str:
     where = f"{surface_title(found.surface)}, {found.canaries} canaries, {100 * (found.confidence or 0):g} % confidence"
     if found.refuted:
         return f"GUARANTEE REFUTED: {at} ({where}), and {claimed} is claimed. Somewhere too little noise is added."
-    return f"Guarantee ({claimed}) not refuted: {at} ({where}; right guesses throughout would show {found.most:.3g})."
+    return f"Guarantee ({claimed}) not refuted: {at} ({where}; at most {found.most:.3g} could be shown)."
 
 
 def _guessed_from(canaries: Canaries) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:

@@ -18,7 +18,7 @@ class SurfaceRow(Result):
 
     Attributes:
         key: as in `audit.json`, e.g. `soft_labels`.
-        asked: what the declared signal measures.
+        question: what the declared signal measures.
         attack: name of the scorer of `auc` and `tpr`; empty if nothing was measured.
         records: AUC of that attack on single records, if `auc` is that on groups.
         target: AUC of that attack on the target, if `auc` is the mean over runs.
@@ -31,7 +31,7 @@ class SurfaceRow(Result):
 
     key: str
     name: str
-    asked: str
+    question: str
     attack: str
     has_references: bool
     state: State
@@ -100,7 +100,7 @@ def _surface_row(audit: AuditResult, key: str, surface: SurfaceResult | None) ->
     return SurfaceRow(
         key=key,
         name=surface_title(key),
-        asked=SURFACES[key].question if key in SURFACES else "",
+        question=SURFACES[key].question if key in SURFACES else "",
         attack=scorer_name(found.attack) if measured else "",
         has_references=measured and found.attack != PLAIN,
         state=found.state,

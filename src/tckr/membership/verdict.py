@@ -217,8 +217,8 @@ def missing_controls(evidence: Evidence) -> list[VerdictReason]:
     referenced = {surface: signal for surface, signal in declared.items() if evidence.has_references(signal)}
     found = []
     for control in ("null", "positive"):
-        asked = evidence.controls.get(control, {})
-        lacking = [surface for surface, signal in referenced.items() if signal not in asked]
+        queried = evidence.controls.get(control, {})
+        lacking = [surface for surface, signal in referenced.items() if signal not in queried]
         if lacking:
             some = lacking if len(lacking) < len(referenced) else []
             found.append(VerdictReason(kind="control_not_given", control=control, surfaces=some))

@@ -156,7 +156,7 @@ def _open(kind: str, reasons: Sequence[VerdictReason]) -> str:
     names = ", ".join(surface_title(name) for reason in reasons for name in reason.surfaces)
     texts = {
         "memorizer_missed": f"not conclusive for {names}: this attack would miss even a Teacher that memorized",
-        "no_references": f"attacked only without references, which counts as not measured: {names}",
+        "no_references": f"attacked only without references, where finding nothing counts as not measured: {names}",
         "control_not_given": f"control runs missing: {_controls(reasons, ' control')}",
         "control_not_measurable": f"not measurable with so few reference runs: {_controls(reasons)}",
         "never_varied": f"left out, because their membership never varies: {reasons[0].num_records or 0:,} records",

@@ -142,10 +142,10 @@ def near_copies(vectors_SD: np.ndarray, members_MD: np.ndarray, holdout_HD: np.n
 
 
 def _shares(synthetic: FeatureSet, inside: _Reach, outside: _Reach, threshold: float, confidence: float) -> dict[str, Any]:
-    drawn = min(len(inside.records), len(outside.records))
+    sampled = min(len(inside.records), len(outside.records))
     radii_S = np.full(len(synthetic), threshold)
-    near_member_S, near_holdout_S = (_chance_within(synthetic, side, radii_S, drawn) for side in (inside, outside))
-    closer_S = _chance_closer(synthetic, inside, outside, drawn)
+    near_member_S, near_holdout_S = (_chance_within(synthetic, side, radii_S, sampled) for side in (inside, outside))
+    closer_S = _chance_closer(synthetic, inside, outside, sampled)
     gained_S, lost_S = near_member_S * (1 - near_holdout_S), near_holdout_S * (1 - near_member_S)
     nothing_S = np.zeros(len(synthetic))
     effect = _design_effect(inside, gained_S, outside, lost_S)
@@ -158,32 +158,32 @@ def _shares(synthetic: FeatureSet, inside: _Reach, outside: _Reach, threshold: f
     }
 
 
-def _chance_within(synthetic: FeatureSet, side: _Reach, radii_S: np.ndarray, drawn: int) -> np.ndarray:
-    """Return the probability [S] that `drawn` random records of a side include one within the radius."""
+def _chance_within(synthetic: FeatureSet, side: _Reach, radii_S: np.ndarray, sampled: int) -> np.ndarray:
+    """Return the probability [S] that `sampled` random records of a side include one within the radius."""
     size = len(side.records)
-    if drawn == size:
+    if sampled == size:
         return (side.distances <= radii_S).astype(np.float64)
-    return chance_of_any(count_within(synthetic.vectors, side.records.vectors, radii_S), size, drawn)
+    return chance_of_any(count_within(synthetic.vectors, side.records.vectors, radii_S), size, sampled)
 
 
-def chance_of_any(counts: np.ndarray, size: int, drawn: int) -> np.ndarray:
-    """Return the probability that `drawn` of `size` records, without replacement, include one of `counts` marked ones."""
+def chance_of_any(counts: np.ndarray, size: int, sampled: int) -> np.ndarray:
+    """Return the probability that `sampled` of `size` records, without replacement, include one of `counts` marked ones."""
     left = size - counts
-    log_missed = _log_choose(np.maximum(left, drawn), drawn) - _log_choose(np.array(size), drawn)
-    return np.where(left < drawn, 1.0, -np.expm1(log_missed))
+    log_missed = _log_choose(np.maximum(left, sampled), sampled) - _log_choose(np.array(size), sampled)
+    return np.where(left < sampled, 1.0, -np.expm1(log_missed))
 
 
 def _log_choose(n: np.ndarray, k: int) -> np.ndarray:
     return gammaln(n + 1.0) - gammaln(k + 1.0) - gammaln(n - k + 1.0)
 
 
-def _chance_closer(synthetic: FeatureSet, inside: _Reach, outside: _Reach, drawn: int) -> np.ndarray:
-    """Return the probability [S] that an image's nearest record is a member, for `drawn` random ones per set; ties 1/2."""
+def _chance_closer(synthetic: FeatureSet, inside: _Reach, outside: _Reach, sampled: int) -> np.ndarray:
+    """Return the probability [S] that an image's nearest record is a member, for `sampled` random ones per set; ties 1/2."""
     swapped = len(inside.records) < len(outside.records)
     larger, smaller = (outside, inside) if swapped else (inside, outside)
     radii_S = smaller.distances
-    strictly_S = _chance_within(synthetic, larger, np.nextafter(radii_S, -np.inf), drawn)
-    chance_S = (strictly_S + _chance_within(synthetic, larger, radii_S, drawn)) / 2
+    strictly_S = _chance_within(synthetic, larger, np.nextafter(radii_S, -np.inf), sampled)
+    chance_S = (strictly_S + _chance_within(synthetic, larger, radii_S, sampled)) / 2
     return 1 - chance_S if swapped else chance_S
 
 

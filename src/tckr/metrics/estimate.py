@@ -18,13 +18,15 @@ NO_DIFFERENCE = "no measurable difference"
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with a confidence interval.
+    """A value with a confidence interval, 95 % unless `audit.confidence` is set.
+
+    Accuracies and AUCs are in [0, 1], their differences in [-1, 1].
 
     Attributes:
         value: point estimate.
         low, high: ends of the interval; `low <= value <= high`.
         n: number of independent units (images, records or runs; `method` says which).
-        method: name of the interval, with remarks.
+        method: name of the interval, e.g. `Wilson interval over images`, with remarks.
     """
 
     value: float
@@ -47,7 +49,7 @@ class Estimate:
         return float(self.value)
 
     def covers(self, truth: float) -> bool:
-        """Return whether `truth` is in the interval."""
+        """Return whether `truth` is in the interval, ends included."""
         return self.low <= truth <= self.high
 
 

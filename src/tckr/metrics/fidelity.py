@@ -206,7 +206,7 @@ def _share(hits_VN: np.ndarray, confidence: float) -> Estimate:
 def _mean(values_VN: np.ndarray, confidence: float, at_most: float = np.inf) -> Estimate:
     groups, n = _group_of(values_VN.shape[1]), values_VN.shape[1]
     left_out = [float(values_VN[group + 1, groups != group].mean()) for group in range(GROUPS)]
-    return _jackknife(float(values_VN[0].mean()), left_out, n, confidence, note="both sets drawn", limits=(0.0, at_most))
+    return _jackknife(float(values_VN[0].mean()), left_out, n, confidence, note="both sets sampled", limits=(0.0, at_most))
 
 
 def _groups(features_ND: np.ndarray) -> list[np.ndarray]:

@@ -1,1 +1,1 @@
-"""How far a run is, and how long it still takes: for the console, and for `tckr status` in another terminal."""
+"""Progress and remaining time of a run, for the console and for `tckr status` in another terminal."""

@@ -1,4 +1,4 @@
-"""How far each step at work is, and how long it takes at its present rate."""
+"""Progress of each running step, and its remaining time at its present rate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Count:
-    """How far a step is: `first` units were done when it began at `start`."""
+    """Progress of a step; `first` units were already done when it started at time `start`."""
 
     unit: str
     total: int
@@ -19,15 +19,15 @@ class Count:
     start: float
 
     def seconds_left(self, now: float) -> float:
-        """Return how long the rest takes if it advances as before."""
+        """Return the seconds that the rest takes at the present rate."""
         return (now - self.start) * max(0, self.total - self.done) / (self.done - self.first)
 
 
 class Counts:
-    """The counts of the steps at work, by name."""
+    """The progress of the running steps, by name."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start without steps."""
         self._now: dict[str, Count] = {}
 
     @contextmanager
@@ -44,10 +44,10 @@ class Counts:
             self._now.pop(label, None)
 
     def at_work(self) -> str:
-        """Return in words how far each step is."""
+        """Return the progress of each step as text."""
         return ", ".join(f"{label} {count.done:,}/{count.total:,} {count.unit}" for label, count in [*self._now.items()])
 
     def seconds_left(self) -> dict[str, float]:
-        """Return how long each step at work still takes at its present rate; none that has not advanced yet."""
+        """Return the remaining seconds of each running step at its present rate; steps without progress are left out."""
         now = time.monotonic()
         return {label: count.seconds_left(now) for label, count in [*self._now.items()] if count.done > count.first}

@@ -12,7 +12,7 @@ from tckr.html.numbers import duration, rounded
 
 @dataclass(frozen=True)
 class Left:
-    """Remaining time in `seconds`; a lower bound if there are `unknown` steps, of a kind without any finished step."""
+    """Remaining time in `seconds`; a lower bound if there are `unknown` steps, whose kind has no finished step yet."""
 
     seconds: float
     unknown: int

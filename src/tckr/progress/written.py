@@ -1,4 +1,4 @@
-"""Keep in a run's folder how far the run is, so that `tckr status` can say it in another terminal or on another machine."""
+"""Write the progress of a run into its folder, so that `tckr status` can show it on any terminal or machine."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ PROGRESS = f"{OWN}progress"
 """Name of the file in the run's folder."""
 
 SECONDS_BETWEEN = 2.0
-"""Of two writings while a step advances."""
+"""Shortest time between two writings while a step advances."""
 
 
 class Progress(BaseModel):
-    """How far a run is.
+    """Progress of a run.
 
     Attributes:
-        time: when it was so, seconds since 1970.
-        stage: of the target run, the first that is not whole.
-        number: of that stage, from 1.
-        num_stages: of the target run.
-        pace: finished steps, time gone and time left, in words.
-        at_work: what the steps at work have done, in words.
+        time: when it was written, seconds since 1970.
+        stage: first stage of the target run that is not complete.
+        number: number of that stage, from 1.
+        num_stages: number of stages of the target run.
+        pace: finished steps, elapsed time and time left, as text.
+        at_work: progress of the running steps, as text.
     """
 
     time: float
@@ -48,23 +48,23 @@ class Progress(BaseModel):
     at_work: str
 
     def age(self) -> float:
-        """Return how many seconds ago it was so; clocks of two machines may differ."""
+        """Return the seconds since it was written; clocks of two machines may differ."""
         return max(0.0, time.time() - self.time)
 
     def sentence(self) -> str:
-        """Return all of it in words."""
+        """Return the progress as text."""
         now = f"; now {self.at_work}" if self.at_work else ""
         return f"stage {self.number} of {self.num_stages} ({self.stage}), {self.pace}{now}"
 
 
 class ProgressFile:
-    """An observer that writes how far a run is into its folder, and passes everything on to another one.
+    """An observer that writes the progress of a run into its folder, and passes everything on to another observer.
 
-    The file is there while the `with` block lasts. Steps advance on several threads.
+    The file exists while the `with` block lasts. Steps advance on several threads.
     """
 
     def __init__(self, folder: Path, steps: Sequence[Step], observer: Observer) -> None:
-        """Take the run's folder, and all steps of the run in order."""
+        """Store the run's folder, and all steps of the run in order."""
         self._path, self._observer = folder / PROGRESS, observer
         self._left = Counter(step.stage for step in steps if step.role is Role.TARGET)
         self._stages = list(self._left)
@@ -81,23 +81,23 @@ class ProgressFile:
         self._path.unlink(missing_ok=True)
 
     def planned(self, steps: Sequence[Step], shares: Mapping[str, float]) -> None:
-        """Begin with the steps to compute."""
+        """Start with the steps that are to be computed."""
         self._pace = Pace(steps, shares)
         self._write()
         self._observer.planned(steps, shares)
 
     def finished(self, step: Step, manifest: dict[str, Any], reused: bool) -> None:
-        """Note a finished step."""
+        """Count a finished step."""
         if step.role is Role.TARGET:
             self._left[step.stage] -= 1
         self._pace.finished(step, manifest["seconds"])
         if not reused:
-            self._write()  # first: whoever is told of a step may look
+            self._write()  # first, because the observer may read the file
         self._observer.finished(step, manifest, reused)
 
     @contextmanager
     def track(self, step_name: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
-        """Count what a step does."""
+        """Count the finished units of a step."""
         with (
             self._counts.open(step_name, total, unit, done) as count,
             self._observer.track(step_name, total, unit, done) as show,
@@ -123,12 +123,12 @@ class ProgressFile:
                 pace=self._pace.sentence(self._counts.seconds_left()),
                 at_work=self._counts.at_work(),
             )
-            with suppress(OSError):  # a full disk ends the run where something is lost, not here
+            with suppress(OSError):  # a full disk ends the run when an artifact is written, not here
                 _replace(self._path, found.model_dump_json())
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all, under a name that TCKR removes after a kill."""
+    """Write a file completely or not at all, first under a name that TCKR removes after a kill."""
     partial = path.with_name(f"{OWN}{uuid.uuid4().hex}{PARTIAL}")
     try:
         create_private(partial)
@@ -139,7 +139,7 @@ def _replace(path: Path, text: str) -> None:
 
 
 def read_progress(folder: Path) -> tuple[str, Progress | None] | None:
-    """Return who works in a run's folder, and how far the run is if that is known; None where nobody works."""
+    """Return the process that works in a run's folder, and the progress if it is known; None if no process works there."""
     worker = worker_at(folder / HOLD)
     if worker is None:
         return None

@@ -20,7 +20,7 @@ class Judgement:
     """Decision of the gate.
 
     Attributes:
-        obstacles: what stands in its way, one sentence each; empty = it may leave.
+        obstacles: reasons against its release, one sentence each; empty = it may leave.
         changes: settings with which an audit would answer what is open; empty where no audit would.
         invalid: whether the audit failed its own controls, or refuted the formal guarantee.
     """

@@ -22,7 +22,11 @@ from tckr.releasing.run import FinishedRun, finished_run
 
 
 class GateError(UserError):
-    """The gate refuses a release; `invalid`: because the audit failed its own controls or refuted the guarantee."""
+    """The gate refuses a release; the message names the obstacles, a command that helps, and the parts that may leave.
+
+    Attributes:
+        invalid: whether the reason is that a control of the audit failed, or that canaries refuted the guarantee.
+    """
 
     def __init__(self, message: str, *, invalid: bool) -> None:
         """Keep the message."""
@@ -35,8 +39,8 @@ class Release:
     """A finished release.
 
     Attributes:
-        folder: of the release.
-        num_files: number of files listed in SHA256SUMS, all read again and verified.
+        folder: folder of the release.
+        num_files: number of files listed in SHA256SUMS; all of them were read again and verified.
         accepted: obstacles that the gate found and somebody accepted; empty if it found none.
     """
 
@@ -62,19 +66,19 @@ def release(
 
     Args:
         run: folder of the run.
-        to: a folder that is missing or empty.
-        license: identifier, e.g. `cc-by-4.0`.
-        what: some of images, labels, student, adapter and report.
-        format: layout of the images.
-        accept_risk: reason to release what the gate refuses; written into the cards.
-        by: name of the person who accepts the risk.
+        to: a folder that does not exist or is empty.
+        license: identifier of the hub, e.g. `cc-by-4.0`.
+        what: one or more of images, labels, student, adapter and report.
+        format: layout of the images: parquet, imagefolder or webdataset.
+        accept_risk: reason to release what the gate refuses; written into the cards. Empty = the gate decides.
+        by: name of the person who accepts the risk; required with `accept_risk`.
         c2pa_certificate: PEM file of the certificate chain that signs every image.
         c2pa_key: PEM file of the certificate's private key.
         hub_name: `owner/name` of the release on the hub, for the cards.
 
     Raises:
-        GateError: the audit does not allow it.
-        UserError: a setting or file is invalid, or the run is not finished.
+        GateError: the audit does not allow the release, and no risk was accepted.
+        UserError: an argument is invalid, a file of the run is damaged, or the run is not finished.
     """
     request = read_request(
         what=what,

@@ -64,7 +64,7 @@ def compare_ablation(rows: Sequence[Row], published: Sequence[Cell]) -> list[Com
     """Return every cell of the ablation that was measured or published."""
     groups: dict[tuple[str, str, float], list[Row]] = {}
     for row in rows:
-        if row["state"] == "whole":
+        if row["state"] == "complete":
             labels = "soft" if row["distill.labels"] in SOFT else row["distill.labels"]
             groups.setdefault((row["adapt.prompt_form"], labels, row["adapt.fraction"]), []).append(row)
     known = {(cell.prompt, cell.labels, cell.fraction): cell.cas for cell in published}
@@ -98,7 +98,7 @@ def comparison_rows(results: Sequence[ComparedRow], cells: Sequence[ComparedCell
 
 def _teacher(rows: Sequence[Row]) -> dict[str, Estimate | None]:
     """Return the Teacher's numbers over seeds; they are the same for all cardinalities."""
-    whole = [row for row in rows if row["state"] == "whole"]
+    whole = [row for row in rows if row["state"] == "complete"]
     trained = list({row.get(SEED): row for row in whole}.values())
     audited = list({row.get(SEED): row for row in whole if row["teacher_auc"] is not None}.values())
     return {

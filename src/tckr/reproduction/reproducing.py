@@ -113,7 +113,7 @@ def check_data(experiments: Experiments, observer: Observer) -> None:
 def reproduced(experiments: Experiments, results: dict[str, SweepResult]) -> Reproduced:
     """Return the results of the sweeps with the published results."""
     name, rows = experiments.benchmark.name, results["cardinality"].rows
-    whole = [row for row in rows if row["state"] == "whole"]
+    whole = [row for row in rows if row["state"] == "complete"]
     found = frontier(whole, {}) if len({row[CARDINALITY] for row in whole}) > 1 else None
     ablated = results["ablation"].rows if "ablation" in results else []
     return Reproduced(

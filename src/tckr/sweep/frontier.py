@@ -145,7 +145,7 @@ def alike(rows: Sequence[Row], names: Sequence[str]) -> list[list[Row]]:
     """Return the complete variants in groups with equal settings `names`."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        if row["state"] == "whole":
+        if row["state"] == "complete":
             groups.setdefault(repr([row[name] for name in names]), []).append(row)
     return list(groups.values())
 

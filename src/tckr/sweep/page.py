@@ -125,7 +125,7 @@ def _sections(found: Sequence[Frontier], rows: Sequence[Row], swept: Sequence[st
 
 
 def _states(rows: Sequence[Row]) -> str:
-    counts = {state: sum(row["state"] == state for row in rows) for state in ("whole", "failed", "missing")}
+    counts = {state: sum(row["state"] == state for row in rows) for state in ("complete", "failed", "missing")}
     return f"{len(rows)} variants: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count) + "."
 
 
@@ -174,7 +174,7 @@ def _one_pair(gain: Estimate | None) -> str:
 
 def _variant_row(row: Row, swept: Sequence[str]) -> list[str]:
     values = [str(row[name]) for name in swept]
-    if row["state"] != "whole":
+    if row["state"] != "complete":
         return [*values, row["failure"] or row["state"], "", "", "", "", "", ""]
     shown = [f"{100 * row[name]:.1f}" for name in ("teacher_accuracy", "student_accuracy", "student_validation_accuracy")]
     known = ["-" if row[name] is None else f"{row[name]:.3f}" for name in ("student_auc", "student_aop")]

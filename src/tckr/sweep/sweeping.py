@@ -229,7 +229,7 @@ class _Results:
         before = self._plan.variants[: self._plan.variants.index(planned)]
         known = {step.fingerprint for other in before for step in other.steps}
         row = {
-            "state": "whole",
+            "state": "complete",
             "failure": None,
             **measured_row(artifacts),
             **seconds_row(planned.steps, self._store, known),

@@ -1,4 +1,4 @@
-"""Train one classifier on several GPUs: every process makes the same task from files and calls the one training loop."""
+"""Train one classifier on several GPUs. Every process makes the same task from files and calls the same training loop."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tckr.training.fit import FitResult, Task, fit
 from tckr.training.process_group import Team, Tell, team_size, train_together
 
 ONE_PROCESS = (
-    "execution.gpus: one process trains this network, because torch computes its batch normalisation over several only on "
-    "GPUs, and not in layers that a library made of its own"
+    "execution.gpus: one process trains this network, because torch computes its batch normalisation over processes only on "
+    "GPUs, and not in layers that a library defines itself"
 )
 
 
@@ -60,8 +60,8 @@ def fit_together(
     fit_task = partial(fit, seed=seed, scratch=scratch, compiled=compiled)
     if size > 1:
         train_together(size, partial(_fit_share, make_task=make_task, fit_task=fit_task, device=device), device, on_epoch)
-        on_epoch = _ignore  # they were told by the first process
-    return fit_task(task, device=device, on_epoch=on_epoch)  # after the others: reads what they ended with
+        on_epoch = _ignore  # the first process has reported the epochs
+    return fit_task(task, device=device, on_epoch=on_epoch)  # after the other processes: reads their final checkpoint
 
 
 def _fit_share(
@@ -74,13 +74,13 @@ def _fit_share(
 
 
 def _ignore(record: EpochRecord) -> None:
-    """Tell nobody."""
+    """Do nothing."""
 
 
 def can_share_statistics(model: nn.Module, device: str) -> bool:
     """Return whether batch normalisation, if there is any, can cover the complete batch over several processes.
 
-    torch supports this only on GPUs and for its own layers; of a subclass it would drop what the subclass adds.
+    torch supports this only on GPUs and for its own layers. It would drop what a subclass adds.
     """
     layers = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     plain = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

@@ -99,7 +99,7 @@ def fit(
         task: model, data, loss and settings.
         seed: determines all random numbers, together with the epoch number.
         device: torch device name.
-        scratch: folder of the checkpoint, where it is also looked for.
+        scratch: folder of the checkpoint; a checkpoint that is already there is continued.
         on_epoch: called with every epoch that is finished in this call.
         checkpoint_seconds: shortest time between checkpoints; one takes 12 ms.
         compiled: train through `torch.compile`.
@@ -107,7 +107,7 @@ def fit(
             writes.
 
     Raises:
-        UserError: the loss is not a number any more.
+        UserError: the loss is no longer a number.
     """
     model, data, validation, config = task.model, task.data, task.validation, task.config
     assert len(data), "no training images"
@@ -164,9 +164,9 @@ def train_epoch(
     team: Team = ALONE,
     joined: nn.Module | None = None,
 ) -> tuple[float, float]:
-    """Return the mean loss and the last learning rate of one pass; all draws, dropout's too, follow from (seed, epoch).
+    """Return the mean loss and the last learning rate of one pass; all random numbers derive from (seed, epoch).
 
-    `joined` is `team.joined(task.model)`, made once for all epochs.
+    `joined` is `team.joined(task.model)`, created once for all epochs.
     """
     model, data, loss, config = task.model, task.data, task.loss, task.config
     model.train()
@@ -199,7 +199,7 @@ def train_epoch(
 
 
 def share_of_loss(model: nn.Module, loss: Loss, images_BCHW: Tensor, targets: Tensor, team: Team) -> Tensor:
-    """Return the part that this process's share of a batch has in the batch's mean loss."""
+    """Return the contribution of this process's share of a batch to the batch's mean loss."""
     share = team.share(len(images_BCHW))
     own_BCHW = images_BCHW[share]
     return loss(model(own_BCHW), targets[share], own_BCHW) * (len(own_BCHW) / len(images_BCHW))
@@ -218,7 +218,7 @@ def update(optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, gradient
 def measure_accuracy(
     model: Classifier, data: TrainingData, batch_size: int, team: Team = ALONE, *, balanced: bool = False
 ) -> float:
-    """Return the fraction of `data` (hard targets) whose largest logit is the target's; each process asks of its share.
+    """Return the fraction of `data` (hard targets) whose largest logit is the target's; each process computes its share.
 
     With `balanced`, it is the mean of that fraction over the classes in `data`.
     """

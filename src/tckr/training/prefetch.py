@@ -18,7 +18,7 @@ AHEAD = 2
 
 @dataclass(frozen=True)
 class _End:
-    """Mark the end of the items; `error` is what ended them, if anything did."""
+    """Mark the end of the items; `error` is the exception that ended them, if there was one."""
 
     error: BaseException | None = None
 
@@ -43,7 +43,7 @@ def prefetched(items: Iterator[Item], device: str) -> Generator[Item]:
             raise item.error
     finally:
         stopped.set()
-        while not ready.empty():  # a thread that waits for a place can go on
+        while not ready.empty():  # so that a thread that waits for a free place continues
             ready.get()
         thread.join()
 

@@ -1,7 +1,7 @@
-"""Processes that train one model together: torch's elastic launcher starts them, DistributedDataParallel adds gradients up.
+"""Processes that train one model together. torch's elastic launcher starts them; DistributedDataParallel adds gradients up.
 
-Each computes the gradients of its share of every step's images. All hold the same model and optimizer and meet the same
-draws, so they stay equal; the first alone writes. When one dies, all begin anew from the last checkpoint.
+Each process computes the gradients of its share of every step's images. All have the same model, optimizer and random
+numbers, so they stay equal. Only the first one writes. If one dies, all start again from the last checkpoint.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from tckr.errors import UserError
 from tckr.process import end_with_parent, set_up_process, started_worker_context
 
 RESTARTS = 3
-"""Of all processes, after one died."""
+"""Maximum number of restarts of all processes, after one died."""
 
 MOST_CHARACTERS = 800
-"""Of an error that is told: a pipe takes messages of up to 4096 bytes whole."""
+"""Maximum length of an error message: a pipe transfers a message of up to 4096 bytes at once."""
 
 SECONDS_BETWEEN = 0.5
-"""Of two looks of the launcher at its processes."""
+"""Seconds between two checks of the launcher on its processes."""
 
 
 @dataclass(frozen=True)
 class Team:
-    """One process of those that share a training.
+    """One of the processes that share a training.
 
     Attributes:
         rank: number of the process; 0 for the first.
@@ -56,11 +56,11 @@ class Team:
         return slice(self.rank * count // self.size, (self.rank + 1) * count // self.size)
 
     def joined(self, module: nn.Module, *, may_skip: bool = False) -> nn.Module:
-        """Return what to call in place of `module`, so that its gradients are means over all processes.
+        """Return the module to call instead of `module`, so that gradients are means over all processes.
 
         Args:
             module: on the device of this process.
-            may_skip: whether a forward pass may leave parameters out.
+            may_skip: whether a forward pass may leave parameters unused.
         """
         if self.size == 1:
             return module
@@ -106,24 +106,24 @@ def team_size(gpus: int, num_images: int, device: str) -> int:
 def train_together(
     size: int, train: Callable[[Team, Tell], object], device: str, hear: Tell, backend: str | None = None
 ) -> None:
-    """Call `train` in `size` processes, and again in all of them when one dies: it goes on from its checkpoint.
+    """Call `train` in `size` processes. If one dies, call it again in all of them; it continues from its checkpoint.
 
     Args:
-        size: processes.
-        train: picklable; leaves its result in files. What the first process tells is heard here.
+        size: number of processes.
+        train: picklable; writes its result into files. Messages of the first process reach `hear`.
         device: `cuda` gives process number i the i-th GPU.
-        hear: told what the processes tell, on a thread.
-        backend: of torch.distributed; None takes NCCL on GPUs, of which each process needs its own, and gloo elsewhere.
+        hear: called with each message of the first process, on a thread.
+        backend: of torch.distributed; None selects NCCL on GPUs (one for each process), otherwise gloo.
 
     Raises:
-        UserError: one of the processes raised it, or they died again and again.
+        UserError: one of the processes raised it, or processes died too often.
     """
     context = started_worker_context()
     heard, told = context.Pipe(duplex=False)
     refusals: list[str] = []
     failures: dict[str, str] = {}
     threads = max(1, torch.get_num_threads() // size)
-    folder = TemporaryDirectory(prefix="tckr-")  # of the launcher, which leaves its own behind
+    folder = TemporaryDirectory(prefix="tckr-")  # for the launcher, which does not remove its own folder
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -143,14 +143,14 @@ def train_together(
         except ChildFailedError as error:
             if not refusals:
                 raise UserError(_explanation(failures.get(str(RESTARTS)) or _reason(error), size)) from None
-        except SignalException as error:  # the launcher catches signals to end its processes first
+        except SignalException as error:  # the launcher catches signals, to end its processes first
             raise (KeyboardInterrupt if error.sigval == signal.SIGINT else SystemExit)(error.sigval) from None
     if refusals:
         raise UserError(refusals[0])
 
 
 def _reason(error: ChildFailedError) -> str:
-    """Return what the launcher knows of a process that could say nothing itself."""
+    """Return what the launcher reports about a process that sent no error."""
     _, failure = error.get_first_failure()
     return f"it ended with exit code {failure.exitcode}"
 
@@ -158,7 +158,7 @@ def _reason(error: ChildFailedError) -> str:
 def _explanation(reason: str, size: int) -> str:
     short = " ".join(reason.split())[:300]
     return (
-        f"the {size} processes that train one model died {RESTARTS + 1} times; at last one because: {short}. If memory ran "
+        f"the {size} processes that train one model died {RESTARTS + 1} times, at last because: {short}. If memory ran "
         'out, set a smaller execution.gpus. A Python script must call tckr.run below `if __name__ == "__main__":`, because '
         "the processes import it. The same command goes on from the last checkpoint"
     )
@@ -173,7 +173,7 @@ def _take_part(
     environment: Mapping[str, str],
 ) -> None:
     for name, value in environment.items():
-        os.environ.setdefault(name, value)  # a fork server has what was set when it started; the launcher has set its own
+        os.environ.setdefault(name, value)  # a fork server has the variables of its start; those of the launcher are kept
     end_with_parent()
     set_up_process(threads)
     team, (device, backend) = Team(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])), where
@@ -182,10 +182,10 @@ def _take_part(
     backend = backend or ("nccl" if device.startswith("cuda") else "gloo")
     distributed.init_process_group(backend, store=_meeting_place(), rank=team.rank, world_size=team.size)
     try:
-        distributed.barrier()  # nobody fails while others still look for it
+        distributed.barrier()  # no process fails while others still search the store
         train(team, (lambda what: told.send(("told", what))) if team.rank == 0 else (lambda what: None))
     except UserError as error:
-        told.send(("refused", str(error)[:MOST_CHARACTERS]))  # no restart would mend it
+        told.send(("refused", str(error)[:MOST_CHARACTERS]))  # a restart would not help
     except Exception as error:
         told.send((os.environ["TORCHELASTIC_RESTART_COUNT"], f"{type(error).__name__}: {error}"[:MOST_CHARACTERS]))
         raise
@@ -194,9 +194,9 @@ def _take_part(
 
 
 def _meeting_place() -> distributed.Store:
-    """Return the launcher's store, under a name of its own for every attempt.
+    """Return the launcher's store, with a separate name for every attempt.
 
-    The launcher keeps one store for all of them, in which the addresses of processes that died would be found.
+    The launcher keeps one store for all attempts, which would still contain the addresses of processes that died.
     """
     store = distributed.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
     return distributed.PrefixStore(f"attempt-{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
@@ -206,10 +206,10 @@ def _meeting_place() -> distributed.Store:
 def _listening(
     heard: Connection, told: Connection, hear: Tell, refusals: list[str], failures: dict[str, str]
 ) -> Iterator[None]:
-    """Pass on what the processes tell until the block ends, and all that they had told by then.
+    """Pass on messages of the processes until the block ends, including all that they had sent by then.
 
-    `failures` gets the first error of each attempt: those of the others follow from it. No lock guards the pipe, which a
-    process that is killed would keep for ever: the system writes a short message at once or not at all.
+    `failures` receives the first error of each attempt, because the errors of other processes follow from it. The pipe has
+    no lock, which a killed process would never release: the system writes a short message at once or not at all.
     """
 
     def listen() -> None:
@@ -233,7 +233,7 @@ def _listening(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the launcher from writing its own tables of failures: what they say is in the error."""
+    """Keep the launcher from writing its own tables of failures; the error contains the same information."""
     loggers = [logging.getLogger(name) for name in ("torch.distributed.elastic", "torch.multiprocessing.spawn")]
     before = [logger.level for logger in loggers]
     for logger in loggers:

@@ -250,7 +250,7 @@ CASES = [
     ),
     Case("test-other-case", "`train/cat`, `test/Cat`", other_case, Refused("a class 'Cat' and the training split 'cat'")),
     Case("test-other-classes", "`test/lion`, `train/cat`", nothing_common, Refused("none in common")),
-    Case("splits-below-classes", "`cat/train`, `cat/test`", split_below, Refused("hold folders of splits")),
+    Case("splits-below-classes", "`cat/train`, `cat/test`", split_below, Refused("contain folders of splits")),
     Case(
         "masks-same-stem",
         "`cat/1.jpg` with its mask `cat/1.png`",
@@ -260,8 +260,8 @@ CASES = [
     Case("masks-named", "`cat/1.png` with `1_mask.png`, `1_mask_1.png`", masks_named, Read(refused=("mask",))),
     Case("masks-in-class", "`cat/images`, `cat/masks`", masks_in_class, Read(refused=("mask",))),
     Case("two-formats", "`cat/1.png` and another picture `cat/1.bmp`", two_formats, Read()),
-    Case("images-and-masks", "`images/`, `masks/`", images_and_masks, Refused("'images', 'masks' are no classes")),
-    Case("split-images-and-masks", "`train/images`, `train/masks`", split_images_and_masks, Refused("are no classes")),
+    Case("images-and-masks", "`images/`, `masks/`", images_and_masks, Refused("'images', 'masks' are not classes")),
+    Case("split-images-and-masks", "`train/images`, `train/masks`", split_images_and_masks, Refused("are not classes")),
     Case("masks-and-table", "`images/`, `masks/`, `labels.csv`", masks_and_table, Read(refused=("not_in_table",))),
     Case("patients-above", "`patient_001/cat`", patients, Refused("look like one patient, part or site each")),
     Case("numbers-above", "`0017/cat`", lambda root: patients(root, "{:04}"), Refused("two readings are possible")),
@@ -269,7 +269,7 @@ CASES = [
     Case("codes", "`P000/*.png`, `P001/*.png`, ...", codes, Refused("'P000', 'P001', 'P002' look like one patient")),
     Case("sites-above", "`Berlin/cat`, `Bonn/cat`", sites, Refused("classes 'Berlin', 'Bonn', or classes 'cat', 'dog'")),
     Case("flat", "pictures without class folders or table", flat_only, Refused("without class folders.*labels.csv")),
-    Case("spreadsheet", "`labels.xlsx`, `images/`", spreadsheet, Refused("'images' are no classes.*file_name")),
+    Case("spreadsheet", "`labels.xlsx`, `images/`", spreadsheet, Refused("'images' are not classes.*file_name")),
     Case(
         "kohya",
         "class folders with a `.txt` beside each picture",

@@ -229,7 +229,7 @@ CASES = [
         "stray-spaces",
         "a label `Cat ` among `cat`",
         stray_spaces,
-        Read(classes=("Cat ", "cat", "dog"), said=("differ in case, spaces",), rename={"Cat ": "cat"}),
+        Read(classes=("Cat ", "cat", "dog"), said=("differ only in case, spaces",), rename={"Cat ": "cat"}),
     ),
     Case("only-joined", "labels `cat\\|pet`, `dog\\|pet`", only_joined, Refused("several labels in one cell")),
     Case("metadata-in-splits", "`train/metadata.csv`, `test/metadata.csv`", metadata_in_splits, SPLIT),

@@ -1,4 +1,4 @@
-"""Every layout of the table is understood as it says, or refused with a sentence; none is read silently wrong."""
+"""Every layout is read as the table states, or refused with a sentence; none is silently misread."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_noise_follows_from_record_and_draw_whatever_the_batch_and_the_generator
     assert np.array_equal(losses(lambda latents, told, noise, level: first(noise), count=4), found[0][:4])
 
 
-def test_no_two_records_and_no_two_draws_meet_the_same_noise() -> None:
+def test_no_two_records_and_no_two_noise_levels_have_the_same_noise() -> None:
     met: list[float] = []
 
     def keep(latents: torch.Tensor, told: Conditioning, noise: torch.Tensor, level: torch.Tensor) -> torch.Tensor:

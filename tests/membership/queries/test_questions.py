@@ -1,4 +1,4 @@
-"""Every signal equals its definition, computed here in the plainest way, and is higher for what was seen."""
+"""Every signal equals its definition, computed here in the plainest way, and is higher for records of the training."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def logits_of(folders: Mapping[str, Path], name: str, images: np.ndarray) -> np.
     return predict_logits(load_classifier(folders[name] / "model"), np.ascontiguousarray(images), batch_size=32)
 
 
-def test_images_are_as_likely_seen_as_they_are_near_in_pixels(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_images_score_higher_the_nearer_they_are_in_pixels(folders: dict[str, Path], tmp_path: Path) -> None:
     found = ask_images(asked(folders, tmp_path))["images_pixels"]
     assert found == pytest.approx(-brute_distances(IMAGES / 255, SYNTHETIC / 255), abs=1e-5)
     assert found[COPIED] == pytest.approx(0, abs=1e-9)
@@ -107,7 +107,7 @@ def test_images_are_as_likely_seen_as_they_are_near_in_pixels(folders: dict[str,
     assert (np.delete(found, COPIED) < -0.05).all()
 
 
-def test_images_are_as_likely_seen_as_they_are_near_in_features(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_images_score_higher_the_nearer_they_are_in_features(folders: dict[str, Path], tmp_path: Path) -> None:
     found = ask_images(asked(folders, tmp_path))["images"]
     model = load_classifier(folders["features"] / "model")
     features = [predict_features(model, images, batch_size=32) for images in (IMAGES, SYNTHETIC)]
@@ -116,7 +116,7 @@ def test_images_are_as_likely_seen_as_they_are_near_in_features(folders: dict[st
     assert (np.delete(found, [0, *COPIED]) < -0.01).all()
 
 
-def test_with_validation_images_nearness_is_also_told_beside_theirs(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_with_validation_images_nearness_is_also_given_relative_to_theirs(folders: dict[str, Path], tmp_path: Path) -> None:
     unseen = noise_images(7, 4)
     data = write_pool(tmp_path / "data", IMAGES, LABELS, np.ones((1, NUM), dtype=bool), list(unseen))
     found = ask_images(asked({**folders, "data": data}, tmp_path / "cache"))
@@ -250,7 +250,9 @@ def test_every_question_tells_of_as_many_looks_as_it_announces(
         assert sum(told) == question.looks(run.settings) * NUM, name
 
 
-def test_an_ensemble_of_teachers_is_asked_as_one_by_its_mean_probability(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_an_ensemble_of_teachers_is_queried_as_one_model_by_its_mean_probability(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
     members = [folders[role] / "model" for role in KNOWN]
     for number, member in enumerate(members, start=1):
         copytree(member, tmp_path / "ensemble" / "model" / f"member-{number}")

@@ -47,7 +47,7 @@ def log_density(signals: np.ndarray, seen: np.ndarray) -> float:
 
 @pytest.mark.parametrize("seen", [[1, 1, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [1, 0], [1], [0]])
 def test_online_is_the_posterior_ratio_of_the_model(seen: list[int]) -> None:
-    """The reference runs and the target are jointly multivariate t, once as if the target had seen the record, once not."""
+    """The reference runs and the target are jointly multivariate t, once as if the record were a member, once not."""
     generator = np.random.default_rng(len(seen))
     references, target = generator.normal(3, 1, size=len(seen)), 4.5
     expected = [log_density(np.append(references, target), np.append(seen, guess)) for guess in (1, 0)]

@@ -1,4 +1,4 @@
-"""What holds for each attack, whatever it computes."""
+"""Properties that hold for every attack."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_target_as_untrained_as_its_references_scores_one_half(name: str) -> Non
 def test_a_target_that_saw_nothing_scores_one_half_in_93_of_100(name: str, leak: float) -> None:
     """R = 8, N = 600, ten worlds with ten targets each that are judged with the same, possibly leaking, reference runs.
 
-    95 are expected; a sound scorer falls below 93 with one seed in eight, so the seed is one at which all were seen to pass.
+    95 are expected. A sound scorer falls below 93 with one seed in eight; the seed is one with which all scorers pass.
     The next test, over 400 worlds, is the one that no choice of a seed can please.
     """
     generator, covered = np.random.default_rng(1), 0
@@ -148,7 +148,7 @@ def test_few_or_identical_references_give_finite_scores(name: str, rows: int) ->
 
 @pytest.mark.parametrize("name", SCORERS)
 @pytest.mark.parametrize(("factor", "offset"), [(1e-20, 0), (1e-3, 0), (1e3, 0), (1e100, 0), (1, 1e3), (1, -1e3)])
-def test_signals_of_any_size_are_finite_and_told_apart(name: str, factor: float, offset: float) -> None:
+def test_signals_of_any_size_are_finite_and_different(name: str, factor: float, offset: float) -> None:
     found, members = world(shift=3.0)
     scores = SCORERS[name].score(factor * found + offset, members, 0)
     assert np.isfinite(scores).all()

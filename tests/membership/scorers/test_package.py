@@ -15,7 +15,7 @@ SCORER = SCORERS["lira_offline_fixed_variance"]
 
 
 def package(seed: int, *shifts: float, rows: int = 9, records: int = 300) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Return surfaces with noise of their own that leak so much, and their membership."""
+    """Return surfaces with independent noise that leak the given amounts, and their membership."""
     generator = np.random.default_rng(seed)
     members = membership(generator, rows, records)
     return {f"surface {index}": signals(generator, members, shift) for index, shift in enumerate(shifts)}, members

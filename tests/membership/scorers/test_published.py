@@ -48,7 +48,7 @@ def directly(density: Density, found: np.ndarray, members: np.ndarray, *, online
 @pytest.mark.parametrize("online", [True, False])
 @pytest.mark.parametrize("rows", [3, 9])
 def test_bavaria_equals_its_equations(form: str, density: Density, online: bool, rows: int) -> None:
-    """With two reference runs a quarter of the records was seen by both, another by none."""
+    """With two reference runs, a quarter of the records are members of both, and another quarter of none."""
     found, members = world(rows=rows, records=60)
     scores = SCORERS[f"bavaria_{form}_{'online' if online else 'offline'}"].score(found, members, 0)
     assert scores == pytest.approx(np.array(directly(density, found, members, online=online)), rel=1e-9)

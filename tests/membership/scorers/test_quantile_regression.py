@@ -30,7 +30,7 @@ def test_thresholds_are_the_quantiles_of_records_that_look_alike() -> None:
         assert below == pytest.approx(np.array(LEVELS), abs=0.08)
 
 
-def test_scores_of_records_never_seen_are_standard_normal_deviates() -> None:
+def test_scores_of_records_outside_of_every_training_are_standard_normal_deviates() -> None:
     generator = np.random.default_rng(1)
     signal, features, _ = records(generator, 4000)
     tested, of_tested, _ = records(generator, 2000)
@@ -51,7 +51,7 @@ def test_it_finds_without_references_what_a_global_threshold_does_not() -> None:
 
 
 def test_nothing_is_found_where_nothing_leaks() -> None:
-    """The fit knows no membership, so one of them serves all draws of it."""
+    """The fit does not use the membership, so one fit serves all memberships."""
     generator, covered = np.random.default_rng(0), 0
     signal, features, _ = records(generator, 200)
     fitted = fit_quantiles(signal, features)

@@ -20,7 +20,7 @@ from tests.membership.worlds import membership, world
 
 
 def complete_world(records: int = 80) -> tuple[np.ndarray, np.ndarray]:
-    """Return a world in which every record was seen by some reference runs and not by others."""
+    """Return a world in which every record is a member of some reference runs and not of others."""
     found, members = world(rows=13, records=2 * records)
     both = members[1:].any(axis=0) & ~members[1:].all(axis=0)
     return found[:, both][:, :records], members[:, both][:, :records]

@@ -1,4 +1,4 @@
-"""Captioners say something about every image, whatever the batch, and a missing checkpoint is explained."""
+"""Captioners describe every image, whatever the batch, and a missing checkpoint is explained."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_prompt_is_continued_and_not_repeated(tiny_captioner: Path, images: np.n
 
 
 def test_a_prompt_that_comes_back_in_lower_case_is_taken_off_too() -> None:
-    """BLIP's tokenizer knows no capitals."""
+    """BLIP's tokenizer has no capital letters."""
     assert _after("A photo of ", "a photo of a red disc") == "a red disc"
     assert _after("a photo", "a disc") == "a disc"
 

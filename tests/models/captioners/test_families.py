@@ -1,4 +1,4 @@
-"""Every family of captioners says of an image what it would say of it alone; what cannot be a captioner is explained."""
+"""In every family, an image has the same caption in a batch and alone; what cannot be a captioner is explained."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_chat_models_answer_the_question_alone(folders: dict[str, Path], name: s
     assert "Describe the small digit ." in captioner.processor.tokenizer.decode(inputs["input_ids"][0])
 
 
-def test_chat_models_are_asked_not_to_think_aloud(folders: dict[str, Path], images: np.ndarray, tmp_path: Path) -> None:
+def test_chat_models_are_prompted_without_reasoning(folders: dict[str, Path], images: np.ndarray, tmp_path: Path) -> None:
     folder = shutil.copytree(folders["llava"], tmp_path / "thinking")
     template = folder / "chat_template.jinja"
     template.write_text(template.read_text() + "{% if enable_thinking is not defined or enable_thinking %} thin{% endif %}")

@@ -109,7 +109,7 @@ def test_the_head_of_other_classes_another_task_or_none_gives_way(tmp_path: Path
     assert head_of(ResNetConfig(embedding_size=4, hidden_sizes=[4], depths=[1])) == ("classifier.",)
 
 
-def test_a_stored_classifier_must_be_whole_with_its_head(tmp_path: Path) -> None:
+def test_a_stored_classifier_must_be_complete_with_its_head(tmp_path: Path) -> None:
     build_classifier("embedded:resnet", 3, NAMES, seed=1).save(tmp_path)
     respell(tmp_path, {}, drop="classifier.1.bias")
     with pytest.raises(UserError, match=r"of its weights 1 is missing \(classifier.1.bias\).*run again"):
@@ -276,7 +276,7 @@ def test_quantised_weights_without_their_scales_are_refused(kind: torch.dtype, t
         load_encoder(str(tmp_path), "cpu")
 
 
-def test_masks_zeros_and_vectors_of_whole_numbers_are_no_quantised_weights(tmp_path: Path) -> None:
+def test_masks_zeros_and_vectors_of_integers_are_not_quantised_weights(tmp_path: Path) -> None:
     save_tiny_convnext(tmp_path, SETTINGS)
     tensors = load_file(tmp_path / "model.safetensors")
     matrices = [name for name, tensor in tensors.items() if tensor.ndim > 1]

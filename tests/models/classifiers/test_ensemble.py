@@ -1,4 +1,4 @@
-"""An ensemble answers with the mean of its members' probabilities, to everyone who asks."""
+"""An ensemble answers every query with the mean of its members' probabilities."""
 
 from __future__ import annotations
 

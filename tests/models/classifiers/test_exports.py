@@ -85,7 +85,7 @@ class Logits(torch.nn.Module):
 @pytest.mark.skipif(not (find_spec("onnxruntime") and find_spec("onnxscript")), reason=".ci/libraries has ONNX")
 @pytest.mark.filterwarnings("ignore")
 def test_onnx_gives_the_same_accuracy(student: Path, tmp_path: Path) -> None:
-    """The network and its preprocessing are what transformers reads in the folder; nothing of TCKR is asked."""
+    """The network and its preprocessing are those that transformers reads in the folder, without any code of TCKR."""
     import onnxruntime
 
     images, _ = digits(slice(-NUM_TEST, None))

@@ -23,7 +23,7 @@ def draw(generator: Generator, size: int, rows: slice = slice(None), **changes: 
 
 
 def draw_plainly(folder: Path, size: int, guidance_scale: float = 2.0, adapter: Path | None = None) -> np.ndarray:
-    """Return what the plain pipeline draws with the settings of `draw`."""
+    """Return the images of the plain pipeline with the settings of `draw`."""
     return tiny_generators.draw_plainly(
         folder, PROMPTS, SEEDS, size=size, steps=3, guidance_scale=guidance_scale, adapter=adapter
     )

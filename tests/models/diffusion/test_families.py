@@ -82,7 +82,7 @@ def test_encoded_images_decode_to_what_the_autoencoder_makes_of_them(family: str
     assert np.abs(generator.decode(means) - expected).max() <= 1
 
 
-def test_pixels_that_are_no_numbers_are_not_drawn_black(family: str, generator: LatentDiffusion) -> None:
+def test_pixels_that_are_not_numbers_do_not_become_black(family: str, generator: LatentDiffusion) -> None:
     size = IMAGE_SIZES[family] // 2
     with pytest.raises(UserError, match="not finite numbers"):
         generator.decode(torch.full((1, 4, size, size), torch.nan))

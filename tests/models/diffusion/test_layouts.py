@@ -1,4 +1,4 @@
-"""Adapters in the layouts that people publish: every weight changes by what the file says, or the file is refused."""
+"""Adapters in published layouts: every weight changes as the file states, or the file is refused."""
 
 from __future__ import annotations
 

@@ -32,8 +32,10 @@ def test_loading_and_drawing_print_nothing(
     assert "".join(capfd.readouterr()) == ""
 
 
-def test_half_precision_draws_nearly_the_same(family: str, families: dict[str, Path], generator: LatentDiffusion) -> None:
-    """The noise is drawn in float32 whatever the weights are in, so images are alike."""
+def test_half_precision_gives_nearly_the_same_images(
+    family: str, families: dict[str, Path], generator: LatentDiffusion
+) -> None:
+    """The noise is sampled in float32, whatever type the weights have, so images are alike."""
     half = load_generator(str(families[family]), "cpu", torch.bfloat16)
     assert half.dtype == torch.bfloat16
     size = IMAGE_SIZES[family]
@@ -151,7 +153,7 @@ def test_a_truncated_file_is_a_user_error(tmp_path: Path, tiny_generator: Path, 
         load_generator(str(tmp_path / "truncated"), "cpu")
 
 
-def test_text_encoders_under_the_names_of_older_versions_are_whole(tmp_path: Path, tiny_generator: Path) -> None:
+def test_text_encoders_under_the_names_of_older_versions_are_complete(tmp_path: Path, tiny_generator: Path) -> None:
     shutil.copytree(tiny_generator, tmp_path / "old")
     _change(tmp_path / "old", "text_encoder", _age)
     old, new = (
@@ -163,7 +165,7 @@ def test_text_encoders_under_the_names_of_older_versions_are_whole(tmp_path: Pat
         load_generator(str(tmp_path / "old"), "cpu")
 
 
-def test_autoencoders_under_the_names_of_older_versions_are_whole(tmp_path: Path) -> None:
+def test_autoencoders_under_the_names_of_older_versions_are_complete(tmp_path: Path) -> None:
     """As in the first published checkpoints: no weight of its attention is left over."""
 
     def age(weights: dict[str, torch.Tensor], _: str) -> None:
@@ -233,7 +235,7 @@ def test_a_part_that_is_absent_is_named(part: str, tmp_path: Path, tiny_generato
         ("vae/config.json", {"scaling_factor": 0}),
     ],
 )
-def test_numbers_that_nothing_can_be_drawn_with_are_refused(
+def test_numbers_that_cannot_be_sampled_with_are_refused(
     file: str, changes: dict[str, object], tmp_path: Path, tiny_generator: Path
 ) -> None:
     shutil.copytree(tiny_generator, tmp_path / "copy")

@@ -55,7 +55,7 @@ def test_adapter_weights_follow_the_seed(families: dict[str, Path]) -> None:
     assert not torch.equal(drawn[0], drawn[2])
 
 
-def test_saved_adapter_draws_what_the_trained_one_drew_here_and_in_diffusers(
+def test_a_saved_adapter_gives_the_images_of_the_trained_one_here_and_in_diffusers(
     family: str, families: dict[str, Path], tmp_path: Path
 ) -> None:
     folder, size = families[family], IMAGE_SIZES[family]

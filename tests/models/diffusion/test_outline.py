@@ -1,4 +1,4 @@
-"""What the files of a checkpoint say of its kind is what the loaded generator does, and misfits are refused from them."""
+"""The kind that is read from the files of a checkpoint is that of the loaded generator; unsupported settings are refused."""
 
 from __future__ import annotations
 

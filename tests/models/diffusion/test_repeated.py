@@ -90,7 +90,7 @@ def test_a_failure_within_leaves_nothing() -> None:
     assert not layer._forward_pre_hooks
 
 
-def test_a_layer_is_asked_again_for_other_numbers() -> None:
+def test_a_layer_is_evaluated_again_for_other_numbers() -> None:
     layer = torch.nn.Linear(2, 2)
     numbers = torch.arange(12.0).reshape(6, 2)
     with computed_once([layer]):

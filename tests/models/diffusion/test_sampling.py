@@ -1,4 +1,4 @@
-"""The sampling loop: solvers, the guidance interval, and who draws noise."""
+"""The sampling loop: solvers, the guidance interval, and the source of the noise."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.tiny_generators import IMAGE_SIZES
 
 
 class Counted:
-    """A denoiser that remembers how many rows it was asked for at each step."""
+    """A denoiser that records the number of rows of each step."""
 
     def __init__(self, generator: LatentDiffusion) -> None:
         self.rows: list[int] = []
@@ -76,7 +76,7 @@ def test_steps_of_several_evaluations_count_as_one(kind: type, evaluations: int,
     assert counted.rows.count(6) == evaluations
 
 
-def test_every_solver_draws_or_says_what_the_family_offers(family: str, generator: LatentDiffusion) -> None:
+def test_every_solver_generates_or_says_what_the_family_offers(family: str, generator: LatentDiffusion) -> None:
     size = IMAGE_SIZES[family]
     default = draw(generator, size)
     for solver in ("dpm++", "unipc", "euler", "lcm"):
@@ -107,7 +107,7 @@ def test_solvers_meet_when_steps_are_many(family: str, families: dict[str, Path]
 @pytest.mark.parametrize(
     "kind", [DDIMScheduler, DDPMScheduler, PNDMScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler]
 )
-def test_any_scheduler_of_a_checkpoint_draws_what_the_plain_pipeline_draws(
+def test_any_scheduler_of_a_checkpoint_gives_the_images_of_the_plain_pipeline(
     kind: type, families: dict[str, Path], tmp_path: Path
 ) -> None:
     generator = load_generator(str(families["sd1"]), "cpu")
@@ -134,7 +134,7 @@ def test_drawing_leaves_torchs_global_generator_alone(tiny_stochastic_generator:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_compiled_denoiser_draws_the_same(families: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_denoiser_gives_the_same_images(families: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled without inductor, which takes half a minute: what is compiled, and that it stands in for the denoiser."""
     generator = load_generator(str(families["sd1"]), "cpu")
     before = draw(generator, 16)
@@ -153,7 +153,7 @@ def test_compiled_denoiser_draws_the_same(families: dict[str, Path], monkeypatch
 
 
 @pytest.mark.parametrize("family", IMAGE_SIZES)
-def test_bfloat16_draws_nearly_the_same_images_with_float32_weights(families: dict[str, Path], family: str) -> None:
+def test_bfloat16_gives_nearly_the_same_images_with_float32_weights(families: dict[str, Path], family: str) -> None:
     generator, size = load_generator(str(families[family]), "cpu"), IMAGE_SIZES[family]
     exact, rounded = draw(generator, size), draw(generator, size, bfloat16=True)
     assert generator.dtype == torch.float32

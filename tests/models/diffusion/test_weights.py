@@ -21,7 +21,7 @@ from tests.tiny_models import ARRAY_WARNING
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
 
 
-def test_what_was_trained_is_drawn_from(
+def test_the_trained_weights_are_sampled_from(
     family: str, generator: LatentDiffusion, families: dict[str, Path], tmp_path: Path
 ) -> None:
     size = IMAGE_SIZES[family]

@@ -1,4 +1,4 @@
-"""Random choices follow from (seed, step), and every image is seen once per epoch."""
+"""Random choices derive from (seed, step), and every image is used once per epoch."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def test_choices_follow_from_seed_and_step() -> None:
     assert not torch.equal(first.noise, first.posterior_noise)
 
 
-def test_shares_are_those_asked_for() -> None:
+def test_shares_are_the_requested_ones() -> None:
     draws = draw()
-    assert abs(draws.mirrored.mean() - 0.5) < 0.04  # five standard errors of 4000 draws
+    assert abs(draws.mirrored.mean() - 0.5) < 0.04  # five standard errors of 4000 samples
     assert abs(draws.unprompted.mean() - 0.25) < 0.04
     assert draws.timesteps.min() == 0
     assert draws.timesteps.max() == 99

@@ -36,7 +36,7 @@ def encoded_set(folder: Path, cache: Path) -> EncodedSet:
 
 
 def gradient(folder: Path, encoded: EncodedSet, taken: list[int], *, noise: float = 0.0, per_pass: int = 4) -> torch.Tensor:
-    """Return the private gradient of a step that takes the units `taken`, with always the same draws for each."""
+    """Return the private gradient of a step that uses the units `taken`; random choices are always the same."""
     generator = load_generator(str(folder), "cpu")
     adapter = AdapterVector(generator.add_lora(2, 7).values())
     generator.keep_gradients_of_images()

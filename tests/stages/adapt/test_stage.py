@@ -1,4 +1,4 @@
-"""The adapter artifact says how to use it, and only members reach the generator."""
+"""The adapter artifact states how to use it, and only members reach the generator."""
 
 from __future__ import annotations
 
@@ -324,7 +324,7 @@ def test_a_given_adapter_enters_the_fingerprint(trained: Path) -> None:
     assert fingerprint() != first
 
 
-def test_a_given_adapter_draws_what_it_drew_where_it_was_trained(
+def test_a_given_adapter_generates_the_images_that_it_generated_where_it_was_trained(
     tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path, trained: Path
 ) -> None:
     drawn = {}

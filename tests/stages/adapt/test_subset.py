@@ -1,4 +1,4 @@
-"""A share of the members: balanced, nested, drawn from the seed."""
+"""A share of the members: balanced, nested, sampled by the seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training resumes exactly, accumulates exactly, and learns; encodings are what the generator says."""
+"""Training resumes exactly, accumulates exactly, and learns; encodings equal those of the generator."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PROMPTS = ["b", "a", "b", "c", "a"]
 
 
 class KilledError(Exception):
-    """Stand for SIGKILL."""
+    """Stand in for SIGKILL."""
 
 
 def encode(generator: Generator, cache: Path, **changes: object) -> EncodedSet:
@@ -157,7 +157,7 @@ def test_min_snr_weighs_the_loss(tiny_generator: Path, tmp_path: Path) -> None:
 
 def test_training_lowers_the_loss(tiny_generator: Path, tmp_path: Path) -> None:
     losses = {}
-    for rate in (1e-2, 1e-12):  # the same draws at every step, so the runs are paired
+    for rate in (1e-2, 1e-12):  # the same random numbers at every step, so the runs are paired
         losses[rate], _ = fit(tiny_generator, tmp_path / str(rate), steps=15, batch_size=8, learning_rate=rate)
     assert losses[1e-2][0] == losses[1e-12][0]
     assert (losses[1e-2][5:] < losses[1e-12][5:]).all()

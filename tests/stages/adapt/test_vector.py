@@ -24,9 +24,9 @@ def convolutions() -> torch.nn.Module:
 def test_a_vector_keeps_the_layout_of_convolutions_in_memory() -> None:
     parts, whole = convolutions(), convolutions()
     adapter = AdapterVector(whole.parameters())
-    of_parts, of_whole = torch.optim.SGD(parts.parameters(), lr=0.1), torch.optim.SGD([adapter.whole], lr=0.1)
+    of_parts, of_joined = torch.optim.SGD(parts.parameters(), lr=0.1), torch.optim.SGD([adapter.joined], lr=0.1)
     images = torch.randn(2, 3, 6, 6, generator=torch.Generator().manual_seed(0)).to(memory_format=torch.channels_last)
-    for model, optimizer in ((parts, of_parts), (whole, of_whole)):
+    for model, optimizer in ((parts, of_parts), (whole, of_joined)):
         model(images).square().sum().backward()
         optimizer.step()
     for plain, held in zip(parts.parameters(), whole.parameters(), strict=True):
@@ -34,7 +34,7 @@ def test_a_vector_keeps_the_layout_of_convolutions_in_memory() -> None:
         assert held.grad is not None
         assert held.ndim < 4 or held.is_contiguous(memory_format=torch.channels_last)
         assert held.ndim < 4 or held.grad.is_contiguous(memory_format=torch.channels_last)
-    adapter.set(torch.zeros_like(adapter.whole))
+    adapter.set(torch.zeros_like(adapter.joined))
     assert not any(held.any() for held in whole.parameters())
 
 
@@ -47,7 +47,7 @@ def test_a_vector_is_trained_to_the_same_bits() -> None:
     parts, whole = layers(), layers()
     adapter = AdapterVector(whole.parameters())
     of_parts = torch.optim.AdamW(parts.parameters(), lr=1e-2)
-    of_whole = torch.optim.AdamW([adapter.whole], lr=1e-2)
+    of_joined = torch.optim.AdamW([adapter.joined], lr=1e-2)
     for step in range(5):
         backward(parts, step)
         torch.nn.utils.clip_grad_norm_(parts.parameters(), 0.1)
@@ -56,7 +56,7 @@ def test_a_vector_is_trained_to_the_same_bits() -> None:
         backward(whole, step)
         assert adapter.gradient.norm() > 0.1  # so that it is clipped
         adapter.clip(0.1)
-        of_whole.step()
+        of_joined.step()
         adapter.gradient.zero_()
     assert all(torch.equal(a, b) for a, b in zip(parts.parameters(), whole.parameters(), strict=True))
 

@@ -1,4 +1,4 @@
-"""A run is asked what its own artifacts can answer, no more and no less, and the file names every answer."""
+"""A run is queried with exactly the questions that its own artifacts can answer, and the file names every answer."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_other_machines_find_the_very_answers_that_one_process_finds(
     )
 
 
-def test_a_whole_run_answers_every_question_about_every_record(whole: Answers) -> None:
+def test_a_complete_run_answers_every_question_about_every_record(whole: Answers) -> None:
     assert set(whole) == FULL
     for name, values in whole.items():
         assert (values.shape, values.dtype) == ((NUM,), bool if name.endswith("_correct") else np.float64), name

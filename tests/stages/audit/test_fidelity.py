@@ -1,4 +1,4 @@
-"""Synthetic and hold-out images are held against the same members, equally many of each, drawn by the seed alone."""
+"""Synthetic and hold-out images are compared with the same members, equally many of each, sampled by the seed alone."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def values(found: FidelityResult, side: str) -> list[float]:
     return [score.value for score in scores if isinstance(score, Estimate)]
 
 
-def test_a_generator_that_draws_from_the_distribution_scores_like_the_hold_out_and_another_one_worse() -> None:
+def test_a_generator_that_samples_the_distribution_scores_like_the_hold_out_and_another_one_worse() -> None:
     fresh = np.random.default_rng(1).integers(0, 256, (300, 2, 2, 3), dtype=np.uint8)
     good, bad = (compared(images, MEMBERS + 1) for images in (fresh, fresh // 2))
     assert (good.features, good.dimensions, good.num_images) == ("pixels", 4, 100)

@@ -34,7 +34,7 @@ NUM = 24
 IMAGES, LABELS = noise_images(0, NUM), np.arange(NUM) % 3
 PROMPTS = [f"{CLASS_NAMES[label]}: mark {record}" for record, label in enumerate(LABELS)]
 MEMBERS = np.random.default_rng(1).permutation(np.arange(NUM) % 8) >> np.arange(3)[:, None] & 1 == 1
-"""Each way of being in or out of the three runs holds for three records: no run's members can be told from another's."""
+"""Each combination of memberships in the three runs occurs for three records, so no run's members follow from another's."""
 SETTINGS = SignalConfig(shift=0, loss_draws=1, num_neighbours=1)
 LEVEL = 50  # of 100: the middle of the schedule, where one draw is taken
 ROLES = ("teacher", "student", "attacker")

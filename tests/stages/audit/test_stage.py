@@ -79,7 +79,7 @@ def asked(models: dict[str, Path], run: int | str, folder: Path, **settings: Any
 
 
 def inputs_of(models: dict[str, Path], folder: Path, **settings: Any) -> dict[str, Path]:
-    """Return the inputs of the judging step, all runs asked."""
+    """Return the inputs of the judging step, with the answers of all runs."""
     inputs = {name: models[name] for name in ("data", "synthetic")}
     inputs |= {"teacher": models["teacher.0"], "student": models["student.0"], "features": models["teacher.null"]}
     runs = (*range(NUM_RUNS), "null", "positive")

@@ -1,4 +1,4 @@
-"""Batches cover the records asked for, in order; text is tidy and never empty."""
+"""Batches cover the requested records in order; a text is tidy and never empty."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_tidy(text: str, expected: str) -> None:
     assert tidy(text) == expected
 
 
-def test_batches_caption_the_records_asked_for() -> None:
+def test_batches_caption_the_requested_records() -> None:
     values = np.arange(10, dtype=np.uint8)
     pool = ImageSet(np.tile(values[:, None, None, None], (1, 2, 2, 3)), np.arange(10) % 2, 100 + np.arange(10))
     records = np.array([109, 101, 107, 103, 104])

@@ -1,4 +1,4 @@
-"""Only members are captioned; a killed captioning goes on where it was."""
+"""Only members are captioned; a killed captioning continues where it was."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.tiny_models import build_captioner
 
 
 class KilledError(Exception):
-    """Stand for SIGKILL."""
+    """Stand in for SIGKILL."""
 
 
 class ShownImages:

@@ -144,7 +144,7 @@ def test_soft_labels_find_their_images_by_index_and_their_classes_by_name():
 def test_the_held_out_part_is_disjoint_depends_on_the_seed_and_agrees_with_the_teacher():
     images, labels = draw_colours(40)
     image_set = ImageSet(images, labels, np.arange(40))
-    taught = (labels + 1) % 3  # the Teacher sees another class than the prompt asked for
+    taught = (labels + 1) % 3  # the Teacher assigns another class than that of the prompt
     learned, held_out = split(image_set, taught, FAST)
     assert sorted([*learned.rows, *held_out.rows]) == list(range(40))
     assert len(held_out) == 10
@@ -217,7 +217,7 @@ def test_a_student_of_views_has_no_augmentation_of_its_own(tmp_path):
     assert any("distill.augment is set but has no effect" in str(event) for event in recorder.events)
 
 
-def test_hard_labels_weigh_as_much_as_they_are_told_to(tmp_path, inputs):
+def test_hard_labels_have_the_configured_weight(tmp_path, inputs):
     """Labels that contradict the prompts are overruled by them when they have the most weight."""
     labels = draw_colours(48, seed=7)[1]
     wrong = write_labels(tmp_path / "wrong", soft_labels_of((labels + 1) % 3), np.arange(48), COLOURS)
@@ -227,7 +227,7 @@ def test_hard_labels_weigh_as_much_as_they_are_told_to(tmp_path, inputs):
         assert (accuracy(tmp_path / str(weight)) > 0.6) == right
 
 
-def test_the_temperature_is_that_of_the_stored_labels_unless_another_is_asked_for(tmp_path):
+def test_the_temperature_is_that_of_the_stored_labels_unless_another_is_set(tmp_path):
     synthetic = write_synthetic(tmp_path / "synthetic")
     build_classifier("embedded:resnet", 3, COLOURS, seed=1).save(tmp_path / "teacher" / "model")
     losses = {}
@@ -304,7 +304,7 @@ def test_the_student_may_be_of_another_architecture_and_input_size_than_the_teac
         assert student.class_names == COLOURS
 
 
-def test_a_length_in_steps_becomes_whole_epochs_of_the_set():
+def test_a_length_in_steps_becomes_complete_epochs_of_the_set():
     config = DistillConfig(steps=600, batch_size=64)
     assert [config.resolved(num_images).epochs for num_images in (58, 582, 11_646, 1_000_000)] == [600, 60, 3, 1]
     assert config.resolved(582).steps is None

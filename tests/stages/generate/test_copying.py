@@ -1,4 +1,4 @@
-"""Near-copies of members are drawn again until none is left or a bound is reached; the audit then flags no other."""
+"""Near-copies of members are generated again until none is left or a bound is reached; the audit then flags no other."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ COPIED = {0: 2, 4: 6, 8: 9}
 
 @pytest.fixture
 def inputs(tmp_path: Path, tiny_generator: Path) -> dict[str, Path]:
-    """Write a pool in which three members are images that the generator draws, and the hold-out is others of its kind."""
+    """Write a pool in which three members are images that the generator makes; the hold-out is others of their kind."""
     inputs = {
         "captions": write_captions(tmp_path / "captions"),
         "adapter": write_adapter(tmp_path / "adapter", tiny_generator),
@@ -92,7 +92,7 @@ def test_flagged_images_are_replaced_until_the_audit_flags_none_and_no_other_ima
     assert not (tmp_path / "plain" / "out" / "replaced_copies.json").exists()
 
 
-def test_what_is_left_when_the_bound_is_reached_is_counted_and_told(tmp_path, inputs, monkeypatch):
+def test_what_is_left_when_the_bound_is_reached_is_counted_and_reported(tmp_path, inputs, monkeypatch):
     monkeypatch.setattr("tckr.stages.generate.copying.near_copies", lambda vectors, *_: np.ones(len(vectors), dtype=bool))
     before, _ = draw(tmp_path / "plain", inputs, PLAIN)
     recorder = Recorder()

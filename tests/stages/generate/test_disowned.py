@@ -1,4 +1,4 @@
-"""Images that the Teacher disowns are drawn again with other noise: bounded, counted, the same after a restart."""
+"""Images that the Teacher disowns are generated again with other noise: bounded, counted, the same after a restart."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def recognised(inputs: dict[str, Path], images: np.ndarray, labels: np.ndarray) 
     return logits.argmax(axis=1) == labels
 
 
-def test_only_images_that_the_teacher_disowns_are_drawn_again_and_all_is_counted(tmp_path, inputs):
+def test_only_images_that_the_teacher_disowns_are_generated_again_and_all_is_counted(tmp_path, inputs):
     plain, labels, seeds = drawn(tmp_path / "plain", inputs, CONFIG.model_copy(update={"redraw_disowned": 0}))
     images, _, new_seeds = drawn(tmp_path / "again", inputs)
     before, after = recognised(inputs, plain, labels), recognised(inputs, images, labels)
@@ -111,7 +111,7 @@ def test_the_teacher_is_an_input_of_generate_only_where_it_judges():
     assert inputs_of(redraw_disowned=2) == ({"captions", "adapter", "teacher"}, True)
 
 
-def test_images_drawn_for_a_grey_set_have_no_colour(tmp_path, inputs, tiny_generator):
+def test_images_generated_for_a_grey_set_have_no_colour(tmp_path, inputs, tiny_generator):
     config = CONFIG.model_copy(update={"redraw_disowned": 0})
     coloured, _, seeds = drawn(tmp_path / "colour", inputs, config)
     shutil.rmtree(inputs["adapter"])

@@ -1,4 +1,4 @@
-"""Images that another set holds are copied bit for bit; what is not exactly what the plan asks for is drawn."""
+"""Images that another set contains are copied bit for bit; all images that differ in any way from the plan are generated."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def copied(folder: Path) -> int:
     return found.images if found else 0
 
 
-def test_the_smaller_set_is_copied_whole_without_loading_a_model(tmp_path, inputs, monkeypatch):
+def test_the_smaller_set_is_copied_completely_without_loading_a_model(tmp_path, inputs, monkeypatch):
     large = generate(tmp_path / "large", inputs, LARGE)
     monkeypatch.setattr(Recipe, "load", None)
     small = generate(tmp_path / "small", inputs, SMALL, tmp_path / "large" / "out")
@@ -63,7 +63,7 @@ def test_a_copy_is_within_one_grey_level_of_a_fresh_draw(tmp_path, inputs):
     assert small.labels.tolist() == fresh.labels.tolist()
 
 
-def test_the_larger_set_takes_whole_shards_and_draws_the_rest(tmp_path, inputs):
+def test_the_larger_set_copies_complete_shards_and_generates_the_rest(tmp_path, inputs):
     small = generate(tmp_path / "small", inputs, SMALL)
     large = generate(tmp_path / "large", inputs, LARGE, tmp_path / "small" / "out")
     assert copied(tmp_path / "large") == 4

@@ -61,7 +61,7 @@ def test_larger_set_contains_the_smaller() -> None:
         ({"c": 1, "a": 7, "b": 4}, 1, [7, 4, 1]),
     ],
 )
-def test_classes_get_as_many_images_as_asked(per_class: object, cardinality: float, expected: list[int]) -> None:
+def test_classes_get_as_many_images_as_requested(per_class: object, cardinality: float, expected: list[int]) -> None:
     found = plan(cardinality, per_class=per_class)
     assert found.num_images == sum(expected)
     images = [found.image(index) for index in range(found.num_images)]
@@ -133,7 +133,7 @@ def test_class_without_captions_is_a_user_error() -> None:
         plan(class_names=["a", "b", "c", "d"])
 
 
-def test_a_redrawn_image_keeps_everything_but_its_seed_and_every_other_image_is_untouched() -> None:
+def test_an_image_generated_again_keeps_everything_but_its_seed_and_every_other_image_is_untouched() -> None:
     before, after = plan(2), plan(2, redraw=[7, 2])
     for index in range(12):
         old, new = before.image(index), after.image(index)
@@ -141,7 +141,7 @@ def test_a_redrawn_image_keeps_everything_but_its_seed_and_every_other_image_is_
         assert (old.seed != new.seed) == (index in {2, 7}), index
 
 
-def test_an_index_given_again_is_drawn_from_yet_another_seed() -> None:
+def test_an_index_given_again_is_generated_from_yet_another_seed() -> None:
     seeds = [plan(redraw=[4] * times).image(4).seed for times in range(4)]
     assert len(set(seeds)) == 4
     assert seeds == [image_seed(4, "b", 4, attempt) for attempt in range(4)]

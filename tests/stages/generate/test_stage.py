@@ -39,7 +39,7 @@ CONFIG = GenerateConfig(steps=2, cardinality=1.2, shard_size=4, precision="float
 
 
 class KilledError(Exception):
-    """Stand for SIGKILL."""
+    """Stand in for SIGKILL."""
 
 
 def write_adapter(folder: Path, model: Path, **changes: Any) -> Path:
@@ -66,7 +66,7 @@ def grey_levels_apart(first: ImageSet, second: ImageSet) -> int:
     return int(np.abs(first.images.astype(int) - second.images.astype(int)).max())
 
 
-def test_bfloat16_draws_other_bits_of_nearly_the_same_images(tmp_path: Path, inputs: dict[str, Path]) -> None:
+def test_bfloat16_gives_other_bits_of_nearly_the_same_images(tmp_path: Path, inputs: dict[str, Path]) -> None:
     exact = generate(tmp_path / "exact", inputs)
     rounded = [
         generate(tmp_path / name, inputs, CONFIG.model_copy(update={"precision": "bfloat16"})) for name in ("one", "two")
@@ -98,14 +98,14 @@ def test_a_set_is_not_continued_in_another_precision(
     context = make_context(tmp_path / "other copy", inputs, recorder=recorder)
     told = len(recorder.events)
     stage.run(config, replace(context, donors=(tmp_path / "old" / "out", tmp_path / "new" / "out")))
-    assert recorder.events[told:][0]["copied"] == 11  # and no warning: nothing was drawn
+    assert recorder.events[told:][0]["copied"] == 11  # and no warning: nothing was generated
 
 
 @pytest.mark.parametrize("settings", [{"steps": 0}, {"lora": "trained elsewhere"}, {"steps": 1}])
 def test_prompts_that_are_cut_are_counted_however_the_generator_was_adapted(
     settings: dict[str, Any], tmp_path: Path, tiny_generator: Path
 ) -> None:
-    """Once when they are drawn from; where a training sees them too, once more there."""
+    """Once before the generation; after an adaptation that already checked it, not a second time."""
     data = {"data": write_private_set(tmp_path / "data"), "captions": write_captions(tmp_path / "captions")}
     captions = read_columns(data["captions"], ["record", "label", "caption"])
     texts = [f"{text} " + "thin " * (120 if row < 2 else 1) for row, text in enumerate(captions["caption"])]
@@ -121,7 +121,7 @@ def test_prompts_that_are_cut_are_counted_however_the_generator_was_adapted(
     assert warnings == [f"2 of 9 prompts are longer than {PROMPT_TOKENS} tokens and were cut"]
 
 
-def test_a_set_of_which_nothing_is_drawn_yet_takes_another_precision(tmp_path: Path, inputs: dict[str, Path]) -> None:
+def test_a_set_of_which_nothing_is_generated_yet_takes_another_precision(tmp_path: Path, inputs: dict[str, Path]) -> None:
     generate(tmp_path, inputs)
     shutil.rmtree(tmp_path / "out" / "data")
     generate(tmp_path, inputs, CONFIG.model_copy(update={"precision": "bfloat16"}))
@@ -168,7 +168,7 @@ def test_images_do_not_depend_on_batch_or_shard(tmp_path: Path, inputs: dict[str
         assert grey_levels_apart(reference, other) <= 1, name
 
 
-def test_restart_draws_only_what_is_missing_and_the_same_bits(
+def test_restart_generates_only_what_is_missing_and_the_same_bits(
     tmp_path: Path, inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = generate(tmp_path / "whole", inputs)
@@ -194,13 +194,15 @@ def test_restart_draws_only_what_is_missing_and_the_same_bits(
     assert (recorder.done, recorder.advanced) == ([4], [4, 3])
 
 
-def test_whole_set_is_not_computed_again(tmp_path: Path, inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_complete_set_is_not_computed_again(
+    tmp_path: Path, inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     generate(tmp_path, inputs)
     monkeypatch.setattr(draw, "load_generator", None)
     assert len(generate(tmp_path, inputs)) == 11
 
 
-def test_processes_draw_the_very_bits_that_one_process_draws(tmp_path: Path, inputs: dict[str, Path]) -> None:
+def test_several_processes_generate_exactly_the_bits_of_one_process(tmp_path: Path, inputs: dict[str, Path]) -> None:
     threads = torch.get_num_threads()
     set_up_process(1)
     try:
@@ -390,14 +392,16 @@ def test_redrawing_changes_those_images_and_no_bit_of_the_others(tmp_path: Path,
     assert after.ids.tolist() == before.ids.tolist()
 
 
-def test_the_same_redrawn_images_are_the_same_settings_and_negative_ones_are_refused() -> None:
+def test_the_same_images_to_generate_again_are_the_same_settings_and_negative_ones_are_refused() -> None:
     assert GenerateConfig(redraw=[9, 1]) == GenerateConfig(redraw=[1, 9])
     assert GenerateConfig().redraw == []
     with pytest.raises(ValidationError, match="greater than or equal to 0"):
         GenerateConfig(redraw=[-1])
 
 
-def test_the_planted_memorizer_draws_every_member_once_and_nobody_else(tmp_path: Path, inputs: dict[str, Path]) -> None:
+def test_the_planted_memorizer_returns_every_member_once_and_no_other_record(
+    tmp_path: Path, inputs: dict[str, Path]
+) -> None:
     data = write_private_set(tmp_path / "data")
     context = make_context(tmp_path / "replayed", inputs | {"data": data})
     stage.replay(CONFIG, context)

@@ -156,7 +156,7 @@ def test_of_two_classes_half_is_guessing_and_no_success():
     assert describe_low(counted(a=(50, 45), b=(50, 40)), None) == ""
 
 
-def test_single_classes_that_are_not_drawn_are_one_sentence_too():
+def test_single_classes_that_are_not_recognised_are_one_sentence_too():
     found = counted(a=(50, 49), b=(50, 20), c=(50, 48), d=(50, 50))
     assert describe_low(found, 0.98).startswith(
         "the Teacher recognises fewer than half of the images generated for 1 of 4 classes ('b' 20 of 50): these images show"
@@ -211,7 +211,7 @@ def test_views_depend_on_the_seed_and_not_on_the_batch(tmp_path, inputs):
     assert np.abs(stored[0] - stored[2]).max() > 1e-2
 
 
-def test_compressed_labels_of_views_are_read_by_datasets_and_agree_as_the_whole_ones_do(tmp_path, inputs):
+def test_compressed_labels_of_views_are_read_by_datasets_and_agree_like_complete_ones(tmp_path, inputs):
     for name, config in {"whole": LabelConfig(), "top": LabelConfig(views=2, top_k=2), "all": LabelConfig(top_k=3)}.items():
         run(config, make_context(tmp_path / name, inputs))
     agreements = {name: (tmp_path / name / "out" / "agreement.json").read_text() for name in ("whole", "top", "all")}
@@ -236,6 +236,6 @@ def test_views_that_do_not_differ_are_refused():
         LabelConfig(views=2, augment=Variation(shift=0, rotation_degrees=0, scale=0))
 
 
-def test_the_positive_control_learns_whole_labels_of_the_very_images():
+def test_the_positive_control_learns_complete_labels_of_the_same_images():
     config = LabelConfig(views=4, top_k=1, temperature=2.0).memorizing()
     assert config == LabelConfig(temperature=2.0)

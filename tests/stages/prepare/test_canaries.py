@@ -90,7 +90,7 @@ def test_ordinary_records_keep_class_stratified_counts(digits: Path) -> None:
 
 
 def test_coins_and_ordinary_members_say_nothing_about_one_another() -> None:
-    """Ordinary rows are the same whether or not other records are canaries drawn in."""
+    """Ordinary rows are the same whether or not other records are canaries."""
     labels = np.repeat([0, 1], [30, 20])
     canaries = np.zeros(50, dtype=bool)
     canaries[::5] = True
@@ -99,7 +99,7 @@ def test_coins_and_ordinary_members_say_nothing_about_one_another() -> None:
     assert (some[:, ~canaries] == alone).all()
 
 
-def test_without_canaries_the_matrix_is_drawn_as_ever() -> None:
+def test_without_canaries_the_matrix_is_sampled_as_before() -> None:
     labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [50, 30, 7]))
     found = list(membership_rows(labels, np.zeros(87, dtype=bool), audit_holdout=0.3, num_rows=4, seed=5))
     for row, members in enumerate(found):

@@ -1,4 +1,4 @@
-"""Class names are made safe for prompts, pages and paths; what cannot be told apart is refused."""
+"""Class names are made safe for prompts, pages and paths; names that look the same are refused."""
 
 from __future__ import annotations
 

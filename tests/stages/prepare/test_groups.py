@@ -84,14 +84,14 @@ def test_members_and_non_members_never_share_a_group_and_every_row_has_the_round
         assert (np.abs(found - found.sum() / sizes.sum() * sizes) < 1).all()
 
 
-def test_rows_of_groups_are_independent_draws() -> None:
+def test_rows_of_groups_are_independent_samples() -> None:
     pool = split(in_groups(4)).pool
     matrix = rows(pool, np.zeros(len(pool), dtype=bool), 60)
     agreement = [(one == other).mean() for number, one in enumerate(matrix) for other in matrix[:number]]
     assert np.mean(agreement) == pytest.approx(0.6**2 + 0.4**2, abs=0.02)
 
 
-def test_a_group_is_drawn_with_the_class_that_the_fewest_groups_have() -> None:
+def test_a_group_is_sampled_with_the_class_that_the_fewest_groups_have() -> None:
     groups, labels = np.array([0, 0, 0, 1, 1, 2, 3]), np.array([1, 1, 0, 1, 2, 1, 0])
     assert group_strata(groups, labels).tolist() == [0, 2, 1, 0]
     assert group_strata(np.arange(4), np.array([2, 0, 1, 1])).tolist() == [2, 0, 1, 1]
@@ -207,7 +207,7 @@ def test_a_column_of_a_saved_data_set_keeps_patients_together(tmp_path: Path) ->
     assert read_layout(artifact).num_groups == 10
 
 
-def test_a_canary_is_a_whole_group_with_one_coin(tmp_path: Path) -> None:
+def test_a_canary_is_a_complete_group_with_one_coin(tmp_path: Path) -> None:
     data = write_patients(tmp_path / "data", ("cat", "dog"), 24)
     for number, file in enumerate(sorted((data / "dog").iterdir())):  # patients of one class each
         file.rename(file.with_name(f"p{50 + number // 4}_{number % 4}.png"))
@@ -228,7 +228,7 @@ def test_a_canary_is_a_whole_group_with_one_coin(tmp_path: Path) -> None:
         prepared(tmp_path / "more", data, group_pattern="p([0-9]+)_", num_canaries=80)
 
 
-def test_training_pictures_of_a_tested_patient_are_refused_and_the_test_split_stays_whole(tmp_path: Path) -> None:
+def test_training_pictures_of_a_tested_patient_are_refused_and_the_test_split_stays_complete(tmp_path: Path) -> None:
     data = tmp_path / "data"
     write_patients(data / "train", patients=12)
     for number, kind in enumerate(("cat", "dog")):

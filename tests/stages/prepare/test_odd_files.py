@@ -167,7 +167,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def add_traps(root: Path, data: Path) -> None:
-    """Add links, pipes, stray files, and folders that are no classes."""
+    """Add links, pipes, stray files, and folders that are not classes."""
     (root / "outside.png").write_bytes(png(400))
     (data / "odd" / "outside.png").symlink_to(root / "outside.png")
     (data / "odd" / "inside.png").symlink_to(data / "odd" / "plain.png")
@@ -304,7 +304,7 @@ def test_the_centre_square_is_taken() -> None:
     assert (one(encoded(picture(4, size=(20, 12)))) == pixels(4, (20, 12))[:, 4:16]).all()
 
 
-def test_stored_images_are_rgb_png_of_the_asked_size(artifact: Path) -> None:
+def test_stored_images_are_rgb_png_of_the_requested_size(artifact: Path) -> None:
     images = load_images(artifact / "pool", None)
     assert images.images.shape[1:] == (8, 8, 3)
     with Image.open(io.BytesIO(encoded(picture(0)))) as image:

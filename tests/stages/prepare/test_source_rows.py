@@ -1,4 +1,4 @@
-"""Every labelled training row of the source keeps its place, whatever became of it."""
+"""Every labelled training row of the source keeps its position, even if it was rejected."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def test_records_of_small_and_large_classes_have_the_same_rate() -> None:
 
 
 @pytest.mark.parametrize("holdout", [0.2, 0.5])
-def test_two_rows_agree_as_independent_draws_do(holdout: float) -> None:
+def test_two_rows_agree_like_independent_samples(holdout: float) -> None:
     matrix, p = rows(LABELS, holdout, 40), 1 - holdout
     agreement = [(one == other).mean() for number, one in enumerate(matrix) for other in matrix[:number]]
     assert np.mean(agreement) == pytest.approx(p**2 + (1 - p) ** 2, abs=0.005)

@@ -1,4 +1,4 @@
-"""`prepare` end to end: digits, folders, tables, a kill in the middle, and what it says when too little remains."""
+"""`prepare` end to end: digits, folders, tables, a kill in the middle, and the message if too little remains."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
     return write_classes(tmp_path / "data", {"cat": 20, "dog": 16, "emu": 12})
 
 
-def test_digits_are_prepared_whole(digits: Path) -> None:
+def test_all_digits_are_prepared(digits: Path) -> None:
     card = DataCard.read(digits)
     assert card.class_names == [str(digit) for digit in range(10)]
     assert card.num_pool + card.num_validation + card.num_test == 1797
@@ -109,7 +109,7 @@ def test_a_class_that_is_left_out_is_named(folder: Path, tmp_path: Path) -> None
     )
 
 
-def test_a_label_edited_in_place_is_seen_and_no_picture_reaches_the_shared_cache(
+def test_a_label_edited_in_place_is_noticed_and_no_picture_reaches_the_shared_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "shared"))
@@ -136,7 +136,7 @@ def test_no_picture_of_a_tar_reaches_the_shared_cache(tmp_path: Path, monkeypatc
     assert (tmp_path / "out" / "scratch" / "datasets").is_dir()
 
 
-def test_what_was_understood_is_told_and_stored(folder: Path, tmp_path: Path) -> None:
+def test_the_understood_layout_is_logged_and_stored(folder: Path, tmp_path: Path) -> None:
     recorder = Recorder()
     context = make_context(tmp_path / "step", {}, recorder=recorder)
     run(PrepareConfig(source=str(folder), image_size=8), context)
@@ -147,7 +147,7 @@ def test_what_was_understood_is_told_and_stored(folder: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("peak", "said"), [(4095, True), (65_535, False)])
-def test_sixteen_bit_pictures_that_use_a_part_of_their_range_are_told_of(tmp_path: Path, peak: int, said: bool) -> None:
+def test_sixteen_bit_pictures_that_use_a_part_of_their_range_cause_a_warning(tmp_path: Path, peak: int, said: bool) -> None:
     generator = np.random.default_rng(0)
     for name, number in itertools.product(("cat", "dog"), range(9)):
         path = tmp_path / "data" / name / f"{number}.png"
@@ -198,7 +198,7 @@ def test_another_seed_gives_other_splits(folder: Path, tmp_path: Path) -> None:
 
 
 class KilledError(Exception):
-    """Stand for SIGKILL."""
+    """Stand in for SIGKILL."""
 
 
 def test_killed_while_staging_continues_and_writes_the_same_bytes(
@@ -220,11 +220,11 @@ def test_killed_while_staging_continues_and_writes_the_same_bytes(
         run(config, context)
     recorder = Recorder()
     run(config, make_context(tmp_path / "killed", {}, recorder=recorder))
-    assert recorder.advanced[0] == 20  # two whole chunks were kept
+    assert recorder.advanced[0] == 20  # two complete chunks were kept
     assert contents(context.out) == contents(whole)
 
 
-def test_killed_while_writing_keeps_whole_shards(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_while_writing_keeps_complete_shards(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "SHARD_RECORDS", 10)
     whole = prepared(tmp_path / "whole", folder)
     config, context = PrepareConfig(source=str(folder), image_size=8), make_context(tmp_path / "killed", {})

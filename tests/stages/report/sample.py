@@ -196,7 +196,7 @@ class Sample:
 
 
 def glyph(text: str, size: int, rng: np.random.Generator, *, private: bool) -> np.ndarray:
-    """Return a drawn character with noise: private ones white on black, synthetic ones tinted."""
+    """Return an image of a character with noise: private ones white on black, synthetic ones tinted."""
     big = 4 * size
     image = Image.new("RGB", (big, big), (8, 8, 12))
     ink = (240, 240, 240) if private else (190 + int(rng.integers(50)), 220, 235)

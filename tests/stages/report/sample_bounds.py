@@ -1,4 +1,4 @@
-"""What the audit of the sample run proves by canaries and error rates, at low FPRs, and of a whole package."""
+"""What the audit of the sample run proves by canaries and error rates, at low FPRs, and of a complete package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chapter for data scientists: low false positive rates, bounds with what they assume, packages attacked as a whole."""
+"""The chapter for data scientists: low false positive rates, bounds with their assumptions, packages attacked together."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_each_bound_says_what_it_assumes(report):
     assert "epsilon assumes every canary in or out by a fair coin of its own; nothing of the mechanism." in text
 
 
-def test_a_package_that_was_attacked_as_a_whole_says_what_was_found(report):
+def test_a_package_that_was_attacked_together_says_what_was_found(report):
     rows = {row["name"]: row["together"] for row in report.data["packages"]}
     assert rows[PACKAGE].startswith(f"{PACKAGE}, attacked together (soft labels 30%, Student 70%): AUC 0.571 [0.540, 0.602]")
     assert not rows["Student"]

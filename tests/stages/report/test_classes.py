@@ -67,7 +67,7 @@ def test_the_matrix_and_the_most_confused_pairs_stand_in_a_private_report_alone(
     assert 'class="pairs"' not in report.html
 
 
-def test_test_images_that_the_student_gets_wrong_are_shown_only_when_private_ones_are_asked_for(report, private_report):
+def test_test_images_that_the_student_gets_wrong_are_shown_only_if_private_ones_are_requested(report, private_report):
     wrong = {decode_image(found.image).tobytes() for found in read_mistakes(private_report.inputs["audit"])}
     assert len(wrong) == 2
     assert wrong <= pixels_of(private_report)

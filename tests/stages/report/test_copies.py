@@ -23,7 +23,7 @@ def test_who_has_flagged_images_is_given_the_command_that_replaces_them_and_name
     assert redraw_command(copies.model_copy(update={"num_flagged": 0}), None) == ""
 
 
-def test_copies_are_told_with_their_numbers():
+def test_copies_are_reported_with_their_numbers():
     audit = audit_of()
     summary = copies_summary(audit, None, include_private=True)
     assert summary.headline == "No measurable excess of near-copies of members"
@@ -50,7 +50,7 @@ def test_what_may_be_shared_of_copies_is_counts_and_shares():
     assert (shared.num_flagged, shared.num_mirrored, shared.excess) == (3, 2, rounded(audit.copies.excess))
 
 
-def test_redrawn_images_are_counted_once_and_said_to_be_chosen():
+def test_images_generated_again_are_counted_once_and_called_chosen():
     assert redrawn_sentence([], None, True) == ""
     assert redrawn_sentence([2], None, True).startswith("1 image was generated again")
     sentence = redrawn_sentence([2, 7, 2], None, True)

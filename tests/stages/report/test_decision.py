@@ -61,7 +61,7 @@ def test_a_row_has_the_state_of_its_package_the_size_of_its_leak_and_the_command
     assert images.command == "tckr audit RUN_FOLDER audit.depth=full"
 
 
-def test_the_largest_leak_is_a_whole_sentence():
+def test_the_largest_leak_is_a_complete_sentence():
     assert decision().scale == (
         "Largest leak, the Teacher: of two images, one of yours and one not, the attacker picks yours 71 times of 100 "
         "[68, 74]; 50 is guessing."
@@ -101,7 +101,7 @@ def test_a_failed_audit_speaks_for_no_package_and_says_what_the_failed_check_mea
     assert "The Student is right on" in found.accuracy
 
 
-def test_a_leak_that_no_pair_shows_is_told_by_what_shows_it():
+def test_a_leak_that_no_pair_shows_is_described_by_what_shows_it():
     kinds = {
         "canaries": FindingReason(kind="canaries", canaries="natural", epsilon=1.0, p_value=0.001),
         "near_copies": FindingReason(
@@ -121,7 +121,7 @@ def test_a_leak_that_no_pair_shows_is_told_by_what_shows_it():
     )
 
 
-def test_a_package_that_leaks_only_as_a_whole_says_so():
+def test_a_package_that_leaks_only_together_says_so():
     audit = Sample(class_names=["a", "b"]).audit()
     silent = {name: SurfaceResult(cas=auc(0.9), state="no measurable leakage") for name in ("images", "soft_labels")}
     package = Package(

@@ -1,4 +1,4 @@
-"""Charts in closed form: which marks are drawn where."""
+"""Charts in closed form: which marks are placed where."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_an_interval_lies_where_its_numbers_are():
     assert "student not measurable" in svg
 
 
-def test_a_single_epoch_is_drawn_as_a_dot():
+def test_a_single_epoch_is_shown_as_a_dot():
     svg = history_chart("loss", [Series(name="loss", points=[(1.0, 0.5)], class_="bold teacher")], ("epoch", "loss"))
     assert "<circle" in svg
 

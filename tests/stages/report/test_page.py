@@ -161,7 +161,7 @@ def test_without_a_measured_audit_no_membership_number_appears(bare_report):
     assert bare_report.data["copies"] is None
 
 
-def test_missing_parts_are_said_not_drawn(bare_report, clean_report):
+def test_missing_parts_are_described_and_have_no_chart(bare_report, clean_report):
     assert "without an adapter" in bare_report.html
     assert "No images are shown" in bare_report.html
     assert not bare_report.elements.named("img")
@@ -253,7 +253,7 @@ def test_canaries_without_reference_runs_are_shown_though_membership_was_not_mea
     assert 'class="waterfall' not in made.html
 
 
-def test_redrawn_images_are_told_at_copies_at_the_images_and_at_every_package_with_images(tmp_path, report):
+def test_images_generated_again_are_mentioned_at_copies_at_the_images_and_at_every_package_with_images(tmp_path, report):
     made = make_report(tmp_path, Sample(**SMALL, redrawn=[4, 9]))
     sentence = "2 images were generated again after an earlier audit"
     assert sentence in row_of(made.html, "surface", "images")

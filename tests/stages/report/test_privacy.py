@@ -1,4 +1,4 @@
-"""The report is shareable: nothing private is in it unless asked for."""
+"""The report may be shared: it contains nothing private unless this was requested."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def flagged_pixels(report):
     return {decode_image(image).tobytes() for image in encoded.values()}
 
 
-def test_no_private_pixel_word_or_path_appears_unless_asked_for(clean_report):
+def test_no_private_pixel_word_or_path_appears_unless_requested(clean_report):
     report = clean_report
     members, others = pool_of(report)
     shown = pixels_of(report)
@@ -63,7 +63,7 @@ def test_no_private_pixel_word_or_path_appears_unless_asked_for(clean_report):
     assert report.data["contains_private"] is False
 
 
-def test_when_asked_for_members_appear_with_their_captions_under_a_banner(private_report):
+def test_if_requested_members_appear_with_their_captions_under_a_banner(private_report):
     members, others = pool_of(private_report)
     shown = pixels_of(private_report)
     assert members <= shown
@@ -95,7 +95,7 @@ PLANTED = {
 """Input of the report -> settings with private words."""
 
 
-def test_no_private_word_of_any_setting_is_shared_and_no_seed_fingerprint_or_redrawn_index(tmp_path):
+def test_no_private_word_of_any_setting_is_shared_and_no_seed_fingerprint_or_index_of_a_replaced_image(tmp_path):
     sample = Sample(**SMALL, settings=PLANTED, source=f"/home/{MARKER}/set", name=MARKER, fidelity_features=f"{MARKER}/net")
     shared, private = make_report(tmp_path / "shared", sample), make_report(tmp_path / "p", sample, include_private=True)
     text = shared.html + json.dumps(shared.data)
@@ -125,7 +125,7 @@ def test_every_number_of_a_shared_report_comes_from_the_rounded_audit(tmp_path):
 
 
 @pytest.mark.parametrize("surface", ["teacher", "student"])
-def test_a_shared_figure_draws_no_more_points_than_its_curve_has(report, private_report, surface):
+def test_a_shared_figure_shows_no_more_points_than_its_curve_has(report, private_report, surface):
     num_points = {}
     for made in (report, private_report):
         title = rf'aria-label="ROC curves of \d+ scorers against {surface.capitalize()}'
@@ -159,7 +159,7 @@ def test_large_images_are_shrunk_and_not_shown_as_squares():
     assert not pixelated
 
 
-def test_flagged_images_stand_between_their_neighbours_when_asked_for(private_report):
+def test_flagged_images_appear_between_their_neighbours_if_requested(private_report):
     listed = re.search(r'<ol class="likenesses".*?</ol>', private_report.html, re.DOTALL).group(0)
     shown = [decode_image(base64.b64decode(text)).tobytes() for text in re.findall(r"base64,([^\"]+)", listed)]
     synthetic = images_by_number(private_report.inputs["synthetic"] / "data", "index", FLAGGED)
@@ -195,7 +195,7 @@ def test_a_shareable_report_does_not_say_which_images_are_flagged_or_how_near_th
     assert report.data["copies"]["num_flagged"] == 3
 
 
-def test_which_images_were_redrawn_is_said_in_a_private_report_alone(tmp_path):
+def test_only_a_private_report_says_which_images_were_generated_again(tmp_path):
     sample = Sample(**SMALL, redrawn=[13, 17])
     private = make_report(tmp_path / "private", sample, include_private=True)
     shared = make_report(tmp_path / "shared", sample)

@@ -1,4 +1,4 @@
-"""No form of data source shows its path, a part of it, or the user: a set is public only when it says so itself."""
+"""No kind of data source shows its path, a part of it, or the user; only a set that was declared public is public."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def test_without_groups_it_says_so() -> None:
     assert "No groups (patients, parts) were given" in understood_lines(LAYOUT, Sample()._card(), False)[-1]
 
 
-def test_a_drawn_test_split_is_told_from_the_sources_own() -> None:
+def test_a_sampled_test_split_is_distinguished_from_the_sources_own() -> None:
     drawn = LAYOUT.model_copy(update={"parts": LAYOUT.parts[:1]})
     assert "one was sampled" in understood_lines(drawn, Sample()._card(), False)[1]
     assert "is that of the source" in understood_lines(LAYOUT, Sample()._card(), False)[1]

@@ -90,7 +90,7 @@ def test_what_may_be_shared_of_the_paired_test_are_its_size_and_a_rounded_p_valu
 
 
 @pytest.mark.parametrize("model", ["/home/ann/models/net", "ann-smith/net@main", "models/net"])
-def test_the_name_of_a_feature_model_that_may_be_private_is_not_told(tmp_path, model):
+def test_the_name_of_a_feature_model_that_may_be_private_is_not_shown(tmp_path, model):
     made = make_report(tmp_path, Sample(fidelity_features=model))
     assert made.data["fidelity"]["features"] == made.data["audit"]["fidelity"]["features"] == UNNAMED
     assert not re.search(r"\bann\b|\bnet\b", made.html)

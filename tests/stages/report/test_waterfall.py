@@ -21,7 +21,7 @@ def row(auc, strongest=NONE, *, key="images", has_references=True, state="leaks"
     return SurfaceRow(
         key=key,
         name=key,
-        asked="",
+        question="",
         attack="LiRA online" if auc.value is not None else "",
         has_references=has_references,
         state=state,
@@ -64,13 +64,13 @@ def test_interval_dot_and_bar_from_guessing_lie_where_the_numbers_are():
     assert bar == pytest.approx((place(0.5), place(0.65) - place(0.5)), abs=0.01)
 
 
-def test_no_bar_is_drawn_where_nothing_was_measured_above_guessing():
+def test_there_is_no_bar_if_nothing_was_measured_above_guessing():
     svg = waterfall_chart([row(number(0.51, 0.48, 0.77), state="no measurable leakage")])
     assert "leak other" not in svg
     assert "whisker other" in svg
 
 
-def test_no_bar_is_drawn_backwards_where_something_else_than_this_attack_shows_the_leak():
+def test_no_bar_points_backwards_if_something_else_than_this_attack_shows_the_leak():
     assert "leak other" not in waterfall_chart([row(number(0.49, 0.46, 0.52), state="leaks")])
 
 

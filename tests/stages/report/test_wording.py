@@ -90,7 +90,7 @@ def test_images_that_do_not_show_their_class_are_in_the_headline():
     assert not any("uses only the images" in sentence for sentence in verdict.sentences)
 
 
-def test_a_model_that_beats_the_largest_class_is_told_nothing_of_it():
+def test_a_model_that_beats_the_largest_class_has_no_remark_about_it():
     assert not any("always predicting" in sentence for sentence in verdict_of(audit_with()).sentences)
 
 
@@ -114,7 +114,7 @@ def test_the_verdict_names_every_surface_that_leaks_and_every_silent_one():
         "Canaries: epsilon cannot be below 2.38 (Teacher, mislabelled canaries; the largest bound of several, chosen "
         "after the fact).",
         "Copies: no measurable excess of near-copies of members, +0.40 % [\u22120.50 %, +1.30 %].",
-        "Attacked only without references, which counts as not measured: captions, adapter, images.",
+        "Attacked only without references, where finding nothing counts as not measured: captions, adapter, images.",
     ]
 
 

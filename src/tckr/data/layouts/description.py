@@ -13,7 +13,7 @@ from tckr.disk import write_whole
 
 LAYOUT_NAME = "layout.json"
 MOST_SHOWN = 12
-"""Classes, or things left out, that the lines name one by one; the others are counted."""
+"""Maximum number of classes, or of things left out, that the text lists; the others are counted."""
 
 _FIXED = ConfigDict(extra="forbid", frozen=True)
 

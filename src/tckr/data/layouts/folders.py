@@ -124,7 +124,7 @@ def _not_classes(counts: Mapping[str, int]) -> list[str]:
     problems = []
     if found := containers(names):
         problems.append(
-            f"folders named {_shown(found)} are no classes. Put pictures into class_name/*.png and move masks and "
+            f"folders named {_shown(found)} are not classes. Put pictures into class_name/*.png and move masks and "
             "annotations away, or add a table with columns `file_name` and `label`, or name the inner folder as the source; "
             f"{_SURE}"
         )
@@ -158,7 +158,7 @@ def _other_levels(classes: Sequence[Folder]) -> list[str]:
     tops = _named(deep)
     if all(split_of(name) for name in shared):
         return [
-            f"the classes {tops} hold folders of splits ({_shown(shared)}), which would be mixed. Put the split above: "
+            f"the classes {tops} contain folders of splits ({_shown(shared)}), which would be mixed. Put the split above: "
             "train/class_name/*.png; or set prepare.layout=class_folders to mix them"
         ]
     return [
@@ -193,7 +193,7 @@ def strange_classes(train: Mapping[str, int], test: Mapping[str, int]) -> list[s
 
 def _beside(folder: Folder) -> LeftOut:
     files = sum(len(inner.files) for inner in folder.walk())
-    return LeftOut(what=f"{printable(folder.path)}/", count=files, why="the folder is no split")
+    return LeftOut(what=f"{printable(folder.path)}/", count=files, why="the folder is not a split")
 
 
 def _texts(classes: Sequence[Folder]) -> str:

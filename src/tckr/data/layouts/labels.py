@@ -20,12 +20,12 @@ class NoClassError(Exception):
 
 
 def as_labels(name: str, values: Sequence[Any]) -> Sequence[str | int | None]:
-    """Return the label of each row: text as it stands, whole numbers as int, None where there is none.
+    """Return the label of each row: text unchanged, integers as int, None for an empty cell.
 
     Numbers that pandas wrote as 0.0 and 1.0 count as integers. A negative number means no class.
 
     Raises:
-        NoClassError: the column holds measures, or several labels in one cell.
+        NoClassError: the column contains measurements, or several labels in one cell.
     """
     several = next((value for value in values if isinstance(value, (list, tuple, dict))), None)
     if several is not None:
@@ -51,7 +51,7 @@ _TAKE_ONE = (
 
 
 def refuse_unclassed(name: str, values: Mapping[Any, int]) -> None:
-    """Raise if the values of a column (with the rows of each) are measures, or several labels in one cell.
+    """Raise if the values of a column (with the number of rows of each) are measurements, or several labels in one cell.
 
     Raises:
         NoClassError: the message says what was found and what to do.
@@ -72,7 +72,7 @@ def alike(names: Sequence[str]) -> str:
         other = seen.setdefault(look_alike(name.strip()), name)
         if other != name:
             return (
-                f"the classes {shown(other)} and {shown(name)} differ in case, spaces or dashes alone; to make them one, "
+                f"the classes {shown(other)} and {shown(name)} differ only in case, spaces or dashes; to merge them, "
                 "give both the same name in prepare.class_names"
             )
     return ""
@@ -93,7 +93,7 @@ def _refuse_joined(name: str, counts: Counter[str]) -> None:
 
 
 def whole_number(text: str) -> int | None:
-    """Return the number that `text` writes as an integer (3, 3.0, true), else None; 007 is a code."""
+    """Return the integer that `text` states (3, 3.0, true), else None; 007 is a code."""
     if text in {"True", "False"}:
         return None
     whole, _, rest = text.strip().partition(".")
@@ -112,14 +112,14 @@ def _is_number(text: str) -> bool:
 
 
 def label_order(values: Iterable[str | int | None]) -> list[str | int]:
-    """Return the different labels: numbers in their order, then text in its order."""
+    """Return the distinct labels: numbers in ascending order, then texts in alphabetical order."""
     found = {value for value in values if value is not None}
     numbers = sorted(value for value in found if isinstance(value, int))
     return [*numbers, *sorted(value for value in found if isinstance(value, str))]
 
 
 def split_column(columns: Mapping[str, Sequence[Any]]) -> str | None:
-    """Return the column that says which split a row belongs to: usual name, and nothing but names of splits in it."""
+    """Return the column that says which split a row belongs to: it has a usual name and contains only names of splits."""
     for name, values in columns.items():
         if name.strip().lower() not in SPLIT_COLUMNS:
             continue
@@ -129,23 +129,23 @@ def split_column(columns: Mapping[str, Sequence[Any]]) -> str | None:
     return None
 
 
-def find_label_column(columns: Mapping[str, Sequence[Any]], taken: set[str], asked: str) -> str | None:
-    """Return the label column: the named one, one with a usual name, or the only one that is left; None if there is none.
+def find_label_column(columns: Mapping[str, Sequence[Any]], taken: set[str], named: str) -> str | None:
+    """Return the label column: the `named` one, one with a usual name, or the only one left; None if there is none.
 
     `taken` are columns of paths and of splits.
 
     Raises:
-        NoClassError: two columns of usual names group the rows differently.
+        NoClassError: two columns with usual names group the rows differently.
     """
-    if asked:
-        return asked if asked in columns else None
+    if named:
+        return named if named in columns else None
     free = [name for name in columns if name not in taken]
     usual = sorted((name for name in free if is_usual_label(name)), key=lambda name: USUAL_LABELS.index(_key(name)))
     for other in usual[1:]:
         if not _same_groups(columns[usual[0]], columns[other]):
             raise NoClassError(
-                f"the columns {usual[0]!r} and {other!r} can both be the labels, and group the rows differently. Name the "
-                "one to read: prepare.label_column=NAME."
+                f"the columns {usual[0]!r} and {other!r} can both be the labels, but group the rows differently. Name the "
+                "column to read: prepare.label_column=NAME."
             )
     if usual:
         return usual[0]
@@ -168,7 +168,7 @@ def _key(name: str) -> str:
 
 
 def one_hot_columns(columns: Mapping[str, Sequence[Any]], taken: set[str]) -> list[str]:
-    """Return the columns that hold 0 and 1 alone, of which one stands for each class."""
+    """Return the columns that contain only 0 and 1, one column for each class."""
     return [name for name, values in columns.items() if name not in taken and _is_one_hot(values)]
 
 

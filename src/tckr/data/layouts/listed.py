@@ -30,7 +30,7 @@ from tckr.data.stored import Store, StoredList, StoredMap, as_key, as_text
 from tckr.errors import UserError, shown
 
 FEW_CONTRADICTIONS = 0.1
-"""Largest share of the pictures with rows of several classes that counts as mistakes, which `prepare` lists one by one."""
+"""Up to this share of pictures, rows of several classes are taken for mistakes, which `prepare` lists one by one."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _asked(files: Sequence[str], wishes: Wishes) -> Sequence[str]:
     found = [file for file in files if file == asked] or [file for file in files if PurePosixPath(file).name == asked]
     if not found:
         raise UserError(
-            f"prepare.table={wishes.table} is no table in {wishes.source}; tables found: {', '.join(files[:20]) or 'none'}. "
+            f"prepare.table={wishes.table} is not a table in {wishes.source}; found: {', '.join(files[:20]) or 'none'}. "
             "Name one of them."
         )
     return found
@@ -129,7 +129,7 @@ def _labels(table: Table, match: Match, wishes: Wishes) -> _Labelled | str:
         return f"{where}: {error}"
     if column is None:
         ones = one_hot_columns(table.columns, taken)
-        what = "no column of labels that is certain"
+        what = "no certain column of labels"
         if len(ones) > 1:
             what = f"a column of 0 and 1 for each of {len(ones)} classes ({columns_of(dict.fromkeys(ones[:6], ()))})"
         return (
@@ -145,7 +145,7 @@ def _labels(table: Table, match: Match, wishes: Wishes) -> _Labelled | str:
 
 
 def _several_classes(found: _Labelled) -> str:
-    """Return what speaks against a table with a row for each box or finding: pictures with rows of several classes."""
+    """Return the problem of a table with a row for each box or finding: some pictures have rows of several classes."""
     named = sum(file is not None for file in found.match.files)
     if named == len(found.match.found):  # a row each
         return ""
@@ -161,8 +161,8 @@ def _several_classes(found: _Labelled) -> str:
     names = store.database.execute("SELECT label FROM labels WHERE file = ? ORDER BY label LIMIT 3", (first,))
     example = f"{shown(printable(as_text(first)))} ({', '.join(shown(as_text(name)) for (name,) in names)})"
     return (
-        f"{num_several:,} of {num_labelled:,} pictures stand in rows of several classes, such as {example}: a row for each "
-        "box or finding is no class of the picture. TCKR needs exactly one class for each: write a table with one row each"
+        f"{num_several:,} of {num_labelled:,} pictures have rows of several classes, such as {example}: a row for each "
+        "box or finding does not give the class of a picture. TCKR needs exactly one class for each. Write one row each"
     )
 
 

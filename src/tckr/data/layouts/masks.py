@@ -1,4 +1,4 @@
-"""Find masks beside their pictures: same name, another extension, `_mask`, or a folder of masks in the class."""
+"""Find masks beside their pictures: files with the same stem, files named `_mask`, and folders of masks in a class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tckr.data.layouts.survey import Folder
 from tckr.data.stored import StoredList
 
 MOST_PROBED = 12
-"""Number of files of one kind that are opened to see whether they are masks."""
+"""Number of files of one kind that are opened to check whether they are masks."""
 
 FEW_VALUES = 32
 """Largest number of values in a file that is named as a mask; two in a file that only shares its stem with a picture."""
@@ -23,8 +23,8 @@ SAME_STEM = "same stem"
 def find_masks(folder: Folder, root: Path) -> Iterator[str]:
     """Yield the paths of the masks below `folder`, one class or a flat folder of pictures.
 
-    A kind of file, by its extension and the sign that it may be a mask, counts as masks where all of a sample hold few
-    values.
+    A kind of file is an extension together with the sign that a file may be a mask. A kind is masks if all files of a sample
+    have few values.
     """
     if not any(_may_hold_masks(place, folder) for place in folder.walk()):
         return
@@ -38,9 +38,9 @@ def find_masks(folder: Folder, root: Path) -> Iterator[str]:
 
 
 def _may_hold_masks(place: Folder, folder: Folder) -> bool:
-    """Return whether one of the folders `place` is named for masks, or a file as one, or two share a stem.
+    """Return whether one of the folders `place` or a file has the name of masks, or two files share a stem.
 
-    Most sources hold none. Then the stems are never in memory at once, only a number for each.
+    Most sources have none. Then only a number for each stem is in memory, never all stems.
     """
     import numpy as np
 
@@ -59,7 +59,7 @@ def _most_values(sign: str) -> int:
 
 
 def _candidates(folder: Folder) -> dict[tuple[str, str], StoredList[str]]:
-    """Return (sign, extension) -> files that have a picture of their name beside them."""
+    """Return (sign, extension) -> files that have a picture with the same stem beside them."""
     found: defaultdict[tuple[str, str], StoredList[str]] = defaultdict(StoredList)
     pictures: set[str] = set()
     below: list[tuple[str, str, str]] = []

@@ -26,10 +26,10 @@ USUAL_PATHS = (
     "id",
 )
 SAMPLE = 500
-"""Rows by which the column is chosen."""
+"""Number of rows that are read to choose the column."""
 
 BY = ("name", "stem", "folded")
-"""What a picture is looked for by: its name, its name without extension, its name in whatever case."""
+"""Columns in which a picture is searched: its name, its name without extension, its name in lower case."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Match:
 
     Attributes:
         column: the column of paths or names.
-        files: the picture of each row, below the source; None where none or several fit.
+        files: the picture of each row, relative to the source; None if no picture or several match.
         found: the pictures that at least one row names.
     """
 
@@ -59,7 +59,7 @@ class Pictures(Collection[str]):
             self._store.database.execute(f"CREATE INDEX by_{column} ON pictures ({column})")
 
     def __len__(self) -> int:
-        """Return how many they are; counts them."""
+        """Return the number of pictures, by counting them."""
         return int(self._store.database.execute("SELECT count(*) FROM pictures").fetchone()[0])
 
     def __iter__(self) -> Iterator[str]:
@@ -72,10 +72,10 @@ class Pictures(Collection[str]):
         return self._store.database.execute(select, (as_key(str(path)),)).fetchone() is not None
 
     def find(self, value: Any, folder: str) -> str | None:
-        """Return the picture that `value`, a cell of a table in `folder`, names; None if no picture or several fit.
+        """Return the picture that `value`, a cell of a table in `folder`, names; None if no picture or several match.
 
         The search is beside the table, below the source, then by name, by name without extension, and by name in any case.
-        If several pictures share a name, one below the table's folder is used if it is the only one there. A number without
+        If several pictures share a name, the one below the table's folder is used, if there is only one. A number without
         extension is also searched without the decimal that pandas adds: 7 for 7.0.
         """
         if value is None or isinstance(value, (bool, list, dict, bytes)):
@@ -92,7 +92,7 @@ class Pictures(Collection[str]):
             if path in self:
                 return path
         parts = name.split("/")
-        for start in range(1, len(parts) - 1):  # the table may know the source by another folder above it
+        for start in range(1, len(parts) - 1):  # the table may name another folder above the source
             if (path := "/".join(parts[start:])) in self:
                 return path
         last = parts[-1]
@@ -107,27 +107,27 @@ class Pictures(Collection[str]):
 
 
 def _keys(file: str) -> tuple[bytes, ...]:
-    """Return the path, and what else a picture is found by, in the order of BY."""
+    """Return the path, and the other names by which a picture is found, in the order of BY."""
     name = file.rpartition("/")[2]
     return as_key(file), as_key(name), as_key(stem_of(name)), as_key(name.lower())
 
 
 def _only(files: Sequence[str], name: str, folder: str) -> str | None:
-    """Return the one of `files`, which share a name, that is meant."""
+    """Return which of `files` with the same name is meant; None if that is unclear."""
     near = [file for file in files if file.startswith(f"{folder}/")] if folder else []
     ends = [file for file in files if "/" in name and stem_of(file).endswith(name)]
     ends += [file for file in files if "/" in name and file.endswith(f"/{name}")]
     return next((group[0] for group in (ends, near, files) if len(group) == 1), None)
 
 
-def match_pictures(table: Table, pictures: Pictures, asked: str) -> Match | None:
-    """Return the picture of each row, by the column `asked` or the one that names most; None if no row names a picture.
+def match_pictures(table: Table, pictures: Pictures, named: str) -> Match | None:
+    """Return the picture of each row, by the column `named`, or the column that names most; None if no row names one.
 
     Raises:
         UserError: two columns name different pictures.
     """
-    if asked:
-        return _match(table, pictures, asked) if asked in table.columns else None
+    if named:
+        return _match(table, pictures, named) if named in table.columns else None
     sizes = {name: _distinct(table, pictures, name) for name in table.columns}
     most = max(sizes.values(), default=0)
     rows = min(SAMPLE, table.num_rows)
@@ -140,7 +140,7 @@ def match_pictures(table: Table, pictures: Pictures, asked: str) -> Match | None
     others = [name for name in plain if name != chosen and not certain and _differ(table, pictures, chosen, name)]
     if others:
         raise UserError(
-            f"{table.file}: the columns {chosen!r} and {others[0]!r} both name pictures. Say which one to read: "
+            f"{table.file}: the columns {chosen!r} and {others[0]!r} both name pictures. Name the one to read: "
             "prepare.image_column=NAME."
         )
     if _key(chosen) not in USUAL_PATHS and pictures.find(chosen, table.folder):

@@ -63,7 +63,7 @@ _MASK_NAME = re.compile(r"(?P<stem>.+?)[-_. ](?:mask|seg|segmentation|gt|groundt
 
 
 def suffix_of(name: str) -> str:
-    """Return the extension of a file's name or path with its dot, empty if there is none: what pathlib says, but faster."""
+    """Return the extension of a file's name or path with its dot, empty if there is none; faster than pathlib."""
     stem, _, ending = name.rpartition(".")
     return "" if not ending or "/" in ending or stem[-1:] in {"", "/"} else f".{ending}"
 
@@ -74,7 +74,7 @@ def stem_of(name: str) -> str:
 
 
 def split_of(name: str) -> str | None:
-    """Return `train`, `validation` or `test` where a word of `name` names that split alone, else None."""
+    """Return `train`, `validation` or `test` if the words of `name` name exactly one split, else None."""
     words = set(re.split(r"[-._ 0-9]+", name.lower()))
     found = [split for split, keywords in SPLIT_WORDS.items() if words & set(keywords)]
     return found[0] if len(found) == 1 else None

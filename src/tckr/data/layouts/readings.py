@@ -71,7 +71,7 @@ class Row(NamedTuple):
 
     @classmethod
     def read(cls, fields: list[Any]) -> Row:
-        """Return the row of what JSON made of it."""
+        """Return the row that was stored as the JSON list `fields`."""
         name, file, part, label, detail = fields
         return cls(name, file, Part(*part), label, detail)
 

@@ -1,4 +1,4 @@
-"""List the contents of a folder by name: one walk, without opening files. Links to folders are not followed, and links out
+"""List the names in a folder and its subfolders, without opening files. Links to folders are not followed, and links out
 of the source only on request."""
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from tckr.data.layouts.names import PICTURE_SUFFIXES, PLAIN_FILES, TABLE_SUFFIXE
 
 
 class Names(Collection[str]):
-    """Names of files, in one text: a list would take four times the memory."""
+    """Names of files, stored in one text, because a list would take four times the memory."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        """Keep `names` in their order."""
+        """Store `names` in the given order."""
         listed = list(names)
         self._text, self._count = "/".join(listed), len(listed)
 
     def __len__(self) -> int:
-        """Return how many they are."""
+        """Return the number of names."""
         return self._count
 
     def __iter__(self) -> Iterator[str]:
-        """Yield them."""
+        """Yield the names."""
         return (found[0] for found in re.finditer("[^/]+", self._text))
 
     def __contains__(self, name: object) -> bool:

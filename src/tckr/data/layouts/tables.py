@@ -1,6 +1,6 @@
 """Tables beside pictures, as columns of values: CSV with any usual separator and encoding, TSV, JSON (lines), Parquet.
 
-Read row by row into columns on disk; JSON that is one list is in memory as a whole while it is read.
+They are read row by row into columns on disk. A JSON file that is one list is in memory completely while it is read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CP1252 = "not UTF-8: read as cp1252 (Windows)"
 MOST_BYTES = 2**30
 BATCH_ROWS = 1000
 BATCH_CHARACTERS = 2**16
-NO_OBJECTS = "holds no list of objects, one for each picture"
+NO_OBJECTS = "contains no list of objects, one for each picture"
 
 
 class UnreadableTableError(Exception):
@@ -80,7 +80,7 @@ def read_table(root: Path, file: str) -> Table:
 
 
 def decode_text(data: bytes) -> tuple[str, str]:
-    """Return the text of a file, and a note where it is no UTF-8."""
+    """Return the text of a file, and a note if it is not UTF-8."""
     if data[:2] in UTF_16:
         return data.decode("utf-16"), "read as UTF-16"
     try:
@@ -90,7 +90,7 @@ def decode_text(data: bytes) -> tuple[str, str]:
 
 
 def _encoding(path: Path) -> tuple[str, str, str]:
-    """Return (encoding, what to do about errors, note) by which `decode_text` would read a file; reads it part by part."""
+    """Return (encoding, what to do about errors, note) with which `decode_text` would read a file; reads it in parts."""
     with path.open("rb") as file:
         if file.read(2) in UTF_16:
             return "utf-16", "strict", "read as UTF-16"
@@ -108,14 +108,14 @@ def _separated(text: TextIO) -> dict[str, StoredList[Any]]:
     first = next(lines, "")
     head = first.lstrip()
     if "\0" in head:
-        raise ValueError("holds binary data")
+        raise ValueError("contains binary data")
     separator = max(SEPARATORS, key=head.count)
     if head.lower().startswith("sep=") and len(head.strip()) == 5:  # Excel's own first line
         separator, first = head.strip()[4], ""
     rows = (row for row in csv.reader(itertools.chain([first], lines), delimiter=separator) if any(row))
     header = [name.strip() for name in next(rows, [])]
     if not header:
-        raise ValueError("holds no row")
+        raise ValueError("contains no row")
     while header and not header[-1]:
         header.pop()
     names = [name or ("" if position else "index") for position, name in enumerate(header)]  # pandas' unnamed first column
@@ -140,7 +140,7 @@ def _cell(row: Sequence[str], position: int) -> str | None:
 
 
 def _json(rows: Iterable[Any]) -> dict[str, StoredList[Any]]:
-    """Return the columns of objects, one for each picture; not every name must be in each of them."""
+    """Return the columns of objects, one for each picture; objects may lack some of the names."""
     store = ListStore()
     columns: dict[str, StoredList[Any]] = {}
     for number, row in enumerate(rows if isinstance(rows, list | Iterator) else ()):
@@ -172,7 +172,7 @@ def _parquet(path: Path) -> dict[str, StoredList[Any]]:
 
 
 def _value(value: Any) -> Any:
-    """Return a cell as JSON can hold it, None where it is empty or holds bytes."""
+    """Return a cell as a value of JSON; None if it is empty or contains bytes."""
     if isinstance(value, str):
         return None if value.strip() in MISSING else value
     if value != value or isinstance(value, bytes):  # a NaN differs from itself

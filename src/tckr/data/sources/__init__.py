@@ -1,6 +1,6 @@
 """Sources of labelled images: a folder, Parquet files, a Hugging Face data set, or scikit-learn's digits.
 
-Importing this package loads neither torch, numpy nor Pillow: `source_digest` is needed before anything runs.
+Importing this package does not load torch, numpy or Pillow, because `source_digest` is needed before anything runs.
 """
 
 from tckr.data.sources.digests import file_digest, source_digest

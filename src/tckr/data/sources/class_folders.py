@@ -1,6 +1,6 @@
-"""Walk class folders in the order of their paths: pictures, texts beside them, and what is refused by its kind or its place.
+"""List the files of class folders in the order of their paths: pictures, texts beside them, and files that are refused.
 
-Holds the names of one folder at a time.
+Only the names of one folder are in memory at a time.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from tckr.data.sources.own_texts import SUFFIX
 
 
 class Entry(NamedTuple):
-    """A file, or what is refused.
+    """A file, or something that is refused.
 
     Attributes:
-        file: its path, relative to the source.
-        part: path of the folder that holds the class folders; empty also for what lies in none.
-        class_name: empty for what lies in no class folder.
-        reason, detail: why it is refused.
-        nested: whether it lies in a folder below its class folder.
-        has_text: whether a text of its name lies beside it.
+        file: path relative to the source.
+        part: path of the folder that contains the class folders; empty for files outside of such a folder.
+        class_name: empty for files that are not in a class folder.
+        reason, detail: why the file is refused; empty if it is not.
+        nested: whether the file is in a subfolder of its class folder.
+        has_text: whether a text file with the same stem is beside it.
     """
 
     file: str
@@ -39,12 +39,12 @@ class Entry(NamedTuple):
 
     @property
     def counts(self) -> bool:
-        """Return whether it may be a picture of a class."""
+        """Return whether the file may be a picture of a class."""
         return bool(self.class_name) and not self.reason and is_picture(self.file.rpartition("/")[2])
 
 
 class _Place(NamedTuple):
-    """A folder to be listed: above all parts (None), a part, or in a class of it."""
+    """A folder to be listed: above all splits (`part` is None), a split, or a folder of a class in it."""
 
     path: str
     part: str | None
@@ -53,7 +53,7 @@ class _Place(NamedTuple):
 
 @dataclass
 class _Listing:
-    """What lies in a folder, in the order of the paths; names of folders end with `/`."""
+    """Content of a folder in the order of the paths; names of folders end with `/`."""
 
     names: list[str] = field(default_factory=list)
     refused: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -61,10 +61,10 @@ class _Listing:
 
 
 class ClassFolders:
-    """What lies in a source that is read by its folders."""
+    """Content of a source that is read by its folders."""
 
     def __init__(self, root: Path, reading: FolderReading, follow_links: bool) -> None:
-        """Take what was decided about the folder `root`."""
+        """Use the reading that was chosen for the folder `root`."""
         self._root, self._parts, self._masks = root, reading.parts, reading.masks or frozenset[str]()
         self._above = {prefix[:end] for prefix in self._parts for end in _ends_of_parents(prefix)}
         self._inside = None if follow_links else root.resolve()
@@ -73,7 +73,7 @@ class ClassFolders:
     def entries(self) -> Iterator[Entry]:
         """Yield all entries and fill `names` with the names of the class folders.
 
-        A stack, since a deep tree must not exhaust recursion.
+        It uses a stack, because a deep tree must not exhaust recursion.
         """
         pending = [self._within(_Place("", "" if "" in self._parts else None))]
         while pending:
@@ -132,7 +132,7 @@ class ClassFolders:
         return listing.refused.get(name) or (("mask", "") if file in self._masks else ("", ""))
 
     def _texts(self, folder: str, listing: _Listing) -> Collection[str]:
-        """Return the names of the files that are texts of a picture beside them."""
+        """Return the names of text files that have a picture with the same stem beside them."""
         texts = {name for name in listing.names if name.endswith(SUFFIX) and name not in listing.refused}
         if not texts:
             return ()
@@ -162,7 +162,7 @@ def _joined(folder: str, name: str) -> str:
 
 
 def _ends_of_parents(path: str) -> Sequence[int]:
-    """Return where the paths of the folders above `path` end in it: 0 for the source itself."""
+    """Return the positions in `path` at which the paths of the folders above it end; 0 for the source itself."""
     return [0, *(place for place, letter in enumerate(path) if letter == "/")] if path else []
 
 
@@ -175,15 +175,15 @@ def _why_stray(path: Path, name: str) -> tuple[str, str]:
 
 
 def _refuse(item: os.DirEntry[str], inside: Path | None) -> tuple[str, str] | None:
-    """Return (reason, detail) for what must not be opened: hidden files, pipes, devices, links that lead out or nowhere."""
+    """Return (reason, detail) for what must not be opened: hidden files, pipes, devices, links that break or lead out."""
     if item.name.startswith("."):
         return "hidden_folder", ""
     try:
         if item.is_symlink():
             target = Path(item.path).resolve(strict=True)
             if inside is not None and not target.is_relative_to(inside):
-                return "symlink", f"leads to {target}, outside the data folder; prepare.follow_links=true reads it"
-            return None if target.is_file() else ("symlink", "leads to a folder")
+                return "symlink", f"points to {target}, outside the data folder; prepare.follow_links=true reads it"
+            return None if target.is_file() else ("symlink", "points to a folder")
         return None if item.is_file(follow_symlinks=False) else ("not_a_file", "")
     except (OSError, RuntimeError) as error:
         return ("symlink", "broken link or loop") if item.is_symlink() else ("unreadable", str(error))

@@ -52,27 +52,27 @@ def require_group_column(grouping: Grouping, columns: Iterable[str]) -> Grouping
     """
     found = list(columns)
     if grouping and grouping.column not in found:
-        asked = f"prepare.group_column={grouping.column}" if grouping.column else "prepare.group_pattern without a column"
+        setting = f"prepare.group_column={grouping.column}" if grouping.column else "prepare.group_pattern without a column"
         raise UserError(
-            f"{asked} cannot be read from a table of images; columns found: {', '.join(found) or 'none'}. Set the "
+            f"{setting} cannot be read from a table of images; columns found: {', '.join(found) or 'none'}. Set the "
             "column of the groups, prepare.group_column=NAME (prepare.group_pattern then searches in its text)."
         )
     return grouping
 
 
-def _choose(kinds: Mapping[str, str], role: _Role, asked: str) -> str:
+def _choose(kinds: Mapping[str, str], role: _Role, named: str) -> str:
     found = ", ".join(f"{name} ({kind})" for name, kind in kinds.items()) or "none"
-    if asked:
-        if kinds.get(asked) in role.fits:
-            return asked
+    if named:
+        if kinds.get(named) in role.fits:
+            return named
         raise UserError(
-            f"prepare.{role.name}_column={asked} is not a valid {role.name} column; columns found: {found}. Set one of them."
+            f"prepare.{role.name}_column={named} is not a valid {role.name} column; columns found: {found}. Set one of them."
         )
     certain = [name for name, kind in kinds.items() if kind == role.fits[0]]
     if len(certain) == 1:
         return certain[0]
-    named = [name for name in role.usual if kinds.get(name) in role.fits]
-    if named:
-        return named[0]
+    usual = [name for name in role.usual if kinds.get(name) in role.fits]
+    if usual:
+        return usual[0]
     problem = f"{len(certain)} {role.name} columns" if certain else f"no {role.name} column"
     raise UserError(f"found {problem}; columns found: {found}. Set the one to use: prepare.{role.name}_column=NAME.")

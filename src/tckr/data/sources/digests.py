@@ -144,7 +144,7 @@ def _times_of(file: Path) -> str:
 def _content_of(file: Path) -> str:
     """Return the digest of a regular file; pipes and devices are not opened."""
     if not stat.S_ISREG(file.stat().st_mode):
-        return "no plain file"
+        return "not a regular file"
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 

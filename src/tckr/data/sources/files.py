@@ -6,9 +6,9 @@ import os
 
 
 def read_file(path: str, max_file_bytes: int) -> tuple[bytes, str, str]:
-    """Return (content, reason, detail); the reason is empty when the file could be read.
+    """Return (content, reason, detail); the reason is empty if the file was read.
 
-    Takes text: pathlib would enter every name it sees into a table of the interpreter, which grows.
+    The path is text, because pathlib would store every name in a table of the interpreter, which grows.
     """
     try:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123

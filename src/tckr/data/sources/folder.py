@@ -1,7 +1,7 @@
 """Images in class folders, where `tckr.data.layouts` found them.
 
-Follows no link out of the folder unless asked to, opens no pipe or device, and takes the content, never the extension, as
-the truth.
+Links that point outside of the folder are followed only with `follow_links`. Pipes and devices are not opened. The format
+of a file is determined by its content, not by its extension.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class FolderSource:
     """Images in class folders, in the order of their names."""
 
     def __init__(self, root: Path, reading: FolderReading, *, max_file_bytes: int, wishes: Wishes) -> None:
-        """List the folder as `reading` says; names only."""
+        """List the names in the folder according to `reading`; no file is opened."""
         self._grouping = wishes.grouping
         self.root = root
         self.name = root.resolve().name
@@ -67,7 +67,7 @@ class FolderSource:
         )
 
     def _counts(self) -> dict[str, Counter[int]]:
-        """Return split -> label -> pictures."""
+        """Return split -> label -> number of pictures."""
         counts: dict[str, Counter[int]] = {part.name: Counter() for part in self._reading.parts.values()}
         for entry in self._entries:
             if entry.counts:
@@ -79,7 +79,7 @@ class FolderSource:
         names = list(islice(strays, EXAMPLES))
         more = sum(1 for _ in strays)
         what = ", ".join(names) + (" ..." if more else "")
-        return [LeftOut(what=what, count=len(names) + more, why="in no class folder")] if names else []
+        return [LeftOut(what=what, count=len(names) + more, why="not in a class folder")] if names else []
 
     def __len__(self) -> int:
         """Return the number of files and of refused folders and links."""
@@ -109,6 +109,6 @@ class FolderSource:
         return self._grouping.assign(record, self._group_value(entry.file))
 
     def _caption(self, entry: Entry) -> str | None:
-        """Return the text of a picture: what a table says of it, else what stands in the file beside it."""
+        """Return the caption of a picture: from a table, or else from the text file beside it."""
         said = self._said.get(entry.file)
         return read_text(f"{self.root}/{text_beside(entry.file)}") if said is None and entry.has_text else said

@@ -60,7 +60,7 @@ class HubSource:
         self._roots = [root.resolve() for root in roots if root.exists()]
         if train_split not in splits:
             raise UserError(
-                f"{source} has the splits {', '.join(splits)}; prepare.hub_split={train_split} is none of them. "
+                f"{source} has the splits {', '.join(splits)}; prepare.hub_split={train_split} is not one of them. "
                 "Name one of them."
             )
         train = splits[train_split]
@@ -139,7 +139,7 @@ class HubSource:
     def _may_open(self, path: Path) -> bool:
         try:
             return path.is_absolute() and any(path.resolve().is_relative_to(root) for root in self._roots)
-        except (OSError, RuntimeError, ValueError):  # a loop of links, a NUL
+        except (OSError, RuntimeError, ValueError):  # a loop of links, or a NUL in the path
             return False
 
     def _plain(self, split: datasets.Dataset) -> datasets.Dataset:
@@ -185,7 +185,7 @@ def _names(feature: Any) -> list[str]:
 
 
 def _count(split: datasets.Dataset, label: str) -> Counter[Any]:
-    """Return value of the label column -> rows."""
+    """Return value of the label column -> number of rows."""
     counts: Counter[Any] = Counter()
     for batch in split.select_columns([label]).iter(COUNT_BATCH):
         counts.update(value for value in batch[label] if value is not None and value == value)

@@ -25,7 +25,7 @@ def source_kind(source: str) -> SourceKind:
     """Return the kind of `source`: the word `digits`, an existing path, or else a Hugging Face name `owner/name`.
 
     Raises:
-        UserError: it is not an existing path and has not the form `owner/name`.
+        UserError: it is not an existing path and does not have the form `owner/name`.
     """
     if source == "digits":
         return SourceKind.DIGITS

@@ -57,7 +57,7 @@ class ListedSource:
         )
 
     def _found(self) -> Iterator[Row]:
-        """Yield the rows whose picture is there."""
+        """Yield the rows whose picture exists."""
         return (row for row in self._reading.rows if row.file is not None)
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Texts that a data set itself gives its pictures, in `.txt` files beside them (kohya's layout)."""
+"""Captions that a data set contains: `.txt` files beside the pictures (kohya's layout)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from tckr.data.sources.files import read_file
 
 SUFFIX = ".txt"
 MOST_BYTES = 65_536
-"""Of a text; a longer file is none."""
+"""Maximum size of a caption file; a larger file is ignored."""
 
 
 def text_beside(file: str) -> str:
-    """Return the path that the text of the picture `file` has."""
+    """Return the path of the caption file of the picture `file`."""
     return stem_of(file) + SUFFIX
 
 
 def read_text(path: str) -> str | None:
-    """Return the text in a file, None where it cannot be read or is too long."""
+    """Return the text in a file; None if it cannot be read or is too long."""
     data, reason, _ = read_file(path, MOST_BYTES)
     return None if reason else decode_text(data)[0]

@@ -147,8 +147,8 @@ class ParquetSource:
                 row = end
 
     def _needed(self, file: pq.ParquetFile, group: int) -> list[str]:
-        """Return what to read of a row group; of images that all have bytes, these alone: no stored path is opened."""
-        there = [name for name in self._columns if name in file.schema_arrow.names]  # texts may lack
+        """Return the columns to read of a row group; only the bytes if all images have them: no path is opened."""
+        there = [name for name in self._columns if name in file.schema_arrow.names]  # captions may be missing
         chunks = file.metadata.row_group(group)
         leaves = [chunks.column(number) for number in range(chunks.num_columns)]
         full = {leaf.path_in_schema for leaf in leaves if leaf.statistics is not None and leaf.statistics.null_count == 0}

@@ -26,8 +26,8 @@ class SourceRecord:
         reason: key of `tckr.data.rejections.REASONS`, empty for a record that may be decoded.
         detail: details of the finding.
         rules: keys of `tckr.data.rejections.RULES` that the source applied.
-        group: name of its group (patient, part); empty = it has no group.
-        caption: its text in the data set; None if there is none.
+        group: name of the group (patient, part); empty = no group.
+        caption: text about the image in the data set; None if there is none.
     """
 
     file: str
@@ -70,9 +70,9 @@ class Source(Protocol):
         ...
 
     def __len__(self) -> int:
-        """Return the number of records from `records()`."""
+        """Return the number of records that `records()` yields."""
         ...
 
     def records(self, start: int = 0) -> Iterator[SourceRecord]:
-        """Yield record number `start` and all after it, with O(batch) of them in memory."""
+        """Yield record number `start` and all later ones; only a batch of them is in memory."""
         ...

@@ -161,7 +161,7 @@ class Alike:
     signals: np.ndarray
 
     def rate(self, run: int, known: Known) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield every attack and its scores [N] of the run, of which the others say what is `known`."""
+        """Yield every attack and its scores [N] of the run; `known` are the statistics of the other runs."""
         sides = known.sides()
         for name, scorer in self.scorers.items():
             yield name, scorer.rate(*sides, self.signals[run])
@@ -203,7 +203,7 @@ def scores_of_runs(scorer: Scorer, signals_RN: np.ndarray, members_RN: np.ndarra
 
 
 def _alike(scorers: Mapping[str, Scorer], signals_RN: np.ndarray) -> list[Alike]:
-    """Return the attacks by what they read."""
+    """Return the attacks, grouped by the sums that they read."""
     kinds: dict[Any, dict[str, Scorer]] = {}
     for name, scorer in scorers.items():
         kinds.setdefault((scorer.sums, scorer.scale), {})[name] = scorer

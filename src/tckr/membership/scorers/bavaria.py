@@ -152,7 +152,7 @@ def variance_prior(squares_N: np.ndarray, freedom_N: np.ndarray, typical: float)
 
 
 def _mean_of_log(freedom: np.ndarray) -> np.ndarray:
-    """Return the mean of the logarithm of a chi-squared variable over its degrees of freedom, whole numbers; 0 as 1."""
+    """Return the mean of the logarithm of a chi-squared variable over its degrees of freedom (integers; 0 counts as 1)."""
     half = np.maximum(freedom, 1) / 2
     return digamma(half) - np.log(half)
 

@@ -48,14 +48,14 @@ class Tally:
 
 
 class Known(Protocol):
-    """What some runs say about every record."""
+    """Statistics of some runs for every record."""
 
     def sides(self) -> tuple[Any, Any]:
-        """Return what the runs say that saw each record, and that did not."""
+        """Return the statistics of runs that were trained on each record, and of those that were not."""
 
 
 class Sums(Known, Protocol):
-    """What is kept of the runs that were added so far."""
+    """Statistics to which runs can be added."""
 
     def add(self, signal_N: np.ndarray, members_N: np.ndarray) -> None:
         """Add a run."""
@@ -68,10 +68,10 @@ class Begin(Protocol):
     """A kind of sums."""
 
     def __call__(self, signals_RN: np.ndarray, /) -> Sums:
-        """Return sums without a run; some are kept relative to the values that will come, which are all signals."""
+        """Return sums without a run; `signals_RN`, all values that may be added, sets the scale of some sums."""
 
     def without_each(self, signals_RN: np.ndarray, members_RN: np.ndarray) -> Iterator[tuple[int, Known]]:
-        """Yield every run, in order, with what all others say."""
+        """Yield every run, in order, with the statistics of all others."""
 
 
 class TallySums:
@@ -144,7 +144,7 @@ def without_one(make: Begin, signals_RN: np.ndarray, members_RN: np.ndarray, att
 
 
 def of_counts(function: Callable[[np.ndarray], np.ndarray], count_N: np.ndarray) -> np.ndarray:
-    """Return `function` of every count, [N]: computed once for each number from 0, since records are many and counts few."""
+    """Return `function` of every count, [N], computed once per number from 0: there are many records but few counts."""
     numbers = count_N.astype(np.int64)
     return function(np.arange(numbers.max(initial=0) + 1.0))[numbers]
 

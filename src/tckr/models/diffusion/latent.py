@@ -87,8 +87,8 @@ class LatentDiffusion:
     ) -> torch.Tensor:
         """Return the mean squared error [B] between the denoiser's output and its target, weighted on request."""
         noisy = self.process.noisy(latents, noise, timesteps)
-        told = self._with_guidance(conditioning, TRAINING_GUIDANCE)
-        output = self._predict(noisy, self.process.times(timesteps), told)
+        prompted = self._with_guidance(conditioning, TRAINING_GUIDANCE)
+        output = self._predict(noisy, self.process.times(timesteps), prompted)
         target = self.process.target(latents, noise, timesteps)
         losses = (output - target.float()).square().mean(dim=(1, 2, 3))
         return losses if min_snr_gamma is None else losses * self.process.weights(timesteps, min_snr_gamma)
@@ -108,9 +108,9 @@ class LatentDiffusion:
         steps = {} if "sigmas" in arguments else {"num_inference_steps": sampling.steps}
         scheduler.set_timesteps(device="cpu", **steps, **arguments)
 
-        def predict(latents: torch.Tensor, times: torch.Tensor, told: Conditioning) -> torch.Tensor:
+        def predict(latents: torch.Tensor, times: torch.Tensor, prompted: Conditioning) -> torch.Tensor:
             with forward_precision(bfloat16=sampling.bfloat16, device=self.pipeline.device.type):
-                return self._predict(latents, times, told)
+                return self._predict(latents, times, prompted)
 
         with nullcontext() if self._compiled else self.family.drawing():
             return sample(
@@ -174,8 +174,8 @@ class LatentDiffusion:
         self.denoiser.enable_gradient_checkpointing()
 
     def _predict(self, latents: torch.Tensor, times: torch.Tensor, conditioning: Conditioning) -> torch.Tensor:
-        told = {name: rows.to(self.dtype) for name, rows in conditioning.items()}
-        prediction = self.family.predict(latents.to(self.dtype), times, told)
+        prompted = {name: rows.to(self.dtype) for name, rows in conditioning.items()}
+        prediction = self.family.predict(latents.to(self.dtype), times, prompted)
         return prediction.to(torch.float32, copy=True)  # with CUDA graphs, the next call overwrites this output
 
     def _with_guidance(self, conditioning: Conditioning, scale: float) -> Conditioning:

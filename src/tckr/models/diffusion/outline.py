@@ -89,7 +89,7 @@ def no_min_snr(gamma: float) -> UserError:
     """Return the error for min-SNR weights with flow matching, which weights levels by their density instead."""
     return UserError(
         f"min-SNR weighting (gamma {gamma:g}) is for diffusion models; this generator is trained by flow matching, which "
-        "draws middle noise levels more often instead; set adapt.min_snr_gamma=null"
+        "samples middle noise levels more often instead; set adapt.min_snr_gamma=null"
     )
 
 

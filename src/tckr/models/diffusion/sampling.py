@@ -72,8 +72,8 @@ def initial_noise(shape: Sequence[int], generators: Sequence[torch.Generator], d
 def sample(
     predict: Predict,
     scheduler: Any,
-    told: Conditioning,
-    untold: Conditioning | None,
+    prompted: Conditioning,
+    unprompted: Conditioning | None,
     *,
     noise: torch.Tensor,
     generators: Sequence[torch.Generator],
@@ -87,8 +87,8 @@ def sample(
     Args:
         predict: the denoiser, a function of latents, times [B] and conditioning.
         scheduler: with its timesteps set, on the CPU, where its tables are read without waiting for the device.
-        told: conditioning of the prompts.
-        untold: conditioning of no prompt, B rows; None switches guidance off.
+        prompted: conditioning of the prompts.
+        unprompted: conditioning of no prompt, B rows; None switches guidance off.
         noise: initial noise from `generators`.
         generators: also used by schedulers that add noise at each step.
         sampling: guidance scale and interval.
@@ -97,16 +97,16 @@ def sample(
     on_device = times.to(noise.device)
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(0)  # otherwise schedulers search the index, which waits for the device
-    both = None if untold is None else {name: torch.cat([untold[name], rows]) for name, rows in told.items()}
+    both = None if unprompted is None else {name: torch.cat([unprompted[name], rows]) for name, rows in prompted.items()}
     extra = _step_arguments(scheduler, list(generators))
     latents = noise * getattr(scheduler, "init_noise_sigma", 1.0)
-    for i, (time, told_time) in enumerate(zip(times, on_device, strict=True)):
+    for i, (time, device_time) in enumerate(zip(times, on_device, strict=True)):
         scaled = scheduler.scale_model_input(latents, time) if hasattr(scheduler, "scale_model_input") else latents
         if both is not None and _guided(i * sampling.steps // len(times), sampling):
-            without, with_prompt = predict(torch.cat([scaled] * 2), told_time.expand(2 * len(latents)), both).chunk(2)
+            without, with_prompt = predict(torch.cat([scaled] * 2), device_time.expand(2 * len(latents)), both).chunk(2)
             prediction = without + sampling.guidance_scale * (with_prompt - without)
         else:
-            prediction = predict(scaled, told_time.expand(len(latents)), told)
+            prediction = predict(scaled, device_time.expand(len(latents)), prompted)
         latents = scheduler.step(prediction, time, latents, **extra, return_dict=False)[0]
     return latents
 

@@ -75,7 +75,7 @@ def step_batches(
 
 
 def gather(generator: Generator, encoded: EncodedSet, draws: Draws, *, pinned: bool = False) -> Batch:
-    """Read the encodings selected by `draws`."""
+    """Read the encodings that the random choices `draws` select."""
     last = next(iter(encoded.conditioning.values())).shape[0] - 1
     prompts = np.where(draws.unprompted, last, encoded.prompt_of[draws.rows])
 

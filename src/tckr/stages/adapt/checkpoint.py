@@ -28,9 +28,9 @@ def state_tensors(
     adapter: AdapterVector, optimizer: torch.optim.AdamW, losses: torch.Tensor, kept: Kept
 ) -> dict[str, torch.Tensor]:
     """Return weights, both Adam moments, the losses of all finished steps, and the averaged or best weights."""
-    state = optimizer.state[adapter.whole]
+    state = optimizer.state[adapter.joined]
     moments = {name: state[name] for name in ADAM_MOMENTS}
-    return {"losses": losses, "weights": adapter.whole.detach()} | moments | kept.state()
+    return {"losses": losses, "weights": adapter.joined.detach()} | moments | kept.state()
 
 
 def load_checkpoint(path: Path, adapter: AdapterVector, optimizer: torch.optim.AdamW, kept: Kept) -> torch.Tensor:
@@ -41,6 +41,6 @@ def load_checkpoint(path: Path, adapter: AdapterVector, optimizer: torch.optim.A
     adapter.set(tensors["weights"])
     kept.restore(tensors)
     steps = torch.tensor(float(len(tensors["losses"])))
-    state = {"step": steps.to(adapter.whole.device) if optimizer.defaults["fused"] else steps}
-    optimizer.state[adapter.whole] = state | {name: tensors[name].to(adapter.whole.device) for name in ADAM_MOMENTS}
+    state = {"step": steps.to(adapter.joined.device) if optimizer.defaults["fused"] else steps}
+    optimizer.state[adapter.joined] = state | {name: tensors[name].to(adapter.joined.device) for name in ADAM_MOMENTS}
     return tensors["losses"]

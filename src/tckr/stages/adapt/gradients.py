@@ -20,8 +20,8 @@ from tckr.stages.adapt.config import AdaptConfig
 from tckr.training.process_group import ALONE, Team
 
 SMALLER = "passes-{}-{}"
-"""Name of a file in the scratch folder that says how small passes had become, by images and recomputing, when memory ran out
-in one of several processes: all begin anew with those."""
+"""Name of a file in the scratch folder that contains the size of passes (images, recomputing) after memory ran out in one of
+several processes: all of them start again with these passes."""
 
 Result = TypeVar("Result")
 
@@ -62,12 +62,12 @@ class Passes:
             )
 
     def keep(self, scratch: Path) -> None:
-        """Let processes that begin anew begin with these passes."""
+        """Store these passes for processes that start again."""
         (scratch / SMALLER.format(self.images, int(self.recomputed))).touch()
 
     @classmethod
     def kept(cls, scratch: Path, largest: int) -> Passes:
-        """Return the smallest passes that were kept, or those of whole steps."""
+        """Return the smallest passes that were stored; without any, one pass per step."""
         found = [path.name.split("-")[1:] for path in scratch.glob(SMALLER.format("*", "*"))]
         passes = cls(largest)
         for images, recomputed in found:
@@ -107,14 +107,14 @@ def add_gradients(
     """Add the gradient of the step's loss to `gradient`, the adapter's, which is zero; return the part of `batch` in it [].
 
     `batch` is this process's share, and `joined` is `team.joined(StepLoss(generator))`, made once for all steps.
-    When memory runs out, the step begins again with shorter passes; where others wait for this process, all begin anew.
+    If memory runs out, the step starts again with smaller passes; if other processes wait for this one, all start again.
 
     Raises:
-        OutOfMemoryError: of torch, in a process among several.
+        OutOfMemoryError: torch's error, if there are several processes.
     """
 
     def attempt() -> torch.Tensor:
-        gradient.zero_()  # what an attempt that ran out of memory had added
+        gradient.zero_()  # remove the sums of an attempt that ran out of memory
         return _accumulate(joined or StepLoss(generator), batch, passes, config, team.size)
 
     return retried(attempt, passes, generator, device, alone=team.size == 1)
@@ -123,9 +123,9 @@ def add_gradients(
 def retried(
     attempt: Callable[[], Result], passes: Passes, generator: Generator, device: str, *, alone: bool = True
 ) -> Result:
-    """Return what `attempt` returns; when memory runs out, it begins again with shorter passes.
+    """Return the result of `attempt`. If memory runs out, call it again with smaller passes.
 
-    Where this process is not `alone`, others wait for it: torch's error ends it, and all begin anew.
+    If this process is not `alone`, others wait for it: torch's error ends it, and all processes start again.
     """
     while True:
         try:

@@ -55,20 +55,20 @@ class Kept:
 
     def __init__(self, adapter: AdapterVector, config: AdaptConfig) -> None:
         self.adapter = adapter
-        trained = torch.nn.ParameterList([adapter.whole])
+        trained = torch.nn.ParameterList([adapter.joined])
         self.average = weight_average(trained, config.ema_decay) if config.ema_decay else None
-        self.best = adapter.whole.detach().clone() if config.selection == "best" else None
-        self.checks = torch.zeros(0, device=adapter.whole.device)
+        self.best = adapter.joined.detach().clone() if config.selection == "best" else None
+        self.checks = torch.zeros(0, device=adapter.joined.device)
 
     def follow(self) -> None:
         """Update the average with the weights of a step."""
         if self.average is not None:
-            self.average.update_parameters(torch.nn.ParameterList([self.adapter.whole]))
+            self.average.update_parameters(torch.nn.ParameterList([self.adapter.joined]))
 
     def check(self, generator: Generator, batch: Batch, config: AdaptConfig, images: int) -> None:
         """Measure the present weights (averaged ones if there are), and store them if no earlier check was better."""
         assert self.best is not None
-        trained, present = self.adapter.whole.detach().clone(), self._present()
+        trained, present = self.adapter.joined.detach().clone(), self._present()
         self.adapter.set(present)
         loss = validation_loss(generator, batch, config, images=images, device=str(trained.device))
         self.best = torch.where((loss < self.checks).all(), present, self.best)
@@ -94,5 +94,5 @@ class Kept:
             self.best, self.checks = (tensors[name].to(self.checks.device) for name in ("best", "checks"))
 
     def _present(self) -> torch.Tensor:
-        weights: torch.Tensor = self.adapter.whole if self.average is None else self.average.module[0]
+        weights: torch.Tensor = self.adapter.joined if self.average is None else self.average.module[0]
         return weights.detach()

@@ -133,7 +133,7 @@ def _sum_clipped(
 
 
 def _of_units(parameter: torch.nn.Parameter, draws: int) -> torch.Tensor:
-    """Return the gradients [U, ...] of U units, each the mean over its draws, and let go of those of the draws."""
+    """Return the gradients [U, ...] of U units, each the mean over its noise samples; free the gradients of the samples."""
     found = parameter.grad_sample
     parameter.grad_sample = None
     return found.unflatten(0, (-1, draws)).mean(1)
@@ -142,7 +142,7 @@ def _of_units(parameter: torch.nn.Parameter, draws: int) -> torch.Tensor:
 def clip_each(gradients: Sequence[torch.Tensor], clip: float) -> list[torch.Tensor]:
     """Return the sum over U units of gradients [U, ...] of all parameters, each unit's scaled to a norm of at most `clip`.
 
-    A unit with a gradient that is not a number counts as zero: no private image can take the whole step with it.
+    A unit whose gradient is not a number counts as zero, so that no private image can spoil the complete step.
     """
     norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
     scales = torch.where(norms.isfinite(), clip / norms.clamp(min=clip), 0)

@@ -175,7 +175,7 @@ def _train_share(team: Team, tell: Tell, *, config: AdaptConfig, course: Course,
 
 
 def _ignore(amount: int) -> None:
-    """Tell nobody."""
+    """Do nothing."""
 
 
 def _load_to_train(config: AdaptConfig, device: str) -> LatentDiffusion:

@@ -161,7 +161,7 @@ def _trainable(generator: Generator, config: AdaptConfig, seed: int) -> dict[str
 def build_optimizer(adapter: AdapterVector, config: AdaptConfig, device: str) -> torch.optim.AdamW:
     """Return AdamW, as a single kernel on CUDA."""
     return torch.optim.AdamW(
-        [adapter.whole],
+        [adapter.joined],
         lr=config.learning_rate,
         weight_decay=config.weight_decay,
         fused=True if device.startswith("cuda") else None,

@@ -14,17 +14,17 @@ class AdapterVector:
     """Parameters whose values and gradients are views of one vector each; results do not change.
 
     Attributes:
-        whole: all parameters, one after another, with their gradients.
+        joined: all parameters, one after another, with their gradients.
     """
 
     def __init__(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         self.parameters = list(parameters)
         orders = [_order_in_memory(parameter) for parameter in self.parameters]
         stored = [parameter.detach().permute(order) for parameter, order in zip(self.parameters, orders, strict=True)]
-        self.whole = torch.nn.Parameter(torch.cat([values.flatten() for values in stored]))
-        self.whole.grad = torch.zeros_like(self.whole)
+        self.joined = torch.nn.Parameter(torch.cat([values.flatten() for values in stored]))
+        self.joined.grad = torch.zeros_like(self.joined)
         sizes = [values.numel() for values in stored]
-        parts = zip(stored, self.whole.detach().split(sizes), self.whole.grad.split(sizes), strict=True)
+        parts = zip(stored, self.joined.detach().split(sizes), self.joined.grad.split(sizes), strict=True)
         for parameter, order, (like, values, gradient) in zip(self.parameters, orders, parts, strict=True):
             back = [order.index(axis) for axis in range(len(order))]
             parameter.data = values.view_as(like).permute(back)
@@ -33,18 +33,18 @@ class AdapterVector:
     @property
     def gradient(self) -> torch.Tensor:
         """Return the gradient of all parameters."""
-        assert self.whole.grad is not None
-        return self.whole.grad
+        assert self.joined.grad is not None
+        return self.joined.grad
 
     @torch.no_grad()
     def set(self, values: torch.Tensor) -> None:
-        """Set the parameters to other values, in the layout of `whole`."""
-        self.whole.copy_(values)
+        """Set the parameters to other values, in the layout of `joined`."""
+        self.joined.copy_(values)
 
     def clip(self, largest_norm: float) -> None:
         """Scale the gradient down to `largest_norm`, like `clip_grad_norm_`."""
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        clip_grads_with_norm_([self.whole], largest_norm, get_total_norm(gradients))
+        clip_grads_with_norm_([self.joined], largest_norm, get_total_norm(gradients))
 
 
 def _order_in_memory(parameter: torch.Tensor) -> tuple[int, ...]:

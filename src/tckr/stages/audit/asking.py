@@ -1,4 +1,4 @@
-"""Ask one run its questions, in this process or in others; what is answered lies in a file of its own."""
+"""Query one run, in this process or in others. The answers to each question are stored in a separate file."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tckr.stages.audit.config import SignalConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Asking:
-    """What a process needs to ask a run as any other one would.
+    """Everything that a process needs to query a run, so that all processes get the same answers.
 
     Attributes:
         folders: input name and artifact.
-        settings: how to ask.
+        settings: how to query.
         device: torch device name.
         batch_size: records per forward pass.
         cache: folder for decoded images, and for the answers.
@@ -41,11 +41,11 @@ class Asking:
         return [name for name, question in QUESTIONS.items() if set(question.needs) <= set(there)]
 
     def file(self, question: str) -> Path:
-        """Return where the answers to a question lie once it was asked."""
+        """Return the file of the answers to a question."""
         return self.cache / f"{question}.npz"
 
     def open(self, advance: Callable[[int], None]) -> Asked:
-        """Return the run, ready to be asked; `advance` is told of finished looks."""
+        """Return the run, ready for queries; `advance` is called with the number of finished queries of records."""
         folders = dict(self.folders)
         return Asked(
             folders=folders,
@@ -63,7 +63,7 @@ class Asking:
         write_whole(self.file(question), partial(_save, QUESTIONS[question].ask(asked)))
 
     def answers(self) -> Answers:
-        """Return all answers; every question was asked."""
+        """Return the answers to all questions, which must have been stored."""
         found: Answers = {}
         for question in self.questions:
             with np.load(self.file(question), allow_pickle=False) as file:
@@ -72,7 +72,7 @@ class Asking:
 
 
 def ask_alone(question: str, *, asking: Asking) -> str:
-    """Write the answers to a question and return its name; the process that is asked opens the run once."""
+    """Write the answers to a question and return its name; a process opens the run only once."""
     if not asking.file(question).exists():  # another attempt may have written it before it was lost
         asking.ask(question, _opened(asking))
     return question

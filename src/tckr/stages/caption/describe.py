@@ -1,4 +1,4 @@
-"""Caption batches of records, in this process or in others, of which each loads the captioner once."""
+"""Caption batches of records, in this process or in others; each process loads the captioner once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tckr.stages.caption.captions import CaptionBatch, caption_batches
 
 @dataclass(frozen=True, kw_only=True)
 class CaptionRecipe:
-    """What a process needs to write the captions that any other one would write.
+    """Everything that a process needs to write captions, so that all processes write the same ones.
 
     Attributes:
         model: for `load_captioner`.
@@ -40,7 +40,7 @@ class CaptionRecipe:
 
 
 class Describer:
-    """A captioner at work on a pool of images."""
+    """A captioner and the pool of images that it describes."""
 
     def __init__(self, captioner: Captioner, recipe: CaptionRecipe) -> None:
         self._captioner, self._recipe = captioner, recipe
@@ -61,7 +61,7 @@ class Describer:
 
 
 def describe_records(records: np.ndarray, *, recipe: CaptionRecipe) -> CaptionBatch:
-    """Return the captions of one batch; the process that is asked loads the captioner once."""
+    """Return the captions of one batch; a process loads the captioner only once."""
     return _loaded(recipe).describe(records)
 
 

@@ -27,7 +27,7 @@ class LabelConfig(StageConfig):
         ge=1,
         le=1000,
         description="Labels per image: one of the original image and one of each of views - 1 augmented "
-        "views, which the Student then sees in turn. With 1, the Student is trained on its own "
+        "views, on which the Student is then trained in turn. With 1, the Student is trained on its own "
         "augmentations (distill.augment) with the label of the original image.",
     )
     augment: Variation = Field(Variation(), description="How views differ from their image, if views > 1.")

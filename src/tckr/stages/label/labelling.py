@@ -66,7 +66,7 @@ class Labeller:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelTask:
-    """What a process needs to label as any other one would.
+    """Everything that a process needs to label images, so that all processes compute the same labels.
 
     Attributes:
         teacher: folder of the Teacher.
@@ -91,7 +91,7 @@ class LabelTask:
 
 
 def label_alone(item: tuple[Path, Path], *, task: LabelTask) -> int:
-    """Label a shard into a file; return the number of its images. The process that is asked loads the Teacher once."""
+    """Write the labels of a shard into a file; return the number of its images. A process loads the Teacher only once."""
     shard, target = item
     if not target.exists():  # another attempt may have written it before it was lost
         label_shard(_loaded(task), shard, target, lambda amount: None)

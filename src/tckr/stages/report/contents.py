@@ -14,7 +14,7 @@ from tckr.artifacts.data_card import DataCard
 from tckr.html.numbers import Number
 from tckr.membership.rows import CanaryRow, SurfaceRow
 
-SCHEMA_VERSION = "6"
+SCHEMA_VERSION = "7"
 
 Direction = Literal["higher", "lower"]
 Change = Literal["better", "worse", "none", "unknown"]

@@ -21,9 +21,9 @@ class TeachConfig(StageConfig, TrainingConfig):
         0.5,
         ge=0,
         le=1,
-        description="How far the classes' shares are taken out of what the Teacher learns, where the largest class has more "
-        "than twice the images of the smallest: 0 = it answers classes as often as they come, 1 = as if all were equally "
-        "frequent. Accuracy on validation images is then the mean over classes (docs/distillation.md).",
+        description="Correction for classes of unequal size, if the largest class has more than twice the images of the "
+        "smallest: 0 = none, 1 = the Teacher predicts as if all classes were equally frequent. Accuracy on validation "
+        "images is then the mean over classes (docs/distillation.md).",
     )
     num_teachers: int = Field(
         1,
