@@ -71,6 +71,12 @@ def test_it_says_what_is_there(monkeypatch, capsys, data: Path, said: str) -> No
     assert re.search(said, inspect(monkeypatch, capsys, data))
 
 
+def test_it_says_when_too_few_classes_are_left_for_a_run(monkeypatch, capsys, data: Path) -> None:
+    assert "a run needs" not in inspect(monkeypatch, capsys, data)
+    asked = "prepare.min_images_per_class=11"  # 11 cats and 10 dogs; the emu alone lacks more
+    assert "1 classes would be left: a run needs at least 2 with 11" in inspect(monkeypatch, capsys, data, asked)
+
+
 def test_the_page_contains_its_pictures_and_loads_nothing_else(monkeypatch, capsys, data: Path, tmp_path: Path) -> None:
     inspect(monkeypatch, capsys, data, "--page", tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")

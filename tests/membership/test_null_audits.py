@@ -11,7 +11,7 @@ from benchmarks.null_audits import KINDS, audit, audits, read_results, without_n
 from scipy.stats import binom
 
 from tckr.artifacts.audit import AuditResult
-from tckr.membership import controls
+from tckr.membership import controls, planted
 from tckr.membership.analyses import aucs_of_runs
 from tckr.membership.canaries import canaries_of
 from tckr.membership.config import MembershipConfig
@@ -33,15 +33,16 @@ def leaking(result: AuditResult) -> list[str]:
 @pytest.mark.usefixtures("few_redraws")
 def test_null_audits_say_leaks_at_most_at_the_declared_level(monkeypatch: pytest.MonkeyPatch) -> None:
     """Six surfaces with canaries at a level of one half, so that few audits tell; 1,000 are in benchmarks/null_audits.py."""
-    for bar in ("PLANTED_BAR", "FAMILY_ERROR", "PARITY_ERROR"):  # 100 records pass no control; nothing may hide behind that
-        monkeypatch.setattr(controls, bar, 0.0 if bar == "PLANTED_BAR" else 1e-9)
+    monkeypatch.setattr(planted, "BAR", 0.0)  # 100 records do not always pass; nothing may hide behind that
+    for level in ("FAMILY_ERROR", "PARITY_ERROR"):
+        monkeypatch.setattr(controls, level, 1e-9)
     said, audits = 0, 24
     for seed in range(audits):
         coins = np.random.default_rng(seed).random(60) < 0.5
-        planted = canaries_of({"student": np.arange(60.0)}, coins, np.tile(np.array([1, 2], dtype=np.int8), 30))
+        canaries = canaries_of({"student": np.arange(60.0)}, coins, np.tile(np.array([1, 2], dtype=np.int8), 30))
         world = evidence(seed, shift=0.0, records=100, depth="full", num_references=4)
         with without_numbers():  # which `leaks` does not read
-            said += bool(leaking(judge(MembershipConfig(depth="full", family_level=0.5), world, canaries=planted)))
+            said += bool(leaking(judge(MembershipConfig(depth="full", family_level=0.5), world, canaries=canaries)))
     assert 0 < said <= binom.ppf(0.999, audits, 0.5)
 
 
@@ -104,7 +105,6 @@ def test_the_benchmark_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
         read_results(file, {"shift": 0.5})
 
 
-def test_the_numbers_that_the_benchmark_leaves_out_do_not_change_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_numbers_that_the_benchmark_leaves_out_do_not_change_what_is_said() -> None:
     """Of an audit that leaks; the benchmark holds it of one audit of every kind and stops where it does not hold."""
-    monkeypatch.setattr(controls, "PLANTED_BAR", 0.0)
     assert "teacher" in audit(0, KINDS[0], "bavaria_online", 1.0)["leaks"]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
+from tckr.membership.config import MembershipConfig
+from tckr.membership.evidence import Evidence
+from tckr.membership.family import judge_together
 from tckr.membership.redraws import (
     double_ranks,
     family_p_values,
@@ -17,7 +21,7 @@ from tckr.membership.redraws import (
     sums_over_coins,
     sums_over_members,
 )
-from tests.membership.worlds import membership
+from tests.membership.worlds import evidence, membership, only
 
 
 def one_stratum(count: int) -> np.ndarray:
@@ -84,3 +88,18 @@ def test_the_smallest_p_value_holds_its_level_where_nothing_leaks() -> None:
         found.append(family_p_values(p_values(sums_over_members(members, one_stratum(60), weights))).min())
     assert sum(p <= 0.05 for p in found) <= 21  # 10 expected; more than 21 once in 2,000
     assert np.mean(found) == pytest.approx(0.5, abs=0.08)
+
+
+@pytest.mark.usefixtures("few_redraws")
+def test_a_leak_shows_where_every_record_is_the_only_one_of_its_class() -> None:
+    """Alone in its stratum no record is redrawn: every p-value was 1, and nothing leaked."""
+    world = only(evidence(records=200), "teacher")
+    alone = replace(world, labels=np.arange(200), class_names=[str(number) for number in range(200)])
+    found = judge_together(MembershipConfig(), alone, {}, None)
+    assert min(test.family_p_value for test in found.tests["teacher"]) < 0.01
+
+
+def test_only_records_that_are_alone_in_their_class_leave_it() -> None:
+    members = np.tile(np.array([[1, 0, 1, 0, 0, 1, 1, 0, 1, 0]], dtype=bool), (3, 1))
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 3])
+    assert Evidence(class_names=list("abcd"), labels=labels, members=members).strata.tolist() == [0] * 4 + [1] * 4 + [4] * 2

@@ -15,11 +15,11 @@ from tckr.membership.controls import (
     on_reference_scale,
     parity,
     planned_nulls,
-    planted,
     positive,
     prediction_interval,
 )
 from tckr.membership.evidence import Evidence
+from tckr.membership.planted import planted
 from tckr.membership.scorers import SCORERS, Scorer
 from tckr.membership.verdict import judge
 from tckr.metrics.estimate import Estimate, NotMeasurable

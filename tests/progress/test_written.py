@@ -61,6 +61,16 @@ def test_what_a_killed_run_left_behind_is_not_taken_for_one_at_work(tmp_path: Pa
     assert read_progress(folder.path) is None
 
 
+def test_what_a_killed_process_left_is_not_the_progress_of_the_next_one(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run", Kind.RUN)
+    with folder.held():
+        ProgressFile(folder.path, steps(), Silent()).planned(steps(), {})
+        worker, progress = read_progress(folder.path) or ("", None)
+        assert progress is not None
+        (folder.path / PROGRESS).write_text(progress.model_copy(update={"worker": "process 1 elsewhere"}).model_dump_json())
+        assert read_progress(folder.path) == (worker, None)
+
+
 def test_a_full_disk_stops_no_run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")

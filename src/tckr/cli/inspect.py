@@ -109,7 +109,8 @@ def inspected(config: PrepareConfig, num_threads: int) -> list[Section]:
                 num_threads=num_threads,
                 advance=advance,
             )
-        return sections(source.layout, seen, find_alike(seen.hashes), source.class_names, config.min_images_per_class)
+        needed = {"min_images": config.min_images_per_class, "min_classes": config.min_classes}
+        return sections(source.layout, seen, find_alike(seen.hashes), source.class_names, **needed)
 
 
 def _print(section: Section, console: Console) -> None:

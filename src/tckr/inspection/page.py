@@ -22,11 +22,13 @@ from tckr.inspection.looking import Seen
 MOST_ROWS = 50
 
 
-def sections(layout: Layout, seen: Seen, pairs: np.ndarray, class_names: Sequence[str], min_images: int) -> list[Section]:
-    """Return all results; the contact sheet is the last section."""
+def sections(
+    layout: Layout, seen: Seen, pairs: np.ndarray, class_names: Sequence[str], *, min_images: int, min_classes: int
+) -> list[Section]:
+    """Return all results; the contact sheet is the last section. A run needs `min_classes` classes of `min_images`."""
     return [
         Section(title="How the data is read", sentences=layout.lines()),
-        Section(title="Classes", table=_classes(layout), notes=_small(layout, min_images)),
+        Section(title="Classes", table=_classes(layout), notes=_small(layout, min_images, min_classes)),
         Section(title="Pictures", sentences=_pictures(seen), table=_counts(seen)),
         Section(title="Duplicates and groups", sentences=[*_repeats(seen, pairs), *_groups(layout, seen)]),
         Section(title="Contact sheet", charts=_sheet(seen, class_names)),
@@ -39,13 +41,14 @@ def _classes(layout: Layout) -> list[list[str]]:
     return [["class", *parts], *rows[:MOST_ROWS], *([["...", *[""] * len(parts)]] if len(rows) > MOST_ROWS else [])]
 
 
-def _small(layout: Layout, min_images: int) -> list[str]:
+def _small(layout: Layout, min_images: int, min_classes: int) -> list[str]:
     uses = {part.name: part.use for part in layout.parts}
     sizes = {name: sum(n for part, n in found.items() if uses[part] != TEST) for name, found in layout.classes.items()}
     small = [f"{name} ({size})" for name, size in sizes.items() if size < min_images]
-    if not small:
-        return []
-    return [f"{len(small)} classes have fewer than {min_images} images to train on and would be left out: {_some(small)}."]
+    notes = [f"{len(small)} classes have fewer than {min_images} images to train on and would be left out: {_some(small)}."]
+    left = len(sizes) - len(small)
+    too_few = [f"{left} classes would be left: a run needs at least {min_classes} with {min_images} images each."]
+    return [*(notes if small else []), *(too_few if left < min_classes else [])]
 
 
 def _pictures(seen: Seen) -> list[str]:

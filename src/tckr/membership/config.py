@@ -11,7 +11,7 @@ from tckr.strict import STRICT
 MIN_REFERENCE_RUNS = 2
 """With fewer reference runs membership is not measured: a threshold needs one run, and a spread needs two."""
 
-RULES = "10 of 2026-11-30"
+RULES = "11 of 2026-11-30"
 """Version and date of attacks, level and rules, raised with every change of these; docs/audit.md lists the changes."""
 
 Depth = Literal["teacher", "distill", "full"]

@@ -14,7 +14,7 @@ from tckr.artifacts.audit import SHARED_GENERATOR, Control
 from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence
 from tckr.membership.findings import target_scores, usable_scorers
-from tckr.membership.scorers import SCORERS
+from tckr.membership.planted import planted
 from tckr.membership.scorers.references import TallySums, tally
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.membership import auc
@@ -26,9 +26,6 @@ FAMILY_ERROR = 0.05
 
 PARITY_ERROR = 0.04
 """Probability that a sound audit fails one of its parity checks, over all signals (Bonferroni)."""
-
-NO_SPREAD = 1e-9
-"""Spread below which the runs do not differ on a record; a planted shift is then so small that it only changes the order."""
 
 POSITIVE_SCORER = "lira_offline_fixed_variance"
 """Attack on the memorizing model. It only measures how unusual a signal is for models that were not trained on the
@@ -44,15 +41,6 @@ POSITIVE_BAR = float(norm.cdf(POSITIVE_EFFECT / 2**0.5))
 
 MIN_RUNS_FOR_PARITY = 4
 """Minimum number of runs. With fewer, the prediction interval of one more run is so wide that every run would pass."""
-
-PLANTED_EFFECT = 1.0
-"""Shift of planted members, in standard deviations of that record's signal between runs."""
-
-PLANTED_IDEAL = float(norm.cdf(PLANTED_EFFECT / 2**0.5))
-"""AUC of an attack that knows each record's mean, if all records vary alike: P(member above non-member), 0.760."""
-
-PLANTED_BAR = 0.5 + 0.5 * (PLANTED_IDEAL - 0.5)
-"""The lower end of the AUC interval must exceed half of the way from guessing to the ideal, 0.630."""
 
 
 def controls(
@@ -184,31 +172,6 @@ def on_reference_scale(signals_N: np.ndarray, references_RN: np.ndarray) -> np.n
     """Return the signals in the same order, with the distribution of all reference signals; membership is not used."""
     levels = (rankdata(signals_N) - 0.5) / len(signals_N)
     return np.quantile(references_RN, levels)
-
-
-def planted(config: MembershipConfig, evidence: Evidence, signal: str) -> Control:
-    """Plant a small membership effect of known size: the declared scorer must find half of what a perfect attack would.
-
-    The planted members are sampled for every run, independently of the true ones, so whatever the models (or a shared
-    generator) truly leak is only noise here. Each record is moved by its own spread: if all were moved by the average
-    spread, any attack would find members among records that hardly vary. The check fails if reference runs or records are
-    too few for the scorer.
-    """
-    signals = evidence.signals[signal]
-    members = np.random.default_rng(0).permuted(evidence.members_of(signal), axis=1)
-    between_runs = np.maximum(signals.std(axis=0, ddof=1), NO_SPREAD)
-    planted_signals = signals + PLANTED_EFFECT * between_runs * members
-    found = auc(SCORERS[config.scorer].score(planted_signals, members, 0), members[0], config.confidence)
-    return Control(
-        name="planted",
-        surface=evidence.surface_of(signal),
-        signal=signal,
-        measure=config.scorer,
-        passed=isinstance(found, Estimate) and found.low > PLANTED_BAR,
-        decides=True,
-        expected=f"lower end of the AUC interval above {PLANTED_BAR:.2f}; {PLANTED_IDEAL:.2f} is the best possible",
-        found=found,
-    )
 
 
 @dataclass(frozen=True)

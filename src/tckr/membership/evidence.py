@@ -87,14 +87,18 @@ class Evidence:
         """Return which records were sampled together, int64 [N].
 
         These are the classes if every run has as many members of each (up to rounding), or if their rates differ; else all
-        records form one stratum.
+        records form one stratum. Records that are the only one of their class form a stratum of their own: each always has
+        as many members, up to rounding, and alone it could not be redrawn.
         """
         if not len(self.class_names):
             return np.zeros(len(self.labels), dtype=np.int64)
-        _, counts_RC = self._members_by_class
-        if np.ptp(counts_RC, axis=0).max() <= 1 or self.compared_within is not None:
+        if self.compared_within is not None:
             return self.labels
-        return np.zeros(len(self.labels), dtype=np.int64)
+        _, counts_RC = self._members_by_class
+        if np.ptp(counts_RC, axis=0).max() > 1:
+            return np.zeros(len(self.labels), dtype=np.int64)
+        sizes = np.bincount(self.labels)
+        return np.where(sizes[self.labels] == 1, len(sizes), self.labels)
 
     @cached_property
     def compared_within(self) -> np.ndarray | None:

@@ -32,6 +32,7 @@ class Progress(BaseModel):
     """Progress of a run.
 
     Attributes:
+        worker: process that works in the run's folder, as given by `worker_at`.
         time: when it was written, seconds since 1970.
         stage: first stage of the target run that is not complete.
         number: number of that stage, from 1.
@@ -40,6 +41,7 @@ class Progress(BaseModel):
         at_work: progress of the running steps, as text.
     """
 
+    worker: str
     time: float
     stage: str
     number: int
@@ -66,6 +68,7 @@ class ProgressFile:
     def __init__(self, folder: Path, steps: Sequence[Step], observer: Observer) -> None:
         """Store the run's folder, and all steps of the run in order."""
         self._path, self._observer = folder / PROGRESS, observer
+        self._worker = worker_at(folder / HOLD) or ""
         self._left = Counter(step.stage for step in steps if step.role is Role.TARGET)
         self._stages = list(self._left)
         self._counts, self._pace = Counts(), Pace([], {})
@@ -116,6 +119,7 @@ class ProgressFile:
             self._written = time.monotonic()
             stage = next((stage for stage in self._stages if self._left[stage] > 0), self._stages[-1])
             found = Progress(
+                worker=self._worker,
                 time=time.time(),
                 stage=stage,
                 number=self._stages.index(stage) + 1,
@@ -139,11 +143,15 @@ def _replace(path: Path, text: str) -> None:
 
 
 def read_progress(folder: Path) -> tuple[str, Progress | None] | None:
-    """Return the process that works in a run's folder, and the progress if it is known; None if no process works there."""
+    """Return the process that works in a run's folder, and the progress if it is known; None if no process works there.
+
+    What a killed process left in the folder is not the progress of the next one.
+    """
     worker = worker_at(folder / HOLD)
     if worker is None:
         return None
     try:
-        return worker, Progress.model_validate_json((folder / PROGRESS).read_text(encoding="utf-8"))
+        found = Progress.model_validate_json((folder / PROGRESS).read_text(encoding="utf-8"))
     except (OSError, ValidationError):
         return worker, None
+    return worker, found if found.worker == worker else None

@@ -40,6 +40,13 @@ def bare_test(root: Path) -> None:
     write_shard(root / "test.parquet", {"image": [png("cat", "test")] * 6})
 
 
+def hidden_test(root: Path) -> None:
+    for split, number in (("train", 12), ("test", 6)):
+        labels = [-1 if split == "test" else place % 2 for place in range(number)]
+        images = [png(KINDS[place % 2], split) for place in range(number)]
+        write_shard(root / f"{split}.parquet", {"image": images, "label": labels}, list(KINDS))
+
+
 def categorical(root: Path) -> None:
     images = pa.array([png(KINDS[number % 2]) for number in range(12)])
     labels = pa.array([KINDS[number % 2] for number in range(12)]).dictionary_encode()
@@ -109,6 +116,12 @@ CASES = [
         bare_test,
         Read(refused=("corrupt_table",)),
         {"test_split": ""},
+    ),
+    Case(
+        "parquet-hidden-test",
+        "`test.parquet` whose labels are all -1",
+        hidden_test,
+        Refused("the split 'test' has no labels"),
     ),
     Case("parquet-categorical", "a categorical label column (pandas)", categorical, Read()),
     Case(

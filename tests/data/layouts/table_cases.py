@@ -93,6 +93,20 @@ def split_column(root: Path) -> None:
     table(root / "labels.csv", (*FILE, "split"), rows)
 
 
+def split_held_out(root: Path, words: tuple[str, str] = ("train", "holdout")) -> None:
+    rows = [(f"a{n:03}.png", ("cat", "dog")[n % 2], words[n >= 12]) for n in range(18)]
+    for name, kind, split in rows:
+        put(root / "images" / name, kind, "test" if split == "holdout" else "train")
+    table(root / "labels.csv", (*FILE, "fold"), rows)
+
+
+def negative_labels(root: Path, *others: int) -> None:
+    kinds = {"cat": 0 if others else -1, "dog": 1}
+    rows = [(name, kinds[kind]) for name, kind in flat(root / "images")]
+    rows += [(name, number) for number in others for name, _ in flat(root / "images", 1, name=f"x{number}.png")]
+    table(root / "labels.csv", FILE, rows)
+
+
 def split_as_label(root: Path) -> None:
     rows = [(name, "train") for name, _ in flat(root / "images")]
     table(root / "labels.csv", ("file_name", "label"), rows)
@@ -263,6 +277,31 @@ CASES = [
     Case("label-column", "the same, `label_column=finding`", many_columns, Read(), {"label_column": "finding"}),
     Case("patient-column", "columns `image`, `patient_id`, `label`", patient_column, Read(said=("'patient_id'",))),
     Case("split-column", "a column `split`", split_column, SPLIT),
+    Case(
+        "split-unknown",
+        "a column `fold` of `train` and `holdout`",
+        split_held_out,
+        Refused("column 'fold' names splits, but not with 'holdout'.*prepare.test_split=holdout"),
+    ),
+    Case("split-named", "the same, `test_split=holdout`", split_held_out, SPLIT, {"test_split": "holdout"}),
+    Case(
+        "split-numbers",
+        "a column `fold` of 0 and 1",
+        lambda root: split_held_out(root, ("0", "1")),
+        Read(train=18, said=("'fold' names no split ('0', '1')",)),
+    ),
+    Case("negative", "labels -1 and 1", negative_labels, Refused("holds -1, 1, and a negative number means")),
+    Case(
+        "negative-some",
+        "labels 0 and 1, and -1 once",
+        lambda root: negative_labels(root, -1),
+        Read(
+            classes=("0", "1"),
+            refused=("no_label",),
+            rename={"0": "cat", "1": "dog"},
+            said=("1 rows have a negative number in 'label'",),
+        ),
+    ),
     Case("split-as-label", "a label column of nothing but `train`", split_as_label, Refused("names of splits")),
     Case("table-above-splits", "`labels.csv` with `train/1.png`, `test/1.png`", one_table_two_splits, SPLIT),
     Case("tables-of-splits", "`train.csv`, `test.csv`, `images/`", two_tables_two_splits, SPLIT),

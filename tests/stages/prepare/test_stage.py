@@ -301,6 +301,17 @@ def test_split_folders_are_never_classes(tmp_path: Path, train: str, test_split:
     assert card.counts["cat"]["test"] == 5  # the source's own five, or a fifth of all 25
 
 
+def test_a_test_split_of_which_nothing_can_be_read_is_not_replaced(tmp_path: Path) -> None:
+    """Another test split would be sampled from the training images, and nobody had asked for it."""
+    write_classes(tmp_path / "data" / "train", {"cat": 20, "dog": 16})
+    for path in [*write_classes(tmp_path / "data" / "test", {"cat": 5, "dog": 4}).rglob("*.png")]:
+        path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(UserError, match=r"none of the 9 images of the test split 'test' .* 9 x .*prepare\.test_split= "):
+        prepared(tmp_path / "step", str(tmp_path / "data"))
+    card = DataCard.read(prepared(tmp_path / "sampled", str(tmp_path / "data"), test_split=""))
+    assert card.num_test > 0
+
+
 def test_too_little_says_what_was_found_needed_and_to_do(tmp_path: Path) -> None:
     data = write_classes(tmp_path / "data", {"sphynx": 3, "tabby": 20})
     (data / "tabby" / "bad.png").write_bytes(b"")

@@ -335,8 +335,9 @@ def controls(sample: Sample) -> list[Control]:
             DECLARED,
             True,
             True,
-            "lower end of the AUC interval above 0.63; 0.76 where all records vary alike",
-            delong(0.742, 0.027),
+            "mean AUC interval above 0.63 (0.76 is the best possible), and a single AUC interval above 0.5 in 13 of "
+            "16 draws; found in 16",
+            Estimate(0.722, 0.713, 0.731, 720, "t-interval over 16 draws"),
         ),
         ("parity", "teacher", "teacher", "accuracy", True, True, "0.978 to 1", Estimate(0.992, 0.992, 0.992, 360, "point")),
         (

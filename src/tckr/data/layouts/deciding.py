@@ -79,11 +79,11 @@ def _choose(folders: FolderReading, tables: Tables, top: Folder, wishes: Wishes)
         or bool((wishes.label_column or wishes.image_column) and (reading or tables.problems))
     )
     if asked and reading is None:
-        raise UserError(f"{_no_table(tables, wishes)}.")
+        raise UserError(f"{_no_table(tables, wishes).removesuffix('.')}.")
     plausible = not folders.problems and len(folders.classes) > 1
     if reading is None or (plausible and not asked and not reading.usual):
         if tables.problems and not plausible:
-            raise UserError(f"{wishes.source} is not understood. {tables.problems[0]}.")
+            raise UserError(f"{wishes.source} is not understood. {tables.problems[0].removesuffix('.')}.")
         unread = [LeftOut(what=file, count=1, why="folders are the classes") for file in (reading.tables if reading else ())]
         captions = tables.captions or folders.captions
         left_out = [*folders.left_out, *tables.left_out, *unread]

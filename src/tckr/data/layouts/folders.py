@@ -69,7 +69,8 @@ def _doubts(splits: Mapping[Folder, str], beside: Sequence[Folder]) -> list[str]
         return []
     return [
         f"{_named(splits)} can be splits, and {_named(others)} beside them would not be read; or all of them can be "
-        "classes. Set prepare.layout=split_folders or prepare.layout=class_folders, or move away what is not to be read"
+        "classes. Set prepare.layout=split_folders or prepare.layout=class_folders, or move away what is not to be read; if "
+        "one of them is the test split, name it: prepare.test_split=NAME"
     ]
 
 

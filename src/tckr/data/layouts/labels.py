@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tckr.data.layouts.names import is_group_column, look_alike, split_of
+from tckr.data.layouts.names import is_group_column, look_alike, use_of
 from tckr.data.stored import StoredList
 from tckr.errors import shown
 
@@ -25,7 +25,7 @@ def as_labels(name: str, values: Sequence[Any]) -> Sequence[str | int | None]:
     Numbers that pandas wrote as 0.0 and 1.0 count as integers. A negative number means no class.
 
     Raises:
-        NoClassError: the column contains measurements, or several labels in one cell.
+        NoClassError: the column contains measurements, several labels in one cell, or only one class beside negative numbers.
     """
     several = next((value for value in values if isinstance(value, (list, tuple, dict))), None)
     if several is not None:
@@ -33,6 +33,7 @@ def as_labels(name: str, values: Sequence[Any]) -> Sequence[str | int | None]:
     texts = Counter(str(value) for value in values if value is not None)
     _refuse_joined(name, texts)
     numbers = {text: whole_number(text) for text in texts}
+    _refuse_negative(name, [number for number in numbers.values() if number is not None], len(texts))
     labels: dict[str, str | int | None] = {text: text for text in texts}
     if all(number is not None for number in numbers.values()):
         labels = {text: number if number is not None and number >= 0 else None for text, number in numbers.items()}
@@ -42,6 +43,16 @@ def as_labels(name: str, values: Sequence[Any]) -> Sequence[str | int | None]:
             "Write a column that names the class of each row."
         )
     return StoredList(None if value is None else labels[str(value)] for value in values)
+
+
+def _refuse_negative(name: str, numbers: Sequence[int], num_values: int) -> None:
+    """Raise for labels such as -1 and 1: without those below 0, one class would remain."""
+    classes = {number for number in numbers if number >= 0}
+    if len(numbers) == num_values and len(classes) < 2 and len(set(numbers) - classes):
+        raise NoClassError(
+            f"column {name!r} holds {', '.join(map(str, sorted(set(numbers))[:4]))}, and a negative number means that a "
+            "picture has no class. If they are classes, write their names into the column."
+        )
 
 
 _TAKE_ONE = (
@@ -118,15 +129,17 @@ def label_order(values: Iterable[str | int | None]) -> list[str | int]:
     return [*numbers, *sorted(value for value in found if isinstance(value, str))]
 
 
-def split_column(columns: Mapping[str, Sequence[Any]]) -> str | None:
-    """Return the column that says which split a row belongs to: it has a usual name and contains only names of splits."""
+def split_columns(columns: Mapping[str, Sequence[Any]], test_split: str) -> dict[str, tuple[list[str], list[str]]]:
+    """Return the columns with a usual name for splits: name -> its values that name a split, and the others."""
+    found = {}
     for name, values in columns.items():
-        if name.strip().lower() not in SPLIT_COLUMNS:
-            continue
-        known = {str(value) for value in values if value is not None}
-        if known and all(map(split_of, known)):
-            return name
-    return None
+        if name.strip().lower() in SPLIT_COLUMNS:
+            texts = sorted({str(value) for value in values if value is not None})
+            found[name] = (
+                [text for text in texts if use_of(text, test_split)],
+                [text for text in texts if not use_of(text, test_split)],
+            )
+    return found
 
 
 def find_label_column(columns: Mapping[str, Sequence[Any]], taken: set[str], named: str) -> str | None:

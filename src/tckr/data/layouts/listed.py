@@ -17,7 +17,7 @@ from tckr.data.layouts.labels import (
     group_of,
     is_usual_label,
     one_hot_columns,
-    split_column,
+    split_columns,
     usual_caption,
 )
 from tckr.data.layouts.matching import Match, Pictures, columns_of, match_pictures
@@ -120,7 +120,7 @@ def _asked(files: Sequence[str], wishes: Wishes) -> Sequence[str]:
 
 def _labels(table: Table, match: Match, wishes: Wishes) -> _Labelled | str:
     """Return the labels of a table, or the reason why it has none."""
-    taken = {match.column} | ({split} if (split := split_column(table.columns)) else set())
+    taken = {match.column} | _splits_of(table, wishes).keys()
     taken |= {wishes.grouping.column} & table.columns.keys()
     where = f"{table.file} names {len(match.found):,} pictures in the column {match.column!r}"
     try:
@@ -208,7 +208,7 @@ def _join(labelled: Sequence[_Labelled], pictures: Pictures, wishes: Wishes, lef
     rows = StoredList((row for item in labelled for row in _rows(item, wishes)), read=Row.read)
     unlisted = StoredList(file for file in pictures if not any(file in item.match.found for item in labelled))
     first = labelled[0]
-    notes = [f"{item.table.file}: {item.table.note}" for item in labelled if item.table.note]
+    notes = [note for item in labelled for note in _notes(item, wishes)]
     return TableReading(
         tables=[item.table.file for item in labelled],
         path_column=first.match.column,
@@ -222,9 +222,48 @@ def _join(labelled: Sequence[_Labelled], pictures: Pictures, wishes: Wishes, lef
     )
 
 
+def _splits_of(table: Table, wishes: Wishes) -> dict[str, list[str]]:
+    """Return the columns that name at least one split, with the values that name none."""
+    found = split_columns(table.columns, wishes.test_split)
+    return {name: others for name, (known, others) in found.items() if known}
+
+
+def _split_column(item: _Labelled, wishes: Wishes) -> str | None:
+    """Return the column that says which split a row belongs to; None if there is none.
+
+    Raises:
+        UserError: some of its values name no split, so their rows could be those of the test split.
+    """
+    table = item.table
+    for name, others in _splits_of(table, wishes).items():
+        if name == item.column:
+            continue
+        if others and wishes.test_split:
+            raise UserError(
+                f"{table.file}: the column {name!r} names splits, but not with {', '.join(map(shown, others[:3]))}. If this "
+                f"is the test split, set prepare.test_split={others[0]}; else write train, validation or test. With "
+                "prepare.test_split= (empty) all rows are used for training and a test split is sampled."
+            )
+        return name
+    return None
+
+
+def _notes(item: _Labelled, wishes: Wishes) -> Iterator[str]:
+    """Yield what was guessed about a table: its encoding, labels that mean no class, splits that are not read."""
+    table = item.table
+    if table.note:
+        yield f"{table.file}: {table.note}"
+    cells = zip(item.labels, table.columns[item.column], strict=True)
+    if negative := sum(label is None and cell is not None for label, cell in cells):
+        yield f"{table.file}: {negative:,} rows have a negative number in {item.column!r}, which means no class"
+    for name, (known, others) in split_columns(table.columns, wishes.test_split).items():
+        if not known and others and name != item.column:
+            yield f"{table.file}: the column {name!r} names no split ({', '.join(map(shown, others[:3]))}) and is not read"
+
+
 def _rows(item: _Labelled, wishes: Wishes) -> Iterator[Row]:
     table = item.table
-    column = split_column(table.columns)
+    column = _split_column(item, wishes)
     own = _part_of_path(table.file, wishes)
     splits = table.columns[column] if column else itertools.repeat(None, table.num_rows)
     columns = zip(item.match.files, item.labels, splits, table.columns[item.match.column], strict=True)

@@ -97,6 +97,7 @@ class ParquetSource:
         index_of = dict(zip((table.path for table in leading), indices, strict=True))
         self._tables = [replace(table, index=index_of[table.path]) for table in tables]
         self._counts = dict(zip((table.path for table in leading), map(_in_classes, counts, indices), strict=True))
+        _refuse_unlabelled_test(self._tables, self._counts, self._label)
 
     @property
     def layout(self) -> Layout:
@@ -302,6 +303,17 @@ def _refuse_lost_split(
             f"{', '.join(schemas[tests[0]].names)}; the training split has its labels in {columns[1]!r} and its images in "
             f"{columns[0]!r}. Write the column; or set prepare.test_split= (empty): then that file is left out and a test "
             "split is sampled."
+        )
+
+
+def _refuse_unlabelled_test(tables: Sequence[_Table], counts: Mapping[Path, Counter[int]], label: str) -> None:
+    """Raise if no row of the test split has a class, as where hidden labels are -1: another one would be sampled."""
+    tests = [table for table in tables if table.part.use == TEST and table.num_rows]
+    if tests and not any(counts[table.path] for table in tests):
+        raise UserError(
+            f"the split {tests[0].part.name!r} has no labels: no row of {tests[0].file} has a class in its column "
+            f"{label!r}. Write the labels; or set prepare.test_split= (empty): then its rows are left out and a test split "
+            "is sampled."
         )
 
 

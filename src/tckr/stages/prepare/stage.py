@@ -19,7 +19,7 @@ from tckr.data.own_captions import write_own_captions
 from tckr.data.source_rows import write_source_rows
 from tckr.data.sources.kinds import source_kind
 from tckr.data.sources.opening import open_source
-from tckr.data.sources.record import Source
+from tckr.data.sources.record import TEST, Source
 from tckr.engine.step import StepContext
 from tckr.errors import UserError
 from tckr.stages.prepare.canaries import draw_canaries
@@ -65,6 +65,7 @@ def run(config: PrepareConfig, context: StepContext) -> None:
     staged = _stage(source, staging, config, context)
     staged, layout = _with_patients(staged, layout, context)
     screened = _screened(config, source, staged, context)
+    _require_test(config, layout, screened, context.out / REJECTED_NAME)
     splits = split_records(
         screened.records,
         seed=context.seed,
@@ -175,6 +176,17 @@ def _require_enough(config: PrepareConfig, source: Source, screened: Screened, r
         f"Rejected: {_refused(screened)}{example}. "
         f"Add images, lower prepare.min_images_per_class, or repair the files listed in {rejected}."
     )
+
+
+def _require_test(config: PrepareConfig, layout: Layout, screened: Screened, rejected: Path) -> None:
+    """Raise if the source has a test split of which nothing can be used: another one would be sampled without request."""
+    given = [part for part in layout.parts if part.use == TEST and part.images]
+    if given and not any(record.origin == TEST for record in screened.records):
+        raise UserError(
+            f"none of the {sum(part.images for part in given):,} images of the test split {given[0].name!r} of "
+            f"{config.source} can be used (rejected: {_refused(screened)}; all are listed in {rejected}). Repair them; or "
+            "set prepare.test_split= (empty): then a test split is sampled from all usable images."
+        )
 
 
 def _refused(screened: Screened) -> str:

@@ -16,7 +16,8 @@ PURPOSES = {
     "do not fit the Student: a finding, not a fault.",
     "positive": "Attacks a model that was made to memorize the members. If it does not find them, the attack is too weak.",
     "planted": "Gives artificial members a leak of known size. If the declared attack finds less than half "
-    "of what a perfect attack would find when all records vary equally, the absence of findings means nothing.",
+    "of what a perfect attack would find when all records vary equally, or if the records are too few to show it "
+    "in one run, the absence of findings means nothing.",
     "parity": "Compares the target with the reference runs on records that neither was trained on. If they "
     "differ, the reference runs do not describe the target.",
 }
