@@ -269,11 +269,17 @@ def test_help_says_every_default(monkeypatch, capsys):
 
 
 def test_the_settings_of_openmp_are_made_before_torch_unless_the_user_has_his_own(tmp_path):
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
     program = "import os; from tckr.cli import main; import sys; sys.argv = ['tckr', '--version']\n" + (
-        "try: main()\nexcept SystemExit: print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+        f"try: main()\nexcept SystemExit: print(*map(os.environ.get, {names}), 'torch' in sys.modules)"
     )
-    own = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    for given, expected in (({}, "PASSIVE False"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE False")):
+    own = {name: value for name, value in os.environ.items() if name not in names}
+    for given, expected in (
+        ({}, "PASSIVE 2000 None False"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None None False"),
+        ({"GOMP_SPINCOUNT": "7"}, "None 7 None False"),
+        ({"KMP_BLOCKTIME": "5"}, "None None 5 False"),
+    ):
         ran = subprocess.run([sys.executable, "-c", program], env=own | given, capture_output=True, text=True, check=True)
         assert ran.stdout.splitlines()[-1] == expected
 

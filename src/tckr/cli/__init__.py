@@ -12,7 +12,7 @@ import typer
 from tckr.cli import audit, captions, demo, doctor, estimate, inspect, release, report, reproduce, run, stage, status, sweep
 from tckr.disk import explain
 from tckr.errors import UserError, cut_message, printable
-from tckr.process import wait_without_spinning
+from tckr.process import limit_spinning
 
 INTERRUPTED = 130  # typer's exit status after Ctrl-C
 MISUSED = 2
@@ -69,7 +69,7 @@ def fail(message: str) -> NoReturn:
 
 def main() -> None:
     """Run the command line. Exit status: 0 done, 2 a problem the user can fix, 3 audit invalid, 130 interrupted."""
-    wait_without_spinning()
+    limit_spinning()
     try:
         app()
     except UserError as error:

@@ -25,7 +25,7 @@ def as_labels(name: str, values: Sequence[Any]) -> Sequence[str | int | None]:
     Numbers that pandas wrote as 0.0 and 1.0 count as integers. A negative number means no class.
 
     Raises:
-        NoClassError: the column contains measurements, several labels in one cell, or only one class beside negative numbers.
+        NoClassError: the column contains measurements, several labels in one cell, or one class and negative numbers.
     """
     several = next((value for value in values if isinstance(value, (list, tuple, dict))), None)
     if several is not None:
