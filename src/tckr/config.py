@@ -22,7 +22,7 @@ from tckr.overrides import merge, nested, parse_override, refuse_twice
 from tckr.plain_yaml import MOST_BYTES, NotPlainError, read_yaml, write_yaml
 from tckr.privacy.config import PrivacyConfig
 from tckr.privacy.refusals import refuse_spending
-from tckr.stages.adapt.config import AdaptConfig, PrivateAdaptConfig
+from tckr.stages.adapt.config import AdaptConfig, PrivateAdaptConfig, refuse_sharding
 from tckr.stages.audit.config import AuditConfig
 from tckr.stages.caption.config import CaptionConfig
 from tckr.stages.distill.config import DistillConfig
@@ -112,6 +112,12 @@ class Settings(RunConfig):
     """A complete configuration: what is computed, and where."""
 
     execution: ExecutionConfig = Field(default_factory=ExecutionConfig)
+
+    @model_validator(mode="after")
+    def _can_be_sharded(self) -> Self:
+        if self.execution.sharded and not self.adapt.lora:
+            refuse_sharding(self.adapting(), self.execution.gpus)
+        return self
 
     def run_config(self) -> RunConfig:
         """Return what is computed, without where it is computed."""

@@ -82,6 +82,11 @@ class ExecutionConfig(BaseModel):
         "a CPU: processes). Each Teacher and Student of a reference run uses one GPU.",
     )
 
+    sharded: bool = Field(
+        False,
+        description="Divide the frozen weights of the generator among `gpus` while a LoRA is trained (FSDP2): for models "
+        "that do not fit on one GPU. Slower than without it, and not compiled.",
+    )
     trackers: list[TrackerName] = Field(
         [],
         max_length=len(get_args(TrackerName)),
@@ -95,6 +100,13 @@ class ExecutionConfig(BaseModel):
         """Raise an error if an address is set but not used."""
         if self.ray_address is not None and self.executor != "ray":
             raise ValueError("execution.ray_address is without effect unless execution.executor=ray; set that too")
+        return self
+
+    @model_validator(mode="after")
+    def _shards_are_several(self) -> Self:
+        """Raise an error if weights are to be divided among a single GPU."""
+        if self.sharded and self.gpus == 1:
+            raise ValueError("execution.sharded divides the weights of a generator among GPUs; set execution.gpus too")
         return self
 
     @property

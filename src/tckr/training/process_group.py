@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -20,8 +20,10 @@ from typing import Any
 
 import torch
 from torch import distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, record
+from torch.distributed.fsdp import fully_shard
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from torch.nn.parallel import DistributedDataParallel
 
@@ -65,6 +67,21 @@ class Team:
         if self.size == 1:
             return module
         return DistributedDataParallel(module, find_unused_parameters=may_skip)
+
+    def divide(self, module: nn.Module, blocks: Iterable[nn.Module], own: Iterable[nn.Parameter], device: str) -> None:
+        """Leave each process an equal part of every weight of `module` (FSDP2); a block gathers its weights to compute.
+
+        All processes must call `module` equally often. Gradients of `own` parameters are not added up.
+
+        Args:
+            module: in the memory of the machine; its parts move to `device` one after another.
+            blocks: parts of `module`, inner ones before those that contain them.
+            own: parameters that every process keeps in whole, on `device` already.
+            device: torch device name of this process.
+        """
+        mesh, whole = init_device_mesh(torch.device(device).type, (self.size,)), set(own)
+        for part in (*blocks, module):
+            fully_shard(part, mesh=mesh, ignored_params=whole)
 
     def count(self, *numbers: torch.Tensor) -> None:
         """Replace each of `numbers` by its sum over the processes."""

@@ -341,7 +341,7 @@ def train_in_two(folder: Path, scratch: Path, config: AdaptConfig, *, killed: bo
     assert sum(amount for amount in told if isinstance(amount, int)) >= 6
 
 
-def die_once(team: Team, tell: Tell, *, mark: Path | None, config: AdaptConfig, course: train.Course, cache: Path) -> None:
+def die_once(team: Team, tell: Tell, *, mark: Path | None, checked: bool = False, **named: Any) -> None:
     """Be one of the processes; where there is a `mark`, the second is killed at its fourth step unless it was before."""
     if mark is not None and team.rank == 1 and not mark.exists():
         original, steps = train.add_gradients, []
@@ -354,7 +354,7 @@ def die_once(team: Team, tell: Tell, *, mark: Path | None, config: AdaptConfig, 
             return original(*args, **named)
 
         train.add_gradients = dying
-    stage._train_share(team, tell, config=config, course=course, cache=cache, checked=False)
+    stage._train_share(team, tell, checked=checked, **named)
 
 
 @pytest.mark.usefixtures("one_thread")

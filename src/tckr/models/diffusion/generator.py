@@ -110,6 +110,10 @@ class Generator(Protocol):
         """Return uint8 [B, H, W, 3] of latents from `denoise`."""
         ...
 
+    def blocks(self) -> list[torch.nn.Module]:
+        """Return the parts of the denoiser that compute one after another and hold most weights, inner ones first."""
+        ...
+
     def add_lora(self, rank: int, seed: int, targets: Targets = "attention") -> dict[str, torch.nn.Parameter]:
         """Insert a trainable adapter (without effect at first) and return its float32 parameters by name."""
         ...

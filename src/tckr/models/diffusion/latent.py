@@ -128,6 +128,11 @@ class LatentDiffusion:
         """Return uint8 [B, H, W, 3] from the autoencoder."""
         return self.autoencoder.decode(latents)
 
+    def blocks(self) -> list[torch.nn.Module]:
+        """Return the modules that diffusers would not divide between devices, inner ones first."""
+        kinds = set(self.denoiser._no_split_modules or ())
+        return [module for module in self.denoiser.modules() if type(module).__name__ in kinds][::-1]
+
     def add_lora(self, rank: int, seed: int, targets: Targets = "attention") -> dict[str, torch.nn.Parameter]:
         """Insert LoRA (Hu et al. 2022) of scale 1 into `targets`; B starts at zero."""
         return add_lora(self.denoiser, layers_of(self.denoiser, targets, self.family.lora_targets), rank, seed)

@@ -27,7 +27,14 @@ FAMILIES: dict[str, type[Family]] = {
 }
 
 
-def load_generator(name: str, device: str, dtype: torch.dtype | None = None, revision: str | None = None) -> LatentDiffusion:
+def load_generator(
+    name: str,
+    device: str,
+    dtype: torch.dtype | None = None,
+    revision: str | None = None,
+    *,
+    denoiser_stays: bool = False,
+) -> LatentDiffusion:
     """Return the generator `name` on `device`.
 
     Only safetensors weights are read, and no code of the checkpoint is run. No safety checker is loaded, because it replaces
@@ -39,6 +46,8 @@ def load_generator(name: str, device: str, dtype: torch.dtype | None = None, rev
         dtype: floating type of the weights; None is float16 (Stable Diffusion 1, 2, XL) or bfloat16 (flow matching, whose
             transformers overflow in float16) on CUDA and float32 elsewhere.
         revision: commit or branch on the hub; None is the default branch.
+        denoiser_stays: leave the denoiser in the memory of the machine, because it is too large for `device`; the generator
+            then only encodes.
 
     Raises:
         UserError: the checkpoint is missing, unreadable, incomplete, without safetensors, or of a family that is not
@@ -64,7 +73,10 @@ def load_generator(name: str, device: str, dtype: torch.dtype | None = None, rev
     except Exception as error:  # missing, offline, gated; and various types for malformed checkpoints
         raise UserError(_unreadable(name, error)) from error
     refuse_unusable_numbers(name, pipeline)
-    return LatentDiffusion(family(pipeline.to(device)))
+    for name, part in pipeline.components.items():
+        if isinstance(part, torch.nn.Module) and not (denoiser_stays and name == family.lora_part):
+            part.to(device)
+    return LatentDiffusion(family(pipeline))
 
 
 def _family(name: str, kind: str) -> type[Family]:

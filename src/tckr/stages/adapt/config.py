@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from tckr.errors import shown
 from tckr.models.diffusion.outline import Targets
 from tckr.models.diffusion.prompts import PromptForm
 from tckr.models.embedded import FOLDERS
@@ -235,3 +236,24 @@ class PrivateAdaptConfig(AdaptConfig):
     """Settings of an adapter under a formal guarantee, combined from the sections `adapt` and `privacy`."""
 
     privacy: PrivacyConfig
+
+
+def refuse_sharding(config: AdaptConfig, gpus: int) -> None:
+    """Raise a ValueError if `gpus` processes cannot each hold a part of the generator's frozen weights."""
+    otherwise = ", or set execution.sharded=false"
+    if isinstance(config, PrivateAdaptConfig):
+        raise ValueError(
+            "execution.sharded needs several processes, but an adapter under a formal guarantee is trained by one; set "
+            "execution.sharded=false"
+        )
+    if config.trains_all:
+        raise ValueError(
+            f"execution.sharded divides weights that are not trained, but adapt.method={config.method} trains all weights "
+            f"of {shown(config.model)}; set adapt.method=lora{otherwise}"
+        )
+    if config.batch_size % gpus:
+        fitting = -(-config.batch_size // gpus) * gpus
+        raise ValueError(
+            f"with execution.sharded every GPU computes equally many images of a step, but adapt.batch_size="
+            f"{config.batch_size} is no multiple of execution.gpus={gpus}; set adapt.batch_size={fitting}{otherwise}"
+        )

@@ -141,6 +141,7 @@ def retried(
 def _accumulate(step_loss: nn.Module, batch: Batch, passes: Passes, config: AdaptConfig, num_processes: int) -> torch.Tensor:
     device = str(next(step_loss.parameters()).device)
     total = torch.zeros((), device=device)
+    times = num_processes if isinstance(step_loss, DistributedDataParallel) else 1  # which takes the mean over the processes
     starts = range(0, len(batch), passes.images)
     for start in starts:
         tensors = batch.tensors(start, start + passes.images, device)
@@ -149,6 +150,6 @@ def _accumulate(step_loss: nn.Module, batch: Batch, passes: Passes, config: Adap
             with forward_precision(bfloat16=is_bfloat16(config.precision, device, training=True), device=device):
                 losses = step_loss(tensors, config.min_snr_gamma)
             loss = losses.sum() / config.batch_size
-            (loss * num_processes).backward()  # torch takes the mean over the processes
+            (loss * times).backward()
         total += loss.detach()
     return total

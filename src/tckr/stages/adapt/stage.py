@@ -93,8 +93,8 @@ def _train(
     config: AdaptConfig, context: StepContext, captions: CaptionTable, num_steps: int, mechanism: Mechanism | None
 ) -> Losses:
     """Encode the members, train and save the adapter; return the losses."""
-    device = context.execution.torch_device()
-    generator = load_generator(config.model, device, revision=config.revision)
+    device, sharded = context.execution.torch_device(), context.execution.sharded
+    generator = load_generator(config.model, device, revision=config.revision, denoiser_stays=sharded)
     encoded = _encode(generator, config, context, captions)
     validation = _encode_validation(generator, config, context, captions) if config.selection == "best" else None
     course = Course(
@@ -102,7 +102,8 @@ def _train(
         seed=context.seed,
         device=device,
         checkpoint=context.scratch / "checkpoint.safetensors",
-        compiled=context.execution.compile,
+        compiled=context.execution.compile and not sharded,
+        sharded=sharded,
     )
     size = 1 if mechanism else team_size(context.execution.gpus, config.batch_size, device)
     reloads = size > 1 or device.startswith("cuda")  # where the encoders may have been in float16
@@ -116,8 +117,10 @@ def _train(
         if size > 1:
             share = partial(_train_share, config=config, course=course, cache=context.scratch, checked=bool(validation))
             train_together(size, share, device, hear)
+        if sharded:
+            course = replace(course, device="cpu")  # which is left to do: read the adapter and write it
         if reloads:
-            generator = _load_to_train(config, device)
+            generator = _load_to_train(config, course)
         passes = Passes.kept(context.scratch, PRIVATE_PASS if mechanism else -(-config.batch_size // size))
         losses = train_adapter(  # after several processes: reads what they ended with
             generator,
@@ -153,8 +156,8 @@ def _train_share(team: Team, tell: Tell, *, config: AdaptConfig, course: Course,
     """Be one of several processes that train; everything it needs is in files of the stage's own process."""
     course = replace(course, device=team.device(course.device))
     passes = Passes.kept(cache, -(-config.batch_size // team.size))
-    validation = read_encoded(cache / "validation") if checked and team.rank == 0 else None
-    generator = _load_to_train(config, course.device)
+    validation = read_encoded(cache / "validation") if checked and (team.rank == 0 or course.sharded) else None
+    generator = _load_to_train(config, course)
     if passes.recomputed:
         generator.enable_gradient_checkpointing()
     try:
@@ -178,11 +181,15 @@ def _ignore(amount: int) -> None:
     """Do nothing."""
 
 
-def _load_to_train(config: AdaptConfig, device: str) -> LatentDiffusion:
-    """Return the generator in its precision for training: float32 on a CPU or if its weights are trained, else as set."""
+def _load_to_train(config: AdaptConfig, course: Course) -> LatentDiffusion:
+    """Return the generator in its precision for training: float32 on a CPU or if its weights are trained, else as set.
+
+    If it is to be sharded, it stays in the memory of the machine.
+    """
+    device = course.device
     half = not config.trains_all and device.startswith("cuda") and is_bfloat16(config.precision, device, training=True)
     dtype = torch.bfloat16 if half else torch.float32
-    return load_generator(config.model, device, dtype, config.revision)
+    return load_generator(config.model, "cpu" if course.sharded else device, dtype, config.revision)
 
 
 def _encode(generator: Generator, config: AdaptConfig, context: StepContext, captions: CaptionTable) -> EncodedSet:

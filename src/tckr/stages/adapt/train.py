@@ -55,6 +55,7 @@ class Course:
         device: torch device name.
         checkpoint: file to continue from and to write to.
         compiled: compile the denoiser.
+        sharded: several processes hold a part of the frozen weights each.
     """
 
     num_steps: int
@@ -62,6 +63,7 @@ class Course:
     device: str
     checkpoint: Path
     compiled: bool = False
+    sharded: bool = False
 
 
 def train_adapter(
@@ -86,7 +88,7 @@ def train_adapter(
     Raises:
         UserError: the memory is too small for one image, or the settings do not fit the generator.
     """
-    adapter = AdapterVector(_trainable(generator, config, course.seed).values())
+    adapter = AdapterVector(_trainable(generator, config, course).values())
     if course.compiled:
         generator.compile_denoiser(cuda_graphs=False)
     optimizer = build_optimizer(adapter, config, course.device)
@@ -102,7 +104,7 @@ def train_adapter(
         generator.keep_gradients_of_images()
         upcoming = private_batches(generator, encoded, config, mechanism, steps=steps, seed=course.seed)
     else:
-        joined = team.joined(StepLoss(generator), may_skip=config.trains_all)
+        joined = _joined(generator, adapter, config, course, team)
         share = team.share(config.batch_size)
         upcoming = step_batches(generator, encoded, config, steps=steps, seed=course.seed, device=course.device, share=share)
     set_gradient = partial(_set_gradient, generator, adapter, passes, config, course, mechanism, team, joined)
@@ -148,14 +150,27 @@ def _set_gradient(  # noqa: PLR0917 - all but the last two are the same for all 
         generator, batch, adapter.gradient, passes, config=config, device=course.device, joined=joined, team=team
     )
     team.count(loss)
+    if course.sharded:
+        team.count(adapter.gradient)
     adapter.clip(config.max_gradient_norm)
     return loss
 
 
-def _trainable(generator: Generator, config: AdaptConfig, seed: int) -> dict[str, torch.nn.Parameter]:
+def _joined(generator: Generator, adapter: AdapterVector, config: AdaptConfig, course: Course, team: Team) -> nn.Module:
+    """Return the module whose gradients are those of all processes, or those of this one if the weights are sharded."""
+    if not course.sharded or team.size == 1:
+        return team.joined(StepLoss(generator), may_skip=config.trains_all)
+    team.divide(generator.denoiser, generator.blocks(), adapter.parameters, course.device)
+    return StepLoss(generator)
+
+
+def _trainable(generator: Generator, config: AdaptConfig, course: Course) -> dict[str, torch.nn.Parameter]:
     if config.trains_all:
         return generator.unfreeze()
-    return generator.add_lora(config.rank, derive_seed(seed, "adapt", "lora"), config.targets)
+    parameters = generator.add_lora(config.rank, derive_seed(course.seed, "adapt", "lora"), config.targets)
+    for parameter in parameters.values():
+        parameter.data = parameter.data.to(course.device)  # the frozen weights may wait in memory to be sharded
+    return parameters
 
 
 def build_optimizer(adapter: AdapterVector, config: AdaptConfig, device: str) -> torch.optim.AdamW:
