@@ -32,7 +32,7 @@ from tests.training.colours import COLOURS, draw_colours, write_synthetic
 ORDER = ["blue", "red", "green"]
 
 
-SETTINGS = {"one": LabelConfig(), "compressed views": LabelConfig(views=3, top_k=2)}
+SETTINGS = {"one": LabelConfig(views=1), "compressed views": LabelConfig(views=3, top_k=2)}
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def softmax(logits):
 
 def test_soft_labels_are_the_teachers_softmax_in_the_images_class_order(tmp_path, inputs):
     recorder = Recorder()
-    run(LabelConfig(temperature=2.0), make_context(tmp_path, inputs, recorder=recorder))
+    run(LabelConfig(views=1, temperature=2.0), make_context(tmp_path, inputs, recorder=recorder))
     found = read_soft_labels(tmp_path / "out", tmp_path)
     soft_labels = found.stored[:, 0]
     teacher = load_classifier(inputs["teacher"] / "model")
@@ -120,7 +120,7 @@ def test_a_killed_step_labels_only_the_missing_shards(tmp_path, inputs, monkeypa
 
 def test_agreement_counts_by_class_and_warns_of_low_ones(tmp_path, inputs):
     recorder = Recorder()
-    run(LabelConfig(), make_context(tmp_path, inputs, recorder=recorder))
+    run(LabelConfig(views=1), make_context(tmp_path, inputs, recorder=recorder))
     counts = json.loads((tmp_path / "out" / "agreement.json").read_text())
     table = pq.read_table(tmp_path / "out" / "soft_labels.parquet").to_pydict()
     seen = np.array(table["soft_label"], dtype=np.float32).argmax(axis=1)
@@ -212,7 +212,12 @@ def test_views_depend_on_the_seed_and_not_on_the_batch(tmp_path, inputs):
 
 
 def test_compressed_labels_of_views_are_read_by_datasets_and_agree_like_complete_ones(tmp_path, inputs):
-    for name, config in {"whole": LabelConfig(), "top": LabelConfig(views=2, top_k=2), "all": LabelConfig(top_k=3)}.items():
+    configs = {
+        "whole": LabelConfig(views=1),
+        "top": LabelConfig(views=2, top_k=2),
+        "all": LabelConfig(views=1, top_k=3),
+    }
+    for name, config in configs.items():
         run(config, make_context(tmp_path / name, inputs))
     agreements = {name: (tmp_path / name / "out" / "agreement.json").read_text() for name in ("whole", "top", "all")}
     assert len(set(agreements.values())) == 1
@@ -238,4 +243,4 @@ def test_views_that_do_not_differ_are_refused():
 
 def test_the_positive_control_learns_complete_labels_of_the_same_images():
     config = LabelConfig(views=4, top_k=1, temperature=2.0).memorizing()
-    assert config == LabelConfig(temperature=2.0)
+    assert config == LabelConfig(views=1, temperature=2.0)
