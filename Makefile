@@ -9,7 +9,7 @@ PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -
 .PHONY: demo test check docs clean
 .DELETE_ON_ERROR:
 
-demo: $(READY)  ## set up and run the whole pipeline on handwritten digits
+demo: $(READY)  ## set up and run the complete pipeline on handwritten digits
 	$(BIN)/tckr demo
 
 test: $(READY)  ## set up and run the tests

@@ -11,7 +11,7 @@ MADE_ANEW = {
     "distill": {"teacher", "student", "attacker", "synthetic"},
     "full": {"teacher", "student", "attacker", "synthetic", "adapter"},
 }
-"""Depth -> inputs of the step that queries a reference run (`pipeline._ask`), without those that all runs share."""
+"""Depth -> inputs of the step that queries a reference run (`pipeline._query`), without those that all runs share."""
 
 
 def test_every_signal_attacks_one_surface_and_has_a_title() -> None:

@@ -124,7 +124,7 @@ def recycle(run: Run, data: Step, known: Mapping[str, Step] = NOTHING) -> Recycl
     teacher = _step("teach", config.teach, run, {"data": data})
     judging = {"teacher": teacher} if config.generate.redraw_disowned else {}
     if config.generate.redraw_copies:
-        judging |= {"data": data, "features": _never_saw(config, data)}
+        judging |= {"data": data, "features": _trained_on_none(config, data)}
     drawn_from = {"captions": captions, "adapter": adapter, **judging}
     if config.privacy.is_on:
         drawn_from.pop("captions")  # images may depend only on the adapter
@@ -153,18 +153,18 @@ def _audit(config: RunConfig, data: Step, target: Recycled) -> Step:
     if not references and not config.prepare.num_canaries:
         return _judging(config, judged)
     null, positive = _controls(config)
-    never_saw = _never_saw(config, data)
-    common = {"data": data, "captions": _captions_of_all(config, data), "features": never_saw}
-    asked = {"signals.base": _ask_base(config, common), "signals.0": _ask(_attacked(config), target, common, "full")}
+    neutral = _trained_on_none(config, data)
+    common = {"data": data, "captions": _captions_of_all(config, data), "features": neutral}
+    queried = {"signals.base": _query_base(config, common), "signals.0": _query(_attacked(config), target, common, "full")}
     for run in [positive, null, *references] if references else []:
         known = _shared_with(target, config.audit.depth)
         if run is positive and not known:
             known = {"captions": target.captions, "synthetic": _replay(run, data, target)}
-        asked[f"signals.{run.name}"] = _ask(run, recycle(run, data, known), common, config.audit.depth)
-    return _judging(config, {**judged, "features": never_saw, **asked})
+        queried[f"signals.{run.name}"] = _query(run, recycle(run, data, known), common, config.audit.depth)
+    return _judging(config, {**judged, "features": neutral, **queried})
 
 
-def _never_saw(config: RunConfig, data: Step) -> Step:
+def _trained_on_none(config: RunConfig, data: Step) -> Step:
     """Return the null control's Teacher. It was trained on no record of the pool, so its features favour none."""
     null, _ = _controls(config)
     return _step("teach", null.config.teach, null, {"data": data})
@@ -195,14 +195,14 @@ def _replay(run: Run, data: Step, target: Recycled) -> Step:
     return _step("generate", run.config.generate, run, inputs, function="replay")
 
 
-def _ask_base(config: RunConfig, common: Mapping[str, Step]) -> Step:
+def _query_base(config: RunConfig, common: Mapping[str, Step]) -> Step:
     """Return the step that queries the generator in its state before training on private data."""
     base = Run(config=config, row=EVERY_RECORD, seed=config.seed, name="base")
-    seen = {"data": common["data"], "captions": common["captions"]}
-    return _ask_step(base, {**seen, "adapter": _step("adapt", config.adapt.unadapted(), base, seen)})
+    private = {"data": common["data"], "captions": common["captions"]}
+    return _query_step(base, {**private, "adapter": _step("adapt", config.adapt.unadapted(), base, private)})
 
 
-def _ask(run: Run, recycled: Recycled, common: Mapping[str, Step], depth: str) -> Step:
+def _query(run: Run, recycled: Recycled, common: Mapping[str, Step], depth: str) -> Step:
     """Return the step that queries a run about every record, on all parts that this depth computes again."""
     inputs = {**common, "teacher": recycled.teacher}
     if depth != "teacher":
@@ -212,10 +212,10 @@ def _ask(run: Run, recycled: Recycled, common: Mapping[str, Step], depth: str) -
         inputs |= {"synthetic": recycled.synthetic, "student": recycled.student, "attacker": attacker}
     if depth == "full":
         inputs |= {"adapter": recycled.adapter}
-    return _ask_step(run, inputs)
+    return _query_step(run, inputs)
 
 
-def _ask_step(run: Run, inputs: Mapping[str, Step]) -> Step:
+def _query_step(run: Run, inputs: Mapping[str, Step]) -> Step:
     signals = run.config.audit.signals()
     return _step("audit", signals, run, inputs, name=f"signals.{run.name}", function="ask")
 

@@ -56,7 +56,7 @@ def run(
     report: Section = DEFAULTS,
     execution: Section = DEFAULTS,
 ) -> Result:
-    """Recycle a data set, like the command `tckr run`. Complete steps are not computed again; a killed run continues.
+    """Run the pipeline, like the command `tckr run`. Complete steps are not computed again; a killed run continues.
 
     Independent steps run in processes that import the calling script, so a script must call this below
     `if __name__ == "__main__":`. A notebook does not need this line.
@@ -70,8 +70,7 @@ def run(
         until: stop after this stage: prepare, caption, adapt, generate, teach, label, distill, audit or report.
         verify: read all data files again; this finds changes that kept a file's size and time.
         progress: write a line to standard error for each finished step.
-        seed: root seed, 0 to 2^63 - 1; all random numbers derive from it and, unless the set is public, from the secret of
-            the store.
+        seed: root seed, 0 to 2^63 - 1; with the secret of the store, the origin of all random numbers.
         privacy: budget of a formal guarantee; here and below, a mapping of settings by name.
         prepare: reading and splitting the data.
         caption: captioner of the images.
@@ -83,9 +82,6 @@ def run(
         audit: attacks and reference runs.
         report: content of the report.
         execution: devices, paths and speed; does not change results.
-
-    Returns:
-        Accuracies, leakage, synthetic images and paths of the run. What `until` left out raises a `UserError` on access.
 
     Raises:
         UserError: invalid settings or data, a full disk, or another problem that you can fix; the message states how.

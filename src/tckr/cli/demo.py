@@ -21,7 +21,7 @@ def demo(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Recycle 1,797 scans of handwritten digits. Needs no data and no download; takes a few minutes on two CPU cores.
+    """Run the pipeline on 1,797 scans of handwritten digits. Needs no data, no download, and some minutes on two CPU cores.
 
     Exit status 3 if a control of the audit fails.
     """

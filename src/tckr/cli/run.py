@@ -36,7 +36,7 @@ def run(
     verify: Verify = False,
     as_json: Json = False,
 ) -> None:
-    """Recycle a data set: captions, adapter, synthetic images, Teacher, soft labels, Student, audit, report.
+    """Run the pipeline on a data set: captions, adapter, images, Teacher, soft labels, Student, audit, report.
 
     A second call computes nothing; after a crash the same command continues. Changing a setting recomputes its stage and
     what follows. Exit status 3 when a control of the audit fails or a formal guarantee is refuted.

@@ -13,7 +13,7 @@ PANEL = "One stage and what it needs"
 STAGE_HELP = {
     "prepare": "Read and check the images, lock the test split, sample the membership matrix.",
     "caption": "Describe every member image in words.",
-    "adapt": "Adapt the text-to-image model to the members with LoRA.",
+    "adapt": "Adapt the text-to-image model to the members: all of its weights, or a LoRA (adapt.method).",
     "generate": "Generate synthetic images from `class name: caption` prompts.",
     "teach": "Train the Teacher on the members.",
     "label": "Compute the Teacher's soft labels of the synthetic images.",
