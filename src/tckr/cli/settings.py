@@ -44,7 +44,7 @@ Data = Annotated[
 Preset = Annotated[
     str | None,
     typer.Option(
-        help="Preset to start from: embedded, demo, small_photos or paper.",
+        help="Preset to start from: embedded, demo, small_photos, dp or paper.",
         show_default="CONFIG's, or embedded",
         autocompletion=complete_preset,
     ),
