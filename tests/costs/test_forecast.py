@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tckr.config import load_settings
 from tckr.costs.forecast import drawn, forecast, images_per_second
+from tckr.costs.guarantee import private_work
 from tckr.costs.probe import Probe
 from tckr.costs.stopwatch import Lap, Phase
+from tckr.privacy.accountant import Training, count_noise, epsilon_spent
 from tckr.stages.generate.config import GenerateConfig
 
 STEADY = [(2.0, 10), (3.0, 20)]
@@ -45,6 +49,30 @@ def test_every_stage_by_hand(found):
     assert costs["distill"].seconds == pytest.approx(fixed + 60 * (1000 / 20) * 0.1)
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "per_step"), [(50, 50), (200, 200), (512, 200)]
+)  # a step has each image at most once, so at most 200
+def test_a_step_under_a_guarantee_takes_longer_than_the_probe_s_which_has_few_images(found, batch_size, per_step):
+    overrides = ["adapt.steps=50", f"adapt.batch_size={batch_size}", "privacy.epsilon=10"]
+    config = load_settings(preset="dp", overrides=overrides).run_config()
+    costs = forecast(config, 200, 1.0, replace(found, step_share=20 / batch_size))
+    assert costs["adapt"].seconds == pytest.approx(3 + 200 * 0.1 + 50 * 0.1 * per_step / 20)
+
+
+def test_work_under_a_guarantee_grows_with_steps_batch_and_draws_and_epsilon_changes_only_the_noise():
+    def work(*overrides):
+        settings = ["adapt.steps=50", "adapt.batch_size=20", "privacy.noise_draws=3", *overrides]
+        return private_work(load_settings(preset="dp", overrides=settings).run_config(), 200)
+
+    found = work("privacy.epsilon=10")
+    assert (found.units_per_step, found.gradients) == (20, 50 * 20 * 3)
+    spent = Training(sampling_rate=0.1, steps=50, noise_multiplier=found.noise_multiplier)
+    assert epsilon_spent(spent, count_noise(10, 1e-5), 1e-5) == pytest.approx(10, abs=0.05)
+    strict = work("privacy.epsilon=1")
+    assert strict.gradients == found.gradients
+    assert strict.noise_multiplier > 2 * found.noise_multiplier
+
+
 def test_sets_grow_on_disk_and_models_do_not(found):
     costs = forecast(load_settings().run_config(), 200, 5.0, found)
     assert {stage: cost.num_bytes for stage, cost in costs.items()} == {
@@ -68,6 +96,7 @@ def test_a_longer_probe_is_expected(found):
     fixed = 2 * 5 + 3  # of five stages with one phase, and of adapt with two
     grown = 4 * 6 * 20 * 0.1 + 20 * 0.1  # six phases that grow, and the steps of adapt, which do not
     assert found.seconds_of(4) == pytest.approx(fixed + grown)
+    assert replace(found, step_share=0.5).seconds_of(4) == pytest.approx(fixed + grown + 20 * 0.1)  # full at twice as many
 
 
 def test_at_least_one_image_is_generated():

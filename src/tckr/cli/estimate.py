@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tckr.artifacts.data_card import DataCard
     from tckr.config import Settings
     from tckr.costs.forecast import Forecast
+    from tckr.costs.guarantee import PrivateWork
     from tckr.costs.probe import Probe
 
 Seconds = Annotated[
@@ -94,12 +96,14 @@ def _numbers(settings: Settings, card: DataCard, found: Probe) -> dict[str, Any]
             }
         )
     peaks = {stage: found.laps[stage].peak_memory_mb for stage in STAGES}
+    work = _private_work(settings, card)
     return {
         "measured_images": found.num_members,
         "num_members": card.num_members,
         "peak_memory_mb": peaks,
         "device_memory_mb": {stage: found.laps[stage].device_memory_mb for stage in STAGES},
         "estimates": rows,
+        "guarantee": None if work is None else asdict(work),
     }
 
 
@@ -117,6 +121,8 @@ def print_estimate(settings: Settings, card: DataCard, found: Probe, console: Co
     by_cardinality = _forecasts(settings, card, found)
     console.print(_costs(settings, card, by_cardinality))
     console.print(_notes(settings), soft_wrap=True)
+    if settings.privacy.is_on:
+        console.print(_guarantee(settings, card, by_cardinality[settings.generate.cardinality]["adapt"]), soft_wrap=True)
     _warn_of_disk(settings, by_cardinality[settings.generate.cardinality], console)
 
 
@@ -177,6 +183,27 @@ def _notes(settings: Settings) -> str:
         f"{number} reference runs and the controls at depth {settings.audit.depth}, "
         f"{settings.execution.num_workers(number)} at a time: 'at least' if threads do not help, 'at most' if they help "
         "fully (`tckr audit --plan` compares other numbers of reference runs). *: as configured."
+    )
+
+
+def _private_work(settings: Settings, card: DataCard) -> PrivateWork | None:
+    from tckr.costs.guarantee import private_work
+
+    return private_work(settings.run_config(), card.num_members) if settings.privacy.is_on else None
+
+
+def _guarantee(settings: Settings, card: DataCard, adapting: Forecast) -> str:
+    """Return what a formal guarantee costs, and which settings change that."""
+    from tckr.html.numbers import rounded
+
+    work, privacy = _private_work(settings, card), settings.privacy
+    assert work
+    return (
+        f"Guarantee of epsilon {privacy.epsilon:g}, delta {privacy.delta:g}: {work.steps:,} steps x {work.units_per_step:,} "
+        f"images x {privacy.noise_draws} noise draws are {work.gradients:,} gradients; adapt takes about "
+        f"{' '.join(rounded(adapting.seconds))}. Each step adds noise of {work.noise_multiplier:.3g} x "
+        "adapt.max_gradient_norm to the sum of its images' gradients. Time grows with adapt.steps, adapt.batch_size and "
+        "privacy.noise_draws. Epsilon changes only the noise. With a larger batch, the noise is divided by more images."
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tckr.config import RunConfig
+from tckr.costs.guarantee import expected_per_step
 from tckr.costs.probe import Probe
 from tckr.stages.generate.config import GenerateConfig
 
@@ -31,21 +32,30 @@ class Forecast:
     scratch_bytes: float
 
 
-def work_of(config: RunConfig, num_members: int, cardinality: float, probe_members: int) -> dict[str, dict[str, float]]:
+def work_of(config: RunConfig, num_members: int, cardinality: float, found: Probe) -> dict[str, dict[str, float]]:
     """Return, for each stage up to the Student, the amount of work in each unit of its progress bars.
 
-    Epochs are converted to epochs of the probe, which has `probe_members` images. Early stopping may end a training sooner.
+    Epochs and steps are converted to those of the probe `found`, which has fewer images. Early stopping may end a training
+    sooner.
     """
+    probe_members = found.num_members
     num_drawn, adapted = drawn(config.generate, num_members, cardinality), config.adapt.num_images(num_members)
     distill = config.distill.resolved(max(1, round(num_drawn * (1 - config.distill.validation_fraction))))
     return {
         "caption": {"images": num_members},
-        "adapt": {"images": adapted, "steps": config.adapt.num_steps(adapted)},
+        "adapt": {
+            "images": adapted,
+            "steps": config.adapt.num_steps(adapted) * _step_share(config, adapted) / found.step_share,
+        },
         "generate": {"images": num_drawn},
         "teach": {"epochs": config.teach.num_teachers * config.teach.epochs * num_members / probe_members},
         "label": {"images": num_drawn},
         "distill": {"epochs": distill.epochs * num_drawn / probe_members},
     }
+
+
+def _step_share(config: RunConfig, num_images: int) -> float:
+    return expected_per_step(config, num_images) / config.adapt.batch_size
 
 
 def drawn(generate: GenerateConfig, num_members: int, cardinality: float) -> int:
@@ -64,7 +74,7 @@ def forecast(config: RunConfig, num_members: int, cardinality: float, found: Pro
             growth=(drawn(config.generate, num_members, cardinality) if stage in images else num_members)
             / found.num_members,
         )
-        for stage, units in work_of(config, num_members, cardinality, found.num_members).items()
+        for stage, units in work_of(config, num_members, cardinality, found).items()
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.data_card import DataCard
 from tckr.config import Settings
 from tckr.costs.stopwatch import Lap, Stopwatch
@@ -48,15 +49,21 @@ class Probe:
     Attributes:
         laps: stage -> its measured cost.
         num_members: number of images captioned and trained on, and of images generated.
+        step_share: expected images of a step of `adapt` over `adapt.batch_size`; below 1 under a formal guarantee, where a
+            step has each image at most once.
     """
 
     laps: dict[str, Lap]
     num_members: int
+    step_share: float = 1.0
 
     def seconds_of(self, growth: float) -> float:
         """Return the predicted seconds of a probe with `growth` times as many images; `adapt` keeps its number of steps."""
         phases = [phase for lap in self.laps.values() for phase in lap.phases]
-        paced = sum(phase.seconds_per_unit * phase.units * (1 if phase.unit == "steps" else growth) for phase in phases)
+        of_steps = min(growth, 1 / self.step_share)
+        paced = sum(
+            phase.seconds_per_unit * phase.units * (of_steps if phase.unit == "steps" else growth) for phase in phases
+        )
         return paced + sum(lap.fixed_seconds for lap in self.laps.values())
 
 
@@ -88,7 +95,9 @@ def _probe_once(settings: Settings, data: Path, folder: Path, num_images: int, s
     stopwatch = Stopwatch(small.execution.store, shown)
     result = run(small, "distill", stopwatch)
     num_members = DataCard.read(result.artifacts["prepare"]).num_members
-    return Probe(laps=stopwatch.laps, num_members=num_members), available
+    guarantee = AdapterCard.read(result.artifacts["adapt"]).guarantee
+    share = guarantee.sampling_rate * num_members / small.adapt.batch_size if guarantee else 1.0
+    return Probe(laps=stopwatch.laps, num_members=num_members, step_share=share), available
 
 
 def probe_settings(settings: Settings, folder: Path, class_names: list[str]) -> Settings:
@@ -103,6 +112,7 @@ def probe_settings(settings: Settings, folder: Path, class_names: list[str]) -> 
             "audit_holdout": 0.0,
             "min_images_per_class": 4,
         },
+        "privacy": {"unit": "record"},  # the groups of the images are not copied
         "caption": CAPTIONED_ANEW if settings.caption.file or settings.caption.from_source else {},
         "adapt": {"descriptions": descriptions, "steps": steps, "epochs": None},
         "generate": {"cardinality": 1.0, "per_class": "balanced", "redraw": [], "redraw_copies": 0},

@@ -1,4 +1,4 @@
-"""Test with the canaries of a run whether its formal guarantee is refuted."""
+"""The promise of a formal guarantee in words, and the test with the canaries of a run whether it is refuted."""
 
 from __future__ import annotations
 
@@ -40,6 +40,23 @@ def try_to_refute(guarantee: Guarantee, canaries: Canaries | None, confidence: f
         canaries=kind,
         most=most,
         confidence=confidence,
+    )
+
+
+def promise_text(guarantee: Guarantee) -> str:
+    """Return what a guarantee promises, and of what."""
+    return (
+        f"Formal guarantee: ({guarantee.epsilon:.3g}, {guarantee.delta:g}) differential privacy for one {guarantee.unit}. "
+        "It covers images with the classes of their prompts, adapter and Student, whatever attack is tried."
+    )
+
+
+def accounting_text(guarantee: Guarantee) -> str:
+    """Return every input of the accountant."""
+    return (
+        f"It follows from {guarantee.steps:,} steps, each with a share of {guarantee.sampling_rate:.4g} of the "
+        f"{guarantee.unit}s, gradients clipped to {guarantee.clip:g}, noise of {guarantee.noise_multiplier:.3g} times that, "
+        f"and a count of {guarantee.unit}s with noise of {guarantee.count_noise:.3g}."
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.guarantee import Guarantee
 from tckr.artifacts.manifest import Manifest
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.rounding import rounded
@@ -35,6 +36,7 @@ class Facts:
         student: model that the Student started from; None for random weights.
         temperature: divisor of the Teacher's logits in the soft labels.
         accuracy: of the Student on the locked test split, rounded to the digits that its interval supports.
+        guarantee: formal guarantee of the adapter, and so of images, labels and Student; None without one.
         audit: its result; None if these settings were not audited.
         obstacles: reasons of the gate against the release; empty unless somebody accepted the risk.
     """
@@ -48,6 +50,7 @@ class Facts:
     student: BaseModel | None
     temperature: float
     accuracy: Estimate | None
+    guarantee: Guarantee | None
     audit: AuditResult | None
     obstacles: list[str]
 
@@ -67,6 +70,7 @@ def gather(request: Request, run: FinishedRun, obstacles: list[str]) -> Facts:
         student=_student(manifests["distill"]) if "distill" in manifests else None,
         temperature=float(label.get("temperature", 1.0)),
         accuracy=_accuracy(run.audit),
+        guarantee=adapter.guarantee,
         audit=run.audit,
         obstacles=obstacles,
     )

@@ -39,7 +39,7 @@ def gradient(folder: Path, encoded: EncodedSet, taken: list[int], *, noise: floa
     """Return the private gradient of a step that uses the units `taken`; random choices are always the same."""
     generator = load_generator(str(folder), "cpu")
     adapter = AdapterVector(generator.add_lora(2, 7).values())
-    generator.keep_gradients_of_images()
+    generator.keep_gradients_of_units(DRAWS)
     config = PrivateAdaptConfig(batch_size=4, privacy=PrivacyConfig(epsilon=1.0))
     every = Mechanism(
         units=Units(np.arange(5)), sampling_rate=1.0, noise_multiplier=noise, clip=CLIP, expected=4, noise_draws=DRAWS

@@ -144,6 +144,9 @@ def test_a_guarantee_is_stated_where_there_is_one_and_only_there():
     found = decision_of(sample.audit(), sample._card(), 640, guarantee)
     assert found.sure[0].startswith("Formal guarantee: (9.95, 1e-05) differential privacy for one record")
     assert not any("no formal guarantee" in line for line in found.not_covered)
+    assert found.next_steps[-1].command == "tckr run RUN_FOLDER --name without-guarantee privacy.epsilon=null"
+    assert "costs in accuracy" in found.next_steps[-1].text
+    assert not any("costs in accuracy" in step.text for step in decision().next_steps)
     assert not any("Formal guarantee" in line for line in decision().sure)
     assert any("no formal guarantee" in line for line in decision().not_covered)
 

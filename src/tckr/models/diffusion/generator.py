@@ -126,8 +126,10 @@ class Generator(Protocol):
         """
         ...
 
-    def keep_gradients_of_images(self) -> None:
-        """Make a backward pass store the gradient of each image in `grad_sample` [B, ...] of each trained parameter.
+    def keep_gradients_of_units(self, draws: int) -> None:
+        """Make a backward pass over units of `draws` consecutive samples store gradients in `grad_sample` of each parameter.
+
+        A layer stores the sums over the draws [U, ...], or a row for each draw [U x draws, ...].
 
         Raises:
             UserError: Opacus is not installed.

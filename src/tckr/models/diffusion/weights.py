@@ -37,17 +37,17 @@ def unfreeze(denoiser: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     return dict(denoiser.named_parameters())
 
 
-def keep_gradients_of_images(denoiser: torch.nn.Module) -> None:
-    """Make a backward pass store the gradient of each image in `grad_sample` of each trained parameter.
+def keep_gradients_of_units(denoiser: torch.nn.Module, draws: int) -> None:
+    """Make a backward pass store gradients in `grad_sample` of each trained parameter, for units of `draws` samples.
 
     Raises:
         UserError: Opacus is not installed.
     """
     try:
-        from opacus.grad_sample import GradSampleModule
+        from tckr.models.diffusion.unit_gradients import UnitGradients
     except ImportError:
         raise UserError(NEEDS_PACKAGES) from None
-    GradSampleModule(denoiser.train(), loss_reduction="sum", strict=False)
+    UnitGradients(denoiser.train(), draws)
 
 
 def save_weights(denoiser: torch.nn.Module, folder: Path) -> None:

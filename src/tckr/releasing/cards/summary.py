@@ -1,16 +1,27 @@
-"""`audit_summary.json`: results of the audit for the released surfaces, rounded."""
+"""`audit_summary.json`: the formal guarantee, and results of the audit for the released surfaces, rounded."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tckr.artifacts.audit import AuditResult
+from tckr.artifacts.guarantee import Guarantee
 from tckr.membership.coverage import coverage_of, covers_of
+from tckr.membership.refutation import accounting_text, promise_text, refutation_text
 from tckr.membership.wording import verdict_text
 from tckr.metrics.estimate import Estimate, Measured
 from tckr.metrics.rounding import rounded
 from tckr.releasing.facts import Facts
 from tckr.surfaces import surface_title
+
+NOT_GUARANTEED = (
+    "Numbers of this card and of the report that were measured on private images, such as accuracy and results of the "
+    "audit. They have no noise.",
+    "The names of the classes, the size of the images, and whether they are grey. They were declared public.",
+    "Other releases made from the same private images. Their epsilons add up.",
+    "What a private image shares with many others. The guarantee protects what one {unit} adds.",
+)
+"""What a formal guarantee does not cover."""
 
 
 def audit_summary(facts: Facts) -> dict[str, Any]:
@@ -18,11 +29,22 @@ def audit_summary(facts: Facts) -> dict[str, Any]:
     audit, accepted = facts.audit, facts.request.accepted
     return {
         "released": list(facts.request.what),
+        "guarantee": None if facts.guarantee is None else _guarantee(facts.guarantee, audit),
         "audit": None if audit is None else _audit(audit, facts.request.exposes),
         "student_accuracy": measured(facts.accuracy) if "student" in facts.request.what else None,
         "accepted_risk": {"reason": accepted.reason, "by": accepted.by, "found": facts.obstacles}
         if accepted and facts.obstacles
         else None,
+    }
+
+
+def _guarantee(claimed: Guarantee, audit: AuditResult | None) -> dict[str, Any]:
+    """Return what is promised, every input of the accountant, what canaries refute, and what is not covered."""
+    tried = [refutation_text(audit.guarantee)] if audit and audit.guarantee else []
+    return {
+        **claimed.model_dump(exclude={"class_names"}),
+        "texts": [promise_text(claimed), accounting_text(claimed), *tried],
+        "not_covered": [text.format(unit=claimed.unit) for text in NOT_GUARANTEED],
     }
 
 

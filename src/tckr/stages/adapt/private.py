@@ -126,17 +126,22 @@ def _sum_clipped(
         losses = generator.training_loss(*batch.tensors(start, start + images, device), min_snr_gamma=min_snr_gamma)
         losses.sum().backward()
         loss += losses.detach().sum()
-        gradients = [_of_units(parameter, draws) for parameter in adapter.parameters]
+        units = len(losses) // draws
+        gradients = [_of_units(parameter, units, draws) for parameter in adapter.parameters]
         for total, clipped in zip(sums, clip_each(gradients, mechanism.clip), strict=True):
             total += clipped
     return sums, loss
 
 
-def _of_units(parameter: torch.nn.Parameter, draws: int) -> torch.Tensor:
-    """Return the gradients [U, ...] of U units, each the mean over its noise samples; free the gradients of the samples."""
+def _of_units(parameter: torch.nn.Parameter, units: int, draws: int) -> torch.Tensor:
+    """Return the gradients [U, ...] of U units, each the mean over its noise samples; free the stored gradients.
+
+    Some layers store a sum over the noise samples of a unit, others a row for each (`tckr.models.diffusion.unit_gradients`).
+    """
     found = parameter.grad_sample
     parameter.grad_sample = None
-    return found.unflatten(0, (-1, draws)).mean(1)
+    summed = found if len(found) == units else found.unflatten(0, (units, draws)).sum(1)
+    return summed / draws
 
 
 def clip_each(gradients: Sequence[torch.Tensor], clip: float) -> list[torch.Tensor]:

@@ -101,7 +101,7 @@ def train_adapter(
     checked = draw_validation(generator, validation, course.seed) if validation else None
     joined = None
     if mechanism:
-        generator.keep_gradients_of_images()
+        generator.keep_gradients_of_units(mechanism.noise_draws)
         upcoming = private_batches(generator, encoded, config, mechanism, steps=steps, seed=course.seed)
     else:
         joined = _joined(generator, adapter, config, course, team)

@@ -10,7 +10,7 @@ from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.guarantee import Guarantee
 from tckr.membership.next_audit import answering_settings, as_arguments
 from tckr.membership.packages import packages
-from tckr.membership.refutation import refutation_text
+from tckr.membership.refutation import accounting_text, promise_text, refutation_text
 from tckr.metrics.estimate import Estimate, no_difference
 from tckr.metrics.rounding import rounded
 from tckr.stages.report.contents import Decision, NextStep, PackageAnswer
@@ -73,7 +73,7 @@ def decision_of(audit: AuditResult, card: DataCard, num_synthetic: int, guarante
         sure=[*_guaranteed(audit, guarantee), *_sure(audit)],
         not_covered=_not_covered(audit, card, guarantee),
         accuracy=accuracy_sentence(audit),
-        next_steps=_next_steps(audit, judged),
+        next_steps=[*_next_steps(audit, judged), *_cost_of(audit, guarantee)],
     )
 
 
@@ -162,15 +162,7 @@ def _guaranteed(audit: AuditResult, guarantee: Guarantee | None) -> list[str]:
     """Return what a formal guarantee promises, of what and why, and what canaries say of it; nothing without one."""
     if guarantee is None:
         return []
-    promised = (
-        f"Formal guarantee: ({guarantee.epsilon:.3g}, {guarantee.delta:g}) differential privacy for one {guarantee.unit}. "
-        "It covers images with the classes of their prompts, adapter and Student, whatever attack is tried."
-    )
-    inputs = (
-        f"It follows from {guarantee.steps:,} steps, each with a share of {guarantee.sampling_rate:.4g} of the "
-        f"{guarantee.unit}s, gradients clipped to {guarantee.clip:g}, noise of {guarantee.noise_multiplier:.3g} times that, "
-        f"and a count of {guarantee.unit}s with noise of {guarantee.count_noise:.3g}."
-    )
+    promised, inputs = promise_text(guarantee), accounting_text(guarantee)
     if audit.refuted and audit.guarantee:
         return [refutation_text(audit.guarantee), inputs]
     return [promised, inputs, *([refutation_text(audit.guarantee)] if audit.guarantee else [])]
@@ -235,6 +227,17 @@ def _repair(audit: AuditResult) -> list[NextStep]:
         command = f"tckr audit {RUN} audit.num_reference_runs={2 * audit.declared.num_reference_runs}"
         steps.append(NextStep(text="More reference runs make these checks more precise:", command=command))
     return steps
+
+
+def _cost_of(audit: AuditResult, guarantee: Guarantee | None) -> list[NextStep]:
+    """Return how to measure what a formal guarantee costs in accuracy; nothing without one, or if it is refuted."""
+    if guarantee is None or audit.refuted:
+        return []
+    text = (
+        "See what the guarantee costs in accuracy: repeat the run without it, and compare the Students. The guarantee does "
+        "not cover the second run, so release nothing of it:"
+    )
+    return [NextStep(text=text, command=f"tckr run {RUN} --name without-guarantee privacy.epsilon=null")]
 
 
 def _measure(audit: AuditResult, judged: Sequence[Package]) -> list[NextStep]:

@@ -1,0 +1,83 @@
+"""The cards of a release under a formal guarantee state it, its inputs and its limits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tckr.artifacts.adapter_card import AdapterCard
+from tckr.config import load_settings
+from tckr.releasing.releasing import release
+from tckr.running import RunResult, run
+from tests.tiny_models import ARRAY_WARNING
+
+pytestmark = [
+    pytest.mark.filterwarnings(ARRAY_WARNING),
+    pytest.mark.filterwarnings("ignore:Full backward hook is firing"),
+]
+TINY = [
+    "privacy.epsilon=8",
+    "privacy.noise_draws=1",
+    "audit.num_reference_runs=0",
+    "adapt.steps=1",
+    "adapt.batch_size=4",
+    "generate.steps=1",
+    "generate.cardinality=0.2",
+    "teach.epochs=1",
+    "distill.epochs=1",
+    "execution.threads=1",
+    "execution.workers=1",
+]
+CARDS = ("README.md", "student/README.md", "adapter/README.md")
+
+
+@pytest.fixture(scope="module")
+def guaranteed(source, tmp_path_factory) -> RunResult:
+    places = [f"prepare.source={source}", f"execution.output={tmp_path_factory.mktemp('guaranteed')}"]
+    return run(load_settings(preset="dp", overrides=[*places, *TINY]))
+
+
+@pytest.fixture(scope="module")
+def released(guaranteed, tmp_path_factory) -> Path:
+    parts = ("images", "labels", "student", "adapter")
+    target = tmp_path_factory.mktemp("released") / "release"
+    return release(guaranteed.folder, to=target, license="mit", what=parts, accept_risk="a test", by="somebody").folder
+
+
+@pytest.mark.parametrize("card", CARDS)
+def test_each_card_states_the_guarantee_with_the_inputs_of_the_accountant_and_what_it_does_not_cover(
+    guaranteed, released, card
+):
+    claimed, text = AdapterCard.read(guaranteed.artifacts["adapt"]).guarantee, (released / card).read_text()
+    assert claimed is not None
+    assert f"({claimed.epsilon:.3g}, 1e-05) differential privacy for one record" in text
+    assert f"noise of {claimed.noise_multiplier:.3g} times that" in text
+    limits = text.split("The guarantee does not cover:")[1]
+    assert "accuracy and results of the audit. They have no noise." in limits
+    assert "Their epsilons add up." in limits
+
+
+def test_the_summary_has_each_input_as_a_number(guaranteed, released):
+    claimed = AdapterCard.read(guaranteed.artifacts["adapt"]).guarantee
+    assert claimed is not None
+    found = json.loads((released / "audit_summary.json").read_text())["guarantee"]
+    inputs = claimed.model_dump(exclude={"class_names"})
+    assert {name: found[name] for name in inputs} == inputs
+
+
+def test_no_card_speaks_of_a_teacher_s_labels_where_no_teacher_labelled(released):
+    cards = {card: (released / card).read_text().split("## Privacy")[0] for card in CARDS}
+    assert not any("Teacher" in text for text in cards.values())
+    assert "`soft_label` gives it the probability 1. No classifier labelled the images." in cards["README.md"]
+    assert "only on synthetic images and their classes" in cards["README.md"]
+    assert "only on synthetic images and their classes" in cards["student/README.md"]
+
+
+def test_without_a_guarantee_no_card_states_one(finished, tmp_path):
+    folder = release(
+        finished.folder, to=tmp_path / "plain", license="mit", what=("images",), accept_risk="a test", by="somebody"
+    ).folder
+    assert "Formal guarantee" not in (folder / "README.md").read_text()
+    assert json.loads((folder / "audit_summary.json").read_text())["guarantee"] is None
