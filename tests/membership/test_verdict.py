@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
 
@@ -113,6 +114,12 @@ def test_shared_generator_that_leaks_leaves_the_student_unmeasured_and_the_audit
         assert "shared generator" in found.aop.reason
     assert isinstance(result.differences.auc, NotMeasurable)
     assert not judged(seed=1, records=1200).generator_leaks
+
+
+def test_p_values_in_what_is_expected_have_one_digit_because_it_is_shared() -> None:
+    told = [check for check in judged().controls if check.name == "shared generator"]
+    assert told
+    assert all(re.search(r"; found (below 0\.001|1|0\.0*[1-9])$", check.expected) for check in told)
 
 
 def test_attack_without_power_fails_the_planted_control(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,9 +137,14 @@ def tell(evidence: Evidence, check: NullCheck, confidence: float, family_p_value
         measure=check.scorer,
         passed=family_p_value > level,
         decides=False,
-        expected=f"AUC 0.5: p-value, all findings counted, above {level:g}; found {family_p_value:.4f}",
+        expected=f"AUC 0.5: p-value, all findings counted, above {level:g}; found {_one_digit(family_p_value)}",
         found=found,
     )
+
+
+def _one_digit(p_value: float) -> str:
+    """Return a p-value for the report that may be shared: more digits would tell of who the members are."""
+    return "below 0.001" if p_value < 0.001 else f"{p_value:.1g}"
 
 
 def positive(config: MembershipConfig, evidence: Evidence, signal: str, scorer: str) -> Control:

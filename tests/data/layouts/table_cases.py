@@ -123,6 +123,16 @@ def two_tables_two_splits(root: Path) -> None:
     table(root / "test.csv", FILE, flat(root / "images", 6, "test", "t{:03}.png"))
 
 
+def table_held_out(root: Path) -> None:
+    table(root / "train.csv", FILE, flat(root / "images"))
+    table(root / "holdout.csv", FILE, flat(root / "images", 6, "test", "t{:03}.png"))
+
+
+def is_train(root: Path) -> None:
+    rows = [(name, kind, number % 2) for number, (name, kind) in enumerate(flat(root / "images"))]
+    table(root / "labels.csv", (*FILE, "is_train"), rows)
+
+
 def tables_disagree(root: Path) -> None:
     rows = flat(root / "images")
     table(root / "a.csv", FILE, rows)
@@ -305,6 +315,14 @@ CASES = [
     Case("split-as-label", "a label column of nothing but `train`", split_as_label, Refused("names of splits")),
     Case("table-above-splits", "`labels.csv` with `train/1.png`, `test/1.png`", one_table_two_splits, SPLIT),
     Case("tables-of-splits", "`train.csv`, `test.csv`, `images/`", two_tables_two_splits, SPLIT),
+    Case(
+        "table-held-out",
+        "`train.csv`, `holdout.csv`, `images/`",
+        table_held_out,
+        Refused("train.csv' can be tables of splits, and 'holdout.csv' beside them.*prepare.test_split"),
+    ),
+    Case("table-held-out-named", "the same, `test_split=holdout`", table_held_out, SPLIT, {"test_split": "holdout"}),
+    Case("is-train", "a column `is_train`", is_train, Read(said=("'is_train' is not read",))),
     Case("tables-disagree", "two tables, other labels", tables_disagree, Refused("two tables label .*prepare.table=FILE")),
     Case("table-named", "the same, `table=a.csv`", tables_disagree, Read(), {"table": "a.csv"}),
     Case("tables-agree", "two tables, the same labels", tables_agree, Read()),

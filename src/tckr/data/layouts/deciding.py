@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from tckr.data.layouts.description import LeftOut
 from tckr.data.layouts.folders import read_folders, strange_classes
 from tckr.data.layouts.grouping import read_group_cells
-from tckr.data.layouts.listed import Tables, has_train_rows, read_tables, split_without_labels
+from tckr.data.layouts.listed import Tables, has_train_rows, is_named_after_split, read_tables, split_without_labels
 from tckr.data.layouts.names import split_of, use_of
 from tckr.data.layouts.readings import EncodedReading, FolderReading, LoaderReading, Part, Reading, TableReading, Wishes
 from tckr.data.layouts.survey import Folder, survey
@@ -150,6 +150,7 @@ def _checked_table(reading: TableReading, top: Folder, wishes: Wishes) -> TableR
             f"{', '.join(reading.tables[:EXAMPLES])} label no picture to train on. Check the tables and the splits."
         )
     tests = sorted({row.part.name for row in reading.rows if row.part.use == TEST})
+    _refuse_other_tables(reading, wishes, tests)
     if len(tests) > 1:
         raise UserError(
             f"{wishes.source}: {_some(tests)} can all be the test split {wishes.test_split!r}. Move away, or rename, those "
@@ -174,6 +175,18 @@ def _checked_table(reading: TableReading, top: Folder, wishes: Wishes) -> TableR
             "of splits, not of classes. Name the column of labels: prepare.label_column=NAME."
         )
     return reading
+
+
+def _refuse_other_tables(reading: TableReading, wishes: Wishes, tests: Sequence[str]) -> None:
+    """Raise if tables of splits stand beside others, of which one could be that of the test split; `tests` are found."""
+    named = [file for file in reading.tables if is_named_after_split(file)]
+    others = [file for file in reading.tables if file not in named]
+    if wishes.test_split and named and others and not tests:
+        raise UserError(
+            f"{wishes.source}: {_some(named)} can be tables of splits, and {_some(others)} beside them name none. If one of "
+            "them is the test split, set prepare.test_split to its name, without .csv. With prepare.test_split= (empty) all "
+            "are used for training and a test split is sampled."
+        )
 
 
 def _encoded(top: Folder, root: Path, wishes: Wishes) -> EncodedReading | None:

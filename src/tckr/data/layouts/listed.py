@@ -259,6 +259,9 @@ def _notes(item: _Labelled, wishes: Wishes) -> Iterator[str]:
     for name, (known, others) in split_columns(table.columns, wishes.test_split).items():
         if not known and others and name != item.column:
             yield f"{table.file}: the column {name!r} names no split ({', '.join(map(shown, others[:3]))}) and is not read"
+    for name in table.columns:
+        if split_of(name) and name not in (item.column, item.match.column, wishes.grouping.column):
+            yield f"{table.file}: the column {name!r} is not read; splits are read from a column `split` of train and test"
 
 
 def _rows(item: _Labelled, wishes: Wishes) -> Iterator[Row]:
@@ -303,6 +306,6 @@ def has_train_rows(reading: TableReading) -> bool:
     return any(row.part.use == TRAIN and row.file and row.label is not None for row in reading.rows)
 
 
-def split_named(path: str) -> str | None:
-    """Return the split that a file or folder is named after."""
-    return split_of(PurePosixPath(path).stem)
+def is_named_after_split(table: str) -> bool:
+    """Return whether a table, or a folder above it, is named after a split."""
+    return any(map(split_of, (PurePosixPath(table).stem, *PurePosixPath(table).parts[:-1])))

@@ -181,9 +181,11 @@ def _refuse(item: os.DirEntry[str], inside: Path | None) -> tuple[str, str] | No
     try:
         if item.is_symlink():
             target = Path(item.path).resolve(strict=True)
+            if not target.is_file():
+                return "symlink", "points to a folder; no setting follows it: copy the folder, for instance with cp -rl"
             if inside is not None and not target.is_relative_to(inside):
                 return "symlink", f"points to {target}, outside the data folder; prepare.follow_links=true reads it"
-            return None if target.is_file() else ("symlink", "points to a folder")
+            return None
         return None if item.is_file(follow_symlinks=False) else ("not_a_file", "")
     except (OSError, RuntimeError) as error:
         return ("symlink", "broken link or loop") if item.is_symlink() else ("unreadable", str(error))

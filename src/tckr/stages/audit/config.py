@@ -23,7 +23,7 @@ class SignalConfig(StageConfig, QueryConfig):
 class AuditConfig(SignalConfig, MembershipConfig):
     """Number of reference runs, the declared attack, and the confidence of the intervals."""
 
-    version: ClassVar[int] = 10
+    version: ClassVar[int] = 11
 
     num_reference_runs: int = Field(
         8,
