@@ -25,13 +25,14 @@ from tckr.engine.executors.opening import open_executor
 from tckr.engine.executors.ray_workers import Hands, RayMap, Share
 from tckr.engine.observer import Listener, Silent
 from tckr.engine.step import Workers
+from tckr.process import Gang
 
 REAL_SECONDS = 30.0
 """Of a shard."""
 IMAGES, SHARD_SIZE = 10**9, 256
 
 
-def nothing(*, listener: Listener, workers: Workers | None) -> None:
+def nothing(*, listener: Listener, workers: Workers | None, gang: Gang | None = None) -> None:
     """Be a job."""
 
 

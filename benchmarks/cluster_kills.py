@@ -1,12 +1,13 @@
 """Kill workers, nodes and the driver of a run on Ray at random moments; compare what it ends with to a run without Ray.
 
     python benchmarks/cluster_kills.py                                   # 4 reference runs, 10 kills, 2 of the driver
-    python benchmarks/cluster_kills.py --kills 30 --driver-kills 5 --seed 1 audit.num_reference_runs=8
+    python benchmarks/cluster_kills.py --work FOLDER --kills 35 --driver-kills 5 audit.num_reference_runs=8
 
 The cluster is three nodes of one core each on this machine; the first, which holds Ray's own state, is not killed. A worker
 or the driver gets SIGKILL; of a node all processes do, and another node comes in its place. Every run must end with the
-artifacts of the local executor, to the last byte. Printed for each run: what was struck, and which steps were begun again.
-Exit status 1 if a byte differs.
+artifacts of the local executor, to the last byte. Printed for each run: what was killed, and which steps were begun again.
+With --work the same command continues where it was stopped: finished runs are in FOLDER/kills.jsonl. Exit status 1 if a byte
+differs or a complete step was made again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,16 @@ FINISHED = (0, 3)
 MOST_STARTS = 20
 """Of the driver in one run."""
 
+SAME = "same bytes"
+
+AROUND = {
+    "RAY_worker_niceness": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_register_timeout_seconds": "600",
+    "RAY_raylet_start_wait_time_s": "300",
+}
+"""Environment of Ray: on a busy machine, processes are slow to start."""
+
 
 def command(output: Path, settings: list[str]) -> list[str]:
     """Return the command line of a run."""
@@ -79,25 +90,22 @@ class Victims:
     random: random.Random
     nodes: list[Any] = field(default_factory=list)
 
-    def strike(self, kind: str, driver: subprocess.Popen[bytes]) -> str:
-        """Kill one of a kind; return what it was, or nothing where there is none."""
+    def strike(self, kind: str, driver: subprocess.Popen[bytes]) -> bool:
+        """Kill one of a kind; return whether there was one."""
         if kind == "driver":
             driver.kill()
             driver.wait()
-            return "the driver"
+            return True
         if kind == "node":
             node = self.nodes.pop(self.random.randrange(len(self.nodes)))
             self.cluster.remove_node(node, allow_graceful=False)
             self.nodes.append(self.cluster.add_node(num_cpus=1))
-            return "a node"
+            return True
         workers = sorted(self._workers(), key=lambda process: process.pid)
-        if not workers:
-            return ""
-        worker = self.random.choice(workers)
-        with suppress(psutil.Error):
-            worker.kill()
-            return "a worker"
-        return ""
+        with suppress(psutil.Error, IndexError):  # none is at work, or it is over
+            self.random.choice(workers).kill()
+            return True
+        return False
 
     def _workers(self) -> Iterator[psutil.Process]:
         for process in psutil.Process().children(recursive=True):
@@ -106,25 +114,60 @@ class Victims:
                     yield process
 
 
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What happened in one run.
+
+    Attributes:
+        number: of the run, from 1.
+        seconds: until it was complete.
+        starts: how often the driver was started.
+        killed: what was killed, and the step that wrote into the log last before it.
+        again: the steps that were begun more than once.
+        twice: the steps that were complete and made once more all the same.
+        verdict: whether its files are those of the local executor.
+    """
+
+    number: int
+    seconds: int
+    starts: int
+    killed: list[tuple[str, str]]
+    again: str
+    twice: list[str]
+    verdict: str
+
+    @property
+    def is_good(self) -> bool:
+        """Return whether the run ended as if nothing had been killed."""
+        return self.verdict == SAME and not self.twice
+
+    def told(self) -> str:
+        """Return the outcome as text."""
+        killed = "; ".join(f"a {kind} in {step}" for kind, step in self.killed) or "nothing"
+        return (
+            f"run {self.number}: {self.seconds} s, started {self.starts} times; killed: {killed}\n"
+            f"  begun again: {self.again}; complete and made again: {', '.join(self.twice) or 'nothing'}; {self.verdict}"
+        )
+
+
 def run_struck(
     output: Path, settings: list[str], victims: Victims, kinds: list[str], seconds: float
-) -> tuple[list[str], int]:
+) -> tuple[list[tuple[str, str]], int]:
     """Run to the end while something is killed every `seconds` on average; return what was, and how often it was started."""
-    struck: list[str] = []
+    struck: list[tuple[str, str]] = []
     for start in range(1, MOST_STARTS + 1):
         with (output.parent / f"{output.name}.txt").open("ab") as told:
             driver = subprocess.Popen(command(output, settings), stdout=told, stderr=told)
-        while kinds:
+        while len(struck) < len(kinds):
             try:
                 driver.wait(victims.random.uniform(0, 2 * seconds))
                 break
             except subprocess.TimeoutExpired:
-                what = victims.strike(kinds[-1], driver)
-                if what:
-                    kinds.pop()
-                    struck.append(f"{what} in {last_step(output)}")
-                if what == "the driver":
-                    break
+                kind = kinds[len(struck)]
+                if victims.strike(kind, driver):
+                    struck.append((kind, last_step(output)))
+                    if kind == "driver":
+                        break
         if driver.wait() in FINISHED:
             return struck, start
     raise SystemExit(f"the run did not end; see {output}.txt")
@@ -158,11 +201,66 @@ def made_twice(output: Path) -> list[str]:
 def compare(found: dict[str, str], expected: dict[str, str]) -> str:
     """Return in a word whether two runs are equal, with the files that are not."""
     other = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
-    return f"DIFFERENT: {', '.join(other[:5])}{' ...' * (len(other) > 5)}" if other else "same bytes"
+    return f"DIFFERENT: {', '.join(other[:5])}{' ...' * (len(other) > 5)}" if other else SAME
 
 
-def main() -> int:
-    """Run the experiment and print what happened."""
+def due(wanted: Counter[str], done: list[Outcome], chance: random.Random, most: int) -> list[str]:
+    """Return what is killed in the next run, in this order: at most so many of what no run has killed yet."""
+    left = wanted - Counter(kind for outcome in done for kind, _ in outcome.killed)
+    kinds = sorted(left.elements())
+    chance.shuffle(kinds)
+    return kinds[:most]
+
+
+def finished(record: Path) -> list[Outcome]:
+    """Return the runs of an earlier call."""
+    lines = record.read_text().splitlines() if record.exists() else []
+    values = [json.loads(line) for line in lines]
+    return [Outcome(**{**value, "killed": [(kind, step) for kind, step in value["killed"]]}) for value in values]
+
+
+def one_run(
+    arguments: argparse.Namespace, work: Path, local_seconds: float, done: list[Outcome], wanted: Counter[str]
+) -> Outcome:
+    """Make one run on a cluster of its own while its part of what is `wanted` is killed."""
+    number, output, chance = len(done) + 1, work / f"run{len(done) + 1}", random.Random(f"{arguments.seed} {len(done)}")
+    kinds, started = due(wanted, done, chance, arguments.kills_per_run), time.perf_counter()
+    shutil.rmtree(output, ignore_errors=True)  # of a call that was stopped
+    (output / "store").mkdir(parents=True)
+    shutil.copy(work / "local" / "store" / "secret", output / "store" / "secret")  # equal seeds
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        victims = Victims(cluster, chance, [cluster.add_node(num_cpus=1) for _ in range(2)])
+        on_ray = [*arguments.settings, "execution.executor=ray", f"execution.ray_address={cluster.address}"]
+        every = arguments.every or local_seconds / max(1, len(kinds))
+        killed, starts = run_struck(output, on_ray, victims, kinds, every)
+    finally:
+        cluster.shutdown()
+    return Outcome(
+        number=number,
+        seconds=round(time.perf_counter() - started),
+        starts=starts,
+        killed=killed,
+        again=begun_again(output),
+        twice=made_twice(output),
+        verdict=compare(digests(output), digests(work / "local")),
+    )
+
+
+def seconds_here(work: Path, settings: list[str]) -> float:
+    """Return in how many seconds the local executor makes the run; a complete one is not made again."""
+    known = work / "local.json"
+    if not known.exists():
+        started = time.perf_counter()
+        status = subprocess.run(command(work / "local", settings), stdout=subprocess.DEVNULL).returncode
+        if status not in FINISHED:
+            raise SystemExit(f"the local run ended with exit status {status}")
+        known.write_text(json.dumps(time.perf_counter() - started))
+    return float(json.loads(known.read_text()))
+
+
+def options() -> argparse.ArgumentParser:
+    """Return the options of the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=10, help="in all (default 10)")
     parser.add_argument("--driver-kills", type=int, default=2, help="of them, of the driver (default 2)")
@@ -170,46 +268,36 @@ def main() -> int:
     parser.add_argument("--kills-per-run", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=float, help="seconds between kills on average (default: spread over the local run)")
-    parser.add_argument("--work", type=Path, help="folder to keep; a local run that is whole in it is not made again")
+    parser.add_argument("--work", type=Path, help="folder to keep, in which the same command continues")
     parser.add_argument("settings", nargs="*")
-    arguments = parser.parse_intermixed_args()
-    work, start = arguments.work or Path(tempfile.mkdtemp(prefix="tckr-cluster-")), time.perf_counter()
-    if subprocess.run(command(work / "local", arguments.settings), stdout=subprocess.DEVNULL).returncode not in FINISHED:
-        return 1
-    seconds, expected = time.perf_counter() - start, digests(work / "local")
-    print(f"local: {seconds:.0f} s, {len(expected)} files of artifacts", flush=True)
-    chance = random.Random(arguments.seed)
+    return parser
+
+
+def main() -> int:
+    """Run the experiment and print what happened."""
+    arguments = options().parse_intermixed_args()
+    os.environ |= AROUND
+    work = arguments.work or Path(tempfile.mkdtemp(prefix="tckr-cluster-"))
+    seconds = seconds_here(work, arguments.settings)
+    print(f"local: {seconds:.0f} s, {len(digests(work / 'local'))} files of artifacts", flush=True)
     nodes = arguments.kills // 3 if arguments.node_kills is None else arguments.node_kills
-    kinds = ["driver"] * arguments.driver_kills + ["node"] * nodes
-    kinds += ["worker"] * (arguments.kills - len(kinds))
-    chance.shuffle(kinds)
-    os.environ |= {"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    victims = Victims(cluster, chance, [cluster.add_node(num_cpus=1) for _ in range(2)])
-    on_ray = [*arguments.settings, "execution.executor=ray", f"execution.ray_address={cluster.address}"]
-    runs = same = 0
-    try:
-        while runs == 0 or kinds:
-            output = work / f"run{runs}"
-            (output / "store").mkdir(parents=True)
-            shutil.copy(work / "local" / "store" / "secret", output / "store" / "secret")  # equal seeds
-            due = [kinds.pop() for _ in range(min(len(kinds), arguments.kills_per_run))]
-            start, planned = time.perf_counter(), len(due)
-            struck, starts = run_struck(output, on_ray, victims, due, arguments.every or seconds / max(1, planned))
-            kinds += due  # the run was over before their turn
-            verdict, twice = compare(digests(output), expected), made_twice(output)
-            runs, same = runs + 1, same + (verdict == "same bytes")
-            print(f"run {runs}: {time.perf_counter() - start:.0f} s, started {starts} times; killed: {'; '.join(struck)}")
-            print(
-                f"  begun again: {begun_again(output)}; whole and made again: {', '.join(twice) or 'nothing'}; {verdict}",
-                flush=True,
-            )
-    finally:
-        cluster.shutdown()
-    print(f"{same} of {runs} runs end with the bytes of the local executor")
-    if same == runs and not arguments.work:
+    workers = arguments.kills - arguments.driver_kills - nodes
+    wanted = Counter({"driver": arguments.driver_kills, "node": nodes, "worker": workers})
+    record = work / "kills.jsonl"
+    done = finished(record)
+    print("\n".join(outcome.told() for outcome in done), end="\n" * bool(done), flush=True)
+    while not done or due(wanted, done, random.Random(0), 1):
+        done.append(one_run(arguments, work, seconds, done, wanted))
+        with record.open("a") as file:
+            file.write(json.dumps(asdict(done[-1])) + "\n")
+        print(done[-1].told(), flush=True)
+    good = sum(outcome.is_good for outcome in done)
+    killed = Counter(kind for outcome in done for kind, _ in outcome.killed)
+    print(f"killed: {', '.join(f'{count} x {kind}' for kind, count in sorted(killed.items()))}")
+    print(f"{good} of {len(done)} runs end with the bytes of the local executor and made nothing twice")
+    if good == len(done) and not arguments.work:
         shutil.rmtree(work)
-    return 0 if same == runs else 1
+    return 0 if good == len(done) else 1
 
 
 if __name__ == "__main__":

@@ -89,7 +89,9 @@ def train(setting: Setting, size: int) -> tuple[list[float], float]:
     folder = setting.folder / str(size)
     folder.mkdir()
     found: list[tuple[list[float], float]] = []
-    train_together(size, partial(_take_part, setting=setting, folder=folder), setting.device, found.append, setting.backend)
+    train_together(
+        size, partial(_take_part, setting=setting, folder=folder), setting.device, found.append, backend=setting.backend
+    )
     return found[0]
 
 

@@ -305,6 +305,7 @@ def _step(
         opens=opens,
         prefers_alone=config.prefers_alone,
         uses_device=config.uses_device,
+        trains_together=config.trains_together(run.row),
     )
 
 

@@ -9,12 +9,18 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
-from typing import Any
+from typing import Any, Protocol
+
+Tell = Callable[[Any], None]
+"""Sends something small and picklable to the process that started this one."""
+
+Address = tuple[str, int]
+"""Host and port."""
 
 MEGABYTE = 2**20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -32,6 +38,18 @@ may have put another copy of it on its path, which the fork server would not see
 LONGEST_FOLDER = 80
 """Maximum length in bytes of the path of the folder for temporary files. A fork server creates a socket there, whose path
 may have 107 bytes on Linux."""
+
+
+class Gang(Protocol):
+    """Runs a function in several processes at once, which may be on several machines; each sees one GPU, its own."""
+
+    def __call__(self, function: Callable[[int, Address, Tell], object], size: int, hear: Callable[[Any], object]) -> None:
+        """Call `function(rank, address, tell)` in `size` processes; return when all are done. `hear` gets what they tell.
+
+        `address` is a free port on the machine of the first process (rank 0). The error of the first process that fails or
+        dies is raised, after the others were ended.
+        """
+        ...
 
 
 def worker_context() -> BaseContext:

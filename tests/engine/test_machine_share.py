@@ -9,7 +9,7 @@ from fractions import Fraction
 import pytest
 from pydantic import BaseModel
 
-from tckr.config import RunConfig
+from tckr.config import RunConfig, load_settings
 from tckr.engine.execution import ExecutionConfig
 from tckr.engine.graph import sources_of
 from tckr.engine.machine_share import needs_of
@@ -102,3 +102,23 @@ def test_whose_step_it_is_and_how_it_shares_a_machine_are_no_part_of_its_fingerp
     for role in Role:
         other = replace(second, role=role, prefers_alone=True, inputs={"source": replace(first, role=role)})
         assert other.fingerprint == second.fingerprint
+
+
+CLASSIFIERS = {"teach", "distill", "teach.positive", "distill.positive"}
+
+
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [
+        ("embedded", CLASSIFIERS | {"adapt", "adapt.positive", "adapt.null", "adapt.1", "adapt.2"}),
+        ("dp", CLASSIFIERS | {"adapt.positive"}),  # one process clips and counts the gradients of all units
+    ],
+)
+def test_several_processes_train_every_adapter_but_only_classifiers_of_the_target(preset: str, expected: set[str]) -> None:
+    """`adapt.base` trains nothing."""
+    settings = load_settings(preset=preset, overrides=["audit.depth=full", "audit.num_reference_runs=2"])
+    steps = pipeline(settings.run_config(), b"")
+    needs = needs_of(steps, ExecutionConfig(device="cpu", gpus=3))
+    together = {step.name for step in steps if needs[step.name].together == 3}
+    assert {name for name in together if "attacker" not in name and "alone" not in name} == expected
+    assert {one.together for one in needs.values()} == {1, 3}

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -18,8 +23,9 @@ import torch
 from torch import nn
 
 from tckr.errors import UserError
+from tckr.process import Address, Tell, started_worker_context
 from tckr.training import process_group
-from tckr.training.process_group import ALONE, Team, Tell, team_size, train_together
+from tckr.training.process_group import ALONE, Team, team_size, train_together
 
 
 @pytest.mark.parametrize(("size", "count"), [(1, 5), (2, 5), (4, 4), (3, 32)])
@@ -95,6 +101,53 @@ def test_all_begin_anew_when_one_is_killed(tmp_path: Path) -> None:
     train_together(2, partial(add_up, folder=tmp_path, kill=True), "cpu", told.append)
     assert (tmp_path / "killed").exists()
     assert [gradient for gradient, _ in told] == [[30.0, 35.0, 40.0]]
+
+
+class ProcessesHere:
+    """A gang whose processes are all on this machine; those on several are in tests/engine/test_ray.py."""
+
+    def __init__(self, told: Path) -> None:
+        self.told = told
+
+    def __call__(self, function: Callable[[int, Address, Tell], None], size: int, hear: Callable[[Any], object]) -> None:
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            address = free.getsockname()
+        with ProcessPoolExecutor(size, started_worker_context()) as pool:
+            tell = partial(write_line, file=self.told)
+            for future in [pool.submit(function, rank, address, tell) for rank in range(size)]:
+                future.result()
+        for line in self.told.read_text().splitlines():
+            hear(json.loads(line))
+
+
+def write_line(what: Any, *, file: Path) -> None:
+    with file.open("a") as stream:
+        stream.write(json.dumps(what) + "\n")
+
+
+def test_a_gang_trains_what_processes_of_the_launcher_train_and_begins_anew_when_one_is_killed(tmp_path: Path) -> None:
+    told: list[Any] = []
+    gang = ProcessesHere(tmp_path / "told")
+    train_together(2, partial(add_up, folder=tmp_path, kill=True), "cpu", told.append, gang=gang)
+    assert (tmp_path / "killed").exists()
+    assert [gradient for gradient, _ in told] == [[30.0, 35.0, 40.0]]
+    with pytest.raises(UserError, match=r"^no room for the data$"):
+        train_together(2, refuse, "cpu", print, gang=gang)
+
+
+def test_a_gang_that_dies_again_and_again_is_a_user_error_with_the_reason() -> None:
+    def dying(*_: Any) -> None:
+        raise RuntimeError("planted failure")
+
+    told = r"2 processes that train one model died 4 times; at last one because: RuntimeError: planted failure"
+    with pytest.raises(UserError, match=told):
+        train_together(2, refuse, "cpu", print, gang=dying)
+
+
+def test_a_process_that_sees_only_its_own_gpu_uses_the_first_that_it_sees() -> None:
+    assert Team(1, 2, sees_own_gpu=True).device("cuda") == "cuda"
+    assert team_size(2, 32, "cuda", ProcessesHere(Path("told"))) == 2  # this process need not see them
 
 
 def refuse(team: Team, tell: Tell) -> None:

@@ -28,7 +28,8 @@ def needs_of(steps: Sequence[Step], execution: ExecutionConfig) -> dict[str, Nee
         kind = kinds[step.name]
         lanes = execution.num_workers(max(1, repeated[kind]) if step.prefers_alone else peers[kind])
         threads = execution.threads_for(lanes)
-        needs[step.name] = Needs(share=Fraction(1, lanes), threads=threads, device=step.uses_device)
+        together = execution.gpus if step.trains_together else 1
+        needs[step.name] = Needs(share=Fraction(1, lanes), threads=threads, device=step.uses_device, together=together)
     return needs
 
 

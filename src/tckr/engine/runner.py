@@ -29,6 +29,7 @@ from tckr.engine.step import Role, Step, StepContext, Workers
 from tckr.engine.store import Store
 from tckr.engine.tracking import Trackers
 from tckr.errors import UserError
+from tckr.process import Gang
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +142,7 @@ def run_step(
     *,
     listener: Listener,
     workers: Workers | None,
+    gang: Gang | None = None,
 ) -> dict[str, Any]:
     """Fill and commit one artifact; return its manifest. A step that runs beside others gets no `workers`."""
     heard = listener if step.role is Role.TARGET else Silent()  # warnings of reference runs and controls go only to the log
@@ -168,6 +170,7 @@ def run_step(
                     track=partial(listener.track, step.name),
                     log=write,
                     workers=workers,
+                    gang=gang,
                     note=trackers.note,
                     show=trackers.show,
                     donors=[store.folder(donor) for donor in step.donors if store.has(donor) and not store.damage(donor)],
@@ -192,11 +195,12 @@ def _attempt(
     *,
     listener: Listener,
     workers: Workers | None,
+    gang: Gang | None = None,
 ) -> dict[str, Any] | UserError:
     """Return the manifest, or the error for the user."""
     try:
         with explained(store.folder(step)):
-            return run_step(step, store, execution, log_file, listener=listener, workers=workers)
+            return run_step(step, store, execution, log_file, listener=listener, workers=workers, gang=gang)
     except UserError as error:
         return error
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from tckr.engine.execution import ExecutionConfig
 from tckr.engine.fingerprint import fingerprint
+from tckr.process import Gang
 
 
 class Sensitivity(StrEnum):
@@ -48,7 +49,8 @@ class Step:
 
     `seals` names subfolders of the artifact that only a step can read that lists this input in `opens`. Neither enters the
     fingerprint, because both concern where data is stored, not its content. Not in the fingerprint either: `role`;
-    `prefers_alone`: the step gets the machine alone unless other runs repeat it; `uses_device`: it computes on a GPU.
+    `prefers_alone`: the step gets the machine alone unless other runs repeat it; `uses_device`: it computes on a GPU;
+    `trains_together`: several processes may train its model.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Step:
     opens: tuple[str, ...] = ()
     prefers_alone: bool = False
     uses_device: bool = True
+    trains_together: bool = False
 
     def __post_init__(self) -> None:
         """Check that every name in `opens` is an input with sealed folders."""
@@ -149,6 +152,7 @@ class StepContext:
         log: writes one line of the run's log.
         donors: folders of complete artifacts that contain a part of this one's content; may be empty.
         workers: maps over the step's own processes; None if it has none.
+        gang: starts processes that train together, on several machines; None where they are all on this one.
         note: passes numbers of a training to the trackers.
         show: passes images to the trackers.
     """
@@ -165,6 +169,7 @@ class StepContext:
     final: Path | None = None
     donors: Sequence[Path] = ()
     workers: Workers | None = None
+    gang: Gang | None = None
     note: Note = take_nothing
     show: Show = take_nothing
 

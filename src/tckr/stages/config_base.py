@@ -27,6 +27,10 @@ class StageConfig(BaseModel):
         """Return the checkpoints that the stage will load; a run looks for them before its first step."""
         return ()
 
+    def trains_together(self, run: int) -> bool:
+        """Return whether `execution.gpus` processes train the model of `run` (0 = target)."""
+        return False
+
     @property
     def uses_device(self) -> bool:
         """Return whether the stage computes on a GPU if there is one."""

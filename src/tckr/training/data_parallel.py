@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from tckr.process import Gang
 from tckr.training.batches import smallest_batch
 from tckr.training.early_stopping import EpochRecord
 from tckr.training.fit import FitResult, Task, fit
@@ -31,6 +32,7 @@ def fit_together(
     log: Callable[..., None],
     on_epoch: Callable[[EpochRecord], None] = lambda record: None,
     compiled: bool = False,
+    gang: Gang | None = None,
 ) -> FitResult:
     """Train `task.model` in place, as `fit` does, on several GPUs, with one process for each.
 
@@ -45,11 +47,12 @@ def fit_together(
         log: called with an event and facts about it: the number of processes, and the warning.
         on_epoch: as for `fit`.
         compiled: as for `fit`.
+        gang: as for `train_together`.
 
     Raises:
         UserError: there are fewer GPUs, the processes died again and again, or the loss is no longer a number.
     """
-    size = team_size(gpus, smallest_batch(len(task.data), task.config.batch_size), device)
+    size = team_size(gpus, smallest_batch(len(task.data), task.config.batch_size), device, gang)
     if size > 1 and not can_share_statistics(task.model, device):
         log("warning", message=ONE_PROCESS)
         size = 1
@@ -59,7 +62,8 @@ def fit_together(
         log("training", processes=size)
     fit_task = partial(fit, seed=seed, scratch=scratch, compiled=compiled)
     if size > 1:
-        train_together(size, partial(_fit_share, make_task=make_task, fit_task=fit_task, device=device), device, on_epoch)
+        fit_share = partial(_fit_share, make_task=make_task, fit_task=fit_task, device=device)
+        train_together(size, fit_share, device, on_epoch, gang=gang)
         on_epoch = _ignore  # the first process has reported the epochs
     return fit_task(task, device=device, on_epoch=on_epoch)  # after the other processes: reads their final checkpoint
 

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,7 +30,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from tckr.data.seeds import derive_seed
 from tckr.errors import UserError
-from tckr.process import end_with_parent, set_up_process, started_worker_context
+from tckr.process import Address, Gang, Tell, end_with_parent, set_up_process, started_worker_context
 
 RESTARTS = 3
 """Maximum number of restarts of all processes, after one died."""
@@ -48,10 +49,12 @@ class Team:
     Attributes:
         rank: number of the process; 0 for the first.
         size: number of processes.
+        sees_own_gpu: whether the process sees no GPU but its own.
     """
 
     rank: int = 0
     size: int = 1
+    sees_own_gpu: bool = False
 
     def share(self, count: int) -> slice:
         """Return this process's part of `count` images; if `count` >= `size`, every part has at least one."""
@@ -95,22 +98,21 @@ class Team:
 
     def device(self, device: str) -> str:
         """Return the torch device name of this process, if `device` is that of the first one."""
-        return f"{device}:{self.rank}" if self.rank and device != "cpu" else device
+        return device if device == "cpu" or self.sees_own_gpu or not self.rank else f"{device}:{self.rank}"
 
 
 ALONE = Team()
 
-Tell = Callable[[Any], None]
-"""Sends something small and picklable to the process that launched the others."""
 
-
-def team_size(gpus: int, num_images: int, device: str) -> int:
+def team_size(gpus: int, num_images: int, device: str, gang: Gang | None = None) -> int:
     """Return the number of processes that share a training: one per GPU, at most the `num_images` of its smallest step.
+
+    A `gang` has its GPUs reserved, on any machine.
 
     Raises:
         UserError: torch finds fewer GPUs, or the device names one of them.
     """
-    if gpus > 1 and device != "cpu":
+    if gang is None and gpus > 1 and device != "cpu":
         available = torch.cuda.device_count()
         if device != "cuda" or gpus > available:
             raise UserError(
@@ -121,7 +123,13 @@ def team_size(gpus: int, num_images: int, device: str) -> int:
 
 
 def train_together(
-    size: int, train: Callable[[Team, Tell], object], device: str, hear: Tell, backend: str | None = None
+    size: int,
+    train: Callable[[Team, Tell], object],
+    device: str,
+    hear: Callable[[Any], object],
+    *,
+    backend: str | None = None,
+    gang: Gang | None = None,
 ) -> None:
     """Call `train` in `size` processes. If one dies, call it again in all of them; it continues from its checkpoint.
 
@@ -131,10 +139,15 @@ def train_together(
         device: `cuda` gives process number i the i-th GPU.
         hear: called with each message of the first process, on a thread.
         backend: of torch.distributed; None selects NCCL on GPUs (one for each process), otherwise gloo.
+        gang: starts the processes instead of torch's launcher, which starts them on this machine only.
 
     Raises:
         UserError: one of the processes raised it, or processes died too often.
     """
+    if gang is not None:
+        member = partial(_be_member, size=size, train=train, device=device, backend=backend)
+        _train_in_gang(gang, member, size, hear)
+        return
     context = started_worker_context()
     heard, told = context.Pipe(duplex=False)
     refusals: list[str] = []
@@ -196,18 +209,62 @@ def _take_part(
     team, (device, backend) = Team(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])), where
     if device.startswith("cuda"):
         torch.cuda.set_device(team.rank % torch.cuda.device_count())
-    backend = backend or ("nccl" if device.startswith("cuda") else "gloo")
-    distributed.init_process_group(backend, store=_meeting_place(), rank=team.rank, world_size=team.size)
     try:
-        distributed.barrier()  # no process fails while others still search the store
-        train(team, (lambda what: told.send(("told", what))) if team.rank == 0 else (lambda what: None))
+        with _joined(team, _meeting_place(), device, backend):
+            train(team, (lambda what: told.send(("told", what))) if team.rank == 0 else _tell_nobody)
     except UserError as error:
         told.send(("refused", str(error)[:MOST_CHARACTERS]))  # a restart would not help
     except Exception as error:
         told.send((os.environ["TORCHELASTIC_RESTART_COUNT"], f"{type(error).__name__}: {error}"[:MOST_CHARACTERS]))
         raise
+
+
+def _train_in_gang(
+    gang: Gang, member: Callable[[int, Address, Tell], object], size: int, hear: Callable[[Any], object]
+) -> None:
+    """Let `gang` call `member`, and again in new processes when one died or failed."""
+    reason = ""
+    for _ in range(RESTARTS + 1):
+        try:
+            gang(member, size, hear)
+            return
+        except UserError:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+    raise UserError(_explanation(reason, size))
+
+
+def _be_member(
+    rank: int,
+    address: Address,
+    tell: Tell,
+    *,
+    size: int,
+    train: Callable[[Team, Tell], object],
+    device: str,
+    backend: str | None,
+) -> None:
+    team = Team(rank, size, sees_own_gpu=True)
+    store = distributed.TCPStore(*address, is_master=rank == 0, wait_for_workers=False)
+    with _joined(team, store, device, backend):
+        train(team, tell if rank == 0 else _tell_nobody)
+
+
+@contextmanager
+def _joined(team: Team, store: distributed.Store, device: str, backend: str | None) -> Iterator[None]:
+    """Be one of the processes that torch lets exchange tensors."""
+    backend = backend or ("nccl" if device.startswith("cuda") else "gloo")
+    distributed.init_process_group(backend, store=store, rank=team.rank, world_size=team.size)
+    try:
+        distributed.barrier()  # nobody fails while others still look for it
+        yield
     finally:
         distributed.destroy_process_group()
+
+
+def _tell_nobody(what: Any) -> None:
+    """Be what the other processes tell."""
 
 
 def _meeting_place() -> distributed.Store:
@@ -221,7 +278,7 @@ def _meeting_place() -> distributed.Store:
 
 @contextmanager
 def _listening(
-    heard: Connection, told: Connection, hear: Tell, refusals: list[str], failures: dict[str, str]
+    heard: Connection, told: Connection, hear: Callable[[Any], object], refusals: list[str], failures: dict[str, str]
 ) -> Iterator[None]:
     """Pass on messages of the processes until the block ends, including all that they had sent by then.
 

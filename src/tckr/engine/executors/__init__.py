@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self, TypeVar
 from tckr.engine.execution import ExecutionConfig
 from tckr.engine.observer import Listener
 from tckr.engine.step import Workers
+from tckr.process import Gang
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,11 +25,13 @@ class Needs:
         share: share of one machine, including its memory, in (0, 1]; 1 = the machine for itself.
         threads: CPU threads that the job computes with.
         device: whether the job computes on a GPU if there is one.
+        together: processes that train one model in the job, with a GPU each.
     """
 
     share: Fraction
     threads: int
     device: bool = True
+    together: int = 1
 
     @property
     def alone(self) -> bool:
@@ -37,9 +40,10 @@ class Needs:
 
 
 class Job(Protocol):
-    """A picklable function. It receives a listener, and processes to map over if it has a machine for itself."""
+    """A picklable function. It receives a listener, processes to map over if it has a machine for itself, and a gang if
+    it `needs` several processes together that may be on several machines."""
 
-    def __call__(self, *, listener: Listener, workers: Workers | None) -> Any:
+    def __call__(self, *, listener: Listener, workers: Workers | None, gang: Gang | None = None) -> Any:
         """Do the work and return a picklable result."""
 
 

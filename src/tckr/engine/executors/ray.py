@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tckr.engine.execution import ExecutionConfig
 from tckr.engine.executors import Job, Needs
+from tckr.engine.executors.ray_gang import RayGang
 from tckr.engine.executors.ray_workers import ATTEMPTS, Hands, Mailbox, Share, Shares, do_job, lost
 from tckr.engine.executors.relay import Receiver
 from tckr.engine.observer import Listener
@@ -45,6 +46,7 @@ class Handed:
     future: Future[Any]
     job: Job
     needs: Needs
+    gang: RayGang | None = None
     attempt: int = 1
 
 
@@ -56,7 +58,7 @@ class RayExecutor:
         self._execution, self._listener = execution, listener
         self._receiver = Receiver(listener)
         self._at_work: dict[Any, Handed] = {}
-        self._num_slots = 1
+        self._num_slots = self._threads_of_slot = 1
 
     def __enter__(self) -> Self:
         """Connect to the cluster, or start one on this machine.
@@ -80,6 +82,7 @@ class RayExecutor:
         cpus, gpus = (sum(node.get(kind, 0.0) for node in found) for kind in ("CPU", "GPU"))
         on_gpus = gpus > 0 and self._execution.device != "cpu"
         self._num_slots = int(gpus if on_gpus else cpus) or 1
+        self._threads_of_slot = self._execution.threads or (_cores_per_gpu(found) if on_gpus else 1)
         self._shares = Shares(most_cpus=max((node.get("CPU", 0.0) for node in found), default=1.0), on_gpus=on_gpus)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         lasting = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
@@ -104,7 +107,7 @@ class RayExecutor:
     def submit(self, job: Job, needs: Needs) -> Future[Any]:
         """Submit `job` to Ray."""
         future: Future[Any] = Future()
-        self._hand_out(Handed(future, job, needs))
+        self._hand_out(Handed(future, job, needs, self._gang_of(needs)))
         return future
 
     def completed(self) -> Iterator[Future[Any]]:
@@ -129,7 +132,11 @@ class RayExecutor:
             self._again(handed, error.cause)
         except RayError as error:
             self._again(handed, error)
-        return handed.future if handed.future.done() else None
+        if not handed.future.done():
+            return None
+        if handed.gang is not None:
+            handed.gang.release()
+        return handed.future
 
     def _again(self, handed: Handed, error: Exception) -> None:
         """Start a job again, unless that cannot help.
@@ -144,12 +151,31 @@ class RayExecutor:
             own = f"failed {ATTEMPTS} times, at last with {what}"
             raise UserError(lost(error) if isinstance(error, RayError) else f"{_name_of(handed.job)} {own}") from None
         self._listener.warned(f"{_name_of(handed.job)} is begun anew ({handed.attempt + 1} of {ATTEMPTS}): {what}")
-        self._hand_out(Handed(handed.future, handed.job, handed.needs, handed.attempt + 1))
+        self._hand_out(replace(handed, attempt=handed.attempt + 1))
 
     def _hand_out(self, handed: Handed) -> None:
-        share = self._shares.of(handed.needs.threads, device=handed.needs.device)
-        task = do_job.options(**share.options())
-        self._at_work[task.remote(handed.job, Path.cwd(), share, self._hands_of(handed.needs), self._mailbox)] = handed
+        needs, gang = handed.needs, handed.gang
+        share = self._shares.of(needs.threads, device=needs.device)
+        options = gang.job_options() if gang else share.options()
+        hands = None if gang else self._hands_of(needs)
+        task = do_job.options(**options).remote(handed.job, Path.cwd(), share, self._mailbox, hands=hands, gang=gang)
+        self._at_work[task] = handed
+
+    def _gang_of(self, needs: Needs) -> RayGang | None:
+        """Reserve the places of processes that train together; None for a job that needs one.
+
+        Raises:
+            UserError: the cluster has fewer GPUs, or cores where there are none.
+        """
+        if needs.together == 1:
+            return None
+        if needs.together > self._num_slots:
+            kind = "GPUs" if self._shares.on_gpus else "CPU cores"
+            raise UserError(
+                f"execution.gpus={needs.together}: the cluster has {self._num_slots} {kind}; set execution.gpus to at most "
+                f"{self._num_slots}, or add machines"
+            )
+        return RayGang.reserve(needs.together, self._shares.of(self._threads_of_slot, device=needs.device), Path.cwd())
 
     def _hands_of(self, needs: Needs) -> Hands | None:
         """Return what a job may map over: its share of the cluster; None where that is no more than itself."""
@@ -169,6 +195,11 @@ def _look_for(address: str) -> None:
     host, _, port = address.rpartition(":")
     if host and "/" not in host and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_CONNECT).close()
+
+
+def _cores_per_gpu(nodes: list[dict[str, float]]) -> int:
+    """Return how many CPU cores every GPU of a cluster can have for itself."""
+    return max(1, int(min(node.get("CPU", 0.0) // node["GPU"] for node in nodes if node.get("GPU", 0.0))))
 
 
 def _equal(threads: int, num_hands: int) -> int:

@@ -16,7 +16,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from tckr.engine.executors import Item, Job, Result
 from tckr.engine.executors.relay import Relay
 from tckr.errors import UserError
-from tckr.process import set_up_process
+from tckr.process import Gang, set_up_process
 
 ATTEMPTS = 3
 """Maximum number of attempts for a job or an item: if a machine is lost, the work continues elsewhere."""
@@ -77,13 +77,13 @@ class Mailbox:
 
 
 @ray.remote(max_retries=0)
-def do_job(job: Job, place: Path, share: Share, hands: Hands | None, mailbox: Any) -> Any:
+def do_job(job: Job, place: Path, share: Share, mailbox: Any, *, hands: Hands | None, gang: Gang | None) -> Any:
     """Return the result of a job; one that is given `hands` may map over them."""
-    _set_up(place, share)
+    set_up(place, share)
     listener = Relay(lambda message: mailbox.put.remote(message))
     with ExitStack() as stack:
         workers = stack.enter_context(RayMap(place, hands)) if hands else None
-        return job(listener=listener, workers=workers)
+        return job(listener=listener, workers=workers, gang=gang)
 
 
 class Hand:
@@ -91,7 +91,7 @@ class Hand:
 
     def __init__(self, place: Path, share: Share) -> None:
         """Set this process up like a process of a local executor."""
-        _set_up(place, share)
+        set_up(place, share)
 
     def begin(self) -> None:
         """Return once the process is ready."""
@@ -207,7 +207,7 @@ def _next(again: deque[tuple[Item, int]], waiting: Iterator[Item]) -> tuple[Item
     return next(((item, 1) for item in waiting), None)
 
 
-def _set_up(place: Path, share: Share) -> None:
+def set_up(place: Path, share: Share) -> None:
     """Change to the driver's working folder, so that relative paths of the settings mean the same on all machines.
 
     Raises:

@@ -168,6 +168,10 @@ class AdaptConfig(StageConfig):
         """Return whether a generator that may need all memory is loaded."""
         return self.model not in FOLDERS
 
+    def trains_together(self, run: int) -> bool:
+        """Return True unless nothing is trained; adapters of reference runs are trained by several processes too."""
+        return self.lora is None and self.steps != 0
+
     @property
     def trains_all(self) -> bool:
         """Return whether all weights of the denoiser are trained instead of a LoRA."""
@@ -236,6 +240,10 @@ class PrivateAdaptConfig(AdaptConfig):
     """Settings of an adapter under a formal guarantee, combined from the sections `adapt` and `privacy`."""
 
     privacy: PrivacyConfig
+
+    def trains_together(self, run: int) -> bool:
+        """Return that one process trains: it clips and counts the gradients of all units."""
+        return False
 
 
 def refuse_sharding(config: AdaptConfig, gpus: int) -> None:

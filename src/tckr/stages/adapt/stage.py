@@ -105,7 +105,7 @@ def _train(
         compiled=context.execution.compile and not sharded,
         sharded=sharded,
     )
-    size = 1 if mechanism else team_size(context.execution.gpus, config.batch_size, device)
+    size = 1 if mechanism else team_size(context.execution.gpus, config.batch_size, device, context.gang)
     reloads = size > 1 or device.startswith("cuda")  # where the encoders may have been in float16
     if reloads:
         del generator
@@ -116,7 +116,7 @@ def _train(
 
         if size > 1:
             share = partial(_train_share, config=config, course=course, cache=context.scratch, checked=bool(validation))
-            train_together(size, share, device, hear)
+            train_together(size, share, device, hear, gang=context.gang)
         if sharded:
             course = replace(course, device="cpu")  # which is left to do: read the adapter and write it
         if reloads:

@@ -73,6 +73,10 @@ class DistillConfig(StageConfig, TrainingConfig):
         steps_per_epoch = math.ceil(num_images / self.batch_size)
         return self.model_copy(update={"epochs": max(1, round(self.steps / steps_per_epoch)), "steps": None})
 
+    def trains_together(self, run: int) -> bool:
+        """Return whether `run` is the target; the models of other runs are trained beside one another."""
+        return run == 0
+
     def checkpoints(self) -> list[Needed]:
         """Return the Student's model."""
         return [self.needed("distill.model", self.model)]

@@ -69,6 +69,7 @@ def run(config: DistillConfig, context: StepContext) -> None:
             log=context.log,
             on_epoch=tell,
             compiled=context.execution.compile,
+            gang=context.gang,
         )
     save_training(context.out, task.model, result)
     context.log("trained", epochs=len(result.history), best_epoch=result.best_epoch, num_train=result.num_train)

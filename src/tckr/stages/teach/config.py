@@ -52,6 +52,10 @@ class TeachConfig(StageConfig, TrainingConfig):
         names = [self.model, *self.other_models]
         return [names[position % len(names)] for position in range(self.num_teachers)]
 
+    def trains_together(self, run: int) -> bool:
+        """Return whether `run` is the target; the models of other runs are trained beside one another."""
+        return run == 0
+
     def checkpoints(self) -> list[Needed]:
         """Return the model of every Teacher."""
         others = [self.needed("teach.other_models", name) for name in self.other_models]

@@ -83,6 +83,7 @@ def _train(
         log=context.log,
         on_epoch=tell,
         compiled=context.execution.compile,
+        gang=context.gang,
     )
     folder = MODEL_FOLDER if config.num_teachers == 1 else f"{MODEL_FOLDER}/{MEMBER}{member}"
     if member == 1:
