@@ -385,7 +385,7 @@ def test_links_out_of_the_source_are_read_by_a_setting_alone(tmp_path: Path) -> 
         prepared(tmp_path / "refused", tmp_path / "data")
     (tmp_path / "classes").mkdir()
     (tmp_path / "classes" / "cat").symlink_to(store / "cat")
-    with pytest.raises(UserError, match="leads to a folder; no setting follows it"):  # it would be no help
+    with pytest.raises(UserError, match="points to a folder; no setting follows it"):  # it would be no help
         prepared(tmp_path / "linked", tmp_path / "classes")
     card = DataCard.read(prepared(tmp_path / "followed", tmp_path / "data", follow_links=True))
     assert {name: sum(counts.values()) for name, counts in card.counts.items()} == {"cat": 9, "dog": 9}
