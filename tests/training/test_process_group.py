@@ -167,8 +167,8 @@ def test_what_a_process_says_to_the_user_is_said_at_once(capfd: pytest.CaptureFi
 
 def test_processes_that_die_again_and_again_are_a_user_error_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_group, "RESTARTS", 1)
-    told = r"2 processes that train one model died 2 times; at last one because: RuntimeError: planted failure"
-    with pytest.raises(UserError, match=told):
+    expected = r"2 processes that train one model died 2 times. The last error: RuntimeError: planted failure"
+    with pytest.raises(UserError, match=expected):
         train_together(2, fail, "cpu", print)
 
 

@@ -188,7 +188,7 @@ def _reason(error: ChildFailedError) -> str:
 def _explanation(reason: str, size: int) -> str:
     short = " ".join(reason.split())[:300]
     return (
-        f"the {size} processes that train one model died {RESTARTS + 1} times, at last because: {short}. If memory ran "
+        f"the {size} processes that train one model died {RESTARTS + 1} times. The last error: {short}. If memory ran "
         'out, set a smaller execution.gpus. A Python script must call tckr.run below `if __name__ == "__main__":`, because '
         "the processes import it. The same command goes on from the last checkpoint"
     )
