@@ -143,12 +143,13 @@ def exponent(numbers: Sequence[float], seconds: Sequence[float]) -> float | None
 
 
 def rows_of(axis: str) -> list[Row]:
-    """Measure an axis; print each run."""
+    """Measure an axis; print each run with its stages, so that an interrupted call has said what it found."""
     found = {}
     for number, size in AXES[axis].items():
         began = time.perf_counter()
         found[number] = measured(size)
-        print(f"{axis} {number:,}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+        taken = "  ".join(f"{stage} {seconds:.1f} s {peak:.0f} MB" for stage, (seconds, peak) in found[number].items())
+        print(f"{axis} {number:,}: {time.perf_counter() - began:.0f} s; CPU: {taken}", file=sys.stderr, flush=True)
     rows = []
     for stage in next(iter(found.values())):
         seconds, megabytes = zip(*(stages[stage] for stages in found.values()), strict=True)
