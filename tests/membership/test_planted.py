@@ -11,7 +11,7 @@ from tckr.membership.planted import BAR, DRAWS, planted
 from tckr.membership.scorers import SCORERS, Scorer
 from tckr.membership.scorers.references import Tally
 from tckr.metrics.estimate import Estimate
-from tests.membership.worlds import membership
+from tests.membership.worlds import evidence, membership
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,10 @@ def test_few_runs_are_attacked_in_turn_with_members_sampled_anew(monkeypatch: py
     runs = [int(np.abs(world.signals["teacher"] - each).sum(axis=1).argmin()) for each in attacked]
     assert runs == [draw % 3 for draw in range(DRAWS)]
     assert len({each.tobytes() for each in attacked}) == DRAWS
+
+
+def test_attack_without_power_fails_the_planted_control(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, world = MembershipConfig(), evidence(records=1200)
+    assert planted(config, world, "teacher").passed
+    monkeypatch.setitem(SCORERS, config.scorer, Scorer(lambda inside, outside, signal: np.cos(1e5 * signal)))
+    assert not planted(config, world, "teacher").passed

@@ -21,7 +21,7 @@ from tckr.membership.controls import (
 )
 from tckr.membership.evidence import Evidence
 from tckr.membership.planted import planted
-from tckr.membership.scorers import SCORERS, Scorer
+from tckr.membership.scorers import SCORERS
 from tckr.membership.verdict import judge
 from tckr.metrics.estimate import Estimate, NotMeasurable
 from tckr.metrics.results import CopiesResult, OneRunBound
@@ -120,13 +120,6 @@ def test_p_values_in_what_is_expected_have_one_digit_because_it_is_shared() -> N
     told = [check for check in judged().controls if check.name == "shared generator"]
     assert told
     assert all(re.search(r"; found (below 0\.001|1|0\.0*[1-9])$", check.expected) for check in told)
-
-
-def test_attack_without_power_fails_the_planted_control(monkeypatch: pytest.MonkeyPatch) -> None:
-    config, world = MembershipConfig(), evidence(records=1200)
-    assert planted(config, world, "teacher").passed
-    monkeypatch.setitem(SCORERS, config.scorer, Scorer(lambda inside, outside, signal: np.cos(1e5 * signal)))
-    assert not planted(config, world, "teacher").passed
 
 
 def test_two_references_are_too_few_for_per_record_variances_and_for_parity() -> None:
