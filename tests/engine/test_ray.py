@@ -256,3 +256,13 @@ def test_more_processes_than_the_cluster_has_places_are_refused(tmp_path, cluste
     made = runner(tmp_path, cluster.address, Recorder())
     with pytest.raises(UserError, match=r"execution\.gpus=9: the cluster has 3 CPU cores; set execution\.gpus to at most 3"):
         replace(made, execution=made.execution.model_copy(update={"gpus": 9})).run([one])
+
+
+def test_handing_out_holds_two_pieces_per_actor_however_many_there_are():
+    """Ray is simulated here; `benchmarks/cluster_plan.py` goes to a million shards."""
+    from benchmarks.cluster_plan import LARGEST_GROWTH, LARGEST_SHARE, hand_out  # needs Ray
+
+    few, many = (hand_out(count, 20, 1.0, traced=True) for count in (400, 4_000))
+    assert (few.in_flight, many.in_flight) == (40, 40)
+    assert abs(many.peak_bytes - few.peak_bytes) < LARGEST_GROWTH
+    assert many.idle_share < LARGEST_SHARE
