@@ -263,7 +263,7 @@ def run_gains(run: Path, report: Path) -> Iterator[Gain]:
     from tckr.artifacts.membership import read_members
     from tckr.data.images import load_images
     from tckr.membership.queries.classifiers import record_answers
-    from tckr.membership.queries.signals import logit_confidence
+    from tckr.membership.queries.confidence import logit_confidence
     from tckr.models.classifiers import load_classifier
 
     data, told_by = run / "artifacts" / "prepare", json.loads(report.read_text(encoding="utf-8"))

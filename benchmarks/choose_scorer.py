@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from tckr.membership.queries.signals import logit_confidence
+from tckr.membership.queries.confidence import logit_confidence
 from tckr.membership.scorers import SCORERS
 from tckr.metrics.membership import placements
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from tckr.config import Settings, changed, load_settings
-from tckr.costs.bill import Cost, Repeated, bill
 from tckr.costs.forecast import forecast
 from tckr.costs.probe import Probe, probe_settings
+from tckr.costs.reference_cost import Cost, Repeated, bill
 from tckr.costs.stopwatch import Lap, Phase
 from tckr.costs.widths import mean_width, numbers_to_compare, target_width
 from tckr.disk import size_text

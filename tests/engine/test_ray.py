@@ -89,17 +89,16 @@ def kill_whoever_tries(folder: Path, times: int, killed: list[int]) -> None:
     """Kill, as often as `times`, the process that waits in a step."""
     while len(killed) < times:
         for mark in folder.glob("store/*/*.work/draft.*.writer"):
-            process = int(presence_of(mark))
+            process = int(liveness_of(mark))
             if process and process not in killed and list(mark.parent.glob("*/scratch/tried")):
                 killed.append(process)
                 os.kill(process, signal.SIGKILL)
         time.sleep(0.05)
 
 
-def presence_of(mark: Path) -> int:
-    from tckr.engine import presence
+def liveness_of(mark: Path) -> int:
 
-    return presence._read(mark).get("process", 0)
+    return liveness._read(mark).get("process", 0)
 
 
 def test_a_killed_worker_is_replaced_and_its_complete_shards_are_kept(tmp_path, cluster):

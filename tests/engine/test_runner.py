@@ -25,8 +25,8 @@ from tckr.engine.drafts import WRITER, work_folder
 from tckr.engine.execution import ExecutionConfig
 from tckr.engine.executors import local as local_module
 from tckr.engine.executors.local import LocalExecutor
+from tckr.engine.liveness import marks_at
 from tckr.engine.observer import Silent
-from tckr.engine.presence import marks_at
 from tckr.engine.runner import Runner
 from tckr.engine.step import Step
 from tckr.engine.store import Store

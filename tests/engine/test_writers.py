@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from tckr.engine import drafts, presence
-from tckr.engine.presence import marks_at, present
+from tckr.engine.liveness import marks_at, present
 from tckr.engine.store import Store
 from tckr.errors import UserError
 from tckr.process import worker_context

@@ -27,6 +27,9 @@ from tckr.data.npy import write_npy
 from tckr.data.variation import ViewRecipe
 from tckr.disk import write_whole
 
+STORED_TYPE = np.float16
+"""Number type of the stored probabilities."""
+
 SOFT_LABELS_NAME = "soft_labels.parquet"
 METADATA = b"tckr"
 

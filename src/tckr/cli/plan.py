@@ -11,7 +11,7 @@ from rich.table import Table
 from tckr.cli.run import make
 from tckr.cli.terminal import Terminal, write_json
 from tckr.config import Settings
-from tckr.costs.bill import Bill, Repeated
+from tckr.costs.reference_cost import Bill, Repeated
 from tckr.costs.reference_runs import Measurements
 from tckr.costs.widths import detectable_auc, mean_width, numbers_to_compare, smallest_rate, target_width
 from tckr.disk import size_text

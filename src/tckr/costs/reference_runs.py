@@ -12,8 +12,8 @@ import numpy as np
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import EVERY_RECORD, read_canaries, read_membership
 from tckr.config import Settings
-from tckr.costs.bill import Bill, Cost, Repeated, after, asking, bill
 from tckr.costs.forecast import Forecast
+from tckr.costs.reference_cost import Bill, Cost, Repeated, after, asking, bill
 from tckr.data.groups import read_groups
 from tckr.engine.step import Role, Step
 from tckr.engine.store import Store

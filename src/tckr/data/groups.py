@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tckr.data.layouts.labels import whole_number
+from tckr.data.layouts.columns import whole_number
 from tckr.data.sources.record import SourceRecord
 from tckr.disk import write_whole
 from tckr.errors import shown

@@ -1,6 +1,6 @@
 """Drafts of an artifact: each writer fills a separate folder and continues drafts of dead writers.
 
-FINAL.work/draft.<id>.writer   the mark of a writer (`tckr.engine.presence`)
+FINAL.work/draft.<id>.writer   the mark of a writer (`tckr.engine.liveness`)
 FINAL.work/<id>/out/           the folder that it fills
 FINAL.work/<id>/scratch/       its checkpoints and caches
 
@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tckr.engine.presence import Mark, marks_at, present
+from tckr.engine.liveness import Mark, marks_at, present
 from tckr.engine.private import make_private
 from tckr.errors import UserError
 

@@ -1,5 +1,7 @@
 """Fingerprints: the identity of what a step computes. Equal fingerprints mean equal artifacts.
 
+`Step.fingerprint` (`tckr.engine.step`) decides which values enter.
+
 Only values with a stable written form are accepted. A float is written by `repr`, which reads back exactly.
 """
 

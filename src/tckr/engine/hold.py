@@ -1,6 +1,6 @@
 """Holds: reserve a folder for one process, or for several that agree. The hold of a killed process ends by itself.
 
-A hold is a mark (`tckr.engine.presence`), not a file lock. If two processes start at once, both may give up; each
+A hold is a mark (`tckr.engine.liveness`), not a file lock. If two processes start at once, both may give up; each
 tries again after a random delay.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tckr.engine.presence import Mark, marks_at, present
+from tckr.engine.liveness import Mark, marks_at, present
 from tckr.errors import UserError
 
 ALONE, TOGETHER = "alone", "together"

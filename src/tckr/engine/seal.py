@@ -1,7 +1,7 @@
 """Sealed folders: moved out of an artifact and closed, so that only a step that declares it can read them.
 
 SEALS/<digest>/<name>/   sealed content, addressed by its digest, so two writers never use one place for different content
-SEALS.<id>.open          the mark (`tckr.engine.presence`) of a process that has it open
+SEALS.<id>.open          the mark (`tckr.engine.liveness`) of a process that has it open
 SEALS.openings.jsonl     the log of openings
 
 A closed file has mode 0: the operating system refuses access to everyone but root. Its folder stays accessible to its
@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tckr.engine.presence import marks_at, present
+from tckr.engine.liveness import marks_at, present
 from tckr.engine.private import create_private, make_private
 from tckr.errors import UserError
 

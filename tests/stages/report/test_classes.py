@@ -11,7 +11,7 @@ from tckr.data.images import decode_image
 from tckr.html.numbers import Number
 from tckr.metrics.estimate import Estimate
 from tckr.stages.report.classes import NOT_SHOWN, NOTHING, STUDENT_WEAK, TEACHER_WEAK, TOO_FEW, advised, worst_first
-from tckr.stages.report.contents import ClassRow
+from tckr.stages.report.report_json import ClassRow
 from tests.stages.report.sample import Sample
 from tests.stages.report.test_privacy import pixels_of
 

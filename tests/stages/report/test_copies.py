@@ -7,8 +7,8 @@ from tckr.metrics.estimate import NotMeasurable
 from tckr.metrics.results import CopiesResult
 from tckr.metrics.rounding import rounded
 from tckr.stages.report.copies import TOO_LOW, copies_summary, redraw_command, redrawn_sentence
+from tckr.stages.report.headline import headline_of
 from tckr.stages.report.shared_audit import shareable_audit
-from tckr.stages.report.wording import verdict_of
 from tests.stages.report.sample import Sample
 
 
@@ -84,5 +84,5 @@ def test_copies_that_cannot_be_measured_say_why():
     assert summary.headline == "Not measurable: one hold-out record"
     assert summary.excess.value is None
     assert summary.command == summary.nearness == ""
-    assert "Copies: not measurable: one hold-out record." in verdict_of(few).sentences
+    assert "Copies: not measurable: one hold-out record." in headline_of(few).sentences
     assert copies_summary(few.model_copy(update={"copies": None}), None, include_private=False) is None

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from tckr.html.svg import BOTTOM, LEFT, RIGHT, TOP, WIDTH
-from tckr.stages.report.contents import Number
 from tckr.stages.report.figures import Series, history_chart, interval_strip, roc_chart, smoothed
+from tckr.stages.report.report_json import Number
 
 NUMBER = Number(text="0.600 [0.550, 0.650]", value=0.6, low=0.55, high=0.65, n=100)
 MISSING = Number(text="not measurable", reason="3 non-members")

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tckr.html.svg import WIDTH
-from tckr.stages.report.contents import Number, SurfaceRow
+from tckr.stages.report.report_json import Number, SurfaceRow
 from tckr.stages.report.waterfall import EDGE, state_mark, waterfall_axis, waterfall_chart
 
 NONE = Number(text="not attacked", reason="no attack was run")

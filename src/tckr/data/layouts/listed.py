@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tckr.data.layouts.description import LeftOut
-from tckr.data.layouts.labels import (
+from tckr.data.layouts.columns import (
     NoClassError,
     as_labels,
     find_label_column,
@@ -20,6 +19,7 @@ from tckr.data.layouts.labels import (
     split_columns,
     usual_caption,
 )
+from tckr.data.layouts.description import LeftOut
 from tckr.data.layouts.matching import Match, Pictures, columns_of, match_pictures
 from tckr.data.layouts.names import TABLE_SUFFIXES, is_form, split_of, stem_of, suffix_of, use_of
 from tckr.data.layouts.readings import Part, Row, TableReading, Wishes

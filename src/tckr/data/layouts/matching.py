@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tckr.data.layouts.labels import whole_number
+from tckr.data.layouts.columns import whole_number
 from tckr.data.layouts.names import stem_of
 from tckr.data.layouts.tables import Table
 from tckr.data.stored import Store, StoredList, StoredMap, as_key, as_text

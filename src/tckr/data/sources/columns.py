@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tckr.data.groups import Grouping
-from tckr.data.layouts.labels import usual_caption
+from tckr.data.layouts.columns import USUAL_LABELS, usual_caption
 from tckr.errors import UserError
 
 
@@ -20,9 +20,7 @@ class _Role:
 
 
 IMAGE = _Role("image", ("image", "binary"), ("image", "img", "picture", "pixels", "bytes"))
-LABEL = _Role(
-    "label", ("class label", "integer", "text", "boolean", "floating point"), ("label", "labels", "class", "target")
-)
+LABEL = _Role("label", ("class label", "integer", "text", "boolean", "floating point"), USUAL_LABELS)
 
 
 def choose_columns(kinds: Mapping[str, str], image_column: str, label_column: str) -> tuple[str, str]:

@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from tckr.data.layouts.columns import alike
 from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, merge_counts
-from tckr.data.layouts.labels import alike
 from tckr.data.layouts.names import split_of
 from tckr.data.layouts.readings import FolderReading, Wishes
 from tckr.data.sources.class_folders import ClassFolders, Entry

@@ -18,8 +18,8 @@ import datasets
 from huggingface_hub.constants import HF_HUB_CACHE
 
 from tckr.data.groups import Grouping
+from tckr.data.layouts.columns import NoClassError, refuse_unclassed
 from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, merge_counts
-from tckr.data.layouts.labels import NoClassError, refuse_unclassed
 from tckr.data.layouts.names import use_of
 from tckr.data.sources.classes import join_classes
 from tckr.data.sources.columns import caption_column, choose_columns, require_group_column

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tckr.data.groups import Grouping
+from tckr.data.layouts.columns import alike, label_order
 from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, count_classes
-from tckr.data.layouts.labels import alike, label_order
 from tckr.data.layouts.readings import Row, TableReading
 from tckr.data.sources.files import read_file
 from tckr.data.sources.record import SourceRecord, printable

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tckr.data.groups import Grouping
+from tckr.data.layouts.columns import NoClassError, alike, refuse_unclassed
 from tckr.data.layouts.description import Layout, LayoutPart, LeftOut, merge_counts
-from tckr.data.layouts.labels import NoClassError, alike, refuse_unclassed
 from tckr.data.layouts.names import split_of
 from tckr.data.layouts.readings import Part
 from tckr.data.rejections import REASONS

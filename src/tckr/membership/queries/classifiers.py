@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tckr.data.images import ImageSet
-from tckr.membership.queries.signals import Signal
+from tckr.membership.queries.confidence import Signal
 from tckr.membership.queries.views import views
 from tckr.models.classifiers import AnyClassifier, class_columns, predict_logits
 

@@ -21,9 +21,9 @@ from tckr.artifacts.training import MODEL_FOLDER
 from tckr.data.images import ImageSet, load_images
 from tckr.membership.config import QueryConfig
 from tckr.membership.queries.classifiers import record_answers
+from tckr.membership.queries.confidence import logit_confidence
 from tckr.membership.queries.denoising import denoising_losses
 from tckr.membership.queries.prompts import count_among, prompts_of
-from tckr.membership.queries.signals import logit_confidence
 from tckr.membership.queries.views import num_queries
 from tckr.metrics.neighbours import k_nearest, nearest
 from tckr.models.classifiers import AnyClassifier, class_columns, load_classifier, predict_logits

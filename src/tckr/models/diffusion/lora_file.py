@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from tckr.errors import UserError, shown
-from tckr.models.diffusion.lora_settings import Scaling, settings_beside, settings_within
+from tckr.models.diffusion.peft_settings import Scaling, settings_beside, settings_within
 
 FILE_NAME = "pytorch_lora_weights.safetensors"
 WHERE = "Expected the LoRA safetensors file of a model with the same architecture, or a folder that contains one"

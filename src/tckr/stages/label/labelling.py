@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
-from tckr.artifacts.soft_labels import LabelRecipe, take_top
+from tckr.artifacts.soft_labels import STORED_TYPE, LabelRecipe, take_top
 from tckr.artifacts.synthetic import read_synthetic_shard, synthetic_class_names, synthetic_column
 from tckr.data.shards import write_shard
 from tckr.data.transforms import to_device
@@ -48,7 +48,7 @@ class Labeller:
             for view in range(self.recipe.views.num_views):
                 seen = make_views(pixels, indices, np.full(len(indices), view), self.recipe.views)
                 ordered = self.teacher(seen).cpu()[:, columns]
-                views.append(soften(ordered, self.recipe.temperature).numpy().astype(np.float16))
+                views.append(soften(ordered, self.recipe.temperature).numpy().astype(STORED_TYPE))
         return np.stack(views, axis=1)
 
     def columns(self, indices: np.ndarray, labels: np.ndarray, soft_labels: np.ndarray) -> dict[str, np.ndarray]:
@@ -128,7 +128,7 @@ def label_by_prompt(synthetic: Path, target: Path) -> None:
     """Write labels with probability 1 for the class of each image's prompt to the file `target`."""
     class_names = synthetic_class_names(synthetic)
     labels = synthetic_column(synthetic, "label")
-    certain = np.eye(len(class_names), dtype=np.float16)[labels]
+    certain = np.eye(len(class_names), dtype=STORED_TYPE)[labels]
     columns = {"index": synthetic_column(synthetic, "index"), "label": labels, "soft_label": certain}
     write_shard(target, columns, class_names)
 

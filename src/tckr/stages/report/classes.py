@@ -12,8 +12,8 @@ from tckr.artifacts.mistakes import read_mistakes
 from tckr.html.numbers import measured_number
 from tckr.metrics.estimate import FEWEST_TEST_IMAGES
 from tckr.stages.report.config import ReportConfig
-from tckr.stages.report.contents import ClassRow, ConfusedPair, Number
 from tckr.stages.report.gallery import Picture, picture_of
+from tckr.stages.report.report_json import ClassRow, ConfusedPair, Number
 
 MAX_PAIRS = 10
 """Maximum number of confused pairs in the table."""

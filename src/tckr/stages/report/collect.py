@@ -22,12 +22,13 @@ from tckr.membership.rows import canary_rows, surface_rows
 from tckr.sharing.allowed_settings import allowed_settings
 from tckr.stages.report.classes import advised, confused_pairs
 from tckr.stages.report.config import ReportConfig
-from tckr.stages.report.contents import CaptionSummary, Contents, StageRecord, Training
 from tckr.stages.report.copies import copies_summary, redrawn_sentence
 from tckr.stages.report.decision import decision_of
 from tckr.stages.report.glossary import GLOSSARY
+from tckr.stages.report.headline import headline_of, low_agreement_of, origin_of
 from tckr.stages.report.measures import agreement_number, class_rows, headline_rows
 from tckr.stages.report.packages import package_rows
+from tckr.stages.report.report_json import CaptionSummary, Contents, StageRecord, Training
 from tckr.stages.report.shared import (
     shareable_captions,
     shareable_card,
@@ -38,7 +39,6 @@ from tckr.stages.report.shared import (
 from tckr.stages.report.shared_audit import shareable_audit
 from tckr.stages.report.understood import understood_lines
 from tckr.stages.report.utility import calibration_rows, fidelity_summary, paired_summary
-from tckr.stages.report.wording import low_agreement_of, origin_of, verdict_of
 
 Folders = Mapping[str, Path]
 
@@ -66,7 +66,7 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
         created=max(stage.created for stage in stages),
         contains_private=private,
         decision=decision_of(audit, card, sum(num_synthetic.values()), AdapterCard.read(folders["adapter"]).guarantee),
-        verdict=verdict_of(audit, redrawn, agreement),
+        verdict=headline_of(audit, redrawn, agreement),
         origin=origin_of(audit.declared, audit.measured),
         headline=headline_rows(audit),
         paired=paired_summary(audit),

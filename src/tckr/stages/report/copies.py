@@ -10,7 +10,7 @@ from tckr.html.numbers import measured_number, percent, signed_percent
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.results import CopiesResult, FlaggedImage
 from tckr.metrics.rounding import significant
-from tckr.stages.report.contents import CopiesSummary, FlaggedRow, Number
+from tckr.stages.report.report_json import CopiesSummary, FlaggedRow, Number
 
 MAX_PICTURES = 12
 """Maximum number of flagged images shown with their neighbours."""

@@ -13,9 +13,9 @@ from tckr.membership.packages import packages
 from tckr.membership.refutation import accounting_text, promise_text, refutation_text
 from tckr.metrics.estimate import Estimate, no_difference
 from tckr.metrics.rounding import rounded
-from tckr.stages.report.contents import Decision, NextStep, PackageAnswer
+from tckr.stages.report.headline import differences_of
 from tckr.stages.report.plain_words import largest_leak, leak_in_words, picks
-from tckr.stages.report.wording import differences_of
+from tckr.stages.report.report_json import Decision, NextStep, PackageAnswer
 
 RUN = "RUN_FOLDER"
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from tckr.html.axes import Axis, decade_below, spanning
 from tckr.html.svg import HEIGHT, WIDTH, element, picture, plot_frame
-from tckr.stages.report.contents import Number
+from tckr.stages.report.report_json import Number
 from tckr.surfaces import surface_title
 
 Curve = Sequence[tuple[float, float]]

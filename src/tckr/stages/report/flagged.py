@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tckr.artifacts.pictures import images_by_number
 from tckr.stages.report.config import ReportConfig
-from tckr.stages.report.contents import Contents, FlaggedRow
 from tckr.stages.report.copies import MAX_PICTURES
 from tckr.stages.report.gallery import Picture, picture_of
+from tckr.stages.report.report_json import Contents, FlaggedRow
 
 
 @dataclass(frozen=True, kw_only=True)

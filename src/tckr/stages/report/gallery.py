@@ -17,8 +17,8 @@ from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import read_members
 from tckr.artifacts.pictures import Chosen, Rows, first_images
 from tckr.stages.report.config import ReportConfig
-from tckr.stages.report.contents import Contents
 from tckr.stages.report.privacy import is_public
+from tckr.stages.report.report_json import Contents
 
 MAX_SIDE_PX = 224
 """Maximum side of a shown image in pixels; larger images are reduced, so that the report stays small."""

@@ -13,8 +13,8 @@ from tckr.membership.coverage import scorer_name
 from tckr.membership.largest import largest_note
 from tckr.membership.rows import absent_reason
 from tckr.metrics.estimate import TEST_IMAGES, Estimate, Measured
-from tckr.stages.report.contents import Change, ClassRow, Comparison, Direction, Number
-from tckr.stages.report.wording import RECORDS, RUNS, differences_of
+from tckr.stages.report.headline import RECORDS, RUNS, differences_of
+from tckr.stages.report.report_json import Change, ClassRow, Comparison, Direction, Number
 
 SPACE = "\N{NO-BREAK SPACE}"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tckr.artifacts.audit import AuditResult, Package
 from tckr.membership.wording import package_text, together_text
 from tckr.metrics.estimate import Estimate
-from tckr.stages.report.contents import PackageRow
 from tckr.stages.report.copies import NOT_LOOKED_FOR, copies_headline
+from tckr.stages.report.report_json import PackageRow
 
 
 def package_rows(audit: AuditResult) -> list[PackageRow]:

@@ -23,12 +23,12 @@ from tckr.metrics.low_fpr import PRIORS
 from tckr.metrics.rounding import round_above
 from tckr.stages.report.checks import control_groups, purposes, result_of
 from tckr.stages.report.classes import MAX_MATRIX, ShownMistake, worst_first
-from tckr.stages.report.contents import Comparison, Contents, Number, Training
 from tckr.stages.report.copies import MAX_PICTURES, MAX_ROWS
 from tckr.stages.report.figures import Series, bar, history_chart, interval_strip, roc_chart, smoothed
 from tckr.stages.report.flagged import Likeness
 from tckr.stages.report.gallery import ClassGallery, shown_because, why_withheld
 from tckr.stages.report.measures import FPRS
+from tckr.stages.report.report_json import Comparison, Contents, Number, Training
 from tckr.stages.report.waterfall import state_class, state_mark, waterfall_chart
 from tckr.surfaces import SURFACES, signal_title, surface_title
 

@@ -7,8 +7,8 @@ from typing import Any
 from tckr.artifacts.data_card import DataCard
 from tckr.metrics.rounding import significant
 from tckr.sharing.allowed_settings import allowed_settings
-from tckr.stages.report.contents import CaptionSummary, StageRecord, Training
 from tckr.stages.report.privacy import shown_name
+from tckr.stages.report.report_json import CaptionSummary, StageRecord, Training
 
 METRICS = ("epochs", "seconds", "best_epoch", "num_train")
 EPOCH = {"epoch": None, "step": None, "learning_rate": None, "loss": 3, "validation_accuracy": 2}

@@ -6,7 +6,7 @@ from tckr.artifacts.audit import AuditResult
 from tckr.html.numbers import fraction, measured_number, p_text, percent
 from tckr.metrics.estimate import Estimate, Measured
 from tckr.metrics.results import FidelityResult, PairedTest
-from tckr.stages.report.contents import CalibrationRow, FidelityRow, FidelitySummary, Number, PairedSummary, Reading
+from tckr.stages.report.report_json import CalibrationRow, FidelityRow, FidelitySummary, Number, PairedSummary, Reading
 
 FIDELITY = {
     "fid": ("FID", "Frechet distance of the features", "lower"),

@@ -10,8 +10,8 @@ from tckr.membership.coverage import coverage_of
 from tckr.membership.rows import surface_rows
 from tckr.metrics.estimate import Estimate
 from tckr.stages.report.glossary import GLOSSARY
+from tckr.stages.report.headline import headline_of
 from tckr.stages.report.measures import headline_rows
-from tckr.stages.report.wording import verdict_of
 from tests.stages.report.sample import Sample
 from tests.stages.report.sample_audit import DECLARED
 
@@ -43,13 +43,13 @@ def differences(cas, auc):
     ],
 )
 def test_the_headline_follows_the_intervals(cas, auc, headline):
-    assert verdict_of(audit_with(differences=differences(cas, auc))).headline == headline
+    assert headline_of(audit_with(differences=differences(cas, auc))).headline == headline
 
 
 @pytest.mark.parametrize("state", [{}, {"valid": False}, {"measured": False}])
 def test_that_a_model_knows_only_the_largest_class_comes_before_every_sentence(state):
     audit = Sample(class_names=["a", "b"], largest_share=0.97, **state).audit()
-    verdict = verdict_of(audit)
+    verdict = headline_of(audit)
     assert verdict.sentences[0] == (
         "Student is by accuracy not better than always predicting 'a', the class of 0.970 of the test images (balanced "
         "accuracy 0.97 [0.96, 0.99]; 0.500 is guessing)."
@@ -63,7 +63,7 @@ def test_that_a_model_knows_only_the_largest_class_comes_before_every_sentence(s
 
 def test_the_verdict_speaks_of_the_images_own_worth():
     agreement = {"a": agreement_of_counts(100, 90), "b": agreement_of_counts(100, 80)}
-    verdict = verdict_of(audit_with(), agreement=agreement)
+    verdict = headline_of(audit_with(), agreement=agreement)
     assert verdict.sentences[1:3] == [
         "Images: the Teacher recognises 0.850 [0.794, 0.893] of 200 synthetic images as the class they were "
         "generated for (0.500 is guessing).",
@@ -77,21 +77,21 @@ def test_the_verdict_speaks_of_the_images_own_worth():
 def test_images_that_teach_no_more_than_which_class_is_frequent_are_called_so():
     audit = audit_with()
     level = audit.images_alone.model_copy(update={"over_largest": Estimate(-0.02, -0.06, 0.02, 360, "")})
-    verdict = verdict_of(audit.model_copy(update={"images_alone": level}))
+    verdict = headline_of(audit.model_copy(update={"images_alone": level}))
     assert verdict.sentences[1].endswith("By accuracy this is not better than always predicting 'a'.")
-    assert not any("By accuracy this" in sentence for sentence in verdict_of(audit).sentences)
+    assert not any("By accuracy this" in sentence for sentence in headline_of(audit).sentences)
 
 
 def test_images_that_do_not_show_their_class_are_in_the_headline():
     agreement = {"a": agreement_of_counts(100, 90), "b": agreement_of_counts(100, 20)}
-    verdict = verdict_of(audit_with(images_alone=None), agreement=agreement)
+    verdict = headline_of(audit_with(images_alone=None), agreement=agreement)
     assert verdict.headline.startswith("Most images do not show their class, less membership leakage")
     assert verdict.sentences[1].endswith("(0.500 is guessing): most do not show their class.")
     assert not any("uses only the images" in sentence for sentence in verdict.sentences)
 
 
 def test_a_model_that_beats_the_largest_class_has_no_remark_about_it():
-    assert not any("always predicting" in sentence for sentence in verdict_of(audit_with()).sentences)
+    assert not any("always predicting" in sentence for sentence in headline_of(audit_with()).sentences)
 
 
 def test_an_interval_around_guessing_is_no_proof_of_safety():
@@ -100,15 +100,15 @@ def test_an_interval_around_guessing_is_no_proof_of_safety():
     student = audit.surfaces["student"].model_copy(update=update)
     safe = audit.model_copy(update={"surfaces": audit.surfaces | {"student": student}})
     proof = "this is a measurement, not a proof."
-    assert any(sentence.endswith(proof) for sentence in verdict_of(safe).sentences)
-    assert not any(sentence.endswith(proof) for sentence in verdict_of(audit).sentences)
+    assert any(sentence.endswith(proof) for sentence in headline_of(safe).sentences)
+    assert not any(sentence.endswith(proof) for sentence in headline_of(audit).sentences)
     found = ["AUC 0.567 [0.537, 0.597]", "epsilon at least 0.07", "epsilon at least 0.4 by canaries"]
     leaks = "; ".join(f"{each} (p = 0.001)" for each in found)
-    assert f"The Student still leaks: {leaks}." in verdict_of(audit).sentences
+    assert f"The Student still leaks: {leaks}." in headline_of(audit).sentences
 
 
 def test_the_verdict_names_every_surface_that_leaks_and_every_silent_one():
-    assert verdict_of(audit_with()).sentences[-5:] == [
+    assert headline_of(audit_with()).sentences[-5:] == [
         "Of all parts that could be released, adapter, soft labels, Teacher and Student measurably leak membership.",
         "Not measured: captions and images; their leakage is unknown.",
         "Canaries: epsilon cannot be below 2.38 (Teacher, mislabelled canaries; the largest bound of several, chosen "
@@ -119,16 +119,16 @@ def test_the_verdict_names_every_surface_that_leaks_and_every_silent_one():
 
 
 def test_only_surfaces_with_references_are_called_silent():
-    sentences = verdict_of(Sample(class_names=["a", "b"], depth="full").audit()).sentences
+    sentences = headline_of(Sample(class_names=["a", "b"], depth="full").audit()).sentences
     assert "No leakage was measured on captions and images: a measurement, not a guarantee." in sentences
     assert not any("measured: " in sentence for sentence in sentences), "every attack at depth full has references"
-    assert not any("No leakage was measured" in sentence for sentence in verdict_of(audit_with()).sentences)
+    assert not any("No leakage was measured" in sentence for sentence in headline_of(audit_with()).sentences)
 
 
 @pytest.mark.parametrize(("depth", "gaps"), [("teacher", True), ("distill", True), ("full", False)])
 def test_only_a_shared_generator_limits_leakage_to_the_labels(depth, gaps):
     audit = Sample(class_names=["a", "b"], depth=depth).audit()
-    verdict = verdict_of(audit)
+    verdict = headline_of(audit)
     limited = any("through the soft labels only" in sentence for sentence in verdict.sentences)
     assert limited == (depth == "distill")
     assert ("through labels" in verdict.headline) == (depth == "distill")
@@ -139,14 +139,14 @@ def test_many_failed_controls_are_counted_at_the_top_not_listed():
     failed = [control.model_copy(update={"passed": False, "decides": True}) for control in audit_with().controls]
     reason = VerdictReason(kind="control_failed", control="null", surfaces=["soft_labels"])
     audit = audit_with(verdict=Verdict(state="invalid", reasons=[reason]), controls=failed)
-    verdict = verdict_of(audit)
+    verdict = headline_of(audit)
     assert verdict.headline == "Audit invalid: null (soft labels)"
     assert verdict.sentences[6] == f"{len(failed) - 5} more failed, listed below."
     assert sum(sentence.startswith("Control ") for sentence in verdict.sentences) == 5
 
 
 def test_an_invalid_audit_says_nothing_about_leakage():
-    verdict = verdict_of(Sample(valid=False, class_names=["a", "b"]).audit())
+    verdict = headline_of(Sample(valid=False, class_names=["a", "b"]).audit())
     assert verdict.state == "invalid"
     assert not any("leak" in sentence or "AUC" in sentence.split("expected")[0] for sentence in verdict.sentences)
 
@@ -170,7 +170,7 @@ def test_the_headline_is_the_mean_over_runs_and_this_run_alone_stands_beside_it(
     assert (rows["auc"].teacher.value, rows["auc"].student.value, rows["auc"].difference.value) == (0.7, 0.6, -0.1)
     assert rows["auc_of_target"].teacher.value == surfaces["teacher"].auc[scorer].value
     assert (rows["auc"].change, rows["auc_of_target"].change) == ("better", "none")
-    verdict = verdict_of(audit)
+    verdict = headline_of(audit)
     assert verdict.headline.startswith("Less membership leakage")
     assert any("means over 9 runs: what training of this kind leaks" in sentence for sentence in verdict.sentences)
     row = next(row for row in surface_rows(audit) if row.key == "teacher")

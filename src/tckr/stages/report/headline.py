@@ -11,8 +11,8 @@ from tckr.membership.rows import SurfaceRow, canary_rows, surface_rows
 from tckr.membership.wording import judged_text, judged_units, open_texts, surface_text, why_not_measured
 from tckr.membership.worth import worth_phrase, worth_sentences
 from tckr.metrics.estimate import NO_DIFFERENCE, TEST_IMAGES, Estimate, Measured, NotMeasurable, no_difference
-from tckr.stages.report.contents import ClassRow, VerdictText
 from tckr.stages.report.copies import copies_headline
+from tckr.stages.report.report_json import ClassRow, VerdictText
 from tckr.surfaces import surface_title
 
 NO_AGREEMENT: Agreement = {}
@@ -24,7 +24,7 @@ MAX_FAILED = 5
 """Maximum number of failed controls at the top of the page; the chapter on the audit lists all."""
 
 
-def verdict_of(audit: AuditResult, redrawn: str = "", agreement: Agreement = NO_AGREEMENT) -> VerdictText:
+def headline_of(audit: AuditResult, redrawn: str = "", agreement: Agreement = NO_AGREEMENT) -> VerdictText:
     """Return the verdict in plain words. A failed control comes first; after it, a model that has learned nothing but the
     most frequent class.
 

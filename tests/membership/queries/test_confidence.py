@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tckr.membership.queries.signals import logit_confidence
+from tckr.membership.queries.confidence import logit_confidence
 from tckr.membership.queries.views import num_queries, views
 
 

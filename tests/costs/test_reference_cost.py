@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tckr.costs.bill import Cost, Repeated, after, asking, bill
+from tckr.costs.reference_cost import Cost, Repeated, after, asking, bill
 
 
 def step(seconds: float, num_bytes: float, threads: int, measured: bool = True) -> Cost:
