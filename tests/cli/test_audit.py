@@ -21,14 +21,14 @@ RESULTS = Path("runs/audit-mine")
 
 @pytest.fixture
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return mine.npz in an empty working directory: six runs of a model that leaks."""
+    """Return mine.npz in an empty working directory: nine runs of a model that leaks."""
     monkeypatch.chdir(tmp_path)
     return write(tmp_path / "mine.npz")
 
 
 def write(file: Path, seed: int = 0, offset: float = 0.0) -> Path:
     generator = np.random.default_rng(seed)
-    members = membership(generator, 6, 400)
+    members = membership(generator, 9, 400)
     values = signals(generator, members, 1.5)
     values[0] += offset
     np.savez(file, signals=np.stack([values, values]), surfaces=np.array(["api", "[/weights]"]), members=members)
@@ -41,7 +41,7 @@ def test_a_table_is_judged_printed_and_written(table, monkeypatch, capsys):
     found = AuditResult.read(RESULTS)
     api = found.surfaces["api"]
     assert found.declared.scorer == api.attack == "lira_online_fixed_variance"
-    assert "200 members and 200 non-members of the target; 5 reference runs\n" in out
+    assert "200 members and 200 non-members of the target; 8 reference runs\n" in out
     assert "[/weights]" in out
     for number in (str(api.headline), str(api.leave_one_out[api.attack].mean), f"{api.epsilon_lower_bound.value:.2f}"):
         assert number in out
