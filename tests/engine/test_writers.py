@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from tckr.engine import drafts, presence
+from tckr.engine import drafts, liveness
 from tckr.engine.liveness import marks_at, present
 from tckr.engine.store import Store
 from tckr.errors import UserError
@@ -116,10 +116,10 @@ def test_the_fullest_draft_of_dead_writers_is_taken_over_and_all_are_gone_in_the
 
 def test_a_mark_of_another_machine_lives_while_it_is_touched(tmp_path, monkeypatch):
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(presence, "_system", lambda: "another machine")
-        elsewhere.setattr(presence, "BEAT_SECONDS", 0.01)
+        elsewhere.setattr(liveness, "_system", lambda: "another machine")
+        elsewhere.setattr(liveness, "BEAT_SECONDS", 0.01)
         with present(tmp_path / "place", "writer") as mark:
-            long_ago = time.time() - 2 * presence.LEASE_SECONDS
+            long_ago = time.time() - 2 * liveness.LEASE_SECONDS
             os.utime(mark.path, (long_ago, long_ago))
             deadline = time.monotonic() + 30
             while mark.path.stat().st_mtime < long_ago + 1:  # until the next touch
@@ -131,14 +131,14 @@ def test_a_mark_of_another_machine_lives_while_it_is_touched(tmp_path, monkeypat
 
 
 def test_a_mark_of_another_machine_that_nobody_touches_is_dead_after_its_lease(tmp_path, monkeypatch):
-    monkeypatch.setattr(presence, "BEAT_SECONDS", 600.0)
+    monkeypatch.setattr(liveness, "BEAT_SECONDS", 600.0)
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(presence, "_system", lambda: "another machine")
+        elsewhere.setattr(liveness, "_system", lambda: "another machine")
         with present(tmp_path / "place", "writer") as mark:
             elsewhere.undo()
-            monkeypatch.setattr(presence, "BEAT_SECONDS", 600.0)
+            monkeypatch.setattr(liveness, "BEAT_SECONDS", 600.0)
             assert marks_at(tmp_path / "place", "writer") == [mark]
-            long_ago = time.time() - presence.LEASE_SECONDS - 1
+            long_ago = time.time() - liveness.LEASE_SECONDS - 1
             os.utime(mark.path, (long_ago, long_ago))
             assert marks_at(tmp_path / "place", "writer") == []
             assert not mark.is_there()
