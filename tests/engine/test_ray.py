@@ -89,14 +89,14 @@ def kill_whoever_tries(folder: Path, times: int, killed: list[int]) -> None:
     """Kill, as often as `times`, the process that waits in a step."""
     while len(killed) < times:
         for mark in folder.glob("store/*/*.work/draft.*.writer"):
-            process = int(process_of(mark))
+            process = int(writer_of(mark))
             if process and process not in killed and list(mark.parent.glob("*/scratch/tried")):
                 killed.append(process)
                 os.kill(process, signal.SIGKILL)
         time.sleep(0.05)
 
 
-def process_of(mark: Path) -> int:
+def writer_of(mark: Path) -> int:
     from tckr.engine import liveness
 
     return liveness._read(mark).get("process", 0)
