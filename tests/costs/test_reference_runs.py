@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tckr.artifacts.membership import CANARIES_NAME, MEMBERSHIP_NAME
 from tckr.config import Settings, load_settings
-from tckr.costs.reference_runs import Measurements
+from tckr.costs.forecast import Forecast
+from tckr.costs.reference_runs import Measurements, bill_after
 from tckr.data.groups import GROUPS_NAME
 from tckr.data.layouts.description import Layout, write_layout
 from tckr.engine.step import Step
@@ -55,6 +57,14 @@ def asking(*, looks_per_record: int, features: int = 0, denoisings: int = 0) -> 
     """Return the seconds of queries by hand: 200 images were labelled in 4 s, and generated in 400 s with 20 x 2 passes."""
     records = NUM_MEMBERS + NUM_OTHERS
     return (looks_per_record * records + features * 200) * 4 / 200 + denoisings * records * 400 / (200 * 40)
+
+
+def test_reference_runs_under_a_guarantee_train_teachers_though_no_student_needs_one():
+    settings = load_settings(preset="dp", overrides=[*OVERRIDES, "audit.num_reference_runs=2", "audit.depth=teacher"])
+    costs = {stage: Forecast(seconds=seconds, num_bytes=0, scratch_bytes=0) for stage, seconds in SECONDS.items()}
+    card = SimpleNamespace(num_members=NUM_MEMBERS, num_pool=NUM_MEMBERS + NUM_OTHERS)
+    without = bill_after(settings, card, 1.0, costs | {"teach": Forecast(seconds=0, num_bytes=0, scratch_bytes=0)})
+    assert bill_after(settings, card, 1.0, costs).fastest >= without.fastest + 2 * SECONDS["teach"]
 
 
 def test_canaries_are_no_records_of_the_audit(settings):

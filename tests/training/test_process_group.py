@@ -140,7 +140,7 @@ def test_a_gang_that_dies_again_and_again_is_a_user_error_with_the_reason() -> N
     def dying(*_: Any) -> None:
         raise RuntimeError("planted failure")
 
-    told = r"2 processes that train one model died 4 times; at last one because: RuntimeError: planted failure"
+    told = r"2 processes that train one model died 4 times. The last error: RuntimeError: planted failure"
     with pytest.raises(UserError, match=told):
         train_together(2, refuse, "cpu", print, gang=dying)
 

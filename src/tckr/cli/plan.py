@@ -21,7 +21,7 @@ from tckr.membership.config import Depth
 
 
 def plan_audit(settings: Settings, as_json: bool) -> None:
-    """Run the target up to its Student, then print a table of what reference runs cost and gain, or the same as JSON.
+    """Run the target up to Student and Teacher, then print what reference runs cost and gain as a table or JSON.
 
     Raises:
         UserError: the settings leave no non-members, so an audit is impossible.
@@ -29,6 +29,8 @@ def plan_audit(settings: Settings, as_json: bool) -> None:
     if settings.prepare.audit_holdout == 0:
         raise UserError("prepare.audit_holdout=0 leaves no non-members, so no audit is possible; set it, e.g. to 0.5")
     make(settings, "distill")
+    if settings.privacy.is_on:
+        make(settings, "teach")  # the Student does not depend on it
     found = Measurements.of(settings)
     if as_json:
         write_json(_numbers(settings, found))

@@ -47,9 +47,9 @@ class Measurements:
 
     @classmethod
     def of(cls, settings: Settings) -> Measurements:
-        """Read the cost of the target run, which must be complete up to its Student."""
+        """Read the cost of the target run, which must be complete up to its Student and Teacher."""
         store = Store(settings.execution.store)
-        steps = plan(settings, "distill")
+        steps = target_steps(settings)
         data = store.folder(steps[0])
         ordinary = read_canaries(data) == 0
         members, groups = np.array(read_membership(data)[0])[ordinary], read_groups(data)[: len(ordinary)][ordinary]
@@ -118,7 +118,7 @@ def bill_after(settings: Settings, card: DataCard, cardinality: float, costs: Ma
     threads = settings.execution.threads_for(1)
     target = {
         step.stage: (step, Cost(seconds=costs[step.stage].seconds, num_bytes=0, threads=threads, measured=False))
-        for step in plan(settings, "distill")
+        for step in target_steps(settings)
         if step.stage in costs and step.role is Role.TARGET
     }
     found = Measurements(
@@ -130,6 +130,12 @@ def bill_after(settings: Settings, card: DataCard, cardinality: float, costs: Ma
         units=(card.num_members, card.num_pool - card.num_members),
     )
     return found.bill(found.repeated(settings.audit.depth), settings.audit.num_reference_runs)
+
+
+def target_steps(settings: Settings) -> list[Step]:
+    """Return the steps up to the Student, and the Teacher, which the Student does not need under a formal guarantee."""
+    steps = {step.name: step for until in ("distill", "teach") for step in plan(settings, until)}
+    return list(steps.values())
 
 
 def complete_cost(store: Store, step: Step) -> Cost | None:
