@@ -28,19 +28,30 @@ def after(like: Cost, factor: float, *, same_settings: bool) -> Cost:
     return replace(like, seconds=like.seconds * factor, measured=like.measured and same_settings and factor == 1)
 
 
-def asking(labelling: Cost, drawing: Cost, *, images: int, passes: int, looks: int, denoisings: int, num_bytes: int) -> Cost:
+def asking(
+    labelling: Cost,
+    drawing: Cost,
+    *,
+    images: int,
+    views: int,
+    passes: int,
+    looks: int,
+    denoisings: int,
+    num_bytes: int,
+) -> Cost:
     """Estimate the cost of querying a run about records, from the rates at which the target labelled and generated images.
 
     Args:
-        labelling: cost of labelling `images` images by the Teacher, one forward pass each.
+        labelling: cost of labelling `images` images by the Teacher, `views` forward passes each.
         drawing: cost of generating as many images, `passes` forward passes each.
         images: number of synthetic images.
+        views: labels per image.
         passes: forward passes of the generator per image.
         looks: forward passes of a classifier that the queries take.
         denoisings: forward passes of the generator that the queries take.
         num_bytes: size of the answers.
     """
-    seconds = (looks * labelling.seconds + denoisings * drawing.seconds / passes) / images
+    seconds = (looks * labelling.seconds / views + denoisings * drawing.seconds / passes) / images
     return Cost(seconds=seconds, num_bytes=num_bytes, threads=max(labelling.threads, drawing.threads), measured=False)
 
 

@@ -92,6 +92,7 @@ class Measurements:
             self.target["label"][1],
             self.target["generate"][1],
             images=images,
+            views=self.settings.label.views,
             passes=generate.steps * (2 if generate.guidance_scale > 1 else 1),
             denoisings=looks.pop("adapter", 0),
             looks=sum(looks.values()) + features,

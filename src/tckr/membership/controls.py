@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -137,14 +138,18 @@ def tell(evidence: Evidence, check: NullCheck, confidence: float, family_p_value
         measure=check.scorer,
         passed=family_p_value > level,
         decides=False,
-        expected=f"AUC 0.5: p-value, all findings counted, above {level:g}; found {_one_digit(family_p_value)}",
+        expected=f"AUC 0.5: p-value, all findings counted, above {level:g}; found {_one_digit(family_p_value, level)}",
         found=found,
     )
 
 
-def _one_digit(p_value: float) -> str:
-    """Return a p-value for the report that may be shared: more digits would tell of who the members are."""
-    return "below 0.001" if p_value < 0.001 else f"{p_value:.1g}"
+def _one_digit(p_value: float, level: float) -> str:
+    """Return a p-value with one digit, rounded away from `level`: more digits would reveal something about the members."""
+    if p_value < 0.001:
+        return "below 0.001"
+    unit = 10.0 ** math.floor(math.log10(p_value))
+    digits = math.ceil(p_value / unit) if p_value > level else max(1, math.floor(p_value / unit))
+    return f"{digits * unit:.1g}"
 
 
 def positive(config: MembershipConfig, evidence: Evidence, signal: str, scorer: str) -> Control:

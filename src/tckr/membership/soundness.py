@@ -76,6 +76,8 @@ def without_constant(evidence: Evidence) -> Evidence:
     seen = references.sum(axis=0)
     constant = (seen == 0) | (seen == len(references))
     strata = labels if len(evidence.class_names) else np.zeros_like(labels)
+    sizes = np.bincount(strata)
+    strata = np.where(sizes[strata] == 1, len(sizes), strata)  # alone in its class, a record would have a rate of its own
     rates = (np.bincount(strata, seen) / np.maximum(np.bincount(strata) * len(references), 1))[strata]
     by_chance = float((rates ** len(references) + (1 - rates) ** len(references)).sum())
     if constant.all() or poisson.sf(constant.sum() - 1, by_chance) > NEVER_VARY_ERROR:

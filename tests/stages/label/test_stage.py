@@ -1,4 +1,4 @@
-"""label: one soft label per image, in the class order of the images, and how far prompt and Teacher agree."""
+"""label: soft labels of each image and view, in the class order of the images, and how far prompt and Teacher agree."""
 
 from __future__ import annotations
 

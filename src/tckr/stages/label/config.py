@@ -28,7 +28,7 @@ class LabelConfig(StageConfig):
         le=1000,
         description="Labels per image: one of the original image and one of each of views - 1 augmented "
         "views, on which the Student is then trained in turn. With 1, the Student is trained on its own "
-        "augmentations (distill.augment) with the label of the original image.",
+        "augmentations (distill.augment) with the label of the original image. Only soft labels use views.",
     )
     augment: Variation = Field(Variation(), description="How views differ from their image, if views > 1.")
     top_k: int | None = Field(

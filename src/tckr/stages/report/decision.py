@@ -53,7 +53,8 @@ REPAIRS = MappingProxyType(
         "Look for copies, or for several images of one person, in both the used and the held-back images.",
         "positive": "The check positive failed: the attack misses even a model that learned the images by heart. Use more "
         "images, or hold back more of them (prepare.audit_holdout=0.5).",
-        "planted": "The check planted failed: the attack misses an artificial leak of known size.",
+        "planted": "The check planted failed: the attack misses an artificial leak of known size. With fewer than about 50 "
+        "images in the audit, only more images help.",
         "parity": "The check parity failed: this run differs from the reference runs that it is compared with.",
     }
 )
