@@ -150,6 +150,13 @@ def test_records_that_never_vary_are_left_out_and_counted() -> None:
     assert [reason.num_records for reason in reasons if reason.kind == "never_varied"] == [101]
 
 
+def test_records_that_never_vary_are_left_out_though_each_is_alone_in_its_class() -> None:
+    world = with_constant(0, 100)
+    num = world.members.shape[1]
+    alone = replace(world, labels=np.arange(num), class_names=[str(number) for number in range(num)])
+    assert require_sound(alone).num_left_out == require_sound(world).num_left_out
+
+
 def test_records_that_are_in_all_runs_by_chance_stay() -> None:
     for seed in range(10):
         assert require_sound(with_constant(seed, 0, runs=4)).num_left_out == 0
