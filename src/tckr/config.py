@@ -115,8 +115,8 @@ class Settings(RunConfig):
 
     @model_validator(mode="after")
     def _can_be_sharded(self) -> Self:
-        if self.execution.sharded and not self.adapt.lora:
-            refuse_sharding(self.adapting(), self.execution.gpus)
+        if self.execution.sharded:
+            refuse_sharding(self.adapt.memorizing() if self.adapt.lora else self.adapting(), self.execution.gpus)
         return self
 
     def run_config(self) -> RunConfig:

@@ -112,7 +112,7 @@ def test_a_killed_worker_is_replaced_and_its_complete_shards_are_kept(tmp_path, 
     assert sorted(line.split()[0] for line in (tmp_path / "journal.txt").read_text().splitlines()) == [
         f"{run}:{shard}" for run in range(3) for shard in range(2)
     ]
-    assert sum("is begun anew (2 of 3)" in line for line in recorder.told) == 3
+    assert sum("starts again (2 of 3)" in line for line in recorder.told) == 3
     digests(tmp_path, steps)
 
 
@@ -200,7 +200,7 @@ def test_a_lost_machine_costs_the_shard_in_flight(tmp_path, cluster):
     runner(tmp_path, cluster.address, recorder).run(steps)
     loser.join()
     assert len((tmp_path / "journal.txt").read_text().splitlines()) == 4 * 2
-    assert sum("is begun anew (2 of 3)" in line for line in recorder.told) == 4
+    assert sum("starts again (2 of 3)" in line for line in recorder.told) == 4
     digests(tmp_path, steps)
 
 

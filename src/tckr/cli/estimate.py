@@ -189,7 +189,8 @@ def _notes(settings: Settings) -> str:
 def _private_work(settings: Settings, card: DataCard) -> PrivateWork | None:
     from tckr.costs.guarantee import private_work
 
-    return private_work(settings.run_config(), card.num_members) if settings.privacy.is_on else None
+    units = card.groups.get("members", card.num_members) if settings.privacy.unit == "group" else card.num_members
+    return private_work(settings.run_config(), units) if settings.privacy.is_on else None
 
 
 def _guarantee(settings: Settings, card: DataCard, adapting: Forecast) -> str:

@@ -165,6 +165,7 @@ def run_step(
                     final=store.folder(step),
                     scratch=draft.scratch,
                     seed=step.seed,
+                    fingerprint=step.fingerprint,
                     run=step.run,
                     execution=execution,
                     track=partial(listener.track, step.name),

@@ -155,6 +155,7 @@ class StepContext:
         gang: starts processes that train together, on several machines; None where they are all on this one.
         note: passes numbers of a training to the trackers.
         show: passes images to the trackers.
+        fingerprint: identity of what the step computes; equal only for equal steps.
     """
 
     inputs: Mapping[str, Path]
@@ -172,6 +173,7 @@ class StepContext:
     gang: Gang | None = None
     note: Note = take_nothing
     show: Show = take_nothing
+    fingerprint: str = ""
 
     @property
     def spread(self) -> Workers | None:

@@ -188,9 +188,10 @@ def _reason(error: ChildFailedError) -> str:
 def _explanation(reason: str, size: int) -> str:
     short = " ".join(reason.split())[:300]
     return (
-        f"the {size} processes that train one model died {RESTARTS + 1} times. The last error: {short}. If memory ran "
-        'out, set a smaller execution.gpus. A Python script must call tckr.run below `if __name__ == "__main__":`, because '
-        "the processes import it. The same command goes on from the last checkpoint"
+        f"the {size} processes that train one model died {RESTARTS + 1} times. The last error: {short}. If the memory of "
+        "the machine ran out, set a smaller execution.gpus; if that of a GPU ran out, lower the batch size. A Python script "
+        'must call tckr.run below `if __name__ == "__main__":`, because the processes import it. The same command continues '
+        "from the last checkpoint"
     )
 
 
@@ -209,14 +210,14 @@ def _take_part(
     team, (device, backend) = Team(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])), where
     if device.startswith("cuda"):
         torch.cuda.set_device(team.rank % torch.cuda.device_count())
-    try:
-        with _joined(team, _meeting_place(), device, backend):
+    with _joined(team, _meeting_place(), device, backend):
+        try:
             train(team, (lambda what: told.send(("told", what))) if team.rank == 0 else _tell_nobody)
-    except UserError as error:
-        told.send(("refused", str(error)[:MOST_CHARACTERS]))  # a restart would not help
-    except Exception as error:
-        told.send((os.environ["TORCHELASTIC_RESTART_COUNT"], f"{type(error).__name__}: {error}"[:MOST_CHARACTERS]))
-        raise
+        except UserError as error:  # sent before the other processes lose their connections and report that
+            told.send(("refused", str(error)[:MOST_CHARACTERS]))  # a restart would not help
+        except Exception as error:
+            told.send((os.environ["TORCHELASTIC_RESTART_COUNT"], f"{type(error).__name__}: {error}"[:MOST_CHARACTERS]))
+            raise
 
 
 def _train_in_gang(
@@ -253,7 +254,7 @@ def _be_member(
 
 @contextmanager
 def _joined(team: Team, store: distributed.Store, device: str, backend: str | None) -> Iterator[None]:
-    """Be one of the processes that torch lets exchange tensors."""
+    """Join torch's process group during the block."""
     backend = backend or ("nccl" if device.startswith("cuda") else "gloo")
     distributed.init_process_group(backend, store=store, rank=team.rank, world_size=team.size)
     try:
@@ -264,7 +265,7 @@ def _joined(team: Team, store: distributed.Store, device: str, backend: str | No
 
 
 def _tell_nobody(what: Any) -> None:
-    """Be what the other processes tell."""
+    """Ignore a message: only the first process reports progress."""
 
 
 def _meeting_place() -> distributed.Store:

@@ -36,11 +36,14 @@ LAYERS = {  # name -> how to build it, and the shape of its input
 }
 
 
-@pytest.mark.parametrize("name", LAYERS)
-def test_the_gradient_of_each_unit_is_that_of_a_batch_of_its_draws_alone(name: str) -> None:
+CASES = [(name, torch.contiguous_format) for name in LAYERS] + [("convolution", torch.channels_last)]
+
+
+@pytest.mark.parametrize(("name", "order"), CASES)
+def test_the_gradient_of_each_unit_is_that_of_a_batch_of_its_draws_alone(name: str, order: torch.memory_format) -> None:
     build, shape = LAYERS[name]
     layer = build()
-    rows = torch.randn(UNITS * DRAWS, *shape, generator=torch.Generator().manual_seed(0))
+    rows = torch.randn(UNITS * DRAWS, *shape, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=order)
     expected = [torch.autograd.grad(_loss(layer, unit), list(layer.parameters())) for unit in rows.split(DRAWS)]
     UnitGradients(layer.train(), DRAWS)
     _loss(layer, rows).backward()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,3 +127,19 @@ def test_the_adapter_states_its_guarantee_and_goes_on_with_the_same_noise(tmp_pa
         assert guarantee.epsilon <= 8.0
         assert (guarantee.unit, guarantee.steps, guarantee.noise_draws) == ("record", 3, 2)
     assert weights[0] == weights[1]
+
+
+def test_two_runs_share_no_noise_though_seed_and_secret_are_equal(tmp_path: Path, tiny_generator: Path) -> None:
+    inputs = {"data": write_private_set(tmp_path / "data"), "captions": write_captions(tmp_path / "captions")}
+    config = PrivateAdaptConfig(
+        model=str(tiny_generator), method="lora", rank=2, steps=1, batch_size=2, prompt_form="n",
+        privacy=PrivacyConfig(epsilon=8.0),
+    )  # fmt: skip
+    counts = set()
+    for fingerprint in ("one", "two"):
+        context = replace(make_context(tmp_path / fingerprint, inputs), fingerprint=fingerprint)
+        stage.run(config, context)
+        guarantee = AdapterCard.read(context.out).guarantee
+        assert guarantee is not None
+        counts.add(guarantee.noisy_count)
+    assert len(counts) == 2

@@ -144,13 +144,15 @@ class RayExecutor:
         Raises:
             UserError: it was the last attempt, or the error itself says what the user must do.
         """
+        if handed.gang is not None and (isinstance(error, UserError) or handed.attempt == ATTEMPTS):
+            handed.gang.release()  # jobs for which `__exit__` waits may need these places
         if isinstance(error, UserError):
             raise error
         what = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         if handed.attempt == ATTEMPTS:
             own = f"failed {ATTEMPTS} times, at last with {what}"
             raise UserError(lost(error) if isinstance(error, RayError) else f"{_name_of(handed.job)} {own}") from None
-        self._listener.warned(f"{_name_of(handed.job)} is begun anew ({handed.attempt + 1} of {ATTEMPTS}): {what}")
+        self._listener.warned(f"{_name_of(handed.job)} starts again ({handed.attempt + 1} of {ATTEMPTS}): {what}")
         self._hand_out(replace(handed, attempt=handed.attempt + 1))
 
     def _hand_out(self, handed: Handed) -> None:

@@ -73,8 +73,8 @@ def load_generator(
     except Exception as error:  # missing, offline, gated; and various types for malformed checkpoints
         raise UserError(_unreadable(name, error)) from error
     refuse_unusable_numbers(name, pipeline)
-    for name, part in pipeline.components.items():
-        if isinstance(part, torch.nn.Module) and not (denoiser_stays and name == family.lora_part):
+    for key, part in pipeline.components.items():
+        if isinstance(part, torch.nn.Module) and not (denoiser_stays and key == family.lora_part):
             part.to(device)
     return LatentDiffusion(family(pipeline))
 

@@ -43,13 +43,14 @@ class UnitGradients(GradSampleModule):
 def of_convolution(layer: nn.Conv2d, activations: list[torch.Tensor], backprops: torch.Tensor) -> Gradients:
     """Return the gradients [U, ...] of a convolution, given its input [U, D, I, H, W] and the gradient of its output."""
     units, draws = backprops.shape[:2]
+    inputs = activations[0].flatten(0, 1).contiguous()  # `unfold2d` reads memory in the order of channels first
     if layer.groups > 1:
-        of_draws = compute_conv_grad_sample(layer, [activations[0].flatten(0, 1)], backprops.flatten(0, 1))
+        of_draws = compute_conv_grad_sample(layer, [inputs], backprops.flatten(0, 1))
         return {weights: rows.unflatten(0, (units, draws)).sum(1) for weights, rows in of_draws.items()}
     found = {}
     if layer.weight.requires_grad:
         patches = unfold2d(
-            activations[0].flatten(0, 1).to(backprops.dtype),
+            inputs.to(backprops.dtype),
             kernel_size=layer.kernel_size,
             padding=layer.padding,
             stride=layer.stride,

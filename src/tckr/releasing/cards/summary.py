@@ -40,10 +40,11 @@ def audit_summary(facts: Facts) -> dict[str, Any]:
 
 def _guarantee(claimed: Guarantee, audit: AuditResult | None) -> dict[str, Any]:
     """Return what is promised, every input of the accountant, what canaries refute, and what is not covered."""
+    promised = [] if audit and audit.refuted else [promise_text(claimed)]
     tried = [refutation_text(audit.guarantee)] if audit and audit.guarantee else []
     return {
         **claimed.model_dump(exclude={"class_names"}),
-        "texts": [promise_text(claimed), accounting_text(claimed), *tried],
+        "texts": [*promised, *tried, accounting_text(claimed)],
         "not_covered": [text.format(unit=claimed.unit) for text in NOT_GUARANTEED],
     }
 

@@ -239,10 +239,12 @@ class AdaptConfig(StageConfig):
 class PrivateAdaptConfig(AdaptConfig):
     """Settings of an adapter under a formal guarantee, combined from the sections `adapt` and `privacy`."""
 
+    version: ClassVar[int] = 3
+
     privacy: PrivacyConfig
 
     def trains_together(self, run: int) -> bool:
-        """Return that one process trains: it clips and counts the gradients of all units."""
+        """Return False: one process clips the gradients of all units and adds the noise."""
         return False
 
 

@@ -16,6 +16,7 @@ from tckr.artifacts.membership import read_members, split_of
 from tckr.artifacts.training import write_history
 from tckr.data.groups import read_groups
 from tckr.data.images import load_images
+from tckr.data.seeds import derive_seed
 from tckr.engine.step import StepContext
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator
@@ -51,6 +52,8 @@ def run(config: AdaptConfig, context: StepContext) -> None:
     rows = subset_rows(captions.labels, config.fraction, context.seed)
     guarantee, mechanism, num_steps = None, None, config.num_steps(len(rows))
     if isinstance(config, PrivateAdaptConfig):
+        # noise that two runs have in common could be subtracted: each run samples its own
+        context = replace(context, seed=derive_seed(context.seed, "private", context.fingerprint))
         units = Units(_units(config, context, captions.records[rows]))
         guarantee = promise(config, len(units), context.seed, card.class_names)
         mechanism, num_steps = mechanism_of(guarantee, units, config.batch_size), guarantee.steps
