@@ -23,7 +23,7 @@ class LabelConfig(StageConfig):
         description="Divisor of the Teacher's logits before the softmax; 1 in the paper.",
     )
     views: int = Field(
-        16,
+        1,
         ge=1,
         le=1000,
         description="Labels per image: one of the original image and one of each of views - 1 augmented "
