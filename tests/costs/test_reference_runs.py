@@ -22,7 +22,13 @@ from tests.cli.test_commands import call
 
 SECONDS = {"prepare": 2, "caption": 10, "adapt": 100, "generate": 400, "teach": 40, "label": 4, "distill": 60}
 NUM_MEMBERS, NUM_OTHERS = 200, 300
-OVERRIDES = ["prepare.source=digits", "execution.name=digits", "execution.workers=1", "execution.threads=2"]
+OVERRIDES = [
+    "prepare.source=digits",
+    "execution.name=digits",
+    "label.views=16",
+    "execution.workers=1",
+    "execution.threads=2",
+]
 
 
 @pytest.fixture

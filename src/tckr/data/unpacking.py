@@ -49,7 +49,9 @@ class Unpacking:
         groups = range(file.num_row_groups) if row_groups is None else row_groups
         # each value may be as large as everything that is stored
         rows = HARMLESS_BYTES // max([1, *(stated[group] for group in groups)])
-        for batch in file.iter_batches(max(1, min(most_rows, rows)), row_groups=groups, columns=list(columns)):
+        size = max(1, min(most_rows, rows))
+        # threads of pyarrow would take memory of their own
+        for batch in file.iter_batches(size, row_groups=groups, columns=list(columns), use_threads=False):
             batch = _decoded(batch)
             self._unpacked += batch.nbytes
             self._refuse_over(self._unpacked)
