@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -45,6 +46,20 @@ def fill(store: Store, one, text: str):
     draft = manager.__enter__()
     (draft.out / "sum.txt").write_text(text)
     return manager, draft
+
+
+def test_a_draft_that_is_begun_while_the_marks_are_read_is_not_left_behind(tmp_path, monkeypatch):
+    final, read = tmp_path / "one", drafts._writers
+    with ExitStack() as stack:
+
+        def read_and_begin(final):
+            found = read(final)
+            (drafts.work_folder(final) / two_writers._begin_blindly(stack, final).id).mkdir()
+            return found
+
+        drafts.make_private(drafts.work_folder(final))
+        monkeypatch.setattr(drafts, "_writers", read_and_begin)
+        assert drafts._left_behind(final) == []
 
 
 def ignore_marks(monkeypatch) -> None:

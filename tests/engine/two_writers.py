@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def make(folder: Path, steps: list[Step], how: tuple[str, bool], meet: Any, outc
         runner.run(steps)
         outcomes.put("")
     except BaseException as error:
-        outcomes.put(repr(error))
+        outcomes.put("".join(traceback.format_exception(error)))
 
 
 def _begin_blindly(stack: Any, final: Path) -> Any:

@@ -8,27 +8,20 @@ from pathlib import Path
 import pytest
 
 from tckr.artifacts.adapter_card import AdapterCard
+from tckr.artifacts.audit import AuditResult
+from tckr.artifacts.guarantee import Refutation
 from tckr.config import load_settings
+from tckr.membership.refutation import promise_text
+from tckr.metrics.estimate import NotMeasurable
+from tckr.releasing.cards import summary
 from tckr.releasing.releasing import release
 from tckr.running import RunResult, run
+from tests.test_draws import TINY
 from tests.tiny_models import ARRAY_WARNING
 
 pytestmark = [
     pytest.mark.filterwarnings(ARRAY_WARNING),
     pytest.mark.filterwarnings("ignore:Full backward hook is firing"),
-]
-TINY = [
-    "privacy.epsilon=8",
-    "privacy.noise_draws=1",
-    "audit.num_reference_runs=0",
-    "adapt.steps=1",
-    "adapt.batch_size=4",
-    "generate.steps=1",
-    "generate.cardinality=0.2",
-    "teach.epochs=1",
-    "distill.epochs=1",
-    "execution.threads=1",
-    "execution.workers=1",
 ]
 CARDS = ("README.md", "student/README.md", "adapter/README.md")
 
@@ -36,7 +29,7 @@ CARDS = ("README.md", "student/README.md", "adapter/README.md")
 @pytest.fixture(scope="module")
 def guaranteed(source, tmp_path_factory) -> RunResult:
     places = [f"prepare.source={source}", f"execution.output={tmp_path_factory.mktemp('guaranteed')}"]
-    return run(load_settings(preset="dp", overrides=[*places, *TINY]))
+    return run(load_settings(preset="dp", overrides=[*places, *TINY, "privacy.epsilon=8", "privacy.noise_draws=1"]))
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +58,18 @@ def test_the_summary_has_each_input_as_a_number(guaranteed, released):
     found = json.loads((released / "audit_summary.json").read_text())["guarantee"]
     inputs = claimed.model_dump(exclude={"class_names"})
     assert {name: found[name] for name in inputs} == inputs
+
+
+@pytest.mark.parametrize("refuted", [False, True])
+def test_a_refuted_guarantee_is_not_promised(guaranteed, refuted):
+    claimed, audit = (
+        AdapterCard.read(guaranteed.artifacts["adapt"]).guarantee,
+        AuditResult.read(guaranteed.artifacts["audit"]),
+    )
+    assert claimed is not None
+    tried = Refutation(claimed=claimed, bound=NotMeasurable("a test"), refuted=refuted)
+    texts = summary._guarantee(claimed, audit.model_copy(update={"guarantee": tried}))["texts"]
+    assert (promise_text(claimed) in texts) == (not refuted)
 
 
 def test_no_card_speaks_of_a_teacher_s_labels_where_no_teacher_labelled(released):

@@ -152,8 +152,9 @@ def _take_over(final: Path, mark: Mark) -> Draft:
 
 
 def _left_behind(final: Path) -> list[Path]:
-    living = {mark.id for mark in _writers(final)}
-    return [path for path in work_folder(final).iterdir() if path.is_dir() and path.name not in living]
+    folders = [path for path in work_folder(final).iterdir() if path.is_dir()]
+    living = {mark.id for mark in _writers(final)}  # after the folders: a writer makes its mark before its folder
+    return [path for path in folders if path.name not in living]
 
 
 def _num_files(folder: Path) -> int:
