@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tckr.artifacts.audit import FindingReason, Package, SurfaceResult
+from tckr.artifacts.audit import FindingReason, Package, SurfaceResult, Verdict, VerdictReason
 from tckr.artifacts.guarantee import Guarantee, Refutation
 from tckr.membership.packages import PACKAGES, packages
 from tckr.metrics.estimate import Estimate
@@ -99,6 +99,15 @@ def test_a_failed_audit_speaks_for_no_package_and_says_what_the_failed_check_mea
     assert found.sure[0].startswith("4 of 5 checks of the audit itself passed.")
     assert "The check null failed" in found.next_steps[1].text
     assert "The Student is right on" in found.accuracy
+
+
+def test_an_attack_that_would_miss_a_memorizing_teacher_is_called_not_conclusive():
+    audit = Sample(class_names=["a", "b"]).audit()
+    missed = VerdictReason(kind="memorizer_missed", surfaces=["student", "soft_labels"])
+    blind = audit.model_copy(update={"verdict": Verdict(state="valid", reasons=[missed])})
+    sentence = "Not conclusive for Student and soft labels: "
+    assert [text.startswith(sentence) for text in decision_of(blind, Sample()._card(), 640).sure[:2]] == [False, True]
+    assert not any("Not conclusive" in text for text in decision_of(audit, Sample()._card(), 640).sure)
 
 
 def test_a_leak_that_no_pair_shows_is_described_by_what_shows_it():

@@ -16,6 +16,7 @@ from tckr.metrics.rounding import rounded
 from tckr.stages.report.headline import differences_of
 from tckr.stages.report.plain_words import largest_leak, leak_in_words, picks
 from tckr.stages.report.report_json import Decision, NextStep, PackageAnswer
+from tckr.surfaces import surface_title
 
 RUN = "RUN_FOLDER"
 
@@ -180,10 +181,23 @@ def _sure(audit: AuditResult) -> list[str]:
     failed = "" if passed == len(checks) else " The numbers on privacy are not valid; those on accuracy are."
     return [
         f"{passed} of {len(checks)} checks of the audit itself passed.{failed}",
+        *_blind(audit),
         brackets,
         f"{declared.num_reference_runs + 1} runs: this one, and {declared.num_reference_runs} on other images to train the "
         "attacker.",
         *_level(declared.family_level),
+    ]
+
+
+def _blind(audit: AuditResult) -> list[str]:
+    """Return the surfaces on which the attack would miss even a memorizing Teacher; nothing if there are none."""
+    names = [name for reason in audit.verdict.reasons if reason.kind == "memorizer_missed" for name in reason.surfaces]
+    if not names or not audit.valid:
+        return []
+    listed = " and ".join(map(surface_title, names))
+    return [
+        f"Not conclusive for {listed}: there the attack would miss even a Teacher that learned the images by heart, so "
+        "finding nothing says little."
     ]
 
 
