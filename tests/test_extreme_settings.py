@@ -140,7 +140,7 @@ def test_a_plan_of_images_at_the_bounds_takes_no_memory():
         name, indices = next(plan.shards(generate.shard_size))
         assert len(indices) <= generate.shard_size
         assert len(name) < 60
-        assert len(next(plan.batches(name, indices[:8], generate.steps)).images) <= 8
+        assert len(next(plan.batches(name, indices[:8], 20)).images) <= 8
 
 
 def test_the_smallest_cardinality_generates_an_image_of_every_class():

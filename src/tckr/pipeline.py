@@ -107,11 +107,13 @@ def _rooted(config: RunConfig, secret: bytes, label: str) -> RunConfig:
 def _refuse_misfits(config: RunConfig) -> None:
     """Raise an error now for settings that adaptation or generation would otherwise reject after hours."""
     trains = config.adapt.steps != 0 and config.adapt.lora is None
+    schedule = config.generate.schedule(config.adapt.model)
     refuse_misfits(
         config.adapt.model,
         config.adapt.revision,
         min_snr_gamma=config.adapt.min_snr_gamma if trains else None,
-        solver=config.generate.solver,
+        solver=schedule.solver,
+        spacing=schedule.spacing,
         guidance_interval=config.generate.guidance_interval,
     )
 

@@ -93,7 +93,7 @@ class Measurements:
             self.target["generate"][1],
             images=images,
             views=self.settings.label.views,
-            passes=generate.steps * (2 if generate.guidance_scale > 1 else 1),
+            passes=generate.schedule(self.settings.adapt.model).steps * (2 if generate.guidance_scale > 1 else 1),
             denoisings=looks.pop("adapter", 0),
             looks=sum(looks.values()) + features,
             num_bytes=8 * records * (len(asked) + OTHER_COLUMNS),

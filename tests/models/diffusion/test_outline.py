@@ -16,7 +16,7 @@ from tckr.models.diffusion.load import FAMILIES
 from tckr.models.diffusion.outline import outline_of, refuse_misfits
 
 FLOW = ("sd3", "flux", "sana")
-NOTHING: dict[str, Any] = {"min_snr_gamma": None, "solver": "default", "guidance_interval": (0.0, 1.0)}
+NOTHING: dict[str, Any] = {"min_snr_gamma": None, "solver": "default", "spacing": "default", "guidance_interval": (0.0, 1.0)}
 
 
 def test_outline_is_that_of_the_loaded_generator(family: str, families: dict[str, Path], generator: LatentDiffusion) -> None:
@@ -38,6 +38,7 @@ def test_names_are_those_of_the_solvers_and_families() -> None:
         ({"min_snr_gamma": 5.0}, FLOW, "adapt.min_snr_gamma=null"),
         ({"solver": "lcm"}, FLOW, r"no solver 'lcm'.*generate.solver to one of default, dpm\+\+, unipc, euler"),
         ({"guidance_interval": (0.2, 0.8)}, ("flux",), "distilled guidance"),
+        ({"spacing": "quadratic"}, FLOW, "generate.spacing=quadratic is for diffusion models"),
         ({"solver": "euler"}, (), ""),
         ({}, (), ""),
     ],

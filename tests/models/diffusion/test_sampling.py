@@ -21,7 +21,7 @@ from tckr.errors import UserError
 from tckr.models.diffusion.generator import Sampling
 from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import load_generator
-from tckr.models.diffusion.sampling import DIFFUSION_SOLVERS, FLOW_SOLVERS
+from tckr.models.diffusion.sampling import DIFFUSION_SOLVERS, FLOW_SOLVERS, build_solver, space_quadratically
 from tests.models.diffusion.drawing import PROMPTS, SEEDS, draw, draw_plainly, grey_levels_apart
 from tests.tiny_generators import IMAGE_SIZES
 
@@ -102,6 +102,41 @@ def test_solvers_meet_when_steps_are_many(family: str, families: dict[str, Path]
     few = np.abs(drawn("euler", 2) - euler).mean()
     for solver in ("dpm++", "unipc"):
         assert np.abs(drawn(solver, 60) - euler).mean() < few / 2
+
+
+def test_quadratic_steps_are_those_of_the_formula_with_the_noise_levels_of_diffusers(families: dict[str, Path]) -> None:
+    own = load_generator(str(families["sd2"]), "cpu").pipeline.scheduler
+    spaced, given = build_solver("dpm++", own), build_solver("dpm++", own)
+    spaced.set_timesteps(6)
+    space_quadratically(spaced)
+    times = [99, 69, 44, 25, 11, 3]  # 99 (1 - i/6)^2
+    given.set_timesteps(timesteps=times)
+    assert spaced.timesteps.tolist() == times
+    assert torch.allclose(spaced.sigmas, given.sigmas)
+    spaced.set_timesteps(80)
+    space_quadratically(spaced)
+    assert (spaced.timesteps.diff() < 0).all()  # no step stays at a noise level
+
+
+def test_quadratic_steps_solve_the_same_equation(families: dict[str, Path]) -> None:
+    generator = load_generator(str(families["sd2"]), "cpu")
+
+    def drawn(spacing: str, solver: str, steps: int) -> np.ndarray:
+        return draw(generator, 16, slice(0, 1), steps=steps, guidance_scale=1.0, solver=solver, spacing=spacing).astype(int)
+
+    even = drawn("default", "euler", 60)
+    few = np.abs(drawn("default", "euler", 2) - even).mean()
+    for solver in ("dpm++", "unipc", "euler"):
+        assert np.abs(drawn("quadratic", solver, 60) - even).mean() < few / 2
+        assert not np.array_equal(drawn("quadratic", solver, 6), drawn("default", solver, 6))
+
+
+def test_quadratic_steps_need_a_solver_between_noise_levels(families: dict[str, Path]) -> None:
+    generator = load_generator(str(families["sd3"]), "cpu")
+    with pytest.raises(UserError, match=r"generate.spacing=quadratic is for diffusion models.*FlowMatchEuler"):
+        draw(generator, IMAGE_SIZES["sd3"], spacing="quadratic")
+    with pytest.raises(UserError, match="this generator uses LCMScheduler"):
+        draw(load_generator(str(families["sd2"]), "cpu"), 16, solver="lcm", spacing="quadratic")
 
 
 @pytest.mark.parametrize(

@@ -8,19 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from tckr.errors import UserError
 from tckr.models.diffusion.outline import Targets
+from tckr.models.diffusion.schedule import Solver, Spacing
 
 Conditioning = dict[str, torch.Tensor]
 """Input of a denoiser for B prompts: named tensors with B rows each (text embeddings, pooled embeddings, masks)."""
-
-
-Solver = Literal["default", "dpm++", "unipc", "euler", "lcm"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +32,7 @@ class Sampling:
         guidance_interval: fractions of the steps, 0 is the first (pure noise) and 1 the end: step i of n is guided if
             start <= i / n < stop (Kynkaanniemi et al. 2024, who give the interval in noise levels). Other steps cost half.
         solver: "default" is the checkpoint's own scheduler.
+        spacing: "default" are the checkpoint's timesteps; for "quadratic" see `sampling.space_quadratically`.
         bfloat16: compute the denoiser's matrix products and convolutions in bfloat16, whatever the type of its weights.
     """
 
@@ -42,6 +41,7 @@ class Sampling:
     size: int
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     solver: Solver = "default"
+    spacing: Spacing = "default"
     bfloat16: bool = False
 
 

@@ -16,10 +16,11 @@ import torch
 from tckr.models.diffusion.autoencoder import Autoencoder
 from tckr.models.diffusion.family import Family
 from tckr.models.diffusion.forward_process import process_of
-from tckr.models.diffusion.generator import Conditioning, Sampling, Solver
+from tckr.models.diffusion.generator import Conditioning, Sampling
 from tckr.models.diffusion.lora import add_lora, layers_of, merge_lora, rewrite_lora, save_lora
 from tckr.models.diffusion.outline import WHOLE, Targets, no_interval
-from tckr.models.diffusion.sampling import build_solver, initial_noise, sample
+from tckr.models.diffusion.sampling import build_solver, initial_noise, sample, space_quadratically
+from tckr.models.diffusion.schedule import Solver
 from tckr.models.diffusion.weights import WEIGHTS_NAME, keep_gradients_of_units, load_weights, save_weights, unfreeze
 from tckr.models.precision import forward_precision
 from tckr.models.quiet import quiet_libraries
@@ -107,6 +108,8 @@ class LatentDiffusion:
         arguments = self.family.schedule_arguments(scheduler, sampling.steps, noise)
         steps = {} if "sigmas" in arguments else {"num_inference_steps": sampling.steps}
         scheduler.set_timesteps(device="cpu", **steps, **arguments)
+        if sampling.spacing == "quadratic":
+            space_quadratically(scheduler)
 
         def predict(latents: torch.Tensor, times: torch.Tensor, prompted: Conditioning) -> torch.Tensor:
             with forward_precision(bfloat16=sampling.bfloat16, device=self.pipeline.device.type):

@@ -40,13 +40,14 @@ def refuse_misfits(
     *,
     min_snr_gamma: float | None,
     solver: str,
+    spacing: str,
     guidance_interval: tuple[float, float],
 ) -> None:
     """Raise a UserError for settings that the generator `model` does not support.
 
     A checkpoint without a readable configuration on this machine passes; errors are then reported when it is loaded.
     """
-    if min_snr_gamma is None and solver == "default" and guidance_interval == WHOLE:
+    if min_snr_gamma is None and solver == spacing == "default" and guidance_interval == WHOLE:
         return
     outline = outline_of(model, revision)
     if outline is None:
@@ -55,6 +56,8 @@ def refuse_misfits(
         raise no_min_snr(min_snr_gamma)
     if solver not in ("default", *solver_names(outline.flow)):
         raise no_solver(solver, outline.flow)
+    if spacing == "quadratic" and (outline.flow or solver == "lcm"):
+        raise no_spacing("flow matching" if outline.flow else solver)
     if outline.pipeline in DISTILLED and guidance_interval != WHOLE:
         raise no_interval()
 
@@ -83,6 +86,14 @@ def no_solver(name: str, flow: bool) -> UserError:
     kind = "flow-matching" if flow else "diffusion"
     offered = ", ".join(("default", *solver_names(flow)))
     return UserError(f"no solver {name!r} for this {kind} generator; set generate.solver to one of {offered}")
+
+
+def no_spacing(scheduler: str) -> UserError:
+    """Return the error for quadratic spacing with a scheduler that has no noise level per timestep."""
+    return UserError(
+        f"generate.spacing=quadratic is for diffusion models with the solvers dpm++, unipc and euler; this generator uses "
+        f"{scheduler}; set one of them as generate.solver, or generate.spacing=default"
+    )
 
 
 def no_min_snr(gamma: float) -> UserError:

@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import (
     DPMSolverMultistepScheduler,
@@ -20,7 +21,7 @@ from diffusers import (
 
 from tckr.models.diffusion.forward_process import flow_shift, is_flow
 from tckr.models.diffusion.generator import Conditioning, Sampling
-from tckr.models.diffusion.outline import no_solver
+from tckr.models.diffusion.outline import no_solver, no_spacing
 from tckr.models.quiet import quiet_libraries
 
 Predict = Callable[[torch.Tensor, torch.Tensor, Conditioning], torch.Tensor]
@@ -30,6 +31,9 @@ DIFFUSION_SOLVERS = {
     "euler": EulerDiscreteScheduler,
     "lcm": LCMScheduler,
 }
+QUADRATIC = (DPMSolverMultistepScheduler, UniPCMultistepScheduler, EulerDiscreteScheduler)
+"""Schedulers of diffusion models that step between the noise levels of their timesteps."""
+
 FLOW_SOLVERS = {
     "dpm++": DPMSolverMultistepScheduler,
     "unipc": UniPCMultistepScheduler,
@@ -59,6 +63,25 @@ def build_solver(name: str, scheduler: Any) -> Any:
 
 def _flow_settings(shift: float) -> dict[str, Any]:
     return {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": shift}
+
+
+def space_quadratically(scheduler: Any) -> None:
+    """Replace the n timesteps of a scheduler by (T - 1) (1 - i/n)^2, i = 0 .. n - 1 (Song, Meng and Ermon 2021, D.2).
+
+    Even steps end with a large one from a noise level at which fine details are not yet visible, and smooth them.
+
+    Raises:
+        UserError: the scheduler is not one of those whose noise levels are those of its timesteps.
+    """
+    if not isinstance(scheduler, QUADRATIC) or is_flow(scheduler):
+        raise no_spacing(type(scheduler).__name__)
+    count, last = len(scheduler.timesteps), scheduler.config.num_train_timesteps - 1
+    left = np.arange(count, 0, -1)
+    times = np.maximum(np.round(last * (left / count) ** 2), left - 1).astype(np.int64)  # at least 1 apart
+    variance = scheduler.alphas_cumprod.numpy()[times]
+    levels = np.append(np.sqrt((1 - variance) / variance), scheduler.sigmas[-1].item())
+    scheduler.timesteps = torch.from_numpy(times).to(scheduler.timesteps.dtype)
+    scheduler.sigmas = torch.from_numpy(levels.astype(np.float32))
 
 
 def initial_noise(shape: Sequence[int], generators: Sequence[torch.Generator], device: torch.device) -> torch.Tensor:

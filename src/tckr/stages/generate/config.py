@@ -6,7 +6,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from tckr.errors import UserError
 from tckr.models.diffusion.outline import WHOLE
+from tckr.models.diffusion.schedule import EMBEDDED, PUBLISHED, Schedule, Solver, Spacing
+from tckr.models.embedded import FOLDERS
 from tckr.models.model_names import ModelName
 from tckr.models.needed import Needed
 from tckr.models.precision import Precision
@@ -39,7 +42,10 @@ class GenerateConfig(StageConfig):
         description="Number of images per class: balanced (equal numbers, as in the paper), data (in proportion to "
         "the members), or a number for each class, {cat: 500, dog: 200}, which replaces cardinality.",
     )
-    steps: int = Field(20, ge=1, le=1000, description="Denoising steps per image; 20 as in the paper.")
+    steps: Annotated[int, Field(ge=1, le=1000)] | Literal["auto"] = Field(
+        "auto",
+        description="Denoising steps per image; auto: 6 for the embedded generator, else 20 as in the paper.",
+    )
     guidance_scale: float = Field(
         2.0,
         ge=0,
@@ -52,10 +58,16 @@ class GenerateConfig(StageConfig):
         description="[start, stop]: part of the steps that are guided, 0 = the first (noise) and 1 = the end. Steps outside "
         "take half the time; they change the images. Default: all steps, as in the paper.",
     )
-    solver: Literal["default", "dpm++", "unipc", "euler", "lcm"] = Field(
-        "default",
-        description="Sampling algorithm; default = that of the checkpoint. dpm++ and unipc need 10 to 20 steps, lcm 2 to 8 "
-        "with a few_step_adapter made for it.",
+    solver: Literal["auto"] | Solver = Field(
+        "auto",
+        description="Sampling algorithm; default = that of the checkpoint; auto: unipc for the embedded generator, else "
+        "default. dpm++ and unipc need 10 to 20 steps, lcm 2 to 8 with a few_step_adapter made for it.",
+    )
+    spacing: Literal["auto"] | Spacing = Field(
+        "auto",
+        description="Noise levels of the steps; default = those of the checkpoint; quadratic: most steps at low noise, "
+        "which keeps fine details with few steps (Song et al. 2021); auto: quadratic for the embedded generator, else "
+        "default.",
     )
     precision: Precision = Field(
         "auto",
@@ -129,6 +141,22 @@ class GenerateConfig(StageConfig):
         """Return True: the stage starts its own processes."""
         return True
 
+    def schedule(self, model: str) -> Schedule:
+        """Return the steps for the generator `model`, with the meaning of `auto`.
+
+        Raises:
+            UserError: none of the steps is in the guidance interval.
+        """
+        auto = EMBEDDED if model in FOLDERS and self.solver != "lcm" else PUBLISHED
+        found = Schedule(
+            steps=auto.steps if self.steps == "auto" else self.steps,
+            solver=auto.solver if self.solver == "auto" else self.solver,
+            spacing=auto.spacing if self.spacing == "auto" else self.spacing,
+        )
+        if not self._guides_any_of(found.steps):
+            raise UserError(self._without_effect(found.steps))
+        return found
+
     def checkpoints(self) -> list[Needed]:
         """Return the LoRA for few steps, if it is set."""
         name = self.few_step_adapter
@@ -153,12 +181,19 @@ class GenerateConfig(StageConfig):
                 f"generate.guidance_interval {[start, stop]} has no effect, because generate.guidance_scale "
                 f"{self.guidance_scale:g} is 1 or less, so guidance is off; set the scale above 1, or the interval to [0, 1]"
             )
-        if not any(start <= step / self.steps < stop for step in range(self.steps)):
-            raise ValueError(
-                f"none of the {self.steps} steps is in generate.guidance_interval {[start, stop]} (step i of n is guided "
-                "when start <= i / n < stop); widen it, or switch guidance off with generate.guidance_scale=1"
-            )
+        if self.steps != "auto" and not self._guides_any_of(self.steps):
+            raise ValueError(self._without_effect(self.steps))
         return self
+
+    def _guides_any_of(self, steps: int) -> bool:
+        start, stop = self.guidance_interval
+        return any(start <= step / steps < stop for step in range(steps))
+
+    def _without_effect(self, steps: int) -> str:
+        return (
+            f"none of the {steps} steps is in generate.guidance_interval {list(self.guidance_interval)} (step i of n is "
+            "guided when start <= i / n < stop); widen it, or switch guidance off with generate.guidance_scale=1"
+        )
 
     @field_validator("per_class", mode="before")
     @classmethod

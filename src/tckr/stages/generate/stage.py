@@ -183,11 +183,10 @@ def _recipe(config: GenerateConfig, context: StepContext, adapter: AdapterCard, 
     device = context.execution.torch_device()
     on_cuda = device.startswith("cuda")
     sampling = Sampling(
-        steps=config.steps,
+        **config.schedule(adapter.model)._asdict(),
         guidance_scale=config.guidance_scale,
         size=adapter.image_size,
         guidance_interval=config.guidance_interval,
-        solver=config.solver,
         bfloat16=not on_cuda and is_bfloat16(config.precision, device),
     )
     return Recipe(
