@@ -118,11 +118,26 @@ def test_controls_learn_from_nobody_and_from_the_target_by_heart():
 @pytest.mark.parametrize("labels", ["soft", "hard", "online"])
 def test_an_attackers_student_learns_the_released_soft_labels_and_nothing_else(labels):
     found = steps(distill={"labels": labels}, audit={"num_reference_runs": 2, "depth": "full"})
-    assert {name: source.name for name, source in found["distill.attacker.1"].inputs.items()} == {
-        "synthetic": "generate.1",
-        "labels": "label.1",
-    }
-    assert found["distill.attacker.1"].config.labels == "soft"
+    for run, end in (("0", ""), ("1", ".1")):
+        attacker = found[f"signals.{run}"].inputs["attacker"]
+        assert {name: source.name for name, source in attacker.inputs.items()} == {
+            "synthetic": f"generate{end}",
+            "labels": f"label{end}",
+        }
+        assert attacker.config.labels == "soft"
+
+
+def test_a_student_that_only_serves_for_comparison_is_the_attackers_too_where_only_the_seeds_would_differ():
+    """The target's attacker trains a student of his own: he does not have the released one when he has the labels alone."""
+    same, other = (steps(distill={"labels": labels}, audit={"num_reference_runs": 2}) for labels in ("soft", "hard"))
+    for run in ("0", "1", "null", "positive"):
+        inputs = same[f"signals.{run}"].inputs
+        assert (inputs["attacker"] is inputs["student"]) == (run != "0")
+        inputs = other[f"signals.{run}"].inputs
+        assert (inputs["attacker"] is inputs["student"]) == (run == "positive")
+    target = same["signals.0"].inputs
+    assert target["attacker"].config == target["student"].config
+    assert target["attacker"].seed != target["student"].seed
 
 
 def test_an_ensemble_of_teachers_is_one_step_of_every_run_and_its_checkpoints_are_part_of_what_it_is():

@@ -51,6 +51,9 @@ READS: Mapping[str, Callable[[Any], str]] = {
 
 NOTHING: Mapping[str, Step] = MappingProxyType({})
 
+ATTACKED = "0"
+"""Name of the target as the audit attacks it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recycled:
@@ -208,13 +211,23 @@ def _query(run: Run, recycled: Recycled, common: Mapping[str, Step], depth: str)
     """Return the step that queries a run about every record, on all parts that this depth computes again."""
     inputs = {**common, "teacher": recycled.teacher}
     if depth != "teacher":
-        attacking = replace(run, seed=derive_seed(run.seed, "attacker"), name=f"attacker.{run.name}")
-        released = {"synthetic": recycled.synthetic, "labels": recycled.labels}
-        attacker = _step("distill", run.config.distill.attacker(), attacking, released)
-        inputs |= {"synthetic": recycled.synthetic, "student": recycled.student, "attacker": attacker}
+        inputs |= {"synthetic": recycled.synthetic, "student": recycled.student, "attacker": _attacker(run, recycled)}
     if depth == "full":
         inputs |= {"adapter": recycled.adapter}
     return _query_step(run, inputs)
+
+
+def _attacker(run: Run, recycled: Recycled) -> Step:
+    """Return the student that an attacker trains on the released images and labels of a run.
+
+    If the Student of a run that only serves for comparison is trained with the same settings, it is this student: another
+    one would differ by its seed alone.
+    """
+    config = run.config.distill.attacker()
+    if run.name != ATTACKED and config == run.config.distill:
+        return recycled.student
+    attacking = replace(run, seed=derive_seed(run.seed, "attacker"), name=f"attacker.{run.name}")
+    return _step("distill", config, attacking, {"synthetic": recycled.synthetic, "labels": recycled.labels})
 
 
 def _query_step(run: Run, inputs: Mapping[str, Step]) -> Step:
@@ -234,7 +247,7 @@ def _target(config: RunConfig) -> Run:
 
 def _attacked(config: RunConfig) -> Run:
     """Return the target as the audit attacks it; steps made for this are not part of the target run."""
-    return Run(config=config, row=0, seed=config.seed, name="0")
+    return Run(config=config, row=0, seed=config.seed, name=ATTACKED)
 
 
 def _reference_runs(config: RunConfig) -> list[Run]:
