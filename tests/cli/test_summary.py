@@ -15,7 +15,7 @@ from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.guarantee import Guarantee, Refutation
 from tckr.artifacts.synthetic import Candidates
 from tckr.cli.run import end
-from tckr.cli.summary import _table, print_summary, summary_json, waterfall
+from tckr.cli.summary import _table, leakage_table, print_summary, summary_json
 from tckr.membership.wording import verdict_text
 from tckr.membership.worth import classes_line
 from tckr.metrics.results import OneRunBound
@@ -149,15 +149,15 @@ def test_a_run_that_did_not_come_to_its_audit_ends_well(tmp_path: Path) -> None:
     end(RunResult(folder=tmp_path, artifacts={}))
 
 
-def printed_waterfall(sample: Sample) -> list[str]:
+def printed_leakage_table(sample: Sample) -> list[str]:
     console = Console(width=100, record=True, quiet=False, file=None)
     with console.capture() as captured:
-        console.print(waterfall(sample.audit()))
+        console.print(leakage_table(sample.audit()))
     return captured.get().splitlines()
 
 
-def test_the_waterfall_prints_every_surface_with_attack_interval_and_state_below_100_columns() -> None:
-    lines = printed_waterfall(Sample())
+def test_the_leakage_table_prints_every_surface_with_attack_interval_and_state_below_100_columns() -> None:
+    lines = printed_leakage_table(Sample())
     rows = [[cell.strip() for cell in line.strip("\u2502").split("\u2502")] for line in lines if line.startswith("\u2502")]
     assert rows == [
         ["captions", "global threshold*", "0.505 [0.475, 0.535]", "not measured"],
@@ -172,11 +172,11 @@ def test_the_waterfall_prints_every_surface_with_attack_interval_and_state_below
 
 
 def test_with_references_everywhere_no_star_is_explained() -> None:
-    assert "*" not in "".join(printed_waterfall(Sample(depth="full")))
+    assert "*" not in "".join(printed_leakage_table(Sample(depth="full")))
 
 
-def test_an_invalid_audit_says_so_above_the_waterfall() -> None:
-    assert printed_waterfall(Sample(valid=False))[0].strip() == "Leakage by release surface: audit invalid, do not use"
+def test_an_invalid_audit_says_so_above_the_leakage_table() -> None:
+    assert printed_leakage_table(Sample(valid=False))[0].strip() == "Leakage by release surface: audit invalid, do not use"
 
 
 @pytest.mark.parametrize("measured", [True, False])

@@ -41,7 +41,7 @@ def print_summary(result: RunResult, console: Console) -> None:
         if audit.measured:
             if audit.declared.unit == "group":
                 say(console, f"Audit, {judged_units(audit.declared)}")
-            console.print(waterfall(audit))
+            console.print(leakage_table(audit))
             for line in [f"{name} leaks: {why}" for name, why in hidden_leaks(audit)] + together_lines(audit):
                 say(console, line)
         if audit.canaries:
@@ -161,7 +161,7 @@ def candidates_line(judged: Candidates) -> str:
     )
 
 
-def waterfall(audit: AuditResult) -> Table:
+def leakage_table(audit: AuditResult) -> Table:
     """Return a table of release surfaces with attack, AUC and state; narrower than 100 columns."""
     rows = surface_rows(audit)
     weak = any(row.attack and not row.has_references for row in rows)

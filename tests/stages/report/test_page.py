@@ -23,7 +23,7 @@ def numbers_in(value):
 
 
 def row_of(html, kind, name):
-    """Return the text of one row of the waterfall (`surface`) or of the packages (`package`)."""
+    """Return the text of one row of the surfaces (`surface`) or of the packages (`package`)."""
     row = re.search(rf'<tr data-{kind}="{re.escape(name)}">(.*?)</tr>', html, re.DOTALL).group(1)
     return re.sub(r"<title>.*?</title>|<[^>]+>", "", row)
 
@@ -155,7 +155,7 @@ def test_without_a_measured_audit_no_membership_number_appears(bare_report):
     assert "set prepare.audit_holdout above 0" in bare_report.html
     assert re.findall(r'<tr data-key="([^"]+)"', bare_report.html) == ["accuracy", "balanced_accuracy"]
     assert "ROC" not in re.sub(r"<style>.*?</style>", "", bare_report.html, flags=re.DOTALL)
-    assert "waterfall" not in re.sub(r"<style>.*?</style>", "", bare_report.html, flags=re.DOTALL)
+    assert 'class="surfaces' not in bare_report.html
     assert "so the report cannot support any release" in bare_report.html
     assert bare_report.data["packages"] == bare_report.data["canaries"] == []
     assert bare_report.data["copies"] is None
@@ -202,7 +202,7 @@ def test_the_same_artifacts_give_the_same_report(tmp_path, report):
     assert again.html == report.html
 
 
-def test_the_waterfall_prints_every_surface_of_report_json_in_the_order_in_which_it_is_made(report):
+def test_the_table_prints_every_surface_of_report_json_in_the_order_in_which_it_is_made(report):
     keys = ["captions", "adapter", "images", "soft_labels", "teacher", "student"]
     assert [row["key"] for row in report.data["surfaces"]] == keys
     assert re.findall(r'<tr data-surface="(\w+)"', report.html) == keys
@@ -250,7 +250,7 @@ def test_canaries_without_reference_runs_are_shown_though_membership_was_not_mea
     assert '<data value="2.3"' in made.html
     assert "without reference runs, only the target" in made.html
     assert "Canaries: epsilon cannot be below 2.30" in " ".join(made.data["verdict"]["sentences"])
-    assert 'class="waterfall' not in made.html
+    assert 'class="surfaces' not in made.html
 
 
 def test_images_generated_again_are_mentioned_at_copies_at_the_images_and_at_every_package_with_images(tmp_path, report):

@@ -27,9 +27,9 @@ from tckr.stages.report.copies import MAX_PICTURES, MAX_ROWS
 from tckr.stages.report.figures import Series, bar, history_chart, interval_strip, roc_chart, smoothed
 from tckr.stages.report.flagged import Likeness
 from tckr.stages.report.gallery import ClassGallery, shown_because, why_withheld
+from tckr.stages.report.leakage_chart import leakage_chart, state_class, state_mark
 from tckr.stages.report.measures import FPRS
 from tckr.stages.report.report_json import Comparison, Contents, Number, Training
-from tckr.stages.report.waterfall import state_class, state_mark, waterfall_chart
 from tckr.surfaces import SURFACES, signal_title, surface_title
 
 PREVIEW_CLASSES = 30
@@ -84,7 +84,7 @@ def charts(contents: Contents) -> dict[str, Markup]:
     """Return the charts that have data, by name."""
     audit = contents.audit
     drawn = {
-        "waterfall": waterfall_chart(contents.surfaces),
+        "leakage": leakage_chart(contents.surfaces),
         "adapter_loss": _loss_chart("Adapter: denoising loss", contents.adaptation, "step", "other"),
     }
     for name, training in (("teacher", contents.teacher), ("student", contents.student)):

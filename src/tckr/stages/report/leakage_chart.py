@@ -19,13 +19,13 @@ DOT, DIAMOND = 5.0, 5.0
 NO_REFERENCES = "without references"
 
 
-def waterfall_chart(rows: Sequence[SurfaceRow]) -> Markup:
+def leakage_chart(rows: Sequence[SurfaceRow]) -> Markup:
     """Return the surfaces one below the other: name, attack and number above, the interval on the common axis below.
 
     A filled dot is an attack with reference runs; a hollow dot with a dashed interval is one without, which is weak. A bar
     from 0.5 to the number marks a surface that leaks. The diamond is the strongest attack found.
     """
-    axis = waterfall_axis([row.auc for row in rows] + [row.strongest for row in rows])
+    axis = leakage_axis([row.auc for row in rows] + [row.strongest for row in rows])
     bottom = TOP + ROW_HEIGHT * len(rows)
     ticks = [mark for tick in axis.ticks(5) for mark in _tick(axis(tick), bottom, tick_label(tick))]
     chance = [
@@ -35,12 +35,12 @@ def waterfall_chart(rows: Sequence[SurfaceRow]) -> Markup:
     drawn = [_row(axis, TOP + ROW_HEIGHT * number, row) for number, row in enumerate(rows)]
     name = element("text", "membership AUC", x=WIDTH / 2, y=bottom + 32, class_="axis middle")
     legend = _legend(bottom + 54)
-    title = "Leakage waterfall: membership AUC of every release surface, 0.5 is guessing"
+    title = "Leakage: membership AUC of every release surface, 0.5 is guessing"
     description = "; ".join(_in_words(row) for row in rows)
     return picture(WIDTH, bottom + 64, title, *ticks, *chance, *drawn, name, *legend, description=description)
 
 
-def waterfall_axis(numbers: Sequence[Number]) -> Axis:
+def leakage_axis(numbers: Sequence[Number]) -> Axis:
     """Return an axis for all intervals and 0.5, with ends at multiples of 0.05 and at least 0.2 long."""
     ends = [end for number in numbers for end in (number.low, number.value, number.high) if end is not None]
     low = max(0.0, math.floor(20 * min([0.5, *ends]) - 0.2) / 20)
