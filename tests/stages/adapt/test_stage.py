@@ -381,6 +381,6 @@ def test_the_memory_of_the_encoders_is_free_when_other_processes_train(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: found.append("freed"))
     config = AdaptConfig(model=str(tiny_generator), rank=2, steps=3, batch_size=4)
-    with pytest.raises(UserError, match="^seen$"):
+    with pytest.raises(UserError, match=r"^seen$"):
         stage.run(config, make_context(tmp_path, inputs, gpus=2))
     assert found == ["freed", "train", None]
