@@ -155,19 +155,7 @@ def train_together(
     failures: dict[str, str] = {}
     threads = max(1, torch.get_num_threads() // size)
     folder = TemporaryDirectory(prefix="tckr-")  # for the launcher, which does not remove its own folder
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=size,
-        run_id=uuid.uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        local_addr="localhost",
-        max_restarts=RESTARTS,
-        monitor_interval=SECONDS_BETWEEN,
-        start_method=context.get_start_method(),
-        logs_specs=DefaultLogsSpecs(log_dir=folder.name),
-    )
+    config = _launch_config(size, context.get_start_method(), folder.name)
     with folder, heard, told, _quiet():
         try:
             with _listening(heard, told, hear, final, failures):
@@ -180,6 +168,23 @@ def train_together(
                 raise (KeyboardInterrupt if error.sigval == signal.SIGINT else SystemExit)(error.sigval) from None
     if final:
         raise final[0]
+
+
+def _launch_config(size: int, start_method: str, folder: str) -> LaunchConfig:
+    """Return how the launcher starts `size` processes on this machine."""
+    return LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=size,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        local_addr="localhost",
+        max_restarts=RESTARTS,
+        monitor_interval=SECONDS_BETWEEN,
+        start_method=start_method,
+        logs_specs=DefaultLogsSpecs(log_dir=folder),
+    )
 
 
 def _reason(error: ChildFailedError) -> str:
