@@ -29,7 +29,17 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from ray.cluster_utils import Cluster
+
+AROUND = {
+    "RAY_worker_niceness": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_register_timeout_seconds": "600",
+    "RAY_raylet_start_wait_time_s": "300",
+}
+"""Environment of Ray, which reads it when it is imported: on a busy machine, processes are slow to start."""
+os.environ |= AROUND
+
+from ray.cluster_utils import Cluster  # noqa: E402
 
 SETTINGS = (
     "audit.num_reference_runs=4",
@@ -54,15 +64,9 @@ FINISHED = (0, 3)
 MOST_STARTS = 20
 """Of the driver in one run."""
 
-SAME = "same bytes"
+MOST_NODE_STARTS = 10
 
-AROUND = {
-    "RAY_worker_niceness": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_worker_register_timeout_seconds": "600",
-    "RAY_raylet_start_wait_time_s": "300",
-}
-"""Environment of Ray: on a busy machine, processes are slow to start."""
+SAME = "same bytes"
 
 
 def command(output: Path, settings: list[str]) -> list[str]:
@@ -82,6 +86,14 @@ def digests(output: Path) -> dict[str, str]:
     return found
 
 
+def another_node(cluster: Cluster) -> Any:
+    """Return a new node of one core; on a busy machine, Ray may give up one that is slow to start."""
+    for _ in range(MOST_NODE_STARTS):
+        with suppress(Exception):  # Ray raises no type of its own
+            return cluster.add_node(num_cpus=1)
+    raise SystemExit(f"{MOST_NODE_STARTS} new nodes did not start")
+
+
 @dataclass
 class Victims:
     """What may be struck: the workers and all nodes but the first, of one cluster."""
@@ -99,7 +111,7 @@ class Victims:
         if kind == "node":
             node = self.nodes.pop(self.random.randrange(len(self.nodes)))
             self.cluster.remove_node(node, allow_graceful=False)
-            self.nodes.append(self.cluster.add_node(num_cpus=1))
+            self.nodes.append(another_node(self.cluster))
             return True
         workers = sorted(self._workers(), key=lambda process: process.pid)
         with suppress(psutil.Error, IndexError):  # none is at work, or it is over
@@ -230,7 +242,7 @@ def one_run(
     shutil.copy(work / "local" / "store" / "secret", output / "store" / "secret")  # equal seeds
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
-        victims = Victims(cluster, chance, [cluster.add_node(num_cpus=1) for _ in range(2)])
+        victims = Victims(cluster, chance, [another_node(cluster) for _ in range(2)])
         on_ray = [*arguments.settings, "execution.executor=ray", f"execution.ray_address={cluster.address}"]
         every = arguments.every or local_seconds / max(1, len(kinds))
         killed, starts = run_struck(output, on_ray, victims, kinds, every)
@@ -276,7 +288,6 @@ def options() -> argparse.ArgumentParser:
 def main() -> int:
     """Run the experiment and print what happened."""
     arguments = options().parse_intermixed_args()
-    os.environ |= AROUND
     work = arguments.work or Path(tempfile.mkdtemp(prefix="tckr-cluster-"))
     seconds = seconds_here(work, arguments.settings)
     print(f"local: {seconds:.0f} s, {len(digests(work / 'local'))} files of artifacts", flush=True)

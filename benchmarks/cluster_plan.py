@@ -64,8 +64,8 @@ class SimulatedRay:
     pending: list[Reference] = field(default_factory=list)
 
     def remote(self, *given: Any) -> Any:
-        """Return something that makes actors; given a folder and a share, make one."""
-        return SimulatedActor(self) if len(given) == 2 else self
+        """Return something that makes actors of a class; without a class, make one."""
+        return self if given else SimulatedActor(self)
 
     def options(self, **_: Any) -> Any:
         """Return something that makes actors."""
@@ -92,16 +92,24 @@ class SimulatedActor:
     def __init__(self, ray: SimulatedRay) -> None:
         """Start at the present time."""
         self.ray, self.free = ray, ray.now
-        self.begin = self.call = self
+        self.begin, self.call = SimulatedMethod(self, 0.0), SimulatedMethod(self, ray.seconds)
 
-    def remote(self, *call: Any) -> Reference:
-        """Return the result of a call that begins when the earlier ones are done; without arguments, of the start."""
-        ray = self.ray
+
+@dataclass
+class SimulatedMethod:
+    """A method of an actor, which takes so many `seconds`."""
+
+    actor: SimulatedActor
+    seconds: float
+
+    def remote(self, what: Any, item: Any) -> Reference:
+        """Return the result, the `item`, of a call that begins when the earlier ones are done."""
+        actor, ray = self.actor, self.actor.ray
         ray.calls += 1
-        if call:
-            ray.idle += max(0.0, ray.now - self.free)
-        self.free = max(self.free, ray.now) + ray.seconds * bool(call)
-        reference = Reference(self.free, ray.calls, call and call[1])
+        if self.seconds:  # the start is no work that an actor could wait for
+            ray.idle += max(0.0, ray.now - actor.free)
+        actor.free = max(actor.free, ray.now) + self.seconds
+        reference = Reference(actor.free, ray.calls, item)
         heapq.heappush(ray.pending, reference)
         return reference
 

@@ -9,7 +9,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,26 +23,11 @@ from tckr.engine.runner import Runner
 from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.errors import UserError
-from tckr.process import Tell
-from tckr.training.process_group import Team, train_together
 from tests.engine.fakes import FakeConfig, step
 from tests.engine.test_ready_queue import Recorder
-from tests.training.test_process_group import add_up
 
 ray = pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """Yield a cluster of three machines of one core each, all of them processes here."""
-    from ray.cluster_utils import Cluster
-
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    for _ in range(2):
-        made.add_node(num_cpus=1)
-    yield made
-    made.shutdown()
 
 
 def runner(folder: Path, address: str | None, observer: Any) -> Runner:
@@ -218,44 +202,6 @@ def test_no_cluster_at_the_address_says_what_to_do_and_starts_none(tmp_path):
     with pytest.raises(UserError, match=r"no Ray cluster answers there .*`ray start --head`"):
         runner(tmp_path, "127.0.0.1:1", Recorder()).run([step("one")])
     assert [process.pid for process in psutil.Process().children()] == before
-
-
-def train_in_gang(config: FakeConfig, context: Any) -> None:
-    """Let two processes add up gradients, of which one is killed at first; write what they told, and their machines."""
-    told: list[Any] = []
-    share = partial(add_up_somewhere, folder=context.scratch, kill=config.mode == "die")
-    train_together(2, share, "cpu", told.append, gang=context.gang)
-    machines = {path.read_text() for path in context.scratch.glob("machine-*")}
-    (context.out / "sum.txt").write_text(f"{told[-1][0]} on {len(machines)}")
-
-
-def add_up_somewhere(team: Team, tell: Tell, **named: Any) -> None:
-    add_up(team, tell, **named)
-    (named["folder"] / f"machine-{team.rank}").write_text(ray.get_runtime_context().get_node_id())
-
-
-@pytest.mark.parametrize("mode", ["write", "die"])
-def test_processes_on_two_machines_train_one_model_and_begin_anew_when_one_is_killed(tmp_path, cluster, mode):
-    """Two such steps at once wait for no half of each other's machines."""
-    both = [
-        replace(
-            step(f"train.{run}", FakeConfig(mode=mode)), function="tests.engine.test_ray:train_in_gang", trains_together=True
-        )
-        for run in range(2)
-    ]
-    made, recorder = runner(tmp_path, cluster.address, Recorder()), Recorder()
-    execution = made.execution.model_copy(update={"gpus": 2})
-    replace(made, execution=execution, observer=recorder).run(both)
-    texts = [(Store(tmp_path / "store").folder(one) / "sum.txt").read_text() for one in both]
-    assert texts == ["[30.0, 35.0, 40.0] on 2"] * 2
-    assert not any("anew" in line for line in recorder.told)
-
-
-def test_more_processes_than_the_cluster_has_places_are_refused(tmp_path, cluster):
-    one = replace(step("train"), function="tests.engine.test_ray:train_in_gang", trains_together=True)
-    made = runner(tmp_path, cluster.address, Recorder())
-    with pytest.raises(UserError, match=r"execution\.gpus=9: the cluster has 3 CPU cores; set execution\.gpus to at most 3"):
-        replace(made, execution=made.execution.model_copy(update={"gpus": 9})).run([one])
 
 
 def test_handing_out_holds_two_pieces_per_actor_however_many_there_are():

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -115,8 +115,13 @@ class ProcessesHere:
             address = free.getsockname()
         with ProcessPoolExecutor(size, started_worker_context()) as pool:
             tell = partial(write_line, file=self.told)
-            for future in [pool.submit(function, rank, address, tell) for rank in range(size)]:
-                future.result()
+            futures = [pool.submit(function, rank, address, tell) for rank in range(size)]
+            if any(future.exception() for future in wait(futures, return_when=FIRST_EXCEPTION).done):
+                time.sleep(1)  # in which others could fail as well
+                failed = [error for future in futures if future.done() and (error := future.exception())]
+                for process in pool._processes.values():
+                    process.kill()
+                raise failed[0]
         for line in self.told.read_text().splitlines():
             hear(json.loads(line))
 
@@ -170,6 +175,46 @@ def test_processes_that_die_again_and_again_are_a_user_error_with_the_reason(mon
     expected = r"2 processes that train one model died 2 times. The last error: RuntimeError: planted failure"
     with pytest.raises(UserError, match=expected):
         train_together(2, fail, "cpu", print)
+
+
+def refuse_second(team: Team, tell: Tell, *, folder: Path) -> None:
+    (folder / f"attempt-{time.monotonic_ns()}").touch() if team.rank == 0 else None
+    if team.rank == 1:
+        raise UserError("no room for the data")
+    team.count(torch.ones(1))  # waits for the other process
+
+
+@pytest.mark.parametrize("in_gang", [False, True])
+def test_what_one_process_says_to_the_user_comes_before_the_lost_connections_of_the_others(
+    tmp_path: Path, in_gang: bool
+) -> None:
+    gang = ProcessesHere(tmp_path / "told") if in_gang else None
+    with pytest.raises(UserError, match=r"^no room for the data$"):
+        train_together(2, partial(refuse_second, folder=tmp_path), "cpu", print, gang=gang)
+    assert len(list(tmp_path.glob("attempt-*"))) == 1
+
+
+def tell_and_go_on(team: Team, tell: Tell, *, folder: Path, seconds: float = 0) -> None:
+    tell("first")
+    time.sleep(seconds)
+    (folder / "trained").touch()
+
+
+def refuse_to_hear(what: object) -> None:
+    raise OSError("no space left for the log")
+
+
+def test_an_error_of_who_hears_the_processes_ends_them_and_is_raised(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"^no space left for the log$"):
+        train_together(2, partial(tell_and_go_on, folder=tmp_path, seconds=30), "cpu", refuse_to_hear)
+    assert not (tmp_path / "trained").exists()
+
+
+def test_an_error_of_who_hears_a_gang_is_raised_and_nothing_begins_anew(tmp_path: Path) -> None:
+    gang, share = ProcessesHere(tmp_path / "told"), partial(tell_and_go_on, folder=tmp_path)
+    with pytest.raises(OSError, match=r"^no space left for the log$"):
+        train_together(2, share, "cpu", refuse_to_hear, gang=gang)
+    assert len((tmp_path / "told").read_text().splitlines()) == 1
 
 
 SCRIPT = """

@@ -56,10 +56,15 @@ class BatchLimit:
                     f"memory ran out with one image at a time: {str(error).splitlines()[0]}; close other programs, or use "
                     "a smaller model, a smaller prepare.image_size, or another execution.device"
                 ) from error
-        gc.collect()  # after the error and the tensors in its traceback are gone
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_device_memory()  # after the error and the tensors in its traceback are gone
         return None
+
+
+def free_device_memory() -> None:
+    """Return the GPU memory that torch keeps for later tensors of this process, so that other processes can use it."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 import uuid
+from _thread import interrupt_main
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -150,11 +151,28 @@ def train_together(
         return
     context = started_worker_context()
     heard, told = context.Pipe(duplex=False)
-    refusals: list[str] = []
+    final: list[Exception] = []
     failures: dict[str, str] = {}
     threads = max(1, torch.get_num_threads() // size)
     folder = TemporaryDirectory(prefix="tckr-")  # for the launcher, which does not remove its own folder
-    config = LaunchConfig(
+    config = _launch_config(size, context.get_start_method(), folder.name)
+    with folder, heard, told, _quiet():
+        try:
+            with _listening(heard, told, hear, final, failures):
+                elastic_launch(config, _take_part)(train, told, (device, backend), threads, dict(os.environ))
+        except ChildFailedError as error:
+            if not final:
+                raise UserError(_explanation(failures.get(str(RESTARTS)) or _reason(error), size)) from None
+        except SignalException as error:  # the launcher catches signals, to end its processes first
+            if not final:
+                raise (KeyboardInterrupt if error.sigval == signal.SIGINT else SystemExit)(error.sigval) from None
+    if final:
+        raise final[0]
+
+
+def _launch_config(size: int, start_method: str, folder: str) -> LaunchConfig:
+    """Return how the launcher starts `size` processes on this machine."""
+    return LaunchConfig(
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=size,
@@ -164,19 +182,9 @@ def train_together(
         local_addr="localhost",
         max_restarts=RESTARTS,
         monitor_interval=SECONDS_BETWEEN,
-        start_method=context.get_start_method(),
-        logs_specs=DefaultLogsSpecs(log_dir=folder.name),
+        start_method=start_method,
+        logs_specs=DefaultLogsSpecs(log_dir=folder),
     )
-    with folder, heard, told, _listening(heard, told, hear, refusals, failures), _quiet():
-        try:
-            elastic_launch(config, _take_part)(train, told, (device, backend), threads, dict(os.environ))
-        except ChildFailedError as error:
-            if not refusals:
-                raise UserError(_explanation(failures.get(str(RESTARTS)) or _reason(error), size)) from None
-        except SignalException as error:  # the launcher catches signals, to end its processes first
-            raise (KeyboardInterrupt if error.sigval == signal.SIGINT else SystemExit)(error.sigval) from None
-    if refusals:
-        raise UserError(refusals[0])
 
 
 def _reason(error: ChildFailedError) -> str:
@@ -214,7 +222,7 @@ def _take_part(
         try:
             train(team, (lambda what: told.send(("told", what))) if team.rank == 0 else _tell_nobody)
         except UserError as error:  # sent before the other processes lose their connections and report that
-            told.send(("refused", str(error)[:MOST_CHARACTERS]))  # a restart would not help
+            told.send(("refused", str(error)[:MOST_CHARACTERS]))
         except Exception as error:
             told.send((os.environ["TORCHELASTIC_RESTART_COUNT"], f"{type(error).__name__}: {error}"[:MOST_CHARACTERS]))
             raise
@@ -224,14 +232,24 @@ def _train_in_gang(
     gang: Gang, member: Callable[[int, Address, Tell], object], size: int, hear: Callable[[Any], object]
 ) -> None:
     """Let `gang` call `member`, and again in new processes when one died or failed."""
-    reason = ""
+    reason, final = "", []
+
+    def listen(what: Any) -> None:
+        try:
+            hear(what)
+        except Exception as error:
+            final.append(error)
+            raise
+
     for _ in range(RESTARTS + 1):
         try:
-            gang(member, size, hear)
+            gang(member, size, listen)
             return
         except UserError:
             raise
         except Exception as error:
+            if final:  # not of a process; new ones would tell the same
+                raise
             reason = f"{type(error).__name__}: {error}"
     raise UserError(_explanation(reason, size))
 
@@ -254,14 +272,15 @@ def _be_member(
 
 @contextmanager
 def _joined(team: Team, store: distributed.Store, device: str, backend: str | None) -> Iterator[None]:
-    """Join torch's process group during the block."""
+    """Join torch's process group during the block.
+
+    After an error it is left only when the process ends: the others would fail too, and perhaps be heard first.
+    """
     backend = backend or ("nccl" if device.startswith("cuda") else "gloo")
     distributed.init_process_group(backend, store=store, rank=team.rank, world_size=team.size)
-    try:
-        distributed.barrier()  # nobody fails while others still look for it
-        yield
-    finally:
-        distributed.destroy_process_group()
+    distributed.barrier()  # nobody fails while others still look for it
+    yield
+    distributed.destroy_process_group()
 
 
 def _tell_nobody(what: Any) -> None:
@@ -279,23 +298,33 @@ def _meeting_place() -> distributed.Store:
 
 @contextmanager
 def _listening(
-    heard: Connection, told: Connection, hear: Callable[[Any], object], refusals: list[str], failures: dict[str, str]
+    heard: Connection, told: Connection, hear: Callable[[Any], object], final: list[Exception], failures: dict[str, str]
 ) -> Iterator[None]:
     """Pass on messages of the processes until the block ends, including all that they had sent by then.
 
-    `failures` receives the first error of each attempt, because the errors of other processes follow from it. The pipe has
-    no lock, which a killed process would never release: the system writes a short message at once or not at all.
+    `failures` receives the first error of each attempt, because the errors of other processes follow from it. `final`
+    receives errors after which no restart helps: a UserError of a process, or an error of `hear`. The first one interrupts
+    the launcher, if it runs on the main thread. The pipe has no lock, which a killed process would never release: the system
+    writes a short message at once or not at all.
     """
+    interrupts = threading.current_thread() is threading.main_thread()  # only there, the launcher catches signals
+
+    def receive(kind: str, what: Any) -> None:
+        if kind == "told":
+            hear(what)
+        elif kind == "refused":
+            raise UserError(what)
+        else:
+            failures.setdefault(kind, what)
 
     def listen() -> None:
         while (message := heard.recv()) is not None:
-            kind, what = message
-            if kind == "told":
-                hear(what)
-            elif kind == "refused":
-                refusals.append(what)
-            else:
-                failures.setdefault(kind, what)
+            try:
+                receive(*message)
+            except Exception as error:  # the next messages are still read: no process may wait because the pipe is full
+                final.append(error)
+                if interrupts and len(final) == 1:
+                    interrupt_main(signal.SIGTERM)
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from tckr.data.images import encode_png
 from tckr.data.shards import read_columns, write_shard
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator
+from tckr.models.diffusion.latent import LatentDiffusion
+from tckr.models.diffusion.load import load_generator
 from tckr.pipeline import pipeline
 from tckr.stages.adapt import stage
 from tckr.stages.adapt.config import AdaptConfig
@@ -357,3 +360,27 @@ def test_a_team_trains_what_one_process_trains(tmp_path: Path, inputs: dict[str,
     assert results[1][0] == pytest.approx(results[0][0], rel=1e-5)
     for name, weight in results[0][1].items():
         torch.testing.assert_close(results[1][1][name], weight, rtol=1e-3, atol=1e-4)
+
+
+def test_the_memory_of_the_encoders_is_free_when_other_processes_train(
+    tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[weakref.ref[object]] = []
+    found: list[object] = []
+
+    def load(*args: Any, **named: Any) -> LatentDiffusion:
+        loaded.append(weakref.ref(generator := load_generator(*args, **named)))
+        return generator
+
+    def look(*args: object, **named: object) -> None:
+        found.extend(["train", *(reference() for reference in loaded)])
+        raise UserError("seen")
+
+    monkeypatch.setattr(stage, "load_generator", load)
+    monkeypatch.setattr(stage, "train_together", look)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: found.append("freed"))
+    config = AdaptConfig(model=str(tiny_generator), rank=2, steps=3, batch_size=4)
+    with pytest.raises(UserError, match=r"^seen$"):
+        stage.run(config, make_context(tmp_path, inputs, gpus=2))
+    assert found == ["freed", "train", None]

@@ -331,6 +331,20 @@ def test_trackers_are_given_the_points_of_the_history_while_it_trains(
         assert point == pytest.approx(expected)
 
 
+def test_a_training_that_continues_with_recomputed_activations_recomputes_them(tiny_generator: Path, tmp_path: Path) -> None:
+    """Memory ran out in one of several processes; the same command with one process continues."""
+    Passes(largest=2, images=1, recomputed=True).keep(tmp_path)
+    generator = load_generator(str(tiny_generator), "cpu")
+    train.train_adapter(
+        generator,
+        encode(generator, tmp_path),
+        AdaptConfig(model=str(tiny_generator), method="lora", rank=2, batch_size=3, precision="float32"),
+        train.Course(num_steps=1, seed=1, device="cpu", checkpoint=tmp_path / "checkpoint.safetensors"),
+        passes=Passes.kept(tmp_path, 3),
+    )
+    assert generator.denoiser.is_gradient_checkpointing
+
+
 def train_in_two(folder: Path, scratch: Path, config: AdaptConfig, *, killed: bool = False) -> None:
     """Train in two processes what `fit` trains; with `killed`, the second dies once."""
     encode(load_generator(str(folder), "cpu"), scratch, flip=config.horizontal_flip)

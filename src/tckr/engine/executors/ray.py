@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +24,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from tckr.engine.execution import ExecutionConfig
 from tckr.engine.executors import Job, Needs
 from tckr.engine.executors.ray_gang import RayGang
+from tckr.engine.executors.ray_room import Machine, Request, find_machines
 from tckr.engine.executors.ray_workers import ATTEMPTS, Hands, Mailbox, Share, Shares, do_job, lost
 from tckr.engine.executors.relay import Receiver
 from tckr.engine.observer import Listener
@@ -33,6 +35,12 @@ MOST_AT_ONCE = 10_000
 
 SECONDS_BETWEEN = 0.2
 """Seconds between two looks for messages of jobs."""
+
+SECONDS_BETWEEN_LOOKS = 10
+"""Seconds between two looks at the machines of the cluster."""
+
+SECONDS_FOR_MACHINES = 600
+"""Seconds in which machines may join a cluster that has no room for a job: an autoscaler takes minutes to start one."""
 
 SECONDS_TO_CONNECT = 30
 FEWEST_HANDS = 2
@@ -46,6 +54,7 @@ class Handed:
     future: Future[Any]
     job: Job
     needs: Needs
+    request: Request
     gang: RayGang | None = None
     attempt: int = 1
 
@@ -59,6 +68,8 @@ class RayExecutor:
         self._receiver = Receiver(listener)
         self._at_work: dict[Any, Handed] = {}
         self._num_slots = self._threads_of_slot = 1
+        self._next_look = 0.0
+        self._no_room_since: float | None = None
 
     def __enter__(self) -> Self:
         """Connect to the cluster, or start one on this machine.
@@ -78,12 +89,13 @@ class RayExecutor:
                 f"execution.ray_address={address}: no Ray cluster answers there ({' '.join(str(error).split())[:200]}). "
                 "Start one with `ray start --head`, or leave the setting out to use this machine alone"
             ) from None
-        found = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        found = find_machines()
         cpus, gpus = (sum(node.get(kind, 0.0) for node in found) for kind in ("CPU", "GPU"))
         on_gpus = gpus > 0 and self._execution.device != "cpu"
         self._num_slots = int(gpus if on_gpus else cpus) or 1
         self._threads_of_slot = self._execution.threads or (_cores_per_gpu(found) if on_gpus else 1)
-        self._shares = Shares(most_cpus=max((node.get("CPU", 0.0) for node in found), default=1.0), on_gpus=on_gpus)
+        beside = max((node.get("CPU", 0.0) for node in found if node.get("GPU")), default=0.0) if on_gpus else None
+        self._shares = Shares(most_cpus=max(node.get("CPU", 0.0) for node in found) or 1.0, most_beside_gpu=beside)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         lasting = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
         self._mailbox = ray.remote(Mailbox).options(scheduling_strategy=here, **lasting).remote()
@@ -106,20 +118,24 @@ class RayExecutor:
 
     def submit(self, job: Job, needs: Needs) -> Future[Any]:
         """Submit `job` to Ray."""
-        future: Future[Any] = Future()
-        self._hand_out(Handed(future, job, needs, self._gang_of(needs)))
-        return future
+        name, threads = _name_of(job), needs.threads if needs.together == 1 else self._threads_of_slot
+        request = Request(name, self._shares.of(threads, device=needs.device), needs.together)
+        gang = RayGang.reserve(request.size, request.share, Path.cwd()) if request.size > 1 else None
+        handed = Handed(Future(), job, needs, request, gang)
+        self._hand_out(handed)
+        return handed.future
 
     def completed(self) -> Iterator[Future[Any]]:
         """Wait until a job is done and yield the finished ones; meanwhile pass on the messages of the others.
 
         Raises:
-            UserError: a job was lost, or failed, three times.
+            UserError: a job was lost, or failed, three times, or no machine has room for it.
         """
         done: list[Future[Any]] = []
         while self._at_work and not done:
             ended, _ = ray.wait(list(self._at_work), num_returns=1, timeout=SECONDS_BETWEEN, fetch_local=False)
             self._pass_on()
+            self._look_for_room()
             done = [future for reference in ended if (future := self._concluded(reference))]
         yield from done
 
@@ -156,28 +172,45 @@ class RayExecutor:
         self._hand_out(replace(handed, attempt=handed.attempt + 1))
 
     def _hand_out(self, handed: Handed) -> None:
-        needs, gang = handed.needs, handed.gang
-        share = self._shares.of(needs.threads, device=needs.device)
+        gang = handed.gang
+        share = self._shares.of(handed.needs.threads, device=handed.needs.device) if gang else handed.request.share
         options = gang.job_options() if gang else share.options()
-        hands = None if gang else self._hands_of(needs)
+        hands = None if gang else self._hands_of(handed.needs)
         task = do_job.options(**options).remote(handed.job, Path.cwd(), share, self._mailbox, hands=hands, gang=gang)
         self._at_work[task] = handed
 
-    def _gang_of(self, needs: Needs) -> RayGang | None:
-        """Reserve the places of processes that train together; None for a job that needs one.
+    def _look_for_room(self) -> None:
+        """From time to time, check that the machines have room for each job alone.
+
+        If not, Ray would wait without end. An autoscaler, or somebody, may add machines to a cluster, so the run waits.
 
         Raises:
-            UserError: the cluster has fewer GPUs, or cores where there are none.
+            UserError: there was no room for `SECONDS_FOR_MACHINES`; at once, if Ray was started on this machine only.
         """
-        if needs.together == 1:
-            return None
-        if needs.together > self._num_slots:
-            kind = "GPUs" if self._shares.on_gpus else "CPU cores"
-            raise UserError(
-                f"execution.gpus={needs.together}: the cluster has {self._num_slots} {kind}; set execution.gpus to at most "
-                f"{self._num_slots}, or add machines"
-            )
-        return RayGang.reserve(needs.together, self._shares.of(self._threads_of_slot, device=needs.device), Path.cwd())
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look, machines = now + SECONDS_BETWEEN_LOOKS, find_machines()
+        impossible = [task for task, handed in self._at_work.items() if not handed.request.has_room(machines)]
+        if not impossible:
+            self._no_room_since = None
+            return
+        why = self._at_work[impossible[0]].request.explain(machines)
+        waits = SECONDS_FOR_MACHINES if self._execution.ray_address else 0
+        if self._no_room_since is None and waits:
+            self._listener.warned(f"{why}. The run waits {waits / 60:.0f} minutes for them")
+        self._no_room_since = self._no_room_since or now
+        if now >= self._no_room_since + waits:
+            for task in impossible:
+                self._drop(task)
+            raise UserError(why)
+
+    def _drop(self, task: Any) -> None:
+        """Forget a job that did not start."""
+        handed = self._at_work.pop(task)
+        ray.cancel(task)
+        if handed.gang is not None:
+            handed.gang.release()
 
     def _hands_of(self, needs: Needs) -> Hands | None:
         """Return what a job may map over: its share of the cluster; None where that is no more than itself."""
@@ -188,7 +221,15 @@ class RayExecutor:
         return Hands(most=most, share_for=partial(_share_of_hand, self._shares, threads_for))
 
     def _pass_on(self) -> None:
-        for message in ray.get(self._mailbox.take.remote()):
+        try:
+            messages = ray.get(self._mailbox.take.remote())
+        except RayError as error:  # whoever is alive restarts the mailbox
+            self._at_work.clear()  # `__exit__` can wait for nobody
+            raise UserError(
+                f"this process lost the Ray cluster ({' '.join(str(error).split())[:200]}): Ray's processes ended on this "
+                "machine or on the first one. Give the same command again on a cluster that works; it continues"
+            ) from None
+        for message in messages:
             self._receiver.hear(message)
 
 
@@ -199,7 +240,7 @@ def _look_for(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_CONNECT).close()
 
 
-def _cores_per_gpu(nodes: list[dict[str, float]]) -> int:
+def _cores_per_gpu(nodes: Sequence[Machine]) -> int:
     """Return how many CPU cores every GPU of a cluster can have for itself."""
     return max(1, int(min(node.get("CPU", 0.0) // node["GPU"] for node in nodes if node.get("GPU", 0.0))))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ray.util.placement_group import PlacementGroup, placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from tckr.engine.executors.ray_workers import Mailbox, Share, set_up
+from tckr.errors import UserError
 from tckr.process import Address, Tell
 
 OF_GPU = 0.9
@@ -24,6 +26,9 @@ OF_GPU = 0.9
 
 SECONDS_BETWEEN = 0.5
 """Seconds between two looks for messages of the members."""
+
+SECONDS_TO_DIE = 5
+"""Seconds in which Ray reports that a process of a running machine died."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,7 @@ class RayGang:
     @classmethod
     def reserve(cls, size: int, share: Share, folder: Path) -> RayGang:
         """Ask for `size` places with a `share` of a machine each, on few machines. They are reserved when all are free."""
-        bundle = {"CPU": share.cpus} | ({"GPU": share.gpus} if share.gpus else {})
-        return cls(placement_group([bundle] * size, strategy="PACK"), share, folder)
+        return cls(placement_group([share.resources] * size, strategy="PACK"), share, folder)
 
     def job_options(self) -> dict[str, Any]:
         """Return the options of the job, which waits while the members compute."""
@@ -52,17 +56,18 @@ class RayGang:
     def __call__(self, function: Callable[[int, Address, Tell], object], size: int, hear: Callable[[Any], object]) -> None:
         """Call `function` in `size` processes; pass on what they tell. When one fails or dies, end the others."""
         mailbox = ray.remote(Mailbox).options(num_cpus=0).remote()
-        members = [ray.remote(Member).options(**self._options(rank)).remote(self.folder, self.share) for rank in range(size)]
+        members = [ray.remote(Member).options(**self._options(rank)).remote() for rank in range(size)]
+        setting = self.folder, self.share
         try:
             address = ray.get(members[0].meeting_place.remote())
-            at_work = [member.take_part.remote(function, rank, address, mailbox) for rank, member in enumerate(members)]
+            at_work = [
+                member.take_part.remote(function, rank, address, mailbox, setting) for rank, member in enumerate(members)
+            ]
             while at_work:
                 done, at_work = ray.wait(at_work, num_returns=1, timeout=SECONDS_BETWEEN)
                 for message in ray.get(mailbox.take.remote()):
                     hear(message)
-                ray.get(done)
-        except RayTaskError as error:
-            raise error.cause from None
+                _require(done, at_work)
         finally:
             for actor in (*members, mailbox):
                 ray.kill(actor)
@@ -75,12 +80,26 @@ class RayGang:
         return PlacementGroupSchedulingStrategy(self.places, placement_group_bundle_index=number)
 
 
+def _require(done: list[Any], at_work: list[Any]) -> None:
+    """Raise the error with which a member ended, or that of one that died, because the others then lose connections."""
+    try:
+        ray.get(done)
+    except RayTaskError as error:
+        if not isinstance(error.cause, UserError):
+            _raise_death(at_work)
+        raise error.cause from None
+
+
+def _raise_death(at_work: list[Any]) -> None:
+    """Raise the error of a member that died, if one of those that are at work does within a few seconds."""
+    ended, _ = ray.wait(at_work, num_returns=len(at_work), timeout=SECONDS_TO_DIE) if at_work else ([], [])
+    for member in ended:
+        with suppress(RayTaskError):
+            ray.get(member)
+
+
 class Member:
     """One of the processes."""
-
-    def __init__(self, folder: Path, share: Share) -> None:
-        """Set this process up like a process of a local executor."""
-        set_up(folder, share)
 
     def meeting_place(self) -> Address:
         """Return the address of this machine and a free port."""
@@ -88,8 +107,16 @@ class Member:
             free.bind(("", 0))
             return ray.util.get_node_ip_address(), free.getsockname()[1]
 
-    def take_part(self, function: Callable[[int, Address, Tell], object], rank: int, address: Address, mailbox: Any) -> None:
-        """Call `function`; on return, all that it told has arrived."""
+    def take_part(
+        self,
+        function: Callable[[int, Address, Tell], object],
+        rank: int,
+        address: Address,
+        mailbox: Any,
+        setting: tuple[Path, Share],
+    ) -> None:
+        """Set this process up like a process of a local executor and call `function`; then all that it told has arrived."""
+        set_up(*setting)
         last: list[Any] = []
 
         def tell(message: Any) -> None:

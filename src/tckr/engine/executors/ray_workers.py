@@ -33,6 +33,11 @@ class Share:
     cpus: float
     gpus: float
 
+    @property
+    def resources(self) -> dict[str, float]:
+        """Return what Ray counts of the share: CPU cores and GPUs, those of which it has any."""
+        return {kind: amount for kind, amount in (("CPU", self.cpus), ("GPU", self.gpus)) if amount}
+
     def options(self) -> dict[str, Any]:
         """Return the share as options of a Ray task."""
         return {"num_cpus": self.cpus, "num_gpus": self.gpus, "scheduling_strategy": "SPREAD"}
@@ -40,14 +45,24 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True)
 class Shares:
-    """The resources of a cluster: the CPU cores of its largest machine, and whether GPUs are used."""
+    """The resources of a cluster.
+
+    Attributes:
+        most_cpus: CPU cores of the largest machine.
+        most_beside_gpu: CPU cores of the largest machine that has a GPU; None where no GPUs are used.
+    """
 
     most_cpus: float
-    on_gpus: bool
+    most_beside_gpu: float | None = None
 
     def of(self, threads: int, *, device: bool) -> Share:
-        """Return the share of a process that computes with `threads` threads, on a GPU if `device` and there are GPUs."""
-        return Share(threads=threads, cpus=min(float(threads), self.most_cpus), gpus=float(device and self.on_gpus))
+        """Return the share of a process that computes with `threads` threads, on a GPU if `device` and GPUs are used.
+
+        It has no more CPU cores than a machine that it may run on, so that there is one.
+        """
+        beside = self.most_beside_gpu if device else None
+        most = self.most_cpus if beside is None else beside
+        return Share(threads=threads, cpus=min(float(threads), most), gpus=float(beside is not None))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +104,9 @@ def do_job(job: Job, place: Path, share: Share, mailbox: Any, *, hands: Hands | 
 class Hand:
     """Calls functions in one process, which keeps their caches between calls: a model is loaded once."""
 
-    def __init__(self, place: Path, share: Share) -> None:
-        """Set this process up like a process of a local executor."""
+    def begin(self, place: Path, share: Share) -> None:
+        """Set this process up like one of a local executor. An error of `__init__` would not arrive as it is."""
         set_up(place, share)
-
-    def begin(self) -> None:
-        """Return once the process is ready."""
 
     def call(self, function: Callable[[Item], Result], item: Item) -> Result:
         """Return `function(item)`."""
@@ -162,9 +174,9 @@ class RayMap:
 
     def _open(self, place: int, share: Share, attempt: int = 1) -> None:
         """Start an actor; it is given items once it has begun."""
-        hand = ray.remote(Hand).options(**share.options()).remote(self._place, share)
+        hand = ray.remote(Hand).options(**share.options()).remote()
         self._hands[place] = hand
-        self._starting[hand.begin.remote()] = place, attempt
+        self._starting[hand.begin.remote(self._place, share)] = place, attempt
 
     def _begun(self, done: Any, share: Share) -> list[int]:
         """Return the places for items of an actor that has begun; none where it was lost and another one is started.

@@ -23,6 +23,7 @@ from tckr.models.diffusion.generator import Generator
 from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import load_generator
 from tckr.models.diffusion.prompts import build_prompt, check_descriptions, describe_cut
+from tckr.models.memory import free_device_memory
 from tckr.models.precision import is_bfloat16
 from tckr.stages.adapt.config import AdaptConfig, PrivateAdaptConfig
 from tckr.stages.adapt.encode import EncodedSet, encode_set, read_encoded
@@ -112,6 +113,7 @@ def _train(
     reloads = size > 1 or device.startswith("cuda")  # where the encoders may have been in float16
     if reloads:
         del generator
+        free_device_memory()  # which the processes that train need, or this one for the same weights in another precision
     with context.track(num_steps, "steps") as advance:
 
         def hear(told: int | tuple[int, dict[str, float]]) -> None:
@@ -161,8 +163,6 @@ def _train_share(team: Team, tell: Tell, *, config: AdaptConfig, course: Course,
     passes = Passes.kept(cache, -(-config.batch_size // team.size))
     validation = read_encoded(cache / "validation") if checked and (team.rank == 0 or course.sharded) else None
     generator = _load_to_train(config, course)
-    if passes.recomputed:
-        generator.enable_gradient_checkpointing()
     try:
         train_adapter(
             generator,
