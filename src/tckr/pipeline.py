@@ -119,7 +119,7 @@ def _refuse_misfits(config: RunConfig) -> None:
 def recycle(run: Run, data: Step, known: Mapping[str, Step] = NOTHING) -> Recycled:
     """Return the steps of one run; steps in `known` are shared with another run (the audit's depth)."""
     config = run.config
-    captions = known.get("captions") or _step("caption", config.caption, run, {"data": data})
+    captions = known.get("captions") or _captions(run, data)
     adapter = known.get("adapter") or _step("adapt", config.adapting(), run, {"data": data, "captions": captions})
     teacher = _step("teach", config.teach, run, {"data": data})
     judging = {"teacher": teacher} if config.generate.redraw_disowned else {}
@@ -136,6 +136,12 @@ def recycle(run: Run, data: Step, known: Mapping[str, Step] = NOTHING) -> Recycl
     online = {"teacher": teacher} if config.distill.labels == "online" else {}
     student = _step("distill", config.distill, run, {"synthetic": synthetic, "labels": labels, **online})
     return Recycled(captions=captions, adapter=adapter, synthetic=synthetic, teacher=teacher, labels=labels, student=student)
+
+
+def _captions(run: Run, data: Step) -> Step:
+    """Return the step that captions the records of `run`, or takes their class names if no prompt contains a caption."""
+    function = "run_of_class_names" if run.config.privacy.is_on else "run"
+    return _step("caption", run.config.captioning(), run, {"data": data}, function=function)
 
 
 def _audit(config: RunConfig, data: Step, target: Recycled) -> Step:
@@ -223,7 +229,7 @@ def _query_step(run: Run, inputs: Mapping[str, Step]) -> Step:
 def _captions_of_all(config: RunConfig, data: Step) -> Step:
     """Return the step that captions every record, as an attacker who has a record would."""
     everyone = Run(config=config, row=EVERY_RECORD, seed=config.seed, name="all")
-    return _step("caption", config.caption, everyone, {"data": data})
+    return _captions(everyone, data)
 
 
 def _target(config: RunConfig) -> Run:

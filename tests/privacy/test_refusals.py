@@ -59,6 +59,19 @@ def test_released_steps_see_private_data_through_the_adapter_alone() -> None:
     assert all("prepare" in reached(plain_steps[name], without="adapt") for name in RELEASED)
 
 
+def test_no_captioner_runs_or_is_looked_for() -> None:
+    settings = ["prepare.source=digits", "caption.model=nowhere/captioner", "audit.num_reference_runs=2"]
+    config = load_settings(preset="dp", overrides=settings).run_config()
+    steps = [step for step in pipeline(config, b"secret") if step.stage == "caption"]
+    assert len(steps) == 2  # of the members, and of all records for the audit
+    assert all(step.function.endswith(":run_of_class_names") for step in steps)
+    assert not [needed for step in steps for needed in step.config.checkpoints()]
+    plain = load_settings(overrides=settings).run_config()
+    ordinary = [step for step in pipeline(plain, b"secret") if step.stage == "caption"]
+    assert all(step.config == plain.caption and step.function.endswith(":run") for step in ordinary)
+    assert not {step.fingerprint for step in steps} & {step.fingerprint for step in ordinary}
+
+
 def test_the_audit_sees_the_guarantee_that_it_tries_to_refute() -> None:
     assert "adapter" in {step.name: step for step in pipeline(private(), b"secret")}["audit"].inputs
     plain = load_settings(overrides=["prepare.source=digits", "audit.num_reference_runs=0"]).run_config()
