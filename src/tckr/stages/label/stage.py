@@ -64,7 +64,10 @@ def run_of_prompts(config: LabelConfig, context: StepContext) -> None:
     """
     synthetic = context.inputs["synthetic"]
     shard = context.scratch / "labels.parquet"
-    label_by_prompt(synthetic, shard)
+    num_images = sum(count_rows(path) for path in synthetic_shards(synthetic))
+    with context.track(num_images, "images") as advance:
+        label_by_prompt(synthetic, shard)
+        advance(num_images)
     write_whole(context.out / SOFT_LABELS_NAME, lambda path: join_shards([shard], path, LabelRecipe()))
 
 
