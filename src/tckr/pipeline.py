@@ -26,7 +26,7 @@ from tckr.models.diffusion.outline import refuse_misfits
 from tckr.models.model_names import adapter_digest, checkpoint_digest
 from tckr.stages.config_base import StageConfig
 from tckr.stages.prepare.config import PrepareConfig
-from tckr.stages.teach.config import TeachConfig
+from tckr.stages.teach.config import TeachConfig, VotingConfig
 
 SENSITIVITY = {
     "prepare": Sensitivity.PRIVATE,
@@ -130,12 +130,20 @@ def recycle(run: Run, data: Step, known: Mapping[str, Step] = NOTHING) -> Recycl
         drawn_from.pop("captions")  # images may depend only on the adapter
     synthetic = known.get("synthetic") or _step("generate", config.generate, run, drawn_from)
     if config.privacy.is_on:
-        labels = _step("label", config.label, run, {"synthetic": synthetic}, function="run_of_prompts")
+        voted = {"voted": _voted(run, data, adapter, synthetic)} if config.privacy.takes_votes else {}
+        labels = _step("label", config.label, run, {"synthetic": synthetic, **voted}, function="run_of_prompts")
     else:
         labels = _step("label", config.label, run, {"synthetic": synthetic, "teacher": teacher})
     online = {"teacher": teacher} if config.distill.labels == "online" else {}
     student = _step("distill", config.distill, run, {"synthetic": synthetic, "labels": labels, **online})
     return Recycled(captions=captions, adapter=adapter, synthetic=synthetic, teacher=teacher, labels=labels, student=student)
+
+
+def _voted(run: Run, data: Step, adapter: Step, synthetic: Step) -> Step:
+    """Return the step whose Teachers vote on synthetic images; the adapter's guarantee states the noise on their votes."""
+    inputs = {"data": data, "adapter": adapter, "synthetic": synthetic}
+    name = f"votes.{run.name}" if run.name else "votes"
+    return _step("teach", VotingConfig.of(run.config.teach), run, inputs, name=name, function="run_of_votes")
 
 
 def _captions(run: Run, data: Step) -> Step:

@@ -39,7 +39,7 @@ def test_estimate_measures_every_stage_and_leaves_only_the_prepared_data(monkeyp
 @pytest.mark.filterwarnings("ignore:Full backward hook is firing")
 def test_estimate_says_what_a_guarantee_costs_and_by_which_settings(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
-    settings = ["privacy.noise_draws=2", "adapt.steps=50", *TINY]
+    settings = ["privacy.noise_draws=2", "adapt.steps=50", "privacy.labels=votes", "distill.labels=soft", *TINY]
     status, out, err = call(
         monkeypatch, capsys, "estimate", "--data", "digits", "--preset", "dp", "--seconds", "1", *settings
     )
@@ -47,6 +47,7 @@ def test_estimate_says_what_a_guarantee_costs_and_by_which_settings(monkeypatch,
     for stage in ("caption", "label"):  # which take no model
         assert re.search(rf"{stage} +│ +[\d.,e+]+ images/s", out), stage
     assert "Guarantee of epsilon 10, delta 1e-05: 50 steps x 4 images x 2 noise draws are 400 gradients" in out
+    assert "Labels of 1,000 images are votes of 250 Teachers, each trained on about 2.59 records; each number" in out
     assert re.search(r"adapt takes about [\d.,]+ (s|min|h)\. Each step adds noise of 0\.\d+ x adapt\.max_gradient_norm", out)
 
 
