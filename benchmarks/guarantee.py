@@ -7,7 +7,7 @@ interruption, and computes nothing when it is complete. FOLDER/guarantee.md gets
 
 `--data` is a folder with mnist/all.parquet and fashion_mnist/all.parquet: 70,000 rows, of which the first 60,000 are private
 and the others are the test split. No image is held out for an audit. The descriptions of the classes are public knowledge.
-The captioner is not run, because no prompt contains a caption.
+The column `refuted` is the largest epsilon that canaries refute: `prepare.num_canaries=400` among the trailing settings.
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sklearn.datasets import load_digits
+
+from tckr.artifacts.adapter_card import AdapterCard
+from tckr.artifacts.audit import AuditResult
+from tckr.artifacts.guarantee import Refutation
+from tckr.artifacts.synthetic import SyntheticFacts
+from tckr.metrics.estimate import Estimate, NotMeasurable
 
 NUM_PRIVATE = 60_000
 DELTA = 1e-5
@@ -47,22 +52,19 @@ DESCRIPTIONS = {
 FOLDERS = {"mnist": "mnist", "fashion": "fashion_mnist"}
 
 
-def prepare_source(name: str, data: Path, output: Path) -> tuple[str, Path]:
-    """Return the data source of a set, with its test split, and a file with a caption for each training image."""
+def prepare_source(name: str, data: Path, output: Path) -> str:
+    """Return the data source of a set, with its test split."""
     if name == "digits":
-        labels = load_digits().target.tolist()
-        return "digits", write_captions(output / "digits.txt", [str(label) for label in labels])
+        return "digits"
     folder = output / "data" / name
-    table = pq.read_table(data / FOLDERS[name] / "all.parquet")
-    info = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]["label"]["names"]
-    captions = write_captions(output / f"{name}.txt", [info[label] for label in table["label"].to_pylist()[:NUM_PRIVATE]])
     if not folder.exists():
+        table = pq.read_table(data / FOLDERS[name] / "all.parquet")
         partial = folder.with_name(f".{name}")
         partial.mkdir(parents=True, exist_ok=True)
         write_split(partial / "train.parquet", table.slice(0, NUM_PRIVATE))
         write_split(partial / "test.parquet", table.slice(NUM_PRIVATE))
         partial.rename(folder)
-    return str(folder), captions
+    return str(folder)
 
 
 def write_split(path: Path, table: pa.Table) -> None:
@@ -70,14 +72,7 @@ def write_split(path: Path, table: pa.Table) -> None:
     pq.write_table(table.combine_chunks(), path)
 
 
-def write_captions(path: Path, names: Sequence[str]) -> Path:
-    """Write one line `class name: class name` for each image."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{name}: {name}\n" for name in names))
-    return path
-
-
-def settings_of(name: str, epsilon: float, seed: int, captions: Path) -> list[str]:
+def settings_of(name: str, epsilon: float, seed: int) -> list[str]:
     """Return the settings of a run that differ from the preset."""
     return [
         f"privacy.epsilon={epsilon:g}",
@@ -86,7 +81,6 @@ def settings_of(name: str, epsilon: float, seed: int, captions: Path) -> list[st
         "prepare.public=true",
         "prepare.audit_holdout=0",
         "audit.num_reference_runs=0",
-        f"caption.file={json.dumps(str(captions.resolve()))}",
         "adapt.prompt_form='n: d'",
         f"adapt.descriptions={json.dumps(DESCRIPTIONS[name])}",
     ]
@@ -100,25 +94,32 @@ def run_one(source: str, settings: Sequence[str], name: str, output: Path) -> Pa
 
 
 def found_in(folder: Path) -> dict[str, str]:
-    """Return the cells of a table row: claimed epsilon, accountant's inputs, and accuracies on the test split."""
-    guarantee = json.loads((folder / "artifacts" / "adapt" / "adapter.json").read_text())["guarantee"]
-    surfaces = json.loads((folder / "artifacts" / "audit" / "audit.json").read_text())["surfaces"]
-    plan = json.loads((folder / "artifacts" / "generate" / "plan.json").read_text())
+    """Return the cells of a table row: claimed epsilon, its inputs, accuracies on the test split, refuted epsilon."""
+    artifacts = folder / "artifacts"
+    guarantee, audit = AdapterCard.read(artifacts / "adapt").guarantee, AuditResult.read(artifacts / "audit")
+    assert guarantee is not None
+    assert audit.guarantee is not None
     return {
-        "epsilon": f"{guarantee['epsilon']:.3f}",
-        "units (noisy)": f"{guarantee['noisy_count']:,}",
-        "steps": str(guarantee["steps"]),
-        "rate": f"{guarantee['sampling_rate']:.4f}",
-        "noise": f"{guarantee['noise_multiplier']:.3f}",
-        "images": f"{sum(plan['counts']):,}" if "counts" in plan else "",
-        "Student": accuracy(surfaces["student"]["cas"]),
-        "Teacher (private)": accuracy(surfaces["teacher"]["cas"]),
+        "epsilon": f"{guarantee.epsilon:.3f}",
+        "units (noisy)": f"{guarantee.noisy_count:,}",
+        "steps": str(guarantee.steps),
+        "rate": f"{guarantee.sampling_rate:.4f}",
+        "noise": f"{guarantee.noise_multiplier:.3f}",
+        "images": f"{SyntheticFacts.read(artifacts / 'generate').num_images:,}",
+        "Student": accuracy(audit.surfaces["student"].cas),
+        "Teacher (private)": accuracy(audit.surfaces["teacher"].cas),
+        "refuted": refuted(audit.guarantee),
     }
 
 
-def accuracy(estimate: dict[str, float]) -> str:
+def accuracy(found: Estimate | NotMeasurable) -> str:
     """Return an accuracy with its interval."""
-    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]" if isinstance(found, Estimate) else "-"
+
+
+def refuted(found: Refutation) -> str:
+    """Return the largest epsilon that canaries refute, and the largest that they could."""
+    return "-" if isinstance(found.bound, NotMeasurable) else f"{found.bound.value:.2f} of {found.most:.2f}"
 
 
 def markdown(rows: Sequence[dict[str, str]]) -> str:
@@ -149,8 +150,8 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     rows = []
     for name, epsilon, seed in planned(arguments):
-        source, captions = prepare_source(name, arguments.data, arguments.output)
-        settings = [*settings_of(name, epsilon, seed, captions), *arguments.settings]
+        source = prepare_source(name, arguments.data, arguments.output)
+        settings = [*settings_of(name, epsilon, seed), *arguments.settings]
         folder = run_one(source, settings, f"{name}-{epsilon:g}-{seed}", arguments.output)
         rows.append({"set": name, "budget": f"{epsilon:g}", "seed": str(seed)} | found_in(folder))
         (arguments.output / "guarantee.md").write_text(markdown(rows))

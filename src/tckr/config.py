@@ -24,7 +24,7 @@ from tckr.privacy.config import PrivacyConfig
 from tckr.privacy.refusals import refuse_spending
 from tckr.stages.adapt.config import AdaptConfig, PrivateAdaptConfig, refuse_sharding
 from tckr.stages.audit.config import AuditConfig
-from tckr.stages.caption.config import CaptionConfig
+from tckr.stages.caption.config import CaptionConfig, UncaptionedConfig
 from tckr.stages.distill.config import DistillConfig
 from tckr.stages.generate.config import GenerateConfig
 from tckr.stages.label.config import LabelConfig
@@ -85,6 +85,10 @@ class RunConfig(BaseModel):
         if self.privacy.is_on:
             refuse_spending(self)
         return self
+
+    def captioning(self) -> CaptionConfig | UncaptionedConfig:
+        """Return the settings of the captions. Under a privacy budget no prompt contains one, so none is written."""
+        return UncaptionedConfig() if self.privacy.is_on else self.caption
 
     def adapting(self) -> AdaptConfig:
         """Return the settings of the adapter, including the privacy budget if there is one."""

@@ -26,7 +26,7 @@ from tckr.models.diffusion.outline import refuse_misfits
 from tckr.models.model_names import adapter_digest, checkpoint_digest
 from tckr.stages.config_base import StageConfig
 from tckr.stages.prepare.config import PrepareConfig
-from tckr.stages.teach.config import TeachConfig
+from tckr.stages.teach.config import TeachConfig, VotingConfig
 
 SENSITIVITY = {
     "prepare": Sensitivity.PRIVATE,
@@ -124,7 +124,7 @@ def _refuse_misfits(config: RunConfig) -> None:
 def recycle(run: Run, data: Step, known: Mapping[str, Step] = NOTHING) -> Recycled:
     """Return the steps of one run; steps in `known` are shared with another run (the audit's depth)."""
     config = run.config
-    captions = known.get("captions") or _step("caption", config.caption, run, {"data": data})
+    captions = known.get("captions") or _captions(run, data)
     adapter = known.get("adapter") or _step("adapt", config.adapting(), run, {"data": data, "captions": captions})
     teacher = _step("teach", config.teach, run, {"data": data})
     judging = {"teacher": teacher} if config.generate.redraw_disowned else {}
@@ -135,12 +135,26 @@ def recycle(run: Run, data: Step, known: Mapping[str, Step] = NOTHING) -> Recycl
         drawn_from.pop("captions")  # images may depend only on the adapter
     synthetic = known.get("synthetic") or _step("generate", config.generate, run, drawn_from)
     if config.privacy.is_on:
-        labels = _step("label", config.label, run, {"synthetic": synthetic}, function="run_of_prompts")
+        voted = {"voted": _voted(run, data, adapter, synthetic)} if config.privacy.takes_votes else {}
+        labels = _step("label", config.label, run, {"synthetic": synthetic, **voted}, function="run_of_prompts")
     else:
         labels = _step("label", config.label, run, {"synthetic": synthetic, "teacher": teacher})
     online = {"teacher": teacher} if config.distill.labels == "online" else {}
     student = _step("distill", config.distill, run, {"synthetic": synthetic, "labels": labels, **online})
     return Recycled(captions=captions, adapter=adapter, synthetic=synthetic, teacher=teacher, labels=labels, student=student)
+
+
+def _voted(run: Run, data: Step, adapter: Step, synthetic: Step) -> Step:
+    """Return the step whose Teachers vote on synthetic images; the adapter's guarantee states the noise on their votes."""
+    inputs = {"data": data, "adapter": adapter, "synthetic": synthetic}
+    name = f"votes.{run.name}" if run.name else "votes"
+    return _step("teach", VotingConfig.of(run.config.teach), run, inputs, name=name, function="run_of_votes")
+
+
+def _captions(run: Run, data: Step) -> Step:
+    """Return the step that captions the records of `run`, or takes their class names if no prompt contains a caption."""
+    function = "run_of_class_names" if run.config.privacy.is_on else "run"
+    return _step("caption", run.config.captioning(), run, {"data": data}, function=function)
 
 
 def _audit(config: RunConfig, data: Step, target: Recycled) -> Step:
@@ -238,7 +252,7 @@ def _query_step(run: Run, inputs: Mapping[str, Step]) -> Step:
 def _captions_of_all(config: RunConfig, data: Step) -> Step:
     """Return the step that captions every record, as an attacker who has a record would."""
     everyone = Run(config=config, row=EVERY_RECORD, seed=config.seed, name="all")
-    return _step("caption", config.caption, everyone, {"data": data})
+    return _captions(everyone, data)
 
 
 def _target(config: RunConfig) -> Run:

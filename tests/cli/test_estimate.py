@@ -12,6 +12,7 @@ from tckr.config import load_settings
 from tckr.costs.probe import probe_settings
 from tests.cli.test_commands import call
 from tests.stages.prepare.pictures import write_classes
+from tests.tiny_models import ARRAY_WARNING
 
 TINY = ["adapt.batch_size=4", "generate.steps=1", "execution.workers=1", "execution.threads=1"]
 
@@ -32,6 +33,22 @@ def test_estimate_measures_every_stage_and_leaves_only_the_prepared_data(monkeyp
     assert seconds[-1] > 5 * seconds[2] > 0  # twenty times the images, beside what is fixed
     assert {path.name for path in (tmp_path / "runs" / "store").iterdir()} == {".tckr.json", "prepare", "sealed", "secret"}
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {"store"}  # no run's folder, which may hold a report
+
+
+@pytest.mark.filterwarnings(ARRAY_WARNING)
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing")
+def test_estimate_says_what_a_guarantee_costs_and_by_which_settings(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    settings = ["privacy.noise_draws=2", "adapt.steps=50", "privacy.labels=votes", "distill.labels=soft", *TINY]
+    status, out, err = call(
+        monkeypatch, capsys, "estimate", "--data", "digits", "--preset", "dp", "--seconds", "1", *settings
+    )
+    assert status == 0, err
+    for stage in ("caption", "label"):  # which take no model
+        assert re.search(rf"{stage} +│ +[\d.,e+]+ images/s", out), stage
+    assert "Guarantee of epsilon 10, delta 1e-05: 50 steps x 4 images x 2 noise draws are 400 gradients" in out
+    assert "Labels of 1,000 images are votes of 250 Teachers, each trained on about 2.59 records; each number" in out
+    assert re.search(r"adapt takes about [\d.,]+ (s|min|h)\. Each step adds noise of 0\.\d+ x adapt\.max_gradient_norm", out)
 
 
 def test_estimate_names_a_list_of_refused_files_that_is_there_and_a_disk_that_is_too_small(monkeypatch, capsys, tmp_path):

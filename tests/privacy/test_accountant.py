@@ -1,9 +1,21 @@
 """The accountant agrees with another library, and the noise that it computes keeps the budget."""
 
+import math
+
 import pytest
 from opacus.accountants import PRVAccountant
 
-from tckr.privacy.accountant import Training, calibrate, count_noise, epsilon_spent, gaussian_mu
+from tckr.privacy.accountant import (
+    LEAST_NOISE,
+    Training,
+    Voting,
+    calibrate,
+    count_noise,
+    epsilon_spent,
+    gaussian_mu,
+    voting_of,
+)
+from tckr.privacy.config import PrivacyConfig
 
 NO_COUNT = 1e6
 """Noise under which the count tells nothing."""
@@ -30,3 +42,30 @@ def test_the_noise_spends_the_budget_and_no_more(epsilon: float) -> None:
     assert 0.98 * epsilon < epsilon_spent(training, deviation, 1e-5) <= epsilon
     alone = epsilon_spent(training, NO_COUNT, 1e-5)
     assert alone < epsilon_spent(training, deviation, 1e-5), "the count is paid for"
+
+
+def test_a_budget_that_is_too_large_to_spend_takes_the_least_noise() -> None:
+    assert calibrate(50.0, 1e-5, sampling_rate=0.01, steps=1).noise_multiplier == LEAST_NOISE
+
+
+def test_count_votes_and_training_add_up_as_gaussians_do() -> None:
+    """Without sampling all three are Gaussian mechanisms, whose mu add up in squares (Dong, Roth and Su 2022)."""
+    voting = Voting(images=50, noise=20.0)
+    assert voting.noise_multiplier == 2.0  # 50 histograms change by sqrt(2) each, together by 10
+    found = epsilon_spent(Training(sampling_rate=1.0, steps=9, noise_multiplier=6.0), 4.0, 1e-5, voting)
+    mu = math.sqrt(1 / 4**2 + 1 / 2**2 + 9 / 6**2)
+    assert gaussian_mu(found, 1e-5) == pytest.approx(mu, rel=2e-3)
+
+
+@pytest.mark.parametrize("epsilon", [1.0, 10.0])
+def test_votes_take_a_quarter_of_the_budget_whatever_their_number(epsilon: float) -> None:
+    few, many = (voting_of(PrivacyConfig(epsilon=epsilon, labels="votes", votes=votes)) for votes in (100, 10_000))
+    assert few is not None
+    assert many is not None
+    assert many.noise == pytest.approx(10 * few.noise)
+    assert few.noise_multiplier**-2 == pytest.approx(gaussian_mu(epsilon, 1e-5) ** 2 / 4)
+    training = calibrate(epsilon, 1e-5, sampling_rate=0.05, steps=100, voting=few)
+    deviation = count_noise(epsilon, 1e-5)
+    assert 0.98 * epsilon < epsilon_spent(training, deviation, 1e-5, few) <= epsilon
+    assert epsilon_spent(training, deviation, 1e-5) < 0.95 * epsilon, "the votes are paid for"
+    assert voting_of(PrivacyConfig(epsilon=epsilon)) is None

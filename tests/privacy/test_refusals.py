@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tckr.config import RunConfig, load_settings
-from tckr.engine.step import Step
+from tckr.engine.step import Sensitivity, Step
 from tckr.errors import UserError
 from tckr.pipeline import pipeline
 from tckr.privacy.refusals import REFUSALS
@@ -22,6 +22,7 @@ SPENDING = {
     "generate.redraw": "[1]",
     "distill.labels": "online",
 }
+VOTES = ("privacy.labels=votes", "distill.labels=soft")
 RELEASED = ("generate", "label", "distill")
 
 
@@ -47,6 +48,17 @@ def test_a_budget_for_a_training_of_no_steps_is_refused() -> None:
         private("adapt.steps=0")
 
 
+def test_votes_that_nothing_uses_or_that_drown_in_noise_are_refused() -> None:
+    with pytest.raises(UserError, match=r"labels that distill\.labels=hard does not use; set distill\.labels=soft"):
+        private("privacy.labels=votes")
+    with pytest.raises(UserError, match=r"noise of 44\.7, too much for .*num_teachers=100: .* set privacy\.votes=312"):
+        private(*VOTES, "privacy.num_teachers=100")
+    assert private(*VOTES, "privacy.num_teachers=100", "privacy.votes=312").privacy.takes_votes
+    assert private(*VOTES, "privacy.num_teachers=179").privacy.takes_votes
+    plain = load_settings(preset="dp", overrides=["prepare.source=digits", "privacy.labels=votes", "privacy.epsilon=null"])
+    assert not plain.privacy.takes_votes
+
+
 def test_descriptions_that_the_user_wrote_hold_nothing_private() -> None:
     assert private("adapt.prompt_form=n: d", "adapt.descriptions={'0': a ring}").adapt.prompt_form == "n: d"
 
@@ -57,6 +69,30 @@ def test_released_steps_see_private_data_through_the_adapter_alone() -> None:
     plain = load_settings(overrides=["prepare.source=digits", "audit.num_reference_runs=0"]).run_config()
     plain_steps = {step.name: step for step in pipeline(plain, b"secret")}
     assert all("prepare" in reached(plain_steps[name], without="adapt") for name in RELEASED)
+
+
+def test_no_captioner_runs_or_is_looked_for() -> None:
+    settings = ["prepare.source=digits", "caption.model=nowhere/captioner", "audit.num_reference_runs=2"]
+    config = load_settings(preset="dp", overrides=settings).run_config()
+    steps = [step for step in pipeline(config, b"secret") if step.stage == "caption"]
+    assert len(steps) == 2  # of the members, and of all records for the audit
+    assert all(step.function.endswith(":run_of_class_names") for step in steps)
+    assert not [needed for step in steps for needed in step.config.checkpoints()]
+    plain = load_settings(overrides=settings).run_config()
+    ordinary = [step for step in pipeline(plain, b"secret") if step.stage == "caption"]
+    assert all(step.config == plain.caption and step.function.endswith(":run") for step in ordinary)
+    assert not {step.fingerprint for step in steps} & {step.fingerprint for step in ordinary}
+
+
+def test_voted_labels_see_private_data_through_the_noisy_votes_alone() -> None:
+    steps = {step.name: step for step in pipeline(private(*VOTES), b"secret")}
+    assert set(steps["label"].inputs) == {"synthetic", "voted"}
+    assert set(steps["votes"].inputs) == {"data", "adapter", "synthetic"}
+    assert steps["votes"].sensitivity is Sensitivity.PRIVATE
+    hidden = replace(steps["label"], inputs={"synthetic": steps["generate"]})
+    assert "prepare" not in reached(hidden, without="adapt")
+    assert "teach" not in steps["votes"].inputs, "the votes are not those of the ordinary Teacher"
+    assert "votes" not in {step.name for step in pipeline(private(), b"secret")}
 
 
 def test_the_audit_sees_the_guarantee_that_it_tries_to_refute() -> None:

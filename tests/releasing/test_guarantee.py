@@ -10,6 +10,8 @@ import pytest
 from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.guarantee import Refutation
+from tckr.artifacts.soft_labels import read_soft_labels
+from tckr.artifacts.voted_labels import VotedLabels
 from tckr.config import load_settings
 from tckr.membership.refutation import promise_text
 from tckr.metrics.estimate import NotMeasurable
@@ -37,6 +39,32 @@ def released(guaranteed, tmp_path_factory) -> Path:
     parts = ("images", "labels", "student", "adapter")
     target = tmp_path_factory.mktemp("released") / "release"
     return release(guaranteed.folder, to=target, license="mit", what=parts, accept_risk="a test", by="somebody").folder
+
+
+@pytest.fixture(scope="module")
+def voted(source, tmp_path_factory) -> RunResult:
+    places = [f"prepare.source={source}", f"execution.output={tmp_path_factory.mktemp('voted')}"]
+    votes = ["privacy.labels=votes", "privacy.votes=4", "privacy.num_teachers=14", "distill.labels=soft"]
+    return run(load_settings(preset="dp", overrides=[*places, *TINY, "privacy.epsilon=8", *votes]))
+
+
+def test_voted_labels_leave_with_the_noise_that_paid_for_them_and_votes_do_not(voted, tmp_path):
+    claimed, chosen = AdapterCard.read(voted.artifacts["adapt"]).guarantee, VotedLabels.read(voted.artifacts["votes"])
+    assert claimed is not None
+    assert claimed.votes is not None
+    assert claimed.epsilon <= 8
+    labels = read_soft_labels(voted.artifacts["label"], tmp_path)
+    assert labels.first_choices()[:4].tolist() == chosen.labels.tolist()
+    folder = release(
+        voted.folder, to=tmp_path / "release", license="mit", what=("images", "labels"), accept_risk="a test", by="somebody"
+    ).folder
+    text = (folder / "README.md").read_text()
+    assert "differential privacy for one record. It covers images with their labels, adapter and Student" in text
+    assert "and votes of 14 Teachers on 4 images, each trained on other records, " in text
+    assert f"with noise of {claimed.votes.noise:.3g} on each number of votes" in text
+    assert "For 4 images at most, noisy votes of\n14 classifiers chose it" in text
+    assert json.loads((folder / "audit_summary.json").read_text())["guarantee"]["votes"] == claimed.votes.model_dump()
+    assert not list(voted.folder.parent.rglob("votes-*"))
 
 
 @pytest.mark.parametrize("card", CARDS)

@@ -11,8 +11,24 @@ from tckr.metrics.results import OneRunBound, Result
 from tckr.strict import STRICT
 
 
+class VotesInputs(BaseModel):
+    """Labels by noisy votes.
+
+    Attributes:
+        images: number of images that are voted on, at most.
+        teachers: number of Teachers, each trained on its own part of the units.
+        noise: standard deviation of the noise on the number of votes for each class of each image.
+    """
+
+    model_config = STRICT
+
+    images: int
+    teachers: int
+    noise: float
+
+
 class Guarantee(BaseModel):
-    """(epsilon, delta) differential privacy of the adapter and the noisy count, under adding or removing one unit.
+    """(epsilon, delta) differential privacy of adapter, noisy count and noisy votes, under adding or removing one unit.
 
     Attributes:
         epsilon: total, computed by the accountant; at most the budget.
@@ -26,6 +42,7 @@ class Guarantee(BaseModel):
         noisy_count: number of units with noise; released parts depend on no other number of units.
         class_names: index = label; declared public, and the only content of prompts.
         noise_draws: noise levels and noise samples per image, whose mean gradient is clipped.
+        votes: votes that label images; None if labels are the classes of the prompts.
     """
 
     model_config = STRICT
@@ -41,6 +58,7 @@ class Guarantee(BaseModel):
     noisy_count: int
     noise_draws: int
     class_names: list[str]
+    votes: VotesInputs | None = None
 
 
 class Refutation(Result):

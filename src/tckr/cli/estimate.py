@@ -205,6 +205,19 @@ def _guarantee(settings: Settings, card: DataCard, adapting: Forecast) -> str:
         f"{' '.join(rounded(adapting.seconds))}. Each step adds noise of {work.noise_multiplier:.3g} x "
         "adapt.max_gradient_norm to the sum of its images' gradients. Time grows with adapt.steps, adapt.batch_size and "
         "privacy.noise_draws. Epsilon changes only the noise. With a larger batch, the noise is divided by more images."
+        + _votes(settings, work)
+    )
+
+
+def _votes(settings: Settings, work: PrivateWork) -> str:
+    """Return how many Teachers vote, what each learns from, and with which noise; empty if labels are no votes."""
+    if work.vote_noise is None or work.units_per_teacher is None:
+        return ""
+    privacy = settings.privacy
+    return (
+        f" Labels of {privacy.votes:,} images are votes of {privacy.num_teachers:,} Teachers, each trained on about "
+        f"{work.units_per_teacher:.3g} {privacy.unit}s; each number of votes gets noise of {work.vote_noise:.3g}. With more "
+        "Teachers the noise matters less, but each learns from fewer images."
     )
 
 

@@ -40,6 +40,7 @@ def work_of(config: RunConfig, num_members: int, cardinality: float, found: Prob
     """
     probe_members = found.num_members
     num_drawn, adapted = drawn(config.generate, num_members, cardinality), config.adapt.num_images(num_members)
+    trainings = config.teach.num_teachers + config.privacy.takes_votes  # Teachers of all parts together see each image once
     distill = config.distill.resolved(max(1, round(num_drawn * (1 - config.distill.validation_fraction))))
     return {
         "caption": {"images": num_members},
@@ -48,7 +49,7 @@ def work_of(config: RunConfig, num_members: int, cardinality: float, found: Prob
             "steps": config.adapt.num_steps(adapted) * _step_share(config, adapted) / found.step_share,
         },
         "generate": {"images": num_drawn},
-        "teach": {"epochs": config.teach.num_teachers * config.teach.epochs * num_members / probe_members},
+        "teach": {"epochs": trainings * config.teach.epochs * num_members / probe_members},
         "label": {"images": num_drawn},
         "distill": {"epochs": distill.epochs * num_drawn / probe_members},
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tckr.config import RunConfig
-from tckr.privacy.accountant import calibrate
+from tckr.privacy.accountant import calibrate, voting_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,12 +17,16 @@ class PrivateWork:
         steps: number of steps.
         units_per_step: expected number of units in a step.
         gradients: number of gradients, each of one image with one noise sample; the time is proportional to it.
+        vote_noise: standard deviation of the noise on each number of votes; None if labels are no votes.
+        units_per_teacher: mean number of units that a Teacher learns that votes; None if labels are no votes.
     """
 
     noise_multiplier: float
     steps: int
     units_per_step: int
     gradients: int
+    vote_noise: float | None = None
+    units_per_teacher: float | None = None
 
 
 def private_work(config: RunConfig, num_units: int) -> PrivateWork:
@@ -33,12 +37,17 @@ def private_work(config: RunConfig, num_units: int) -> PrivateWork:
     """
     assert config.privacy.epsilon is not None
     per_step, steps = expected_per_step(config, num_units), config.adapt.num_steps(num_units)
-    training = calibrate(config.privacy.epsilon, config.privacy.delta, sampling_rate=per_step / num_units, steps=steps)
+    voting = voting_of(config.privacy)
+    training = calibrate(
+        config.privacy.epsilon, config.privacy.delta, sampling_rate=per_step / num_units, steps=steps, voting=voting
+    )
     return PrivateWork(
         noise_multiplier=training.noise_multiplier,
         steps=steps,
         units_per_step=per_step,
         gradients=steps * per_step * config.privacy.noise_draws,
+        vote_noise=voting.noise if voting else None,
+        units_per_teacher=num_units / config.privacy.num_teachers if voting else None,
     )
 
 

@@ -45,9 +45,10 @@ def try_to_refute(guarantee: Guarantee, canaries: Canaries | None, confidence: f
 
 def promise_text(guarantee: Guarantee) -> str:
     """Return what a guarantee promises, and of what."""
+    labels = "their labels" if guarantee.votes else "the classes of their prompts"
     return (
         f"Formal guarantee: ({guarantee.epsilon:.3g}, {guarantee.delta:g}) differential privacy for one {guarantee.unit}. "
-        "It covers images with the classes of their prompts, adapter and Student, whatever attack is tried."
+        f"It covers images with {labels}, adapter and Student, whatever attack is tried."
     )
 
 
@@ -56,7 +57,17 @@ def accounting_text(guarantee: Guarantee) -> str:
     return (
         f"It follows from {guarantee.steps:,} steps, each with a share of {guarantee.sampling_rate:.4g} of the "
         f"{guarantee.unit}s, gradients clipped to {guarantee.clip:g}, noise of {guarantee.noise_multiplier:.3g} times that, "
-        f"and a count of {guarantee.unit}s with noise of {guarantee.count_noise:.3g}."
+        f"{'and ' * (not guarantee.votes)}a count of {guarantee.unit}s with noise of {guarantee.count_noise:.3g}"
+        f"{_votes_text(guarantee)}."
+    )
+
+
+def _votes_text(guarantee: Guarantee) -> str:
+    if guarantee.votes is None:
+        return ""
+    return (
+        f", and votes of {guarantee.votes.teachers:,} Teachers on {guarantee.votes.images:,} images, each trained on other "
+        f"{guarantee.unit}s, with noise of {guarantee.votes.noise:.3g} on each number of votes"
     )
 
 

@@ -1,10 +1,12 @@
 """Compute the noise that a budget requires, with dp-accounting (privacy loss distributions, pessimistic rounding).
 
-Two mechanisms read private records; everything else is computed from their results:
+Up to three mechanisms read private records; everything else is computed from their results:
 
     count       N + Gaussian noise; one unit changes N by at most 1
     training    DP-SGD (Abadi et al. 2016): every step takes each unit with probability q, clips its gradient to norm C, and
                 adds Gaussian noise of standard deviation sigma x C to the sum
+    votes       the histograms of all voted images + Gaussian noise, if labels are votes (Papernot et al. 2018); one unit
+                changes one vote for each image, i.e. all n histograms together by at most sqrt(2 n)
 
 Neighbouring sets differ by one unit that is added or removed.
 """
@@ -16,10 +18,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from tckr.errors import UserError
-from tckr.privacy.config import NEEDS_PACKAGES
+from tckr.privacy.config import NEEDS_PACKAGES, PrivacyConfig
 
 COUNT_SHARE = 0.2
 """Mu of the count over mu of the total budget. In Gaussian differential privacy, squares of mu add up: this is 2 % of it."""
+
+VOTES_SHARE = 0.5
+"""Mu of the votes over mu of the total budget: a quarter of it in squares."""
 
 INTERVAL = 1e-3
 """Grid of the discretized privacy loss. Values are rounded up: a coarser grid needs more noise but keeps the guarantee."""
@@ -42,9 +47,39 @@ class Training:
     noise_multiplier: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Voting:
+    """Noisy votes.
+
+    Attributes:
+        images: n, number of images that are voted on.
+        noise: standard deviation of the noise on the number of votes for each class of each image.
+    """
+
+    images: int
+    noise: float
+
+    @property
+    def noise_multiplier(self) -> float:
+        """Return the noise over what one unit can change in all histograms together.
+
+        A unit is in the part of one Teacher. If that Teacher votes for another class, two counts change by 1; if it starts
+        or stops to vote, one does. So a histogram changes by at most sqrt(2), and n of them by sqrt(2 n).
+        """
+        return self.noise / math.sqrt(2 * self.images)
+
+
 def count_noise(epsilon: float, delta: float) -> float:
     """Return the standard deviation of the noise on the number of units."""
     return 1 / (COUNT_SHARE * gaussian_mu(epsilon, delta))
+
+
+def voting_of(privacy: PrivacyConfig) -> Voting | None:
+    """Return the votes of a budget and their noise; None if labels are no votes."""
+    if privacy.epsilon is None or not privacy.takes_votes:
+        return None
+    multiplier = 1 / (VOTES_SHARE * gaussian_mu(privacy.epsilon, privacy.delta))
+    return Voting(images=privacy.votes, noise=math.sqrt(2 * privacy.votes) * multiplier)
 
 
 def gaussian_mu(epsilon: float, delta: float) -> float:
@@ -58,44 +93,49 @@ def gaussian_mu(epsilon: float, delta: float) -> float:
     return float(brentq(excess, 1e-6, 100.0))
 
 
-def epsilon_spent(training: Training, noise_of_count: float, delta: float) -> float:
-    """Return the total epsilon of count and training."""
-    dp = _library()
+def epsilon_spent(training: Training, noise_of_count: float, delta: float, voting: Voting | None = None) -> float:
+    """Return the total epsilon of count, training and votes."""
     accountant = _accountant()
-    accountant.compose(_event(dp, training.noise_multiplier, training.sampling_rate, training.steps, noise_of_count))
+    accountant.compose(_event(_library(), training, noise_of_count, voting))
     return float(accountant.get_epsilon(delta))
 
 
-def calibrate(epsilon: float, delta: float, *, sampling_rate: float, steps: int) -> Training:
-    """Return the training with the least noise such that count and training together spend at most `epsilon`.
+def calibrate(epsilon: float, delta: float, *, sampling_rate: float, steps: int, voting: Voting | None = None) -> Training:
+    """Return the training with the least noise such that count, training and votes together spend at most `epsilon`.
 
     Raises:
         UserError: no noise up to `MOST_NOISE` is enough.
     """
     dp = _library()
     noise_of_count = count_noise(epsilon, delta)
+
+    def trained(noise: float) -> Training:
+        return Training(sampling_rate=sampling_rate, steps=steps, noise_multiplier=noise)
+
     try:
         noise = dp.calibrate_dp_mechanism(
             _accountant,
-            lambda noise: _event(dp, noise, sampling_rate, steps, noise_of_count),
+            lambda noise: _event(dp, trained(noise), noise_of_count, voting),
             epsilon,
             delta,
             dp.LowerEndpointAndGuess(LEAST_NOISE, 1.0),
             tol=TOLERANCE,
         )
-    except dp.mechanism_calibration.NoBracketIntervalFoundError:
-        noise = math.inf
+    except dp.mechanism_calibration.NoBracketIntervalFoundError:  # too little or too much for any noise that is tried
+        fits = epsilon_spent(trained(LEAST_NOISE), noise_of_count, delta, voting) <= epsilon
+        noise = LEAST_NOISE if fits else math.inf
     if not noise <= MOST_NOISE:
         raise UserError(
             f"no noise makes {steps} steps with {sampling_rate:.4g} of the units each fit into epsilon {epsilon:g}, delta "
             f"{delta:g}; lower adapt.batch_size or adapt.steps"
         )
-    return Training(sampling_rate=sampling_rate, steps=steps, noise_multiplier=float(noise))
+    return trained(float(noise))
 
 
-def _event(dp: Any, noise: float, rate: float, steps: int, noise_of_count: float) -> Any:
-    step = dp.PoissonSampledDpEvent(rate, dp.GaussianDpEvent(noise))
-    return dp.ComposedDpEvent([dp.GaussianDpEvent(noise_of_count), dp.SelfComposedDpEvent(step, steps)])
+def _event(dp: Any, training: Training, noise_of_count: float, voting: Voting | None) -> Any:
+    step = dp.PoissonSampledDpEvent(training.sampling_rate, dp.GaussianDpEvent(training.noise_multiplier))
+    votes = [dp.GaussianDpEvent(voting.noise_multiplier)] if voting else []
+    return dp.ComposedDpEvent([dp.GaussianDpEvent(noise_of_count), *votes, dp.SelfComposedDpEvent(step, training.steps)])
 
 
 def _accountant() -> Any:

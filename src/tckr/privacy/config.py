@@ -37,7 +37,32 @@ class PrivacyConfig(BaseModel):
         "clipped. More cost time but no privacy (Dockhorn et al. 2023).",
     )
 
+    labels: Literal["prompt", "votes"] = Field(
+        "prompt",
+        description="Labels under a guarantee: the class of the prompt, which costs nothing; or noisy votes of Teachers on "
+        "disjoint parts of the private set (PATE, Papernot et al. 2018), which cost a quarter of the budget and need "
+        "distill.labels=soft.",
+    )
+    votes: int = Field(
+        1000,
+        ge=1,
+        le=10**6,
+        description="Images that are labelled by votes: the first ones of the set, at most all. The others keep the class "
+        "of their prompt. The noise grows with the square root of this number.",
+    )
+    num_teachers: int = Field(
+        250,
+        ge=2,
+        le=10_000,
+        description="Teachers that vote, each trained on its own part of the private set with the settings of teach.",
+    )
+
     @property
     def is_on(self) -> bool:
         """Return whether a guarantee is requested."""
         return self.epsilon is not None
+
+    @property
+    def takes_votes(self) -> bool:
+        """Return whether labels are private votes."""
+        return self.is_on and self.labels == "votes"

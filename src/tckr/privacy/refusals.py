@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
+from tckr.privacy.accountant import voting_of
+
 Refusal = tuple[str, Callable[[Any], bool], str, str]
 """Setting, function that tells whether its value is refused, what it would reveal, what to set instead."""
+
+LEAST_TEACHERS = 4.0
+"""Least number of Teachers over the noise of votes. Unanimous votes then lose against one other class in 0.2 % of images."""
 
 REFUSALS: tuple[Refusal, ...] = (
     (
@@ -86,3 +92,24 @@ def refuse_spending(config: Any) -> None:
             found.append(f"{name}: {reveals}; set {instead}")
     if found:
         raise ValueError(f"privacy.epsilon={config.privacy.epsilon:g} does not pay for: " + ". ".join(found))
+    _refuse_vain_votes(config)
+
+
+def _refuse_vain_votes(config: Any) -> None:
+    """Raise an error for votes that cost a part of the budget and give nothing; this depends on settings alone."""
+    privacy, voting = config.privacy, voting_of(config.privacy)
+    if voting is None:
+        return
+    if config.distill.labels != "soft":
+        raise ValueError(
+            f"privacy.labels=votes pays for labels that distill.labels={config.distill.labels} does not use; set "
+            "distill.labels=soft, or privacy.labels=prompt"
+        )
+    if privacy.num_teachers < LEAST_TEACHERS * voting.noise:
+        most = math.floor(privacy.votes * (privacy.num_teachers / (LEAST_TEACHERS * voting.noise)) ** 2)
+        fewer = f"privacy.votes={most} or fewer, " if most else ""
+        raise ValueError(
+            f"for {privacy.votes} images, each number of votes gets noise of {voting.noise:.3g}, too much for "
+            f"privacy.num_teachers={privacy.num_teachers}: even if all agreed, some labels would be wrong; set {fewer}"
+            f"privacy.num_teachers={math.ceil(LEAST_TEACHERS * voting.noise)} or more, or privacy.labels=prompt"
+        )

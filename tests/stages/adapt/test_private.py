@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from tckr.artifacts.adapter_card import AdapterCard
+from tckr.errors import UserError
 from tckr.models.diffusion.load import load_generator
 from tckr.privacy.config import PrivacyConfig
 from tckr.stages.adapt import stage
@@ -36,11 +38,23 @@ def encoded_set(folder: Path, cache: Path) -> EncodedSet:
     return encode_set(generator, images, np.arange(5), list("abaca"), flip=False, batch_size=2, cache=cache)
 
 
-def gradient(folder: Path, encoded: EncodedSet, taken: list[int], *, noise: float = 0.0, per_pass: int = 4) -> torch.Tensor:
-    """Return the private gradient of a step that uses the units `taken`; random choices are always the same."""
+def gradient(
+    folder: Path,
+    encoded: EncodedSet,
+    taken: list[int],
+    *,
+    noise: float = 0.0,
+    per_pass: int = 4,
+    limit: Callable[[torch.nn.Module], None] = lambda denoiser: None,
+) -> torch.Tensor:
+    """Return the private gradient of a step that uses the units `taken`; random choices are always the same.
+
+    `limit` changes the denoiser before the step.
+    """
     generator = load_generator(str(folder), "cpu")
     adapter = AdapterVector(generator.add_lora(2, 7).values())
     generator.keep_gradients_of_units(DRAWS)
+    limit(generator.denoiser)
     config = PrivateAdaptConfig(batch_size=4, privacy=PrivacyConfig(epsilon=1.0))
     every = Mechanism(
         units=Units(np.arange(5)), sampling_rate=1.0, noise_multiplier=noise, clip=CLIP, expected=4, noise_draws=DRAWS
@@ -81,6 +95,48 @@ def test_noise_has_the_stated_size_and_is_there_without_any_unit(tmp_path: Path,
     torch.testing.assert_close(
         gradient(tiny_generator, encoded, [1], noise=3.0) - noise, gradient(tiny_generator, encoded, [1])
     )
+
+
+class Room:
+    """Memory for `images` in a pass: more of them fail in the middle of its forward or backward half."""
+
+    def __init__(self, images: int, half: str) -> None:
+        self.images, self.half, self.tried = images, half, []
+
+    def __call__(self, denoiser: torch.nn.Module) -> None:
+        trained = [module for module in denoiser.modules() if any(p.requires_grad for p in module.parameters(recurse=False))]
+        middle = trained[len(trained) // 2]
+        if self.half == "forward":
+            middle.register_forward_hook(lambda module, inputs, output: self.check(output))
+        else:
+            middle.register_full_backward_hook(lambda module, inputs, outputs: self.check(outputs[0]))
+
+    def check(self, rows: torch.Tensor) -> None:
+        self.tried.append(len(rows))
+        if len(rows) > self.images:
+            raise torch.OutOfMemoryError("planted")
+
+
+@pytest.mark.parametrize("half", ["forward", "backward"])
+def test_a_step_that_ran_out_of_memory_gives_the_same_sum_in_smaller_passes(
+    tmp_path: Path, tiny_generator: Path, half: str
+) -> None:
+    encoded, everyone, room = encoded_set(tiny_generator, tmp_path), [0, 1, 2, 3, 4], Room(4, half)
+    expected = gradient(tiny_generator, encoded, everyone, noise=3.0, per_pass=4)
+    found = gradient(tiny_generator, encoded, everyone, noise=3.0, per_pass=8, limit=room)
+    assert room.tried == [8, 4, 4, 2]
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_unit_too_large_for_the_memory_is_an_error_and_not_computed_otherwise(
+    tmp_path: Path, tiny_generator: Path
+) -> None:
+    encoded = encoded_set(tiny_generator, tmp_path)
+    with pytest.raises(
+        UserError,
+        match=r"a single image at a time needs more memory than the device has; take a smaller privacy.noise_draws, ",
+    ):
+        gradient(tiny_generator, encoded, [0, 1], limit=Room(0, "forward"))
 
 
 def test_gradients_are_clipped_over_all_parameters_and_one_that_is_no_number_counts_as_zero() -> None:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tckr.artifacts.captions import CaptionTable
 from tckr.data.shards import list_shards, read_columns
 from tckr.engine.executors.local import LocalExecutor
 from tckr.stages.caption import stage
-from tckr.stages.caption.config import CaptionConfig
+from tckr.stages.caption.config import CaptionConfig, UncaptionedConfig
 from tests.tiny_artifacts import CLASS_NAMES, MEMBERS, Recorder, make_context, write_private_set
 from tests.tiny_captioners import build_florence, build_qwen
 from tests.tiny_models import build_captioner
@@ -57,6 +58,16 @@ def test_members_alone_are_captioned(tmp_path: Path, captioner: ShownImages, run
     sums = [f"sum {image.sum()}" for images in captioner.seen for image in images]
     assert columns["caption"].tolist() == sums
     assert json.loads((context.out / "classes.json").read_text()) == CLASS_NAMES
+
+
+def test_class_names_stand_for_captions_without_an_image_being_read(tmp_path: Path, captioner: ShownImages) -> None:
+    context = make_context(tmp_path, {"data": write_private_set(tmp_path / "data")})
+    stage.run_of_class_names(UncaptionedConfig(), context)
+    table = CaptionTable.read(context.out)
+    assert table.records.tolist() == MEMBERS[0]
+    assert list(table.texts) == [CLASS_NAMES[record % 3] for record in MEMBERS[0]]
+    assert not captioner.seen
+    assert not list(context.scratch.iterdir())  # of decoded images
 
 
 def test_killed_captioning_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

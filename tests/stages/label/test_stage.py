@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from tckr.artifacts.agreement import agreement_of_counts, low_classes
 from tckr.artifacts.soft_labels import read_soft_labels
 from tckr.artifacts.training import TrainingSummary, write_history
+from tckr.artifacts.voted_labels import VotedLabels
 from tckr.data.class_names import read_class_names
-from tckr.data.shards import list_shards
+from tckr.data.shards import list_shards, read_columns
 from tckr.data.transforms import to_device
 from tckr.data.variation import Variation
 from tckr.data.views import make_views
@@ -24,7 +25,7 @@ from tckr.models.classifiers import build_classifier, load_classifier, predict_l
 from tckr.stages.label.agreement import agreement_of
 from tckr.stages.label.config import LabelConfig
 from tckr.stages.label.labelling import Labeller
-from tckr.stages.label.stage import run
+from tckr.stages.label.stage import run, run_of_prompts
 from tckr.stages.label.wording import describe_low
 from tests.tiny_artifacts import Recorder, make_context
 from tests.training.colours import COLOURS, draw_colours, write_synthetic
@@ -40,6 +41,21 @@ def inputs(tmp_path):
     """A Teacher that knows the classes in another order than the images."""
     build_classifier("embedded:resnet", 3, ORDER, seed=1).save(tmp_path / "teacher" / "model")
     return {"synthetic": write_synthetic(tmp_path / "synthetic", count=20, shards=3), "teacher": tmp_path / "teacher"}
+
+
+def test_without_a_teacher_labels_are_the_classes_of_prompts_or_of_votes(tmp_path, inputs):
+    synthetic, labels = inputs["synthetic"], draw_colours(20, seed=7)[1]
+    voted = tmp_path / "voted"
+    voted.mkdir()
+    VotedLabels(indices=np.array([5, 2]), labels=np.array([0, 1])).write(voted, COLOURS)
+    changed = labels.copy()
+    changed[[5, 2]] = [0, 1]
+    for name, given, expected in (("prompts", {}, labels), ("votes", {"voted": voted}, changed)):
+        context = make_context(tmp_path / name, {"synthetic": synthetic, **given})
+        run_of_prompts(LabelConfig(), context)
+        found = read_soft_labels(context.out, tmp_path / name)
+        assert np.array_equal(found.stored[:, 0], np.eye(3)[expected])
+        assert read_columns(context.out, ["label"])["label"].tolist() == labels.tolist()
 
 
 def softmax(logits):

@@ -136,6 +136,10 @@ class Generator(Protocol):
         """
         ...
 
+    def forget_gradients_of_units(self) -> None:
+        """Remove the gradients of units, and all else that a pass which ran out of memory left for a later pass."""
+        ...
+
     def save_weights(self, folder: Path) -> None:
         """Write all weights of the denoiser, in float16, with diffusers' names of file and tensors."""
         ...

@@ -50,6 +50,22 @@ def keep_gradients_of_units(denoiser: torch.nn.Module, draws: int) -> None:
     UnitGradients(denoiser.train(), draws)
 
 
+OF_LAYERS, OF_PARAMETERS = ("activations", "max_batch_len"), ("_current_grad_sample",)
+"""What Opacus stores during a pass and removes at its end."""
+
+
+def forget_gradients_of_units(denoiser: torch.nn.Module) -> None:
+    """Remove what a pass that ended early left in layers and parameters, so that the next pass starts without it."""
+    for layer in denoiser.modules():
+        for name in OF_LAYERS:
+            vars(layer).pop(name, None)
+    for parameter in denoiser.parameters():
+        if parameter.requires_grad:
+            parameter.grad_sample, parameter._forward_counter = None, 0
+            for name in OF_PARAMETERS:
+                vars(parameter).pop(name, None)
+
+
 def save_weights(denoiser: torch.nn.Module, folder: Path) -> None:
     """Write all weights in float16, as in checkpoints of generators."""
     tensors = {name: tensor.detach().to("cpu", torch.float16).contiguous() for name, tensor in denoiser.state_dict().items()}

@@ -44,21 +44,22 @@ class Passes:
         """Start with the largest pass."""
         self.images = self.largest
 
-    def shrink(self, generator: Generator) -> None:
+    def shrink(self, generator: Generator, *, may_recompute: bool) -> None:
         """Reduce the memory: half as many images; after single images, the largest pass with recomputed activations.
 
         Raises:
-            UserError: single images with recomputed activations need too much memory.
+            UserError: single images, with recomputed activations if they may be, need too much memory.
         """
         if self.images > 1:
             self.images = -(-self.images // 2)
-        elif not self.recomputed:
+        elif may_recompute and not self.recomputed:
             generator.enable_gradient_checkpointing()
             self.images, self.recomputed = self.largest, True
         else:
+            tried, smaller = (", even with activations recomputed", "") if may_recompute else ("", "privacy.noise_draws, ")
             raise UserError(
-                "adapting the generator to a single image at a time needs more memory than the device has, even with "
-                "activations recomputed; take a smaller prepare.image_size or adapt.model, or a larger execution.device"
+                f"adapting the generator to a single image at a time needs more memory than the device has{tried}; take a "
+                f"smaller {smaller}prepare.image_size or adapt.model, or a larger execution.device"
             )
 
     def keep(self, scratch: Path) -> None:
@@ -121,7 +122,13 @@ def add_gradients(
 
 
 def retried(
-    attempt: Callable[[], Result], passes: Passes, generator: Generator, device: str, *, alone: bool = True
+    attempt: Callable[[], Result],
+    passes: Passes,
+    generator: Generator,
+    device: str,
+    *,
+    alone: bool = True,
+    may_recompute: bool = True,
 ) -> Result:
     """Return the result of `attempt`. If memory runs out, call it again with smaller passes.
 
@@ -131,7 +138,7 @@ def retried(
         try:
             return attempt()
         except torch.OutOfMemoryError:
-            passes.shrink(generator)
+            passes.shrink(generator, may_recompute=may_recompute)
             if not alone:
                 raise
         if device.startswith("cuda"):

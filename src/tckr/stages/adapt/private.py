@@ -96,10 +96,12 @@ def set_private_gradient(
     """Set the gradient of `adapter` to the noisy mean of clipped gradients; return the mean loss [] of the batch."""
     noise = torch.Generator().manual_seed(noise_seed)
 
-    def attempt() -> torch.Tensor:
+    def attempt() -> tuple[list[torch.Tensor], torch.Tensor]:
+        generator.forget_gradients_of_units()  # of an attempt that ran out of memory
         return _sum_clipped(generator, batch, adapter, passes, mechanism, min_snr_gamma=config.min_snr_gamma, device=device)
 
-    sums, loss = retried(attempt, passes, generator, device)
+    # Opacus stores no gradients if activations are recomputed, because it counts both forward passes
+    sums, loss = retried(attempt, passes, generator, device, may_recompute=False)
     for parameter, total in zip(adapter.parameters, sums, strict=True):
         drawn = torch.randn(total.shape, generator=noise).to(device)
         assert parameter.grad is not None

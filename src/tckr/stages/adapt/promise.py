@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tckr.artifacts.guarantee import Guarantee
+from tckr.artifacts.guarantee import Guarantee, VotesInputs
 from tckr.data.seeds import derive_seed
-from tckr.privacy.accountant import calibrate, count_noise, epsilon_spent
+from tckr.privacy.accountant import calibrate, count_noise, epsilon_spent, voting_of
 from tckr.stages.adapt.config import PrivateAdaptConfig
 from tckr.stages.adapt.private import Mechanism, Units
 
@@ -17,16 +17,17 @@ def promise(config: PrivateAdaptConfig, num_units: int, seed: int, class_names: 
     """Return the guarantee of a training on `num_units` units. It depends on the units only through their noisy count."""
     privacy = config.privacy
     assert privacy.epsilon is not None
-    deviation = count_noise(privacy.epsilon, privacy.delta)
+    deviation, voting = count_noise(privacy.epsilon, privacy.delta), voting_of(privacy)
     noisy_count = max(config.batch_size, counted(num_units, deviation, seed))
     training = calibrate(
         privacy.epsilon,
         privacy.delta,
         sampling_rate=config.batch_size / noisy_count,
         steps=config.num_steps(noisy_count),
+        voting=voting,
     )
     return Guarantee(
-        epsilon=epsilon_spent(training, deviation, privacy.delta),
+        epsilon=epsilon_spent(training, deviation, privacy.delta, voting),
         delta=privacy.delta,
         unit=privacy.unit,
         noise_multiplier=training.noise_multiplier,
@@ -37,6 +38,7 @@ def promise(config: PrivateAdaptConfig, num_units: int, seed: int, class_names: 
         noisy_count=noisy_count,
         noise_draws=privacy.noise_draws,
         class_names=list(class_names),
+        votes=voting and VotesInputs(images=voting.images, teachers=privacy.num_teachers, noise=voting.noise),
     )
 
 

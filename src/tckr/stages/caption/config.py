@@ -78,3 +78,14 @@ class CaptionConfig(StageConfig):
     def _absolute(cls, file: str) -> str:
         """Return the path as an absolute one, so that a run continues from any working directory."""
         return str(Path(file).expanduser().absolute()) if file else file
+
+
+class UncaptionedConfig(StageConfig):
+    """Settings of `caption` under a formal guarantee, where no prompt contains a caption: there are none."""
+
+    version: ClassVar[int] = 1
+
+    @property
+    def uses_device(self) -> bool:
+        """Return False: class names are copied."""
+        return False

@@ -19,7 +19,7 @@ from tckr.data.source_rows import read_source_rows
 from tckr.engine.step import StepContext
 from tckr.models.captioners.load import load_captioner
 from tckr.stages.caption.captions import CaptionBatch, given_captions
-from tckr.stages.caption.config import CaptionConfig
+from tckr.stages.caption.config import CaptionConfig, UncaptionedConfig
 from tckr.stages.caption.describe import CaptionRecipe, Describer, describe_records
 
 PART_BATCHES = 16  # batches whose captions a kill may lose
@@ -52,6 +52,19 @@ def run(config: CaptionConfig, context: StepContext) -> None:
     )
     table.take(np.argsort(columns["record"])).write(context.out)
     counts.write(context.out)
+
+
+def run_of_class_names(config: UncaptionedConfig, context: StepContext) -> None:
+    """Write the class name of each member instead of a caption, without reading an image: no prompt contains captions."""
+    data = context.inputs["data"]
+    names, members = DataCard.read(data).class_names, read_members(data, context.run)
+    label_of = read_labels(data, context.run)
+    with context.track(len(members), "images") as advance:
+        labels = np.array([label_of[record] for record in members.tolist()], dtype=np.int64)
+        texts = [names[label] for label in labels]
+        CaptionTable(records=members, labels=labels, texts=texts, class_names=names).write(context.out)
+        CaptionCounts.of(texts, num_empty=0).write(context.out)
+        advance(len(members))
 
 
 def _take(config: CaptionConfig, context: StepContext, class_names: Sequence[str], members: np.ndarray) -> CaptionBatch:

@@ -13,6 +13,7 @@ import torch
 
 from tckr.artifacts.soft_labels import STORED_TYPE, LabelRecipe, take_top
 from tckr.artifacts.synthetic import read_synthetic_shard, synthetic_class_names, synthetic_column
+from tckr.artifacts.voted_labels import VotedLabels
 from tckr.data.shards import write_shard
 from tckr.data.transforms import to_device
 from tckr.data.views import make_views
@@ -124,12 +125,17 @@ def label_shard(labeller: Labeller, shard: Path, target: Path, advance: Callable
     write_shard(target, columns, labeller.class_names)
 
 
-def label_by_prompt(synthetic: Path, target: Path) -> None:
-    """Write labels with probability 1 for the class of each image's prompt to the file `target`."""
+def label_by_prompt(synthetic: Path, target: Path, voted: VotedLabels | None = None) -> None:
+    """Write labels with probability 1 for one class to the file `target`: for the `voted` class, else that of the prompt."""
     class_names = synthetic_class_names(synthetic)
-    labels = synthetic_column(synthetic, "label")
-    certain = np.eye(len(class_names), dtype=STORED_TYPE)[labels]
-    columns = {"index": synthetic_column(synthetic, "index"), "label": labels, "soft_label": certain}
+    labels, indices = (synthetic_column(synthetic, name) for name in ("label", "index"))
+    chosen = labels.copy()
+    if voted:
+        assert np.isin(voted.indices, indices).all(), "votes on other images"
+        place = np.argsort(indices, kind="stable")
+        chosen[place[np.searchsorted(indices, voted.indices, sorter=place)]] = voted.labels
+    certain = np.eye(len(class_names), dtype=STORED_TYPE)[chosen]
+    columns = {"index": indices, "label": labels, "soft_label": certain}
     write_shard(target, columns, class_names)
 
 

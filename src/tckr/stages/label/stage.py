@@ -10,6 +10,7 @@ from tckr.artifacts.agreement import write_agreement
 from tckr.artifacts.soft_labels import SOFT_LABELS_NAME, LabelRecipe
 from tckr.artifacts.synthetic import synthetic_class_names, synthetic_shards
 from tckr.artifacts.training import MODEL_FOLDER, TrainingSummary, read_history
+from tckr.artifacts.voted_labels import VotedLabels
 from tckr.data.seeds import derive_seed
 from tckr.data.variation import ViewRecipe
 from tckr.disk import write_whole
@@ -60,11 +61,16 @@ def _label(task: LabelTask, missing: Mapping[Path, Path], context: StepContext, 
 def run_of_prompts(config: LabelConfig, context: StepContext) -> None:
     """Label every image of input `synthetic` with the class of its prompt, with probability 1 and without a Teacher.
 
-    Under a formal guarantee, a Teacher that was trained on private images without noise may not be queried.
+    The images of input `voted`, if there is one, get the class that was chosen for them. Under a formal guarantee, a Teacher
+    that was trained on private images without noise may not be queried.
     """
     synthetic = context.inputs["synthetic"]
     shard = context.scratch / "labels.parquet"
-    label_by_prompt(synthetic, shard)
+    num_images = sum(count_rows(path) for path in synthetic_shards(synthetic))
+    voted = VotedLabels.read(context.inputs["voted"]) if "voted" in context.inputs else None
+    with context.track(num_images, "images") as advance:
+        label_by_prompt(synthetic, shard, voted)
+        advance(num_images)
     write_whole(context.out / SOFT_LABELS_NAME, lambda path: join_shards([shard], path, LabelRecipe()))
 
 

@@ -68,3 +68,22 @@ class TeachConfig(StageConfig, TrainingConfig):
     def null_control(self) -> TeachConfig:
         """Return the settings of the audit's null control: trained on the validation split, so without selection."""
         return TeachConfig.model_validate(dict(self) | {"selection": "last", "patience": None})
+
+
+class VotingConfig(StageConfig, TrainingConfig):
+    """Settings of Teachers on disjoint parts of the private set, whose noisy votes label images.
+
+    The last epoch is kept, and classes of unequal size are not corrected, because validation images belong to no part.
+    """
+
+    version: ClassVar[int] = 1
+
+    @classmethod
+    def of(cls, teach: TeachConfig) -> VotingConfig:
+        """Return the settings of Teachers that are trained like that of `teach`."""
+        training = {name: getattr(teach, name) for name in TrainingConfig.model_fields}
+        return cls.model_validate(training | {"selection": "last", "patience": None})
+
+    def checkpoints(self) -> list[Needed]:
+        """Return the model of all Teachers."""
+        return [self.needed("teach.model", self.model)]

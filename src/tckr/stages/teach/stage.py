@@ -1,4 +1,7 @@
-"""teach: read the members of one run, train the Teacher or the Teachers of an ensemble, write their checkpoints."""
+"""teach: read the members of one run, train the Teacher or the Teachers of an ensemble, write their checkpoints.
+
+Under a formal guarantee, Teachers on disjoint parts of the members may vote on synthetic images.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,23 @@ from pathlib import Path
 
 import numpy as np
 
+from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import read_members, split_of
+from tckr.artifacts.synthetic import load_synthetic, synthetic_class_names
 from tckr.artifacts.training import MODEL_FOLDER
+from tckr.artifacts.voted_labels import VotedLabels
+from tckr.data.groups import read_groups
+from tckr.data.images import load_images
 from tckr.data.seeds import derive_seed
 from tckr.engine.step import StepContext
+from tckr.models.classifiers import class_columns
 from tckr.models.classifiers.ensemble import MEMBER
 from tckr.stages.teach.balance import is_uneven, log_shares
-from tckr.stages.teach.config import TeachConfig
+from tckr.stages.teach.config import TeachConfig, VotingConfig
 from tckr.stages.teach.records import read_records
+from tckr.stages.teach.votes import divide, histograms, noisy_choices
+from tckr.stages.teach.voting import VOTES, Poll
 from tckr.training.artifact import save_training
 from tckr.training.checkpoint import read_state
 from tckr.training.data_parallel import fit_together
@@ -35,6 +47,41 @@ def run(config: TeachConfig, context: StepContext) -> None:
     with context.track(config.epochs * config.num_teachers, "epochs", finished) as advance:
         for member, scratch in enumerate(scratches, start=1):
             _train(config, context, member=member, scratch=scratch, advance=advance)
+
+
+def run_of_votes(config: VotingConfig, context: StepContext) -> None:
+    """Label the first images of input `synthetic` by noisy votes of Teachers on disjoint parts of the members in `data`.
+
+    The guarantee of input `adapter` states the noise. Only the chosen classes are written; votes stay in the scratch folder,
+    which is deleted.
+    """
+    guarantee = AdapterCard.read(context.inputs["adapter"]).guarantee
+    assert guarantee is not None
+    assert guarantee.votes is not None
+    data, names = context.inputs["data"], DataCard.read(context.inputs["data"]).class_names
+    records, members = read_members(data, context.run), load_images(data / split_of(context.run), context.scratch)
+    units = records if guarantee.unit == "record" else read_groups(data)[records]
+    rows, num_teachers = members.rows_of(records), guarantee.votes.teachers
+    parts = divide(members, rows, units, num_parts=num_teachers, seed=derive_seed(context.seed, "parts"))
+    synthetic = load_synthetic(context.inputs["synthetic"], context.scratch)
+    poll = Poll(
+        config=config,
+        members=members,
+        voted=synthetic.select(np.sort(synthetic.ids)[: guarantee.votes.images]),
+        class_names=names,
+        seed=derive_seed(context.seed, "votes"),
+        device=context.execution.torch_device(),
+        batch_size=context.execution.inference_batch_size,
+    )
+    with context.track(num_teachers, "teachers", len(list(context.scratch.glob(VOTES)))) as advance:
+        votes = poll.votes(parts, context.scratch, advance)
+    # noise that two runs have in common could be subtracted: each run samples its own
+    noise_seed = derive_seed(context.seed, "noise of votes", context.fingerprint)
+    chosen = noisy_choices(histograms(votes, len(names)), guarantee.votes.noise, noise_seed)
+    order = synthetic_class_names(context.inputs["synthetic"])
+    labels = class_columns(order, names)[chosen]
+    VotedLabels(indices=poll.voted.ids, labels=labels).write(context.out, order)
+    context.log("voted", images=len(labels), teachers=num_teachers)
 
 
 def scratch_folders(scratch: Path, num_teachers: int) -> list[Path]:

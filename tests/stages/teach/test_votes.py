@@ -1,0 +1,188 @@
+"""Private votes: adding or removing one unit changes the votes of one Teacher at most, whatever the order of the set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from tckr.artifacts.adapter_card import AdapterCard
+from tckr.artifacts.guarantee import Guarantee, VotesInputs
+from tckr.artifacts.membership import MEMBERSHIP_NAME
+from tckr.artifacts.voted_labels import VotedLabels
+from tckr.data.groups import write_groups
+from tckr.data.images import ImageSet, encode_png
+from tckr.data.shards import write_shard
+from tckr.errors import UserError
+from tckr.stages.teach import stage, voting
+from tckr.stages.teach.config import TeachConfig, VotingConfig
+from tckr.stages.teach.votes import FEWEST_IMAGES, NO_VOTE, divide, histograms, noisy_choices
+from tests.tiny_artifacts import Recorder, make_context
+from tests.training.colours import COLOURS, SIZE, draw_colours, write_prepared
+
+TEACHERS, VOTED, GROUP = 4, 90, 3
+EVERYONE = list(range(24))
+CONFIG = VotingConfig(epochs=3, batch_size=8, learning_rate=3e-3)
+
+
+def write_members(folder: Path, chosen: list[int]) -> Path:
+    """Write a `prepare` artifact whose members are these images, in this order; three images in a row are a group."""
+    write_prepared(folder, num_pool=len(chosen), num_validation=0)
+    images, labels = draw_colours(len(EVERYONE), seed=3)
+    pool = {"image": [encode_png(images[place]) for place in chosen], "label": labels[chosen], "record": range(len(chosen))}
+    write_shard(folder / "pool" / "part-00000.parquet", pool, COLOURS)
+    np.save(folder / MEMBERSHIP_NAME, np.ones((1, len(chosen)), dtype=bool))
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(place // GROUP for place in chosen))}
+    write_groups(folder, np.array([numbers[place // GROUP] for place in chosen]))
+    return folder
+
+
+def write_doubtful(folder: Path, count: int) -> Path:
+    """Write a `generate` artifact of images that are of no class, so that little changes a vote."""
+    images, rows = np.random.default_rng(1).integers(0, 256, (count, SIZE, SIZE, 3), dtype=np.uint8), np.arange(count)
+    columns = {"image": [encode_png(image) for image in images], "label": rows % len(COLOURS), "index": rows}
+    write_shard(folder / "data" / "train-00000-of-00001.parquet", columns, COLOURS)
+    return folder
+
+
+def write_adapter(folder: Path, unit: str, noise: float) -> Path:
+    votes = VotesInputs(images=VOTED, teachers=TEACHERS, noise=noise)
+    guarantee = Guarantee(
+        epsilon=1, delta=1e-5, unit=unit, noise_multiplier=1, sampling_rate=0.1, steps=1, clip=1, count_noise=1,
+        noise_draws=1, noisy_count=24, class_names=COLOURS, votes=votes,
+    )  # fmt: skip
+    folder.mkdir(parents=True)
+    AdapterCard(
+        model="m", revision=None, method="lora", rank=1, steps=1, prompt_form="n", descriptions={}, image_size=32,
+        guarantee=guarantee,
+    ).write(folder)  # fmt: skip
+    return folder
+
+
+def vote(folder: Path, chosen: list[int], unit: str = "record", noise: float = 0.0, fingerprint: str = "f") -> Path:
+    """Run the stage on the members `chosen`, and return its folder, with the scratch folder that a run would delete."""
+    if not (folder / "out" / "voted.parquet").exists():
+        inputs = {
+            "data": write_members(folder / "data", chosen),
+            "adapter": write_adapter(folder / "adapter", unit, noise),
+            "synthetic": write_doubtful(folder / "synthetic", VOTED + 3),
+        }
+        stage.run_of_votes(CONFIG, replace(make_context(folder, inputs, seed=5), fingerprint=fingerprint))
+    return folder
+
+
+def votes_in(folder: Path) -> np.ndarray:
+    return np.stack([np.load(folder / "scratch" / f"votes-{number}.npy") for number in range(TEACHERS)])
+
+
+def votes_of_neighbours(folder: Path, unit: str, removed: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the votes with all images, and without the images `removed`, where the others come in another order."""
+    rest = [place for place in np.random.default_rng(0).permutation(EVERYONE).tolist() if place not in removed]
+    return votes_in(vote(folder / "all", EVERYONE, unit)), votes_in(vote(folder / "rest", rest, unit))
+
+
+def num_changed(whole: np.ndarray, neighbour: np.ndarray) -> int:
+    return int((whole != neighbour).any(axis=1).sum())
+
+
+@pytest.mark.parametrize(
+    ("unit", "removed", "most"),
+    [("record", [7], np.sqrt(2)), ("record", [11], np.sqrt(2)), ("group", [6, 7, 8], 1.0)],  # alone in its part
+)
+def test_one_unit_changes_one_teacher_and_each_histogram_by_sqrt_2_at_most(
+    tmp_path: Path, unit: str, removed: list[int], most: float
+) -> None:
+    whole, neighbour = votes_of_neighbours(tmp_path, unit, removed)
+    assert num_changed(whole, neighbour) == 1
+    change = histograms(whole, len(COLOURS)) - histograms(neighbour, len(COLOURS))
+    assert np.linalg.norm(change, axis=1).max() == pytest.approx(most)
+
+
+def of_the_list(images: ImageSet, rows: np.ndarray, units: np.ndarray, *, num_parts: int, seed: int) -> list[np.ndarray]:
+    return np.array_split(np.random.default_rng(seed).permutation(rows), num_parts)
+
+
+def of_images(images: ImageSet, rows: np.ndarray, units: np.ndarray, *, num_parts: int, seed: int) -> list[np.ndarray]:
+    return divide(images, rows, np.arange(len(rows)), num_parts=num_parts, seed=seed)
+
+
+def by_number(images: ImageSet, rows: np.ndarray, units: np.ndarray, *, num_parts: int, seed: int) -> list[np.ndarray]:
+    return [np.sort(part) for part in divide(images, rows, units, num_parts=num_parts, seed=seed)]
+
+
+@pytest.mark.parametrize("planted", [of_the_list, of_images, by_number])
+def test_a_unit_that_several_teachers_feel_is_detected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planted: Callable[..., Any]
+) -> None:
+    """Bugs planted on purpose: a split of the shuffled list, images of a unit in several parts, an order by number."""
+    monkeypatch.setattr(stage, "divide", planted)
+    assert num_changed(*votes_of_neighbours(tmp_path, "group", [6, 7, 8])) > 1
+
+
+def test_parts_are_disjoint_and_complete_and_keep_a_unit_together() -> None:
+    images, labels = draw_colours(60, seed=3)
+    units = np.arange(60) // GROUP
+    parts = divide(ImageSet(images, labels, np.arange(60)), np.arange(60), units, num_parts=5, seed=1)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(60))
+    homes = [{number for number, part in enumerate(parts) if unit in units[part]} for unit in range(20)]
+    assert all(len(home) == 1 for home in homes)
+    assert min(len(part) for part in parts) > 0
+    others = divide(ImageSet(images, labels, np.arange(60)), np.arange(60), units, num_parts=5, seed=2)
+    assert any(part.tolist() != other.tolist() for part, other in zip(parts, others, strict=True)), "the key is used"
+
+
+def test_the_winner_is_chosen_with_noise_of_the_stated_size() -> None:
+    """The difference of two noisy numbers is normal, with a standard deviation of sqrt(2) times the noise."""
+    choices = noisy_choices(np.tile([10, 7], (20_000, 1)), noise=3.0, seed=0)
+    assert (choices == 0).mean() == pytest.approx(norm.cdf(3 / (3 * np.sqrt(2))), abs=0.015)
+
+
+def test_only_choices_leave_and_each_run_has_its_own_noise(tmp_path: Path) -> None:
+    first, again, other = (vote(tmp_path / name, EVERYONE, noise=50.0, fingerprint=name[0]) for name in ("a1", "a2", "b1"))
+    labels = [VotedLabels.read(folder / "out").labels for folder in (first, again, other)]
+    assert np.array_equal(labels[0], labels[1])
+    assert not np.array_equal(labels[0], labels[2])
+    assert [path.name for path in (first / "out").iterdir()] == ["voted.parquet"]
+    assert VotedLabels.read(first / "out").indices.tolist() == list(range(VOTED))
+
+
+def test_an_interrupted_vote_goes_on_with_the_same_teachers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = vote(tmp_path / "whole", EVERYONE)
+    fitted, fit = [], voting.fit
+
+    def dying(*arguments: Any, **named: Any) -> Any:
+        fitted.append(named["seed"])
+        if len(fitted) == 3:
+            raise KeyboardInterrupt
+        return fit(*arguments, **named)
+
+    monkeypatch.setattr(voting, "fit", dying)
+    with pytest.raises(KeyboardInterrupt):
+        vote(tmp_path / "killed", EVERYONE)
+    folder, recorder = tmp_path / "killed", Recorder()
+    inputs = {name: folder / name for name in ("data", "adapter", "synthetic")}
+    stage.run_of_votes(CONFIG, replace(make_context(folder, inputs, seed=5, recorder=recorder), fingerprint="f"))
+    assert np.array_equal(votes_in(folder), votes_in(whole))
+    assert (recorder.done, sum(recorder.advanced)) == ([2], TEACHERS - 2)
+
+
+def test_a_teacher_that_cannot_be_trained_does_not_vote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverged(*arguments: Any, **named: Any) -> Any:
+        raise UserError("training diverged")
+
+    monkeypatch.setattr(voting, "fit", diverged)
+    assert (votes_in(vote(tmp_path / "diverged", EVERYONE)) == NO_VOTE).all()
+    monkeypatch.undo()
+    few = votes_in(vote(tmp_path / "few", EVERYONE[: FEWEST_IMAGES - 1]))
+    assert (few == NO_VOTE).all()
+
+
+def test_validation_images_and_unequal_classes_have_no_influence() -> None:
+    config = VotingConfig.of(TeachConfig(epochs=7, selection="best", patience=3, balance=1.0, num_teachers=2))
+    assert (config.epochs, config.selection, config.patience) == (7, "last", None)
+    assert not hasattr(config, "balance")
