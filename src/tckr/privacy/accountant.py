@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from tckr.errors import UserError
@@ -58,12 +59,15 @@ def gaussian_mu(epsilon: float, delta: float) -> float:
     return float(brentq(excess, 1e-6, 100.0))
 
 
+@lru_cache(maxsize=100)  # it takes up to a second, and a calibration asks for some noises several times
 def epsilon_spent(training: Training, noise_of_count: float, delta: float) -> float:
     """Return the total epsilon of count and training."""
     dp = _library()
-    accountant = _accountant()
-    accountant.compose(_event(dp, training.noise_multiplier, training.sampling_rate, training.steps, noise_of_count))
-    return float(accountant.get_epsilon(delta))
+    from dp_accounting.pld import PLDAccountant
+
+    step = dp.PoissonSampledDpEvent(training.sampling_rate, dp.GaussianDpEvent(training.noise_multiplier))
+    event = dp.ComposedDpEvent([dp.GaussianDpEvent(noise_of_count), dp.SelfComposedDpEvent(step, training.steps)])
+    return float(PLDAccountant(value_discretization_interval=INTERVAL).compose(event).get_epsilon(delta))
 
 
 def calibrate(epsilon: float, delta: float, *, sampling_rate: float, steps: int) -> Training:
@@ -74,10 +78,14 @@ def calibrate(epsilon: float, delta: float, *, sampling_rate: float, steps: int)
     """
     dp = _library()
     noise_of_count = count_noise(epsilon, delta)
+
+    def trained(noise: float) -> Training:
+        return Training(sampling_rate=sampling_rate, steps=steps, noise_multiplier=noise)
+
     try:
         noise = dp.calibrate_dp_mechanism(
-            _accountant,
-            lambda noise: _event(dp, noise, sampling_rate, steps, noise_of_count),
+            lambda: _Accountant(dp.NoOpDpEvent(), noise_of_count),
+            trained,
             epsilon,
             delta,
             dp.LowerEndpointAndGuess(LEAST_NOISE, 1.0),
@@ -90,18 +98,21 @@ def calibrate(epsilon: float, delta: float, *, sampling_rate: float, steps: int)
             f"no noise makes {steps} steps with {sampling_rate:.4g} of the units each fit into epsilon {epsilon:g}, delta "
             f"{delta:g}; lower adapt.batch_size or adapt.steps"
         )
-    return Training(sampling_rate=sampling_rate, steps=steps, noise_multiplier=float(noise))
+    return trained(float(noise))
 
 
-def _event(dp: Any, noise: float, rate: float, steps: int, noise_of_count: float) -> Any:
-    step = dp.PoissonSampledDpEvent(rate, dp.GaussianDpEvent(noise))
-    return dp.ComposedDpEvent([dp.GaussianDpEvent(noise_of_count), dp.SelfComposedDpEvent(step, steps)])
+class _Accountant:
+    """An accountant of `epsilon_spent` with the methods that `calibrate_dp_mechanism` uses."""
 
+    def __init__(self, ledger: Any, noise_of_count: float) -> None:
+        self.ledger, self._noise_of_count = ledger, noise_of_count
 
-def _accountant() -> Any:
-    from dp_accounting.pld import PLDAccountant
+    def compose(self, training: Training) -> _Accountant:
+        self._training = training
+        return self
 
-    return PLDAccountant(value_discretization_interval=INTERVAL)
+    def get_epsilon(self, delta: float) -> float:
+        return epsilon_spent(self._training, self._noise_of_count, delta)
 
 
 def _library() -> Any:
