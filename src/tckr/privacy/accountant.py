@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from tckr.errors import UserError
@@ -93,11 +94,16 @@ def gaussian_mu(epsilon: float, delta: float) -> float:
     return float(brentq(excess, 1e-6, 100.0))
 
 
+@lru_cache(maxsize=100)  # it takes up to a second, and a calibration asks for some noises several times
 def epsilon_spent(training: Training, noise_of_count: float, delta: float, voting: Voting | None = None) -> float:
     """Return the total epsilon of count, training and votes."""
-    accountant = _accountant()
-    accountant.compose(_event(_library(), training, noise_of_count, voting))
-    return float(accountant.get_epsilon(delta))
+    dp = _library()
+    from dp_accounting.pld import PLDAccountant
+
+    step = dp.PoissonSampledDpEvent(training.sampling_rate, dp.GaussianDpEvent(training.noise_multiplier))
+    votes = [dp.GaussianDpEvent(voting.noise_multiplier)] if voting else []
+    event = dp.ComposedDpEvent([dp.GaussianDpEvent(noise_of_count), *votes, dp.SelfComposedDpEvent(step, training.steps)])
+    return float(PLDAccountant(value_discretization_interval=INTERVAL).compose(event).get_epsilon(delta))
 
 
 def calibrate(epsilon: float, delta: float, *, sampling_rate: float, steps: int, voting: Voting | None = None) -> Training:
@@ -114,8 +120,8 @@ def calibrate(epsilon: float, delta: float, *, sampling_rate: float, steps: int,
 
     try:
         noise = dp.calibrate_dp_mechanism(
-            _accountant,
-            lambda noise: _event(dp, trained(noise), noise_of_count, voting),
+            lambda: _Accountant(dp.NoOpDpEvent(), noise_of_count, voting),
+            trained,
             epsilon,
             delta,
             dp.LowerEndpointAndGuess(LEAST_NOISE, 1.0),
@@ -132,16 +138,18 @@ def calibrate(epsilon: float, delta: float, *, sampling_rate: float, steps: int,
     return trained(float(noise))
 
 
-def _event(dp: Any, training: Training, noise_of_count: float, voting: Voting | None) -> Any:
-    step = dp.PoissonSampledDpEvent(training.sampling_rate, dp.GaussianDpEvent(training.noise_multiplier))
-    votes = [dp.GaussianDpEvent(voting.noise_multiplier)] if voting else []
-    return dp.ComposedDpEvent([dp.GaussianDpEvent(noise_of_count), *votes, dp.SelfComposedDpEvent(step, training.steps)])
+class _Accountant:
+    """An accountant of `epsilon_spent` with the methods that `calibrate_dp_mechanism` uses."""
 
+    def __init__(self, ledger: Any, noise_of_count: float, voting: Voting | None) -> None:
+        self.ledger, self._noise_of_count, self._voting = ledger, noise_of_count, voting
 
-def _accountant() -> Any:
-    from dp_accounting.pld import PLDAccountant
+    def compose(self, training: Training) -> _Accountant:
+        self._training = training
+        return self
 
-    return PLDAccountant(value_discretization_interval=INTERVAL)
+    def get_epsilon(self, delta: float) -> float:
+        return epsilon_spent(self._training, self._noise_of_count, delta, self._voting)
 
 
 def _library() -> Any:

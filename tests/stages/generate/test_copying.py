@@ -23,7 +23,7 @@ from tckr.stages.generate import stage
 from tckr.stages.generate.candidates import Candidate, better
 from tckr.stages.generate.config import GenerateConfig
 from tckr.stages.generate.plan import PlannedImage
-from tests.stages.generate.test_stage import write_adapter
+from tests.stages.generate.tiny_sets import write_adapter
 from tests.tiny_artifacts import CLASS_NAMES, MEMBERS, NUM_POOL, Recorder, make_context, write_captions, write_private_set
 from tests.tiny_models import ARRAY_WARNING
 

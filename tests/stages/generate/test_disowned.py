@@ -17,7 +17,7 @@ from tckr.stages.generate import assemble, stage
 from tckr.stages.generate.candidates import Candidate, better
 from tckr.stages.generate.config import GenerateConfig
 from tckr.stages.generate.plan import PlannedImage
-from tests.stages.generate.test_stage import KilledError, write_adapter
+from tests.stages.generate.tiny_sets import KilledError, write_adapter
 from tests.tiny_artifacts import CLASS_NAMES, make_context, write_captions
 from tests.tiny_models import ARRAY_WARNING
 

@@ -14,19 +14,12 @@ from tckr.data.shards import list_shards
 from tckr.stages.generate import stage
 from tckr.stages.generate.config import GenerateConfig
 from tckr.stages.generate.draw import Recipe
-from tests.stages.generate.test_stage import write_adapter
-from tests.tiny_artifacts import make_context, write_captions, write_manifest
+from tests.tiny_artifacts import make_context, write_manifest
 from tests.tiny_models import ARRAY_WARNING
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
 LARGE = GenerateConfig(steps=2, cardinality=1.2, shard_size=4)  # 11 images
 SMALL = LARGE.model_copy(update={"cardinality": 0.7})  # 6
-
-
-@pytest.fixture
-def inputs(tmp_path: Path, tiny_generator: Path) -> dict[str, Path]:
-    adapter = write_adapter(tmp_path / "adapter", tiny_generator)
-    return {"captions": write_captions(tmp_path / "captions"), "adapter": adapter}
 
 
 def generate(folder: Path, inputs: dict[str, Path], config: GenerateConfig, *donors: Path, seed: int = 0) -> ImageSet:

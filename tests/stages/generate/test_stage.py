@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,87 +15,22 @@ from pydantic import ValidationError
 
 from tckr.artifacts.synthetic import SyntheticRows
 from tckr.config import RunConfig
-from tckr.data.images import ImageSet, load_images
+from tckr.data.images import load_images
 from tckr.data.shards import list_shards, read_columns, write_shard
 from tckr.engine.executors.local import LocalExecutor
 from tckr.errors import UserError
-from tckr.models.diffusion.generator import Sampling
 from tckr.pipeline import pipeline
 from tckr.process import set_up_process
 from tckr.stages.adapt import stage as adapt
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.generate import assemble, draw, stage
 from tckr.stages.generate.config import GenerateConfig
-from tckr.stages.generate.draw import Recipe
 from tckr.stages.generate.plan import Plan
-from tests.tiny_artifacts import CLASS_NAMES, Recorder, make_context, write_captions, write_manifest, write_private_set
+from tests.stages.generate.tiny_sets import CONFIG, KilledError, generate, grey_levels_apart, write_adapter
+from tests.tiny_artifacts import CLASS_NAMES, Recorder, make_context, write_captions, write_private_set
 from tests.tiny_models import ARRAY_WARNING, PROMPT_TOKENS
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
-CONFIG = GenerateConfig(steps=2, cardinality=1.2, shard_size=4, precision="float32")  # 11 images in shards of 4, 4 and 3
-
-
-class KilledError(Exception):
-    """Stand in for SIGKILL."""
-
-
-def write_adapter(folder: Path, model: Path, **changes: Any) -> Path:
-    folder.mkdir()
-    facts = {"model": str(model), "revision": None, "method": "lora", "rank": 2, "steps": 0}
-    facts |= {"prompt_form": "n: c", "descriptions": {}, "image_size": 16}
-    (folder / "adapter.json").write_text(json.dumps(facts | changes))
-    return folder
-
-
-@pytest.fixture
-def inputs(tmp_path: Path, tiny_generator: Path) -> dict[str, Path]:
-    adapter = write_adapter(tmp_path / "adapter", tiny_generator)
-    return {"captions": write_captions(tmp_path / "captions"), "adapter": adapter}
-
-
-def generate(folder: Path, inputs: dict[str, Path], config: GenerateConfig = CONFIG, **changes: Any) -> ImageSet:
-    context = make_context(folder, inputs, **changes)
-    stage.run(config, context)
-    return load_images(context.out / "data", None, id_column="index")
-
-
-def grey_levels_apart(first: ImageSet, second: ImageSet) -> int:
-    return int(np.abs(first.images.astype(int) - second.images.astype(int)).max())
-
-
-def test_bfloat16_gives_other_bits_of_nearly_the_same_images(tmp_path: Path, inputs: dict[str, Path]) -> None:
-    exact = generate(tmp_path / "exact", inputs)
-    rounded = [
-        generate(tmp_path / name, inputs, CONFIG.model_copy(update={"precision": "bfloat16"})) for name in ("one", "two")
-    ]
-    assert np.array_equal(rounded[0].images, rounded[1].images)
-    assert grey_levels_apart(exact, rounded[0]) > 0
-    assert np.abs(exact.images.astype(int) - rounded[0].images.astype(int)).mean() < 2
-
-
-def test_a_set_is_not_continued_in_another_precision(
-    tmp_path: Path, inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = CONFIG.model_copy(update={"precision": "auto"})
-    for processor, native in (("old", False), ("new", True)):
-        monkeypatch.setattr(stage, "is_bfloat16", lambda precision, device, native=native: native)
-        with (
-            pytest.raises(UserError, match=r"in float32, .*continue in bfloat16; .*delete .*out")
-            if native
-            else nullcontext()
-        ):
-            generate(tmp_path / "same", inputs, config)
-        generate(tmp_path / processor, inputs, config)
-        write_manifest(tmp_path / processor / "out")
-    recorder = Recorder()
-    context = make_context(tmp_path / "copy", inputs, recorder=recorder)
-    stage.run(config, replace(context, donors=(tmp_path / "old" / "out",)))
-    assert recorder.events[-1]["copied"] == 0
-    assert "generated again in bfloat16" in recorder.events[-2]["message"]
-    context = make_context(tmp_path / "other copy", inputs, recorder=recorder)
-    told = len(recorder.events)
-    stage.run(config, replace(context, donors=(tmp_path / "old" / "out", tmp_path / "new" / "out")))
-    assert recorder.events[told:][0]["copied"] == 11  # and no warning: nothing was generated
 
 
 @pytest.mark.parametrize("settings", [{"steps": 0}, {"lora": "trained elsewhere"}, {"steps": 1}])
@@ -119,32 +51,6 @@ def test_prompts_that_are_cut_are_counted_however_the_generator_was_adapted(
     generate(tmp_path / "out", data | {"adapter": context.out}, recorder=recorder)
     warnings = [event["message"] for event in recorder.events if event["event"] == "warning"]
     assert warnings == [f"2 of 9 prompts are longer than {PROMPT_TOKENS} tokens and were cut"]
-
-
-def test_a_set_of_which_nothing_is_generated_yet_takes_another_precision(tmp_path: Path, inputs: dict[str, Path]) -> None:
-    generate(tmp_path, inputs)
-    shutil.rmtree(tmp_path / "out" / "data")
-    generate(tmp_path, inputs, CONFIG.model_copy(update={"precision": "bfloat16"}))
-    assert json.loads((tmp_path / "out" / "plan.json").read_text())["precision"] == "bfloat16"
-
-
-@pytest.mark.parametrize(
-    ("precision", "on_cpu", "on_cuda"),
-    [
-        ("float32", "float32", "float32 weights"),
-        ("bfloat16", "bfloat16", "bfloat16 weights"),
-        ("auto", "float32", "half weights"),
-    ],
-)
-def test_a_set_of_a_cpu_does_not_go_with_one_of_cuda(precision: str, on_cpu: str, on_cuda: str) -> None:
-    sampling = Sampling(steps=1, guidance_scale=1.0, size=16, bfloat16=precision == "bfloat16")
-    recipe = Recipe(
-        model="", revision=None, adapter=None, few_step_adapter=None, device="cpu", sampling=sampling, dtype=None,
-        compiled=False,
-    )  # fmt: skip
-    config = GenerateConfig(precision=precision)
-    assert stage._precision(config, recipe) == on_cpu
-    assert stage._precision(config, replace(recipe, device="cuda:1")) == on_cuda
 
 
 def test_columns_and_files(tmp_path: Path, inputs: dict[str, Path]) -> None:
