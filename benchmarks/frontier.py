@@ -63,9 +63,10 @@ from tckr.stages.generate.plan import Batch
 from tckr.stages.label import stage as label
 
 TODAY = "today"
+PUBLISHED = "steps=20 solver=default spacing=default"
 SETTINGS = (
-    *("steps=10", "steps=8", "steps=6", "steps=5", "solver=unipc steps=8", "solver=unipc steps=6", "guidance_scale=1"),
-    *("guidance_interval=[0.2,0.8] steps=10", "guidance_interval=[0,0.5] steps=8", "half_decoder=true", "cache=2"),
+    *(PUBLISHED, PUBLISHED.replace("20", "10"), "spacing=default", "solver=default", "steps=5", "steps=7"),
+    *("guidance_scale=1", "guidance_interval=[0.2,0.8]", "half_decoder=true", "cache=2"),
 )
 CHUNK, BATCH = 25, 25
 MEASURES = ("fid", "kid", "precision", "coverage")
