@@ -9,6 +9,7 @@ A shard of a real run takes 30 s or more; the last column says which share of th
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -41,6 +42,11 @@ def same(item: Any) -> Any:
     return item
 
 
+def who(item: Any) -> int:
+    """Be what is mapped over items; return the process."""
+    return os.getpid()
+
+
 def share_of(num_hands: int) -> Share:
     """Return what an actor of the benchmark needs."""
     return Share(threads=1, cpus=0.5, gpus=0.0)
@@ -57,15 +63,19 @@ def time_jobs(executor: Any, count: int) -> float:
 
 
 def time_items(count: int, num_workers: int) -> tuple[float, float]:
-    """Return the seconds per item, and by how many MB the memory of this process grew meanwhile."""
-    process = psutil.Process()
+    """Return the seconds per item once all actors work, and by how many MB the memory of this process grew meanwhile."""
+    process, found, before, started = psutil.Process(), set[int](), 0, 0.0
+
+    def items() -> Iterator[Any]:
+        while len(found) < num_workers:
+            yield None
+        yield from planned(count)
+
     with RayMap(Path.cwd(), Hands(most=num_workers, share_for=share_of)) as over:
-        for _ in over(same, range(2 * num_workers), num_workers):
-            pass  # the actors are there
-    with RayMap(Path.cwd(), Hands(most=num_workers, share_for=share_of)) as over:
-        before, started = process.memory_info().rss, time.perf_counter()
-        for _ in over(same, planned(count), num_workers):
-            pass
+        for worker in over(who, items(), num_workers):
+            found.add(worker)
+            if not started and len(found) == num_workers:
+                before, started = process.memory_info().rss, time.perf_counter()
         seconds = (time.perf_counter() - started) / count
         return seconds, (process.memory_info().rss - before) / 1e6
 

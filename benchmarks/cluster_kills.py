@@ -35,8 +35,9 @@ AROUND = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_register_timeout_seconds": "600",
     "RAY_raylet_start_wait_time_s": "300",
+    "RAY_health_check_timeout_ms": "60000",
 }
-"""Environment of Ray, which reads it when it is imported: on a busy machine, processes are slow to start."""
+"""Environment of Ray, which reads it when it is imported: on a busy machine, processes are slow to start and to answer."""
 os.environ |= AROUND
 
 from ray.cluster_utils import Cluster  # noqa: E402
@@ -66,6 +67,9 @@ MOST_STARTS = 20
 
 MOST_NODE_STARTS = 10
 
+SECONDS_BETWEEN = 1
+"""Seconds between two looks at the clock."""
+
 SAME = "same bytes"
 
 
@@ -92,6 +96,23 @@ def another_node(cluster: Cluster) -> Any:
         with suppress(Exception):  # Ray raises no type of its own
             return cluster.add_node(num_cpus=1)
     raise SystemExit(f"{MOST_NODE_STARTS} new nodes did not start")
+
+
+@dataclass
+class WorkClock:
+    """The CPU seconds of all processes below this one: a clock that stands still while others use the machine."""
+
+    total: float = 0.0
+    seen: dict[int, float] = field(default_factory=dict)
+
+    def read(self) -> float:
+        """Return the seconds so far, also of processes that have ended meanwhile."""
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):  # it is over
+                used = sum(process.cpu_times()[:2])
+                self.total += max(0.0, used - self.seen.get(process.pid, 0.0))
+                self.seen[process.pid] = used
+        return self.total
 
 
 @dataclass
@@ -165,24 +186,31 @@ class Outcome:
 def run_struck(
     output: Path, settings: list[str], victims: Victims, kinds: list[str], seconds: float
 ) -> tuple[list[tuple[str, str]], int]:
-    """Run to the end while something is killed every `seconds` on average; return what was, and how often it was started."""
+    """Run to the end while something is killed every `seconds` of CPU time, on average.
+
+    Returns:
+        What was killed, each with the step that wrote into the log last, and how often the driver was started.
+    """
     struck: list[tuple[str, str]] = []
+    clock = WorkClock()
     for start in range(1, MOST_STARTS + 1):
         with (output.parent / f"{output.name}.txt").open("ab") as told:
             driver = subprocess.Popen(command(output, settings), stdout=told, stderr=told)
-        while len(struck) < len(kinds):
-            try:
-                driver.wait(victims.random.uniform(0, 2 * seconds))
-                break
-            except subprocess.TimeoutExpired:
-                kind = kinds[len(struck)]
-                if victims.strike(kind, driver):
-                    struck.append((kind, last_step(output)))
-                    if kind == "driver":
-                        break
+        while len(struck) < len(kinds) and runs_on(driver, clock, victims.random.uniform(0, 2 * seconds)):
+            kind = kinds[len(struck)]
+            if victims.strike(kind, driver):
+                struck.append((kind, last_step(output)))
         if driver.wait() in FINISHED:
             return struck, start
     raise SystemExit(f"the run did not end; see {output}.txt")
+
+
+def runs_on(driver: subprocess.Popen[bytes], clock: WorkClock, seconds: float) -> bool:
+    """Wait for so many seconds of the clock, or for the end of the driver; return whether the driver still runs."""
+    until = clock.read() + seconds
+    while driver.poll() is None and clock.read() < until:
+        time.sleep(SECONDS_BETWEEN)
+    return driver.poll() is None
 
 
 def events(output: Path) -> Iterator[dict[str, Any]]:
@@ -279,7 +307,9 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--node-kills", type=int, default=None, help="of them, of whole nodes (default a third)")
     parser.add_argument("--kills-per-run", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--every", type=float, help="seconds between kills on average (default: spread over the local run)")
+    parser.add_argument(
+        "--every", type=float, help="CPU seconds between kills on average (default: spread over the local run)"
+    )
     parser.add_argument("--work", type=Path, help="folder to keep, in which the same command continues")
     parser.add_argument("settings", nargs="*")
     return parser
