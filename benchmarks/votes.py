@@ -23,6 +23,7 @@ from PIL import Image
 from tckr.data.images import ImageSet, decode_image
 from tckr.privacy.accountant import voting_of
 from tckr.privacy.config import PrivacyConfig
+from tckr.privacy.refusals import LEAST_TEACHERS
 from tckr.stages.teach.config import TeachConfig, VotingConfig
 from tckr.stages.teach.votes import divide, histograms, noisy_choices
 from tckr.stages.teach.voting import Poll
@@ -61,13 +62,16 @@ def right(found: np.ndarray, labels: np.ndarray, noise: float) -> float:
     return float(np.mean([(noisy_choices(found, noise, seed) == labels).mean() for seed in range(NOISE_SEEDS)]))
 
 
-def rows_of(found: np.ndarray, labels: np.ndarray, numbers: list[int], epsilons: list[float]) -> Iterator[str]:
-    """Yield a cell for each number of images and epsilon: share of right labels, and the noise."""
+def cells_of(
+    found: np.ndarray, labels: np.ndarray, num_teachers: int, numbers: list[int], epsilons: list[float]
+) -> Iterator[str]:
+    """Yield a cell for each number of images and epsilon: share of right labels, and the noise; `refused` if a run is."""
     for votes in numbers:
         for epsilon in epsilons:
             voting = voting_of(PrivacyConfig(epsilon=epsilon, labels="votes", votes=votes))
             assert voting is not None
-            yield f"{right(found, labels, voting.noise):.3f} ({voting.noise:.0f})"
+            refused = ", refused" if num_teachers < LEAST_TEACHERS * voting.noise else ""
+            yield f"{right(found, labels, voting.noise):.2f} ({voting.noise:.0f}{refused})"
 
 
 def main() -> None:
@@ -91,8 +95,8 @@ def main() -> None:
         config = VotingConfig.of(TeachConfig(epochs=epochs, batch_size=16))
         found = votes_of(images, num_images, num_teachers, config, arguments.output)
         alone = found[np.arange(len(labels)), labels].sum() / found.sum()
-        cells = [f"{alone:.3f}", f"{right(found, labels, 0.0):.3f}"]
-        cells += rows_of(found, labels, arguments.votes, arguments.epsilons)
+        cells = [f"{alone:.2f}", f"{right(found, labels, 0.0):.2f}"]
+        cells += cells_of(found, labels, num_teachers, arguments.votes, arguments.epsilons)
         print(f"| {num_images:,} | {num_teachers} | " + " | ".join(cells) + " |", flush=True)
 
 

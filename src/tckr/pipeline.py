@@ -4,6 +4,7 @@
           \\-> teach -------------------------+-> label -> distill -> audit -> report
 
 A reference run is `recycle` on another row of the membership matrix; the audit's depth decides how much of it is repeated.
+Under a formal guarantee, images see private data through the noise of `adapt` alone, and labels through that of `votes`.
 `distill` has no input from `prepare`, so the Student never sees a private image. The engine seals the test split as soon
 as `prepare` is complete; only `audit`, which judges last, may open it.
 """

@@ -59,6 +59,15 @@ def test_a_step_under_a_guarantee_takes_longer_than_the_probe_s_which_has_few_im
     assert costs["adapt"].seconds == pytest.approx(3 + 200 * 0.1 + 50 * 0.1 * per_step / 20)
 
 
+def test_teachers_that_vote_learn_every_image_once_more(found):
+    names = ["teach.epochs=15", "distill.labels=soft", "adapt.steps=50"]
+    alone, voting = (
+        forecast(load_settings(preset="dp", overrides=[*names, f"privacy.labels={labels}"]).run_config(), 200, 1.0, found)
+        for labels in ("prompt", "votes")
+    )
+    assert voting["teach"].seconds - alone["teach"].seconds == pytest.approx(15 * (200 / 20) * 0.1)
+
+
 def test_work_under_a_guarantee_grows_with_steps_batch_and_draws_and_epsilon_changes_only_the_noise():
     def work(*overrides):
         settings = ["adapt.steps=50", "adapt.batch_size=20", "privacy.noise_draws=3", *overrides]

@@ -13,12 +13,13 @@ import numpy as np
 
 from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.guarantee import Guarantee
 from tckr.artifacts.membership import read_members, split_of
 from tckr.artifacts.synthetic import load_synthetic, synthetic_class_names
 from tckr.artifacts.training import MODEL_FOLDER
 from tckr.artifacts.voted_labels import VotedLabels
 from tckr.data.groups import read_groups
-from tckr.data.images import load_images
+from tckr.data.images import ImageSet, load_images
 from tckr.data.seeds import derive_seed
 from tckr.engine.step import StepContext
 from tckr.models.classifiers import class_columns
@@ -58,30 +59,40 @@ def run_of_votes(config: VotingConfig, context: StepContext) -> None:
     guarantee = AdapterCard.read(context.inputs["adapter"]).guarantee
     assert guarantee is not None
     assert guarantee.votes is not None
-    data, names = context.inputs["data"], DataCard.read(context.inputs["data"]).class_names
-    records, members = read_members(data, context.run), load_images(data / split_of(context.run), context.scratch)
-    units = records if guarantee.unit == "record" else read_groups(data)[records]
-    rows, num_teachers = members.rows_of(records), guarantee.votes.teachers
-    parts = divide(members, rows, units, num_parts=num_teachers, seed=derive_seed(context.seed, "parts"))
+    images = load_images(context.inputs["data"] / split_of(context.run), context.scratch)
+    poll, parts = _poll(config, context, images, guarantee.votes.images), _parts(context, images, guarantee)
+    with context.track(len(parts), "teachers", len(list(context.scratch.glob(VOTES)))) as advance:
+        votes = poll.votes(parts, context.scratch, advance)
+    # noise that two runs have in common could be subtracted: each run samples its own
+    noise_seed = derive_seed(context.seed, "noise of votes", context.fingerprint)
+    chosen = noisy_choices(histograms(votes, len(poll.class_names)), guarantee.votes.noise, noise_seed)
+    order = synthetic_class_names(context.inputs["synthetic"])
+    labels = class_columns(order, poll.class_names)[chosen]
+    VotedLabels(indices=poll.voted.ids, labels=labels).write(context.out, order)
+    context.log("voted", images=len(labels), teachers=len(parts))
+
+
+def _poll(config: VotingConfig, context: StepContext, images: ImageSet, num_voted: int) -> Poll:
+    """Return the vote of Teachers that learn from `images` on the first `num_voted` synthetic images."""
     synthetic = load_synthetic(context.inputs["synthetic"], context.scratch)
-    poll = Poll(
+    return Poll(
         config=config,
-        members=members,
-        voted=synthetic.select(np.sort(synthetic.ids)[: guarantee.votes.images]),
-        class_names=names,
+        members=images,
+        voted=synthetic.select(np.sort(synthetic.ids)[:num_voted]),
+        class_names=DataCard.read(context.inputs["data"]).class_names,
         seed=derive_seed(context.seed, "votes"),
         device=context.execution.torch_device(),
         batch_size=context.execution.inference_batch_size,
     )
-    with context.track(num_teachers, "teachers", len(list(context.scratch.glob(VOTES)))) as advance:
-        votes = poll.votes(parts, context.scratch, advance)
-    # noise that two runs have in common could be subtracted: each run samples its own
-    noise_seed = derive_seed(context.seed, "noise of votes", context.fingerprint)
-    chosen = noisy_choices(histograms(votes, len(names)), guarantee.votes.noise, noise_seed)
-    order = synthetic_class_names(context.inputs["synthetic"])
-    labels = class_columns(order, names)[chosen]
-    VotedLabels(indices=poll.voted.ids, labels=labels).write(context.out, order)
-    context.log("voted", images=len(labels), teachers=num_teachers)
+
+
+def _parts(context: StepContext, images: ImageSet, guarantee: Guarantee) -> list[np.ndarray]:
+    """Return the rows of `images` that each Teacher learns from."""
+    assert guarantee.votes is not None
+    records = read_members(context.inputs["data"], context.run)
+    units = records if guarantee.unit == "record" else read_groups(context.inputs["data"])[records]
+    seed = derive_seed(context.seed, "parts")
+    return divide(images, images.rows_of(records), units, num_parts=guarantee.votes.teachers, seed=seed)
 
 
 def scratch_folders(scratch: Path, num_teachers: int) -> list[Path]:
