@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.conftest import short_memorizers
+from tests.notebooks import main
 
 ROOT = Path(__file__).parent.parent.parent
 NOTEBOOK = ROOT / "examples" / "digits.ipynb"
@@ -20,9 +21,6 @@ SHORTER = {
     'distill={"epochs": 20}': 'distill={"epochs": 2}',
 }
 """Settings of the first cell -> settings of the test: the same cells run, with worse models."""
-
-BRIEFLY = "import tckr.training.config\n\ntckr.training.config.MEMORIZING_EPOCHS = 3\n"
-"""Before the first cell: the models of the positive control learn for a few epochs, as in `short_memorizers`."""
 
 
 def kinds_of(notebook: Path) -> list[list[str]]:
@@ -49,15 +47,17 @@ def shortened(notebook: dict[str, Any]) -> dict[str, Any]:
     for asked, shorter in SHORTER.items():
         assert asked in source
         source = source.replace(asked, shorter)
-    cell["source"] = (BRIEFLY + source).splitlines(keepends=True)
+    cell["source"] = source.splitlines(keepends=True)
     return notebook
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_scorers")
 def test_the_notebook_runs_and_shows_what_is_stored_in_it(tmp_path):
     short = tmp_path / "short.ipynb"
     short.write_text(json.dumps(shortened(json.loads(NOTEBOOK.read_text(encoding="utf-8")))), encoding="utf-8")
-    subprocess.run([sys.executable, "-m", "tests.notebooks", short, tmp_path / "done.ipynb"], cwd=ROOT, check=True)
+    with short_memorizers():
+        main(short, tmp_path / "done.ipynb")
     assert kinds_of(tmp_path / "done.ipynb") == kinds_of(NOTEBOOK)
     printed = (tmp_path / "done.ipynb").read_text(encoding="utf-8")
     for text in (
