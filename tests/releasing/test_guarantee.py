@@ -67,6 +67,10 @@ def test_voted_labels_leave_with_the_noise_that_paid_for_them_and_votes_do_not(v
     assert not list(voted.folder.parent.rglob("votes-*"))
 
 
+def test_the_report_says_that_no_caption_was_written(guaranteed):
+    assert "No caption was written" in (guaranteed.folder / "report" / "report.html").read_text()
+
+
 @pytest.mark.parametrize("card", CARDS)
 def test_each_card_states_the_guarantee_with_the_inputs_of_the_accountant_and_what_it_does_not_cover(
     guaranteed, released, card
