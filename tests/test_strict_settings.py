@@ -81,6 +81,14 @@ def test_a_value_beyond_its_bound_is_refused(given):
         load_settings(overrides=[given])
 
 
+def test_a_setting_that_may_have_several_types_is_named_once_without_pydantics_names_of_them():
+    with pytest.raises(UserError) as told:
+        load_settings(overrides=["prepare.source=digits", "generate.steps=0"])
+    assert str(told.value) == (
+        "setting generate.steps: found 0; input should be greater than or equal to 1, or input should be 'auto'"
+    )
+
+
 def test_every_number_has_two_bounds_and_every_text_a_length_or_choices():
     """By introspection, so that a new setting cannot be forgotten."""
     schema = Settings.model_json_schema()

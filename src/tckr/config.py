@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import difflib
 import functools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -325,15 +327,27 @@ EXPECTED = {
 """Type of pydantic error -> message. Older YAML readers take `0100` for 64, `1:30` for 90 and `yes` for true."""
 
 
+UNION_MEMBER = re.compile(r"(constrained-|function-|(literal|dict|list|tuple)\[).*|int|float|str|bool")
+"""How pydantic names a type of a setting that may have several."""
+
+
 def _explain(error: ValidationError) -> str:
-    problems = error.errors(include_url=False)
-    lines = [_problem(problem) for problem in problems[:MOST_PROBLEMS]]
-    return "; ".join([*lines, *([f"and {len(problems) - MOST_PROBLEMS} more"] if len(problems) > MOST_PROBLEMS else [])])
+    settings: dict[str, list[Mapping[str, Any]]] = {}
+    for problem in error.errors(include_url=False):
+        settings.setdefault(_name(problem), []).append(problem)
+    lines = [_problem(name, problems) for name, problems in islice(settings.items(), MOST_PROBLEMS)]
+    return "; ".join([*lines, *([f"and {len(settings) - MOST_PROBLEMS} more"] if len(settings) > MOST_PROBLEMS else [])])
 
 
-def _problem(problem: Mapping[str, Any]) -> str:
-    name = ".".join(str(part) for part in problem["loc"])
-    text = EXPECTED.get(problem["type"], problem["msg"].removeprefix("Value error, "))
-    whole_section = problem["type"] == "value_error" and isinstance(problem.get("input"), Mapping)
-    found = "" if whole_section else f"found {shown(problem.get('input'))}; "
-    return f"setting {shown_name(name)}: {found}{text[0].lower()}{text[1:]}"
+def _name(problem: Mapping[str, Any]) -> str:
+    """Return the name of the setting, without pydantic's name for one of the types that it may have."""
+    return ".".join(part for part in map(str, problem["loc"]) if not UNION_MEMBER.fullmatch(part))
+
+
+def _problem(name: str, problems: Sequence[Mapping[str, Any]]) -> str:
+    """Return the problem of one setting; it has several if no type that it may have fits."""
+    first = problems[0]
+    whole_section = first["type"] == "value_error" and isinstance(first.get("input"), Mapping)
+    found = "" if whole_section else f"found {shown(first.get('input'))}; "
+    texts = [EXPECTED.get(problem["type"], problem["msg"].removeprefix("Value error, ")) for problem in problems]
+    return f"setting {shown_name(name)}: {found}{', or '.join(text[0].lower() + text[1:] for text in texts)}"

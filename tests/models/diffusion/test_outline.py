@@ -53,6 +53,27 @@ def test_settings_that_the_kind_cannot_follow_are_refused(
         refuse_misfits(str(families[family]), None, **NOTHING | changes)
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "solver"),
+    [
+        ({"_class_name": "DDIMScheduler"}, "default"),
+        ({"_class_name": "PNDMScheduler"}, "default"),
+        ({"_class_name": "EulerDiscreteScheduler", "timestep_type": "continuous"}, "default"),
+        ({"_class_name": "EDMDPMSolverMultistepScheduler", "timestep_type": "continuous"}, "euler"),
+        ({"_class_name": "DDIMScheduler"}, "lcm"),
+    ],
+)
+def test_quadratic_steps_are_refused_before_anything_is_computed(
+    tmp_path: Path, scheduler: dict[str, str], solver: str
+) -> None:
+    (tmp_path / "scheduler").mkdir()
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
+    (tmp_path / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler))
+    with pytest.raises(UserError, match=r"generate\.spacing=quadratic is for diffusion models"):
+        refuse_misfits(str(tmp_path), None, **NOTHING | {"solver": solver, "spacing": "quadratic"})
+    refuse_misfits(str(tmp_path), None, **NOTHING | {"solver": solver})
+
+
 def test_the_embedded_generator_has_an_outline() -> None:
     assert outline_of("embedded:generator", None) is not None
 

@@ -21,6 +21,7 @@ EMBEDDED_MODEL = "embedded:generator"
         (EMBEDDED_MODEL, {"steps": 50}, EMBEDDED._replace(steps=50)),
         (EMBEDDED_MODEL, {"solver": "euler"}, EMBEDDED._replace(solver="euler")),
         (EMBEDDED_MODEL, {"spacing": "default"}, EMBEDDED._replace(spacing="default")),
+        (EMBEDDED_MODEL, {"steps": 20, "solver": "default"}, PUBLISHED),  # as settings of before `spacing` meant it
         (EMBEDDED_MODEL, {"solver": "lcm", "steps": 4}, Schedule(steps=4, solver="lcm", spacing="default")),
         ("owner/model", {"spacing": "quadratic"}, PUBLISHED._replace(spacing="quadratic")),
     ],

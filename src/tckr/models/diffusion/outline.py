@@ -22,16 +22,29 @@ WHOLE = (0.0, 1.0)
 
 DIFFUSION_SOLVERS = ("dpm++", "unipc", "euler", "lcm")
 FLOW_SOLVERS = ("dpm++", "unipc", "euler")
+QUADRATIC = {
+    "dpm++": "DPMSolverMultistepScheduler",
+    "unipc": "UniPCMultistepScheduler",
+    "euler": "EulerDiscreteScheduler",
+}
+"""Solver -> class of its scheduler, for those whose steps can be spaced quadratically."""
+
 DISTILLED = ("FluxPipeline",)
 """Pipelines whose denoiser has the guidance scale as input and is evaluated once per step."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outline:
-    """Class of the pipeline, and whether it is a flow-matching model."""
+    """Classes of pipeline and scheduler, and the configuration of the scheduler."""
 
     pipeline: str
-    flow: bool
+    scheduler: str
+    config: Mapping[str, Any]
+
+    @property
+    def flow(self) -> bool:
+        """Return whether it is a flow-matching model."""
+        return is_flow(self.scheduler, self.config)
 
 
 def refuse_misfits(
@@ -56,8 +69,9 @@ def refuse_misfits(
         raise no_min_snr(min_snr_gamma)
     if solver not in ("default", *solver_names(outline.flow)):
         raise no_solver(solver, outline.flow)
-    if spacing == "quadratic" and (outline.flow or solver == "lcm"):
-        raise no_spacing("flow matching" if outline.flow else solver)
+    scheduler = outline.scheduler if solver == "default" else QUADRATIC.get(solver, solver)
+    if spacing == "quadratic" and not can_be_quadratic(scheduler, outline.config):
+        raise no_spacing(scheduler)
     if outline.pipeline in DISTILLED and guidance_interval != WHOLE:
         raise no_interval()
 
@@ -68,12 +82,18 @@ def outline_of(model: str, revision: str | None) -> Outline | None:
     scheduler = _read(model, revision, "scheduler/scheduler_config.json")
     if index is None or scheduler is None:
         return None
-    return Outline(pipeline=str(index.get("_class_name")), flow=is_flow(str(scheduler.get("_class_name")), scheduler))
+    return Outline(pipeline=str(index.get("_class_name")), scheduler=str(scheduler.get("_class_name")), config=scheduler)
 
 
 def is_flow(scheduler: str, config: Mapping[str, Any]) -> bool:
     """Return whether a scheduler of this class uses straight lines (Lipman et al. 2023, Liu et al. 2023)."""
     return "FlowMatch" in scheduler or config.get("prediction_type") == "flow_prediction"
+
+
+def can_be_quadratic(scheduler: str, config: Mapping[str, Any]) -> bool:
+    """Return whether a scheduler of this class steps between the noise levels of integer timesteps of a diffusion model."""
+    known = scheduler in QUADRATIC.values() and config.get("timestep_type") != "continuous"
+    return known and not is_flow(scheduler, config)
 
 
 def solver_names(flow: bool) -> tuple[str, ...]:

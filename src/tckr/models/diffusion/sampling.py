@@ -21,7 +21,7 @@ from diffusers import (
 
 from tckr.models.diffusion.forward_process import flow_shift, is_flow
 from tckr.models.diffusion.generator import Conditioning, Sampling
-from tckr.models.diffusion.outline import no_solver, no_spacing
+from tckr.models.diffusion.outline import can_be_quadratic, no_solver, no_spacing
 from tckr.models.quiet import quiet_libraries
 
 Predict = Callable[[torch.Tensor, torch.Tensor, Conditioning], torch.Tensor]
@@ -31,9 +31,6 @@ DIFFUSION_SOLVERS = {
     "euler": EulerDiscreteScheduler,
     "lcm": LCMScheduler,
 }
-QUADRATIC = (DPMSolverMultistepScheduler, UniPCMultistepScheduler, EulerDiscreteScheduler)
-"""Schedulers of diffusion models that step between the noise levels of their timesteps."""
-
 FLOW_SOLVERS = {
     "dpm++": DPMSolverMultistepScheduler,
     "unipc": UniPCMultistepScheduler,
@@ -73,7 +70,7 @@ def space_quadratically(scheduler: Any) -> None:
     Raises:
         UserError: the scheduler is not one of those whose noise levels are those of its timesteps.
     """
-    if not isinstance(scheduler, QUADRATIC) or is_flow(scheduler):
+    if not can_be_quadratic(type(scheduler).__name__, scheduler.config):
         raise no_spacing(type(scheduler).__name__)
     count, last = len(scheduler.timesteps), scheduler.config.num_train_timesteps - 1
     left = np.arange(count, 0, -1)

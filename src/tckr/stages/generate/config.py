@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tckr.errors import UserError
 from tckr.models.diffusion.outline import WHOLE
-from tckr.models.diffusion.schedule import EMBEDDED, PUBLISHED, Schedule, Solver, Spacing
+from tckr.models.diffusion.schedule import EMBEDDED, PUBLISHED, Schedule, Spacing
 from tckr.models.embedded import FOLDERS
 from tckr.models.model_names import ModelName
 from tckr.models.needed import Needed
@@ -58,16 +58,16 @@ class GenerateConfig(StageConfig):
         description="[start, stop]: part of the steps that are guided, 0 = the first (noise) and 1 = the end. Steps outside "
         "take half the time; they change the images. Default: all steps, as in the paper.",
     )
-    solver: Literal["auto"] | Solver = Field(
+    solver: Literal["auto", "default", "dpm++", "unipc", "euler", "lcm"] = Field(
         "auto",
         description="Sampling algorithm; default = that of the checkpoint; auto: unipc for the embedded generator, else "
         "default. dpm++ and unipc need 10 to 20 steps, lcm 2 to 8 with a few_step_adapter made for it.",
     )
-    spacing: Literal["auto"] | Spacing = Field(
+    spacing: Literal["auto", "default", "quadratic"] = Field(
         "auto",
         description="Noise levels of the steps; default = those of the checkpoint; quadratic: most steps at low noise, "
-        "which keeps fine details with few steps (Song et al. 2021); auto: quadratic for the embedded generator, else "
-        "default.",
+        "which keeps fine details with few steps (Song et al. 2021); auto: quadratic for the embedded generator if "
+        "solver is not default or lcm, else default.",
     )
     precision: Precision = Field(
         "auto",
@@ -147,15 +147,19 @@ class GenerateConfig(StageConfig):
         Raises:
             UserError: none of the steps is in the guidance interval.
         """
-        auto = EMBEDDED if model in FOLDERS and self.solver != "lcm" else PUBLISHED
+        auto = EMBEDDED if model in FOLDERS else PUBLISHED
         found = Schedule(
             steps=auto.steps if self.steps == "auto" else self.steps,
             solver=auto.solver if self.solver == "auto" else self.solver,
-            spacing=auto.spacing if self.spacing == "auto" else self.spacing,
+            spacing=self._spacing(auto) if self.spacing == "auto" else self.spacing,
         )
         if not self._guides_any_of(found.steps):
             raise UserError(self._without_effect(found.steps))
         return found
+
+    def _spacing(self, auto: Schedule) -> Spacing:
+        """Return the spacing of `auto`, unless a solver is set that has its own: that of the checkpoint, or LCM."""
+        return "default" if self.solver in ("default", "lcm") else auto.spacing
 
     def checkpoints(self) -> list[Needed]:
         """Return the LoRA for few steps, if it is set."""
