@@ -119,7 +119,7 @@ def test_a_dry_run_lists_the_steps_and_writes_nothing(monkeypatch, capsys, tmp_p
     monkeypatch.chdir(tmp_path)
     status, out, _ = call(monkeypatch, capsys, "demo", "--dry-run", "audit.num_reference_runs=2")
     assert status == 0
-    assert "0 of 35 steps are complete" in out
+    assert "0 of 31 steps are complete" in out
     assert list(tmp_path.iterdir()) == []
 
 
