@@ -13,7 +13,7 @@ import threading
 import uuid
 from _thread import interrupt_main
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
@@ -123,6 +123,10 @@ def team_size(gpus: int, num_images: int, device: str, gang: Gang | None = None)
     return min(gpus, num_images)
 
 
+class BeginAgain(Exception):  # noqa: N818 - it is no error
+    """Raised in one process so that all begin again: it has stored what they must do otherwise. Not counted as a death."""
+
+
 def train_together(
     size: int,
     train: Callable[[Team, Tell], object],
@@ -147,8 +151,19 @@ def train_together(
     """
     if gang is not None:
         member = partial(_be_member, size=size, train=train, device=device, backend=backend)
-        _train_in_gang(gang, member, size, hear)
-        return
+        call = partial(_train_in_gang, gang, member, size, hear)
+    else:
+        call = partial(_train_here, size, train, (device, backend), hear)
+    while True:
+        with suppress(BeginAgain):
+            call()
+            return
+
+
+def _train_here(
+    size: int, train: Callable[[Team, Tell], object], where: tuple[str, str | None], hear: Callable[[Any], object]
+) -> None:
+    """Let torch's launcher call `train` in processes of this machine, and again when one died."""
     context = started_worker_context()
     heard, told = context.Pipe(duplex=False)
     final: list[Exception] = []
@@ -159,7 +174,7 @@ def train_together(
     with folder, heard, told, _quiet():
         try:
             with _listening(heard, told, hear, final, failures):
-                elastic_launch(config, _take_part)(train, told, (device, backend), threads, dict(os.environ))
+                elastic_launch(config, _take_part)(train, told, where, threads, dict(os.environ))
         except ChildFailedError as error:
             if not final:
                 raise UserError(_explanation(failures.get(str(RESTARTS)) or _reason(error), size)) from None
@@ -223,6 +238,8 @@ def _take_part(
             train(team, (lambda what: told.send(("told", what))) if team.rank == 0 else _tell_nobody)
         except UserError as error:  # sent before the other processes lose their connections and report that
             told.send(("refused", str(error)[:MOST_CHARACTERS]))
+        except BeginAgain:
+            told.send(("again", ""))
         except Exception as error:
             told.send((os.environ["TORCHELASTIC_RESTART_COUNT"], f"{type(error).__name__}: {error}"[:MOST_CHARACTERS]))
             raise
@@ -245,7 +262,7 @@ def _train_in_gang(
         try:
             gang(member, size, listen)
             return
-        except UserError:
+        except (UserError, BeginAgain):
             raise
         except Exception as error:
             if final:  # not of a process; new ones would tell the same
@@ -303,7 +320,7 @@ def _listening(
     """Pass on messages of the processes until the block ends, including all that they had sent by then.
 
     `failures` receives the first error of each attempt, because the errors of other processes follow from it. `final`
-    receives errors after which no restart helps: a UserError of a process, or an error of `hear`. The first one interrupts
+    receives what ends all attempts: a UserError or BeginAgain of a process, or an error of `hear`. The first one interrupts
     the launcher, if it runs on the main thread. The pipe has no lock, which a killed process would never release: the system
     writes a short message at once or not at all.
     """
@@ -314,6 +331,8 @@ def _listening(
             hear(what)
         elif kind == "refused":
             raise UserError(what)
+        elif kind == "again":
+            raise BeginAgain
         else:
             failures.setdefault(kind, what)
 

@@ -333,7 +333,7 @@ def test_trackers_are_given_the_points_of_the_history_while_it_trains(
 
 def test_a_training_that_continues_with_recomputed_activations_recomputes_them(tiny_generator: Path, tmp_path: Path) -> None:
     """Memory ran out in one of several processes; the same command with one process continues."""
-    Passes(largest=2, images=1, recomputed=True).keep(tmp_path)
+    Passes(largest=1, recomputed=True).keep(tmp_path)
     generator = load_generator(str(tiny_generator), "cpu")
     train.train_adapter(
         generator,

@@ -17,7 +17,7 @@ from tckr.models.diffusion.generator import Generator
 from tckr.models.precision import forward_precision, is_bfloat16
 from tckr.stages.adapt.batches import Batch
 from tckr.stages.adapt.config import AdaptConfig
-from tckr.training.process_group import ALONE, Team
+from tckr.training.process_group import ALONE, BeginAgain, Team
 
 SMALLER = "passes-{}-{}"
 """Name of a file in the scratch folder that contains the size of passes (images, recomputing) after memory ran out in one of
@@ -43,6 +43,11 @@ class Passes:
     def __post_init__(self) -> None:
         """Start with the largest pass."""
         self.images = self.largest
+
+    def prepare(self, generator: Generator) -> None:
+        """Let the generator recompute activations if memory ran out in an earlier attempt, perhaps in other processes."""
+        if self.recomputed:
+            generator.enable_gradient_checkpointing()
 
     def shrink(self, generator: Generator, *, may_recompute: bool) -> None:
         """Reduce the memory: half as many images; after single images, the largest pass with recomputed activations.
@@ -111,7 +116,7 @@ def add_gradients(
     If memory runs out, the step starts again with smaller passes; if other processes wait for this one, all start again.
 
     Raises:
-        OutOfMemoryError: torch's error, if there are several processes.
+        BeginAgain: memory ran out, and there are several processes.
     """
 
     def attempt() -> torch.Tensor:
@@ -132,7 +137,7 @@ def retried(
 ) -> Result:
     """Return the result of `attempt`. If memory runs out, call it again with smaller passes.
 
-    If this process is not `alone`, others wait for it: torch's error ends it, and all processes start again.
+    If this process is not `alone`, others wait for it, so all of them must begin again.
     """
     while True:
         try:
@@ -140,7 +145,7 @@ def retried(
         except torch.OutOfMemoryError:
             passes.shrink(generator, may_recompute=may_recompute)
             if not alone:
-                raise
+                raise BeginAgain from None
         if device.startswith("cuda"):
             torch.cuda.empty_cache()
 

@@ -32,7 +32,7 @@ from tckr.stages.adapt.private import Mechanism, Units
 from tckr.stages.adapt.promise import mechanism_of, promise
 from tckr.stages.adapt.subset import subset_rows
 from tckr.stages.adapt.train import Course, Losses, loss_history, train_adapter
-from tckr.training.process_group import Team, Tell, team_size, train_together
+from tckr.training.process_group import BeginAgain, Team, Tell, team_size, train_together
 
 PRIVATE_PASS = 32
 """Gradients of single images that are held at once, if each is clipped."""
@@ -175,7 +175,7 @@ def _train_share(team: Team, tell: Tell, *, config: AdaptConfig, course: Course,
             advance=tell,
             note=lambda number, **values: tell((number, values)),
         )
-    except torch.OutOfMemoryError:
+    except BeginAgain:
         passes.keep(cache)
         raise
 

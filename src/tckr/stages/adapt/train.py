@@ -88,8 +88,7 @@ def train_adapter(
     Raises:
         UserError: the memory is too small for one image, or the settings do not fit the generator.
     """
-    if passes.recomputed:  # memory ran out in an earlier attempt, perhaps in other processes
-        generator.enable_gradient_checkpointing()
+    passes.prepare(generator)
     adapter = AdapterVector(_trainable(generator, config, course).values())
     if course.compiled:
         generator.compile_denoiser(cuda_graphs=False)
