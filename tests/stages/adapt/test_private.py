@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from tckr.artifacts.adapter_card import AdapterCard
-from tckr.models.diffusion.load import load_generator
 from tckr.privacy.config import PrivacyConfig
 from tckr.stages.adapt import stage
 from tckr.stages.adapt.config import PrivateAdaptConfig
@@ -20,7 +19,7 @@ from tckr.stages.adapt.private import Mechanism, Units, clip_each, private_batch
 from tckr.stages.adapt.promise import counted, promise
 from tckr.stages.adapt.vector import AdapterVector
 from tests.tiny_artifacts import make_context, write_captions, write_private_set
-from tests.tiny_models import ARRAY_WARNING
+from tests.tiny_models import ARRAY_WARNING, fresh_generator
 
 pytestmark = [
     pytest.mark.filterwarnings(ARRAY_WARNING),
@@ -32,13 +31,13 @@ CLIP, DRAWS = 0.01, 2
 
 def encoded_set(folder: Path, cache: Path) -> EncodedSet:
     images = np.random.default_rng(0).integers(0, 256, (7, 16, 16, 3), dtype=np.uint8)
-    generator = load_generator(str(folder), "cpu")
+    generator = fresh_generator(folder)
     return encode_set(generator, images, np.arange(5), list("abaca"), flip=False, batch_size=2, cache=cache)
 
 
 def gradient(folder: Path, encoded: EncodedSet, taken: list[int], *, noise: float = 0.0, per_pass: int = 4) -> torch.Tensor:
     """Return the private gradient of a step that uses the units `taken`; random choices are always the same."""
-    generator = load_generator(str(folder), "cpu")
+    generator = fresh_generator(folder)
     adapter = AdapterVector(generator.add_lora(2, 7).values())
     generator.keep_gradients_of_units(DRAWS)
     config = PrivateAdaptConfig(batch_size=4, privacy=PrivacyConfig(epsilon=1.0))
