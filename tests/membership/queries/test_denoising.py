@@ -14,7 +14,7 @@ from tckr.membership.queries.denoising import denoising_losses
 from tckr.models.diffusion.generator import Conditioning
 from tckr.models.diffusion.load import load_generator
 from tests.membership.artifacts import noise_images, overfit
-from tests.tiny_models import ARRAY_WARNING
+from tests.tiny_models import ARRAY_WARNING, fresh_generator
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
 IMAGES = noise_images(0, 7)
@@ -105,7 +105,7 @@ def test_progress_counts_every_record_at_every_level() -> None:
 
 
 def test_loss_of_a_real_generator_is_its_training_loss_and_no_matter_of_batches(tiny_generator: Path) -> None:
-    generator = load_generator(str(tiny_generator), "cpu")
+    generator = fresh_generator(tiny_generator)
     expected = np.zeros(7)
     with torch.no_grad():
         means = generator.encode_images(to_device(IMAGES, "cpu"))[:, :4]

@@ -30,7 +30,6 @@ from tckr.membership.queries.questions import (
 from tckr.membership.queries.views import views
 from tckr.models.classifiers import load_classifier, predict_features, predict_logits
 from tckr.models.diffusion.latent import LatentDiffusion
-from tckr.models.diffusion.load import load_generator
 from tests.membership.artifacts import (
     SHUFFLED_NAMES,
     log_odds,
@@ -42,7 +41,7 @@ from tests.membership.artifacts import (
     write_synthetic,
 )
 from tests.tiny_artifacts import CLASS_NAMES
-from tests.tiny_models import ARRAY_WARNING
+from tests.tiny_models import ARRAY_WARNING, fresh_generator
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
 NUM = 10
@@ -201,7 +200,7 @@ def test_indirect_signal_is_the_mean_log_odds_of_the_records_label_on_its_neighb
 def adapters(tiny_generator: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return captions, the base model, and an adapter whose weights are set by hand."""
     folder = tmp_path_factory.mktemp("adapters")
-    generator = load_generator(str(tiny_generator), "cpu")
+    generator = fresh_generator(tiny_generator)
     assert isinstance(generator, LatentDiffusion)
     for name, weight in generator.add_lora(2, seed=0).items():
         weight.data.fill_(0.2 if "lora_B" in name else 0.1)
@@ -214,7 +213,7 @@ def adapters(tiny_generator: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_adapter_signal_is_that_of_all_weights_where_all_were_trained(
     adapters: dict[str, Path], tiny_generator: Path, tmp_path: Path
 ) -> None:
-    generator = load_generator(str(tiny_generator), "cpu")
+    generator = fresh_generator(tiny_generator)
     generator.load_lora(adapters["adapter"])
     whole = write_adapter(tmp_path / "whole", tiny_generator, steps=1)
     generator.save_weights(whole)
@@ -228,7 +227,7 @@ def test_adapter_signal_is_that_of_all_weights_where_all_were_trained(
 def test_adapter_signal_is_minus_the_loss_of_the_adapted_generator(
     adapters: dict[str, Path], tiny_generator: Path, tmp_path: Path
 ) -> None:
-    adapted = load_generator(str(tiny_generator), "cpu")
+    adapted = fresh_generator(tiny_generator)
     adapted.load_lora(adapters["adapter"])
     prompts = [f"{CLASS_NAMES[label]}: mark {record}" for record, label in enumerate(LABELS)]
     expected = denoising_losses(adapted, IMAGES, prompts, num_draws=3, batch_size=NUM)

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from tckr.models.diffusion.latent import LatentDiffusion
-from tckr.models.diffusion.load import load_generator
 from tests.tiny_generators import BUILDERS, build_family
-from tests.tiny_models import tiny_generator, tiny_stochastic_generator, tiny_v_generator  # noqa: F401
+from tests.tiny_models import fresh_generator, tiny_generator, tiny_stochastic_generator, tiny_v_generator  # noqa: F401
 
 
 @pytest.fixture(scope="session")
@@ -27,4 +26,4 @@ def family(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def generator(family: str, families: dict[str, Path]) -> LatentDiffusion:
     """Return a freshly loaded generator of each family in turn."""
-    return load_generator(str(families[family]), "cpu")
+    return fresh_generator(families[family])

@@ -14,6 +14,7 @@ from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import load_generator
 from tests.models.diffusion.drawing import PROMPTS, SEEDS, draw, draw_plainly, grey_levels_apart
 from tests.tiny_generators import IMAGE_SIZES, build_family
+from tests.tiny_models import fresh_generator
 
 FLOW = ("sd3", "flux", "sana")
 
@@ -159,7 +160,7 @@ def test_gradient_checkpointing_changes_no_gradient(family: str, families: dict[
     latents, noise = torch.ones(1, 4, size, size), torch.ones(1, 4, size, size).cumsum(-1) / size
     gradients = []
     for checkpointing in (False, True):
-        generator = load_generator(str(families[family]), "cpu")
+        generator = fresh_generator(families[family])
         parameters = generator.add_lora(2, seed=0)
         if checkpointing:
             generator.enable_gradient_checkpointing()
@@ -177,7 +178,7 @@ def test_unfitting_image_size_names_the_nearest(family: str, generator: LatentDi
 
 
 def test_empty_prompt_of_sdxl_is_zero_where_it_was_trained_so(families: dict[str, Path]) -> None:
-    generator = load_generator(str(families["sdxl"]), "cpu")
+    generator = fresh_generator(families["sdxl"])
     told = generator.encode_prompts(["", "a", ""])
     for rows in told.values():
         assert not rows[[0, 2]].any()
@@ -196,7 +197,7 @@ def test_sd3_without_t5_counts_clip_tokens(tmp_path: Path) -> None:
 
 
 def test_models_with_distilled_guidance_refuse_an_interval(families: dict[str, Path]) -> None:
-    generator = load_generator(str(families["flux"]), "cpu")
+    generator = fresh_generator(families["flux"])
     with pytest.raises(UserError, match="distilled guidance"):
         draw(generator, 16, guidance_interval=(0.0, 0.5))
 
@@ -209,7 +210,7 @@ def test_guidance_off_ignores_the_empty_prompt(family: str, generator: LatentDif
 
 
 def test_an_image_that_is_larger_than_the_positions_of_sd3_is_refused(families: dict[str, Path]) -> None:
-    generator = load_generator(str(families["sd3"]), "cpu")
+    generator = fresh_generator(families["sd3"])
     check_image_size(generator, 64)
     with pytest.raises(UserError, match=r"68 px.*at most 64 px; set prepare.image_size=64 or less"):
         check_image_size(generator, 68)

@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 
 from tckr.errors import UserError
 from tckr.models.diffusion.latent import LatentDiffusion
-from tckr.models.diffusion.load import load_generator
 from tckr.models.diffusion.lora import FILE_NAME
 from tests.models.diffusion.drawing import disturb, draw, draw_plainly, grey_levels_apart
 from tests.tiny_generators import IMAGE_SIZES
+from tests.tiny_models import fresh_generator
 
 LAYERS = {
     "sd1": {"to_q", "to_k", "to_v", "to_out.0"},
@@ -28,7 +28,7 @@ LAYERS = {
 
 def trained(folder: Path, seed: int = 0) -> LatentDiffusion:
     """Return a generator with a rank 4 adapter that changes images, not merged."""
-    generator = load_generator(str(folder), "cpu")
+    generator = fresh_generator(folder)
     disturb(generator.add_lora(4, seed=seed), seed=seed)
     return generator
 
@@ -50,7 +50,7 @@ def test_new_adapter_changes_nothing_and_trains_alone(family: str, generator: La
 
 
 def test_adapter_weights_follow_the_seed(families: dict[str, Path]) -> None:
-    drawn = [next(iter(load_generator(str(families["sd1"]), "cpu").add_lora(2, seed).values())) for seed in (1, 1, 2)]
+    drawn = [next(iter(fresh_generator(families["sd1"]).add_lora(2, seed).values())) for seed in (1, 1, 2)]
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
 
@@ -62,7 +62,7 @@ def test_a_saved_adapter_gives_the_images_of_the_trained_one_here_and_in_diffuse
     ours = trained(folder)
     expected = draw(ours, size)
     ours.save_lora(tmp_path)
-    loaded = load_generator(str(folder), "cpu")
+    loaded = fresh_generator(folder)
     base = draw(loaded, size)
     loaded.load_lora(tmp_path)
     assert grey_levels_apart(draw(loaded, size), expected) <= 1
@@ -107,7 +107,7 @@ def test_published_layouts_of_the_method_are_read(layout: str, families: dict[st
         assert "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_k.lora.down.weight" in weights
     file = tmp_path / "published.safetensors"
     save_file(weights, file)
-    loaded = load_generator(str(families["sd2"]), "cpu")
+    loaded = fresh_generator(families["sd2"])
     loaded.load_lora(file)
     assert grey_levels_apart(draw(loaded, 16), draw(ours, 16)) <= 1
 
@@ -126,7 +126,7 @@ def test_alpha_of_a_file_scales_it(families: dict[str, Path], tmp_path: Path) ->
             ).contiguous()
             weights[f"{stem}.alpha"] = torch.tensor(2.0)
     save_file(weights, tmp_path / "kohya.safetensors")
-    loaded = load_generator(str(families["sd1"]), "cpu")
+    loaded = fresh_generator(families["sd1"])
     loaded.load_lora(tmp_path / "kohya.safetensors")
     assert grey_levels_apart(draw(loaded, 16), draw(ours, 16)) <= 1
 
@@ -138,7 +138,7 @@ def test_two_adapters_add_up(family: str, families: dict[str, Path], tmp_path: P
         trained(families[family], seed=seed).save_lora(folder)
     merged = {}
     for name, chosen in {"none": [], "first": folders[:1], "second": folders[1:], "both": folders}.items():
-        generator = load_generator(str(families[family]), "cpu")
+        generator = fresh_generator(families[family])
         for folder in chosen:
             generator.load_lora(folder)
         merged[name] = dict(generator.denoiser.named_parameters())
@@ -158,7 +158,7 @@ def test_adapters_of_text_encoders_are_merged_too(families: dict[str, Path], tmp
         weights[f"text_encoder.{layer}.lora_A.weight"] = torch.randn(4, 16)
         weights[f"text_encoder.{layer}.lora_B.weight"] = torch.randn(16, 4)
     save_file(weights, tmp_path / FILE_NAME)
-    loaded = load_generator(str(families["sd1"]), "cpu")
+    loaded = fresh_generator(families["sd1"])
     before = loaded.encode_prompts(["a"])["prompt_embeds"]
     loaded.load_lora(tmp_path)
     assert (loaded.encode_prompts(["a"])["prompt_embeds"] - before).abs().max() > 0.01
@@ -182,7 +182,7 @@ def test_adapter_that_does_not_fit_is_refused_and_leaves_no_trace(
     family: str, families: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     trained(families[family]).save_lora(tmp_path)
-    generator = load_generator(str(families[family]), "cpu")
+    generator = fresh_generator(families[family])
     before = draw(generator, IMAGE_SIZES[family])
     refused = r"broken.safetensors (does not fit|is incomplete|has \d+ (tensors|LoRA matrices))"
     for kind in ("empty", "no LoRA", "another layer", "another width"):
@@ -199,11 +199,11 @@ def test_adapter_that_does_not_fit_is_refused_and_leaves_no_trace(
 def test_adapter_of_another_family_is_refused(other: str, families: dict[str, Path], tmp_path: Path) -> None:
     trained(families[other]).save_lora(tmp_path)
     with pytest.raises(UserError, match="Expected the LoRA safetensors file of a model with the same architecture"):
-        load_generator(str(families["sd1"]), "cpu").load_lora(tmp_path)
+        fresh_generator(families["sd1"]).load_lora(tmp_path)
 
 
 def test_unreadable_adapters_are_user_errors(families: dict[str, Path], tmp_path: Path) -> None:
-    generator = load_generator(str(families["sd1"]), "cpu")
+    generator = fresh_generator(families["sd1"])
     (tmp_path / "adapter.bin").write_bytes(b"pickle")
     (tmp_path / "cut.safetensors").write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00{")
     folder = tmp_path / "folder"

@@ -11,10 +11,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tckr.models.diffusion.latent import LatentDiffusion
-from tckr.models.diffusion.load import load_generator
 from tckr.models.diffusion.repeated import computed_once, contiguous_inputs
 from tests.models.diffusion.drawing import draw, grey_levels_apart
 from tests.tiny_generators import IMAGE_SIZES
+from tests.tiny_models import fresh_generator
 
 TEXT_APART = ("sd1", "sd2", "sdxl", "sana")
 
@@ -62,7 +62,7 @@ def in_order(forward: Callable[[torch.Tensor], torch.Tensor], orders: list[bool]
 
 
 def test_a_compiled_denoiser_is_left_as_it_is(families: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = load_generator(str(families["sd2"]), "cpu")
+    generator = fresh_generator(families["sd2"])
     monkeypatch.setattr(generator.denoiser, "compile", lambda **given: None)
     monkeypatch.setattr(generator.family, "drawing", None)
     with pytest.raises(TypeError, match="not callable"):

@@ -24,6 +24,7 @@ from tckr.models.diffusion.load import load_generator
 from tckr.models.diffusion.sampling import DIFFUSION_SOLVERS, FLOW_SOLVERS, build_solver, space_quadratically
 from tests.models.diffusion.drawing import PROMPTS, SEEDS, draw, draw_plainly, grey_levels_apart
 from tests.tiny_generators import IMAGE_SIZES
+from tests.tiny_models import fresh_generator
 
 
 class Counted:
@@ -40,7 +41,7 @@ class Counted:
 
 
 def test_guidance_is_one_evaluation_of_both_halves_per_step(families: dict[str, Path]) -> None:
-    generator = load_generator(str(families["sd1"]), "cpu")
+    generator = fresh_generator(families["sd1"])
     counted = Counted(generator)
     draw(generator, 16, steps=4)
     draw(generator, 16, steps=4, guidance_scale=1.0)
@@ -49,7 +50,7 @@ def test_guidance_is_one_evaluation_of_both_halves_per_step(families: dict[str, 
 
 @pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl", "sd3", "sana"])
 def test_guidance_interval_from_nothing_to_everything(family: str, families: dict[str, Path]) -> None:
-    generator, size = load_generator(str(families[family]), "cpu"), IMAGE_SIZES[family]
+    generator, size = fresh_generator(families[family]), IMAGE_SIZES[family]
     guided, unguided = draw(generator, size), draw(generator, size, guidance_scale=1.0)
     assert np.array_equal(draw(generator, size, guidance_interval=(0.0, 1.0)), guided)
     assert np.array_equal(draw(generator, size, guidance_interval=(0.5, 0.5)), unguided)
@@ -59,7 +60,7 @@ def test_guidance_interval_from_nothing_to_everything(family: str, families: dic
 
 
 def test_empty_prompt_is_not_evaluated_outside_of_the_interval(families: dict[str, Path]) -> None:
-    generator = load_generator(str(families["sd1"]), "cpu")
+    generator = fresh_generator(families["sd1"])
     counted = Counted(generator)
     draw(generator, 16, steps=10, guidance_interval=(0.2, 0.5))
     assert counted.rows == [3, 3, 6, 6, 6, 3, 3, 3, 3, 3]
@@ -67,7 +68,7 @@ def test_empty_prompt_is_not_evaluated_outside_of_the_interval(families: dict[st
 
 @pytest.mark.parametrize(("kind", "evaluations"), [(PNDMScheduler, 1), (HeunDiscreteScheduler, 2)])
 def test_steps_of_several_evaluations_count_as_one(kind: type, evaluations: int, families: dict[str, Path]) -> None:
-    generator = load_generator(str(families["sd1"]), "cpu")
+    generator = fresh_generator(families["sd1"])
     given = {"skip_prk_steps": True} if kind is PNDMScheduler else {}
     generator.pipeline.scheduler = kind.from_config(generator.pipeline.scheduler.config, **given)  # type: ignore[attr-defined]
     counted = Counted(generator)
@@ -93,7 +94,7 @@ def test_every_solver_generates_or_says_what_the_family_offers(family: str, gene
 @pytest.mark.parametrize("family", ["sd2", "sdxl", "sd3", "flux", "sana"])
 def test_solvers_meet_when_steps_are_many(family: str, families: dict[str, Path]) -> None:
     """They solve one equation; with wrong noise levels they would not meet."""
-    generator, size = load_generator(str(families[family]), "cpu"), IMAGE_SIZES[family]
+    generator, size = fresh_generator(families[family]), IMAGE_SIZES[family]
 
     def drawn(solver: str, steps: int) -> np.ndarray:
         return draw(generator, size, slice(0, 1), steps=steps, guidance_scale=1.0, solver=solver).astype(int)
@@ -145,7 +146,7 @@ def test_quadratic_steps_need_a_solver_between_noise_levels(families: dict[str, 
 def test_any_scheduler_of_a_checkpoint_gives_the_images_of_the_plain_pipeline(
     kind: type, families: dict[str, Path], tmp_path: Path
 ) -> None:
-    generator = load_generator(str(families["sd1"]), "cpu")
+    generator = fresh_generator(families["sd1"])
     given = {"skip_prk_steps": True} if kind is PNDMScheduler else {}
     generator.pipeline.scheduler = kind.from_config(generator.pipeline.scheduler.config, **given)  # type: ignore[attr-defined]
     generator.pipeline.save_pretrained(tmp_path, safe_serialization=True)
@@ -153,7 +154,7 @@ def test_any_scheduler_of_a_checkpoint_gives_the_images_of_the_plain_pipeline(
 
 
 def test_noise_of_stochastic_schedulers_is_each_images_own(tiny_stochastic_generator: Path) -> None:
-    generator = load_generator(str(tiny_stochastic_generator), "cpu")
+    generator = fresh_generator(tiny_stochastic_generator)
     together = draw(generator, 16)
     for i in range(3):
         assert grey_levels_apart(draw(generator, 16, slice(i, i + 1))[0], together[i]) <= 1
@@ -161,7 +162,7 @@ def test_noise_of_stochastic_schedulers_is_each_images_own(tiny_stochastic_gener
 
 
 def test_drawing_leaves_torchs_global_generator_alone(tiny_stochastic_generator: Path) -> None:
-    generator = load_generator(str(tiny_stochastic_generator), "cpu")
+    generator = fresh_generator(tiny_stochastic_generator)
     before = torch.get_rng_state()
     draw(generator, 16)
     draw(generator, 16, solver="lcm")
@@ -171,7 +172,7 @@ def test_drawing_leaves_torchs_global_generator_alone(tiny_stochastic_generator:
 
 def test_compiled_denoiser_gives_the_same_images(families: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled without inductor, which takes half a minute: what is compiled, and that it stands in for the denoiser."""
-    generator = load_generator(str(families["sd1"]), "cpu")
+    generator = fresh_generator(families["sd1"])
     before = draw(generator, 16)
     asked: list[dict[str, object]] = []
     compile_module = torch.nn.Module.compile
@@ -189,7 +190,7 @@ def test_compiled_denoiser_gives_the_same_images(families: dict[str, Path], monk
 
 @pytest.mark.parametrize("family", IMAGE_SIZES)
 def test_bfloat16_gives_nearly_the_same_images_with_float32_weights(families: dict[str, Path], family: str) -> None:
-    generator, size = load_generator(str(families[family]), "cpu"), IMAGE_SIZES[family]
+    generator, size = fresh_generator(families[family]), IMAGE_SIZES[family]
     exact, rounded = draw(generator, size), draw(generator, size, bfloat16=True)
     assert generator.dtype == torch.float32
     assert np.abs(exact.astype(int) - rounded.astype(int)).mean() < 2
@@ -204,7 +205,7 @@ def test_bfloat16_gives_nearly_the_same_images_with_float32_weights(families: di
 
 def test_the_unipc_solver_keeps_float32_beside_a_bfloat16_denoiser(families: dict[str, Path]) -> None:
     """UniPC adds predictions up by a matrix product, which must not be rounded."""
-    generator = load_generator(str(families["sd1"]), "cpu")
+    generator = fresh_generator(families["sd1"])
     seen: list[bool] = []
     step = UniPCMultistepScheduler.step
 

@@ -12,11 +12,10 @@ from safetensors.torch import load_file, save_file
 from tckr.errors import UserError
 from tckr.models.diffusion import weights
 from tckr.models.diffusion.latent import LatentDiffusion
-from tckr.models.diffusion.load import load_generator
 from tckr.models.diffusion.lora import FILE_NAME
 from tests.models.diffusion.drawing import disturb, draw, grey_levels_apart
 from tests.tiny_generators import IMAGE_SIZES
-from tests.tiny_models import ARRAY_WARNING
+from tests.tiny_models import ARRAY_WARNING, fresh_generator
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
 
@@ -37,23 +36,23 @@ def test_the_trained_weights_are_sampled_from(
     trained = draw(generator, size)
     generator.save_weights(tmp_path)
     assert {tensor.dtype for tensor in load_file(tmp_path / weights.WEIGHTS_NAME).values()} == {torch.float16}
-    loaded = load_generator(str(families[family]), "cpu")
+    loaded = fresh_generator(families[family])
     loaded.load_adapter(tmp_path)
     assert grey_levels_apart(draw(loaded, size), trained) <= 1
     assert grey_levels_apart(trained, base) > 5
 
 
 def test_weights_of_another_denoiser_are_refused(families: dict[str, Path], tmp_path: Path) -> None:
-    load_generator(str(families["sd1"]), "cpu").save_weights(tmp_path)
+    fresh_generator(families["sd1"]).save_weights(tmp_path)
     with pytest.raises(UserError, match=r"do not fit this generator.*adapt again"):
-        load_generator(str(families["flux"]), "cpu").load_adapter(tmp_path)
+        fresh_generator(families["flux"]).load_adapter(tmp_path)
     (tmp_path / weights.WEIGHTS_NAME).write_bytes(b"half")
     with pytest.raises(UserError, match=r"do not fit this generator"):
-        load_generator(str(families["sd1"]), "cpu").load_adapter(tmp_path)
+        fresh_generator(families["sd1"]).load_adapter(tmp_path)
 
 
 def test_weights_that_are_no_numbers_are_refused(families: dict[str, Path], tmp_path: Path) -> None:
-    generator = load_generator(str(families["sd1"]), "cpu")
+    generator = fresh_generator(families["sd1"])
     generator.save_weights(tmp_path)
     tensors = load_file(tmp_path / weights.WEIGHTS_NAME)
     tensors[next(iter(tensors))].fill_(torch.inf)
@@ -76,7 +75,7 @@ def test_weights_that_are_no_numbers_are_refused(families: dict[str, Path], tmp_
 def test_too_many_weights_are_refused(
     limit: str, value: int, problem: str, families: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    generator = load_generator(str(families["sd1"]), "cpu")
+    generator = fresh_generator(families["sd1"])
     monkeypatch.setattr(weights, limit, value)
     with pytest.raises(UserError, match=problem):
         generator.unfreeze()
@@ -87,7 +86,7 @@ def test_lora_in_all_layers_of_a_kind_is_stored_and_merged(
     targets: str, family: str, families: dict[str, Path], tmp_path: Path
 ) -> None:
     size = IMAGE_SIZES[family]
-    ours = load_generator(str(families[family]), "cpu")
+    ours = fresh_generator(families[family])
     kinds = (torch.nn.Linear, torch.nn.Conv2d) if targets == "all" else (torch.nn.Linear,)
     layers = [layer for layer in ours.denoiser.modules() if isinstance(layer, kinds) and getattr(layer, "groups", 1) == 1]
     parameters = ours.add_lora(4, seed=0, targets=targets)  # type: ignore[arg-type]
@@ -95,7 +94,7 @@ def test_lora_in_all_layers_of_a_kind_is_stored_and_merged(
     disturb(parameters, seed=0)
     expected = draw(ours, size)
     ours.save_lora(tmp_path)
-    loaded = load_generator(str(families[family]), "cpu")
+    loaded = fresh_generator(families[family])
     base = draw(loaded, size)
     loaded.load_adapter(tmp_path)
     assert (tmp_path / FILE_NAME).exists()

@@ -19,7 +19,7 @@ from tckr.stages.adapt.encode import EncodedSet, encode_set
 from tckr.stages.adapt.gradients import Passes, add_gradients
 from tckr.stages.adapt.vector import AdapterVector
 from tests.tiny_generators import BUILDERS, build_family
-from tests.tiny_models import ARRAY_WARNING
+from tests.tiny_models import ARRAY_WARNING, fresh_generator
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
 NUM_IMAGES = 5
@@ -55,7 +55,7 @@ class Small:
 @pytest.fixture
 def prepared(tiny_generator: Path, tmp_path: Path) -> Prepared:
     """Return a generator, its adapter's parameters (with effect) and the images of a step."""
-    generator = load_generator(str(tiny_generator), "cpu")
+    generator = fresh_generator(tiny_generator)
     images = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
     encoded: EncodedSet = encode_set(
         generator, images, np.arange(8), list("abcdefgh"), flip=False, batch_size=8, cache=tmp_path

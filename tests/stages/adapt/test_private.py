@@ -12,7 +12,6 @@ import torch
 
 from tckr.artifacts.adapter_card import AdapterCard
 from tckr.errors import UserError
-from tckr.models.diffusion.load import load_generator
 from tckr.privacy.config import PrivacyConfig
 from tckr.stages.adapt import stage
 from tckr.stages.adapt.config import PrivateAdaptConfig
@@ -22,7 +21,7 @@ from tckr.stages.adapt.private import Mechanism, Units, clip_each, private_batch
 from tckr.stages.adapt.promise import counted, promise
 from tckr.stages.adapt.vector import AdapterVector
 from tests.tiny_artifacts import make_context, write_captions, write_private_set
-from tests.tiny_models import ARRAY_WARNING
+from tests.tiny_models import ARRAY_WARNING, fresh_generator
 
 pytestmark = [
     pytest.mark.filterwarnings(ARRAY_WARNING),
@@ -34,7 +33,7 @@ CLIP, DRAWS = 0.01, 2
 
 def encoded_set(folder: Path, cache: Path) -> EncodedSet:
     images = np.random.default_rng(0).integers(0, 256, (7, 16, 16, 3), dtype=np.uint8)
-    generator = load_generator(str(folder), "cpu")
+    generator = fresh_generator(folder)
     return encode_set(generator, images, np.arange(5), list("abaca"), flip=False, batch_size=2, cache=cache)
 
 
@@ -51,7 +50,7 @@ def gradient(
 
     `limit` changes the denoiser before the step.
     """
-    generator = load_generator(str(folder), "cpu")
+    generator = fresh_generator(folder)
     adapter = AdapterVector(generator.add_lora(2, 7).values())
     generator.keep_gradients_of_units(DRAWS)
     limit(generator.denoiser)

@@ -15,7 +15,6 @@ import torch
 from tckr.data.seeds import derive_seed
 from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator
-from tckr.models.diffusion.load import load_generator
 from tckr.stages.adapt import checkpoint, kept, stage, train
 from tckr.stages.adapt.batches import gather
 from tckr.stages.adapt.config import AdaptConfig
@@ -24,7 +23,7 @@ from tckr.stages.adapt.encode import EncodedSet, encode_set
 from tckr.stages.adapt.gradients import Passes
 from tckr.training import checkpoint as training_checkpoint
 from tckr.training.process_group import Team, Tell, train_together
-from tests.tiny_models import ARRAY_WARNING
+from tests.tiny_models import ARRAY_WARNING, fresh_generator
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
 PROMPTS = ["b", "a", "b", "c", "a"]
@@ -45,7 +44,7 @@ def fit(
 ) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
     """Train on the CPU from what `scratch` holds; return the losses and the adapter's weights."""
     scratch.mkdir(exist_ok=True)
-    generator = load_generator(str(folder), "cpu")
+    generator = fresh_generator(folder)
     settings = {
         "method": "lora",
         "ema_decay": 0.0,
@@ -164,7 +163,7 @@ def test_training_lowers_the_loss(tiny_generator: Path, tmp_path: Path) -> None:
 
 
 def test_encodings_are_the_generators(tiny_generator: Path, tmp_path: Path) -> None:
-    generator = load_generator(str(tiny_generator), "cpu")
+    generator = fresh_generator(tiny_generator)
     encoded = encode(generator, tmp_path, flip=True)
     assert encoded.moments.shape == (2, 5, 8, 8, 8)
     assert encoded.latent_shape == (4, 8, 8)
@@ -179,7 +178,7 @@ def test_encodings_are_the_generators(tiny_generator: Path, tmp_path: Path) -> N
 
 
 def test_encodings_are_made_once(tiny_generator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = load_generator(str(tiny_generator), "cpu")
+    generator = fresh_generator(tiny_generator)
     first = encode(generator, tmp_path)
     monkeypatch.setattr(generator, "encode_images", None)
     monkeypatch.setattr(generator, "encode_prompts", None)
@@ -214,7 +213,7 @@ def test_training_tensors_sample_the_posterior_and_drop_prompts() -> None:
 
 
 def test_unfitting_images_are_a_user_error(tiny_generator: Path, tmp_path: Path) -> None:
-    generator = load_generator(str(tiny_generator), "cpu")
+    generator = fresh_generator(tiny_generator)
     images = np.zeros((1, 20, 20, 3), dtype=np.uint8)
     with pytest.raises(UserError, match=r"prepare\.image_size=16 or 24"):
         encode_set(generator, images, np.array([0]), ["a"], flip=False, batch_size=1, cache=tmp_path)
@@ -259,7 +258,7 @@ def test_each_way_resumes_exactly(way: str, tiny_generator: Path, tmp_path: Path
 
 
 def test_all_weights_are_trained_and_no_others(tiny_generator: Path, tmp_path: Path) -> None:
-    base = load_generator(str(tiny_generator), "cpu").denoiser.state_dict()
+    base = fresh_generator(tiny_generator).denoiser.state_dict()
     losses, weights = fit(tiny_generator, tmp_path, steps=10, batch_size=8, method="full")
     same, _ = fit(tiny_generator, tmp_path / "other", steps=10, batch_size=8, method="full", learning_rate=1e-12)
     assert losses[0] == same[0]
@@ -274,7 +273,7 @@ def test_the_average_trails_the_trained_weights(tiny_generator: Path, tmp_path: 
         for steps in (1, 2)
     }
     _, averaged = fit(tiny_generator, tmp_path / "averaged", steps=2, schedule="constant", targets="linear", ema_decay=0.999)
-    generator = load_generator(str(tiny_generator), "cpu")
+    generator = fresh_generator(tiny_generator)
     for name, start in generator.add_lora(2, derive_seed(1, "adapt", "lora"), "linear").items():
         first = torch.lerp(start.detach(), found[1][name], 1 - 1 / 10)
         torch.testing.assert_close(averaged[name], torch.lerp(first, found[2][name], 1 - 2 / 11))
@@ -291,7 +290,7 @@ def test_the_best_check_is_kept(tiny_generator: Path, tmp_path: Path, monkeypatc
 
 
 def test_checks_meet_the_same_noise_and_leave_the_training_alone(tiny_generator: Path, tmp_path: Path) -> None:
-    generator = load_generator(str(tiny_generator), "cpu")
+    generator = fresh_generator(tiny_generator)
     encoded, config = encode(generator, tmp_path), AdaptConfig(selection="best", precision="float32")
     batch = kept.draw_validation(generator, encoded, seed=1)
     losses = [kept.validation_loss(generator, batch, config, images=images, device="cpu") for images in (256, 100)]
@@ -312,7 +311,7 @@ def test_trackers_are_given_the_points_of_the_history_while_it_trains(
     config = AdaptConfig(
         model=str(tiny_generator), method="lora", rank=2, batch_size=3, selection="best", precision="float32"
     )
-    generator = load_generator(str(tiny_generator), "cpu")
+    generator = fresh_generator(tiny_generator)
     encoded = encode(generator, tmp_path)
     losses = train.train_adapter(
         generator,
@@ -334,7 +333,7 @@ def test_trackers_are_given_the_points_of_the_history_while_it_trains(
 def test_a_training_that_continues_with_recomputed_activations_recomputes_them(tiny_generator: Path, tmp_path: Path) -> None:
     """Memory ran out in one of several processes; the same command with one process continues."""
     Passes(largest=1, recomputed=True).keep(tmp_path)
-    generator = load_generator(str(tiny_generator), "cpu")
+    generator = fresh_generator(tiny_generator)
     train.train_adapter(
         generator,
         encode(generator, tmp_path),
@@ -345,11 +344,11 @@ def test_a_training_that_continues_with_recomputed_activations_recomputes_them(t
     assert generator.denoiser.is_gradient_checkpointing
 
 
-def train_in_two(folder: Path, scratch: Path, config: AdaptConfig, *, killed: bool = False) -> None:
-    """Train in two processes what `fit` trains; with `killed`, the second dies once."""
-    encode(load_generator(str(folder), "cpu"), scratch, flip=config.horizontal_flip)
+def train_in_two(folder: Path, scratch: Path, config: AdaptConfig) -> None:
+    """Train in two processes what `fit` trains; the second dies once."""
+    encode(fresh_generator(folder), scratch, flip=config.horizontal_flip)
     course = train.Course(num_steps=6, seed=1, device="cpu", checkpoint=scratch / "checkpoint.safetensors")
-    share = partial(die_once, mark=scratch / "killed" if killed else None, config=config, course=course, cache=scratch)
+    share = partial(die_once, mark=scratch / "killed", config=config, course=course, cache=scratch)
     told: list[Any] = []
     train_together(2, share, "cpu", told.append)
     assert sum(amount for amount in told if isinstance(amount, int)) >= 6
@@ -372,13 +371,13 @@ def die_once(team: Team, tell: Tell, *, mark: Path | None, checked: bool = False
 
 
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("killed", [False, True])
-def test_two_processes_train_the_adapter_that_one_trains(tiny_generator: Path, tmp_path: Path, killed: bool) -> None:
+def test_two_processes_train_the_adapter_that_one_trains(tiny_generator: Path, tmp_path: Path) -> None:
+    """One of them is killed; without a death, `test_a_team_trains_what_one_process_trains` compares them."""
     settings: dict[str, Any] = {"model": str(tiny_generator), "rank": 2, "batch_size": 3, "learning_rate": 1e-2}
     config = AdaptConfig(method="lora", ema_decay=0.0, precision="float32", **settings)
     (tmp_path / "together").mkdir()
-    train_in_two(tiny_generator, tmp_path / "together", config, killed=killed)
-    assert (tmp_path / "together" / "killed").exists() == killed
+    train_in_two(tiny_generator, tmp_path / "together", config)
+    assert (tmp_path / "together" / "killed").exists()
     losses, weights = fit(tiny_generator, tmp_path / "together", steps=6)  # trains nothing: reads what they ended with
     expected_losses, expected = fit(tiny_generator, tmp_path / "alone", steps=6)
     np.testing.assert_allclose(losses, expected_losses, rtol=1e-4)
