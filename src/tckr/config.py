@@ -350,4 +350,5 @@ def _problem(name: str, problems: Sequence[Mapping[str, Any]]) -> str:
     whole_section = first["type"] == "value_error" and isinstance(first.get("input"), Mapping)
     found = "" if whole_section else f"found {shown(first.get('input'))}; "
     texts = [EXPECTED.get(problem["type"], problem["msg"].removeprefix("Value error, ")) for problem in problems]
-    return f"setting {shown_name(name)}: {found}{', or '.join(text[0].lower() + text[1:] for text in texts)}"
+    about = f"setting {shown_name(name)}: " if name else ""
+    return f"{about}{found}{', or '.join(text[0].lower() + text[1:] for text in texts)}"

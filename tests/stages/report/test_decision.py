@@ -22,6 +22,14 @@ def decision(**kind):
     return decision_of(sample.audit(), sample._card(), 640)
 
 
+def judged(audit, state):
+    """Return the audit with this state of soft labels and Student."""
+    reason = FindingReason(kind="nothing_found" if state == CLEAN else "auc_above", found=auc(0.52), p_value=0.3)
+    changed = {name: SurfaceResult(cas=auc(0.9), state=state, reasons=[reason]) for name in ("soft_labels", "student")}
+    surfaces = {**audit.surfaces, **changed}
+    return audit.model_copy(update={"surfaces": surfaces, "packages": packages(surfaces)})
+
+
 def rows(found):
     return {row.name: row for row in found.packages}
 
@@ -105,8 +113,12 @@ def test_an_attack_that_would_miss_a_memorizing_teacher_is_called_not_conclusive
     audit = Sample(class_names=["a", "b"]).audit()
     missed = VerdictReason(kind="memorizer_missed", surfaces=["student", "soft_labels"])
     blind = audit.model_copy(update={"verdict": Verdict(state="valid", reasons=[missed])})
-    sentence = "Not conclusive for Student and soft labels: "
-    assert [text.startswith(sentence) for text in decision_of(blind, Sample()._card(), 640).sure[:2]] == [False, True]
+    found = decision_of(judged(blind, CLEAN), Sample()._card(), 640)
+    assert found.sure[1].startswith("Not conclusive for Student and soft labels: ")
+    assert rows(found)["Student"].leak.endswith("Not conclusive: see below.")
+    assert "Not conclusive" not in rows(found)["Teacher"].leak
+    found = decision_of(judged(blind, "leaks"), Sample()._card(), 640)
+    assert not any("Not conclusive" in text for text in found.sure)  # something was found
     assert not any("Not conclusive" in text for text in decision_of(audit, Sample()._card(), 640).sure)
 
 

@@ -72,7 +72,7 @@ def decision_of(audit: AuditResult, card: DataCard, num_synthetic: int, guarante
         answer=_answer(audit, judged),
         scale=_scale(audit),
         packages=[_package(audit, package) for package in judged],
-        sure=[*_guaranteed(audit, guarantee), *_sure(audit)],
+        sure=[*_guaranteed(audit, guarantee), *_sure(audit, guaranteed=guarantee is not None)],
         not_covered=_not_covered(audit, card, guarantee),
         accuracy=accuracy_sentence(audit),
         next_steps=[*_next_steps(audit, judged), *_cost_of(audit, guarantee)],
@@ -151,9 +151,14 @@ def _package(audit: AuditResult, package: Package) -> PackageAnswer:
         holds=HOLDS.get(package.name, ""),
         state=package.state,
         answer=ANSWERS[package.state],
-        leak=leak_in_words(audit, package),
+        leak=leak_in_words(audit, package) + _doubt(audit, package),
         command=f"tckr audit {RUN} {as_arguments(changes)}" if changes else "",
     )
+
+
+def _doubt(audit: AuditResult, package: Package) -> str:
+    blind = package.state == CLEAN and not set(package.deciding).isdisjoint(_inconclusive(audit))
+    return " Not conclusive: see below." if blind else ""
 
 
 def _open(audit: AuditResult, package: Package) -> bool:
@@ -170,12 +175,13 @@ def _guaranteed(audit: AuditResult, guarantee: Guarantee | None) -> list[str]:
     return [promised, inputs, *([refutation_text(audit.guarantee)] if audit.guarantee else [])]
 
 
-def _sure(audit: AuditResult) -> list[str]:
+def _sure(audit: AuditResult, *, guaranteed: bool) -> list[str]:
     declared = audit.declared
     level = f"{100 * declared.confidence:g}"
     brackets = f"Brackets [ ]: {level} of 100 such intervals contain the true number."
     if not audit.measured:
-        return ["No attack was tried, so nothing is known about privacy.", brackets]
+        proof = "beyond the guarantee nothing" if guaranteed else "nothing"
+        return [f"No attack was tried, so {proof} is known about privacy.", brackets]
     checks = [control for control in audit.controls if control.decides]
     passed = sum(control.passed for control in checks)
     failed = "" if passed == len(checks) else " The numbers on privacy are not valid; those on accuracy are."
@@ -189,10 +195,18 @@ def _sure(audit: AuditResult) -> list[str]:
     ]
 
 
+def _inconclusive(audit: AuditResult) -> list[str]:
+    """Return the surfaces without a finding on which the attack would miss even a memorizing Teacher."""
+    if not audit.valid:
+        return []
+    missed = [name for reason in audit.verdict.reasons if reason.kind == "memorizer_missed" for name in reason.surfaces]
+    return [name for name in missed if audit.surfaces[name].state == CLEAN]
+
+
 def _blind(audit: AuditResult) -> list[str]:
     """Return the surfaces on which the attack would miss even a memorizing Teacher; nothing if there are none."""
-    names = [name for reason in audit.verdict.reasons if reason.kind == "memorizer_missed" for name in reason.surfaces]
-    if not names or not audit.valid:
+    names = _inconclusive(audit)
+    if not names:
         return []
     listed = " and ".join(map(surface_title, names))
     return [
