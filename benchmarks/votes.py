@@ -3,10 +3,10 @@
     python benchmarks/votes.py --data ../shared/data/mnist --pairs 1000:20 6000:100 60000:250 --output runs/votes
 
 A pair is the number of private images (of the first 60,000 rows of all.parquet) and that of the Teachers. They vote on
-images of the other 10,000 rows. These are photographs, whose classes are known: the best case, in which each image shows its
-class and comes from the source of the private images. The class of a prompt is right for the share of generated images that
-show it, so votes pay where this share is lower than the printed one. The Teachers do not depend on the noise: the votes of a
-pair are stored in the folder --output, and the same command with other --epsilons or --votes trains nothing.
+images of the other 10,000 rows, whose classes are known: the best case, in which each image shows its class and comes from
+the source of the private images. The class of a prompt is right for the share of generated images that show it, so votes pay
+where this share is lower than the printed one. The Teachers do not depend on the noise: the votes of a pair are stored in
+the folder --output, and the same command with other --epsilons or --votes trains nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from tckr.data.images import ImageSet, decode_image
+from tckr.engine.step import take_nothing
 from tckr.privacy.accountant import voting_of
 from tckr.privacy.config import PrivacyConfig
 from tckr.privacy.refusals import LEAST_TEACHERS
@@ -52,7 +53,16 @@ def votes_of(images: ImageSet, num_images: int, num_teachers: int, config: Votin
     members, voted = first(images, 0, num_images), first(images, NUM_PRIVATE, NUM_VOTED)
     rows = np.arange(num_images)
     names = [str(label) for label in range(CLASSES)]
-    poll = Poll(config=config, members=members, voted=voted, class_names=names, seed=0, device="cpu", batch_size=256)
+    poll = Poll(
+        config=config,
+        members=members,
+        voted=voted,
+        class_names=names,
+        seed=0,
+        device="cpu",
+        batch_size=256,
+        log=take_nothing,
+    )
     votes = poll.votes(divide(members, rows, rows, num_parts=num_teachers, seed=0), scratch, lambda amount: None)
     return histograms(votes, CLASSES)
 

@@ -47,7 +47,8 @@ def test_estimate_says_what_a_guarantee_costs_and_by_which_settings(monkeypatch,
     for stage in ("caption", "label"):  # which take no model
         assert re.search(rf"{stage} +│ +[\d.,e+]+ images/s", out), stage
     assert "Guarantee of epsilon 10, delta 1e-05: 50 steps x 4 images x 2 noise draws are 400 gradients" in out
-    assert "Labels of 1,000 images are votes of 250 Teachers, each trained on about 2.59 records; each number" in out
+    assert "Labels of 648 images are votes of 250 Teachers, each trained on about 2.59 records; each number" in out
+    assert "As only 648 images are generated, set privacy.votes=648: it lowers the noise." in out
     assert re.search(r"adapt takes about [\d.,]+ (s|min|h)\. Each step adds noise of 0\.\d+ x adapt\.max_gradient_norm", out)
 
 

@@ -80,6 +80,8 @@ def test_work_under_a_guarantee_grows_with_steps_batch_and_draws_and_epsilon_cha
     voted = work("privacy.epsilon=10", "privacy.labels=votes", "distill.labels=soft", "privacy.votes=100")
     assert voted.noise_multiplier > found.noise_multiplier
     assert (voted.vote_noise, voted.units_per_teacher) == (pytest.approx(14.14, abs=0.01), 200 / 250)
+    assert voted.voted == 100
+    assert work("privacy.epsilon=10", "privacy.labels=votes", "distill.labels=soft").voted == 200  # all that are generated
     strict = work("privacy.epsilon=1")
     assert strict.gradients == found.gradients
     assert strict.noise_multiplier > 2 * found.noise_multiplier

@@ -12,6 +12,7 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -108,6 +109,45 @@ def test_processes_for_which_no_two_machines_are_large_enough_wait_until_one_is_
     assert "set execution.threads to at most 1, or start more machines. The run waits 10 minutes for them" in warning
 
 
+def test_each_job_without_room_waits_its_own_time_after_its_own_warning(cluster, monkeypatch):
+    """One job waits for four cores and gets them; meanwhile the machine with a GPU, which the other needs, leaves."""
+    small, large, clock, told = {"CPU": 1.0, "GPU": 1.0}, {"CPU": 4.0}, SimpleNamespace(now=1000.0), Recorder()
+    there = [small, large]
+    monkeypatch.setattr(ray_executor, "find_machines", lambda: list(there))
+    monkeypatch.setattr(ray_executor, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    execution = ExecutionConfig(device="auto", executor="ray", ray_address=cluster.address)
+    with ray_executor.RayExecutor(execution, told) as executor:
+
+        def look(seconds: int, *machines: dict[str, float]) -> list[str]:
+            clock.now, there[:] = 1000.0 + seconds, machines
+            executor._look_for_room()
+            return told.told
+
+        executor.submit(wait_long, Needs(share=Fraction(1, 2), threads=4, device=False))
+        executor.submit(wait_long, Needs(share=Fraction(1, 2), threads=1))
+        assert ["needs 4 CPU cores of one machine" in line for line in look(0, small)] == [True]
+        warned = look(590, large)
+        assert len(warned) == 2
+        assert "needs 1 CPU core and 1 GPU of one machine" in warned[1]
+        assert len(look(1180, large)) == 2
+        with pytest.raises(UserError, match="needs 1 CPU core and 1 GPU of one machine"):
+            look(1190, large)
+
+
+def do_nothing(**_: Any) -> str:
+    return "done"
+
+
+def test_a_job_that_ended_on_a_machine_that_then_left_has_its_result(cluster, monkeypatch):
+    monkeypatch.setattr(ray_executor, "SECONDS_FOR_MACHINES", 0)
+    execution = ExecutionConfig(device="cpu", executor="ray", ray_address=cluster.address)
+    with ray_executor.RayExecutor(execution, Silent()) as executor:
+        executor.submit(do_nothing, Needs(share=Fraction(1, 2), threads=1))
+        ray.wait(list(executor._at_work))
+        monkeypatch.setattr(ray_executor, "find_machines", list)
+        assert [future.result() for future in executor.completed()] == ["done"]
+
+
 def test_places_of_one_machine_are_not_put_together_with_those_of_another() -> None:
     machines = [{"CPU": 8.0, "GPU": 2.0}, {"CPU": 7.0, "GPU": 4.0}, {"CPU": 16.0}]
     places = {cpus: count_places(machines, Share(threads=1, cpus=cpus, gpus=1.0)) for cpus in (0.0, 1.0, 4.0, 8.0, 9.0)}
@@ -162,6 +202,19 @@ def die_second(rank: int, address: Address, tell: Tell) -> None:
 def test_the_death_of_one_process_comes_before_the_lost_connections_of_the_others(tmp_path):
     with pytest.raises(RayActorError, match="died unexpectedly"):
         call_together(die_second, tmp_path)
+
+
+def refuse_late(rank: int, address: Address, tell: Tell) -> None:
+    if rank == 1:
+        time.sleep(1)
+        raise UserError("no room for the data")
+    raise ConnectionError("lost a peer")
+
+
+@pytest.mark.usefixtures("connected")
+def test_a_refusal_that_arrives_after_a_lost_connection_comes_before_it(tmp_path):
+    with pytest.raises(UserError, match=r"^no room for the data$"):
+        call_together(refuse_late, tmp_path)
 
 
 @pytest.mark.usefixtures("connected")

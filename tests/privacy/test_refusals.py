@@ -8,7 +8,10 @@ from tckr.config import RunConfig, load_settings
 from tckr.engine.step import Sensitivity, Step
 from tckr.errors import UserError
 from tckr.pipeline import pipeline
-from tckr.privacy.refusals import REFUSALS
+from tckr.privacy.config import MOST_TEACHERS
+from tckr.privacy.refusals import LEAST_BATCH, REFUSALS, USELESS_VOTES
+from tckr.stages.teach.votes import FEWEST_IMAGES
+from tckr.training.batches import smallest_batch
 
 SPENDING = {
     "prepare.intensity": "range",
@@ -22,6 +25,12 @@ SPENDING = {
     "generate.redraw": "[1]",
     "distill.labels": "online",
 }
+USELESS = {
+    "distill.labels": "hard",
+    "distill.hard_weight": "1.0",
+    "distill.min_teacher_probability": "0.5",
+    "teach.batch_size": "2",
+}
 VOTES = ("privacy.labels=votes", "distill.labels=soft")
 RELEASED = ("generate", "label", "distill")
 
@@ -34,6 +43,7 @@ def private(*changes: str) -> RunConfig:
 
 def test_every_refusal_is_tried() -> None:
     assert SPENDING.keys() == {refusal[0] for refusal in REFUSALS}
+    assert USELESS.keys() == {refusal[0] for refusal in USELESS_VOTES}
 
 
 @pytest.mark.parametrize("setting", SPENDING)
@@ -48,11 +58,30 @@ def test_a_budget_for_a_training_of_no_steps_is_refused() -> None:
         private("adapt.steps=0")
 
 
-def test_votes_that_nothing_uses_or_that_drown_in_noise_are_refused() -> None:
-    with pytest.raises(UserError, match=r"labels that distill\.labels=hard does not use; set distill\.labels=soft"):
-        private("privacy.labels=votes")
+@pytest.mark.parametrize("setting", USELESS)
+def test_settings_that_make_votes_useless_are_refused(setting: str) -> None:
+    changed, votes = f"{setting}={USELESS[setting]}", {"privacy.labels": "votes", "distill.labels": "soft"}
+    with pytest.raises(UserError, match=f"would be useless: {setting}: .*; set {setting}=.*, or privacy.labels=prompt"):
+        private(*(f"{name}={value}" for name, value in (votes | {setting: USELESS[setting]}).items()))
+    private(changed)  # fine without votes
+
+
+def test_no_teacher_gets_a_batch_of_one_image() -> None:
+    smallest = [smallest_batch(count, size) for size in (LEAST_BATCH, 4, 7) for count in range(FEWEST_IMAGES, 100)]
+    assert min(smallest) == 2
+    assert smallest_batch(3, LEAST_BATCH - 1) == 1
+
+
+def test_votes_that_drown_in_noise_are_refused_with_ways_that_the_settings_allow() -> None:
     with pytest.raises(UserError, match=r"noise of 44\.7, too much for .*num_teachers=100: .* set privacy\.votes=312"):
         private(*VOTES, "privacy.num_teachers=100")
+    with pytest.raises(
+        UserError, match=r"some labels would be wrong; set privacy\.votes=\d+ or fewer, or privacy\.labels=p"
+    ):
+        private(*VOTES, "privacy.epsilon=1", "privacy.votes=1000000")  # would need more Teachers than the setting allows
+    with pytest.raises(UserError, match=r"or fewer, privacy\.num_teachers=\d+ or more, or privacy\.labels=prompt"):
+        private(*VOTES, "privacy.epsilon=1")
+    assert MOST_TEACHERS < 40_000
     assert private(*VOTES, "privacy.num_teachers=100", "privacy.votes=312").privacy.takes_votes
     assert private(*VOTES, "privacy.num_teachers=179").privacy.takes_votes
     plain = load_settings(preset="dp", overrides=["prepare.source=digits", "privacy.labels=votes", "privacy.epsilon=null"])

@@ -210,14 +210,15 @@ def _guarantee(settings: Settings, card: DataCard, adapting: Forecast) -> str:
 
 
 def _votes(settings: Settings, work: PrivateWork) -> str:
-    """Return how many Teachers vote, what each learns from, and with which noise; empty if labels are no votes."""
-    if work.vote_noise is None or work.units_per_teacher is None:
+    """Return how many Teachers vote, what each learns from, and with which noise; empty if labels are not votes."""
+    if work.vote_noise is None or work.voted is None or work.units_per_teacher is None:
         return ""
-    privacy = settings.privacy
+    privacy, voted = settings.privacy, work.voted
+    few = f" As only {voted:,} images are generated, set privacy.votes={voted}: it lowers the noise."
     return (
-        f" Labels of {privacy.votes:,} images are votes of {privacy.num_teachers:,} Teachers, each trained on about "
+        f" Labels of {voted:,} images are votes of {privacy.num_teachers:,} Teachers, each trained on about "
         f"{work.units_per_teacher:.3g} {privacy.unit}s; each number of votes gets noise of {work.vote_noise:.3g}. With more "
-        "Teachers the noise matters less, but each learns from fewer images."
+        "Teachers the noise matters less, but each learns from fewer images." + few * (voted < privacy.votes)
     )
 
 

@@ -17,8 +17,10 @@ class PrivateWork:
         steps: number of steps.
         units_per_step: expected number of units in a step.
         gradients: number of gradients, each of one image with one noise sample; the time is proportional to it.
-        vote_noise: standard deviation of the noise on each number of votes; None if labels are no votes.
-        units_per_teacher: mean number of units that a Teacher learns that votes; None if labels are no votes.
+        vote_noise: standard deviation of the noise on each number of votes; None if labels are not votes.
+        voted: images that are voted on, which are fewer than `privacy.votes` if fewer are generated; None if labels are not
+            votes.
+        units_per_teacher: mean number of units that a Teacher learns that votes; None if labels are not votes.
     """
 
     noise_multiplier: float
@@ -26,6 +28,7 @@ class PrivateWork:
     units_per_step: int
     gradients: int
     vote_noise: float | None = None
+    voted: int | None = None
     units_per_teacher: float | None = None
 
 
@@ -47,6 +50,7 @@ def private_work(config: RunConfig, num_units: int) -> PrivateWork:
         units_per_step=per_step,
         gradients=steps * per_step * config.privacy.noise_draws,
         vote_noise=voting.noise if voting else None,
+        voted=min(voting.images, config.generate.num_images(num_units)) if voting else None,
         units_per_teacher=num_units / config.privacy.num_teachers if voting else None,
     )
 

@@ -56,7 +56,7 @@ class Measurements:
         return cls(
             settings=settings,
             cost_of=partial(complete_cost, store),
-            target={step.stage: (step, _of_manifest(store.manifest(step))) for step in steps if _is_the_target_s(step)},
+            target={step.stage: (step, _of_manifest(store.manifest(step))) for step in steps if _is_of_target(step)},
             num_members=int(members.sum()),
             num_others=int((~members).sum()),
             units=(len(np.unique(groups[members])), len(np.unique(groups[~members]))),
@@ -120,7 +120,7 @@ def bill_after(settings: Settings, card: DataCard, cardinality: float, costs: Ma
     target = {
         step.stage: (step, Cost(seconds=costs[step.stage].seconds, num_bytes=0, threads=threads, measured=False))
         for step in target_steps(settings)
-        if step.stage in costs and _is_the_target_s(step)
+        if step.stage in costs and _is_of_target(step)
     }
     found = Measurements(
         settings=settings,
@@ -133,7 +133,7 @@ def bill_after(settings: Settings, card: DataCard, cardinality: float, costs: Ma
     return found.bill(found.repeated(settings.audit.depth), settings.audit.num_reference_runs)
 
 
-def _is_the_target_s(step: Step) -> bool:
+def _is_of_target(step: Step) -> bool:
     """Return whether the target run has the step for its stage; Teachers that vote are a second step of `teach`."""
     return step.role is Role.TARGET and step.name == step.stage
 

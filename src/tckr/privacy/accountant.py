@@ -22,10 +22,10 @@ from tckr.errors import UserError
 from tckr.privacy.config import NEEDS_PACKAGES, PrivacyConfig
 
 COUNT_SHARE = 0.2
-"""Mu of the count over mu of the total budget. In Gaussian differential privacy, squares of mu add up: this is 2 % of it."""
+"""Mu of the count over mu of the total budget: 4 % in squares, which add up (Gaussian differential privacy)."""
 
 VOTES_SHARE = 0.5
-"""Mu of the votes over mu of the total budget: a quarter of it in squares."""
+"""Mu of the votes over mu of the total budget: 25 % in squares."""
 
 INTERVAL = 1e-3
 """Grid of the discretized privacy loss. Values are rounded up: a coarser grid needs more noise but keeps the guarantee."""
@@ -76,7 +76,7 @@ def count_noise(epsilon: float, delta: float) -> float:
 
 
 def voting_of(privacy: PrivacyConfig) -> Voting | None:
-    """Return the votes of a budget and their noise; None if labels are no votes."""
+    """Return the votes of a budget and their noise; None if labels are not votes."""
     if privacy.epsilon is None or not privacy.takes_votes:
         return None
     multiplier = 1 / (VOTES_SHARE * gaussian_mu(privacy.epsilon, privacy.delta))

@@ -10,6 +10,9 @@ from tckr.strict import STRICT
 
 NEEDS_PACKAGES = "a formal guarantee needs the packages dp-accounting and opacus; install them with: pip install 'tckr[dp]'"
 
+MOST_TEACHERS = 10_000
+"""Maximum number of Teachers that vote."""
+
 
 class PrivacyConfig(BaseModel):
     """The budget of differential privacy for everything that is released: images, labels and Student."""
@@ -36,7 +39,6 @@ class PrivacyConfig(BaseModel):
         description="Noise levels and noise samples per image and step; the mean of their gradients is "
         "clipped. More cost time but no privacy (Dockhorn et al. 2023).",
     )
-
     labels: Literal["prompt", "votes"] = Field(
         "prompt",
         description="Labels under a guarantee: the class of the prompt, which costs nothing; or noisy votes of Teachers on "
@@ -53,7 +55,7 @@ class PrivacyConfig(BaseModel):
     num_teachers: int = Field(
         250,
         ge=2,
-        le=10_000,
+        le=MOST_TEACHERS,
         description="Teachers that vote, each trained on its own part of the private set with the settings of teach.",
     )
 

@@ -7,12 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from tckr.privacy.accountant import voting_of
+from tckr.privacy.config import MOST_TEACHERS, PrivacyConfig
 
 Refusal = tuple[str, Callable[[Any], bool], str, str]
 """Setting, function that tells whether its value is refused, what it would reveal, what to set instead."""
 
 LEAST_TEACHERS = 4.0
 """Least number of Teachers over the noise of votes. Unanimous votes then lose against one other class in 0.2 % of images."""
+
+LEAST_BATCH = 3
+"""Least `teach.batch_size` with which no batch of two or more images is a single one, however many images a Teacher has."""
 
 REFUSALS: tuple[Refusal, ...] = (
     (
@@ -72,6 +76,34 @@ REFUSALS: tuple[Refusal, ...] = (
     ),
 )
 
+USELESS_VOTES: tuple[Refusal, ...] = (
+    (
+        "distill.labels",
+        lambda value: value != "soft",
+        "the Student does not use the voted labels",
+        "distill.labels=soft",
+    ),
+    (
+        "distill.hard_weight",
+        lambda value: value == 1,
+        "the Student uses only the classes of the prompts",
+        "distill.hard_weight=0",
+    ),
+    (
+        "distill.min_teacher_probability",
+        lambda value: value > 0,
+        "images whose class the votes change are left out",
+        "distill.min_teacher_probability=0",
+    ),
+    (
+        "teach.batch_size",
+        lambda value: value < LEAST_BATCH,
+        "a batch of one image ends the training of a Teacher, which then does not vote",
+        f"teach.batch_size={LEAST_BATCH} or more",
+    ),
+)
+"""As `REFUSALS`, with what makes votes useless that cost a part of the budget."""
+
 
 def refuse_spending(config: Any) -> None:
     """Raise an error for settings of a run configuration that would use private data outside the budget.
@@ -84,32 +116,40 @@ def refuse_spending(config: Any) -> None:
         raise ValueError(
             "privacy.epsilon is set, but adapt.steps=0 trains nothing; set adapt.steps=200, or privacy.epsilon=null"
         )
+    if found := _refused(config, REFUSALS):
+        raise ValueError(f"privacy.epsilon={config.privacy.epsilon:g} does not pay for: {found}")
+    if config.privacy.takes_votes:
+        _refuse_useless_votes(config)
+
+
+def _refused(config: Any, refusals: tuple[Refusal, ...]) -> str:
+    """Return every refused setting, the reason and what to set instead; empty if there is none."""
     found = []
-    for name, is_refused, reveals, instead in REFUSALS:
+    for name, is_refused, reason, instead in refusals:
         section, setting = name.split(".")
-        value = getattr(getattr(config, section), setting)
-        if is_refused(value):
-            found.append(f"{name}: {reveals}; set {instead}")
-    if found:
-        raise ValueError(f"privacy.epsilon={config.privacy.epsilon:g} does not pay for: " + ". ".join(found))
-    _refuse_vain_votes(config)
+        if is_refused(getattr(getattr(config, section), setting)):
+            found.append(f"{name}: {reason}; set {instead}")
+    return ". ".join(found)
 
 
-def _refuse_vain_votes(config: Any) -> None:
+def _refuse_useless_votes(config: Any) -> None:
     """Raise an error for votes that cost a part of the budget and give nothing; this depends on settings alone."""
+    if found := _refused(config, USELESS_VOTES):
+        raise ValueError(f"privacy.labels=votes pays for votes that would be useless: {found}, or privacy.labels=prompt")
     privacy, voting = config.privacy, voting_of(config.privacy)
-    if voting is None:
-        return
-    if config.distill.labels != "soft":
-        raise ValueError(
-            f"privacy.labels=votes pays for labels that distill.labels={config.distill.labels} does not use; set "
-            "distill.labels=soft, or privacy.labels=prompt"
-        )
+    assert voting is not None
     if privacy.num_teachers < LEAST_TEACHERS * voting.noise:
-        most = math.floor(privacy.votes * (privacy.num_teachers / (LEAST_TEACHERS * voting.noise)) ** 2)
-        fewer = f"privacy.votes={most} or fewer, " if most else ""
         raise ValueError(
             f"for {privacy.votes} images, each number of votes gets noise of {voting.noise:.3g}, too much for "
-            f"privacy.num_teachers={privacy.num_teachers}: even if all agreed, some labels would be wrong; set {fewer}"
-            f"privacy.num_teachers={math.ceil(LEAST_TEACHERS * voting.noise)} or more, or privacy.labels=prompt"
+            f"privacy.num_teachers={privacy.num_teachers}: even if all agreed, some labels would be wrong; set "
+            f"{_ways_to_less_noise(privacy, voting.noise)}privacy.labels=prompt"
         )
+
+
+def _ways_to_less_noise(privacy: PrivacyConfig, noise: float) -> str:
+    """Return the settings with which the noise is small enough, each followed by a word that joins it with the next way."""
+    fewest = math.ceil(LEAST_TEACHERS * noise)
+    most = math.floor(privacy.votes * (privacy.num_teachers / (LEAST_TEACHERS * noise)) ** 2)
+    ways = [f"privacy.votes={most} or fewer, "] if most else []
+    ways += [f"privacy.num_teachers={fewest} or more, "] if fewest <= MOST_TEACHERS else []
+    return "".join(ways) + ("or " if ways else "")

@@ -67,7 +67,8 @@ def gradient(
         noise=whole.noise[rows],
         timesteps=whole.timesteps[rows],
     )
-    set_private_gradient(generator, batch, adapter, Passes(per_pass), every, config=config, device="cpu", noise_seed=11)
+    passes = Passes(per_pass, DRAWS)
+    set_private_gradient(generator, batch, adapter, passes, every, config=config, device="cpu", noise_seed=11)
     return adapter.gradient.clone()
 
 
@@ -127,15 +128,17 @@ def test_a_step_that_ran_out_of_memory_gives_the_same_sum_in_smaller_passes(
     torch.testing.assert_close(found, expected)
 
 
-def test_a_unit_too_large_for_the_memory_is_an_error_and_not_computed_otherwise(
-    tmp_path: Path, tiny_generator: Path
+@pytest.mark.parametrize(("per_pass", "tried"), [(4, [4, 2]), (5, [4, 2]), (1, [2])])
+def test_a_unit_too_large_for_the_memory_is_an_error_and_not_computed_otherwise_or_twice(
+    tmp_path: Path, tiny_generator: Path, per_pass: int, tried: list[int]
 ) -> None:
-    encoded = encoded_set(tiny_generator, tmp_path)
+    encoded, room = encoded_set(tiny_generator, tmp_path), Room(0, "forward")
     with pytest.raises(
         UserError,
         match=r"a single image at a time needs more memory than the device has; take a smaller privacy.noise_draws, ",
     ):
-        gradient(tiny_generator, encoded, [0, 1], limit=Room(0, "forward"))
+        gradient(tiny_generator, encoded, [0, 1], per_pass=per_pass, limit=room)
+    assert room.tried == tried
 
 
 def test_gradients_are_clipped_over_all_parameters_and_one_that_is_no_number_counts_as_zero() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import norm
 
 from tckr.artifacts.adapter_card import AdapterCard
@@ -22,6 +23,7 @@ from tckr.errors import UserError
 from tckr.stages.teach import stage, voting
 from tckr.stages.teach.config import TeachConfig, VotingConfig
 from tckr.stages.teach.votes import FEWEST_IMAGES, NO_VOTE, divide, histograms, noisy_choices
+from tckr.stages.teach.wording import describe_silent, describe_small
 from tests.tiny_artifacts import Recorder, make_context
 from tests.training.colours import COLOURS, SIZE, draw_colours, write_prepared
 
@@ -50,12 +52,15 @@ def write_doubtful(folder: Path, count: int) -> Path:
     return folder
 
 
-def write_adapter(folder: Path, unit: str, noise: float) -> Path:
-    votes = VotesInputs(images=VOTED, teachers=TEACHERS, noise=noise)
-    guarantee = Guarantee(
+def guarantee_of(votes: VotesInputs, unit: str) -> Guarantee:
+    return Guarantee(
         epsilon=1, delta=1e-5, unit=unit, noise_multiplier=1, sampling_rate=0.1, steps=1, clip=1, count_noise=1,
         noise_draws=1, noisy_count=24, class_names=COLOURS, votes=votes,
     )  # fmt: skip
+
+
+def write_adapter(folder: Path, unit: str, noise: float) -> Path:
+    guarantee = guarantee_of(VotesInputs(images=VOTED, teachers=TEACHERS, noise=noise), unit)
     folder.mkdir(parents=True)
     AdapterCard(
         model="m", revision=None, method="lora", rank=1, steps=1, prompt_form="n", descriptions={}, image_size=32,
@@ -64,15 +69,25 @@ def write_adapter(folder: Path, unit: str, noise: float) -> Path:
     return folder
 
 
-def vote(folder: Path, chosen: list[int], unit: str = "record", noise: float = 0.0, fingerprint: str = "f") -> Path:
+def vote(
+    folder: Path,
+    chosen: list[int],
+    unit: str = "record",
+    *,
+    noise: float = 0.0,
+    fingerprint: str = "f",
+    num_images: int = VOTED + 3,
+    recorder: Recorder | None = None,
+) -> Path:
     """Run the stage on the members `chosen`, and return its folder, with the scratch folder that a run would delete."""
     if not (folder / "out" / "voted.parquet").exists():
         inputs = {
             "data": write_members(folder / "data", chosen),
             "adapter": write_adapter(folder / "adapter", unit, noise),
-            "synthetic": write_doubtful(folder / "synthetic", VOTED + 3),
+            "synthetic": write_doubtful(folder / "synthetic", num_images),
         }
-        stage.run_of_votes(CONFIG, replace(make_context(folder, inputs, seed=5), fingerprint=fingerprint))
+        context = make_context(folder, inputs, seed=5, recorder=recorder)
+        stage.run_of_votes(CONFIG, replace(context, fingerprint=fingerprint))
     return folder
 
 
@@ -171,15 +186,51 @@ def test_an_interrupted_vote_goes_on_with_the_same_teachers(tmp_path: Path, monk
     assert (recorder.done, sum(recorder.advanced)) == ([2], TEACHERS - 2)
 
 
-def test_a_teacher_that_cannot_be_trained_does_not_vote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def diverged(*arguments: Any, **named: Any) -> Any:
-        raise UserError("training diverged")
+@pytest.mark.parametrize("where", ["fit", "predict_logits"])
+@pytest.mark.parametrize("error", [UserError, ValueError, torch.OutOfMemoryError, MemoryError])
+def test_an_error_of_one_teacher_takes_its_vote_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, error: type[Exception]
+) -> None:
+    calls, works = [], getattr(voting, where)
 
-    monkeypatch.setattr(voting, "fit", diverged)
-    assert (votes_in(vote(tmp_path / "diverged", EVERYONE)) == NO_VOTE).all()
-    monkeypatch.undo()
-    few = votes_in(vote(tmp_path / "few", EVERYONE[: FEWEST_IMAGES - 1]))
-    assert (few == NO_VOTE).all()
+    def fails_at_first(*arguments: Any, **named: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise error("planted\nfailure")
+        return works(*arguments, **named)
+
+    monkeypatch.setattr(voting, where, fails_at_first)
+    recorder = Recorder()
+    votes = votes_in(vote(tmp_path, EVERYONE, recorder=recorder))
+    assert (votes == NO_VOTE).all(axis=1).tolist() == [True, False, False, False]
+    (told,) = [event for event in recorder.events if event["event"] == "no_vote"]
+    assert told == {"event": "no_vote", "teacher": 0, "reason": f"{error.__name__}: planted failure"}
+    (voted,) = [event for event in recorder.events if event["event"] == "voted"]
+    assert (voted["teachers"], voted["silent"]) == (TEACHERS, 1)
+
+
+def warnings_of(recorder: Recorder) -> list[str]:
+    return [event["message"] for event in recorder.events if event["event"] == "warning"]
+
+
+def test_votes_of_few_teachers_units_or_images_are_warned_of(tmp_path: Path) -> None:
+    recorder = Recorder()
+    votes = votes_in(vote(tmp_path, EVERYONE[: FEWEST_IMAGES - 1], num_images=50, recorder=recorder))
+    assert (votes == NO_VOTE).all()
+    images, units, silent = warnings_of(recorder)
+    assert "only 50 images are generated, but the noise is that of 90 votes" in images
+    assert "set privacy.votes=50" in images
+    assert "each Teacher that votes learns from about 6 records" in units
+    assert "4 of 4 Teachers do not vote: labels are noise alone" in silent
+
+
+def test_enough_teachers_units_and_images_are_not_warned_of() -> None:
+    votes = VotesInputs(images=90, teachers=20, noise=1.0)
+    guarantee = guarantee_of(votes, "record").model_copy(update={"noisy_count": 500})
+    assert describe_small(guarantee, 90) == []
+    assert len(describe_small(guarantee.model_copy(update={"noisy_count": 499}), 89)) == 2
+    assert describe_silent(2, 20) == ""
+    assert "3 of 20 Teachers do not vote: the noise stays the same" in describe_silent(3, 20)
 
 
 def test_validation_images_and_unequal_classes_have_no_influence() -> None:

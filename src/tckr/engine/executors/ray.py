@@ -69,7 +69,7 @@ class RayExecutor:
         self._at_work: dict[Any, Handed] = {}
         self._num_slots = self._threads_of_slot = 1
         self._next_look = 0.0
-        self._no_room_since: float | None = None
+        self._no_room_since: dict[Any, float] = {}
 
     def __enter__(self) -> Self:
         """Connect to the cluster, or start one on this machine.
@@ -180,9 +180,10 @@ class RayExecutor:
         self._at_work[task] = handed
 
     def _look_for_room(self) -> None:
-        """From time to time, check that the machines have room for each job alone.
+        """From time to time, check that the machines have room for each job alone, unless it ended.
 
-        If not, Ray would wait without end. An autoscaler, or somebody, may add machines to a cluster, so the run waits.
+        If not, Ray would wait without end. An autoscaler, or somebody, may add machines to a cluster, so the run waits; each
+        job has its own clock.
 
         Raises:
             UserError: there was no room for `SECONDS_FOR_MACHINES`; at once, if Ray was started on this machine only.
@@ -191,19 +192,20 @@ class RayExecutor:
         if now < self._next_look:
             return
         self._next_look, machines = now + SECONDS_BETWEEN_LOOKS, find_machines()
-        impossible = [task for task, handed in self._at_work.items() if not handed.request.has_room(machines)]
-        if not impossible:
-            self._no_room_since = None
-            return
-        why = self._at_work[impossible[0]].request.explain(machines)
+        # after the machines, so that a job that ended on a machine which then left is not among those
+        _, running = ray.wait(list(self._at_work), num_returns=len(self._at_work), timeout=0, fetch_local=False)
+        requests = {task: self._at_work[task].request for task in running}
+        impossible = {task: request for task, request in requests.items() if not request.has_room(machines)}
+        new = [request for task, request in impossible.items() if task not in self._no_room_since]
+        self._no_room_since = {task: self._no_room_since.get(task, now) for task in impossible}
         waits = SECONDS_FOR_MACHINES if self._execution.ray_address else 0
-        if self._no_room_since is None and waits:
-            self._listener.warned(f"{why}. The run waits {waits / 60:.0f} minutes for them")
-        self._no_room_since = self._no_room_since or now
-        if now >= self._no_room_since + waits:
+        if new and waits:
+            self._listener.warned(f"{new[0].explain(machines)}. The run waits {waits / 60:.0f} minutes for them")
+        late = [request for task, request in impossible.items() if now >= self._no_room_since[task] + waits]
+        if late:
             for task in impossible:
                 self._drop(task)
-            raise UserError(why)
+            raise UserError(late[0].explain(machines))
 
     def _drop(self, task: Any) -> None:
         """Forget a job that did not start."""

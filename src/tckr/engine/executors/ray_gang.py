@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,21 +80,24 @@ class RayGang:
 
 
 def _require(done: list[Any], at_work: list[Any]) -> None:
-    """Raise the error with which a member ended, or that of one that died, because the others then lose connections."""
+    """Raise the error with which a member ended, or that of one that died or was refused: the others lose connections."""
     try:
         ray.get(done)
     except RayTaskError as error:
         if not isinstance(error.cause, UserError):
-            _raise_death(at_work)
+            _raise_reason(at_work)
         raise error.cause from None
 
 
-def _raise_death(at_work: list[Any]) -> None:
-    """Raise the error of a member that died, if one of those that are at work does within a few seconds."""
+def _raise_reason(at_work: list[Any]) -> None:
+    """Raise the error of a member at work that within a few seconds dies, or ends with a `UserError`."""
     ended, _ = ray.wait(at_work, num_returns=len(at_work), timeout=SECONDS_TO_DIE) if at_work else ([], [])
     for member in ended:
-        with suppress(RayTaskError):
+        try:
             ray.get(member)
+        except RayTaskError as error:
+            if isinstance(error.cause, UserError):
+                raise error.cause from None
 
 
 class Member:

@@ -16,6 +16,8 @@ class Schedule(NamedTuple):
     spacing: Spacing
 
 
+# The steps that `auto` stands for are not in the fingerprint of `generate`: a change of them raises GenerateConfig.version.
+
 EMBEDDED = Schedule(steps=6, solver="unipc", spacing="quadratic")
 """For the embedded generator (benchmarks/README.md, "Quality per second")."""
 

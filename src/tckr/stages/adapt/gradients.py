@@ -32,17 +32,19 @@ class Passes:
 
     Attributes:
         largest: images of the first pass that is tried: all images of a step.
+        together: images that are always in one pass; the size of each pass is a multiple.
         images: images per forward pass now.
         recomputed: activations are computed again in the backward pass (gradient checkpointing) instead of being stored.
     """
 
     largest: int
+    together: int = 1
     images: int = 0
     recomputed: bool = False
 
     def __post_init__(self) -> None:
         """Start with the largest pass."""
-        self.images = self.largest
+        self.images = max(1, self.largest // self.together) * self.together
 
     def prepare(self, generator: Generator) -> None:
         """Let the generator recompute activations if memory ran out in an earlier attempt, perhaps in other processes."""
@@ -50,13 +52,13 @@ class Passes:
             generator.enable_gradient_checkpointing()
 
     def shrink(self, generator: Generator, *, may_recompute: bool) -> None:
-        """Reduce the memory: half as many images; after single images, the largest pass with recomputed activations.
+        """Reduce the memory: half as many images; after the smallest pass, the largest one with recomputed activations.
 
         Raises:
-            UserError: single images, with recomputed activations if they may be, need too much memory.
+            UserError: the smallest passes, with recomputed activations if they may be, need too much memory.
         """
-        if self.images > 1:
-            self.images = -(-self.images // 2)
+        if self.images > self.together:
+            self.images = -(-self.images // (2 * self.together)) * self.together
         elif may_recompute and not self.recomputed:
             generator.enable_gradient_checkpointing()
             self.images, self.recomputed = self.largest, True
@@ -72,10 +74,10 @@ class Passes:
         (scratch / SMALLER.format(self.images, int(self.recomputed))).touch()
 
     @classmethod
-    def kept(cls, scratch: Path, largest: int) -> Passes:
+    def kept(cls, scratch: Path, largest: int, together: int = 1) -> Passes:
         """Return the smallest passes that were stored; without any, one pass per step."""
         found = [path.name.split("-")[1:] for path in scratch.glob(SMALLER.format("*", "*"))]
-        passes = cls(largest)
+        passes = cls(largest, together)
         for images, recomputed in found:
             if (bool(int(recomputed)), -int(images)) > (passes.recomputed, -passes.images):
                 passes.images, passes.recomputed = int(images), bool(int(recomputed))

@@ -123,9 +123,9 @@ def _sum_clipped(
     sums = [torch.zeros_like(parameter) for parameter in adapter.parameters]
     loss = torch.zeros((), device=device)
     draws = mechanism.noise_draws
-    images = max(1, passes.images // draws) * draws
-    for start in range(0, len(batch), images):
-        losses = generator.training_loss(*batch.tensors(start, start + images, device), min_snr_gamma=min_snr_gamma)
+    assert passes.together == draws
+    for start in range(0, len(batch), passes.images):
+        losses = generator.training_loss(*batch.tensors(start, start + passes.images, device), min_snr_gamma=min_snr_gamma)
         losses.sum().backward()
         loss += losses.detach().sum()
         units = len(losses) // draws

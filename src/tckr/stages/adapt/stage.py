@@ -126,7 +126,8 @@ def _train(
             course = replace(course, device="cpu")  # which is left to do: read the adapter and write it
         if reloads:
             generator = _load_to_train(config, course)
-        passes = Passes.kept(context.scratch, PRIVATE_PASS if mechanism else -(-config.batch_size // size))
+        per_pass = (PRIVATE_PASS, mechanism.noise_draws) if mechanism else (-(-config.batch_size // size), 1)
+        passes = Passes.kept(context.scratch, *per_pass)
         losses = train_adapter(  # after several processes: reads what they ended with
             generator,
             encoded,

@@ -76,7 +76,7 @@ class VotingConfig(StageConfig, TrainingConfig):
     The last epoch is kept, and classes of unequal size are not corrected, because validation images belong to no part.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 1  # to be raised with TeachConfig's if a change concerns the training of these Teachers too
 
     @classmethod
     def of(cls, teach: TeachConfig) -> VotingConfig:

@@ -27,8 +27,9 @@ from tckr.models.classifiers.ensemble import MEMBER
 from tckr.stages.teach.balance import is_uneven, log_shares
 from tckr.stages.teach.config import TeachConfig, VotingConfig
 from tckr.stages.teach.records import read_records
-from tckr.stages.teach.votes import divide, histograms, noisy_choices
+from tckr.stages.teach.votes import NO_VOTE, divide, histograms, noisy_choices
 from tckr.stages.teach.voting import VOTES, Poll
+from tckr.stages.teach.wording import describe_silent, describe_small
 from tckr.training.artifact import save_training
 from tckr.training.checkpoint import read_state
 from tckr.training.data_parallel import fit_together
@@ -61,6 +62,8 @@ def run_of_votes(config: VotingConfig, context: StepContext) -> None:
     assert guarantee.votes is not None
     images = load_images(context.inputs["data"] / split_of(context.run), context.scratch)
     poll, parts = _poll(config, context, images, guarantee.votes.images), _parts(context, images, guarantee)
+    for message in describe_small(guarantee, len(poll.voted)):
+        context.log("warning", message=message)
     with context.track(len(parts), "teachers", len(list(context.scratch.glob(VOTES)))) as advance:
         votes = poll.votes(parts, context.scratch, advance)
     # noise that two runs have in common could be subtracted: each run samples its own
@@ -69,7 +72,10 @@ def run_of_votes(config: VotingConfig, context: StepContext) -> None:
     order = synthetic_class_names(context.inputs["synthetic"])
     labels = class_columns(order, poll.class_names)[chosen]
     VotedLabels(indices=poll.voted.ids, labels=labels).write(context.out, order)
-    context.log("voted", images=len(labels), teachers=len(parts))
+    num_silent = int((votes == NO_VOTE).all(axis=1).sum())
+    context.log("voted", images=len(labels), teachers=len(parts), silent=num_silent)
+    if message := describe_silent(num_silent, len(parts)):
+        context.log("warning", message=message)
 
 
 def _poll(config: VotingConfig, context: StepContext, images: ImageSet, num_voted: int) -> Poll:
@@ -83,6 +89,7 @@ def _poll(config: VotingConfig, context: StepContext, images: ImageSet, num_vote
         seed=derive_seed(context.seed, "votes"),
         device=context.execution.torch_device(),
         batch_size=context.execution.inference_batch_size,
+        log=context.log,
     )
 
 

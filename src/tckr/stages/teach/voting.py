@@ -26,6 +26,9 @@ from tckr.training.losses import CrossEntropy
 VOTES = "votes-*.npy"
 """Names of files of finished votes."""
 
+FAILURES = (UserError, ValueError, RuntimeError, MemoryError)
+"""Errors of one Teacher that may depend on its part: divergence, a batch that its network cannot take, too little memory."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Poll:
@@ -39,6 +42,7 @@ class Poll:
         seed: determines all trainings.
         device: torch device name.
         batch_size: images per forward pass of a vote.
+        log: called with an event and facts about it: each Teacher that failed, and why.
     """
 
     config: VotingConfig
@@ -48,6 +52,7 @@ class Poll:
     seed: int
     device: str
     batch_size: int
+    log: Callable[..., object]
 
     def votes(self, parts: Sequence[np.ndarray], scratch: Path, advance: Callable[[int], None]) -> np.ndarray:
         """Return int64 [T, N], the classes that the Teacher of each part (rows of `members`) votes for; `NO_VOTE` for none.
@@ -58,18 +63,19 @@ class Poll:
         for number, part in enumerate(parts):
             path, work = scratch / VOTES.replace("*", str(number)), scratch / f"teacher-{number}"
             if not path.exists():
-                votes = self._vote(labelled(self.members, part), derive_seed(self.seed, "part", number), work)
+                votes = self._vote(number, labelled(self.members, part), work)
                 write_whole(path, partial(write_npy, num_rows=len(votes), parts=[votes]))
                 shutil.rmtree(work, ignore_errors=True)
                 advance(1)
             found.append(np.load(path))
         return np.stack(found)
 
-    def _vote(self, data: TrainingData, seed: int, work: Path) -> np.ndarray:
-        """Return int64 [N], the votes of a Teacher that is trained on `data`.
+    def _vote(self, number: int, data: TrainingData, work: Path) -> np.ndarray:
+        """Return int64 [N], the votes of Teacher `number`, which is trained on `data`.
 
-        A Teacher whose training fails does not vote: an error would reveal something about its part.
+        A Teacher that fails does not vote: if its error ended the run, that would reveal something about its part.
         """
+        seed = derive_seed(self.seed, "part", number)
         nothing = np.full(len(self.voted), NO_VOTE, dtype=np.int64)
         if len(data) < FEWEST_IMAGES:
             return nothing
@@ -78,7 +84,8 @@ class Poll:
         work.mkdir(parents=True, exist_ok=True)
         try:
             fit(task, seed=seed, device=self.device, scratch=work)
-        except UserError:
+            logits = predict_logits(model, self.voted.images, batch_size=self.batch_size)
+        except FAILURES as error:
+            self.log("no_vote", teacher=number, reason=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
             return nothing
-        logits = predict_logits(model, self.voted.images, batch_size=self.batch_size)
         return np.where(np.isfinite(logits).all(axis=1), logits.argmax(axis=1), NO_VOTE)
