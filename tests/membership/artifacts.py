@@ -63,7 +63,7 @@ def write_classifier(folder: Path, seed: int, learned: tuple[np.ndarray, np.ndar
     if learned is not None:
         inputs = to_device(learned[0], "cpu")
         truth = torch.tensor([SHUFFLED_NAMES.index(CLASS_NAMES[label]) for label in learned[1]])
-        optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+        optimizer = torch.optim.Adam(model.parameters(), 1e-2, fused=True)
         model.train()
         for _ in range(steps):
             optimizer.zero_grad()
@@ -105,7 +105,7 @@ def overfit(
         means = generator.encode_images(to_device(images, "cpu")).chunk(2, dim=1)[0].clone()
         told = {name: rows.clone() for name, rows in generator.encode_prompts(prompts).items()}
     unet = generator.pipeline.unet.requires_grad_(True)
-    optimizer, draws = torch.optim.Adam(unet.parameters(), 1e-2), torch.Generator().manual_seed(0)
+    optimizer, draws = torch.optim.Adam(unet.parameters(), 1e-2, fused=True), torch.Generator().manual_seed(0)
     for _ in range(steps):
         noise = torch.randn(means.shape, generator=draws)
         timesteps = torch.tensor(levels)[torch.randint(len(levels), (len(images),), generator=draws)]

@@ -135,7 +135,7 @@ def test_the_coin_of_a_canary_is_guessed_by_the_mean_of_its_group() -> None:
     assert np.isnan(grouped[1:]).all()  # a companion has no coin of its own
 
 
-@pytest.mark.usefixtures("few_scorers")
+@pytest.mark.usefixtures("few_scorers", "few_redraws")
 def test_an_audit_states_its_unit_and_shows_groups_beside_single_records() -> None:
     alone = made_up(records=900, depth="teacher")
     world = repeated(alone, 2)
@@ -154,7 +154,7 @@ def test_an_audit_states_its_unit_and_shows_groups_beside_single_records() -> No
     assert of_one.auc == teacher.auc
 
 
-@pytest.mark.usefixtures("few_scorers")
+@pytest.mark.usefixtures("few_scorers", "few_redraws")
 def test_packages_quantiles_and_the_bounds_of_groups_of_equal_records_are_those_of_one_record_each() -> None:
     alone = made_up(1, shift=4.0, records=240)
     images = alone.signals["images"]
@@ -178,7 +178,7 @@ def test_a_leak_of_single_records_in_groups_is_a_finding() -> None:
     assert says_leaks(patients(0, shift=1.5))
 
 
-@pytest.mark.usefixtures("few_scorers")
+@pytest.mark.usefixtures("few_scorers", "few_redraws")
 def test_groups_at_risk_are_named_and_not_their_records() -> None:
     world = patients(0, runs=17)
     exposed = np.isin(GROUPS, [4, 11])

@@ -19,7 +19,7 @@ from tckr.membership.evidence import Evidence
 from tckr.membership.family import judge_together
 from tckr.membership.scorers import SCORERS
 from tckr.membership.verdict import judge
-from tests.membership.worlds import evidence, world
+from tests.membership.worlds import evidence, only, world
 
 pytestmark = pytest.mark.usefixtures("few_scorers")
 
@@ -36,7 +36,7 @@ def test_null_audits_say_leaks_at_most_at_the_declared_level(monkeypatch: pytest
     monkeypatch.setattr(planted, "BAR", 0.0)  # 100 records do not always pass; nothing may hide behind that
     for level in ("FAMILY_ERROR", "PARITY_ERROR"):
         monkeypatch.setattr(controls, level, 1e-9)
-    said, audits = 0, 24
+    said, audits = 0, 16
     for seed in range(audits):
         coins = np.random.default_rng(seed).random(60) < 0.5
         canaries = canaries_of({"student": np.arange(60.0)}, coins, np.tile(np.array([1, 2], dtype=np.int8), 30))
@@ -47,7 +47,7 @@ def test_null_audits_say_leaks_at_most_at_the_declared_level(monkeypatch: pytest
 
 
 def test_members_that_answer_lower_are_a_finding_and_not_privacy() -> None:
-    world = evidence(records=1200, depth="full")
+    world = only(evidence(records=1200, depth="full"), "student")
     turned = replace(world, signals={**world.signals, "student": world.signals["student"] - 2.0 * world.members})
     result = judge(MembershipConfig(depth="full", scorer="lira_offline_fixed_variance"), turned)
     assert result.surfaces["student"].state == "leaks"

@@ -16,7 +16,7 @@ from tckr.membership.wording import package_text
 from tckr.metrics.estimate import Estimate
 from tests.membership.worlds import evidence
 
-pytestmark = pytest.mark.usefixtures("few_scorers")
+pytestmark = pytest.mark.usefixtures("few_scorers", "few_redraws")
 OFFLINE = MembershipConfig(scorer="lira_offline_fixed_variance")
 """Its scores rise with the signal, so that those of twins differ by their noise alone."""
 

@@ -185,7 +185,7 @@ def test_membership_rows_that_determine_each_other_make_the_audit_invalid() -> N
 def test_references_that_leak_nothing_do_not_spoil_the_positive_control() -> None:
     """An online attack learns from private reference runs that there is nothing to find; that is no fault of the audit."""
     config = MembershipConfig(scorer="lira_online_fixed_variance")
-    result = judge(config, evidence(1, shift=0.0, records=1200))
+    result = judge(config, only(evidence(1, shift=0.0, records=1200), "teacher"))
     assert result.valid
     shown = {(check.surface, check.measure): check.passed for check in result.controls if check.name == "positive"}
     assert shown[("teacher", "lira_offline_fixed_variance")]
