@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cache
+
 import pytest
-from benchmarks.attack_report import as_report, gains, subset_gain, world, world_gains
+from benchmarks import attack_report
+from benchmarks.attack_report import as_report, gains, subset_gain, world_gains
 
 SEEDS = range(4)
 ATTACKS = ["curve", "rates", "classes", "errors", "together"]
+
+
+world = cache(attack_report.world)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _worlds_are_audited_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(attack_report, "world", world)
+        yield
 
 
 @pytest.fixture(scope="module", params=SEEDS)

@@ -13,16 +13,14 @@ from torch.distributed.tensor import DTensor
 
 from tckr.config import changed, load_settings
 from tckr.errors import UserError
-from tckr.models.diffusion.load import load_generator
 from tckr.stages.adapt import train
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.training.process_group import Team, Tell, train_together
 from tests.stages.adapt.test_train import die_once, encode, fit
-from tests.tiny_models import ARRAY_WARNING
+from tests.tiny_models import ARRAY_WARNING, fresh_generator
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
 WAYS: dict[str, dict[str, Any]] = {
-    "plain": {},
     "killed": {},
     "kept": {"ema_decay": 0.5, "selection": "best", "targets": "all"},
 }
@@ -30,7 +28,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 def train_sharded(folder: Path, scratch: Path, config: AdaptConfig, *, killed: bool) -> list[Any]:
     """Train in two processes, of which the second is killed once on request; return what they told."""
-    generator = load_generator(str(folder), "cpu")
+    generator = fresh_generator(folder)
     encode(generator, scratch)
     encode(generator, scratch / "validation")
     course = train.Course(num_steps=6, seed=1, device="cpu", checkpoint=scratch / "checkpoint.safetensors", sharded=True)
@@ -69,7 +67,7 @@ def test_sharded_processes_train_the_adapter_that_one_trains(way: str, tiny_gene
     np.testing.assert_allclose(losses, expected_losses, rtol=1e-4)
     for name, weight in expected.items():
         torch.testing.assert_close(weights[name], weight, rtol=1e-3, atol=1e-4)
-    whole = sum(weight.numel() for weight in load_generator(str(tiny_generator), "cpu").denoiser.parameters())
+    whole = sum(weight.numel() for weight in fresh_generator(tiny_generator).denoiser.parameters())
     held = [message["held"] for message in told if isinstance(message, dict)]
     assert len(held) == 1 + (way == "killed")
     assert all(number == pytest.approx(whole / 2, rel=0.02) for number in held)
