@@ -85,6 +85,7 @@ SETTINGS: Mapping[str, frozenset[str]] = {
             "redraw_disowned",
             "shard_size",
             "solver",
+            "spacing",
             "steps",
         }
     ),
