@@ -205,9 +205,13 @@ def test_the_death_of_one_process_comes_before_the_lost_connections_of_the_other
 
 
 def refuse_late(rank: int, address: Address, tell: Tell) -> None:
+    begun = Path("begun")  # both have begun when the first one fails, however slowly they start
     if rank == 1:
+        begun.touch()
         time.sleep(1)
         raise UserError("no room for the data")
+    while not begun.exists():
+        time.sleep(0.05)
     raise ConnectionError("lost a peer")
 
 
