@@ -1,11 +1,13 @@
 """Compare two machines of one core with one, on Ray, at reference runs and at generation.
 
-    python benchmarks/cluster_speed.py                     # some four minutes on two cores that nothing else uses
-    python benchmarks/cluster_speed.py teach.epochs=10 audit.num_reference_runs=4
+    python benchmarks/cluster_speed.py                     # some eleven minutes on two cores that nothing else uses
+    python benchmarks/cluster_speed.py generate.cardinality=2 teach.epochs=10
 
-Both machines are nodes on this one. The steps are those of the demo, with one thread each; what they need is made before.
-Printed are the seconds from the start of the first step to the end of the last: the start of Ray is not counted, that of a
-step's actors is. Exit status 1 if two are less than 1.8 times as fast.
+Both machines are nodes on this one (Linux), each bound to a core of its own with all its processes. A step with one thread
+of torch has further threads, which decode images and write files; with a free second core, one node would be faster than a
+machine of one core is. The steps are those of the demo, with one thread each; what they need is made before. Printed are the
+seconds from the start of the first step to the end of the last: the start of Ray is not counted, that of a step's actors is
+(some five seconds, as long as it takes to import the libraries). Exit status 1 if two are less than 1.8 times as fast.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ray.cluster_utils import Cluster
@@ -34,7 +37,7 @@ SETTINGS = (
     "audit.depth=teacher",
     "audit.num_reference_runs=8",
     "adapt.steps=4",
-    "generate.cardinality=1.5",
+    "generate.cardinality=12",
     "teach.epochs=25",
     "execution.device=cpu",
     "execution.threads=1",
@@ -69,17 +72,31 @@ def run(folder: Path, steps: Sequence[Step], **execution: object) -> float:
     return max(times["complete"]) - min(times["started"])
 
 
+@contextmanager
+def bound_to(core: int) -> Iterator[None]:
+    """Bind this process, and the processes that it starts, to one CPU core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {sorted(before)[core]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def measure(base: Path, kinds: dict[str, list[Step]], nodes: int) -> dict[str, float]:
-    """Return the seconds of each kind on so many nodes of one core."""
+    """Return the seconds of each kind on so many nodes of one core; this process is on that of the first node."""
     folder = base.with_name(f"nodes-{nodes}")
     shutil.copytree(base, folder, symlinks=True)
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    with bound_to(0):
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
-        for _ in range(nodes - 1):
-            cluster.add_node(num_cpus=1)
+        for core in range(1, nodes):
+            with bound_to(core):
+                cluster.add_node(num_cpus=1)
         there = {"executor": "ray", "ray_address": cluster.address, "workers": nodes}
         made = kinds["before"]
-        return {kind: run(folder, [*made, *steps], **there) for kind, steps in kinds.items() if kind != "before"}
+        with bound_to(0):
+            return {kind: run(folder, [*made, *steps], **there) for kind, steps in kinds.items() if kind != "before"}
     finally:
         cluster.shutdown()
 
