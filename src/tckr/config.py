@@ -22,7 +22,7 @@ from tckr.errors import MOST_CHARACTERS, UserError, shown, shown_name
 from tckr.models.model_names import from_any_folder
 from tckr.overrides import merge, nested, parse_override, refuse_twice
 from tckr.plain_yaml import MOST_BYTES, NotPlainError, read_yaml, write_yaml
-from tckr.privacy.config import PrivacyConfig
+from tckr.privacy.config import PrivacyConfig, without_idle
 from tckr.privacy.refusals import refuse_spending
 from tckr.stages.adapt.config import AdaptConfig, PrivateAdaptConfig, refuse_sharding
 from tckr.stages.audit.config import AuditConfig
@@ -186,8 +186,14 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
 
 
 def _merged(tree: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `tree` updated by `change`. A new model name without a revision removes the old model's revision."""
+    """Return `tree` updated by `change`.
+
+    A new model name without a revision removes the old model's revision. `privacy.epsilon=null` removes the other settings
+    of the guarantee, so that one setting is enough to switch it off.
+    """
     merged = merge(tree, change)
+    if isinstance(given := change.get("privacy"), Mapping) and isinstance(known := tree.get("privacy"), Mapping):
+        merged["privacy"] = merge(without_idle(given, known), given)
     for name, given in change.items():
         section = tree.get(name)
         if not isinstance(given, Mapping) or not isinstance(section, Mapping) or "revision" not in section:
