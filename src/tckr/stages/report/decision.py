@@ -262,11 +262,13 @@ def _cost_of(audit: AuditResult, guarantee: Guarantee | None) -> list[NextStep]:
     """Return how to measure what a formal guarantee costs in accuracy; nothing without one, or if it is refuted."""
     if guarantee is None or audit.refuted:
         return []
+    labels = "" if guarantee.votes else " distill.labels=hard"  # soft labels would be those of a Teacher
+    source = " Its labels are those of one Teacher, because only a guarantee has votes." if guarantee.votes else ""
     text = (
-        "See what the guarantee costs in accuracy: repeat the run without it, and compare the Students. The guarantee does "
-        "not cover the second run, so release nothing of it:"
+        f"See what the guarantee costs in accuracy: repeat the run without it, and compare the Students.{source} The "
+        "guarantee does not cover the second run, so release nothing of it:"
     )
-    return [NextStep(text=text, command=f"tckr run {RUN} --name without-guarantee privacy.epsilon=null")]
+    return [NextStep(text=text, command=f"tckr run {RUN} --name without-guarantee privacy.epsilon=null{labels}")]
 
 
 def _measure(audit: AuditResult, judged: Sequence[Package]) -> list[NextStep]:
