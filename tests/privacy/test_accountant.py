@@ -50,7 +50,9 @@ def test_a_budget_that_is_too_large_to_spend_takes_the_least_noise() -> None:
 
 
 def test_a_budget_that_no_noise_keeps_is_refused_with_the_noises_that_were_tried() -> None:
-    with pytest.raises(UserError, match=r"no noise multiplier from 0\.2 to 10,000 makes 1 steps .* or raise privacy\.epsilon"):
+    with pytest.raises(
+        UserError, match=r"no noise multiplier from 0\.2 to 10,000 makes 1 steps .* or raise privacy\.epsilon"
+    ):
         calibrate(1.0, 1e-5, sampling_rate=0.01, steps=1, voting=Voting(images=1, noise=0.5))
 
 

@@ -60,7 +60,9 @@ def test_a_budget_for_a_training_of_no_steps_is_refused() -> None:
 
 
 def test_groups_are_protected_only_where_there_are_some() -> None:
-    told = r"neither prepare\.group_column nor prepare\.group_pattern is set, .*; set one of them .*, or privacy\.unit=record"
+    told = (
+        r"neither prepare\.group_column nor prepare\.group_pattern is set, .*; set one of them .*, or privacy\.unit=record"
+    )
     with pytest.raises(UserError, match=told):
         private("privacy.unit=group")
     for setting in ("prepare.group_column=patient", "prepare.group_pattern=patient_([0-9]+)"):

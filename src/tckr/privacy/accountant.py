@@ -31,8 +31,8 @@ INTERVAL = 1e-3
 """Grid of the discretized privacy loss. Values are rounded up: a coarser grid needs more noise but keeps the guarantee."""
 
 LEAST_NOISE, MOST_NOISE, TOLERANCE = 0.2, 1e4, 1e-3
-"""Range of the noise multipliers that are tried, and the precision of the bisection. A budget that allows less noise gets the
-least one, and is not spent completely."""
+"""Range of the noise multipliers that are tried, and the precision of the bisection. A budget that allows less noise gets
+the least one, and is not spent completely."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -118,9 +118,9 @@ def refuse_spending(config: Any) -> None:
         )
     if config.privacy.unit == "group" and not (config.prepare.group_column or config.prepare.group_pattern):
         raise ValueError(
-            "privacy.unit=group protects all images of a group, but neither prepare.group_column nor prepare.group_pattern is "
-            "set, so every image is its own group; set one of them (`tckr inspect` names a column that looks like a group), "
-            "or privacy.unit=record"
+            "privacy.unit=group protects all images of a group, but neither prepare.group_column nor prepare.group_pattern "
+            "is set, so every image is its own group; set one of them (`tckr inspect` names a column that looks like a "
+            "group), or privacy.unit=record"
         )
     if found := _refused(config, REFUSALS):
         raise ValueError(f"privacy.epsilon={config.privacy.epsilon:g} does not pay for: {found}")
