@@ -84,7 +84,10 @@ def accuracy(folder):
 
 @pytest.mark.parametrize("labels", ["soft", "hard"])
 def test_the_student_learns_from_synthetic_images_and_labels_alone(tmp_path, inputs, labels):
-    run(FAST.model_copy(update={"labels": labels}), make_context(tmp_path, inputs))  # no input holds a real image
+    context = make_context(tmp_path, inputs, recorder=(recorder := Recorder()))  # no input holds a real image
+    run(FAST.model_copy(update={"labels": labels}), context)
+    assert ("temperature" in recorder.became) == (labels == "soft"), "what null became"
+    assert recorder.became["epochs"] == FAST.epochs
     assert accuracy(tmp_path) > 0.6
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["num_train"] == 36
     assert json.loads((tmp_path / "out" / "history.json").read_text())[-1]["validation_accuracy"] > 0.6

@@ -71,6 +71,7 @@ class Sample:
     public: bool = False
     source_kind: str = "folder"
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    became: dict[str, dict[str, Any]] = field(default_factory=dict)
     fidelity_features: str = "Teacher"
 
     def write(self, folder: Path) -> dict[str, Path]:
@@ -90,7 +91,8 @@ class Sample:
         for name, path in inputs.items():
             stage, sensitivity, seconds, memory_mb = STAGES[name]
             made = {"stage": stage, "sensitivity": sensitivity, "seconds": seconds, "peak_memory_mb": memory_mb}
-            write_manifest(path, config=self._config(name), **made)
+            on = {"device": "cpu", "threads": 3, "machine": "x86_64"}
+            write_manifest(path, config=self._config(name), computed_on=on, became=self.became.get(name, {}), **made)
         return inputs
 
     @property

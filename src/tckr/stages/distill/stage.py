@@ -52,6 +52,9 @@ def run(config: DistillConfig, context: StepContext) -> None:
     kept, inputs = _kept(config, context, synthetic), dict(context.inputs)
     make_task = partial(_task, config=config, inputs=inputs, cache=context.scratch, kept=kept, seed=context.seed)
     task = make_task(context.execution.torch_device())
+    context.became(epochs=task.config.epochs, image_size=task.model.spec.input_size[0])
+    if config.labels != "hard":
+        context.became(temperature=_temperature(config, synthetic.labels.recipe.temperature))
     finished = len(read_state(context.scratch).history)
 
     def tell(record: EpochRecord) -> None:
@@ -73,6 +76,11 @@ def run(config: DistillConfig, context: StepContext) -> None:
         )
     save_training(context.out, task.model, result)
     context.log("trained", epochs=len(result.history), best_epoch=result.best_epoch, num_train=result.num_train)
+
+
+def _temperature(config: DistillConfig, stored: float) -> float:
+    """Return the temperature of the targets; `stored` is that of the stored labels."""
+    return config.temperature or (stored if config.labels == "soft" else 1.0)
 
 
 def _read(config: DistillConfig, inputs: Mapping[str, Path], cache: Path) -> Synthetic:
@@ -114,7 +122,7 @@ def _choose_loss(config: DistillConfig, inputs: Mapping[str, Path], device: str,
     if config.labels == "hard":
         return CrossEntropy(config.label_smoothing)
     stored = synthetic.labels.recipe.temperature
-    temperature = config.temperature or (stored if config.labels == "soft" else 1.0)
+    temperature = _temperature(config, stored)
     mixture = Mixture(temperature=temperature, hard_weight=config.hard_weight, label_smoothing=config.label_smoothing)
     if config.labels == "soft":
         return StoredDistillation(mixture, stored)

@@ -42,6 +42,9 @@ from tckr.stages.report.utility import calibration_rows, fidelity_summary, paire
 
 Folders = Mapping[str, Path]
 
+ON = ("device", "threads")
+"""Entries of a manifest's `computed_on` that the report shows."""
+
 ORDER = ("data", "captions", "adapter", "synthetic", "teacher", "labels", "student", "audit")
 """The report's inputs in the order in which they were made."""
 
@@ -117,6 +120,7 @@ def stage_record(folder: Path, private: bool) -> StageRecord:
         fingerprint=manifest.fingerprint,
         version=manifest.version,
         config=manifest.config,
+        became={name: manifest.computed_on[name] for name in ON if name in manifest.computed_on} | manifest.became,
     )
     return record if private else shareable_record(record)
 

@@ -14,7 +14,7 @@ from tckr.artifacts.data_card import DataCard
 from tckr.html.numbers import Number
 from tckr.membership.rows import CanaryRow, SurfaceRow
 
-SCHEMA_VERSION = "7"
+SCHEMA_VERSION = "8"
 
 Direction = Literal["higher", "lower"]
 Change = Literal["better", "worse", "none", "unknown"]
@@ -240,7 +240,12 @@ class Training(_Part):
 
 
 class StageRecord(_Part):
-    """One step of the target run: state, cost and dependencies; without a fingerprint in a shareable report."""
+    """One step of the target run: state, cost and dependencies; without a fingerprint in a shareable report.
+
+    Attributes:
+        config: the stage's settings.
+        became: what settings such as `auto` became, and where and in which portions the stage computed.
+    """
 
     stage: str
     sensitivity: str
@@ -251,6 +256,7 @@ class StageRecord(_Part):
     fingerprint: str
     version: int
     config: dict[str, Any]
+    became: dict[str, Any] = {}
 
 
 class Contents(_Part):
