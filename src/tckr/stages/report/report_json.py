@@ -259,6 +259,21 @@ class StageRecord(_Part):
     became: dict[str, Any] = {}
 
 
+class Leads(_Part):
+    """What stages did in this run: the first sentence of their chapters.
+
+    Attributes:
+        prompts: whether prompts contain captions.
+        truth: with what the Student's answers are compared while it is trained.
+    """
+
+    caption: str
+    label: str
+    distill: str
+    prompts: str
+    truth: str
+
+
 class Contents(_Part):
     """The complete `report.json`.
 
@@ -289,6 +304,7 @@ class Contents(_Part):
     confused: list[ConfusedPair]
     data: DataCard
     understood: list[str]
+    leads: Leads
     captions: CaptionSummary
     adaptation: list[dict[str, float]]
     num_synthetic: dict[str, int]
