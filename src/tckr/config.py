@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from itertools import islice
@@ -213,7 +212,7 @@ def _settings(tree: Mapping[str, Any]) -> Settings:
     try:
         return _with_absolute_source(Settings(**tree))
     except ValidationError as error:
-        raise UserError(_explain(error)) from None
+        raise UserError(_explain(error, tree)) from None
 
 
 def run_name(text: str) -> str:
@@ -333,21 +332,26 @@ EXPECTED = {
 """Type of pydantic error -> message. Older YAML readers take `0100` for 64, `1:30` for 90 and `yes` for true."""
 
 
-UNION_MEMBER = re.compile(r"(constrained-|function-|(literal|dict|list|tuple)\[).*|int|float|str|bool")
-"""How pydantic names a type of a setting that may have several."""
-
-
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, tree: Mapping[str, Any]) -> str:
     settings: dict[str, list[Mapping[str, Any]]] = {}
     for problem in error.errors(include_url=False):
-        settings.setdefault(_name(problem), []).append(problem)
+        settings.setdefault(_name(problem["loc"], tree), []).append(problem)
     lines = [_problem(name, problems) for name, problems in islice(settings.items(), MOST_PROBLEMS)]
     return "; ".join([*lines, *([f"and {len(settings) - MOST_PROBLEMS} more"] if len(settings) > MOST_PROBLEMS else [])])
 
 
-def _name(problem: Mapping[str, Any]) -> str:
-    """Return the name of the setting, without pydantic's name for one of the types that it may have."""
-    return ".".join(part for part in map(str, problem["loc"]) if not UNION_MEMBER.fullmatch(part))
+def _name(location: Sequence[int | str], tree: Any) -> str:
+    """Return the name of the setting: the parts of pydantic's location that lead into `tree`.
+
+    The others name a type, where a setting may have several, or say that a key is meant.
+    """
+    names = []
+    for part in location:
+        keys = tree if isinstance(tree, Mapping) else range(len(tree)) if isinstance(tree, list) else ()
+        if part in keys:
+            names.append(str(part))
+            tree = tree[part]
+    return ".".join(names)
 
 
 def _problem(name: str, problems: Sequence[Mapping[str, Any]]) -> str:
