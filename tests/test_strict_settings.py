@@ -89,6 +89,14 @@ def test_a_setting_that_may_have_several_types_is_named_once_without_pydantics_n
     )
 
 
+@pytest.mark.parametrize("name", ["int", "str", "constrained-int", "dict[x"])
+@pytest.mark.parametrize("setting", ["adapt.descriptions", "generate.per_class"])
+def test_a_class_that_is_called_like_a_type_is_named(setting, name):
+    with pytest.raises(UserError) as told:
+        load_settings(options={setting: {"fine": 3 if setting == "generate.per_class" else "x", name: [0]}})
+    assert f"setting {setting}.{name}: found [0]; expected " in str(told.value)
+
+
 def test_every_number_has_two_bounds_and_every_text_a_length_or_choices():
     """By introspection, so that a new setting cannot be forgotten."""
     schema = Settings.model_json_schema()

@@ -32,6 +32,7 @@ class Recorder:
     advanced: list[int] = field(default_factory=list)
     done: list[int] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
+    became: dict[str, Any] = field(default_factory=dict)
 
     @contextmanager
     def track(self, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
@@ -79,6 +80,7 @@ def make_context(
         ),
         track=recorder.track,
         log=recorder.log,
+        became=recorder.became.update,
         opened=opened or {},
         workers=workers,
     )

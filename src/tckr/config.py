@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from itertools import islice
@@ -22,7 +21,7 @@ from tckr.errors import MOST_CHARACTERS, UserError, shown, shown_name
 from tckr.models.model_names import from_any_folder
 from tckr.overrides import merge, nested, parse_override, refuse_twice
 from tckr.plain_yaml import MOST_BYTES, NotPlainError, read_yaml, write_yaml
-from tckr.privacy.config import PrivacyConfig
+from tckr.privacy.config import PrivacyConfig, without_idle
 from tckr.privacy.refusals import refuse_spending
 from tckr.stages.adapt.config import AdaptConfig, PrivateAdaptConfig, refuse_sharding
 from tckr.stages.audit.config import AuditConfig
@@ -186,8 +185,14 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
 
 
 def _merged(tree: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `tree` updated by `change`. A new model name without a revision removes the old model's revision."""
+    """Return `tree` updated by `change`.
+
+    A new model name without a revision removes the old model's revision. `privacy.epsilon=null` removes the other settings
+    of the guarantee, so that one setting is enough to switch it off.
+    """
     merged = merge(tree, change)
+    if isinstance(given := change.get("privacy"), Mapping) and isinstance(known := tree.get("privacy"), Mapping):
+        merged["privacy"] = merge(without_idle(given, known), given)
     for name, given in change.items():
         section = tree.get(name)
         if not isinstance(given, Mapping) or not isinstance(section, Mapping) or "revision" not in section:
@@ -207,7 +212,7 @@ def _settings(tree: Mapping[str, Any]) -> Settings:
     try:
         return _with_absolute_source(Settings(**tree))
     except ValidationError as error:
-        raise UserError(_explain(error)) from None
+        raise UserError(_explain(error, tree)) from None
 
 
 def run_name(text: str) -> str:
@@ -327,21 +332,26 @@ EXPECTED = {
 """Type of pydantic error -> message. Older YAML readers take `0100` for 64, `1:30` for 90 and `yes` for true."""
 
 
-UNION_MEMBER = re.compile(r"(constrained-|function-|(literal|dict|list|tuple)\[).*|int|float|str|bool")
-"""How pydantic names a type of a setting that may have several."""
-
-
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, tree: Mapping[str, Any]) -> str:
     settings: dict[str, list[Mapping[str, Any]]] = {}
     for problem in error.errors(include_url=False):
-        settings.setdefault(_name(problem), []).append(problem)
+        settings.setdefault(_name(problem["loc"], tree), []).append(problem)
     lines = [_problem(name, problems) for name, problems in islice(settings.items(), MOST_PROBLEMS)]
     return "; ".join([*lines, *([f"and {len(settings) - MOST_PROBLEMS} more"] if len(settings) > MOST_PROBLEMS else [])])
 
 
-def _name(problem: Mapping[str, Any]) -> str:
-    """Return the name of the setting, without pydantic's name for one of the types that it may have."""
-    return ".".join(part for part in map(str, problem["loc"]) if not UNION_MEMBER.fullmatch(part))
+def _name(location: Sequence[int | str], tree: Any) -> str:
+    """Return the name of the setting: the parts of pydantic's location that lead into `tree`.
+
+    The others name a type, where a setting may have several, or say that a key is meant.
+    """
+    names = []
+    for part in location:
+        keys = tree if isinstance(tree, Mapping) else range(len(tree)) if isinstance(tree, list) else ()
+        if part in keys:
+            names.append(str(part))
+            tree = tree[part]
+    return ".".join(names)
 
 
 def _problem(name: str, problems: Sequence[Mapping[str, Any]]) -> str:

@@ -99,12 +99,15 @@ def _has_place_for_a_socket() -> bool:
 
 
 def set_up_process(threads: int) -> None:
-    """Set the number of CPU threads of torch in this process, keep freed memory for reuse, and hide one warning of torch."""
+    """Set the number of CPU threads of torch in this process, keep freed memory for reuse, and hide two of its warnings."""
     import torch  # imported only in processes that compute
 
     torch.set_num_threads(threads)
     # torch warns that bfloat16 input of an RMSNorm with float32 weights does not use its fastest kernel
     warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
+    # under a formal guarantee: a layer whose input needs no gradient, such as that of the prompts, has no gradient of its
+    # input to give to the hooks of Opacus, which use only that of its output
+    warnings.filterwarnings("ignore", message="Full backward hook is firing when gradients are computed with respect to mod")
     _keep_freed_memory()
 
 

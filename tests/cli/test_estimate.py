@@ -36,7 +36,6 @@ def test_estimate_measures_every_stage_and_leaves_only_the_prepared_data(monkeyp
 
 
 @pytest.mark.filterwarnings(ARRAY_WARNING)
-@pytest.mark.filterwarnings("ignore:Full backward hook is firing")
 def test_estimate_says_what_a_guarantee_costs_and_by_which_settings(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     settings = ["privacy.noise_draws=2", "adapt.steps=50", "privacy.labels=votes", "distill.labels=soft", *TINY]

@@ -49,6 +49,7 @@ def run(config: FakeConfig, context: StepContext) -> None:
             (context.out / ".part1.txt.0123.partial").touch()
             time.sleep(60)
     (context.out / "sum.txt").write_text(str(total))
+    context.became(total=total)
 
 
 def _tell(context: StepContext) -> None:

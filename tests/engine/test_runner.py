@@ -296,12 +296,13 @@ def test_an_error_in_a_worker_process_reaches_the_caller(tmp_path):
         runner(tmp_path, workers=2).run(leaves)
 
 
-def test_a_manifest_records_config_inputs_time_and_memory(tmp_path):
+def test_a_manifest_records_config_what_it_left_open_inputs_time_and_memory(tmp_path):
     steps = chain(tmp_path)
     runner(tmp_path).run(steps)
     manifest = Store(tmp_path / "store").manifest(steps[1])
     assert manifest["inputs"] == {"source": steps[0].fingerprint}
     assert manifest["config"]["value"] == 1
+    assert manifest["became"] == {"total": 2}
     assert manifest["seconds"] >= 0
     assert manifest["peak_memory_mb"] > 1
     assert manifest["computed_on"]["device"] == "cpu"

@@ -14,7 +14,7 @@ from tests.stages.report.sample import Sample
         ("teacher", "teacher", "Complete: each reference run computed its own."),
         ("teacher", "student", "No reference run repeated this at depth teacher: a weak attack without controls."),
         ("distill", "images", "No reference run repeated this at depth distill: a weak attack without controls."),
-        ("distill", "soft_labels", "Through the soft labels only: all runs share the generator."),
+        ("distill", "soft_labels", "Through the labels only: all runs share the generator."),
         ("full", "student", "Complete: each reference run computed its own."),
         ("full", "captions", "Complete: each reference run computed its own."),
     ],

@@ -1,14 +1,15 @@
 """Under a budget nothing is released that does not pay; without one nothing changes."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tckr.config import RunConfig, load_settings
+from tckr.config import RunConfig, changed, load_settings, settings_text
 from tckr.engine.step import Sensitivity, Step
 from tckr.errors import UserError
 from tckr.pipeline import pipeline
-from tckr.privacy.config import MOST_TEACHERS
+from tckr.privacy.config import MOST_TEACHERS, VOTING, PrivacyConfig
 from tckr.privacy.refusals import LEAST_BATCH, REFUSALS, USELESS_VOTES
 from tckr.stages.teach.votes import FEWEST_IMAGES
 from tckr.training.batches import smallest_batch
@@ -58,6 +59,16 @@ def test_a_budget_for_a_training_of_no_steps_is_refused() -> None:
         private("adapt.steps=0")
 
 
+def test_groups_are_protected_only_where_there_are_some() -> None:
+    told = (
+        r"neither prepare\.group_column nor prepare\.group_pattern is set, .*; set one of them .*, or privacy\.unit=record"
+    )
+    with pytest.raises(UserError, match=told):
+        private("privacy.unit=group")
+    for setting in ("prepare.group_column=patient", "prepare.group_pattern=patient_([0-9]+)"):
+        assert private("privacy.unit=group", setting).privacy.unit == "group"
+
+
 @pytest.mark.parametrize("setting", USELESS)
 def test_settings_that_make_votes_useless_are_refused(setting: str) -> None:
     changed, votes = f"{setting}={USELESS[setting]}", {"privacy.labels": "votes", "distill.labels": "soft"}
@@ -84,8 +95,43 @@ def test_votes_that_drown_in_noise_are_refused_with_ways_that_the_settings_allow
     assert MOST_TEACHERS < 40_000
     assert private(*VOTES, "privacy.num_teachers=100", "privacy.votes=312").privacy.takes_votes
     assert private(*VOTES, "privacy.num_teachers=179").privacy.takes_votes
-    plain = load_settings(preset="dp", overrides=["prepare.source=digits", "privacy.labels=votes", "privacy.epsilon=null"])
-    assert not plain.privacy.takes_votes
+
+
+IDLE = {"delta": "1e-5", "unit": "group", "noise_draws": "2", "labels": "votes", "votes": "1000", "num_teachers": "9"}
+"""A value of every setting that needs `privacy.epsilon`; two of them are the defaults."""
+
+
+def test_every_setting_without_an_effect_is_tried() -> None:
+    assert IDLE.keys() | {"epsilon"} == PrivacyConfig.model_fields.keys()
+
+
+@pytest.mark.parametrize("name", IDLE)
+def test_a_setting_of_a_guarantee_that_was_not_asked_for_is_refused(name: str) -> None:
+    told = rf"privacy\.{name}=\S+ has no effect, because without privacy\.epsilon there is no .*; set privacy\.epsilon"
+    with pytest.raises(UserError, match=told):
+        load_settings(overrides=["prepare.source=digits", f"privacy.{name}={IDLE[name]}"])
+
+
+def test_a_setting_of_votes_that_are_not_taken_is_refused() -> None:
+    for name in VOTING:
+        with pytest.raises(
+            UserError, match=rf"privacy\.{name}=\d+ has no effect with privacy.labels=prompt; set privacy.la"
+        ):
+            private(f"privacy.{name}=500")
+
+
+def test_one_setting_switches_off_the_guarantee_or_the_votes(tmp_path: Path) -> None:
+    saved = load_settings(
+        preset="dp", overrides=["prepare.source=digits", *VOTES, "privacy.votes=100", "privacy.delta=1e-6"]
+    )
+    (tmp_path / "config.yaml").write_text(settings_text(saved))
+    off = load_settings(tmp_path / "config.yaml", overrides=["privacy.epsilon=null"])
+    assert off.privacy == PrivacyConfig()
+    assert changed(saved, {"privacy.epsilon": None}) == off
+    (tmp_path / "config.yaml").write_text(settings_text(off))
+    assert load_settings(tmp_path / "config.yaml") == off
+    prompts = changed(saved, {"privacy.labels": "prompt"}).privacy
+    assert prompts == PrivacyConfig(epsilon=10, delta=1e-6, noise_draws=1)
 
 
 def test_descriptions_that_the_user_wrote_hold_nothing_private() -> None:

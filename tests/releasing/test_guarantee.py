@@ -21,10 +21,7 @@ from tckr.running import RunResult, run
 from tests.test_draws import TINY
 from tests.tiny_models import ARRAY_WARNING
 
-pytestmark = [
-    pytest.mark.filterwarnings(ARRAY_WARNING),
-    pytest.mark.filterwarnings("ignore:Full backward hook is firing"),
-]
+pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
 CARDS = ("README.md", "student/README.md", "adapter/README.md")
 
 

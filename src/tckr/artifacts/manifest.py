@@ -23,6 +23,8 @@ class Manifest(Document):
         config: the stage's settings.
         files: name -> size in bytes.
         libraries: name -> version.
+        computed_on: device, threads and machine.
+        became: what settings such as `auto` became, and sizes that fit the machine.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -38,6 +40,8 @@ class Manifest(Document):
     config: dict[str, Any]
     files: dict[str, int]
     libraries: dict[str, str] = Field(default_factory=dict)
+    computed_on: dict[str, Any] = Field(default_factory=dict)
+    became: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def num_bytes(self) -> int:

@@ -17,6 +17,7 @@ from tckr.config import Settings
 from tckr.costs.stopwatch import Lap, Stopwatch
 from tckr.data.shards import list_shards, write_shard
 from tckr.engine.observer import Observer
+from tckr.privacy.config import without_idle
 from tckr.running import run
 
 FIRST_IMAGES, MOST_IMAGES, GROWTH = 16, 1024, 4
@@ -25,6 +26,7 @@ FIRST_IMAGES, MOST_IMAGES, GROWTH = 16, 1024, 4
 IMAGES_PER_CLASS = 8
 """Images per class, enough for test, validation and members."""
 
+PROMPTS: dict[str, Any] = {"labels": "prompt"}
 CAPTIONED_ANEW: dict[str, Any] = {
     "file": "",
     "from_source": False,
@@ -115,7 +117,7 @@ def probe_settings(settings: Settings, folder: Path, class_names: list[str]) -> 
             "min_images_per_class": 4,
         },
         # the groups of the images are not copied, and these images are too few for many Teachers
-        "privacy": {"unit": "record", "labels": "prompt"},
+        "privacy": {"unit": "record", **PROMPTS},
         "caption": CAPTIONED_ANEW if settings.caption.file or settings.caption.from_source else {},
         "adapt": {"descriptions": descriptions, "steps": steps, "epochs": None},
         "generate": {"cardinality": 1.0, "per_class": "balanced", "redraw": [], "redraw_copies": 0},
@@ -124,10 +126,9 @@ def probe_settings(settings: Settings, folder: Path, class_names: list[str]) -> 
         "distill": {"epochs": SHORT_EPOCHS, "steps": None, "patience": None, "min_teacher_probability": 0.0},
         "execution": {"output": folder, "name": "probe"},
     }
-    sections = {
-        name: dict(getattr(settings, name)) | changes.get(name, {}) for name in Settings.model_fields if name != "seed"
-    }
-    return Settings.model_validate(sections | {"prepare": changes["prepare"]})
+    known = {name: dict(getattr(settings, name)) for name in Settings.model_fields if name != "seed"}
+    known |= {"privacy": without_idle(PROMPTS, known["privacy"]), "prepare": {}}
+    return Settings.model_validate({name: values | changes.get(name, {}) for name, values in known.items()})
 
 
 def _write_source(data: Path, target: Path, num_images: int) -> tuple[list[str], int]:

@@ -149,7 +149,8 @@ def run_step(
     write = partial(append_log, log_file, step.name, heard)
     store.wait_for(step.inputs.values())
     store.require_intact(step.inputs.values())  # checked in this process too: it may run days later on another machine
-    with store.filling(step, _computed_on(execution)) as draft:
+    became: dict[str, Any] = {}
+    with store.filling(step, {"computed_on": _computed_on(execution), "became": became}) as draft:
         if draft is not None:
             write("started", fingerprint=step.fingerprint, resumed=any(draft.out.iterdir()) or any(draft.scratch.iterdir()))
             named = execution.trackers if step.role is Role.TARGET else ()
@@ -174,6 +175,7 @@ def run_step(
                     gang=gang,
                     note=trackers.note,
                     show=trackers.show,
+                    became=became.update,
                     donors=[store.folder(donor) for donor in step.donors if store.has(donor) and not store.damage(donor)],
                 )
                 load_function(step.function)(step.config, context)

@@ -131,6 +131,14 @@ class Show(Protocol):
         ...
 
 
+class Became(Protocol):
+    """Take values that settings leave open."""
+
+    def __call__(self, **values: Any) -> None:
+        """Take values by name; a later one replaces an earlier one."""
+        ...
+
+
 def take_nothing(*_: Any, **__: Any) -> None:
     """Ignore it."""
 
@@ -155,6 +163,7 @@ class StepContext:
         gang: starts processes that train together, on several machines; None where they are all on this one.
         note: passes numbers of a training to the trackers.
         show: passes images to the trackers.
+        became: keeps in the manifest what settings such as `auto` became, and sizes that fit the machine.
         fingerprint: identity of what the step computes; equal only for equal steps.
     """
 
@@ -173,6 +182,7 @@ class StepContext:
     gang: Gang | None = None
     note: Note = take_nothing
     show: Show = take_nothing
+    became: Became = take_nothing
     fingerprint: str = ""
 
     @property

@@ -106,10 +106,11 @@ class Store:
                 raise UserError(damage)
 
     @contextmanager
-    def filling(self, step: Step, computed_on: Mapping[str, Any]) -> Iterator[Draft | None]:
+    def filling(self, step: Step, facts: Mapping[str, Any]) -> Iterator[Draft | None]:
         """Yield a draft to fill, and commit it when the block ends without an error; yield None if it is already complete.
 
-        A second process that needs the same artifact waits until it is complete. `computed_on` goes into the manifest.
+        A second process that needs the same artifact waits until it is complete. `facts` go into the manifest, as they are
+        when the block ends.
         """
         final = self.folder(step)
         self.make()
@@ -123,7 +124,7 @@ class Store:
             try:
                 with measured(draft.scratch / USAGE) as usage:
                     yield draft
-                self._commit(step, draft, usage, computed_on)
+                self._commit(step, draft, usage, facts)
             except (OSError, DiskError):
                 if draft.mark.is_there():
                     raise
@@ -131,13 +132,13 @@ class Store:
             shutil.rmtree(draft.folder, ignore_errors=True)
         drop_drafts(final)
 
-    def _commit(self, step: Step, draft: Draft, usage: Usage, computed_on: Mapping[str, Any]) -> None:
+    def _commit(self, step: Step, draft: Draft, usage: Usage, facts: Mapping[str, Any]) -> None:
         """Make the draft the artifact of `step`, or use the one that another writer made meanwhile."""
         sizes = {name: path.stat().st_size for name, path in contents.list_files(draft.out).items()}
         close_to_others(draft.out)
         sealed = seal.seal(draft.out, self._seals_of(step), step.seals)
         digests = {name: contents.file_digest(path) for name, path in contents.list_files(draft.out).items()}
-        found = {"computed_on": dict(computed_on), "files": sizes, "digests": digests, "sealed": sealed}
+        found = {**facts, "files": sizes, "digests": digests, "sealed": sealed}
         _write_manifest(draft.out, step, usage, found)
         (draft.out / MANIFEST).chmod(FILE)
         commit(draft, self.folder(step), lambda: self.has(step))

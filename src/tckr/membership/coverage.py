@@ -76,7 +76,7 @@ def covers_of(audit: AuditResult, surface: str) -> str:
     if found.attack == PLAIN:
         return _without_references(audit, surface)
     if audit.declared.generator_shared and sees_images(surface):
-        return "Through the soft labels only: all runs share the generator."
+        return "Through the labels only: all runs share the generator."
     return "Complete: each reference run computed its own."
 
 

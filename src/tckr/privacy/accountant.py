@@ -31,6 +31,8 @@ INTERVAL = 1e-3
 """Grid of the discretized privacy loss. Values are rounded up: a coarser grid needs more noise but keeps the guarantee."""
 
 LEAST_NOISE, MOST_NOISE, TOLERANCE = 0.2, 1e4, 1e-3
+"""Range of the noise multipliers that are tried, and the precision of the bisection. A budget that allows less noise gets
+the least one, and is not spent completely."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +112,7 @@ def calibrate(epsilon: float, delta: float, *, sampling_rate: float, steps: int,
     """Return the training with the least noise such that count, training and votes together spend at most `epsilon`.
 
     Raises:
-        UserError: no noise up to `MOST_NOISE` is enough.
+        UserError: no noise up to `MOST_NOISE` is enough; the message names both ends of the range.
     """
     dp = _library()
     noise_of_count = count_noise(epsilon, delta)
@@ -132,8 +134,9 @@ def calibrate(epsilon: float, delta: float, *, sampling_rate: float, steps: int,
         noise = LEAST_NOISE if fits else math.inf
     if not noise <= MOST_NOISE:
         raise UserError(
-            f"no noise makes {steps} steps with {sampling_rate:.4g} of the units each fit into epsilon {epsilon:g}, delta "
-            f"{delta:g}; lower adapt.batch_size or adapt.steps"
+            f"no noise multiplier from {LEAST_NOISE:g} to {MOST_NOISE:,.0f} makes {steps} steps with {sampling_rate:.4g} of "
+            f"the units each fit into epsilon {epsilon:g}, delta {delta:g}; lower adapt.batch_size or adapt.steps, or raise "
+            "privacy.epsilon"
         )
     return trained(float(noise))
 

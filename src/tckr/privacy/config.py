@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from tckr.strict import STRICT
 
@@ -12,6 +13,9 @@ NEEDS_PACKAGES = "a formal guarantee needs the packages dp-accounting and opacus
 
 MOST_TEACHERS = 10_000
 """Maximum number of Teachers that vote."""
+
+VOTING = ("votes", "num_teachers")
+"""Settings that have no effect unless labels are votes."""
 
 
 class PrivacyConfig(BaseModel):
@@ -59,6 +63,27 @@ class PrivacyConfig(BaseModel):
         description="Teachers that vote, each trained on its own part of the private set with the settings of teach.",
     )
 
+    @model_validator(mode="after")
+    def _all_have_an_effect(self) -> Self:
+        """Raise an error for settings without an effect: who sets them expects a guarantee, or votes."""
+        if not self.is_on and (idle := self._set_without("epsilon", set(type(self).model_fields))):
+            raise ValueError(
+                f"{idle} has no effect, because without privacy.epsilon there is no formal guarantee; set "
+                "privacy.epsilon (--preset dp: 10), or leave out the other settings of privacy"
+            )
+        if self.labels != "votes" and (idle := self._set_without("labels", set(VOTING))):
+            raise ValueError(
+                f"{idle} has no effect with privacy.labels={self.labels}; set privacy.labels=votes, or leave it out"
+            )
+        return self
+
+    def _set_without(self, switch: str, names: set[str]) -> str:
+        """Return those of `names` that are set. If `switch` is set, defaults do not count, since a saved file has all."""
+        given, fields = self.model_fields_set, type(self).model_fields
+        counted = [name for name in fields if name in given & names - {switch}]
+        changed = [name for name in counted if switch not in given or getattr(self, name) != fields[name].default]
+        return ", ".join(f"privacy.{name}={getattr(self, name)}" for name in changed)
+
     @property
     def is_on(self) -> bool:
         """Return whether a guarantee is requested."""
@@ -68,3 +93,11 @@ class PrivacyConfig(BaseModel):
     def takes_votes(self) -> bool:
         """Return whether labels are private votes."""
         return self.is_on and self.labels == "votes"
+
+
+def without_idle(given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings in `known` that still have an effect after `given`, which may switch off guarantee or votes."""
+    if "epsilon" in given and given["epsilon"] is None:
+        return {}
+    idle = VOTING if given.get("labels", "votes") != "votes" else ()
+    return {name: value for name, value in known.items() if name not in idle}

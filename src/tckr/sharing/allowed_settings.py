@@ -142,6 +142,9 @@ WITHHELD: Mapping[str, frozenset[str]] = {
 """Stage -> its private settings: paths, words chosen by a user (columns, patterns, names, prompts), revisions of models
 that may be private, regenerated images. A test checks that each setting is in exactly one of the two tables."""
 
+MACHINE = frozenset({"activations_recomputed", "device", "images_per_pass", "processes", "threads"})
+"""Values beside the settings that may leave: where and in which portions a stage computed."""
+
 MODEL_SETTINGS = frozenset({"fidelity_model", "model", "other_models"})
 
 
@@ -149,6 +152,11 @@ def allowed_settings(stage: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a stage that may leave."""
     kept = {name: value for name, value in settings.items() if name in SETTINGS[stage]}
     return {name: _model(value) if name in MODEL_SETTINGS else value for name, value in kept.items()}
+
+
+def allowed_values(stage: str, became: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what may leave of the values that settings of a stage became, and of the portions in which it computed."""
+    return {name: value for name, value in became.items() if name in SETTINGS[stage] | MACHINE}
 
 
 def _model(value: Any) -> Any:

@@ -5,13 +5,12 @@ Shape suffixes: B batch, C 3 colours, H height, W width, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
-
-from tckr.models.classifiers import AnyClassifier
 
 
 class Loss(Protocol):
@@ -92,12 +91,12 @@ class OnlineDistillation:
     """Train on the Teacher's predictions for the same augmented view, as in the paper; given soft targets are ignored.
 
     Attributes:
-        teacher: in evaluation mode, on the training's device.
+        teacher: returns logits [B, K] of images [B, 3, H, W], on the training's device.
         columns: int64 [K], the Teacher's logit of each class of the Student (`class_columns`).
         mixture: combination of soft and hard.
     """
 
-    teacher: AnyClassifier
+    teacher: Callable[[Tensor], Tensor]
     columns: Tensor
     mixture: Mixture = Mixture()
 

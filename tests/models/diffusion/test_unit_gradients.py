@@ -10,8 +10,6 @@ from tckr.models.diffusion.unit_gradients import UnitGradients
 
 UNITS, DRAWS = 3, 4
 
-pytestmark = pytest.mark.filterwarnings("ignore:Full backward hook is firing")
-
 
 class Twice(nn.Module):
     """A linear layer used twice, as attention uses one for several inputs."""

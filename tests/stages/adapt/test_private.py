@@ -23,10 +23,7 @@ from tckr.stages.adapt.vector import AdapterVector
 from tests.tiny_artifacts import make_context, write_captions, write_private_set
 from tests.tiny_models import ARRAY_WARNING, fresh_generator
 
-pytestmark = [
-    pytest.mark.filterwarnings(ARRAY_WARNING),
-    pytest.mark.filterwarnings("ignore:Full backward hook is firing"),
-]
+pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
 CLIP, DRAWS = 0.01, 2
 """A norm below that of each gradient here, so that all are clipped."""
 

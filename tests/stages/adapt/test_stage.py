@@ -47,7 +47,7 @@ def inputs(tmp_path: Path) -> dict[str, Path]:
 
 
 def test_adapter_is_written_with_its_truth(tmp_path: Path, inputs: dict[str, Path], tiny_generator: Path) -> None:
-    context = make_context(tmp_path, inputs)
+    context = make_context(tmp_path, inputs, recorder=(recorder := Recorder()))
     stage.run(AdaptConfig(model=str(tiny_generator), rank=2, steps=3, batch_size=2), context)
     assert sorted(path.name for path in context.out.iterdir()) == [
         "adapter.json",
@@ -67,6 +67,8 @@ def test_adapter_is_written_with_its_truth(tmp_path: Path, inputs: dict[str, Pat
         "guarantee": None,
     }
     assert [point["step"] for point in json.loads((context.out / "history.json").read_text())] == [1, 2, 3]
+    chosen = {"steps": 3, "method": "lora", "precision": "float32"}  # the last two are `auto`
+    assert recorder.became == chosen | {"images_per_pass": 2, "activations_recomputed": False, "processes": 1}
     weights = load_file(context.out / "pytorch_lora_weights.safetensors")
     assert all(2 in weight.shape for weight in weights.values())
 

@@ -84,7 +84,10 @@ def accuracy(folder):
 
 @pytest.mark.parametrize("labels", ["soft", "hard"])
 def test_the_student_learns_from_synthetic_images_and_labels_alone(tmp_path, inputs, labels):
-    run(FAST.model_copy(update={"labels": labels}), make_context(tmp_path, inputs))  # no input holds a real image
+    context = make_context(tmp_path, inputs, recorder=(recorder := Recorder()))  # no input holds a real image
+    run(FAST.model_copy(update={"labels": labels}), context)
+    assert ("temperature" in recorder.became) == (labels == "soft"), "what null became"
+    assert recorder.became["epochs"] == FAST.epochs
     assert accuracy(tmp_path) > 0.6
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["num_train"] == 36
     assert json.loads((tmp_path / "out" / "history.json").read_text())[-1]["validation_accuracy"] > 0.6
@@ -102,11 +105,13 @@ def test_online_labels_come_from_the_teacher(tmp_path, inputs):
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_two_processes_distill_what_one_distills(tmp_path, inputs):
+def test_two_processes_distill_what_one_distills_and_only_they_load_the_teacher(tmp_path, inputs, monkeypatch):
     build_classifier("embedded:resnet", 3, COLOURS, seed=1).save(tmp_path / "teacher" / "model")
     inputs |= {"teacher": tmp_path / "teacher"}
     changes = {"model": str(write_vit(tmp_path / "vit")), "labels": "online", "hard_weight": 0.3, "epochs": 1}
     for gpus in (1, 2):
+        if gpus == 2:  # this process only waits; the others import the module anew
+            monkeypatch.setattr(stage, "load_classifier", lambda folder: pytest.fail("a Teacher of no use"))
         recorder = Recorder()
         run(FAST.model_copy(update=changes), make_context(tmp_path / str(gpus), inputs, gpus=gpus, recorder=recorder))
         assert ({"event": "training", "processes": 2} in recorder.events) == (gpus == 2)

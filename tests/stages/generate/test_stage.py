@@ -54,7 +54,7 @@ def test_prompts_that_are_cut_are_counted_however_the_generator_was_adapted(
 
 
 def test_columns_and_files(tmp_path: Path, inputs: dict[str, Path]) -> None:
-    drawn = generate(tmp_path, inputs)
+    drawn = generate(tmp_path, inputs, recorder=(recorder := Recorder()))
     names = [path.name for path in list_shards(tmp_path / "out" / "data")]
     assert names == [f"train-0000{i}-of-00003.parquet" for i in range(3)]
     assert drawn.ids.tolist() == list(range(11))
@@ -64,6 +64,8 @@ def test_columns_and_files(tmp_path: Path, inputs: dict[str, Path]) -> None:
     assert len(set(columns["seed"])) == 11
     plan = json.loads((tmp_path / "out" / "plan.json").read_text())
     assert plan == {"num_images": 11, "num_classes": 3, "image_size": 16, "shard_size": 4, "precision": "float32"}
+    schedule = {"steps": CONFIG.steps, "solver": "default", "spacing": "default"}  # the last two are `auto`
+    assert recorder.became == schedule | {"precision": "float32", "images_per_pass": 4, "processes": 1}
 
 
 def test_images_do_not_depend_on_batch_or_shard(tmp_path: Path, inputs: dict[str, Path]) -> None:

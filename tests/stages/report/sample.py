@@ -14,6 +14,7 @@ from tckr.artifacts.agreement import ClassAgreement, write_agreement
 from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.captions import CaptionTable
 from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.guarantee import Guarantee
 from tckr.artifacts.membership import MEMBERSHIP_NAME
 from tckr.artifacts.mistakes import write_mistakes
 from tckr.artifacts.synthetic import SyntheticRows, write_synthetic_shard
@@ -71,7 +72,9 @@ class Sample:
     public: bool = False
     source_kind: str = "folder"
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    became: dict[str, dict[str, Any]] = field(default_factory=dict)
     fidelity_features: str = "Teacher"
+    guarantee: Guarantee | None = None
 
     def write(self, folder: Path) -> dict[str, Path]:
         """Write the artifacts below `folder`; return the report's inputs."""
@@ -90,7 +93,8 @@ class Sample:
         for name, path in inputs.items():
             stage, sensitivity, seconds, memory_mb = STAGES[name]
             made = {"stage": stage, "sensitivity": sensitivity, "seconds": seconds, "peak_memory_mb": memory_mb}
-            write_manifest(path, config=self._config(name), **made)
+            on = {"device": "cpu", "threads": 3, "machine": "x86_64"}
+            write_manifest(path, config=self._config(name), computed_on=on, became=self.became.get(name, {}), **made)
         return inputs
 
     @property
@@ -172,7 +176,7 @@ class Sample:
     def _write_adapter(self, folder: Path) -> None:
         AdapterCard(
             model="embedded:generator", revision=None, method="full", rank=None, steps=400, prompt_form="n: c",
-            descriptions={}, image_size=32,
+            descriptions={}, image_size=32, guarantee=self.guarantee,
         ).write(folder)  # fmt: skip
         noise = np.random.default_rng(2).normal(0, 0.02, self.adapter_steps)
         losses = [
@@ -190,6 +194,8 @@ class Sample:
         write_synthetic_shard(folder, "train-00000-of-00001.parquet", rows, self.class_names)
 
     def _write_labels(self, folder: Path) -> None:
+        if self.guarantee:
+            return  # no Teacher labels images
         counts = {name: 64 - 3 * (number % 7) for number, name in enumerate(self.class_names)}
         found = {name: ClassAgreement(n=64, agree=agree, low=0.0, high=1.0) for name, agree in counts.items()}
         write_agreement(folder, found)

@@ -7,13 +7,15 @@ import re
 import pytest
 
 from tckr.artifacts.audit import FindingReason, Package, SurfaceResult, Verdict, VerdictReason
-from tckr.artifacts.guarantee import Guarantee, Refutation
+from tckr.artifacts.guarantee import Guarantee, Refutation, VotesInputs
+from tckr.config import load_settings, settings_text
 from tckr.membership.packages import PACKAGES, packages
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.results import OneRunBound
 from tckr.stages.report.decision import CLEAN, HOLDS, WHAT, accuracy_sentence, decision_of
 from tckr.stages.report.plain_words import leak_in_words, picks
 from tckr.stages.report.shared_audit import shareable_audit
+from tests.cli.test_commands import call
 from tests.stages.report.sample import Sample
 
 
@@ -165,11 +167,32 @@ def test_a_guarantee_is_stated_where_there_is_one_and_only_there():
     found = decision_of(sample.audit(), sample._card(), 640, guarantee)
     assert found.sure[0].startswith("Formal guarantee: (9.95, 1e-05) differential privacy for one record")
     assert not any("no formal guarantee" in line for line in found.not_covered)
-    assert found.next_steps[-1].command == "tckr run RUN_FOLDER --name without-guarantee privacy.epsilon=null"
     assert "costs in accuracy" in found.next_steps[-1].text
     assert not any("costs in accuracy" in step.text for step in decision().next_steps)
     assert not any("Formal guarantee" in line for line in decision().sure)
     assert any("no formal guarantee" in line for line in decision().not_covered)
+
+
+@pytest.mark.parametrize(("labels", "without"), [("prompt", "hard"), ("votes", "soft")])
+def test_the_command_that_repeats_a_run_without_its_guarantee_is_accepted(monkeypatch, capsys, tmp_path, labels, without):
+    """Without a guarantee, soft labels are those of a Teacher: prompts stay the labels, and of votes the report says so."""
+    taken = ["privacy.labels=votes", "privacy.votes=100"] if labels == "votes" else []
+    given = ["prepare.source=digits", f"execution.output={tmp_path}", "execution.name=kept", "distill.labels=soft", *taken]
+    settings = load_settings(preset="dp", overrides=given)
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "config.yaml").write_text(settings_text(settings))
+    guarantee = Guarantee(
+        epsilon=9.954, delta=1e-5, unit="record", noise_multiplier=0.7, sampling_rate=0.1, steps=5, clip=1.0,
+        count_noise=2.5, noisy_count=600, noise_draws=1, class_names=["a", "b"],
+        votes=VotesInputs(images=100, teachers=250, noise=14.0) if taken else None,
+    )  # fmt: skip
+    sample = Sample(class_names=["a", "b"])
+    step = decision_of(sample.audit(), sample._card(), 640, guarantee).next_steps[-1]
+    assert ("labels are those of one Teacher" in step.text) == bool(taken)
+    _, *arguments = step.command.replace("RUN_FOLDER", str(tmp_path / "kept")).split()
+    assert call(monkeypatch, capsys, *arguments, "--dry-run")[0] == 0
+    repeated = load_settings(tmp_path / "kept" / "config.yaml", overrides=[text for text in arguments if "=" in text])
+    assert (repeated.privacy.is_on, repeated.distill.labels) == (False, without)
 
 
 @pytest.mark.parametrize("refuted", [True, False])

@@ -129,7 +129,7 @@ def test_only_surfaces_with_references_are_called_silent():
 def test_only_a_shared_generator_limits_leakage_to_the_labels(depth, gaps):
     audit = Sample(class_names=["a", "b"], depth=depth).audit()
     verdict = headline_of(audit)
-    limited = any("through the soft labels only" in sentence for sentence in verdict.sentences)
+    limited = any("through the labels only" in sentence for sentence in verdict.sentences)
     assert limited == (depth == "distill")
     assert ("through labels" in verdict.headline) == (depth == "distill")
     assert any(line.startswith(("Not covered, because shared", "Not measured")) for line in coverage_of(audit)) == gaps

@@ -106,6 +106,21 @@ def test_no_private_word_of_any_setting_is_shared_and_no_seed_fingerprint_or_ind
     assert shared.data["settings"]["adapt"] == {"model": UNNAMED, "rank": 8, "steps": 50}
 
 
+def test_the_settings_say_what_auto_became_and_nothing_that_is_not_on_the_list(tmp_path):
+    settings = {"adapter": {"steps": "auto", "rank": 8}}
+    became = {"adapter": {"steps": 613, "rank": 8, "images_per_pass": 16, "descriptions": MARKER, "invented": MARKER}}
+    report = make_report(tmp_path, Sample(**SMALL, settings=settings, became=became))
+    assert MARKER not in report.html + json.dumps(report.data)
+    told = next(stage["became"] for stage in report.data["stages"] if stage["stage"] == "adapt")
+    assert told == {"device": "cpu", "threads": 3, "steps": 613, "rank": 8, "images_per_pass": 16}
+    rows = re.findall(
+        r"<tr><th[^>]*>(.*?)</th><td>(.*?)</td></tr>", report.html.split("<summary>adapt</summary>")[1].split("</table>")[0]
+    )
+    assert ("<code>steps</code>", "auto &rarr; 613") in rows
+    assert ("<code>rank</code>", "8") in rows
+    assert ("images per pass<small>as computed</small>", "16") in rows
+
+
 def test_every_number_of_a_shared_report_comes_from_the_rounded_audit(tmp_path):
     exact = Sample(**SMALL).audit()
     shared = make_report(tmp_path, Sample(**SMALL))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -58,6 +59,10 @@ def run(config: AdaptConfig, context: StepContext) -> None:
         units = Units(_units(config, context, captions.records[rows]))
         guarantee = promise(config, len(units), context.seed, card.class_names)
         mechanism, num_steps = mechanism_of(guarantee, units, config.batch_size), guarantee.steps
+    method: Literal["full", "lora"] = "full" if config.trains_all else "lora"
+    if not config.lora:
+        bfloat16 = is_bfloat16(config.precision, context.execution.torch_device(), training=True)
+        context.became(steps=num_steps, method=method, precision="bfloat16" if bfloat16 else "float32")
     losses = Losses(steps=np.array([]), checks=np.array([]))
     if config.lora:
         _take(config.lora, config, context)
@@ -67,7 +72,7 @@ def run(config: AdaptConfig, context: StepContext) -> None:
     AdapterCard(
         model=config.model,
         revision=config.revision,
-        method="full" if config.trains_all else "lora",
+        method=method,
         rank=None if config.lora or config.trains_all else config.rank,
         steps=None if config.lora else num_steps,
         prompt_form=config.prompt_form,
@@ -141,6 +146,7 @@ def _train(
         )
     _refuse_divergence(losses.steps, config)
     context.log("passes", images=passes.images, recomputed=passes.recomputed, processes=size)
+    context.became(images_per_pass=passes.images, activations_recomputed=passes.recomputed, processes=size)
     if config.trains_all:
         generator.save_weights(context.out)
     else:

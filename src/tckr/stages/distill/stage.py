@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from tckr.artifacts.training import MODEL_FOLDER
 from tckr.data.images import ImageSet
 from tckr.data.seeds import derive_seed
 from tckr.engine.step import StepContext
-from tckr.models.classifiers import class_columns, load_classifier
+from tckr.models.classifiers import AnyClassifier, class_columns, load_classifier
 from tckr.stages.distill.config import DistillConfig
 from tckr.stages.distill.disowned import leave_out, own_probabilities
 from tckr.stages.distill.targets import SoftTargets, shows_views, soft_targets, split_synthetic
@@ -52,6 +52,9 @@ def run(config: DistillConfig, context: StepContext) -> None:
     kept, inputs = _kept(config, context, synthetic), dict(context.inputs)
     make_task = partial(_task, config=config, inputs=inputs, cache=context.scratch, kept=kept, seed=context.seed)
     task = make_task(context.execution.torch_device())
+    context.became(epochs=task.config.epochs, image_size=task.model.spec.input_size[0])
+    if config.labels != "hard":
+        context.became(temperature=_temperature(config, synthetic.labels.recipe.temperature))
     finished = len(read_state(context.scratch).history)
 
     def tell(record: EpochRecord) -> None:
@@ -73,6 +76,11 @@ def run(config: DistillConfig, context: StepContext) -> None:
         )
     save_training(context.out, task.model, result)
     context.log("trained", epochs=len(result.history), best_epoch=result.best_epoch, num_train=result.num_train)
+
+
+def _temperature(config: DistillConfig, stored: float) -> float:
+    """Return the temperature of the targets; `stored` is that of the stored labels."""
+    return config.temperature or (stored if config.labels == "soft" else 1.0)
 
 
 def _read(config: DistillConfig, inputs: Mapping[str, Path], cache: Path) -> Synthetic:
@@ -114,10 +122,30 @@ def _choose_loss(config: DistillConfig, inputs: Mapping[str, Path], device: str,
     if config.labels == "hard":
         return CrossEntropy(config.label_smoothing)
     stored = synthetic.labels.recipe.temperature
-    temperature = config.temperature or (stored if config.labels == "soft" else 1.0)
+    temperature = _temperature(config, stored)
     mixture = Mixture(temperature=temperature, hard_weight=config.hard_weight, label_smoothing=config.label_smoothing)
     if config.labels == "soft":
         return StoredDistillation(mixture, stored)
-    teacher = load_classifier(inputs["teacher"] / MODEL_FOLDER).to(device)
-    columns = torch.from_numpy(class_columns(teacher.class_names, synthetic.class_names))
-    return OnlineDistillation(teacher, columns, mixture)
+    teacher = AskedTeacher(inputs["teacher"] / MODEL_FOLDER, synthetic.class_names, device)
+    return OnlineDistillation(teacher, torch.arange(len(synthetic.class_names)), mixture)
+
+
+class AskedTeacher:
+    """A Teacher that is loaded when it is first asked, so not in a process that only waits for others, which train."""
+
+    def __init__(self, folder: Path, class_names: list[str], device: str) -> None:
+        """Take the folder of the model, the classes in the order of the logits to return, and a torch device name."""
+        self._folder, self._class_names, self._device = folder, class_names, device
+
+    def __call__(self, images_BCHW: torch.Tensor) -> torch.Tensor:
+        """Return logits [B, K]."""
+        teacher, columns = self._loaded
+        return teacher(images_BCHW)[:, columns]
+
+    @cached_property
+    def _loaded(self) -> tuple[AnyClassifier, torch.Tensor]:
+        """Return the Teacher and its logit of each class; the random numbers of the training go on as if it were there."""
+        with torch.random.fork_rng(devices=[]):
+            teacher = load_classifier(self._folder).to(self._device)
+        columns = torch.from_numpy(class_columns(teacher.class_names, self._class_names))
+        return teacher, columns.to(self._device)

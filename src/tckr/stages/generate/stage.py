@@ -67,6 +67,7 @@ def run(config: GenerateConfig, context: StepContext) -> None:
     facts = {"num_images": plan.num_images, "num_classes": len(plan.class_names), "image_size": adapter.image_size}
     precision = _precision(config, recipe)
     _refuse_other_precision(context.out, precision)
+    context.became(**config.schedule(adapter.model)._asdict(), precision=precision)
     details = SyntheticFacts(**facts, shard_size=config.shard_size, precision=precision)
     details.write(context.out)  # first, so that an attempt on another machine knows the precision
     donors = [donor for donor in context.donors if _precision_of(donor) == precision and not config.redraws]
@@ -119,6 +120,7 @@ def _draw(config: GenerateConfig, context: StepContext, plan: Plan, recipe: Reci
             ask = partial(draw_batch, recipe=recipe, batch_size=batch_size)
             for drawn in context.workers(ask, batches, num_workers):
                 keep(drawn)
+    context.became(images_per_pass=limit.size, processes=num_workers if context.workers else 1)
 
 
 def _show(context: StepContext) -> None:

@@ -26,6 +26,7 @@ from tckr.stages.report.copies import copies_summary, redrawn_sentence
 from tckr.stages.report.decision import decision_of
 from tckr.stages.report.glossary import GLOSSARY
 from tckr.stages.report.headline import headline_of, low_agreement_of, origin_of
+from tckr.stages.report.leads import leads_of
 from tckr.stages.report.measures import agreement_number, class_rows, headline_rows
 from tckr.stages.report.packages import package_rows
 from tckr.stages.report.report_json import CaptionSummary, Contents, StageRecord, Training
@@ -41,6 +42,9 @@ from tckr.stages.report.understood import understood_lines
 from tckr.stages.report.utility import calibration_rows, fidelity_summary, paired_summary
 
 Folders = Mapping[str, Path]
+
+ON = ("device", "threads")
+"""Entries of a manifest's `computed_on` that the report shows."""
 
 ORDER = ("data", "captions", "adapter", "synthetic", "teacher", "labels", "student", "audit")
 """The report's inputs in the order in which they were made."""
@@ -60,12 +64,12 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
     stages = [stage_record(folders[name], private) for name in ORDER]
     replaced = ReplacedCopies.read_if_there(folders["synthetic"])
     redrawn = redrawn_sentence(Manifest.read(folders["synthetic"]).config.get("redraw", []), replaced, private)
-    history = read_history(folders["adapter"])
+    history, guarantee = read_history(folders["adapter"]), AdapterCard.read(folders["adapter"]).guarantee
     return Contents(
         title=config.title or card.name,
         created=max(stage.created for stage in stages),
         contains_private=private,
-        decision=decision_of(audit, card, sum(num_synthetic.values()), AdapterCard.read(folders["adapter"]).guarantee),
+        decision=decision_of(audit, card, sum(num_synthetic.values()), guarantee),
         verdict=headline_of(audit, redrawn, agreement),
         origin=origin_of(audit.declared, audit.measured),
         headline=headline_rows(audit),
@@ -82,6 +86,7 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
         confused=confused_pairs(audit, card.class_names),
         data=card,
         understood=understood_lines(read_layout(folders["data"]), card, private),
+        leads=leads_of(guarantee, {stage.stage: stage.config for stage in stages}),
         captions=caption_summary(folders["captions"], private),
         adaptation=history if private else shareable_history(history),
         num_synthetic=num_synthetic,
@@ -117,6 +122,7 @@ def stage_record(folder: Path, private: bool) -> StageRecord:
         fingerprint=manifest.fingerprint,
         version=manifest.version,
         config=manifest.config,
+        became={name: manifest.computed_on[name] for name in ON if name in manifest.computed_on} | manifest.became,
     )
     return record if private else shareable_record(record)
 

@@ -14,6 +14,7 @@ from tckr.membership.refutation import accounting_text, promise_text, refutation
 from tckr.metrics.estimate import Estimate, no_difference
 from tckr.metrics.rounding import rounded
 from tckr.stages.report.headline import differences_of
+from tckr.stages.report.leads import label_sense
 from tckr.stages.report.plain_words import largest_leak, leak_in_words, picks
 from tckr.stages.report.report_json import Decision, NextStep, PackageAnswer
 from tckr.surfaces import surface_title
@@ -28,7 +29,7 @@ HOLDS = MappingProxyType(
     {
         "Student": "a classifier trained only on the synthetic images",
         "synthetic images": "the new images, each with its class",
-        "images and soft labels": "the same, each with probabilities of all classes",
+        "images and soft labels": "the same, each with {label}",
         "images, soft labels and Student": "all three; what `tckr release` takes by default",
         "images, soft labels and prompts": "the same, with the texts they were generated from",
         "adapter": "what the image generator learned from your images",
@@ -71,7 +72,7 @@ def decision_of(audit: AuditResult, card: DataCard, num_synthetic: int, guarante
         done=_done(audit, card, num_synthetic),
         answer=_answer(audit, judged),
         scale=_scale(audit),
-        packages=[_package(audit, package) for package in judged],
+        packages=[_package(audit, package, guarantee) for package in judged],
         sure=[*_guaranteed(audit, guarantee), *_sure(audit, guaranteed=guarantee is not None)],
         not_covered=_not_covered(audit, card, guarantee),
         accuracy=accuracy_sentence(audit),
@@ -144,11 +145,11 @@ def _scale(audit: AuditResult) -> str:
     return f"Largest leak, the {title}: {SCALE}, the attacker picks yours {picks(auc)}; 50 is guessing."
 
 
-def _package(audit: AuditResult, package: Package) -> PackageAnswer:
+def _package(audit: AuditResult, package: Package, guarantee: Guarantee | None) -> PackageAnswer:
     changes = answering_settings(audit, package.deciding) if _open(audit, package) else {}
     return PackageAnswer(
         name=package.name,
-        holds=HOLDS.get(package.name, ""),
+        holds=HOLDS.get(package.name, "").format(label=label_sense(guarantee)),
         state=package.state,
         answer=ANSWERS[package.state],
         leak=leak_in_words(audit, package) + _doubt(audit, package),
@@ -235,7 +236,7 @@ def _not_covered(audit: AuditResult, card: DataCard, guarantee: Guarantee | None
         "Several releases together, and what others already know.",
         "Attacks that were not tried: there is no formal guarantee (differential privacy)."
         if guarantee is None
-        else "Not under the formal guarantee: Teacher, captions and this report.",
+        else "Not under the formal guarantee: Teacher, audit and this report.",
     ]
 
 
@@ -262,11 +263,13 @@ def _cost_of(audit: AuditResult, guarantee: Guarantee | None) -> list[NextStep]:
     """Return how to measure what a formal guarantee costs in accuracy; nothing without one, or if it is refuted."""
     if guarantee is None or audit.refuted:
         return []
+    labels = "" if guarantee.votes else " distill.labels=hard"  # soft labels would be those of a Teacher
+    source = " Its labels are those of one Teacher, because only a guarantee has votes." if guarantee.votes else ""
     text = (
-        "See what the guarantee costs in accuracy: repeat the run without it, and compare the Students. The guarantee does "
-        "not cover the second run, so release nothing of it:"
+        f"See what the guarantee costs in accuracy: repeat the run without it, and compare the Students.{source} The "
+        "guarantee does not cover the second run, so release nothing of it:"
     )
-    return [NextStep(text=text, command=f"tckr run {RUN} --name without-guarantee privacy.epsilon=null")]
+    return [NextStep(text=text, command=f"tckr run {RUN} --name without-guarantee privacy.epsilon=null{labels}")]
 
 
 def _measure(audit: AuditResult, judged: Sequence[Package]) -> list[NextStep]:

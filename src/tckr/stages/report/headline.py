@@ -192,7 +192,7 @@ def _shared(audit: AuditResult) -> list[str]:
         return []
     plain = audit.surfaces["student"].auc.get(PLAIN)
     return [
-        "The Student's number counts leakage through the soft labels only, because the reference runs share the generator. "
+        "The Student's number counts leakage through the labels only, because the reference runs share the generator. "
         f"Without references, a global threshold finds the Student's training records with AUC {plain}."
     ]
 

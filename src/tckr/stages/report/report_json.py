@@ -14,7 +14,7 @@ from tckr.artifacts.data_card import DataCard
 from tckr.html.numbers import Number
 from tckr.membership.rows import CanaryRow, SurfaceRow
 
-SCHEMA_VERSION = "7"
+SCHEMA_VERSION = "8"
 
 Direction = Literal["higher", "lower"]
 Change = Literal["better", "worse", "none", "unknown"]
@@ -240,7 +240,12 @@ class Training(_Part):
 
 
 class StageRecord(_Part):
-    """One step of the target run: state, cost and dependencies; without a fingerprint in a shareable report."""
+    """One step of the target run: state, cost and dependencies; without a fingerprint in a shareable report.
+
+    Attributes:
+        config: the stage's settings.
+        became: what settings such as `auto` became, and where and in which portions the stage computed.
+    """
 
     stage: str
     sensitivity: str
@@ -251,6 +256,22 @@ class StageRecord(_Part):
     fingerprint: str
     version: int
     config: dict[str, Any]
+    became: dict[str, Any] = {}
+
+
+class Leads(_Part):
+    """What stages did in this run: the first sentence of their chapters.
+
+    Attributes:
+        prompts: whether prompts contain captions.
+        truth: with what the Student's answers are compared while it is trained.
+    """
+
+    caption: str
+    label: str
+    distill: str
+    prompts: str
+    truth: str
 
 
 class Contents(_Part):
@@ -283,6 +304,7 @@ class Contents(_Part):
     confused: list[ConfusedPair]
     data: DataCard
     understood: list[str]
+    leads: Leads
     captions: CaptionSummary
     adaptation: list[dict[str, float]]
     num_synthetic: dict[str, int]

@@ -6,7 +6,7 @@ from typing import Any
 
 from tckr.artifacts.data_card import DataCard
 from tckr.metrics.rounding import significant
-from tckr.sharing.allowed_settings import allowed_settings
+from tckr.sharing.allowed_settings import allowed_settings, allowed_values
 from tckr.stages.report.privacy import shown_name
 from tckr.stages.report.report_json import CaptionSummary, StageRecord, Training
 
@@ -53,6 +53,7 @@ def shareable_record(record: StageRecord) -> StageRecord:
         fingerprint="",
         version=record.version,
         config=allowed_settings(record.stage, record.config),
+        became=allowed_values(record.stage, record.became),
     )
 
 

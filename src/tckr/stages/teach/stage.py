@@ -133,6 +133,8 @@ def _train(
     data, device = context.inputs["data"], context.execution.torch_device()
     make_task = partial(_task, config=one, data=data, cache=context.scratch, run=context.run, seed=seed)
     task = make_task(device)
+    if member == 1:
+        context.became(image_size=task.model.spec.input_size[0])
 
     def tell(record: EpochRecord) -> None:
         advance(1)
