@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# a process per core, of one thread each; where a test has more, they sleep while they wait
-PYTEST := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal
+# a process per core, of one thread each; where a test has more, they sleep while they wait. Compiled modules are kept, whatever the
+# environment says: tests start many processes, each of which would compile all of TCKR again
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal
 
 .PHONY: demo test check docs clean
 .DELETE_ON_ERROR:

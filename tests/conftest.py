@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 
 import pytest
 
@@ -106,3 +107,13 @@ def few_redraws(monkeypatch: pytest.MonkeyPatch) -> None:
     from tckr.membership import redraws
 
     monkeypatch.setattr(redraws, "NUM_REDRAWS", 1999)
+
+
+@pytest.fixture
+def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regress quantiles in 20 larger rounds instead of 100: for audits whose tests do not ask how well these fit."""
+    quantile_regression = import_module(
+        "tckr.membership.scorers.quantile_regression"
+    )  # the package has a function of that name
+    monkeypatch.setattr(quantile_regression, "ROUNDS", 20)
+    monkeypatch.setattr(quantile_regression, "LEARNING_RATE", 0.4)

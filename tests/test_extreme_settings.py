@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -78,13 +79,16 @@ def drawn(number: int, seed: int) -> list[Settings]:
     return found
 
 
-SETTINGS = drawn(NUMBER, seed=1)
+@cache
+def all_settings() -> list[Settings]:
+    """Return what the tests of this file share."""
+    return drawn(NUMBER, seed=1)
 
 
 def test_300_random_settings_reach_the_bounds_of_most():
     for name in ("generate.cardinality", "adapt.rank", "distill.epochs", "execution.gpus", "audit.loss_draws", "seed"):
         section, _, leaf = name.rpartition(".")
-        values = {getattr(getattr(settings, section) if section else settings, leaf) for settings in SETTINGS}
+        values = {getattr(getattr(settings, section) if section else settings, leaf) for settings in all_settings()}
         assert set(every_extreme()[name]) <= values
 
 
@@ -97,7 +101,7 @@ def test_estimates_at_the_bounds_are_finite_and_quick(tmp_path):
     lap = Lap(phases=phases, seconds=7.0, num_bytes=10**6, scratch_bytes=10**6)
     laps = dict.fromkeys(("caption", "adapt", "generate", "teach", "label", "distill"), lap)
     started = time.process_time()
-    for settings in SETTINGS:
+    for settings in all_settings():
         found = forecast(settings.run_config(), MEMBERS, settings.generate.cardinality, Probe(laps=laps, num_members=16))
         for cost in found.values():
             assert finite(cost.seconds, cost.num_bytes, cost.scratch_bytes), settings
@@ -113,7 +117,7 @@ def test_estimates_at_the_bounds_are_finite_and_quick(tmp_path):
 
 def test_bills_and_widths_at_the_bounds_are_finite():
     cost = Cost(seconds=1e9, num_bytes=10**12, threads=1, measured=True)
-    for settings in SETTINGS:
+    for settings in all_settings():
         for number in numbers_to_compare(settings.audit.num_reference_runs):
             workers, level = min(settings.execution.workers or 1, number), settings.audit.confidence
             threads = settings.execution.threads_for(workers)
@@ -125,7 +129,7 @@ def test_bills_and_widths_at_the_bounds_are_finite():
 
 def test_a_plan_of_images_at_the_bounds_takes_no_memory():
     """With 1e9 members and the largest cardinality it has 1e13 images."""
-    for settings in SETTINGS:
+    for settings in all_settings():
         generate = settings.generate
         plan = Plan(
             allotment=allot("balanced", round(generate.cardinality * MEMBERS), ["a", "b"], np.array([0, 1])),
@@ -152,7 +156,7 @@ def test_the_smallest_cardinality_generates_an_image_of_every_class():
 
 
 def test_every_pipeline_is_planned():
-    for settings in SETTINGS:
+    for settings in all_settings():
         started = time.process_time()
         assert len(pipeline(settings.run_config(), b"")) >= 9
         assert time.process_time() - started < SECONDS, settings

@@ -154,7 +154,7 @@ def test_an_audit_states_its_unit_and_shows_groups_beside_single_records() -> No
     assert of_one.auc == teacher.auc
 
 
-@pytest.mark.usefixtures("few_scorers", "few_redraws")
+@pytest.mark.usefixtures("few_scorers", "few_redraws", "few_rounds")
 def test_packages_quantiles_and_the_bounds_of_groups_of_equal_records_are_those_of_one_record_each() -> None:
     alone = made_up(1, shift=4.0, records=240)
     images = alone.signals["images"]

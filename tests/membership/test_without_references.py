@@ -20,7 +20,7 @@ from tckr.membership.wording import surface_text
 from tckr.metrics.estimate import Estimate
 from tests.membership.worlds import evidence, only
 
-pytestmark = pytest.mark.usefixtures("few_scorers", "few_redraws")
+pytestmark = pytest.mark.usefixtures("few_scorers", "few_redraws", "few_rounds")
 
 
 def world(leak: float, *, signal: str = "images", records: int = 1200) -> Evidence:

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from tckr.artifacts.audit import LeaveOneOut, LowFpr
 from tckr.membership.scorers import Scorer, attack_each, scores_of_runs
@@ -146,7 +146,7 @@ def mean_over_runs(values_R: np.ndarray, attack: Attack, confidence: float) -> M
     else:
         blocks = np.array([attack(runs[runs % BLOCKS == block]).mean() for block in range(BLOCKS)])
         variance, freedom, method = blocks.var(ddof=1) / BLOCKS, BLOCKS - 1, f"{BLOCKS} blocks of runs, each on its own"
-    half = float(student_t.ppf((1 + confidence) / 2, freedom) * variance**0.5)
+    half = float(stdtrit(freedom, (1 + confidence) / 2) * variance**0.5)
     mean = float(values_R.mean())
     return Estimate(mean, mean - half, mean + half, len(runs), f"t-interval over runs, {method}")
 

@@ -12,8 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import log_ndtr, ndtr, ndtri
-from scipy.stats import beta
+from scipy.special import betaincinv, log_ndtr, ndtr, ndtri
 
 from tckr.metrics.one_run import GUESSED_SHARES, count_correct, num_guesses
 from tckr.metrics.results import GaussianBound
@@ -142,7 +141,7 @@ def delta_of(mu: float, epsilon: float) -> float:
 
 def _lower_end(counts: np.ndarray, trials: int, tail: float) -> np.ndarray:
     """Return the lower Clopper-Pearson ends, each above the true rate with probability at most `tail`."""
-    return np.where(counts > 0, beta.ppf(tail, np.maximum(counts, 1), trials - counts + 1), 0.0)
+    return np.where(counts > 0, betaincinv(np.maximum(counts, 1), trials - counts + 1, tail), 0.0)
 
 
 def _largest(refutes: Callable[[np.ndarray], np.ndarray]) -> float:

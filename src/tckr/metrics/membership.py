@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import betainc, betaincc, expit, logit
-from scipy.stats import beta, binom
+from scipy.special import betainc, betaincc, betaincinv, expit, logit
+from scipy.stats import binom
 
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.proportions import clopper_pearson, critical_value, wilson
@@ -283,7 +283,7 @@ def epsilon_from_counts(
 
 def _upper_end(counts: np.ndarray, trials: float, confidence: float) -> np.ndarray:
     """Return the upper Clopper-Pearson ends, each exceeded with probability (1 - confidence) / 2."""
-    ends = beta.ppf((1 + confidence) / 2, counts + 1, np.maximum(trials - counts, 1e-9))
+    ends = betaincinv(counts + 1, np.maximum(trials - counts, 1e-9), (1 + confidence) / 2)
     return np.where(counts < trials, ends, 1.0)
 
 

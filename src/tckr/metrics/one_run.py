@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import expit
+from scipy.special import betainc, expit
 from scipy.stats import binom
 
 from tckr.metrics.results import OneRunBound
@@ -96,7 +96,7 @@ def p_value(correct: int, guesses: int, num_canaries: int, *, epsilon: float, de
     """
     assert 0 <= correct <= guesses <= num_canaries, (correct, guesses, num_canaries)
     accuracy = expit(epsilon)
-    by_chance = float(binom.sf(correct - 1, guesses, accuracy))
+    by_chance = float(betainc(correct, guesses - correct + 1, accuracy)) if correct else 1.0  # P(W >= v)
     if delta == 0 or correct == 0:
         return by_chance
     just_below = np.cumsum(binom.pmf(np.arange(correct - 1, -1, -1), guesses, accuracy))  # i = 1..v; no more mass beyond

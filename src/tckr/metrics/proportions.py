@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from scipy.special import ndtri
-from scipy.stats import beta
+from scipy.special import betaincinv, ndtri
 
 
 def clopper_pearson(successes: float, trials: float, confidence: float) -> tuple[float, float]:
@@ -13,8 +12,8 @@ def clopper_pearson(successes: float, trials: float, confidence: float) -> tuple
     fractions; without trials the interval is [0, 1].
     """
     tail = (1 - confidence) / 2
-    low = beta.ppf(tail, successes, trials - successes + 1) if successes > 0 else 0.0
-    high = beta.ppf(1 - tail, successes + 1, trials - successes) if successes < trials else 1.0
+    low = betaincinv(successes, trials - successes + 1, tail) if successes > 0 else 0.0
+    high = betaincinv(successes + 1, trials - successes, 1 - tail) if successes < trials else 1.0
     return float(low), float(high)
 
 

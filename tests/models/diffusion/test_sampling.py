@@ -86,9 +86,9 @@ def test_every_solver_generates_or_says_what_the_family_offers(family: str, gene
                 draw(generator, size, solver=solver)
             continue
         images = draw(generator, size, solver=solver)
-        assert np.array_equal(draw(generator, size), default)  # the checkpoint's own scheduler is left as it was
         assert grey_levels_apart(draw(generator, size, slice(1, 2), solver=solver)[0], images[1]) <= 1
         assert images.std() > 5
+    assert np.array_equal(draw(generator, size), default)  # the checkpoint's own scheduler is left as it was
 
 
 @pytest.mark.parametrize("family", ["sd2", "sdxl", "sd3", "flux", "sana"])
@@ -99,10 +99,10 @@ def test_solvers_meet_when_steps_are_many(family: str, families: dict[str, Path]
     def drawn(solver: str, steps: int) -> np.ndarray:
         return draw(generator, size, slice(0, 1), steps=steps, guidance_scale=1.0, solver=solver).astype(int)
 
-    euler = drawn("euler", 60)
+    euler = drawn("euler", 30)
     few = np.abs(drawn("euler", 2) - euler).mean()
     for solver in ("dpm++", "unipc"):
-        assert np.abs(drawn(solver, 60) - euler).mean() < few / 2
+        assert np.abs(drawn(solver, 30) - euler).mean() < few / 2
 
 
 def test_quadratic_steps_are_those_of_the_formula_with_the_noise_levels_of_diffusers(families: dict[str, Path]) -> None:
@@ -125,10 +125,10 @@ def test_quadratic_steps_solve_the_same_equation(families: dict[str, Path]) -> N
     def drawn(spacing: str, solver: str, steps: int) -> np.ndarray:
         return draw(generator, 16, slice(0, 1), steps=steps, guidance_scale=1.0, solver=solver, spacing=spacing).astype(int)
 
-    even = drawn("default", "euler", 60)
+    even = drawn("default", "euler", 30)
     few = np.abs(drawn("default", "euler", 2) - even).mean()
     for solver in ("dpm++", "unipc", "euler"):
-        assert np.abs(drawn("quadratic", solver, 60) - even).mean() < few / 2
+        assert np.abs(drawn("quadratic", solver, 30) - even).mean() < few / 2
         assert not np.array_equal(drawn("quadratic", solver, 6), drawn("default", solver, 6))
 
 

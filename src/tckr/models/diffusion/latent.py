@@ -109,8 +109,9 @@ class LatentDiffusion:
         guided = sampling.guidance_scale > 1 and not self.family.distilled_guidance
         if self.family.distilled_guidance and sampling.guidance_interval != WHOLE:
             raise no_interval()
+        device = self.pipeline.device  # diffusers looks through all modules for it: once, not at every step
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        noise = initial_noise(self._latent_shape(sampling.size), generators, self.pipeline.device)
+        noise = initial_noise(self._latent_shape(sampling.size), generators, device)
         scheduler = self._solver(sampling.solver)
         arguments = self.family.schedule_arguments(scheduler, sampling.steps, noise)
         steps = {} if "sigmas" in arguments else {"num_inference_steps": sampling.steps}
@@ -119,7 +120,7 @@ class LatentDiffusion:
             space_quadratically(scheduler)
 
         def predict(latents: torch.Tensor, times: torch.Tensor, prompted: Conditioning) -> torch.Tensor:
-            with forward_precision(bfloat16=sampling.bfloat16, device=self.pipeline.device.type):
+            with forward_precision(bfloat16=sampling.bfloat16, device=device.type):
                 return self._predict(latents, times, prompted)
 
         with nullcontext() if self._compiled else self.family.drawing():
