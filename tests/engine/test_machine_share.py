@@ -73,11 +73,21 @@ def test_the_order_of_the_list_changes_no_need(depth):
     assert needs_of(shuffled, FOUR) == needs_of(steps, FOUR)
 
 
-def test_the_teachers_of_an_audit_run_beside_caption_and_adapt():
+def test_the_teachers_of_an_audit_run_beside_the_captions():
     found, sources = shares(audited()), sources_of(audited())
-    assert (found["caption"], found["adapt"], found["teach"]) == (Fraction(1, 2), Fraction(1, 2), Fraction(1, 4))
+    assert (found["caption"], found["teach"]) == (Fraction(1, 2), Fraction(1, 4))
     assert sources["teach"] == sources["teach.1"] == sources["caption"] == ["prepare"]
-    assert {found[name] for name in ("prepare", "generate", "audit", "report")} == {Fraction(1)}
+    assert {found[name] for name in ("prepare", "adapt", "generate", "audit", "report")} == {Fraction(1)}
+
+
+def test_an_adapter_is_trained_with_all_threads_unless_other_runs_train_theirs():
+    """`adapt.base` trains nothing, so neither takes it threads from the adapter, nor need the machine be free for it."""
+    threads = ExecutionConfig(device="cpu", workers=2, threads=0)
+    needs = needs_of(audited(), threads)
+    assert needs["adapt"].threads == threads.threads_for(1)
+    assert needs["adapt.base"].share == Fraction(1, 2)
+    repeated = shares(audited(audit={"num_reference_runs": 2, "depth": "full"}))
+    assert {repeated[name] for name in ("adapt", "adapt.1", "adapt.positive")} == {Fraction(1, 3)}
 
 
 def test_a_target_run_alone_has_the_machine_at_every_step():

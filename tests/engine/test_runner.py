@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from multiprocessing import resource_tracker, util
+from multiprocessing import forkserver, resource_tracker, util
 from pathlib import Path
 
 import pytest
@@ -350,6 +350,19 @@ def test_a_worker_finds_the_libraries_loaded():
     """To load them takes some five seconds of CPU time."""
     with LocalExecutor(lambda num_workers: 1) as executor:
         assert max(executor.map(_seconds_of_this_process, [1, 2], 2)) < 0.7
+
+
+@pytest.mark.skipif(worker_context().get_start_method() == "spawn", reason="workers are spawned here")
+@pytest.mark.parametrize("most", [1, 2])
+def test_the_server_of_the_workers_loads_the_libraries_while_the_first_step_runs(most, monkeypatch):
+    server = forkserver.ForkServer()  # not running yet
+    for name in ("ensure_running", "set_forkserver_preload"):
+        monkeypatch.setattr(forkserver, name, getattr(server, name))
+    monkeypatch.setattr(process_module, "LOADED_ONCE", ())
+    with LocalExecutor(lambda num_workers: 1, most):
+        is_running = server._forkserver_pid is not None
+    server._stop()
+    assert is_running == (most > 1)
 
 
 def _refuse() -> str:

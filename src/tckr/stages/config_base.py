@@ -20,7 +20,7 @@ class StageConfig(BaseModel):
 
     @property
     def prefers_alone(self) -> bool:
-        """Return whether the stage should have the machine alone: it loads a large model or starts its own processes."""
+        """Return whether it should have the machine alone: it loads a large model, trains a generator or starts processes."""
         return False
 
     def checkpoints(self) -> Sequence[Needed]:

@@ -19,7 +19,14 @@ from tckr.engine.executors import Item, Job, Needs, Result
 from tckr.engine.executors.relay import Receiver, Relay
 from tckr.engine.observer import Listener, Silent
 from tckr.errors import UserError
-from tckr.process import end_with_parent, give_back_memory, interrupts_held, set_up_process, worker_context
+from tckr.process import (
+    end_with_parent,
+    give_back_memory,
+    interrupts_held,
+    set_up_process,
+    started_worker_context,
+    worker_context,
+)
 
 WORKER_DIED = (
     "a worker process died before it was done. There are two usual causes. Either memory ran out: lower "
@@ -60,7 +67,9 @@ class LocalExecutor:
         self._at_work: dict[Future[Any], Needs] = {}
 
     def __enter__(self) -> Self:
-        """Return the executor; processes start with the first job."""
+        """Return the executor; processes start with the first job, and a server for them loads the libraries meanwhile."""
+        if self._max_workers > 1:
+            started_worker_context()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -165,12 +165,17 @@ class AdaptConfig(StageConfig):
 
     @property
     def prefers_alone(self) -> bool:
-        """Return whether a generator that may need all memory is loaded."""
-        return self.model not in FOLDERS
+        """Return whether a generator is trained, which uses all threads well, or one is loaded that may need all memory."""
+        return self.trains or self.model not in FOLDERS
+
+    @property
+    def trains(self) -> bool:
+        """Return whether anything is trained."""
+        return self.lora is None and self.steps != 0
 
     def trains_together(self, run: int) -> bool:
         """Return True unless nothing is trained; adapters of reference runs are trained by several processes too."""
-        return self.lora is None and self.steps != 0
+        return self.trains
 
     @property
     def trains_all(self) -> bool:
