@@ -1,6 +1,6 @@
 """Compare two machines of one core with one, on Ray, at reference runs and at generation.
 
-    python benchmarks/cluster_speed.py                     # some eleven minutes on two cores that nothing else uses
+    python benchmarks/cluster_speed.py                     # some thirteen minutes on two cores that nothing else uses
     python benchmarks/cluster_speed.py generate.cardinality=2 teach.epochs=10
 
 Both machines are nodes on this one (Linux), each bound to a core of its own with all its processes. A step with one thread
@@ -38,7 +38,7 @@ SETTINGS = (
     "audit.num_reference_runs=8",
     "adapt.steps=4",
     "generate.cardinality=12",
-    "teach.epochs=25",
+    "teach.epochs=60",
     "execution.device=cpu",
     "execution.threads=1",
 )
