@@ -59,16 +59,6 @@ def test_a_budget_for_a_training_of_no_steps_is_refused() -> None:
         private("adapt.steps=0")
 
 
-def test_groups_are_protected_only_where_there_are_some() -> None:
-    told = (
-        r"neither prepare\.group_column nor prepare\.group_pattern is set, .*; set one of them .*, or privacy\.unit=record"
-    )
-    with pytest.raises(UserError, match=told):
-        private("privacy.unit=group")
-    for setting in ("prepare.group_column=patient", "prepare.group_pattern=patient_([0-9]+)"):
-        assert private("privacy.unit=group", setting).privacy.unit == "group"
-
-
 @pytest.mark.parametrize("setting", USELESS)
 def test_settings_that_make_votes_useless_are_refused(setting: str) -> None:
     changed, votes = f"{setting}={USELESS[setting]}", {"privacy.labels": "votes", "distill.labels": "soft"}

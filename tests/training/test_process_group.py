@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -25,7 +25,7 @@ from torch import nn
 from tckr.errors import UserError
 from tckr.process import Address, Tell, started_worker_context
 from tckr.training import process_group
-from tckr.training.process_group import ALONE, Team, team_size, train_together
+from tckr.training.process_group import ALONE, BeginAgain, Team, team_size, train_together
 
 
 @pytest.mark.parametrize(("size", "count"), [(1, 5), (2, 5), (4, 4), (3, 32)])
@@ -208,6 +208,50 @@ def test_an_error_of_who_hears_the_processes_ends_them_and_is_raised(tmp_path: P
     with pytest.raises(OSError, match=r"^no space left for the log$"):
         train_together(2, partial(tell_and_go_on, folder=tmp_path, seconds=30), "cpu", refuse_to_hear)
     assert not (tmp_path / "trained").exists()
+
+
+def tell_twice(team: Team, tell: Tell, *, folder: Path) -> None:
+    tell("first")
+    time.sleep(1)
+    tell("second")
+    if team.rank == 0:
+        (folder / "trained").touch()
+
+
+def test_an_error_of_who_hears_the_processes_ends_them_on_any_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_group, "RESTARTS", 0)
+    with ThreadPoolExecutor(1) as pool:
+        trained = pool.submit(train_together, 2, partial(tell_twice, folder=tmp_path), "cpu", refuse_to_hear)
+        with pytest.raises(OSError, match=r"^no space left for the log$"):
+            trained.result()
+    assert not (tmp_path / "trained").exists()
+
+
+def begin_again_and_tell(team: Team, tell: Tell, *, folder: Path) -> None:
+    """Let the second process ask to begin again before the first one tells something; nobody waits for the others."""
+    if team.rank == 0:
+        time.sleep(1)
+        tell("first")
+    elif not (folder / "asked").exists():
+        (folder / "asked").touch()
+        raise BeginAgain
+
+
+def test_an_error_of_who_hears_is_not_lost_when_a_process_asks_to_begin_again(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:  # on the main thread, the first process would be ended before it tells anything
+        heard: list[object] = []
+        hear = partial(refuse_the_first, heard)
+        trained = pool.submit(train_together, 2, partial(begin_again_and_tell, folder=tmp_path), "cpu", hear)
+        with pytest.raises(OSError, match=r"^no space left for the log$"):
+            trained.result()
+
+
+def refuse_the_first(heard: list[object], what: object) -> None:
+    heard.append(what)
+    if len(heard) == 1:
+        raise OSError("no space left for the log")
 
 
 def test_an_error_of_who_hears_a_gang_is_raised_and_nothing_begins_anew(tmp_path: Path) -> None:

@@ -110,17 +110,11 @@ def refuse_spending(config: Any) -> None:
 
     Raises:
         ValueError: the message names every such setting, what it would reveal, and what to set instead; or nothing would be
-            trained, or groups are to be protected where there are none.
+            trained.
     """
     if config.adapt.steps == 0:
         raise ValueError(
             "privacy.epsilon is set, but adapt.steps=0 trains nothing; set adapt.steps=200, or privacy.epsilon=null"
-        )
-    if config.privacy.unit == "group" and not (config.prepare.group_column or config.prepare.group_pattern):
-        raise ValueError(
-            "privacy.unit=group protects all images of a group, but neither prepare.group_column nor prepare.group_pattern "
-            "is set, so every image is its own group; set one of them (`tckr inspect` names a column that looks like a "
-            "group), or privacy.unit=record"
         )
     if found := _refused(config, REFUSALS):
         raise ValueError(f"privacy.epsilon={config.privacy.epsilon:g} does not pay for: {found}")

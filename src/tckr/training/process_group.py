@@ -181,8 +181,8 @@ def _train_here(
         except SignalException as error:  # the launcher catches signals, to end its processes first
             if not final:
                 raise (KeyboardInterrupt if error.sigval == signal.SIGINT else SystemExit)(error.sigval) from None
-    if final:
-        raise final[0]
+    if final:  # an error of `hear` counts more than a process that asks to begin again, which may have come before
+        raise next((error for error in final if not isinstance(error, BeginAgain)), final[0])
 
 
 def _launch_config(size: int, start_method: str, folder: str) -> LaunchConfig:
@@ -321,8 +321,9 @@ def _listening(
 
     `failures` receives the first error of each attempt, because the errors of other processes follow from it. `final`
     receives what ends all attempts: a UserError or BeginAgain of a process, or an error of `hear`. The first one interrupts
-    the launcher, if it runs on the main thread. The pipe has no lock, which a killed process would never release: the system
-    writes a short message at once or not at all.
+    the launcher, if it runs on the main thread. On another one, an error of `hear` closes the pipe, so that the next message
+    of the first process ends it. The pipe has no lock, which a killed process would never release: the system writes a short
+    message at once or not at all.
     """
     interrupts = threading.current_thread() is threading.main_thread()  # only there, the launcher catches signals
 
@@ -338,19 +339,24 @@ def _listening(
 
     def listen() -> None:
         while (message := heard.recv()) is not None:
+            kind, what = message
             try:
-                receive(*message)
+                receive(kind, what)
             except Exception as error:  # the next messages are still read: no process may wait because the pipe is full
                 final.append(error)
                 if interrupts and len(final) == 1:
                     interrupt_main(signal.SIGTERM)
+                if kind == "told" and not interrupts:
+                    heard.close()
+                    return
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
     try:
         yield
     finally:
-        told.send(None)
+        with suppress(BrokenPipeError):  # the listener has ended
+            told.send(None)
         listener.join()
 
 

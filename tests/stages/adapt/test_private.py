@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from tckr.artifacts.adapter_card import AdapterCard
+from tckr.artifacts.data_card import DataCard
+from tckr.data.groups import write_groups
 from tckr.errors import UserError
 from tckr.privacy.config import PrivacyConfig
 from tckr.stages.adapt import stage
@@ -198,3 +200,20 @@ def test_two_runs_share_no_noise_though_seed_and_secret_are_equal(tmp_path: Path
         assert guarantee is not None
         counts.add(guarantee.noisy_count)
     assert len(counts) == 2
+
+
+def test_groups_are_protected_only_where_there_are_some(tmp_path: Path, tiny_generator: Path) -> None:
+    inputs = {"data": write_private_set(tmp_path / "data"), "captions": write_captions(tmp_path / "captions")}
+    config = PrivateAdaptConfig(
+        model=str(tiny_generator), method="lora", rank=2, steps=1, batch_size=2, prompt_form="n",
+        privacy=PrivacyConfig(epsilon=8.0, unit="group"),
+    )  # fmt: skip
+    context = make_context(tmp_path, inputs)
+    with pytest.raises(UserError, match=r"the set has no groups, .*; set prepare\.group_column .*, or privacy\.unit=record"):
+        stage.run(config, context)
+    card = DataCard.read(inputs["data"]).model_copy(
+        update={"groups": {"pool": 5}}
+    )  # also from DICOM files, without a setting
+    card.write(inputs["data"])
+    write_groups(inputs["data"], np.arange(15) // 3)
+    assert stage._units(config, context, np.array([0, 1, 5, 14])).tolist() == [0, 0, 1, 4]

@@ -38,6 +38,12 @@ from tckr.training.process_group import BeginAgain, Team, Tell, team_size, train
 PRIVATE_PASS = 32
 """Gradients of single images that are held at once, if each is clipped."""
 
+NO_GROUPS = (
+    "privacy.unit=group protects all images of a group, but the set has no groups, so every image would be its own; set "
+    "prepare.group_column or prepare.group_pattern (`tckr inspect` names a column that looks like a group), or "
+    "privacy.unit=record"
+)
+
 TRAINED_ELSEWHERE = (
     "adapt.lora: this adapter was trained elsewhere, and on which images is not known here. The audit compares members and "
     "non-members of this run, so its results for the adapter, and for what the adapter brings into the synthetic images, "
@@ -85,8 +91,16 @@ def run(config: AdaptConfig, context: StepContext) -> None:
 
 
 def _units(config: PrivateAdaptConfig, context: StepContext, records: np.ndarray) -> np.ndarray:
-    """Return the unit of each record, int64 [N]: the record itself, or its group if groups are protected."""
-    return records if config.privacy.unit == "record" else read_groups(context.inputs["data"])[records]
+    """Return the unit of each record, int64 [N]: the record itself, or its group if groups are protected.
+
+    Raises:
+        UserError: groups are protected, but the set has none.
+    """
+    if config.privacy.unit == "record":
+        return records
+    if not DataCard.read(context.inputs["data"]).groups:
+        raise UserError(NO_GROUPS)
+    return read_groups(context.inputs["data"])[records]
 
 
 def _take(lora: Path, config: AdaptConfig, context: StepContext) -> None:
