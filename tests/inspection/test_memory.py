@@ -74,9 +74,9 @@ def test_a_listing_does_not_grow_with_the_pictures(write: Callable[[Path, int], 
 
 def test_memory_for_classes_and_alike_pictures_does_not_grow_with_the_pictures() -> None:
     def look(count: int) -> None:
-        seen = Seen(count)
+        seen, generator = Seen(count), np.random.default_rng(0)
         for number in range(count):
-            pixels = np.random.default_rng(number).integers(0, 256, (16, 16, 3), np.uint8)
+            pixels = generator.integers(0, 256, (16, 16, 3), np.uint8)
             picture = Picture(NormalisedImage(pixels, (64, 64), ("greyscale",), (0, 9, 9)), difference_hash(pixels))
             seen.add(SourceRecord(file=f"class/patient_{number:08}.png", label=number % NUM_CLASSES), picture)
         assert not len(find_alike(seen.hashes))

@@ -13,9 +13,10 @@ from torch.distributed.tensor import DTensor
 
 from tckr.config import changed, load_settings
 from tckr.errors import UserError
-from tckr.stages.adapt import train
+from tckr.stages.adapt import kept, train
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.training.process_group import Team, Tell, train_together
+from tests.stages.adapt.conftest import FEW_DRAWS
 from tests.stages.adapt.test_train import die_once, encode, fit
 from tests.tiny_models import ARRAY_WARNING, fresh_generator
 
@@ -50,6 +51,7 @@ def measured(team: Team, tell: Tell, *, config: AdaptConfig, **named: Any) -> No
         return result
 
     train._joined = joined
+    kept.NUM_DRAWS = FEW_DRAWS
     die_once(team, tell, config=config, checked=config.selection == "best", **named)
 
 

@@ -293,7 +293,7 @@ def test_checks_meet_the_same_noise_and_leave_the_training_alone(tiny_generator:
     generator = fresh_generator(tiny_generator)
     encoded, config = encode(generator, tmp_path), AdaptConfig(selection="best", precision="float32")
     batch = kept.draw_validation(generator, encoded, seed=1)
-    losses = [kept.validation_loss(generator, batch, config, images=images, device="cpu") for images in (256, 100)]
+    losses = [kept.validation_loss(generator, batch, config, images=images, device="cpu") for images in (kept.NUM_DRAWS, 10)]
     torch.testing.assert_close(losses[0], losses[1])
     again = kept.draw_validation(generator, encoded, seed=1)
     assert torch.equal(batch.noise, again.noise)

@@ -145,7 +145,7 @@ def test_each_is_kept_or_listed_with_a_reason(data: tuple[Path, list[str]], tmp_
     assert 40 < kept < NUMBER  # some damage does not touch the pixels
     by_name = {name.rpartition("/")[2]: reason for name, (reason, _) in refused.items()}
     sides = [name.rpartition("/")[2] for name in names if "/sides." in name]
-    assert len(sides) == 4
+    assert len(sides) == 5
     assert all(by_name.get(name) in {"too_many_pixels", "corrupt", "not_an_image"} for name in sides)
     assert not any(name.rpartition("/")[2].startswith("sound") for name in refused)
 
