@@ -16,6 +16,7 @@ from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence
 from tckr.membership.findings import target_scores, usable_scorers
 from tckr.membership.planted import planted
+from tckr.membership.scorers import QUANTILES
 from tckr.membership.scorers.references import TallySums, tally
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.membership import auc
@@ -95,6 +96,13 @@ def planned_nulls(config: MembershipConfig, evidence: Evidence) -> list[NullChec
             with_references = [name for name, scorer in scorers.items() if scorer.needs_references]
             found += [NullCheck(signal, scorer, "teacher", finding=True) for scorer in with_references]
     return found
+
+
+def regressed_signals(config: MembershipConfig, evidence: Evidence) -> list[np.ndarray]:
+    """Return the signals [N] that are attacked by quantile regression: the target's and the null control's."""
+    attacked = [signal for surface in evidence.measured_surfaces for signal in evidence.signals_of(surface)]
+    nulls = dict.fromkeys(check.queried for check in planned_nulls(config, evidence) if check.scorer == QUANTILES)
+    return [*(evidence.signals[signal][0] for signal in attacked), *(evidence.controls["null"][name] for name in nulls)]
 
 
 def null_confidence(num_checks: int) -> float:

@@ -20,7 +20,7 @@ class StageConfig(BaseModel):
 
     @property
     def prefers_alone(self) -> bool:
-        """Return whether it should have the machine alone: it loads a large model, trains a generator or starts processes."""
+        """Return whether to give it the machine alone: it loads a large model, trains a generator or starts processes."""
         return False
 
     def checkpoints(self) -> Sequence[Needed]:

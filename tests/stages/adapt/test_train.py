@@ -91,20 +91,6 @@ def test_resumed_training_equals_uninterrupted(
     assert len(losses) == 6
 
 
-def test_the_optimizer_of_a_gpu_resumes_exactly(
-    tiny_generator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    original = train.build_optimizer
-    monkeypatch.setattr(train, "build_optimizer", lambda adapter, config, device: original(adapter, config, "cuda"))
-    monkeypatch.setattr(checkpoint, "LEAST_SECONDS", 0.0)
-    monkeypatch.setattr(checkpoint, "LARGEST_SHARE", 1e9)
-    with pytest.raises(KilledError):
-        fit(tiny_generator, tmp_path / "resumed", steps=4, die_at=3)
-    _, resumed = fit(tiny_generator, tmp_path / "resumed", steps=4)
-    _, weights = fit(tiny_generator, tmp_path / "whole", steps=4)
-    assert all(torch.equal(resumed[name], weights[name]) for name in weights)
-
-
 def test_bfloat16_resumes_exactly_and_learns_about_the_same(
     tiny_generator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

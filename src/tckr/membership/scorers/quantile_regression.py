@@ -19,14 +19,21 @@ Shape suffixes: Z population records, N tested records, D features, L levels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 from tckr.errors import UserError
+from tckr.membership.threads import MIN_RECORDS
+
+Spread = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]]
+"""(picklable function, picklable items) -> the results in any order, computed in other processes."""
 
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Levels of the quantiles behind a score. More extreme ones would be estimated from a few records only."""
@@ -135,13 +142,24 @@ class AmongAlike:
             self.known[key] = self._scores(signal_N)
         return self.known[key].copy()
 
+    def rate_all(self, signals: Sequence[np.ndarray], spread: Spread) -> None:
+        """Compute the scores of `signals` [N] side by side, before they are asked for; nearly all work of a small audit."""
+        for key, scores in spread(partial(_rated, features_ND=self.features), signals):
+            self.known[key] = scores
+
     def _scores(self, signal_N: np.ndarray) -> np.ndarray:
         scores, half = np.empty(len(signal_N)), np.arange(len(signal_N)) % HALVES
-        for each in range(HALVES):
-            tested = half == each
-            quantiles = fit_quantiles(signal_N[~tested], self.features[~tested])
-            scores[tested] = quantiles.scores(signal_N[tested], self.features[tested])
+        threads = 1 if len(signal_N) < MIN_RECORDS else None  # with so few records, threads only wait for one another
+        with threadpool_limits(threads, "openmp"):
+            for each in range(HALVES):
+                tested = half == each
+                quantiles = fit_quantiles(signal_N[~tested], self.features[~tested])
+                scores[tested] = quantiles.scores(signal_N[tested], self.features[tested])
         return scores
+
+
+def _rated(signal_N: np.ndarray, features_ND: np.ndarray) -> tuple[bytes, np.ndarray]:
+    return signal_N.tobytes(), AmongAlike(features_ND)(None, None, signal_N)
 
 
 def principal_components(features_ND: np.ndarray) -> np.ndarray:

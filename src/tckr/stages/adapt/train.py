@@ -92,7 +92,7 @@ def train_adapter(
     adapter = AdapterVector(_trainable(generator, config, course).values())
     if course.compiled:
         generator.compile_denoiser(cuda_graphs=False)
-    optimizer = build_optimizer(adapter, config, course.device)
+    optimizer = build_optimizer(adapter, config)
     kept = Kept(adapter, config)
     finished = load_checkpoint(course.checkpoint, adapter, optimizer, kept)
     losses = torch.cat([finished, torch.zeros(course.num_steps - len(finished))]).to(course.device)
@@ -174,14 +174,9 @@ def _trainable(generator: Generator, config: AdaptConfig, course: Course) -> dic
     return parameters
 
 
-def build_optimizer(adapter: AdapterVector, config: AdaptConfig, device: str) -> torch.optim.AdamW:
-    """Return AdamW, as a single kernel on CUDA."""
-    return torch.optim.AdamW(
-        [adapter.joined],
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-        fused=True if device.startswith("cuda") else None,
-    )
+def build_optimizer(adapter: AdapterVector, config: AdaptConfig) -> torch.optim.AdamW:
+    """Return AdamW as a single kernel: for full fine-tuning on a CPU, a tenth of a step less than one pass per operation."""
+    return torch.optim.AdamW([adapter.joined], lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
 
 
 def _point(losses: torch.Tensor, kept: Kept, num_steps: int) -> dict[str, float]:

@@ -24,6 +24,7 @@ from tckr.membership.likeness import features_of, features_of_pool, members_and_
 from tckr.membership.queries.answers import read_answers, write_answers
 from tckr.membership.queries.questions import QUESTIONS, Answers
 from tckr.membership.refutation import refutation_text, try_to_refute
+from tckr.membership.scorers.quantile_regression import Spread
 from tckr.membership.scores import write_scores
 from tckr.membership.verdict import judge
 from tckr.membership.wording import verdict_text
@@ -78,7 +79,7 @@ def run(config: AuditConfig, context: StepContext) -> None:
     likeness = fidelity(config, context, membership[0], canaries == 0)
     planted = collect_canaries(config, answers, membership, canaries, groups) if canaries.any() else None
     track = partial(context.track, unit="attacks")
-    result = judge(config, evidence, found, planted, likeness, track=track)
+    result = judge(config, evidence, found, planted, likeness, track=track, spread=_spread(context))
     guarantee = AdapterCard.read(context.inputs["adapter"]).guarantee if "adapter" in context.inputs else None
     if guarantee:
         refutation = try_to_refute(guarantee, planted, config.confidence, coin_of_group=groups is not None)
@@ -89,6 +90,14 @@ def run(config: AuditConfig, context: StepContext) -> None:
         context.log("warning", message=verdict_text(result.verdict))
     if result.guarantee and result.refuted:
         context.log("warning", message=refutation_text(result.guarantee))
+
+
+def _spread(context: StepContext) -> Spread | None:
+    """Return how to compute things in the step's processes; None if there is only this one."""
+    workers, num_workers = context.workers, context.execution.num_workers
+    if workers is None or num_workers(2) == 1:
+        return None
+    return lambda function, items: workers(function, items, num_workers(len(items)))
 
 
 def pool_features(context: StepContext) -> FeatureSet:
