@@ -17,6 +17,7 @@ from tckr.membership.evidence import Evidence
 from tckr.membership.findings import target_scores, usable_scorers
 from tckr.membership.planted import planted
 from tckr.membership.scorers import QUANTILES
+from tckr.membership.scorers.quantile_regression import Spread
 from tckr.membership.scorers.references import TallySums, tally
 from tckr.metrics.estimate import Estimate, Measured, NotMeasurable
 from tckr.metrics.membership import auc
@@ -98,11 +99,14 @@ def planned_nulls(config: MembershipConfig, evidence: Evidence) -> list[NullChec
     return found
 
 
-def regressed_signals(config: MembershipConfig, evidence: Evidence) -> list[np.ndarray]:
-    """Return the signals [N] that are attacked by quantile regression: the target's and the null control's."""
+def regress_side_by_side(config: MembershipConfig, evidence: Evidence, spread: Spread | None) -> None:
+    """With `spread`, compute all quantile regressions now, in other processes: of the target and of the null control."""
+    if spread is None or evidence.quantile_attack is None:
+        return
     attacked = [signal for surface in evidence.measured_surfaces for signal in evidence.signals_of(surface)]
     nulls = dict.fromkeys(check.queried for check in planned_nulls(config, evidence) if check.scorer == QUANTILES)
-    return [*(evidence.signals[signal][0] for signal in attacked), *(evidence.controls["null"][name] for name in nulls)]
+    signals = [*(evidence.signals[signal][0] for signal in attacked), *(evidence.controls["null"][name] for name in nulls)]
+    evidence.quantile_attack.rate_all(signals, spread)
 
 
 def null_confidence(num_checks: int) -> float:

@@ -22,7 +22,7 @@ from tckr.artifacts.audit import (
 from tckr.membership.analyses import Track, aucs_of_runs, mean_over_runs, untracked
 from tckr.membership.canaries import Canaries, canary_bounds
 from tckr.membership.config import MIN_REFERENCE_RUNS, RULES, MembershipConfig
-from tckr.membership.controls import POSITIVE_SCORER, controls, regressed_signals
+from tckr.membership.controls import POSITIVE_SCORER, controls, regress_side_by_side
 from tckr.membership.evidence import IMAGES_ALONE, Evidence
 from tckr.membership.family import Family, judge_together
 from tckr.membership.findings import surface_result, usable_scorers
@@ -78,8 +78,6 @@ def judge(
 ) -> AuditResult:
     """Return the complete result. Membership is judged if `evidence.signals` is not empty; `fidelity` is passed on.
 
-    With `spread`, quantile regression is computed in other processes.
-
     The unit that was sampled is judged (`units_of`): if records have groups, all results are about groups, and results of
     attacks on single records are given in addition.
     """
@@ -87,8 +85,7 @@ def judge(
     level, copies_level = levels(config.family_level, copies)
     unmeasured = why_not_measured(len(evidence.members) - 1, int((~evidence.members[0]).sum()))
     assert bool(unmeasured) != bool(evidence.signals), "signals are collected exactly when membership can be measured"
-    if spread and evidence.quantile_attack and not unmeasured:
-        evidence.quantile_attack.rate_all(regressed_signals(config, evidence), spread)
+    regress_side_by_side(config, evidence, spread)
     thresholds = {} if unmeasured else thresholds_of(config, evidence)
     packaged = {} if unmeasured else attack_packages(config, evidence)
     family = judge_together(config, evidence, thresholds, canaries, of_records, packages=packaged)
