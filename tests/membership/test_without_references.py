@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from tckr.artifacts.audit import AuditResult
-from tckr.engine.executors.local import LocalExecutor
 from tckr.membership.collection import known_outside
 from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence
@@ -78,15 +77,6 @@ def test_all_regressions_may_run_side_by_side_with_the_same_result() -> None:
     assert judge(config, found, spread=spread) == alone
     assert found.quantile_attack is not None
     assert len(found.quantile_attack.known) == len(computed) > 3  # the target's signals, and the null control's
-
-
-def test_regressions_run_in_worker_processes() -> None:
-    features = np.random.default_rng(0).normal(size=(2 * MIN_POPULATION, 1))
-    attack, signals = AmongAlike(features), [features[:, 0], -features[:, 0]]
-    with LocalExecutor(lambda num_workers: 1) as executor:
-        attack.rate_all(signals, partial(executor.map, num_workers=2))
-    for signal in signals:
-        assert np.array_equal(attack.known[signal.tobytes()], AmongAlike(features)(None, None, signal))
 
 
 def test_with_few_records_trees_are_fitted_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.special import ndtri
 
+from tckr.engine.executors.local import LocalExecutor
 from tckr.errors import UserError
-from tckr.membership.scorers.quantile_regression import LEVELS, fit_quantiles
+from tckr.membership.scorers.quantile_regression import LEVELS, MIN_POPULATION, AmongAlike, fit_quantiles
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.membership import auc
 
@@ -75,3 +78,12 @@ def test_equal_signals_give_finite_scores_and_few_records_an_error() -> None:
     assert np.isfinite(fitted.scores(np.array([0.0, 1.0, 9.0]), np.zeros((3, 1)))).all()
     with pytest.raises(UserError, match=r"found 40 records .* needs 100; add such records"):
         fit_quantiles(np.ones(40), np.zeros((40, 1)))
+
+
+def test_regressions_run_in_worker_processes() -> None:
+    features = np.random.default_rng(0).normal(size=(2 * MIN_POPULATION, 1))
+    attack, signals = AmongAlike(features), [features[:, 0], -features[:, 0]]
+    with LocalExecutor(lambda num_workers: 1) as executor:
+        attack.rate_all(signals, partial(executor.map, num_workers=2))
+    for signal in signals:
+        assert np.array_equal(attack.known[signal.tobytes()], AmongAlike(features)(None, None, signal))
