@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tckr.artifacts.guarantee import Guarantee, VotesInputs
+from tckr.stages.report.leads import leads_of
 from tests.stages.report.conftest import SMALL, make_report
 from tests.stages.report.sample import Sample
 
@@ -62,3 +63,8 @@ def test_captions_prompts_and_labels_are_those_of_the_run(tmp_path, given, label
     text = text.partition("Glossary")[0]
     assert [sentence for sentence in said if sentence not in text] == []
     assert [sentence for sentence in not_said if sentence in text] == []
+
+
+@pytest.mark.parametrize("given", [{"file": "captions.csv"}, {"from_source": True}])
+def test_given_captions_were_not_written_by_a_captioner(given):
+    assert leads_of(None, {"caption": given, "adapt": {}, "distill": {}}).caption.startswith("Read the captions that came")

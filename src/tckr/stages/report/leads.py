@@ -12,7 +12,8 @@ from tckr.stages.report.report_json import Leads
 Settings = Mapping[str, Mapping[str, Any]]
 """Stage -> its settings."""
 
-CAPTION = "Describe every member image in words. Hold-out images are never shown to the captioner."
+CAPTION = "Describe every member image in words. No caption of a hold-out image is used for training or in a prompt."
+GIVEN_CAPTIONS = "Read the captions that came with the images. None of a hold-out image is used for training or in a prompt."
 CLASS_NAMES = "No caption was written: under the formal guarantee, no prompt contains one."
 LABEL = "Compute the Teacher's class probabilities of every synthetic image."
 
@@ -24,8 +25,9 @@ def leads_of(guarantee: Guarantee | None, settings: Settings) -> Leads:
     """Return the sentences for a run with these settings; `guarantee` is that of its adapter, if any."""
     labels = settings["distill"].get("labels", "soft")
     truth = "the class of the prompt" if labels == "hard" or (guarantee and not guarantee.votes) else "the Teacher's label"
+    given = settings["caption"].get("file") or settings["caption"].get("from_source")
     return Leads(
-        caption=CLASS_NAMES if guarantee else CAPTION,
+        caption=CLASS_NAMES if guarantee else GIVEN_CAPTIONS if given else CAPTION,
         label=_labelling(guarantee) if guarantee else LABEL,
         distill=f"Train the Student on synthetic images and {_targets(guarantee, labels)}, without any private image.",
         prompts=PROMPTS["c" in settings["adapt"].get("prompt_form", "c")],
