@@ -347,7 +347,7 @@ def _name(location: Sequence[int | str], tree: Any) -> str:
     """
     names = []
     for part in location:
-        keys = tree if isinstance(tree, Mapping) else range(len(tree)) if isinstance(tree, list) else ()
+        keys = tree if isinstance(tree, Mapping) else range(len(tree)) if isinstance(tree, list | tuple) else ()
         if part in keys:
             names.append(str(part))
             tree = tree[part]
