@@ -110,6 +110,15 @@ def test_a_setting_of_votes_that_are_not_taken_is_refused() -> None:
             private(f"privacy.{name}=500")
 
 
+def test_several_settings_without_an_effect_are_listed_in_one_message() -> None:
+    with pytest.raises(UserError, match=r"privacy\.delta=1e-06, privacy\.noise_draws=2 have no effect, because"):
+        load_settings(overrides=["prepare.source=digits", "privacy.noise_draws=2", "privacy.delta=1e-6"])
+    with pytest.raises(UserError, match=r"privacy\.votes=5, privacy\.num_teachers=9 have no effect .* leave them out"):
+        private("privacy.votes=5", "privacy.num_teachers=9")
+    with pytest.raises(UserError, match=r"privacy\.votes=5 has no effect .* leave it out"):
+        private("privacy.votes=5")
+
+
 def test_one_setting_switches_off_the_guarantee_or_the_votes(tmp_path: Path) -> None:
     saved = load_settings(
         preset="dp", overrides=["prepare.source=digits", *VOTES, "privacy.votes=100", "privacy.delta=1e-6"]
