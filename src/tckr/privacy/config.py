@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, ValidationInfo, model_validator
 
 from tckr.strict import STRICT
 
@@ -16,6 +17,10 @@ MOST_TEACHERS = 10_000
 
 VOTING = ("votes", "num_teachers")
 """Settings that have no effect unless labels are votes."""
+
+
+BASE = MappingProxyType({"base": True})
+"""Context of validation of settings that only the points of a sweep complete: some may still have no effect."""
 
 
 class PrivacyConfig(BaseModel):
@@ -64,8 +69,10 @@ class PrivacyConfig(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _all_have_an_effect(self) -> Self:
+    def _all_have_an_effect(self, info: ValidationInfo) -> Self:
         """Raise an error for settings without an effect: who sets them expects a guarantee, or votes."""
+        if info.context is BASE:
+            return self
         if not self.is_on and (idle := self._set_without("epsilon", set(type(self).model_fields))):
             raise ValueError(
                 f"{_listed(idle)} no effect, because without privacy.epsilon there is no formal guarantee; set "
@@ -104,6 +111,6 @@ def _listed(settings: Sequence[str]) -> str:
 def without_idle(given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings in `known` that still have an effect after `given`, which may switch off guarantee or votes."""
     if "epsilon" in given and given["epsilon"] is None:
-        return {}
+        return {name: value for name, value in known.items() if name == "epsilon"}
     idle = VOTING if given.get("labels", "votes") != "votes" else ()
     return {name: value for name, value in known.items() if name not in idle}
