@@ -89,6 +89,12 @@ def test_a_setting_that_may_have_several_types_is_named_once_without_pydantics_n
     )
 
 
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_the_wrong_one_of_several_values_is_named_by_its_index(kind):
+    with pytest.raises(UserError, match=r"^setting generate\.guidance_interval\.1: found 'x'; expected a decimal"):
+        load_settings(options={"generate.guidance_interval": kind((0.1, "x"))})
+
+
 @pytest.mark.parametrize("name", ["int", "str", "constrained-int", "dict[x"])
 @pytest.mark.parametrize("setting", ["adapt.descriptions", "generate.per_class"])
 def test_a_class_that_is_called_like_a_type_is_named(setting, name):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import resources
 from itertools import islice
 from pathlib import Path
@@ -19,9 +19,9 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from tckr.engine.execution import ExecutionConfig
 from tckr.errors import MOST_CHARACTERS, UserError, shown, shown_name
 from tckr.models.model_names import from_any_folder
-from tckr.overrides import merge, nested, parse_override, refuse_twice
+from tckr.overrides import merge, names_in, names_swept, nested, parse_override, refuse_twice
 from tckr.plain_yaml import MOST_BYTES, NotPlainError, read_yaml, write_yaml
-from tckr.privacy.config import PrivacyConfig, without_idle
+from tckr.privacy.config import BASE, PrivacyConfig, without_idle
 from tckr.privacy.refusals import refuse_spending
 from tckr.stages.adapt.config import AdaptConfig, PrivateAdaptConfig, refuse_sharding
 from tckr.stages.audit.config import AuditConfig
@@ -146,7 +146,8 @@ def load_settings(
         preset: name of the settings to start from.
         overrides: texts `section.setting=value`.
         options: further settings or sections by name; their values are not parsed.
-        sweep: True if the file may have a section `sweep`, which `load_sweep` reads.
+        sweep: True if the file may have a section `sweep`, which `load_sweep` reads. Whether all settings of `privacy` have
+            an effect is then checked for each point of the sweep (`changed`).
 
     Raises:
         UserError: an unreadable file, an unknown setting or preset, a value outside its range, or a setting given twice.
@@ -159,7 +160,7 @@ def load_settings(
     if SWEEP in values and not sweep:
         path = shown(file)
         raise UserError(f"{path} has a section `{SWEEP}`; run it with `tckr sweep {path}`, or remove the section")
-    values.pop(SWEEP, None)
+    swept = names_swept(values.pop(SWEEP, None))
     own = str(values.pop("preset", preset or "embedded"))
     if preset not in (None, own):
         raise UserError(
@@ -171,17 +172,24 @@ def load_settings(
         tree = merge(tree, {"execution": {"name": run_name(file.stem)}})
     given = [*(nested(name, value) for name, value in options.items()), *map(parse_override, overrides)]
     refuse_twice(given)
-    return _settings(_merged(_merged(tree, values), functools.reduce(merge, given, {})))
+    chosen = _together(given)
+    values = _without_saved_idle(values, swept | names_in(chosen))
+    return _settings(_merged(_merged(tree, values), chosen), context=BASE if sweep else None)
 
 
 def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     """Return `settings` with new values; `changes` maps `section.setting` names to values.
 
+    A change that switches off the guarantee or the votes drops the others, which then have no effect.
+
     Raises:
         UserError: an unknown setting, or a value outside its range.
     """
     given = [nested(name, value) for name, value in changes.items()]
-    return _settings(_merged(settings.model_dump(), functools.reduce(merge, given, {})))
+    change = _together(given)
+    if privacy := _section(change, "privacy"):
+        change["privacy"] = without_idle(privacy, privacy)
+    return _settings(_merged(settings.model_dump(exclude_unset=True), change))
 
 
 def _merged(tree: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,8 +199,8 @@ def _merged(tree: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any
     of the guarantee, so that one setting is enough to switch it off.
     """
     merged = merge(tree, change)
-    if isinstance(given := change.get("privacy"), Mapping) and isinstance(known := tree.get("privacy"), Mapping):
-        merged["privacy"] = merge(without_idle(given, known), given)
+    if given := _section(change, "privacy"):
+        merged["privacy"] = merge(without_idle(given, _section(tree, "privacy")), given)
     for name, given in change.items():
         section = tree.get(name)
         if not isinstance(given, Mapping) or not isinstance(section, Mapping) or "revision" not in section:
@@ -202,15 +210,38 @@ def _merged(tree: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
+def _together(trees: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    nothing: dict[str, Any] = {}
+    return functools.reduce(merge, trees, nothing)
+
+
+def _section(tree: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a section of `tree`; it is empty if there is none, or if it is invalid."""
+    section = tree.get(name)
+    return section if isinstance(section, Mapping) else {}
+
+
+def _without_saved_idle(values: Mapping[str, Any], later: Collection[str]) -> dict[str, Any]:
+    """Return the settings of a file; if TCKR saved them, without those of `privacy` that have no effect.
+
+    A saved file states every setting, so it has every section. Settings named in `later` are not final.
+    """
+    privacy = _section(values, "privacy")
+    if not privacy or not RunConfig.model_fields.keys() <= values.keys():
+        return dict(values)
+    kept = {name: value for name, value in privacy.items() if f"privacy.{name}" not in later}
+    return {**values, "privacy": without_idle(kept, privacy)}
+
+
 def load_sweep(file: Path) -> Any:
     """Return the section `sweep` of a YAML file as written, or None if there is none."""
     return _read_yaml(file).get(SWEEP)
 
 
-def _settings(tree: Mapping[str, Any]) -> Settings:
+def _settings(tree: Mapping[str, Any], context: Any = None) -> Settings:
     _refuse_unknown(tree)
     try:
-        return _with_absolute_source(Settings(**tree))
+        return _with_absolute_source(Settings.model_validate(tree, context=context))
     except ValidationError as error:
         raise UserError(_explain(error, tree)) from None
 
@@ -347,7 +378,7 @@ def _name(location: Sequence[int | str], tree: Any) -> str:
     """
     names = []
     for part in location:
-        keys = tree if isinstance(tree, Mapping) else range(len(tree)) if isinstance(tree, list) else ()
+        keys = tree if isinstance(tree, Mapping) else range(len(tree)) if isinstance(tree, list | tuple) else ()
         if part in keys:
             names.append(str(part))
             tree = tree[part]

@@ -19,7 +19,20 @@ def names_given(overrides: Sequence[str]) -> set[str]:
     Raises:
         UserError: a text has another form.
     """
-    return {".".join(path) for text in overrides for path in _paths(parse_override(text))}
+    return {name for text in overrides for name in names_in(parse_override(text))}
+
+
+def names_in(tree: Mapping[str, Any]) -> set[str]:
+    """Return the name of every setting in a tree."""
+    return {".".join(map(str, path)) for path in _paths(tree)}
+
+
+def names_swept(section: Any) -> set[str]:
+    """Return the name of every setting in a section `sweep`. `tckr.sweep.grid` refuses sections of another form."""
+    grids = section if isinstance(section, list) else [section]
+    swept = [item for grid in grids if isinstance(grid, Mapping) for item in grid.items()]
+    points = [(str(name), value) for name, values in swept for value in (values if isinstance(values, list) else [values])]
+    return {inside for name, value in points for inside in names_in(nested(name, value))}
 
 
 def parse_override(text: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from tckr.config import RunConfig, changed, load_settings, settings_text
 from tckr.engine.step import Sensitivity, Step
 from tckr.errors import UserError
 from tckr.pipeline import pipeline
+from tckr.plain_yaml import read_yaml, write_yaml
 from tckr.privacy.config import MOST_TEACHERS, VOTING, PrivacyConfig
 from tckr.privacy.refusals import LEAST_BATCH, REFUSALS, USELESS_VOTES
 from tckr.stages.teach.votes import FEWEST_IMAGES
@@ -110,6 +111,15 @@ def test_a_setting_of_votes_that_are_not_taken_is_refused() -> None:
             private(f"privacy.{name}=500")
 
 
+def test_several_settings_without_an_effect_are_listed_in_one_message() -> None:
+    with pytest.raises(UserError, match=r"privacy\.delta=1e-06, privacy\.noise_draws=2 have no effect, because"):
+        load_settings(overrides=["prepare.source=digits", "privacy.noise_draws=2", "privacy.delta=1e-6"])
+    with pytest.raises(UserError, match=r"privacy\.votes=5, privacy\.num_teachers=9 have no effect .* leave them out"):
+        private("privacy.votes=5", "privacy.num_teachers=9")
+    with pytest.raises(UserError, match=r"privacy\.votes=5 has no effect .* leave it out"):
+        private("privacy.votes=5")
+
+
 def test_one_setting_switches_off_the_guarantee_or_the_votes(tmp_path: Path) -> None:
     saved = load_settings(
         preset="dp", overrides=["prepare.source=digits", *VOTES, "privacy.votes=100", "privacy.delta=1e-6"]
@@ -122,6 +132,39 @@ def test_one_setting_switches_off_the_guarantee_or_the_votes(tmp_path: Path) -> 
     assert load_settings(tmp_path / "config.yaml") == off
     prompts = changed(saved, {"privacy.labels": "prompt"}).privacy
     assert prompts == PrivacyConfig(epsilon=10, delta=1e-6, noise_draws=1)
+
+
+def saved(folder: Path, *changes: str, **privacy: object) -> Path:
+    """Write a configuration as it was saved before settings without an effect were errors; return the file."""
+    settings = load_settings(preset="dp", overrides=["prepare.source=digits", *changes])
+    tree = read_yaml(settings_text(settings))
+    (folder / "config.yaml").write_text(write_yaml(tree | {"privacy": tree["privacy"] | privacy}))
+    return folder / "config.yaml"
+
+
+def test_a_saved_run_opens_without_its_settings_that_have_no_effect(tmp_path: Path) -> None:
+    file = saved(tmp_path, epsilon=None, noise_draws=1, delta=1e-6)
+    assert load_settings(file).privacy == PrivacyConfig()
+    assert load_settings(file, overrides=["privacy.epsilon=1"]).privacy == PrivacyConfig(
+        epsilon=1, noise_draws=1, delta=1e-6
+    )
+    with pytest.raises(UserError, match=r"^setting privacy: privacy\.noise_draws=2 has no effect"):
+        load_settings(file, overrides=["privacy.noise_draws=2"])
+
+
+def test_a_saved_run_without_votes_opens_without_their_settings(tmp_path: Path) -> None:
+    file = saved(tmp_path, "privacy.delta=1e-6", votes=200, num_teachers=100)
+    assert load_settings(file).privacy == PrivacyConfig(epsilon=10, delta=1e-6, noise_draws=1)
+    voting = load_settings(file, overrides=list(VOTES)).privacy
+    assert (voting.votes, voting.num_teachers) == (200, 100)
+    with pytest.raises(UserError, match=r"^setting privacy: privacy\.votes=9 has no effect"):
+        load_settings(file, overrides=["privacy.votes=9"])
+
+
+def test_a_file_that_the_user_wrote_is_told_of_settings_that_have_no_effect(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("prepare: {source: digits}\nprivacy: {epsilon: null, noise_draws: 1}\n")
+    with pytest.raises(UserError, match=r"privacy\.noise_draws=1 has no effect"):
+        load_settings(tmp_path / "mine.yaml")
 
 
 def test_descriptions_that_the_user_wrote_hold_nothing_private() -> None:

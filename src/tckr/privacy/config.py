@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, ValidationInfo, model_validator
 
 from tckr.strict import STRICT
 
@@ -16,6 +17,10 @@ MOST_TEACHERS = 10_000
 
 VOTING = ("votes", "num_teachers")
 """Settings that have no effect unless labels are votes."""
+
+
+BASE = MappingProxyType({"base": True})
+"""Context of validation of settings that only the points of a sweep complete: some may still have no effect."""
 
 
 class PrivacyConfig(BaseModel):
@@ -64,25 +69,28 @@ class PrivacyConfig(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _all_have_an_effect(self) -> Self:
+    def _all_have_an_effect(self, info: ValidationInfo) -> Self:
         """Raise an error for settings without an effect: who sets them expects a guarantee, or votes."""
+        if info.context is BASE:
+            return self
         if not self.is_on and (idle := self._set_without("epsilon", set(type(self).model_fields))):
             raise ValueError(
-                f"{idle} has no effect, because without privacy.epsilon there is no formal guarantee; set "
+                f"{_listed(idle)} no effect, because without privacy.epsilon there is no formal guarantee; set "
                 "privacy.epsilon (--preset dp: 10), or leave out the other settings of privacy"
             )
         if self.labels != "votes" and (idle := self._set_without("labels", set(VOTING))):
             raise ValueError(
-                f"{idle} has no effect with privacy.labels={self.labels}; set privacy.labels=votes, or leave it out"
+                f"{_listed(idle)} no effect with privacy.labels={self.labels}; set privacy.labels=votes, or leave "
+                f"{'it' if len(idle) == 1 else 'them'} out"
             )
         return self
 
-    def _set_without(self, switch: str, names: set[str]) -> str:
+    def _set_without(self, switch: str, names: set[str]) -> list[str]:
         """Return those of `names` that are set. If `switch` is set, defaults do not count, since a saved file has all."""
         given, fields = self.model_fields_set, type(self).model_fields
         counted = [name for name in fields if name in given & names - {switch}]
         changed = [name for name in counted if switch not in given or getattr(self, name) != fields[name].default]
-        return ", ".join(f"privacy.{name}={getattr(self, name)}" for name in changed)
+        return [f"privacy.{name}={getattr(self, name)}" for name in changed]
 
     @property
     def is_on(self) -> bool:
@@ -95,9 +103,14 @@ class PrivacyConfig(BaseModel):
         return self.is_on and self.labels == "votes"
 
 
+def _listed(settings: Sequence[str]) -> str:
+    """Return the settings with the verb, `has` or `have`."""
+    return f"{', '.join(settings)} {'has' if len(settings) == 1 else 'have'}"
+
+
 def without_idle(given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings in `known` that still have an effect after `given`, which may switch off guarantee or votes."""
     if "epsilon" in given and given["epsilon"] is None:
-        return {}
+        return {name: value for name, value in known.items() if name == "epsilon"}
     idle = VOTING if given.get("labels", "votes") != "votes" else ()
     return {name: value for name, value in known.items() if name not in idle}
