@@ -113,6 +113,28 @@ def short_memorizers() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def coarse_accountant() -> Iterator[None]:
+    """Let the accountant round privacy losses up to hundredths, ten times as fast: its guarantees hold with more noise.
+
+    For tests that do not ask how little noise is enough; tests/privacy/test_accountant.py does.
+    """
+    from tckr.privacy import accountant
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(accountant, "INTERVAL", 1e-2)
+        accountant.epsilon_spent.cache_clear()
+        yield
+    accountant.epsilon_spent.cache_clear()
+
+
+@pytest.fixture
+def coarse_accounting() -> Iterator[None]:
+    """Let the test run with `coarse_accountant`."""
+    with coarse_accountant():
+        yield
+
+
 @pytest.fixture
 def few_redraws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Redraw members 1,999 times instead of 9,999: p-values are as exact, in steps of 0.0005 (Fisher 1935)."""

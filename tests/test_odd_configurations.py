@@ -54,6 +54,11 @@ def check(odd: Odd) -> Settings | str:
     return found
 
 
+def different(drawn: Sequence[Odd]) -> list[Odd]:
+    """Return each configuration once: of the huge ones there are few, and they take nearly all of the time."""
+    return list({(odd.file, *odd.overrides, None, *odd.over): odd for odd in drawn}.values())
+
+
 def peak_megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -65,8 +70,8 @@ def _elsewhere(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_1500_odd_configurations_are_each_settings_or_a_sentence(part):
-    found = [check(odd) for odd in odd_configurations(PER_PART, seed=part)]
-    assert 0 < sum(isinstance(one, Settings) for one in found) < PER_PART
+    found = [check(odd) for odd in different(odd_configurations(PER_PART, seed=part))]
+    assert 0 < sum(isinstance(one, Settings) for one in found) < len(found)
 
 
 def test_the_parser_that_is_always_there_answers_as_well(monkeypatch):

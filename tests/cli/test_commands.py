@@ -242,23 +242,23 @@ def test_a_setting_given_as_an_option_shows_how_settings_are_given(monkeypatch, 
 
 
 @pytest.mark.parametrize("words", ["run adapt.mo", "audit adapt.mo", "demo adapt.mo"])
-def test_a_shell_completes_settings(words):
-    offered = completed(words)
+def test_a_shell_completes_settings(monkeypatch, capsys, words):
+    offered = completed(monkeypatch, capsys, words)
     assert "adapt.model=" in offered
     assert all(name.startswith("adapt.mo") for name in offered)
 
 
-def test_a_shell_completes_commands_presets_and_stages():
-    assert completed("rel") == ["release"]
-    assert completed("run --preset pa") == ["paper"]
-    assert completed("run --until di") == ["distill"]
+def test_a_shell_completes_commands_presets_and_stages(monkeypatch, capsys):
+    assert completed(monkeypatch, capsys, "rel") == ["release"]
+    assert completed(monkeypatch, capsys, "run --preset pa") == ["paper"]
+    assert completed(monkeypatch, capsys, "run --until di") == ["distill"]
 
 
-def completed(words: str) -> list[str]:
+def completed(monkeypatch, capsys, words: str) -> list[str]:
     asked = {"_TCKR_COMPLETE": "complete_bash", "COMP_WORDS": f"tckr {words}", "COMP_CWORD": str(len(words.split()))}
-    program = "import sys; sys.argv[0] = 'tckr'; from tckr.cli import main; main()"
-    ran = subprocess.run([sys.executable, "-c", program], env={**os.environ, **asked}, capture_output=True, text=True)
-    return ran.stdout.split()
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
+    return call(monkeypatch, capsys)[1].split()
 
 
 def test_help_says_every_default(monkeypatch, capsys):

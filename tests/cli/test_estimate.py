@@ -35,6 +35,7 @@ def test_estimate_measures_every_stage_and_leaves_only_the_prepared_data(monkeyp
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {"store"}  # no run's folder, which may hold a report
 
 
+@pytest.mark.usefixtures("coarse_accounting")
 @pytest.mark.filterwarnings(ARRAY_WARNING)
 def test_estimate_says_what_a_guarantee_costs_and_by_which_settings(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)

@@ -68,6 +68,7 @@ def test_teachers_that_vote_learn_every_image_once_more(found):
     assert voting["teach"].seconds - alone["teach"].seconds == pytest.approx(15 * (200 / 20) * 0.1)
 
 
+@pytest.mark.usefixtures("coarse_accounting")
 def test_work_under_a_guarantee_grows_with_steps_batch_and_draws_and_epsilon_changes_only_the_noise():
     def work(*overrides):
         settings = ["adapt.steps=50", "adapt.batch_size=20", "privacy.noise_draws=3", *overrides]

@@ -18,6 +18,7 @@ from tckr.metrics.estimate import NotMeasurable
 from tckr.releasing.cards import summary
 from tckr.releasing.releasing import release
 from tckr.running import RunResult, run
+from tests.conftest import coarse_accountant
 from tests.test_draws import TINY
 from tests.tiny_models import ARRAY_WARNING
 
@@ -28,7 +29,8 @@ CARDS = ("README.md", "student/README.md", "adapter/README.md")
 @pytest.fixture(scope="module")
 def guaranteed(source, tmp_path_factory) -> RunResult:
     places = [f"prepare.source={source}", f"execution.output={tmp_path_factory.mktemp('guaranteed')}"]
-    return run(load_settings(preset="dp", overrides=[*places, *TINY, "privacy.epsilon=8", "privacy.noise_draws=1"]))
+    with coarse_accountant():
+        return run(load_settings(preset="dp", overrides=[*places, *TINY, "privacy.epsilon=8", "privacy.noise_draws=1"]))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,8 @@ def released(guaranteed, tmp_path_factory) -> Path:
 def voted(source, tmp_path_factory) -> RunResult:
     places = [f"prepare.source={source}", f"execution.output={tmp_path_factory.mktemp('voted')}"]
     votes = ["privacy.labels=votes", "privacy.votes=4", "privacy.num_teachers=14", "distill.labels=soft"]
-    return run(load_settings(preset="dp", overrides=[*places, *TINY, "privacy.epsilon=8", *votes]))
+    with coarse_accountant():
+        return run(load_settings(preset="dp", overrides=[*places, *TINY, "privacy.epsilon=8", *votes]))
 
 
 def test_voted_labels_leave_with_the_noise_that_paid_for_them_and_votes_do_not(voted, tmp_path):

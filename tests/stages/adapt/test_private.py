@@ -157,6 +157,7 @@ def test_each_unit_is_taken_by_chance_with_one_of_its_images() -> None:
     np.testing.assert_allclose(numbers, [0.343, 0.441, 0.189, 0.027], atol=0.03)  # binomial: independent of one another
 
 
+@pytest.mark.usefixtures("coarse_accounting")
 def test_the_count_is_noisy_and_all_a_guarantee_depends_on() -> None:
     config = PrivateAdaptConfig(batch_size=16, steps=5, privacy=PrivacyConfig(epsilon=1.0))
     found = promise(config, 1000, 7, ["a"])
@@ -168,6 +169,7 @@ def test_the_count_is_noisy_and_all_a_guarantee_depends_on() -> None:
     assert 0.95 < found.epsilon <= 1.0
 
 
+@pytest.mark.usefixtures("coarse_accounting")
 def test_the_adapter_states_its_guarantee_and_goes_on_with_the_same_noise(tmp_path: Path, tiny_generator: Path) -> None:
     inputs = {"data": write_private_set(tmp_path / "data"), "captions": write_captions(tmp_path / "captions")}
     config = PrivateAdaptConfig(
@@ -186,6 +188,7 @@ def test_the_adapter_states_its_guarantee_and_goes_on_with_the_same_noise(tmp_pa
     assert weights[0] == weights[1]
 
 
+@pytest.mark.usefixtures("coarse_accounting")
 def test_two_runs_share_no_noise_though_seed_and_secret_are_equal(tmp_path: Path, tiny_generator: Path) -> None:
     inputs = {"data": write_private_set(tmp_path / "data"), "captions": write_captions(tmp_path / "captions")}
     config = PrivateAdaptConfig(

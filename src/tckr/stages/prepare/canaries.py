@@ -40,7 +40,7 @@ def draw_canaries(
     Raises:
         UserError: fewer records can be canaries.
     """
-    candidates = _candidates(pool, seed)
+    candidates = _candidates(pool, seed) if num_canaries else []
     unit = "groups " if any(record.group for record in pool) else ""
     if num_canaries > len(candidates):
         raise UserError(
