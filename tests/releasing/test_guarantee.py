@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,19 @@ def test_the_summary_has_each_input_as_a_number(guaranteed, released):
     assert {name: found[name] for name in inputs} == inputs
 
 
+def test_no_document_states_a_number_of_private_images_that_the_budget_pays_to_blur(guaranteed, released):
+    declared = AuditResult.read(guaranteed.artifacts["audit"]).declared
+    numbers = {declared.num_members, declared.num_non_members, declared.num_test}
+    found = json.loads((released / "audit_summary.json").read_text())
+    assert found["audit"]["members"] is found["audit"]["non_members"] is found["student_accuracy"]["n"] is None
+    measured = [surface["auc"] for surface in found["audit"]["surfaces"].values() if surface["auc"]]
+    assert all(number["n"] is None for number in measured)
+    for card in CARDS:
+        assert not re.search(r"\d+ (members|others|private test images)", (released / card).read_text())
+    stated = re.findall(r"(?<![\w.])\d+(?![\w.])", (released / "croissant.json").read_text().split('"recordSet"')[0])
+    assert not numbers & set(map(int, stated)), (numbers, stated)
+
+
 @pytest.mark.parametrize("refuted", [False, True])
 def test_a_refuted_guarantee_is_not_promised(guaranteed, refuted):
     claimed, audit = (
@@ -117,4 +131,9 @@ def test_without_a_guarantee_no_card_states_one(finished, tmp_path):
         finished.folder, to=tmp_path / "plain", license="mit", what=("images",), accept_risk="a test", by="somebody"
     ).folder
     assert "Formal guarantee" not in (folder / "README.md").read_text()
-    assert json.loads((folder / "audit_summary.json").read_text())["guarantee"] is None
+    found = json.loads((folder / "audit_summary.json").read_text())
+    assert found["guarantee"] is None
+    assert (
+        f"{found['audit']['members']} members and {found['audit']['non_members']} others"
+        in (folder / "README.md").read_text()
+    )

@@ -16,7 +16,8 @@ from tckr.surfaces import surface_title
 
 NOT_GUARANTEED = (
     "Numbers of this card and of the report that were measured on private images, such as accuracy and results of the "
-    "audit. They have no noise.",
+    "audit. They have no noise. The width of an interval tells roughly how many images it is about, and the report states "
+    "numbers of private images.",
     "The names of the classes, the size of the images, and whether they are grey. They were declared public.",
     "Other releases made from the same private images. Their epsilons add up.",
     "What a private image shares with many others. The guarantee protects what one {unit} adds.",
@@ -25,13 +26,16 @@ NOT_GUARANTEED = (
 
 
 def audit_summary(facts: Facts) -> dict[str, Any]:
-    """Return states, AUC with intervals and the limits of the audit; without an audit, the statement that there is none."""
-    audit, accepted = facts.audit, facts.request.accepted
+    """Return states, AUC with intervals and the limits of the audit; without an audit, the statement that there is none.
+
+    Under a guarantee, no number of private images is stated: its budget pays for one with noise.
+    """
+    audit, accepted, counted = facts.audit, facts.request.accepted, facts.guarantee is None
     return {
         "released": list(facts.request.what),
         "guarantee": None if facts.guarantee is None else _guarantee(facts.guarantee, audit),
-        "audit": None if audit is None else _audit(audit, facts.request.exposes),
-        "student_accuracy": measured(facts.accuracy) if "student" in facts.request.what else None,
+        "audit": None if audit is None else _audit(audit, facts.request.exposes, counted=counted),
+        "student_accuracy": measured(facts.accuracy, counted=counted) if "student" in facts.request.what else None,
         "accepted_risk": {"reason": accepted.reason, "by": accepted.by, "found": facts.obstacles}
         if accepted and facts.obstacles
         else None,
@@ -49,35 +53,35 @@ def _guarantee(claimed: Guarantee, audit: AuditResult | None) -> dict[str, Any]:
     }
 
 
-def _audit(audit: AuditResult, exposed: list[str]) -> dict[str, Any]:
+def _audit(audit: AuditResult, exposed: list[str], *, counted: bool) -> dict[str, Any]:
     declared = audit.declared
     return {
         "verdict": verdict_text(audit.verdict),
         "depth": declared.depth,
         "reference_runs": declared.num_reference_runs,
         "unit": declared.unit,
-        "members": declared.num_members,
-        "non_members": declared.num_non_members,
+        "members": declared.num_members if counted else None,
+        "non_members": declared.num_non_members if counted else None,
         "confidence": declared.confidence,
-        "surfaces": {name: _surface(audit, name) for name in exposed},
+        "surfaces": {name: _surface(audit, name, counted=counted) for name in exposed},
         "covered": coverage_of(audit),
     }
 
 
-def _surface(audit: AuditResult, name: str) -> dict[str, Any]:
+def _surface(audit: AuditResult, name: str, *, counted: bool) -> dict[str, Any]:
     found = audit.surfaces.get(name)
     return {
         "title": surface_title(name),
         "state": found.state if found else "not measured",
         "attack": found.attack if found else "",
-        "auc": measured(found.headline) if found else None,
+        "auc": measured(found.headline, counted=counted) if found else None,
         "covers": covers_of(audit, name),
     }
 
 
-def measured(number: Measured | None) -> dict[str, Any] | None:
-    """Return a number with its interval; None if it was not measured."""
+def measured(number: Measured | None, *, counted: bool) -> dict[str, Any] | None:
+    """Return a number with its interval, and what it was measured on if that is `counted`; None if it was not measured."""
     if not isinstance(number, Estimate):
         return None
     number = rounded(number)
-    return {"value": number.value, "low": number.low, "high": number.high, "n": number.n}
+    return {"value": number.value, "low": number.low, "high": number.high, "n": number.n if counted else None}
