@@ -353,16 +353,37 @@ def test_a_worker_finds_the_libraries_loaded():
 
 
 @pytest.mark.skipif(worker_context().get_start_method() == "spawn", reason="workers are spawned here")
-@pytest.mark.parametrize("most", [1, 2])
-def test_the_server_of_the_workers_loads_the_libraries_while_the_first_step_runs(most, monkeypatch):
+@pytest.mark.parametrize("kind", ["peers", "one after another", "peers complete", "no server can start"])
+def test_the_server_of_the_workers_loads_the_libraries_while_the_first_step_runs_if_one_needs_it(
+    tmp_path, kind, monkeypatch
+):
     server = forkserver.ForkServer()  # not running yet
     for name in ("ensure_running", "set_forkserver_preload"):
         monkeypatch.setattr(forkserver, name, getattr(server, name))
     monkeypatch.setattr(process_module, "LOADED_ONCE", ())
-    with LocalExecutor(lambda num_workers: 1, most):
-        is_running = server._forkserver_pid is not None
+    first, *others = chain(tmp_path)
+    if kind != "one after another":
+        others = [step(f"leaf.{seed}", stage="leaf", seed=seed, source=first) for seed in (1, 2)]
+    if kind == "peers complete":
+        runner(tmp_path).run([first, *others])
+        others.append(step("end", source=others[0]))
+    if kind == "no server can start":
+        monkeypatch.setattr(forkserver, "ensure_running", _refuse)
+    observer = Silent()
+    observer.started = lambda _: _end(server)
+    with pytest.raises(_EndedError) as ended:
+        replace(runner(tmp_path, workers=2), observer=observer).run([first, *others])
+    assert ended.value.args == (kind == "peers",)
+
+
+class _EndedError(Exception):
+    """Raised when the first step of a run would start; says whether a server of the workers is running then."""
+
+
+def _end(server: forkserver.ForkServer) -> None:
+    is_running = server._forkserver_pid is not None
     server._stop()
-    assert is_running == (most > 1)
+    raise _EndedError(is_running)
 
 
 def _refuse() -> str:

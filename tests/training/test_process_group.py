@@ -211,6 +211,7 @@ def test_an_error_of_who_hears_the_processes_ends_them_and_is_raised(tmp_path: P
 
 
 def tell_twice(team: Team, tell: Tell, *, folder: Path) -> None:
+    (folder / f"begun {team.rank} {os.getpid()}").touch()
     tell("first")
     time.sleep(1)
     tell("second")
@@ -218,15 +219,13 @@ def tell_twice(team: Team, tell: Tell, *, folder: Path) -> None:
         (folder / "trained").touch()
 
 
-def test_an_error_of_who_hears_the_processes_ends_them_on_any_thread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(process_group, "RESTARTS", 0)
+def test_an_error_of_who_hears_the_processes_ends_them_on_any_thread_and_nothing_begins_anew(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
         trained = pool.submit(train_together, 2, partial(tell_twice, folder=tmp_path), "cpu", refuse_to_hear)
         with pytest.raises(OSError, match=r"^no space left for the log$"):
             trained.result()
     assert not (tmp_path / "trained").exists()
+    assert len(list(tmp_path.glob("begun *"))) == 2
 
 
 def begin_again_and_tell(team: Team, tell: Tell, *, folder: Path) -> None:

@@ -69,6 +69,7 @@ class Runner:
             execution = executor.adapted(self.execution)
             needs = needs_of(steps, execution) if missing else {}  # of all steps, so that resuming gives each the same
             self.observer.planned(missing, {step.name: float(needs[step.name].share) for step in missing})
+            executor.expect([needs[step.name] for step in missing])
             return replace(self, execution=execution)._run(steps, needs, executor)
 
     def _run(self, steps: Sequence[Step], needs: Mapping[str, Needs], executor: Executor) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import signal
 import threading
 import uuid
@@ -231,9 +232,12 @@ def _take_part(
     end_with_parent()
     set_up_process(threads)
     team, (device, backend) = Team(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])), where
+    store = _meeting_place()
+    if not _is_heard(team, store, told):
+        return
     if device.startswith("cuda"):
         torch.cuda.set_device(team.rank % torch.cuda.device_count())
-    with _joined(team, _meeting_place(), device, backend):
+    with _joined(team, store, device, backend):
         try:
             train(team, (lambda what: told.send(("told", what))) if team.rank == 0 else _tell_nobody)
         except UserError as error:  # sent before the other processes lose their connections and report that
@@ -313,6 +317,15 @@ def _meeting_place() -> distributed.Store:
     return distributed.PrefixStore(f"attempt-{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
 
 
+def _is_heard(team: Team, store: distributed.Store, told: Connection) -> bool:
+    """Return in every process of an attempt whether the first one found that somebody still reads its messages."""
+    if team.rank == 0:
+        poll = select.poll()
+        poll.register(told, 0)  # to be told only that the other end is closed
+        store.set("heard", "no" if poll.poll(0) else "yes")
+    return store.get("heard") == b"yes"
+
+
 @contextmanager
 def _listening(
     heard: Connection, told: Connection, hear: Callable[[Any], object], final: list[Exception], failures: dict[str, str]
@@ -322,8 +335,8 @@ def _listening(
     `failures` receives the first error of each attempt, because the errors of other processes follow from it. `final`
     receives what ends all attempts: a UserError or BeginAgain of a process, or an error of `hear`. The first one interrupts
     the launcher, if it runs on the main thread. On another one, an error of `hear` closes the pipe, so that the next message
-    of the first process ends it. The pipe has no lock, which a killed process would never release: the system writes a short
-    message at once or not at all.
+    of the first process ends it; the processes that the launcher starts instead return at once (`_is_heard`). The pipe has
+    no lock, which a killed process would never release: the system writes a short message at once or not at all.
     """
     interrupts = threading.current_thread() is threading.main_thread()  # only there, the launcher catches signals
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
 
 import numpy as np
 import pytest
 from scipy.special import ndtri
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from tckr.engine.executors.local import LocalExecutor
 from tckr.errors import UserError
@@ -87,3 +89,23 @@ def test_regressions_run_in_worker_processes() -> None:
         attack.rate_all(signals, partial(executor.map, num_workers=2))
     for signal in signals:
         assert np.array_equal(attack.known[signal.tobytes()], AmongAlike(features)(None, None, signal))
+
+
+def test_a_regression_in_a_worker_process_has_one_thread_however_many_records_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = import_module("tckr.membership.scorers.quantile_regression")  # the package has a function of that name
+    monkeypatch.setattr(module, "MIN_RECORDS", 0)
+    features, threads = np.random.default_rng(0).normal(size=(2 * MIN_POPULATION, 1)), set[int]()
+
+    def fit(signal: np.ndarray, features: np.ndarray) -> object:
+        threads.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp")
+        return fit_quantiles(signal, features, levels=(0.5, 0.9))
+
+    monkeypatch.setattr(module, "fit_quantiles", fit)
+    with threadpool_limits(3, "openmp"):
+        AmongAlike(features)(None, None, features[:, 0])
+        assert threads == {3}, "an audit in one process uses all cores"
+        threads.clear()
+        module._rated(features[:, 0], features)
+    assert threads == {1}

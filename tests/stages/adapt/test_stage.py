@@ -81,8 +81,9 @@ def test_the_adapter_says_whether_the_private_set_has_colour(tmp_path: Path, inp
 
 
 def test_zero_steps_leave_the_model_alone(tmp_path: Path, inputs: dict[str, Path]) -> None:
-    context = make_context(tmp_path, inputs)
+    context = make_context(tmp_path, inputs, recorder=(recorder := Recorder()))
     stage.run(AdaptConfig(model="no/model/needed", steps=0), context)
+    assert recorder.became == {"steps": 0}, "nothing was trained: by no method, in no precision"
     assert sorted(path.name for path in context.out.iterdir()) == ["adapter.json", "history.json"]
     assert json.loads((context.out / "adapter.json").read_text())["steps"] == 0
     assert json.loads((context.out / "history.json").read_text()) == []

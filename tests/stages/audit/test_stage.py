@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from tckr.data.groups import GROUPS_NAME
 from tckr.data.images import encode_png
 from tckr.data.shards import write_shard
 from tckr.data.transforms import to_device
+from tckr.engine.executors.local import LocalExecutor
 from tckr.errors import UserError
 from tckr.membership.queries import questions
 from tckr.membership.queries.answers import read_answers
+from tckr.membership.scorers.quantile_regression import HALVES, MIN_POPULATION
 from tckr.membership.wording import verdict_text
 from tckr.metrics.estimate import Estimate
 from tckr.metrics.results import OneRunBound
@@ -48,16 +51,21 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
     Teachers and the positive control are trained until they know their members; Students and the null control are untrained.
     """
-    generator, folder = np.random.default_rng(0), tmp_path_factory.mktemp("audit")
-    images = generator.integers(0, 256, (NUM_POOL + NUM_TEST, 8, 8, 3), dtype=np.uint8)
-    labels = np.arange(NUM_POOL + NUM_TEST) % 3
-    write_split(folder / "data" / "pool", images, labels, generator.permutation(NUM_POOL))
-    write_split(folder / "data" / "test", images, labels, np.arange(NUM_POOL, NUM_POOL + NUM_TEST))
-    members = np.argsort(generator.random((NUM_RUNS, NUM_POOL)), axis=1) < NUM_POOL // 2
+    return write_models(tmp_path_factory.mktemp("audit"))
+
+
+def write_models(folder: Path, num_pool: int = NUM_POOL) -> dict[str, Path]:
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (num_pool + NUM_TEST, 8, 8, 3), dtype=np.uint8)
+    labels = np.arange(num_pool + NUM_TEST) % 3
+    write_split(folder / "data" / "pool", images, labels, generator.permutation(num_pool))
+    write_split(folder / "data" / "test", images, labels, np.arange(num_pool, num_pool + NUM_TEST))
+    members = np.argsort(generator.random((NUM_RUNS, num_pool)), axis=1) < num_pool // 2
     np.save(folder / "data" / MEMBERSHIP_NAME, members)
-    np.save(folder / "data" / CANARIES_NAME, np.zeros(NUM_POOL, dtype=np.int8))
-    np.save(folder / "data" / GROUPS_NAME, np.arange(NUM_POOL))
-    card(split_digest(folder / "data" / "test", write_lock_key(folder / "data", 0))).write(folder / "data")
+    np.save(folder / "data" / CANARIES_NAME, np.zeros(num_pool, dtype=np.int8))
+    np.save(folder / "data" / GROUPS_NAME, np.arange(num_pool))
+    digest = split_digest(folder / "data" / "test", write_lock_key(folder / "data", 0))
+    card(digest, num_pool=num_pool, num_members=num_pool // 2).write(folder / "data")
     rows = {f"teacher.{run}": members[run] for run in range(NUM_RUNS)} | {"teacher.positive": members[0]}
     rows |= {f"student.{run}": None for run in (*range(NUM_RUNS), "positive", "null")} | {"teacher.null": None}
     found = {"data": folder / "data"}
@@ -99,7 +107,7 @@ def save_classifier(folder: Path, images: np.ndarray, labels: np.ndarray, chosen
         config = ResNetConfig(embedding_size=16, hidden_sizes=[32], depths=[1], layer_type="basic", id2label=names)
         model = Classifier(ResNetForImageClassification(config), ClassifierSpec((0.5,) * 3, (0.5,) * 3, (8, 8)))
     if chosen is not None:
-        inputs, truth = to_device(images[:NUM_POOL][chosen], "cpu"), torch.from_numpy(labels[:NUM_POOL][chosen])
+        inputs, truth = to_device(images[: len(chosen)][chosen], "cpu"), torch.from_numpy(labels[: len(chosen)][chosen])
         optimizer = torch.optim.Adam(model.parameters(), 1e-2)
         model.train()
         for _ in range(60):
@@ -211,6 +219,27 @@ def test_batch_size_changes_nothing_that_is_reported(models: dict[str, Path], tm
         stage.ask(SignalConfig(shift=0), context)
         found.append(read_answers(context.out)["teacher"])
     assert found[0] == pytest.approx(found[1], abs=1e-4)
+
+
+@pytest.mark.usefixtures("few_scorers", "few_redraws")
+def test_worker_processes_change_no_number(tmp_path: Path) -> None:
+    models = write_models(tmp_path / "models", HALVES * MIN_POPULATION)
+    few = {name: folder for name, folder in models.items() if name == "student.0" or not name.startswith("student.")}
+    inputs = inputs_of(few, tmp_path / "asked", shift=0)
+    found, spread = [], list[int]()
+    with LocalExecutor(lambda num_workers: 1) as executor:
+
+        def workers(function: Callable[[Any], Any], items: Iterable[Any], num_workers: int) -> Iterator[Any]:
+            for result in executor.map(function, items, num_workers):
+                spread.append(num_workers)
+                yield result
+
+        for name, given in (("alone", None), ("spread", workers)):
+            context = make_context(tmp_path / name, inputs, batch_size=32, opened={"data": inputs["data"]}, workers=given)
+            stage.run(AuditConfig(), context)
+            found.append((context.out / "audit.json").read_text())
+    assert spread == 3 * [2], "the target's Teacher and Student, and the Teacher of the null control"
+    assert found[0] == found[1]
 
 
 def test_changed_test_split_stops_the_audit(world: dict[str, Path], tmp_path: Path) -> None:

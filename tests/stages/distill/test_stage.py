@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from transformers import ViTConfig, ViTForImageClassification
 
 from tckr.artifacts.soft_labels import LabelRecipe, SoftLabels, read_soft_labels
@@ -102,6 +103,14 @@ def test_online_labels_come_from_the_teacher(tmp_path, inputs):
     loss = json.loads((tmp_path / "out" / "history.json").read_text())[0]["loss"]
     run(config.model_copy(update={"labels": "soft"}), make_context(tmp_path / "soft", inputs))
     assert loss != json.loads((tmp_path / "soft" / "out" / "history.json").read_text())[0]["loss"]
+
+
+def test_a_teacher_that_is_loaded_during_the_training_leaves_its_random_numbers_alone(tmp_path):
+    """A Student trained anew and one that goes on from a checkpoint load the Teacher at different steps."""
+    build_classifier("embedded:resnet", 3, COLOURS, seed=1).save(tmp_path)
+    before = torch.get_rng_state()
+    stage.AskedTeacher(tmp_path, COLOURS, "cpu")(torch.zeros(1, 3, 24, 24))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from fractions import Fraction
@@ -52,6 +52,9 @@ class Executor(Protocol):
 
     def adapted(self, execution: ExecutionConfig) -> ExecutionConfig:
         """Return `execution` as jobs receive it: if it names no number of workers, with the number that there is."""
+
+    def expect(self, needs: Iterable[Needs]) -> None:
+        """Get ready for jobs with these needs, all that will be submitted unless one fails."""
 
     def has_room(self, needs: Needs) -> bool:
         """Return whether a job with these needs would start at once; always true when no job is running."""

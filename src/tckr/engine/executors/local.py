@@ -67,9 +67,7 @@ class LocalExecutor:
         self._at_work: dict[Future[Any], Needs] = {}
 
     def __enter__(self) -> Self:
-        """Return the executor; processes start with the first job, and a server for them loads the libraries meanwhile."""
-        if self._max_workers > 1:
-            started_worker_context()
+        """Return the executor; processes start with the first job."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -81,6 +79,12 @@ class LocalExecutor:
     def adapted(self, execution: ExecutionConfig) -> ExecutionConfig:
         """Return `execution` unchanged: it already describes this machine."""
         return execution
+
+    def expect(self, needs: Iterable[Needs]) -> None:
+        """Start the server of the workers if a job will be given to one: it loads the libraries while other jobs run."""
+        if not all(each.alone for each in needs):
+            with suppress(OSError):  # the job itself reports what is wrong, if there is still something when its turn comes
+                started_worker_context()
 
     def has_room(self, needs: Needs) -> bool:
         """Return whether the shares of the running jobs leave room for this one."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
@@ -111,6 +111,9 @@ class RayExecutor:
     def adapted(self, execution: ExecutionConfig) -> ExecutionConfig:
         """Return `execution` with a worker for each GPU, or CPU core, of the cluster, unless it names a number."""
         return execution.model_copy(update={"workers": execution.workers or self._num_slots})
+
+    def expect(self, needs: Iterable[Needs]) -> None:
+        """Do nothing: Ray starts its workers itself."""
 
     def has_room(self, needs: Needs) -> bool:
         """Return whether Ray can take another job."""

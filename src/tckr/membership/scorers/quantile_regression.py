@@ -159,7 +159,8 @@ class AmongAlike:
 
 
 def _rated(signal_N: np.ndarray, features_ND: np.ndarray) -> tuple[bytes, np.ndarray]:
-    return signal_N.tobytes(), AmongAlike(features_ND)(None, None, signal_N)
+    with threadpool_limits(1, "openmp"):  # the processes share the cores
+        return signal_N.tobytes(), AmongAlike(features_ND)(None, None, signal_N)
 
 
 def principal_components(features_ND: np.ndarray) -> np.ndarray:

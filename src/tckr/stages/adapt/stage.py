@@ -68,7 +68,8 @@ def run(config: AdaptConfig, context: StepContext) -> None:
     method: Literal["full", "lora"] = "full" if config.trains_all else "lora"
     if not config.lora:
         bfloat16 = is_bfloat16(config.precision, context.execution.torch_device(), training=True)
-        context.became(steps=num_steps, method=method, precision="bfloat16" if bfloat16 else "float32")
+        trained = {"method": method, "precision": "bfloat16" if bfloat16 else "float32"} if num_steps else {}
+        context.became(steps=num_steps, **trained)
     losses = Losses(steps=np.array([]), checks=np.array([]))
     if config.lora:
         _take(config.lora, config, context)

@@ -144,8 +144,7 @@ class AskedTeacher:
 
     @cached_property
     def _loaded(self) -> tuple[AnyClassifier, torch.Tensor]:
-        """Return the Teacher and its logit of each class; the random numbers of the training go on as if it were there."""
-        with torch.random.fork_rng(devices=[]):
-            teacher = load_classifier(self._folder).to(self._device)
+        """Return the Teacher and its logit of each class. This draws no random numbers, which the training would miss."""
+        teacher = load_classifier(self._folder).to(self._device)
         columns = torch.from_numpy(class_columns(teacher.class_names, self._class_names))
         return teacher, columns.to(self._device)
