@@ -13,9 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import EVERY_RECORD, VALIDATION_RUN
 from tckr.config import RunConfig
 from tckr.data.seeds import derive_seed, keyed_root
@@ -25,7 +28,9 @@ from tckr.errors import UserError, shown
 from tckr.membership.config import MIN_REFERENCE_RUNS
 from tckr.models.diffusion.outline import refuse_misfits
 from tckr.models.model_names import adapter_digest, checkpoint_digest
+from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.config_base import StageConfig
+from tckr.stages.generate.config import GenerateConfig
 from tckr.stages.prepare.config import PrepareConfig
 from tckr.stages.teach.config import TeachConfig, VotingConfig
 
@@ -95,7 +100,18 @@ def pipeline(config: RunConfig, secret: bytes) -> list[Step]:
     target = recycle(_target(config), data)
     audit = _audit(config, data, target)
     report = _step("report", config.report, _target(config), {"data": data, **vars(target), "audit": audit})
-    return list(_all_for(report, set()))
+    return [_checking(step, data) for step in _all_for(report, set())]
+
+
+def _checking(step: Step, data: Step) -> Step:
+    """Return `step` so that the run asks it about the prepared set before anything else is computed from that."""
+    if not isinstance(step.config, AdaptConfig | GenerateConfig):
+        return step
+    return replace(step, checks={data.fingerprint: partial(_refuse_data, step.config)})
+
+
+def _refuse_data(config: AdaptConfig | GenerateConfig, folder: Path) -> None:
+    config.refuse_data(DataCard.read(folder))
 
 
 def _rooted(config: RunConfig, secret: bytes, label: str) -> RunConfig:

@@ -58,6 +58,21 @@ def test_doctor_lists_what_holds_and_exits_with_2_where_no_store_can_lie(tmp_pat
     assert "this folder cannot hold a store" in out
 
 
+def test_doctor_names_the_folder_that_it_tested_and_takes_no_file_for_one(tmp_path, monkeypatch, capsys):
+    status, out, _ = call(monkeypatch, capsys, "doctor", "--store", str(tmp_path))
+    assert (status, "does not exist" in out) == (0, False)
+    missing = tmp_path / "not" / "there"
+    status, out, _ = call(monkeypatch, capsys, "doctor", "--store", str(missing))
+    assert status == 0
+    assert f"{missing} does not exist; tested is {tmp_path}, where it would be made" in out
+    file = tmp_path / "file"
+    file.touch()
+    for place in (file, file / "below"):
+        status, _, err = call(monkeypatch, capsys, "doctor", "--store", str(place))
+        assert status != 0
+        assert f"--store {place}: {file} is a file; give a folder" in " ".join(err.split())
+
+
 def test_a_run_looks_before_it_computes_anything(tmp_path, monkeypatch):
     monkeypatch.setattr(running, "pipeline", lambda config, secret: [step("prepare")])
     monkeypatch.setattr(Path, "rename", destroy)

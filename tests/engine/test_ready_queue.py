@@ -115,6 +115,23 @@ def test_a_failure_stops_what_depends_on_it_and_with_keep_going_nothing_else(tmp
     assert [Store(tmp_path / "store").has(one) for one in steps] == [True, False, True, True, False]
 
 
+def test_a_step_that_refuses_a_complete_artifact_is_named_before_the_steps_between_are_computed(tmp_path):
+    first = step("first")
+    between = step("between", source=first)
+    last = replace(step("last", source=between), checks={first.fingerprint: _refuse_one})
+    steps = [first, between, last, step("end", source=last), step("beside", source=first)]
+    with pytest.raises(UserError, match="refused: 1"):
+        runner(tmp_path).run(steps)
+    store = Store(tmp_path / "store")
+    assert [store.has(one) for one in steps] == [True, False, False, False, False]
+    assert runner(tmp_path, keep_going=True).run(steps) == {"last": "refused: 1", "end": "refused: 1"}
+    assert [store.has(one) for one in steps] == [True, True, False, False, True]
+
+
+def _refuse_one(folder):
+    raise UserError(f"refused: {(folder / 'sum.txt').read_text()}")
+
+
 def test_without_keep_going_a_failure_ends_the_run_and_the_steps_beside_it_are_completed(tmp_path):
     meeting = FakeConfig(mode="meet", journal=str(tmp_path / "journal.txt"))
     beside = step("leaf.1", meeting, stage="leaf", seed=1)

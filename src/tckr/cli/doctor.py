@@ -9,6 +9,7 @@ import typer
 
 from tckr.cli.settings import Json, Output
 from tckr.disk import free_bytes, nearest_folder, size_text
+from tckr.errors import UserError, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,8 +42,13 @@ def _file_system(console: Console, folder: Path) -> int:
     from tckr.cli.terminal import escape
     from tckr.engine.file_system import NEEDED, WANTED, lacks
 
+    nearest = _tested(folder)
+    if nearest != folder.absolute():
+        console.print(
+            f"{escape(folder)} does not exist; tested is {escape(nearest)}, where it would be made", soft_wrap=True
+        )
     missing, unwanted = lacks(folder), lacks(folder, WANTED)
-    console.print(f"disk: {size_text(free_bytes(folder))} free in {escape(nearest_folder(folder))}", soft_wrap=True)
+    console.print(f"disk: {size_text(free_bytes(folder))} free in {escape(nearest)}", soft_wrap=True)
     for found in (*NEEDED, *WANTED):
         state = "[red]no[/]" if found in missing else "[yellow]no[/]" if found in unwanted else "yes"
         then = f"; {found.otherwise}" if found in (*missing, *unwanted) else ""
@@ -54,6 +60,15 @@ def _file_system(console: Console, folder: Path) -> int:
             "This folder can hold a store. Runs on several machines need this disk on each machine, under the same path."
         )
     return len(missing)
+
+
+def _tested(folder: Path) -> Path:
+    """Return `folder`, or the nearest one above it that exists, unless a file is in the way."""
+    path = folder.absolute()
+    first = next(place for place in (path, *path.parents) if place.exists())
+    if not first.is_dir():
+        raise UserError(f"--store {shown(folder)}: {shown(first)} is a file; give a folder, which need not exist")
+    return first
 
 
 def look(output: Path) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class Runner:
                     at_work[executor.submit(job, needs[name])] = by_name[name]
             for future in executor.completed():
                 step = at_work.pop(future)
-                failed |= self._conclude(step, future.result())
+                failed |= self._conclude(step, future.result()) or self._refused(step, steps)
                 graph.done(step.name)
         return failed
 
@@ -112,6 +112,7 @@ class Runner:
                 if self.store.has(step):
                     self.store.drop_remains(step)
                     self.observer.finished(step, self.store.manifest(step), True)
+                    failed |= self._refused(step, list(by_name.values()))
                     graph.done(name)
                 elif why := _why_impossible(step, failed):
                     failed[name] = why
@@ -129,10 +130,22 @@ class Runner:
         self.observer.warned(f"{step.name} failed: {outcome}")
         return {step.name: str(outcome)}
 
+    def _refused(self, complete: Step, steps: Sequence[Step]) -> dict[str, str]:
+        """Ask every missing step that has a check for the complete one; return the name of each that refuses it, and why."""
+        refused: dict[str, str] = {}
+        for step in steps:
+            check = step.checks.get(complete.fingerprint)
+            if check and not self.store.has(step):
+                try:
+                    check(self.store.folder(complete))
+                except UserError as error:
+                    refused |= self._conclude(step, error)
+        return refused
+
 
 def _why_impossible(step: Step, failed: Mapping[str, str]) -> str:
-    """Return why an input of `step` failed, or an empty text."""
-    return next((failed[source.name] for source in step.inputs.values() if source.name in failed), "")
+    """Return why `step` refused what was computed before, or why an input of it failed; or an empty text."""
+    return next((failed[each.name] for each in (step, *step.inputs.values()) if each.name in failed), "")
 
 
 def run_step(

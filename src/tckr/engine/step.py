@@ -47,8 +47,11 @@ class Step:
     contain a part of this step's artifact, computed in the same way: the stage may copy this part from complete donors. They
     change the speed but not the result, so they are not part of the fingerprint.
 
+    `checks`: fingerprint of an earlier step, which need not be an input, -> function of the folder of its artifact that
+    raises a UserError if this step would refuse it. The run asks as soon as that artifact is complete.
+
     `seals` names subfolders of the artifact that only a step can read that lists this input in `opens`. Neither enters the
-    fingerprint, because both concern where data is stored, not its content. Not in the fingerprint either: `role`;
+    fingerprint, because both concern where data is stored, not its content. Not in the fingerprint either: `role`; `checks`;
     `prefers_alone`: the step gets the machine alone unless other runs repeat it; `uses_device`: it computes on a GPU;
     `trains_together`: several processes may train its model.
     """
@@ -65,6 +68,7 @@ class Step:
     inputs: Mapping[str, Step] = field(default_factory=dict)
     reads: Mapping[str, str] = field(default_factory=dict)
     donors: Sequence[Step] = ()
+    checks: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
     seals: tuple[str, ...] = ()
     opens: tuple[str, ...] = ()
     prefers_alone: bool = False

@@ -273,7 +273,8 @@ def test_no_file_of_the_artifact_names_a_group(tmp_path: Path) -> None:
         ({"group_column": "sister"}, r"no table in .* has this column; columns found: file_name, patient\. Name one"),
         (
             {"group_pattern": "q([0-9]+)"},
-            r"0 usable classes.*80 x no_group.*\(such as cat/p00_0.png: no_group nothing found",
+            r"0 usable classes.*80 x no_group.*\(such as cat/p00_0.png: no_group nothing found.*"
+            r"\. Correct prepare\.group_pattern: no image has a group by 'q\(\[0-9\]\+\)'\.$",
         ),
     ],
 )

@@ -324,6 +324,15 @@ def test_too_little_says_what_was_found_needed_and_to_do(tmp_path: Path) -> None
     assert (tmp_path / "out" / "rejected.csv").exists()
 
 
+@pytest.mark.parametrize(
+    ("fewest", "missing"), [(2, "one class, and a second class is"), (4, "one class, and 3 more classes are")]
+)
+def test_a_source_of_one_class_is_told_that_others_are_missing(tmp_path: Path, fewest: int, missing: str) -> None:
+    data = write_classes(tmp_path / "data", {"circle": 20})
+    with pytest.raises(UserError, match=rf"Rejected: nothing\. The source has {missing} missing\.$"):
+        prepared(tmp_path, data, min_classes=fewest)
+
+
 def test_an_empty_folder_is_the_users_error(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     with pytest.raises(UserError, match="0 usable classes"):

@@ -7,9 +7,10 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from tckr.errors import shown
+from tckr.artifacts.data_card import DataCard
+from tckr.errors import UserError, shown
 from tckr.models.diffusion.outline import Targets
-from tckr.models.diffusion.prompts import PromptForm
+from tckr.models.diffusion.prompts import PromptForm, check_descriptions
 from tckr.models.embedded import FOLDERS
 from tckr.models.model_names import ModelName
 from tckr.models.needed import PIPELINE, Needed
@@ -36,6 +37,11 @@ MEMORIZING_LENGTH = 5
 AUTO_PASSES, AUTO_LEAST, AUTO_MOST = 40, 400, 1500
 """Meaning of `steps: auto`: passes over the images, with a minimum and a maximum number of steps."""
 
+NO_GROUPS = (
+    "privacy.unit=group protects all images of a group, but the set has no groups, so every image would be its own; set "
+    "prepare.group_column or prepare.group_pattern (`tckr inspect` names a column that looks like a group), or "
+    "privacy.unit=record"
+)
 
 Steps = Annotated[int, Field(ge=0, le=MOST_STEPS)]
 
@@ -236,6 +242,10 @@ class AdaptConfig(StageConfig):
         """Return the settings of the audit's null control: trained on the validation split, so without selection."""
         return AdaptConfig.model_validate(dict(self) | {"selection": "last"})
 
+    def refuse_data(self, card: DataCard) -> None:
+        """Raise a UserError if the settings do not fit the prepared set."""
+        check_descriptions(self.prompt_form, card.class_names, self.descriptions)
+
     def unadapted(self) -> AdaptConfig:
         """Return the settings that leave the base model unchanged."""
         return AdaptConfig.model_validate(dict(self) | {"steps": 0, "epochs": None, "lora": None})
@@ -247,6 +257,12 @@ class PrivateAdaptConfig(AdaptConfig):
     version: ClassVar[int] = 3
 
     privacy: PrivacyConfig
+
+    def refuse_data(self, card: DataCard) -> None:
+        """Raise a UserError if the settings do not fit the prepared set, or groups are protected where there are none."""
+        super().refuse_data(card)
+        if self.privacy.unit == "group" and not card.groups:
+            raise UserError(NO_GROUPS)
 
     def trains_together(self, run: int) -> bool:
         """Return False: one process clips the gradients of all units and adds the noise."""

@@ -23,7 +23,7 @@ from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator
 from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import load_generator
-from tckr.models.diffusion.prompts import build_prompt, check_descriptions, describe_cut
+from tckr.models.diffusion.prompts import build_prompt, describe_cut
 from tckr.models.memory import free_device_memory
 from tckr.models.precision import is_bfloat16
 from tckr.stages.adapt.config import AdaptConfig, PrivateAdaptConfig
@@ -38,12 +38,6 @@ from tckr.training.process_group import BeginAgain, Team, Tell, team_size, train
 PRIVATE_PASS = 32
 """Gradients of single images that are held at once, if each is clipped."""
 
-NO_GROUPS = (
-    "privacy.unit=group protects all images of a group, but the set has no groups, so every image would be its own; set "
-    "prepare.group_column or prepare.group_pattern (`tckr inspect` names a column that looks like a group), or "
-    "privacy.unit=record"
-)
-
 TRAINED_ELSEWHERE = (
     "adapt.lora: this adapter was trained elsewhere, and on which images is not known here. The audit compares members and "
     "non-members of this run, so its results for the adapter, and for what the adapter brings into the synthetic images, "
@@ -54,7 +48,7 @@ TRAINED_ELSEWHERE = (
 def run(config: AdaptConfig, context: StepContext) -> None:
     """Adapt the generator to the captioned members; with 0 steps, only write adapter.json, which names the plain model."""
     card = DataCard.read(context.inputs["data"])
-    check_descriptions(config.prompt_form, card.class_names, config.descriptions)
+    config.refuse_data(card)
     captions = CaptionTable.read(context.inputs["captions"])
     assert np.array_equal(captions.records, read_members(context.inputs["data"], context.run)), "captions of other members"
     rows = subset_rows(captions.labels, config.fraction, context.seed)
@@ -92,16 +86,8 @@ def run(config: AdaptConfig, context: StepContext) -> None:
 
 
 def _units(config: PrivateAdaptConfig, context: StepContext, records: np.ndarray) -> np.ndarray:
-    """Return the unit of each record, int64 [N]: the record itself, or its group if groups are protected.
-
-    Raises:
-        UserError: groups are protected, but the set has none.
-    """
-    if config.privacy.unit == "record":
-        return records
-    if not DataCard.read(context.inputs["data"]).groups:
-        raise UserError(NO_GROUPS)
-    return read_groups(context.inputs["data"])[records]
+    """Return the unit of each record, int64 [N]: the record itself, or its group if groups are protected."""
+    return records if config.privacy.unit == "record" else read_groups(context.inputs["data"])[records]
 
 
 def _take(lora: Path, config: AdaptConfig, context: StepContext) -> None:

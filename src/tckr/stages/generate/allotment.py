@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from tckr.errors import UserError, shown
+from tckr.stages.generate.class_table import require_classes
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,5 @@ def allot(per_class: str | Mapping[str, int], num_images: int, class_names: Sequ
 
 
 def _of_table(table: Mapping[str, int], class_names: Sequence[str]) -> list[int]:
-    known = set(class_names)
-    unknown = [name for name in table if name not in known]
-    missing = [name for name in class_names if name not in table]
-    if unknown or missing:
-        found = f"it names {shown(unknown[0])}, which is not a class" if unknown else f"it lacks {shown(missing[0])}"
-        raise UserError(
-            f"generate.per_class must give a number for each of the {len(class_names)} classes: {found}. Name every "
-            "class of the data once, as in {cat: 500, dog: 200}; or use balanced or data."
-        )
+    require_classes(table, class_names)
     return [table[name] for name in class_names]

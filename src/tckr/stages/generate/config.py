@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from tckr.artifacts.data_card import DataCard
 from tckr.errors import UserError
 from tckr.models.diffusion.outline import WHOLE
 from tckr.models.diffusion.schedule import EMBEDDED, PUBLISHED, Schedule, Spacing
@@ -14,6 +15,7 @@ from tckr.models.model_names import ModelName
 from tckr.models.needed import Needed
 from tckr.models.precision import Precision
 from tckr.stages.config_base import StageConfig
+from tckr.stages.generate.class_table import require_classes
 from tckr.strict import MOST_CLASSES, MOST_IMAGES_AT_ONCE, Word
 
 LARGEST_CARDINALITY = 10_000.0
@@ -122,6 +124,11 @@ class GenerateConfig(StageConfig):
         "candidates are copies, the first is kept. Excess and AUC of the images are then too low by "
         "construction, and the adapter can still generate the copies. 0 = never.",
     )
+
+    def refuse_data(self, card: DataCard) -> None:
+        """Raise a UserError if the settings do not fit the prepared set."""
+        if not isinstance(self.per_class, str):
+            require_classes(self.per_class, card.class_names)
 
     def reference(self) -> GenerateConfig:
         """Return the settings of a reference run; images are regenerated only for the target."""

@@ -173,9 +173,20 @@ def _require_enough(config: PrepareConfig, source: Source, screened: Screened, r
     raise UserError(
         f"{config.source} has {len(screened.class_names)} usable classes; prepare needs {config.min_classes} classes with "
         f"at least {config.min_images_per_class} usable images each. Largest classes: {largest}. "
-        f"Rejected: {_refused(screened)}{example}. "
-        f"Add images, lower prepare.min_images_per_class, or repair the files listed in {rejected}."
+        f"Rejected: {_refused(screened)}{example}. {_advice(config, screened, rejected)}"
     )
+
+
+def _advice(config: PrepareConfig, screened: Screened, rejected: Path) -> str:
+    """Return what to do about too few usable classes."""
+    reasons = Counter(rejection.reason for rejection in screened.rejections)
+    if config.group_pattern and reasons["no_group"] and not any(screened.class_sizes.values()):
+        return f"Correct prepare.group_pattern: no image has a group by {config.group_pattern!r}."
+    found = len(screened.class_sizes)
+    if 0 < found < config.min_classes:
+        missing = "a second class is" if config.min_classes == 2 else f"{config.min_classes - found} more classes are"
+        return f"The source has {'one class' if found == 1 else f'{found} classes'}, and {missing} missing."
+    return f"Add images, lower prepare.min_images_per_class, or repair the files listed in {rejected}."
 
 
 def _require_test(config: PrepareConfig, layout: Layout, screened: Screened, rejected: Path) -> None:

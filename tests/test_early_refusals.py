@@ -1,0 +1,25 @@
+"""Settings that do not fit the data are refused as soon as the data are prepared, before a model is loaded or trained."""
+
+from __future__ import annotations
+
+import pytest
+
+from tckr.config import load_settings
+from tckr.errors import UserError
+from tckr.running import run
+
+UNFIT = {
+    "per_class": (["generate.per_class={'0': 5, zero: 5}"], "it names 'zero', which is not a class"),
+    "descriptions": (["adapt.prompt_form=n: d", "adapt.descriptions={zero: a round digit}"], r"unknown classes: \['zero'\]"),
+    "groups": (["privacy.epsilon=8", "adapt.prompt_form=n", "distill.labels=hard", "privacy.unit=group"], "has no groups"),
+}
+
+
+@pytest.mark.parametrize(("overrides", "why"), UNFIT.values(), ids=UNFIT)
+def test_what_does_not_fit_the_data_is_refused_directly_after_prepare(tmp_path, overrides, why):
+    places = ["prepare.source=digits", f"execution.output={tmp_path}", "execution.workers=1", "audit.num_reference_runs=0"]
+    for _ in range(2):  # the second time, prepare is complete already
+        with pytest.raises(UserError, match=why):
+            run(load_settings(overrides=[*places, *overrides]))
+        stages = {path.name for path in (tmp_path / "store").iterdir() if path.is_dir()} - {"sealed"}
+        assert stages == {"prepare"}
