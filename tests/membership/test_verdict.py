@@ -68,7 +68,7 @@ def test_sound_audit_is_valid_and_complete() -> None:
 
 
 def test_a_student_of_the_images_alone_is_compared_with_the_teacher_on_the_same_images() -> None:
-    given = evidence()
+    given = evidence(records=100)
     answers = given.test_labels.copy()
     answers[:20] = (answers[:20] + 1) % 4
     wrong = replace(given.test["student"], classes=answers)
@@ -80,7 +80,7 @@ def test_a_student_of_the_images_alone_is_compared_with_the_teacher_on_the_same_
     )
     teacher = np.mean(given.test["teacher"].classes == given.test_labels)
     assert found.difference.value == pytest.approx(0.9 - teacher)
-    assert judge(MembershipConfig(), given).images_alone is None
+    assert judged().images_alone is None
 
 
 def test_strongest_says_that_it_was_chosen_on_the_labels() -> None:
@@ -368,7 +368,7 @@ def test_canaries_that_prove_something_make_their_surface_leak() -> None:
 
 
 def test_copies_make_the_images_leak_even_where_the_attack_finds_nothing() -> None:
-    world = evidence(1, shift=0.0, records=600, depth="full")
+    world = evidence(1, shift=0.0, records=200, depth="full")
 
     def states(excess: Estimate, p_value: float) -> dict[str, str]:
         none = NotMeasurable("not asked")

@@ -264,7 +264,10 @@ SCRIPT = """
 import os, sys, time
 from pathlib import Path
 
+from tckr import process
 from tckr.training.process_group import train_together
+
+process.LOADED_ONCE = ("torch",)  # all that these processes need
 
 
 def wait(team, tell):

@@ -30,6 +30,8 @@ from tests.training.colours import COLOURS, SIZE, draw_colours, write_prepared
 TEACHERS, VOTED, GROUP = 4, 90, 3
 EVERYONE = list(range(24))
 CONFIG = VotingConfig(epochs=3, batch_size=8, learning_rate=3e-3)
+HARDLY = VotingConfig(epochs=1, batch_size=8, learning_rate=3e-3)
+"""For tests that do not ask what Teachers learned."""
 
 
 def write_members(folder: Path, chosen: list[int]) -> Path:
@@ -78,6 +80,7 @@ def vote(
     fingerprint: str = "f",
     num_images: int = VOTED + 3,
     recorder: Recorder | None = None,
+    config: VotingConfig = CONFIG,
 ) -> Path:
     """Run the stage on the members `chosen`, and return its folder, with the scratch folder that a run would delete."""
     if not (folder / "out" / "voted.parquet").exists():
@@ -87,18 +90,26 @@ def vote(
             "synthetic": write_doubtful(folder / "synthetic", num_images),
         }
         context = make_context(folder, inputs, seed=5, recorder=recorder)
-        stage.run_of_votes(CONFIG, replace(context, fingerprint=fingerprint))
+        stage.run_of_votes(config, replace(context, fingerprint=fingerprint))
     return folder
+
+
+@pytest.fixture(scope="module")
+def of_everyone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the votes with all images, of which each is a unit."""
+    return vote(tmp_path_factory.mktemp("everyone"), EVERYONE)
 
 
 def votes_in(folder: Path) -> np.ndarray:
     return np.stack([np.load(folder / "scratch" / f"votes-{number}.npy") for number in range(TEACHERS)])
 
 
-def votes_of_neighbours(folder: Path, unit: str, removed: list[int]) -> tuple[np.ndarray, np.ndarray]:
+def votes_of_neighbours(
+    folder: Path, unit: str, removed: list[int], whole: Path | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the votes with all images, and without the images `removed`, where the others come in another order."""
     rest = [place for place in np.random.default_rng(0).permutation(EVERYONE).tolist() if place not in removed]
-    return votes_in(vote(folder / "all", EVERYONE, unit)), votes_in(vote(folder / "rest", rest, unit))
+    return votes_in(whole or vote(folder / "all", EVERYONE, unit)), votes_in(vote(folder / "rest", rest, unit))
 
 
 def num_changed(whole: np.ndarray, neighbour: np.ndarray) -> int:
@@ -110,9 +121,9 @@ def num_changed(whole: np.ndarray, neighbour: np.ndarray) -> int:
     [("record", [7], np.sqrt(2)), ("record", [11], np.sqrt(2)), ("group", [6, 7, 8], 1.0)],  # alone in its part
 )
 def test_one_unit_changes_one_teacher_and_each_histogram_by_sqrt_2_at_most(
-    tmp_path: Path, unit: str, removed: list[int], most: float
+    tmp_path: Path, of_everyone: Path, unit: str, removed: list[int], most: float
 ) -> None:
-    whole, neighbour = votes_of_neighbours(tmp_path, unit, removed)
+    whole, neighbour = votes_of_neighbours(tmp_path, unit, removed, of_everyone if unit == "record" else None)
     assert num_changed(whole, neighbour) == 1
     change = histograms(whole, len(COLOURS)) - histograms(neighbour, len(COLOURS))
     assert np.linalg.norm(change, axis=1).max() == pytest.approx(most)
@@ -158,7 +169,9 @@ def test_the_winner_is_chosen_with_noise_of_the_stated_size() -> None:
 
 
 def test_only_choices_leave_and_each_run_has_its_own_noise(tmp_path: Path) -> None:
-    first, again, other = (vote(tmp_path / name, EVERYONE, noise=50.0, fingerprint=name[0]) for name in ("a1", "a2", "b1"))
+    first, again, other = (
+        vote(tmp_path / name, EVERYONE, noise=50.0, fingerprint=name[0], config=HARDLY) for name in ("a1", "a2", "b1")
+    )
     labels = [VotedLabels.read(folder / "out").labels for folder in (first, again, other)]
     assert np.array_equal(labels[0], labels[1])
     assert not np.array_equal(labels[0], labels[2])
@@ -166,8 +179,9 @@ def test_only_choices_leave_and_each_run_has_its_own_noise(tmp_path: Path) -> No
     assert VotedLabels.read(first / "out").indices.tolist() == list(range(VOTED))
 
 
-def test_an_interrupted_vote_goes_on_with_the_same_teachers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = vote(tmp_path / "whole", EVERYONE)
+def test_an_interrupted_vote_goes_on_with_the_same_teachers(
+    tmp_path: Path, of_everyone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fitted, fit = [], voting.fit
 
     def dying(*arguments: Any, **named: Any) -> Any:
@@ -182,7 +196,7 @@ def test_an_interrupted_vote_goes_on_with_the_same_teachers(tmp_path: Path, monk
     folder, recorder = tmp_path / "killed", Recorder()
     inputs = {name: folder / name for name in ("data", "adapter", "synthetic")}
     stage.run_of_votes(CONFIG, replace(make_context(folder, inputs, seed=5, recorder=recorder), fingerprint="f"))
-    assert np.array_equal(votes_in(folder), votes_in(whole))
+    assert np.array_equal(votes_in(folder), votes_in(of_everyone))
     assert (recorder.done, sum(recorder.advanced)) == ([2], TEACHERS - 2)
 
 
@@ -201,7 +215,7 @@ def test_an_error_of_one_teacher_takes_its_vote_and_no_other(
 
     monkeypatch.setattr(voting, where, fails_at_first)
     recorder = Recorder()
-    votes = votes_in(vote(tmp_path, EVERYONE, recorder=recorder))
+    votes = votes_in(vote(tmp_path, EVERYONE, recorder=recorder, config=HARDLY))
     assert (votes == NO_VOTE).all(axis=1).tolist() == [True, False, False, False]
     (told,) = [event for event in recorder.events if event["event"] == "no_vote"]
     assert told == {"event": "no_vote", "teacher": 0, "reason": f"{error.__name__}: planted failure"}
