@@ -368,7 +368,7 @@ def test_canaries_that_prove_something_make_their_surface_leak() -> None:
 
 
 def test_copies_make_the_images_leak_even_where_the_attack_finds_nothing() -> None:
-    world = evidence(1, shift=0.0, records=200, depth="full")
+    world = evidence(1, shift=0.0, records=600, depth="full")
 
     def states(excess: Estimate, p_value: float) -> dict[str, str]:
         none = NotMeasurable("not asked")
