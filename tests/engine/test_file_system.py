@@ -65,12 +65,13 @@ def test_doctor_names_the_folder_that_it_tested_and_takes_no_file_for_one(tmp_pa
     status, out, _ = call(monkeypatch, capsys, "doctor", "--store", str(missing))
     assert status == 0
     assert f"{missing} does not exist; tested is {tmp_path}, where it would be made" in out
-    file = tmp_path / "file"
+    file, link = tmp_path / "file", tmp_path / "link"
     file.touch()
-    for place in (file, file / "below"):
+    link.symlink_to(tmp_path / "nowhere")
+    for blocked, place in ((file, file), (file, file / "below"), (link, link / "below")):
         status, _, err = call(monkeypatch, capsys, "doctor", "--store", str(place))
         assert status != 0
-        assert f"--store {place}: {file} is a file; give a folder" in " ".join(err.split())
+        assert f"--store {place}: {blocked} is not a folder; give one" in " ".join(err.split())
 
 
 def test_a_run_looks_before_it_computes_anything(tmp_path, monkeypatch):

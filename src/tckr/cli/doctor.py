@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,11 +64,11 @@ def _file_system(console: Console, folder: Path) -> int:
 
 
 def _tested(folder: Path) -> Path:
-    """Return `folder`, or the nearest one above it that exists, unless a file is in the way."""
+    """Return `folder`, or the nearest one above it that exists, unless a file or a broken link is in the way."""
     path = folder.absolute()
-    first = next(place for place in (path, *path.parents) if place.exists())
+    first = next(place for place in (path, *path.parents) if os.path.lexists(place))
     if not first.is_dir():
-        raise UserError(f"--store {shown(folder)}: {shown(first)} is a file; give a folder, which need not exist")
+        raise UserError(f"--store {shown(folder)}: {shown(first)} is not a folder; give one, which need not exist")
     return first
 
 
