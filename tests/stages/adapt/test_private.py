@@ -14,12 +14,14 @@ from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.data_card import DataCard
 from tckr.data.groups import write_groups
 from tckr.errors import UserError
+from tckr.models.unit_gradients import clip_each
 from tckr.privacy.config import PrivacyConfig
+from tckr.privacy.units import Units
 from tckr.stages.adapt import stage
 from tckr.stages.adapt.config import PrivateAdaptConfig
 from tckr.stages.adapt.encode import EncodedSet, encode_set
 from tckr.stages.adapt.gradients import Passes
-from tckr.stages.adapt.private import Mechanism, Units, clip_each, private_batches, set_private_gradient
+from tckr.stages.adapt.private import Mechanism, private_batches, set_private_gradient
 from tckr.stages.adapt.promise import counted, promise
 from tckr.stages.adapt.vector import AdapterVector
 from tests.tiny_artifacts import make_context, write_captions, write_private_set

@@ -21,16 +21,10 @@ from tckr.models.diffusion.lora import add_lora, layers_of, merge_lora, rewrite_
 from tckr.models.diffusion.outline import WHOLE, Targets, no_interval
 from tckr.models.diffusion.sampling import build_solver, initial_noise, sample, space_quadratically
 from tckr.models.diffusion.schedule import Solver
-from tckr.models.diffusion.weights import (
-    WEIGHTS_NAME,
-    forget_gradients_of_units,
-    keep_gradients_of_units,
-    load_weights,
-    save_weights,
-    unfreeze,
-)
+from tckr.models.diffusion.weights import WEIGHTS_NAME, load_weights, save_weights, unfreeze
 from tckr.models.precision import forward_precision
 from tckr.models.quiet import quiet_libraries
+from tckr.models.unit_gradients import forget_gradients_of_units, keep_gradients_of_units
 
 TRAINING_GUIDANCE = 1.0  # input of a model with distilled guidance in training: no guidance (diffusers' Flux LoRA guide)
 
@@ -154,7 +148,7 @@ class LatentDiffusion:
 
     def keep_gradients_of_units(self, draws: int) -> None:
         """Attach Opacus to the layers of the denoiser, which then must be in training mode."""
-        keep_gradients_of_units(self.denoiser, draws)
+        keep_gradients_of_units(self.denoiser.train(), draws)
 
     def forget_gradients_of_units(self) -> None:
         """Remove what Opacus stored in a pass that ended early."""

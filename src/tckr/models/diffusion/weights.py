@@ -12,7 +12,6 @@ from safetensors.torch import load_file, save_file
 
 from tckr.disk import write_whole
 from tckr.errors import UserError, shown
-from tckr.privacy.config import NEEDS_PACKAGES
 
 WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"
 """Name of a denoiser's weights file in diffusers."""
@@ -35,35 +34,6 @@ def unfreeze(denoiser: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     _refuse_too_large(sum(weight.numel() for weight in denoiser.parameters()), next(denoiser.parameters()).device)
     denoiser.float().requires_grad_(True)
     return dict(denoiser.named_parameters())
-
-
-def keep_gradients_of_units(denoiser: torch.nn.Module, draws: int) -> None:
-    """Make a backward pass store gradients in `grad_sample` of each trained parameter, for units of `draws` samples.
-
-    Raises:
-        UserError: Opacus is not installed.
-    """
-    try:
-        from tckr.models.diffusion.unit_gradients import UnitGradients
-    except ImportError:
-        raise UserError(NEEDS_PACKAGES) from None
-    UnitGradients(denoiser.train(), draws)
-
-
-OF_LAYERS, OF_PARAMETERS = ("activations", "max_batch_len"), ("_current_grad_sample",)
-"""What Opacus stores during a pass and removes at its end."""
-
-
-def forget_gradients_of_units(denoiser: torch.nn.Module) -> None:
-    """Remove what a pass that ended early left in layers and parameters, so that the next pass starts without it."""
-    for layer in denoiser.modules():
-        for name in OF_LAYERS:
-            vars(layer).pop(name, None)
-    for parameter in denoiser.parameters():
-        if parameter.requires_grad:
-            parameter.grad_sample, parameter._forward_counter = None, 0
-            for name in OF_PARAMETERS:
-                vars(parameter).pop(name, None)
 
 
 def save_weights(denoiser: torch.nn.Module, folder: Path) -> None:

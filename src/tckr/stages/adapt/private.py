@@ -6,7 +6,7 @@ al. 2023, Algorithm 1). The divisor is the expected number of units of a step, b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,30 +14,14 @@ import torch
 
 from tckr.data.seeds import derive_seed
 from tckr.models.diffusion.generator import Generator
+from tckr.models.unit_gradients import sum_clipped
+from tckr.privacy.units import Units
 from tckr.stages.adapt.batches import Batch, gather
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.draws import Draws
 from tckr.stages.adapt.encode import EncodedSet
 from tckr.stages.adapt.gradients import Passes, retried
 from tckr.stages.adapt.vector import AdapterVector
-
-
-class Units:
-    """The units to which the rows of an encoded set belong."""
-
-    def __init__(self, unit_of: np.ndarray) -> None:
-        """Store the unit of each row, int64 [N], arbitrary numbers."""
-        self._order = np.argsort(unit_of, kind="stable")
-        _, self._starts, self._sizes = np.unique(unit_of[self._order], return_index=True, return_counts=True)
-
-    def __len__(self) -> int:
-        """Return the number of units."""
-        return len(self._starts)
-
-    def sample(self, rate: float, rng: np.random.Generator) -> np.ndarray:
-        """Return one random row of each sampled unit; each unit is sampled with probability `rate`, independently."""
-        taken = np.flatnonzero(rng.random(len(self)) < rate)
-        return np.asarray(self._order[self._starts[taken] + rng.integers(self._sizes[taken])])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,29 +113,7 @@ def _sum_clipped(
         losses.sum().backward()
         loss += losses.detach().sum()
         units = len(losses) // draws
-        gradients = [_of_units(parameter, units, draws) for parameter in adapter.parameters]
-        for total, clipped in zip(sums, clip_each(gradients, mechanism.clip), strict=True):
-            total += clipped
+        clipped = sum_clipped(adapter.parameters, units=units, draws=draws, clip=mechanism.clip)
+        for total, part in zip(sums, clipped, strict=True):
+            total += part
     return sums, loss
-
-
-def _of_units(parameter: torch.nn.Parameter, units: int, draws: int) -> torch.Tensor:
-    """Return the gradients [U, ...] of U units, each the mean over its noise samples; free the stored gradients.
-
-    Some layers store a sum over the noise samples of a unit, others a row for each (`tckr.models.diffusion.unit_gradients`).
-    """
-    found = parameter.grad_sample
-    parameter.grad_sample = None
-    summed = found if len(found) == units else found.unflatten(0, (units, draws)).sum(1)
-    return summed / draws
-
-
-def clip_each(gradients: Sequence[torch.Tensor], clip: float) -> list[torch.Tensor]:
-    """Return the sum over U units of gradients [U, ...] of all parameters, each unit's scaled to a norm of at most `clip`.
-
-    A unit whose gradient is not a number counts as zero, so that no private image can spoil the complete step.
-    """
-    norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
-    scales = torch.where(norms.isfinite(), clip / norms.clamp(min=clip), 0)
-    usable = [gradient if bool(norms.isfinite().all()) else gradient.nan_to_num(0, 0, 0) for gradient in gradients]
-    return [torch.einsum("u,u...->...", scales, gradient) for gradient in usable]

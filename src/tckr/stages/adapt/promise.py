@@ -9,8 +9,9 @@ import numpy as np
 from tckr.artifacts.guarantee import Guarantee, VotesInputs
 from tckr.data.seeds import derive_seed
 from tckr.privacy.accountant import calibrate, count_noise, epsilon_spent, voting_of
+from tckr.privacy.units import Units
 from tckr.stages.adapt.config import PrivateAdaptConfig
-from tckr.stages.adapt.private import Mechanism, Units
+from tckr.stages.adapt.private import Mechanism
 
 
 def promise(config: PrivateAdaptConfig, num_units: int, seed: int, class_names: Sequence[str]) -> Guarantee:

@@ -26,10 +26,11 @@ from tckr.models.diffusion.load import load_generator
 from tckr.models.diffusion.prompts import build_prompt, describe_cut
 from tckr.models.memory import free_device_memory
 from tckr.models.precision import is_bfloat16
+from tckr.privacy.units import Units
 from tckr.stages.adapt.config import AdaptConfig, PrivateAdaptConfig
 from tckr.stages.adapt.encode import EncodedSet, encode_set, read_encoded
 from tckr.stages.adapt.gradients import Passes
-from tckr.stages.adapt.private import Mechanism, Units
+from tckr.stages.adapt.private import Mechanism
 from tckr.stages.adapt.promise import mechanism_of, promise
 from tckr.stages.adapt.subset import subset_rows
 from tckr.stages.adapt.train import Course, Losses, loss_history, train_adapter

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tckr.models.diffusion.unit_gradients import UnitGradients
+from tckr.models.unit_hooks import UnitGradients
 
 UNITS, DRAWS = 3, 4
 
