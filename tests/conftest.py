@@ -123,9 +123,9 @@ def coarse_accountant() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(accountant, "INTERVAL", 1e-2)
-        accountant.epsilon_spent.cache_clear()
+        accountant.epsilon_of.cache_clear()
         yield
-    accountant.epsilon_spent.cache_clear()
+    accountant.epsilon_of.cache_clear()
 
 
 @pytest.fixture

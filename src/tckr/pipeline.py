@@ -4,7 +4,8 @@
           \\-> teach -------------------------+-> label -> distill -> audit -> report
 
 A reference run is `recycle` on another row of the membership matrix; the audit's depth decides how much of it is repeated.
-Under a formal guarantee, images see private data through the noise of `adapt` alone, and labels through that of `votes`.
+Under a formal guarantee, images see private data through the noise of `adapt` alone, and labels through that of `votes` or
+`dp_teacher`.
 `distill` has no input from `prepare`, so the Student never sees a private image. The engine seals the test split as soon
 as `prepare` is complete; only `audit`, which judges last, may open it.
 """
@@ -32,7 +33,7 @@ from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.config_base import StageConfig
 from tckr.stages.generate.config import GenerateConfig
 from tckr.stages.prepare.config import PrepareConfig
-from tckr.stages.teach.config import TeachConfig, VotingConfig
+from tckr.stages.teach.config import DpTeachConfig, TeachConfig, VotingConfig
 
 SENSITIVITY = {
     "prepare": Sensitivity.PRIVATE,
@@ -151,11 +152,12 @@ def recycle(run: Run, data: Step, known: Mapping[str, Step] = NOTHING) -> Recycl
     if config.privacy.is_on:
         drawn_from.pop("captions")  # images may depend only on the adapter
     synthetic = known.get("synthetic") or _step("generate", config.generate, run, drawn_from)
-    if config.privacy.is_on:
+    if config.privacy.is_on and not config.privacy.has_teacher:
         voted = {"voted": _voted(run, data, adapter, synthetic)} if config.privacy.takes_votes else {}
         labels = _step("label", config.label, run, {"synthetic": synthetic, **voted}, function="run_of_prompts")
     else:
-        labels = _step("label", config.label, run, {"synthetic": synthetic, "teacher": teacher})
+        labelling = _dp_teacher(run, data, adapter, synthetic) if config.privacy.has_teacher else teacher
+        labels = _step("label", config.label, run, {"synthetic": synthetic, "teacher": labelling})
     online = {"teacher": teacher} if config.distill.labels == "online" else {}
     student = _step("distill", config.distill, run, {"synthetic": synthetic, "labels": labels, **online})
     return Recycled(captions=captions, adapter=adapter, synthetic=synthetic, teacher=teacher, labels=labels, student=student)
@@ -166,6 +168,13 @@ def _voted(run: Run, data: Step, adapter: Step, synthetic: Step) -> Step:
     inputs = {"data": data, "adapter": adapter, "synthetic": synthetic}
     name = f"votes.{run.name}" if run.name else "votes"
     return _step("teach", VotingConfig.of(run.config.teach), run, inputs, name=name, function="run_of_votes")
+
+
+def _dp_teacher(run: Run, data: Step, adapter: Step, synthetic: Step) -> Step:
+    """Return the step that trains the Teacher that labels under a guarantee; that of the adapter states its noise."""
+    inputs = {"data": data, "adapter": adapter, "synthetic": synthetic}
+    name = f"dp_teacher.{run.name}" if run.name else "dp_teacher"
+    return _step("teach", DpTeachConfig.of(run.config.teach), run, inputs, name=name, function="run_of_dp_teacher")
 
 
 def _captions(run: Run, data: Step) -> Step:

@@ -15,8 +15,8 @@ from tckr.membership.canaries import Canaries
 from tckr.membership.refutation import refutation_text, try_to_refute
 from tckr.metrics.estimate import NotMeasurable
 from tckr.metrics.results import OneRunBound
-from tckr.privacy.accountant import calibrate, count_noise
 from tckr.models.unit_gradients import clip_each
+from tckr.privacy.accountant import calibrate, count_noise
 from tckr.privacy.units import Units
 
 NUM, RATE, STEPS, CLIP, DELTA = 1000, 0.1, 20, 0.5, 1e-5

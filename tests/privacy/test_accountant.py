@@ -8,12 +8,15 @@ from opacus.accountants import PRVAccountant
 from tckr.errors import UserError
 from tckr.privacy.accountant import (
     LEAST_NOISE,
+    TEACHER_SHARE,
     Training,
     Voting,
     calibrate,
     count_noise,
     epsilon_spent,
+    gaussian_epsilon,
     gaussian_mu,
+    teacher_of,
     voting_of,
 )
 from tckr.privacy.config import PrivacyConfig
@@ -53,7 +56,7 @@ def test_a_budget_that_no_noise_keeps_is_refused_with_the_noises_that_were_tried
     with pytest.raises(
         UserError, match=r"no noise multiplier from 0\.2 to 10,000 makes 1 steps .* or raise privacy\.epsilon"
     ):
-        calibrate(1.0, 1e-5, sampling_rate=0.01, steps=1, voting=Voting(images=1, noise=0.5))
+        calibrate(1.0, 1e-5, sampling_rate=0.01, steps=1, labels=Voting(images=1, noise=0.5))
 
 
 def test_count_votes_and_training_add_up_as_gaussians_do() -> None:
@@ -72,8 +75,34 @@ def test_votes_take_a_quarter_of_the_budget_whatever_their_number(epsilon: float
     assert many is not None
     assert many.noise == pytest.approx(10 * few.noise)
     assert few.noise_multiplier**-2 == pytest.approx(gaussian_mu(epsilon, 1e-5) ** 2 / 4)
-    training = calibrate(epsilon, 1e-5, sampling_rate=0.05, steps=100, voting=few)
+    training = calibrate(epsilon, 1e-5, sampling_rate=0.05, steps=100, labels=few)
     deviation = count_noise(epsilon, 1e-5)
     assert 0.98 * epsilon < epsilon_spent(training, deviation, 1e-5, few) <= epsilon
     assert epsilon_spent(training, deviation, 1e-5) < 0.95 * epsilon, "the votes are paid for"
     assert voting_of(PrivacyConfig(epsilon=epsilon)) is None
+
+
+@pytest.mark.parametrize("epsilon", [1.0, 10.0])
+def test_a_teacher_takes_its_share_of_the_budget_and_the_training_the_rest(epsilon: float) -> None:
+    privacy = PrivacyConfig(epsilon=epsilon, labels="teacher", teacher_batch_size=100, teacher_epochs=5)
+    teacher = teacher_of(privacy, 1000)
+    assert teacher is not None
+    assert (teacher.sampling_rate, teacher.steps) == (0.1, 50)
+    alone = epsilon_spent(teacher, NO_COUNT, 1e-5)
+    assert gaussian_mu(alone, 1e-5) == pytest.approx(TEACHER_SHARE * gaussian_mu(epsilon, 1e-5), rel=0.02)
+    training, deviation = calibrate(epsilon, 1e-5, sampling_rate=0.05, steps=100, labels=teacher), count_noise(epsilon, 1e-5)
+    assert 0.98 * epsilon < epsilon_spent(training, deviation, 1e-5, teacher) <= epsilon
+    assert epsilon_spent(training, deviation, 1e-5) < 0.9 * epsilon, "the Teacher is paid for"
+    assert teacher_of(PrivacyConfig(epsilon=epsilon), 1000) is None
+
+
+def test_a_small_set_is_taken_whole_in_each_step_of_its_teacher() -> None:
+    teacher = teacher_of(PrivacyConfig(epsilon=4.0, labels="teacher", teacher_epochs=3), 50)
+    assert teacher is not None
+    assert (teacher.sampling_rate, teacher.steps) == (1.0, 3)
+    assert 3 / teacher.noise_multiplier**2 == pytest.approx((TEACHER_SHARE * gaussian_mu(4.0, 1e-5)) ** 2, rel=0.01)
+
+
+@pytest.mark.parametrize("mu", [0.05, 0.7, 3.0])
+def test_epsilon_of_a_gaussian_is_the_inverse_of_its_mu(mu: float) -> None:
+    assert gaussian_mu(gaussian_epsilon(mu, 1e-5), 1e-5) == pytest.approx(mu)

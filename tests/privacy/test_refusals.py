@@ -10,7 +10,7 @@ from tckr.engine.step import Sensitivity, Step
 from tckr.errors import UserError
 from tckr.pipeline import pipeline
 from tckr.plain_yaml import read_yaml, write_yaml
-from tckr.privacy.config import MOST_TEACHERS, VOTING, PrivacyConfig
+from tckr.privacy.config import MOST_TEACHERS, OF_LABELS, PrivacyConfig
 from tckr.privacy.refusals import LEAST_BATCH, REFUSALS, USELESS_VOTES
 from tckr.stages.teach.votes import FEWEST_IMAGES
 from tckr.training.batches import smallest_batch
@@ -68,6 +68,14 @@ def test_settings_that_make_votes_useless_are_refused(setting: str) -> None:
     private(changed)  # fine without votes
 
 
+@pytest.mark.parametrize(("setting", "value"), [("distill.labels", "hard"), ("distill.hard_weight", "1")])
+def test_a_teacher_whose_labels_nobody_uses_is_refused(setting: str, value: str) -> None:
+    teacher = {"privacy.labels": "teacher", "distill.labels": "soft"}
+    with pytest.raises(UserError, match=f"privacy.labels=teacher pays for .* useless: {setting}: .*set {setting}="):
+        private(*(f"{name}={value}" for name, value in (teacher | {setting: value}).items()))
+    assert private(*(f"{name}={value}" for name, value in teacher.items())).privacy.has_teacher
+
+
 def test_no_teacher_gets_a_batch_of_one_image() -> None:
     smallest = [smallest_batch(count, size) for size in (LEAST_BATCH, 4, 7) for count in range(FEWEST_IMAGES, 100)]
     assert min(smallest) == 2
@@ -88,7 +96,8 @@ def test_votes_that_drown_in_noise_are_refused_with_ways_that_the_settings_allow
     assert private(*VOTES, "privacy.num_teachers=179").privacy.takes_votes
 
 
-IDLE = {"delta": "1e-5", "unit": "group", "noise_draws": "2", "labels": "votes", "votes": "1000", "num_teachers": "9"}
+IDLE = {"delta": "1e-5", "unit": "group", "noise_draws": "2", "labels": "votes", "votes": "1000", "num_teachers": "9",
+        "teacher_epochs": "10", "teacher_batch_size": "64"}  # fmt: skip
 """A value of every setting that needs `privacy.epsilon`; two of them are the defaults."""
 
 
@@ -103,12 +112,12 @@ def test_a_setting_of_a_guarantee_that_was_not_asked_for_is_refused(name: str) -
         load_settings(overrides=["prepare.source=digits", f"privacy.{name}={IDLE[name]}"])
 
 
-def test_a_setting_of_votes_that_are_not_taken_is_refused() -> None:
-    for name in VOTING:
-        with pytest.raises(
-            UserError, match=rf"privacy\.{name}=\d+ has no effect with privacy.labels=prompt; set privacy.la"
-        ):
-            private(f"privacy.{name}=500")
+def test_a_setting_of_labels_that_are_not_made_is_refused() -> None:
+    for labels, names in OF_LABELS.items():
+        for name in names:
+            told = rf"privacy\.{name}=500(\.0)? has no effect with privacy.labels=prompt; set privacy.labels={labels}"
+            with pytest.raises(UserError, match=told):
+                private(f"privacy.{name}=500")
 
 
 def test_several_settings_without_an_effect_are_listed_in_one_message() -> None:

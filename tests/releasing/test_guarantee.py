@@ -6,16 +6,21 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.special import softmax
 
 from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.guarantee import Refutation
 from tckr.artifacts.soft_labels import read_soft_labels
+from tckr.artifacts.synthetic import load_synthetic
+from tckr.artifacts.training import MODEL_FOLDER
 from tckr.artifacts.voted_labels import VotedLabels
 from tckr.config import load_settings
 from tckr.membership.refutation import promise_text
 from tckr.metrics.estimate import NotMeasurable
+from tckr.models.classifiers import load_classifier, predict_logits
 from tckr.releasing.cards import summary
 from tckr.releasing.releasing import release
 from tckr.running import RunResult, run
@@ -66,6 +71,31 @@ def test_voted_labels_leave_with_the_noise_that_paid_for_them_and_votes_do_not(v
     assert "For 4 images at most, noisy votes of\n14 classifiers chose it" in text
     assert json.loads((folder / "audit_summary.json").read_text())["guarantee"]["votes"] == claimed.votes.model_dump()
     assert not list(voted.folder.parent.rglob("votes-*"))
+
+
+def test_soft_labels_of_a_teacher_that_was_trained_with_noise_leave_with_its_noise(source, tmp_path):
+    places = [f"prepare.source={source}", f"execution.output={tmp_path / 'runs'}"]
+    labels = ["privacy.labels=teacher", "privacy.teacher_epochs=2", "privacy.teacher_batch_size=9", "distill.labels=soft"]
+    with coarse_accountant():
+        result = run(load_settings(preset="dp", overrides=[*places, *TINY, "privacy.epsilon=8", *labels]))
+    claimed = AdapterCard.read(result.artifacts["adapt"]).guarantee
+    assert claimed is not None
+    assert claimed.teacher is not None
+    assert claimed.epsilon <= 8
+    trained = load_classifier(result.artifacts["dp_teacher"] / MODEL_FOLDER)
+    synthetic = load_synthetic(result.artifacts["generate"], tmp_path)
+    logits = predict_logits(trained, synthetic.images, batch_size=8)
+    soft = read_soft_labels(result.artifacts["label"], tmp_path)
+    np.testing.assert_allclose(soft.stored[:, 0], softmax(logits, axis=1), atol=2e-3)
+    folder = release(
+        result.folder, to=tmp_path / "release", license="mit", what=("images", "labels", "student"), accept_risk="a test",
+        by="somebody",
+    ).folder  # fmt: skip
+    text = (folder / "README.md").read_text()
+    assert "probabilities that a classifier trained on the private images with noise (the Teacher) gives" in text
+    assert f"and {claimed.teacher.steps} steps of the Teacher that labels, each with a share of " in text
+    assert "only on synthetic images and soft labels" in (folder / "student" / "README.md").read_text()
+    assert not list(folder.rglob("dp_teacher*"))
 
 
 def test_the_report_says_that_no_caption_was_written(guaranteed):

@@ -27,8 +27,24 @@ class VotesInputs(BaseModel):
     noise: float
 
 
+class TeacherInputs(BaseModel):
+    """Labels of a Teacher that is trained by DP-SGD.
+
+    Attributes:
+        noise_multiplier: standard deviation of the noise divided by the clipping norm.
+        sampling_rate: probability that a unit is in a step.
+        steps: training steps.
+    """
+
+    model_config = STRICT
+
+    noise_multiplier: float
+    sampling_rate: float
+    steps: int
+
+
 class Guarantee(BaseModel):
-    """(epsilon, delta) differential privacy of adapter, noisy count and noisy votes, under adding or removing one unit.
+    """(epsilon, delta) differential privacy of adapter, noisy count and labels, under adding or removing one unit.
 
     Attributes:
         epsilon: total, computed by the accountant; at most the budget.
@@ -42,7 +58,9 @@ class Guarantee(BaseModel):
         noisy_count: number of units with noise; released parts depend on no other number of units.
         class_names: index = label; declared public, and the only content of prompts.
         noise_draws: noise levels and noise samples per image, whose mean gradient is clipped.
-        votes: votes that label images; None if labels are the classes of the prompts.
+        votes: votes that label images; None if none do.
+        teacher: training of the Teacher that labels images; None if none does. Without both, labels are the classes of the
+            prompts.
     """
 
     model_config = STRICT
@@ -59,6 +77,12 @@ class Guarantee(BaseModel):
     noise_draws: int
     class_names: list[str]
     votes: VotesInputs | None = None
+    teacher: TeacherInputs | None = None
+
+    @property
+    def labels_are_prompts(self) -> bool:
+        """Return whether labels are the classes of the prompts, so that no private image has an influence on them."""
+        return self.votes is None and self.teacher is None
 
 
 class Refutation(Result):

@@ -206,6 +206,7 @@ def _guarantee(settings: Settings, card: DataCard, adapting: Forecast) -> str:
         "adapt.max_gradient_norm to the sum of its images' gradients. Time grows with adapt.steps, adapt.batch_size and "
         "privacy.noise_draws. Epsilon changes only the noise. With a larger batch, the noise is divided by more images."
         + _votes(settings, work)
+        + _teacher(work)
     )
 
 
@@ -219,6 +220,17 @@ def _votes(settings: Settings, work: PrivateWork) -> str:
         f" Labels of {voted:,} images are votes of {privacy.num_teachers:,} Teachers, each trained on about "
         f"{work.units_per_teacher:.3g} {privacy.unit}s; each number of votes gets noise of {work.vote_noise:.3g}. With more "
         "Teachers the noise matters less, but each learns from fewer images." + few * (voted < privacy.votes)
+    )
+
+
+def _teacher(work: PrivateWork) -> str:
+    """Return the steps and noise of the Teacher that labels; empty if none does."""
+    if work.teacher is None:
+        return ""
+    return (
+        f" The Teacher that labels takes {work.teacher.steps:,} steps, each with a share of "
+        f"{work.teacher.sampling_rate:.3g} of the images and noise of {work.teacher.noise_multiplier:.3g} x "
+        "teach.gradient_clip."
     )
 
 

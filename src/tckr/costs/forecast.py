@@ -13,6 +13,9 @@ from tckr.stages.generate.config import GenerateConfig
 CARDINALITIES = (0.1, 0.2, 1.0, 5.0, 10.0, 20.0)
 """Cardinalities of the paper."""
 
+NOISY_COST = 4
+"""Time to train on an image with noise, as a multiple of the time without (the embedded ResNet on one core)."""
+
 PER_IMAGE = ("caption", "generate", "label")
 """Stages whose artifacts grow with the number of images; other artifacts are models of constant size."""
 
@@ -41,6 +44,9 @@ def work_of(config: RunConfig, num_members: int, cardinality: float, found: Prob
     probe_members = found.num_members
     num_drawn, adapted = drawn(config.generate, num_members, cardinality), config.adapt.num_images(num_members)
     trainings = config.teach.num_teachers + config.privacy.takes_votes  # Teachers of all parts together see each image once
+    learned: float = trainings * config.teach.epochs * num_members
+    if config.privacy.has_teacher:
+        learned += config.teach.epochs * num_drawn + NOISY_COST * config.privacy.teacher_epochs * num_members
     distill = config.distill.resolved(max(1, round(num_drawn * (1 - config.distill.validation_fraction))))
     return {
         "caption": {"images": num_members},
@@ -49,7 +55,7 @@ def work_of(config: RunConfig, num_members: int, cardinality: float, found: Prob
             "steps": config.adapt.num_steps(adapted) * _step_share(config, adapted) / found.step_share,
         },
         "generate": {"images": num_drawn},
-        "teach": {"epochs": trainings * config.teach.epochs * num_members / probe_members},
+        "teach": {"epochs": learned / probe_members},
         "label": {"images": num_drawn},
         "distill": {"epochs": distill.epochs * num_drawn / probe_members},
     }

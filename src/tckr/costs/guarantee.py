@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tckr.config import RunConfig
-from tckr.privacy.accountant import calibrate, voting_of
+from tckr.privacy.accountant import Training, calibrate, teacher_of, voting_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,7 @@ class PrivateWork:
         voted: images that are voted on, which are fewer than `privacy.votes` if fewer are generated; None if labels are not
             votes.
         units_per_teacher: mean number of units that a Teacher learns that votes; None if labels are not votes.
+        teacher: training of the Teacher that labels; None if none does.
     """
 
     noise_multiplier: float
@@ -30,6 +31,7 @@ class PrivateWork:
     vote_noise: float | None = None
     voted: int | None = None
     units_per_teacher: float | None = None
+    teacher: Training | None = None
 
 
 def private_work(config: RunConfig, num_units: int) -> PrivateWork:
@@ -40,9 +42,13 @@ def private_work(config: RunConfig, num_units: int) -> PrivateWork:
     """
     assert config.privacy.epsilon is not None
     per_step, steps = expected_per_step(config, num_units), config.adapt.num_steps(num_units)
-    voting = voting_of(config.privacy)
+    voting, teacher = voting_of(config.privacy), teacher_of(config.privacy, num_units)
     training = calibrate(
-        config.privacy.epsilon, config.privacy.delta, sampling_rate=per_step / num_units, steps=steps, voting=voting
+        config.privacy.epsilon,
+        config.privacy.delta,
+        sampling_rate=per_step / num_units,
+        steps=steps,
+        labels=voting or teacher,
     )
     return PrivateWork(
         noise_multiplier=training.noise_multiplier,
@@ -52,6 +58,7 @@ def private_work(config: RunConfig, num_units: int) -> PrivateWork:
         vote_noise=voting.noise if voting else None,
         voted=min(voting.images, config.generate.num_images(num_units)) if voting else None,
         units_per_teacher=num_units / config.privacy.num_teachers if voting else None,
+        teacher=teacher,
     )
 
 

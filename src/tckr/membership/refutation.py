@@ -45,7 +45,7 @@ def try_to_refute(guarantee: Guarantee, canaries: Canaries | None, confidence: f
 
 def promise_text(guarantee: Guarantee) -> str:
     """Return what a guarantee promises, and of what."""
-    labels = "their labels" if guarantee.votes else "the classes of their prompts"
+    labels = "the classes of their prompts" if guarantee.labels_are_prompts else "their labels"
     return (
         f"Formal guarantee: ({guarantee.epsilon:.3g}, {guarantee.delta:g}) differential privacy for one {guarantee.unit}. "
         f"It covers images with {labels}, adapter and Student, whatever attack is tried."
@@ -57,12 +57,17 @@ def accounting_text(guarantee: Guarantee) -> str:
     return (
         f"It follows from {guarantee.steps:,} steps, each with a share of {guarantee.sampling_rate:.4g} of the "
         f"{guarantee.unit}s, gradients clipped to {guarantee.clip:g}, noise of {guarantee.noise_multiplier:.3g} times that, "
-        f"{'and ' * (not guarantee.votes)}a count of {guarantee.unit}s with noise of {guarantee.count_noise:.3g}"
-        f"{_votes_text(guarantee)}."
+        f"{'and ' * guarantee.labels_are_prompts}a count of {guarantee.unit}s with noise of {guarantee.count_noise:.3g}"
+        f"{_labels_text(guarantee)}."
     )
 
 
-def _votes_text(guarantee: Guarantee) -> str:
+def _labels_text(guarantee: Guarantee) -> str:
+    if teacher := guarantee.teacher:
+        return (
+            f", and {teacher.steps:,} steps of the Teacher that labels, each with a share of "
+            f"{teacher.sampling_rate:.4g} and noise of {teacher.noise_multiplier:.3g} times the clipping norm"
+        )
     if guarantee.votes is None:
         return ""
     return (

@@ -1,12 +1,13 @@
 """Compute the noise that a budget requires, with dp-accounting (privacy loss distributions, pessimistic rounding).
 
-Up to three mechanisms read private records; everything else is computed from their results:
+Two or three mechanisms read private records; everything else is computed from their results:
 
     count       N + Gaussian noise; one unit changes N by at most 1
-    training    DP-SGD (Abadi et al. 2016): every step takes each unit with probability q, clips its gradient to norm C, and
-                adds Gaussian noise of standard deviation sigma x C to the sum
-    votes       the histograms of all voted images + Gaussian noise, if labels are votes (Papernot et al. 2018); one unit
-                changes one vote for each image, i.e. all n histograms together by at most sqrt(2 n)
+    training    of the generator, by DP-SGD (Abadi et al. 2016): every step takes each unit with probability q, clips its
+                gradient to norm C, and adds Gaussian noise of standard deviation sigma x C to the sum
+    labels      of a Teacher, also trained by DP-SGD; or of votes (Papernot et al. 2018): the histograms of all voted images
+                + Gaussian noise; one unit changes one vote for each image, i.e. all n histograms together by at most
+                sqrt(2 n)
 
 Neighbouring sets differ by one unit that is added or removed.
 """
@@ -14,8 +15,9 @@ Neighbouring sets differ by one unit that is added or removed.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from tckr.errors import UserError
@@ -26,6 +28,9 @@ COUNT_SHARE = 0.2
 
 VOTES_SHARE = 0.5
 """Mu of the votes over mu of the total budget: 25 % in squares."""
+
+TEACHER_SHARE = 0.7
+"""Mu of the Teacher that labels over mu of the total budget: 49 % in squares."""
 
 INTERVAL = 1e-3
 """Grid of the discretized privacy loss. Values are rounded up: a coarser grid needs more noise but keeps the guarantee."""
@@ -85,74 +90,126 @@ def voting_of(privacy: PrivacyConfig) -> Voting | None:
     return Voting(images=privacy.votes, noise=math.sqrt(2 * privacy.votes) * multiplier)
 
 
+def teacher_of(privacy: PrivacyConfig, num_units: int) -> Training | None:
+    """Return the training of the Teacher that labels, for this (noisy) number of units; None if none labels.
+
+    Alone it spends what a Gaussian mechanism with its share of mu would spend.
+
+    Raises:
+        UserError: no noise up to `MOST_NOISE` is enough.
+    """
+    if privacy.epsilon is None or not privacy.has_teacher:
+        return None
+    rate = min(1.0, privacy.teacher_batch_size / num_units)
+    return _with_least_noise(
+        partial(Training, sampling_rate=rate, steps=math.ceil(privacy.teacher_epochs / rate)),
+        lambda training: epsilon_of(privacy.delta, training),
+        gaussian_epsilon(TEACHER_SHARE * gaussian_mu(privacy.epsilon, privacy.delta), privacy.delta),
+        privacy.delta,
+        "privacy.teacher_batch_size or privacy.teacher_epochs",
+    )
+
+
 def gaussian_mu(epsilon: float, delta: float) -> float:
     """Return the mu of the Gaussian mechanism that is exactly (epsilon, delta)-DP (Balle and Wang 2018, Theorem 8)."""
     from scipy.optimize import brentq
+
+    return float(brentq(lambda mu: _gaussian_delta(mu, epsilon) - delta, 1e-6, 100.0))
+
+
+def gaussian_epsilon(mu: float, delta: float) -> float:
+    """Return the epsilon of the Gaussian mechanism with this mu, the inverse of `gaussian_mu`."""
+    from scipy.optimize import brentq
+
+    return float(brentq(lambda epsilon: _gaussian_delta(mu, epsilon) - delta, 0.0, 1e4))
+
+
+def _gaussian_delta(mu: float, epsilon: float) -> float:
     from scipy.special import log_ndtr
 
-    def excess(mu: float) -> float:
-        return math.exp(log_ndtr(mu / 2 - epsilon / mu)) - math.exp(epsilon + log_ndtr(-mu / 2 - epsilon / mu)) - delta
+    return math.exp(log_ndtr(mu / 2 - epsilon / mu)) - math.exp(epsilon + log_ndtr(-mu / 2 - epsilon / mu))
 
-    return float(brentq(excess, 1e-6, 100.0))
+
+def epsilon_spent(training: Training, noise_of_count: float, delta: float, labels: Voting | Training | None = None) -> float:
+    """Return the total epsilon of count, training and labels."""
+    count = Training(sampling_rate=1.0, steps=1, noise_multiplier=noise_of_count)
+    return epsilon_of(delta, count, training) if labels is None else epsilon_of(delta, count, labels, training)
 
 
 @lru_cache(maxsize=100)  # it takes up to a second, and a calibration asks for some noises several times
-def epsilon_spent(training: Training, noise_of_count: float, delta: float, voting: Voting | None = None) -> float:
-    """Return the total epsilon of count, training and votes."""
+def epsilon_of(delta: float, *mechanisms: Voting | Training) -> float:
+    """Return the epsilon of several mechanisms on the same records."""
     dp = _library()
     from dp_accounting.pld import PLDAccountant
 
-    step = dp.PoissonSampledDpEvent(training.sampling_rate, dp.GaussianDpEvent(training.noise_multiplier))
-    votes = [dp.GaussianDpEvent(voting.noise_multiplier)] if voting else []
-    event = dp.ComposedDpEvent([dp.GaussianDpEvent(noise_of_count), *votes, dp.SelfComposedDpEvent(step, training.steps)])
-    return float(PLDAccountant(value_discretization_interval=INTERVAL).compose(event).get_epsilon(delta))
+    events = []
+    for mechanism in mechanisms:
+        event = dp.GaussianDpEvent(mechanism.noise_multiplier)
+        if isinstance(mechanism, Training):
+            if mechanism.sampling_rate < 1:
+                event = dp.PoissonSampledDpEvent(mechanism.sampling_rate, event)
+            event = dp.SelfComposedDpEvent(event, mechanism.steps)
+        events.append(event)
+    accountant = PLDAccountant(value_discretization_interval=INTERVAL).compose(dp.ComposedDpEvent(events))
+    return float(accountant.get_epsilon(delta))
 
 
-def calibrate(epsilon: float, delta: float, *, sampling_rate: float, steps: int, voting: Voting | None = None) -> Training:
-    """Return the training with the least noise such that count, training and votes together spend at most `epsilon`.
+def calibrate(
+    epsilon: float, delta: float, *, sampling_rate: float, steps: int, labels: Voting | Training | None = None
+) -> Training:
+    """Return the training with the least noise such that count, training and labels together spend at most `epsilon`.
 
     Raises:
         UserError: no noise up to `MOST_NOISE` is enough; the message names both ends of the range.
     """
-    dp = _library()
     noise_of_count = count_noise(epsilon, delta)
+    return _with_least_noise(
+        partial(Training, sampling_rate=sampling_rate, steps=steps),
+        lambda training: epsilon_spent(training, noise_of_count, delta, labels),
+        epsilon,
+        delta,
+        "adapt.batch_size or adapt.steps",
+    )
 
-    def trained(noise: float) -> Training:
-        return Training(sampling_rate=sampling_rate, steps=steps, noise_multiplier=noise)
 
+def _with_least_noise(
+    of_noise: Callable[..., Training], spent: Callable[[Training], float], epsilon: float, delta: float, lower: str
+) -> Training:
+    """Return the training with the least noise with which `spent` is at most `epsilon`; `lower` are settings for less."""
+    dp = _library()
     try:
         noise = dp.calibrate_dp_mechanism(
-            lambda: _Accountant(dp.NoOpDpEvent(), noise_of_count, voting),
-            trained,
+            lambda: _Accountant(dp.NoOpDpEvent(), spent),
+            lambda noise: of_noise(noise_multiplier=noise),
             epsilon,
             delta,
             dp.LowerEndpointAndGuess(LEAST_NOISE, 1.0),
             tol=TOLERANCE,
         )
     except dp.mechanism_calibration.NoBracketIntervalFoundError:  # too little or too much for any noise that is tried
-        fits = epsilon_spent(trained(LEAST_NOISE), noise_of_count, delta, voting) <= epsilon
-        noise = LEAST_NOISE if fits else math.inf
+        noise = LEAST_NOISE if spent(of_noise(noise_multiplier=LEAST_NOISE)) <= epsilon else math.inf
+    found = of_noise(noise_multiplier=float(noise))
     if not noise <= MOST_NOISE:
         raise UserError(
-            f"no noise multiplier from {LEAST_NOISE:g} to {MOST_NOISE:,.0f} makes {steps} steps with {sampling_rate:.4g} of "
-            f"the units each fit into epsilon {epsilon:g}, delta {delta:g}; lower adapt.batch_size or adapt.steps, or raise "
-            "privacy.epsilon"
+            f"no noise multiplier from {LEAST_NOISE:g} to {MOST_NOISE:,.0f} makes {found.steps} steps with "
+            f"{found.sampling_rate:.4g} of the units each fit into epsilon {epsilon:.4g}, delta {delta:g}; lower {lower}, "
+            "or raise privacy.epsilon"
         )
-    return trained(float(noise))
+    return found
 
 
 class _Accountant:
-    """An accountant of `epsilon_spent` with the methods that `calibrate_dp_mechanism` uses."""
+    """An accountant with the methods that `calibrate_dp_mechanism` uses."""
 
-    def __init__(self, ledger: Any, noise_of_count: float, voting: Voting | None) -> None:
-        self.ledger, self._noise_of_count, self._voting = ledger, noise_of_count, voting
+    def __init__(self, ledger: Any, spent: Callable[[Training], float]) -> None:
+        self.ledger, self._spent = ledger, spent
 
     def compose(self, training: Training) -> _Accountant:
         self._training = training
         return self
 
     def get_epsilon(self, delta: float) -> float:
-        return epsilon_spent(self._training, self._noise_of_count, delta, self._voting)
+        return self._spent(self._training)
 
 
 def _library() -> Any:

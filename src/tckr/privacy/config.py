@@ -15,8 +15,8 @@ NEEDS_PACKAGES = "a formal guarantee needs the packages dp-accounting and opacus
 MOST_TEACHERS = 10_000
 """Maximum number of Teachers that vote."""
 
-VOTING = ("votes", "num_teachers")
-"""Settings that have no effect unless labels are votes."""
+OF_LABELS = MappingProxyType({"votes": ("votes", "num_teachers"), "teacher": ("teacher_epochs", "teacher_batch_size")})
+"""Value of `labels` -> settings that have no effect with any other value."""
 
 
 BASE = MappingProxyType({"base": True})
@@ -48,11 +48,25 @@ class PrivacyConfig(BaseModel):
         description="Noise levels and noise samples per image and step; the mean of their gradients is "
         "clipped. More cost time but no privacy (Dockhorn et al. 2023).",
     )
-    labels: Literal["prompt", "votes"] = Field(
+    labels: Literal["prompt", "votes", "teacher"] = Field(
         "prompt",
-        description="Labels under a guarantee: the class of the prompt, which costs nothing; or noisy votes of Teachers on "
-        "disjoint parts of the private set (PATE, Papernot et al. 2018), which cost a quarter of the budget and need "
+        description="Labels under a guarantee: the class of the prompt, which costs nothing; the probabilities of a "
+        "Teacher that is trained with noise (DP-SGD), which costs half of the budget; or noisy votes of Teachers on "
+        "disjoint parts of the private set (PATE, Papernot et al. 2018), which cost a quarter. The last two need "
         "distill.labels=soft.",
+    )
+    teacher_epochs: float = Field(
+        10.0,
+        gt=0,
+        le=1000,
+        description="Mean number of times that the Teacher trained with noise learns from each unit.",
+    )
+    teacher_batch_size: int = Field(
+        1024,
+        ge=1,
+        le=10**6,
+        description="Expected number of units in a step of the Teacher trained with noise. In a larger batch, the noise is "
+        "divided by more units, but there are fewer steps.",
     )
     votes: int = Field(
         1000,
@@ -78,11 +92,12 @@ class PrivacyConfig(BaseModel):
                 f"{_listed(idle)} no effect, because without privacy.epsilon there is no formal guarantee; set "
                 "privacy.epsilon (--preset dp: 10), or leave out the other settings of privacy"
             )
-        if self.labels != "votes" and (idle := self._set_without("labels", set(VOTING))):
-            raise ValueError(
-                f"{_listed(idle)} no effect with privacy.labels={self.labels}; set privacy.labels=votes, or leave "
-                f"{'it' if len(idle) == 1 else 'them'} out"
-            )
+        for labels, names in OF_LABELS.items():
+            if self.labels != labels and (idle := self._set_without("labels", set(names))):
+                raise ValueError(
+                    f"{_listed(idle)} no effect with privacy.labels={self.labels}; set privacy.labels={labels}, or leave "
+                    f"{'it' if len(idle) == 1 else 'them'} out"
+                )
         return self
 
     def _set_without(self, switch: str, names: set[str]) -> list[str]:
@@ -102,6 +117,11 @@ class PrivacyConfig(BaseModel):
         """Return whether labels are private votes."""
         return self.is_on and self.labels == "votes"
 
+    @property
+    def has_teacher(self) -> bool:
+        """Return whether a Teacher that is trained with noise labels the images."""
+        return self.is_on and self.labels == "teacher"
+
 
 def _listed(settings: Sequence[str]) -> str:
     """Return the settings with the verb, `has` or `have`."""
@@ -112,5 +132,5 @@ def without_idle(given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str
     """Return the settings in `known` that still have an effect after `given`, which may switch off guarantee or votes."""
     if "epsilon" in given and given["epsilon"] is None:
         return {name: value for name, value in known.items() if name == "epsilon"}
-    idle = VOTING if given.get("labels", "votes") != "votes" else ()
+    idle = [name for labels, names in OF_LABELS.items() if given.get("labels", labels) != labels for name in names]
     return {name: value for name, value in known.items() if name not in idle}

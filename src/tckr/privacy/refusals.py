@@ -72,15 +72,15 @@ REFUSALS: tuple[Refusal, ...] = (
         "distill.labels",
         lambda value: value == "online",
         "a Teacher without a budget labels the images",
-        "distill.labels=hard, or soft with privacy.labels=votes",
+        "distill.labels=hard, or soft with privacy.labels=teacher or votes",
     ),
 )
 
-USELESS_VOTES: tuple[Refusal, ...] = (
+USELESS_LABELS: tuple[Refusal, ...] = (
     (
         "distill.labels",
         lambda value: value != "soft",
-        "the Student does not use the voted labels",
+        "the Student does not use these labels",
         "distill.labels=soft",
     ),
     (
@@ -89,6 +89,11 @@ USELESS_VOTES: tuple[Refusal, ...] = (
         "the Student uses only the classes of the prompts",
         "distill.hard_weight=0",
     ),
+)
+"""As `REFUSALS`, with what makes labels useless that cost a part of the budget."""
+
+USELESS_VOTES: tuple[Refusal, ...] = (
+    *USELESS_LABELS,
     (
         "distill.min_teacher_probability",
         lambda value: value > 0,
@@ -102,7 +107,7 @@ USELESS_VOTES: tuple[Refusal, ...] = (
         f"teach.batch_size={LEAST_BATCH} or more",
     ),
 )
-"""As `REFUSALS`, with what makes votes useless that cost a part of the budget."""
+"""As `USELESS_LABELS`, for votes."""
 
 
 def refuse_spending(config: Any) -> None:
@@ -120,6 +125,8 @@ def refuse_spending(config: Any) -> None:
         raise ValueError(f"privacy.epsilon={config.privacy.epsilon:g} does not pay for: {found}")
     if config.privacy.takes_votes:
         _refuse_useless_votes(config)
+    elif config.privacy.has_teacher and (found := _refused(config, USELESS_LABELS)):
+        raise ValueError(f"privacy.labels=teacher pays for labels that would be useless: {found}, or privacy.labels=prompt")
 
 
 def _refused(config: Any, refusals: tuple[Refusal, ...]) -> str:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tckr.artifacts.guarantee import Guarantee, VotesInputs
+from tckr.artifacts.guarantee import Guarantee, TeacherInputs, VotesInputs
 from tckr.stages.report.leads import leads_of
 from tests.stages.report.conftest import SMALL, make_report
 from tests.stages.report.sample import Sample
@@ -39,10 +39,19 @@ OF_VOTES = (
 )
 
 
-def guarantee(votes: VotesInputs | None) -> Guarantee:
+NOISY = TeacherInputs(noise_multiplier=0.7, sampling_rate=0.2, steps=50)
+OF_A_NOISY_TEACHER = (
+    "Compute the class probabilities of every synthetic image, by a Teacher that was trained with noise (DP-SGD).",
+    "Train the Student on synthetic images and soft labels",
+    "each with probabilities of all classes, from a Teacher trained with noise",
+    "Agreement with the Teacher's label",
+)
+
+
+def guarantee(votes: VotesInputs | None = None, teacher: TeacherInputs | None = None) -> Guarantee:
     return Guarantee(
         epsilon=9.954, delta=1e-5, unit="record", noise_multiplier=0.7, sampling_rate=0.1, steps=5, clip=1.0,
-        count_noise=2.5, noisy_count=600, noise_draws=1, class_names=["a", "b"], votes=votes,
+        count_noise=2.5, noisy_count=600, noise_draws=1, class_names=["a", "b"], votes=votes, teacher=teacher,
     )  # fmt: skip
 
 
@@ -53,8 +62,9 @@ def guarantee(votes: VotesInputs | None) -> Guarantee:
         (guarantee(None), "hard", OF_PROMPTS, (*OF_A_TEACHER, *OF_VOTES)),
         (guarantee(None), "soft", OF_PROMPTS, (*OF_A_TEACHER, *OF_VOTES)),
         (guarantee(VotesInputs(images=100, teachers=250, noise=14.0)), "soft", OF_VOTES, (*OF_A_TEACHER, *OF_PROMPTS[2:6])),
+        (guarantee(teacher=NOISY), "soft", OF_A_NOISY_TEACHER, (*OF_A_TEACHER[:3], *OF_PROMPTS[2:6], *OF_VOTES)),
     ],
-    ids=["a Teacher", "prompts, hard", "prompts, soft", "votes"],
+    ids=["a Teacher", "prompts, hard", "prompts, soft", "votes", "a noisy Teacher"],
 )
 def test_captions_prompts_and_labels_are_those_of_the_run(tmp_path, given, labels, said, not_said):
     settings = {"adapter": {"prompt_form": "n" if given else "n: c"}, "student": {"labels": labels}}

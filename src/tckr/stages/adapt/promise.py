@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 
-from tckr.artifacts.guarantee import Guarantee, VotesInputs
+from tckr.artifacts.guarantee import Guarantee, TeacherInputs, VotesInputs
 from tckr.data.seeds import derive_seed
-from tckr.privacy.accountant import calibrate, count_noise, epsilon_spent, voting_of
+from tckr.privacy.accountant import calibrate, count_noise, epsilon_spent, teacher_of, voting_of
 from tckr.privacy.units import Units
 from tckr.stages.adapt.config import PrivateAdaptConfig
 from tckr.stages.adapt.private import Mechanism
@@ -20,15 +21,16 @@ def promise(config: PrivateAdaptConfig, num_units: int, seed: int, class_names: 
     assert privacy.epsilon is not None
     deviation, voting = count_noise(privacy.epsilon, privacy.delta), voting_of(privacy)
     noisy_count = max(config.batch_size, counted(num_units, deviation, seed))
+    teacher = teacher_of(privacy, noisy_count)
     training = calibrate(
         privacy.epsilon,
         privacy.delta,
         sampling_rate=config.batch_size / noisy_count,
         steps=config.num_steps(noisy_count),
-        voting=voting,
+        labels=voting or teacher,
     )
     return Guarantee(
-        epsilon=epsilon_spent(training, deviation, privacy.delta, voting),
+        epsilon=epsilon_spent(training, deviation, privacy.delta, voting or teacher),
         delta=privacy.delta,
         unit=privacy.unit,
         noise_multiplier=training.noise_multiplier,
@@ -40,6 +42,7 @@ def promise(config: PrivateAdaptConfig, num_units: int, seed: int, class_names: 
         noise_draws=privacy.noise_draws,
         class_names=list(class_names),
         votes=voting and VotesInputs(images=voting.images, teachers=privacy.num_teachers, noise=voting.noise),
+        teacher=teacher and TeacherInputs(**asdict(teacher)),
     )
 
 

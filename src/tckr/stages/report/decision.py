@@ -263,7 +263,7 @@ def _cost_of(audit: AuditResult, guarantee: Guarantee | None) -> list[NextStep]:
     """Return how to measure what a formal guarantee costs in accuracy; nothing without one, or if it is refuted."""
     if guarantee is None or audit.refuted:
         return []
-    labels = "" if guarantee.votes else " distill.labels=hard"  # soft labels would be those of a Teacher
+    labels = " distill.labels=hard" if guarantee.labels_are_prompts else ""  # soft labels would be those of a Teacher
     source = " Its labels are those of one Teacher, because only a guarantee has votes." if guarantee.votes else ""
     text = (
         f"See what the guarantee costs in accuracy: repeat the run without it, and compare the Students.{source} The "

@@ -24,7 +24,8 @@ PROMPTS = MappingProxyType({True: "Prompts come from private captions", False: "
 def leads_of(guarantee: Guarantee | None, settings: Settings) -> Leads:
     """Return the sentences for a run with these settings; `guarantee` is that of its adapter, if any."""
     labels = settings["distill"].get("labels", "soft")
-    truth = "the class of the prompt" if labels == "hard" or (guarantee and not guarantee.votes) else "the Teacher's label"
+    of_prompts = labels == "hard" or bool(guarantee and guarantee.labels_are_prompts)
+    truth = "the class of the prompt" if of_prompts else "the Teacher's label"
     given = settings["caption"].get("file") or settings["caption"].get("from_source")
     return Leads(
         caption=CLASS_NAMES if guarantee else GIVEN_CAPTIONS if given else CAPTION,
@@ -39,10 +40,14 @@ def label_sense(guarantee: Guarantee | None) -> str:
     """Return what the file of labels contains for each image."""
     if guarantee is None:
         return "probabilities of all classes"
+    if guarantee.teacher:
+        return "probabilities of all classes, from a Teacher trained with noise"
     return "the class by votes or of its prompt" if guarantee.votes else "the class of its prompt"
 
 
 def _labelling(guarantee: Guarantee) -> str:
+    if guarantee.teacher:
+        return "Compute the class probabilities of every synthetic image, by a Teacher that was trained with noise (DP-SGD)."
     if guarantee.votes is None:
         return "Write the class of its prompt as the label of every synthetic image; no Teacher labels them."
     return (
@@ -52,8 +57,8 @@ def _labelling(guarantee: Guarantee) -> str:
 
 
 def _targets(guarantee: Guarantee | None, labels: str) -> str:
-    if labels == "hard" or (guarantee and not guarantee.votes):
+    if labels == "hard" or (guarantee and guarantee.labels_are_prompts):
         return "the classes of their prompts"
-    if guarantee:
+    if guarantee and guarantee.votes:
         return "their classes by votes or of the prompts"
     return "the Teacher's labels of every augmented view" if labels == "online" else "soft labels"

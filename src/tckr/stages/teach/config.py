@@ -87,3 +87,12 @@ class VotingConfig(StageConfig, TrainingConfig):
     def checkpoints(self) -> list[Needed]:
         """Return the model of all Teachers."""
         return [self.needed("teach.model", self.model)]
+
+
+class DpTeachConfig(VotingConfig):
+    """Settings of the Teacher that labels under a guarantee: first trained on synthetic images, then with noise.
+
+    `gradient_clip` is the maximum norm of a unit's gradient. The number of noisy steps is part of the guarantee.
+    """
+
+    version: ClassVar[int] = 1

@@ -5,7 +5,7 @@ Under a formal guarantee, Teachers on disjoint parts of the members may vote on 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,17 +24,20 @@ from tckr.data.seeds import derive_seed
 from tckr.engine.step import StepContext
 from tckr.models.classifiers import class_columns
 from tckr.models.classifiers.ensemble import MEMBER
+from tckr.privacy.units import Units
 from tckr.stages.teach.balance import is_uneven, log_shares
-from tckr.stages.teach.config import TeachConfig, VotingConfig
-from tckr.stages.teach.records import read_records
+from tckr.stages.teach.config import DpTeachConfig, TeachConfig, VotingConfig
+from tckr.stages.teach.dp_sgd import Lessons, continue_with_noise
+from tckr.stages.teach.records import labelled, read_records
 from tckr.stages.teach.votes import NO_VOTE, divide, histograms, noisy_choices
 from tckr.stages.teach.voting import VOTES, Poll
 from tckr.stages.teach.wording import describe_silent, describe_small
 from tckr.training.artifact import save_training
+from tckr.training.batches import TrainingData
 from tckr.training.checkpoint import read_state
 from tckr.training.data_parallel import fit_together
 from tckr.training.early_stopping import EpochRecord
-from tckr.training.fit import Task, new_classifier
+from tckr.training.fit import Task, fit, new_classifier
 from tckr.training.losses import CrossEntropy
 
 
@@ -78,6 +81,47 @@ def run_of_votes(config: VotingConfig, context: StepContext) -> None:
         context.log("warning", message=message)
 
 
+def run_of_dp_teacher(config: DpTeachConfig, context: StepContext) -> None:
+    """Train a Teacher on input `synthetic` and the classes of its prompts, then with noise on the members in `data`.
+
+    The guarantee of input `adapter` states sampling and noise.
+    """
+    guarantee = AdapterCard.read(context.inputs["adapter"]).guarantee
+    assert guarantee is not None
+    assert guarantee.teacher is not None
+    # noise that two runs have in common could be subtracted: each run samples its own
+    seed, device = derive_seed(context.seed, "DP Teacher", context.fingerprint), context.execution.torch_device()
+    images = load_images(context.inputs["data"] / split_of(context.run), context.scratch)
+    records = read_members(context.inputs["data"], context.run)
+    model = new_classifier(config, guarantee.class_names, derive_seed(seed, "initialise"))
+    first = Task(model, _synthetic(context, guarantee.class_names), None, CrossEntropy(config.label_smoothing), config)
+    lessons = Lessons(
+        data=labelled(images, images.rows_of(records)),
+        units=Units(_units(context, records, guarantee)),
+        inputs=guarantee.teacher,
+        expected=guarantee.teacher.sampling_rate * guarantee.noisy_count,
+        seed=seed,
+    )
+    scratches = [context.scratch / name for name in ("synthetic", "noisy")]
+    for scratch in scratches:
+        scratch.mkdir(exist_ok=True)
+    finished = sum(len(read_state(scratch).history) for scratch in scratches)
+    with context.track(config.epochs + lessons.num_epochs, "epochs", finished) as advance:
+        fit(first, seed=seed, device=device, scratch=scratches[0], on_epoch=lambda record: advance(1))
+        result = continue_with_noise(
+            model, lessons, config, device=device, scratch=scratches[1], on_epoch=lambda record: advance(1)
+        )
+    save_training(context.out, model, result)
+
+
+def _synthetic(context: StepContext, class_names: Sequence[str]) -> TrainingData:
+    """Return the synthetic images with the classes of their prompts, as positions in `class_names`."""
+    synthetic = load_synthetic(context.inputs["synthetic"], context.scratch)
+    classes = class_columns(synthetic_class_names(context.inputs["synthetic"]), class_names)
+    rows = np.arange(len(synthetic))
+    return TrainingData(synthetic.images, rows, np.argsort(classes)[synthetic.labels])
+
+
 def _poll(config: VotingConfig, context: StepContext, images: ImageSet, num_voted: int) -> Poll:
     """Return the vote of Teachers that learn from `images` on the first `num_voted` synthetic images."""
     synthetic = load_synthetic(context.inputs["synthetic"], context.scratch)
@@ -97,9 +141,13 @@ def _parts(context: StepContext, images: ImageSet, guarantee: Guarantee) -> list
     """Return the rows of `images` that each Teacher learns from."""
     assert guarantee.votes is not None
     records = read_members(context.inputs["data"], context.run)
-    units = records if guarantee.unit == "record" else read_groups(context.inputs["data"])[records]
-    seed = derive_seed(context.seed, "parts")
+    seed, units = derive_seed(context.seed, "parts"), _units(context, records, guarantee)
     return divide(images, images.rows_of(records), units, num_parts=guarantee.votes.teachers, seed=seed)
+
+
+def _units(context: StepContext, records: np.ndarray, guarantee: Guarantee) -> np.ndarray:
+    """Return the unit of each record, int64 [N]: the record itself, or its group if groups are protected."""
+    return records if guarantee.unit == "record" else read_groups(context.inputs["data"])[records]
 
 
 def scratch_folders(scratch: Path, num_teachers: int) -> list[Path]:

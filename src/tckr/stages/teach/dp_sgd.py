@@ -1,0 +1,155 @@
+"""Continue the training of a classifier on private images with DP-SGD (Abadi et al. 2016, Algorithm 1).
+
+Linear layers and convolutions learn; all other weights stay. Normalization layers use the statistics of the images that the
+classifier learned before: those of a batch would make the gradient of a unit depend on other units.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from tckr.artifacts.guarantee import TeacherInputs
+from tckr.data.seeds import derive_seed
+from tckr.data.transforms import make_augmentation, to_device
+from tckr.models.classifiers import Classifier
+from tckr.models.memory import BatchLimit
+from tckr.models.unit_gradients import forget_gradients_of_units, keep_gradients_of_units, sum_clipped
+from tckr.privacy.units import Units
+from tckr.stages.teach.config import DpTeachConfig
+from tckr.training import checkpoint
+from tckr.training.batches import TrainingData
+from tckr.training.early_stopping import EpochRecord
+from tckr.training.fit import FitResult
+from tckr.training.schedule import learning_rate, set_learning_rate
+
+LEARNING = (nn.Linear, nn.Conv2d)
+"""Layers that learn from private images."""
+
+PER_PASS, GRADIENTS_PER_PASS = 128, 2**27
+"""Most images in a pass, and most numbers in their gradients together (0.5 GB)."""
+
+
+CHECKPOINT_SECONDS = 2.0
+"""Minimum time between two checkpoints."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lessons:
+    """What a classifier learns with noise.
+
+    Attributes:
+        data: images with their classes.
+        units: the unit of each of them.
+        inputs: sampling, steps and noise, as the guarantee states them.
+        expected: expected number of units in a step, from the noisy count.
+        seed: determines sampling, augmentation and noise; must be secret.
+    """
+
+    data: TrainingData
+    units: Units
+    inputs: TeacherInputs
+    expected: float
+    seed: int
+
+    @property
+    def num_epochs(self) -> int:
+        """Return the number of epochs; each has as many steps as are expected to take each unit once."""
+        return math.ceil(self.inputs.steps / self.steps_per_epoch)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Return the number of steps in an epoch but the last."""
+        return math.ceil(1 / self.inputs.sampling_rate)
+
+
+def continue_with_noise(
+    model: Classifier,
+    lessons: Lessons,
+    config: DpTeachConfig,
+    *,
+    device: str,
+    scratch: Path,
+    on_epoch: Callable[[EpochRecord], None] = lambda record: None,
+) -> FitResult:
+    """Train `model` in place; a killed training continues from its checkpoint in `scratch` with the same units and noise."""
+    trained = _make_learn(model.to(device))
+    optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=config.weight_decay, fused=True)
+    state = checkpoint.resume(scratch, {"model": model}, optimizer)
+    writer = checkpoint.Writer(scratch / checkpoint.CHECKPOINT, CHECKPOINT_SECONDS)
+    limit = BatchLimit(max(1, min(PER_PASS, GRADIENTS_PER_PASS // sum(weights.numel() for weights in trained))))
+    steps, per_epoch = lessons.inputs.steps, lessons.steps_per_epoch
+    while (first := len(state.history) * per_epoch) < steps:
+        started, losses = time.perf_counter(), []
+        for step in range(first, min(first + per_epoch, steps)):
+            rate = learning_rate(step, steps, peak=config.learning_rate)
+            set_learning_rate(optimizer, rate)
+            losses.append(_set_noisy_gradient(model, trained, lessons, config, limit, step=step, device=device))
+            optimizer.step()
+        record = EpochRecord(
+            epoch=len(state.history), loss=float(np.mean(losses)), validation_accuracy=None, learning_rate=rate
+        )
+        state.history.append(record)
+        state.seconds += time.perf_counter() - started
+        if writer.is_due() or first + per_epoch >= steps:
+            writer.write(checkpoint.state_tensors({"model": model}, optimizer), state.as_metadata())
+        on_epoch(record)
+    return FitResult(
+        history=state.history, best_epoch=len(state.history) - 1, seconds=state.seconds, num_train=len(lessons.data)
+    )
+
+
+def _make_learn(model: Classifier) -> list[nn.Parameter]:
+    """Prepare the layers that learn to store the gradients of single units; return their weights."""
+    model.eval().requires_grad_(False)
+    learning = [layer for layer in model.modules() if isinstance(layer, LEARNING)]
+    for layer in learning:
+        layer.train().requires_grad_(True)  # Opacus stores nothing for layers in evaluation mode
+    keep_gradients_of_units(model, 1)
+    return [weights for layer in learning for weights in layer.parameters()]
+
+
+def _set_noisy_gradient(
+    model: Classifier,
+    trained: list[nn.Parameter],
+    lessons: Lessons,
+    config: DpTeachConfig,
+    limit: BatchLimit,
+    *,
+    step: int,
+    device: str,
+) -> float:
+    """Set the gradient to the noisy mean of the clipped gradients of sampled units; return the sum of losses per unit."""
+    rng = np.random.default_rng(derive_seed(lessons.seed, "units", step))
+    taken, data = lessons.units.sample(lessons.inputs.sampling_rate, rng), lessons.data
+    augment = make_augmentation(config.augment)
+
+    def clipped(part: range) -> tuple[list[torch.Tensor], torch.Tensor]:
+        forget_gradients_of_units(model)  # of a pass that ran out of memory
+        rows = taken[part.start : part.stop]
+        views = torch.Generator().manual_seed(derive_seed(lessons.seed, "views", step, part.start))
+        images_BCHW = augment(to_device(data.images[data.rows[rows]], device), views)
+        targets_B = torch.as_tensor(data.targets[rows], dtype=torch.int64, device=device)
+        loss = cross_entropy(model(images_BCHW), targets_B, reduction="sum", label_smoothing=config.label_smoothing)
+        loss.backward()
+        return sum_clipped(trained, units=len(rows), draws=1, clip=config.gradient_clip), loss.detach()
+
+    sums, total = [torch.zeros_like(weights) for weights in trained], 0.0
+    for parts, loss in limit.split(clipped, len(taken)):
+        total += float(loss)
+        for whole, part in zip(sums, parts, strict=True):
+            whole += part
+    noise = torch.Generator().manual_seed(derive_seed(lessons.seed, "noise", step))
+    deviation = lessons.inputs.noise_multiplier * config.gradient_clip
+    for weights, whole in zip(trained, sums, strict=True):
+        drawn = torch.randn(whole.shape, generator=noise).to(device)
+        weights.grad = (whole + deviation * drawn) / lessons.expected
+    return total / max(1, len(taken))
