@@ -13,8 +13,8 @@ from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.guarantee import Guarantee, TeacherInputs
 from tckr.artifacts.training import MODEL_FOLDER, read_history
 from tckr.data.groups import write_groups
-from tckr.errors import UserError
 from tckr.models.classifiers import Classifier, load_classifier, predict_logits
+from tckr.models.ghost_clipping import is_supported
 from tckr.models.memory import BatchLimit
 from tckr.privacy.units import Units
 from tckr.stages.teach import dp_sgd, stage
@@ -52,11 +52,11 @@ def lessons_of(
 def gradient(lessons: Lessons, *, per_pass: int = 8, prepare: object = None) -> torch.Tensor:
     """Return the noisy gradient of the first step, all weights joined."""
     model = new_classifier(CONFIG, COLOURS, 1)
-    trained = dp_sgd._make_learn(model)
+    learning = dp_sgd._make_learn(model)
     if callable(prepare):
         prepare(model)
-    dp_sgd._set_noisy_gradient(model, trained, lessons, CONFIG, BatchLimit(per_pass), step=0, device="cpu")
-    return torch.cat([weights.grad.flatten() for weights in trained if weights.grad is not None])
+    dp_sgd._set_noisy_gradient(model, learning, lessons, CONFIG, BatchLimit(per_pass), step=0, device="cpu")
+    return torch.cat([weights.grad.flatten() for weights in model.parameters() if weights.grad is not None])
 
 
 def test_a_unit_changes_the_sum_by_the_clipping_norm() -> None:
@@ -121,7 +121,7 @@ def test_normalization_and_statistics_stay_and_the_rest_learns() -> None:
     changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
     kinds = dict(model.named_modules())
     assert changed
-    assert all(isinstance(kinds[name.rpartition(".")[0]], dp_sgd.LEARNING) for name in changed)
+    assert all(is_supported(kinds[name.rpartition(".")[0]]) for name in changed)
     assert len(result.history) == 1
 
 
@@ -220,9 +220,3 @@ def test_units_are_groups_if_groups_are_protected(tmp_path: Path, monkeypatch: p
     for unit in ("record", "group"):
         teach(tmp_path / unit, unit=unit, config=LEARNING_WELL.model_copy(update={"epochs": 1}))
     assert seen == [30, 20]  # 30 members, the even records of 60; three records in a row are a group
-
-
-def test_it_goes_no_further_without_opacus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "tckr.models.unit_hooks", None)
-    with pytest.raises(UserError, match=r"pip install 'tckr\[dp\]'"):
-        teach(tmp_path)

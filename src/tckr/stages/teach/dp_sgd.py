@@ -21,8 +21,8 @@ from tckr.artifacts.guarantee import TeacherInputs
 from tckr.data.seeds import derive_seed
 from tckr.data.transforms import make_augmentation, to_device
 from tckr.models.classifiers import Classifier
+from tckr.models.ghost_clipping import is_supported, sum_of_clipped
 from tckr.models.memory import BatchLimit
-from tckr.models.unit_gradients import forget_gradients_of_units, keep_gradients_of_units, sum_clipped
 from tckr.privacy.units import Units
 from tckr.stages.teach.config import DpTeachConfig
 from tckr.training import checkpoint
@@ -31,11 +31,8 @@ from tckr.training.early_stopping import EpochRecord
 from tckr.training.fit import FitResult
 from tckr.training.schedule import learning_rate, set_learning_rate
 
-LEARNING = (nn.Linear, nn.Conv2d)
-"""Layers that learn from private images."""
-
-PER_PASS, GRADIENTS_PER_PASS = 128, 2**27
-"""Most images in a pass, and most numbers in their gradients together (0.5 GB)."""
+PER_PASS = 128
+"""Maximum number of images in a pass."""
 
 
 CHECKPOINT_SECONDS = 2.0
@@ -81,18 +78,19 @@ def continue_with_noise(
     on_epoch: Callable[[EpochRecord], None] = lambda record: None,
 ) -> FitResult:
     """Train `model` in place; a killed training continues from its checkpoint in `scratch` with the same units and noise."""
-    trained = _make_learn(model.to(device))
+    learning = _make_learn(model.to(device))
+    trained = [weights for layer in learning for weights in layer.parameters()]
     optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=config.weight_decay, fused=True)
     state = checkpoint.resume(scratch, {"model": model}, optimizer)
     writer = checkpoint.Writer(scratch / checkpoint.CHECKPOINT, CHECKPOINT_SECONDS)
-    limit = BatchLimit(max(1, min(PER_PASS, GRADIENTS_PER_PASS // sum(weights.numel() for weights in trained))))
+    limit = BatchLimit(PER_PASS)
     steps, per_epoch = lessons.inputs.steps, lessons.steps_per_epoch
     while (first := len(state.history) * per_epoch) < steps:
         started, losses = time.perf_counter(), []
         for step in range(first, min(first + per_epoch, steps)):
             rate = learning_rate(step, steps, peak=config.learning_rate)
             set_learning_rate(optimizer, rate)
-            losses.append(_set_noisy_gradient(model, trained, lessons, config, limit, step=step, device=device))
+            losses.append(_set_noisy_gradient(model, learning, lessons, config, limit, step=step, device=device))
             optimizer.step()
         record = EpochRecord(
             epoch=len(state.history), loss=float(np.mean(losses)), validation_accuracy=None, learning_rate=rate
@@ -107,19 +105,15 @@ def continue_with_noise(
     )
 
 
-def _make_learn(model: Classifier) -> list[nn.Parameter]:
-    """Prepare the layers that learn to store the gradients of single units; return their weights."""
+def _make_learn(model: Classifier) -> list[nn.Module]:
+    """Freeze everything but the layers that learn, and return these."""
     model.eval().requires_grad_(False)
-    learning = [layer for layer in model.modules() if isinstance(layer, LEARNING)]
-    for layer in learning:
-        layer.train().requires_grad_(True)  # Opacus stores nothing for layers in evaluation mode
-    keep_gradients_of_units(model, 1)
-    return [weights for layer in learning for weights in layer.parameters()]
+    return [layer.requires_grad_(True) for layer in model.modules() if is_supported(layer)]
 
 
 def _set_noisy_gradient(
     model: Classifier,
-    trained: list[nn.Parameter],
+    learning: list[nn.Module],
     lessons: Lessons,
     config: DpTeachConfig,
     limit: BatchLimit,
@@ -127,29 +121,31 @@ def _set_noisy_gradient(
     step: int,
     device: str,
 ) -> float:
-    """Set the gradient to the noisy mean of the clipped gradients of sampled units; return the sum of losses per unit."""
+    """Set the gradient to the noisy mean of the clipped gradients of sampled units; return their mean loss."""
     rng = np.random.default_rng(derive_seed(lessons.seed, "units", step))
-    taken, data = lessons.units.sample(lessons.inputs.sampling_rate, rng), lessons.data
-    augment = make_augmentation(config.augment)
+    taken, augment = lessons.units.sample(lessons.inputs.sampling_rate, rng), make_augmentation(config.augment)
+    clip, data = config.gradient_clip, lessons.data
 
     def clipped(part: range) -> tuple[list[torch.Tensor], torch.Tensor]:
-        forget_gradients_of_units(model)  # of a pass that ran out of memory
         rows = taken[part.start : part.stop]
         views = torch.Generator().manual_seed(derive_seed(lessons.seed, "views", step, part.start))
         images_BCHW = augment(to_device(data.images[data.rows[rows]], device), views)
         targets_B = torch.as_tensor(data.targets[rows], dtype=torch.int64, device=device)
-        loss = cross_entropy(model(images_BCHW), targets_B, reduction="sum", label_smoothing=config.label_smoothing)
-        loss.backward()
-        return sum_clipped(trained, units=len(rows), draws=1, clip=config.gradient_clip), loss.detach()
 
-    sums, total = [torch.zeros_like(weights) for weights in trained], 0.0
-    for parts, loss in limit.split(clipped, len(taken)):
-        total += float(loss)
+        def losses_of(samples: torch.Tensor) -> torch.Tensor:
+            logits_BK = model(images_BCHW[samples])
+            return cross_entropy(logits_BK, targets_B[samples], reduction="none", label_smoothing=config.label_smoothing)
+
+        return sum_of_clipped(learning, losses_of, torch.arange(len(rows), device=device), clip)
+
+    trained, total = [weights for layer in learning for weights in layer.parameters()], 0.0
+    sums = [torch.zeros_like(weights) for weights in trained]
+    for parts, losses in limit.split(clipped, len(taken)):
+        total += float(losses.sum())
         for whole, part in zip(sums, parts, strict=True):
             whole += part
     noise = torch.Generator().manual_seed(derive_seed(lessons.seed, "noise", step))
-    deviation = lessons.inputs.noise_multiplier * config.gradient_clip
     for weights, whole in zip(trained, sums, strict=True):
         drawn = torch.randn(whole.shape, generator=noise).to(device)
-        weights.grad = (whole + deviation * drawn) / lessons.expected
+        weights.grad = (whole + lessons.inputs.noise_multiplier * clip * drawn) / lessons.expected
     return total / max(1, len(taken))
