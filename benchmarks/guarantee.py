@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.audit import AuditResult
-from tckr.artifacts.guarantee import Refutation
+from tckr.artifacts.guarantee import Guarantee, Refutation
 from tckr.artifacts.synthetic import SyntheticFacts
 from tckr.metrics.estimate import Estimate, NotMeasurable
 
@@ -105,11 +105,18 @@ def found_in(folder: Path) -> dict[str, str]:
         "steps": str(guarantee.steps),
         "rate": f"{guarantee.sampling_rate:.4f}",
         "noise": f"{guarantee.noise_multiplier:.3f}",
+        "DP Teacher: steps, rate, noise": taught(guarantee),
         "images": f"{SyntheticFacts.read(artifacts / 'generate').num_images:,}",
         "Student": accuracy(audit.surfaces["student"].cas),
         "Teacher (private)": accuracy(audit.surfaces["teacher"].cas),
         "refuted": refuted(audit.guarantee),
     }
+
+
+def taught(guarantee: Guarantee) -> str:
+    """Return the inputs of the Teacher that labels."""
+    found = guarantee.teacher
+    return f"{found.steps}, {found.sampling_rate:.4f}, {found.noise_multiplier:.3f}" if found else "-"
 
 
 def accuracy(found: Estimate | NotMeasurable) -> str:

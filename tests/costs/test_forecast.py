@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tckr.config import load_settings
-from tckr.costs.forecast import drawn, forecast, images_per_second
+from tckr.costs.forecast import NOISY_COST, drawn, forecast, images_per_second
 from tckr.costs.guarantee import private_work
 from tckr.costs.probe import Probe
 from tckr.costs.stopwatch import Lap, Phase
@@ -68,13 +68,22 @@ def test_teachers_that_vote_learn_every_image_once_more(found):
     assert voting["teach"].seconds - alone["teach"].seconds == pytest.approx(15 * (200 / 20) * 0.1)
 
 
+def test_a_teacher_trained_with_noise_learns_synthetic_images_and_then_private_ones_more_slowly(found):
+    names = ["teach.epochs=15", "adapt.steps=50"]
+    alone, taught = (
+        forecast(load_settings(preset="dp", overrides=[*names, *more]).run_config(), 200, 2.0, found)
+        for more in (["privacy.labels=prompt"], ["privacy.teacher_epochs=5"])
+    )
+    assert taught["teach"].seconds - alone["teach"].seconds == pytest.approx((15 * 400 + NOISY_COST * 5 * 200) / 20 * 0.1)
+
+
 @pytest.mark.usefixtures("coarse_accounting")
 def test_work_under_a_guarantee_grows_with_steps_batch_and_draws_and_epsilon_changes_only_the_noise():
     def work(*overrides):
         settings = ["adapt.steps=50", "adapt.batch_size=20", "privacy.noise_draws=3", *overrides]
         return private_work(load_settings(preset="dp", overrides=settings).run_config(), 200)
 
-    found = work("privacy.epsilon=10")
+    found = work("privacy.epsilon=10", "privacy.labels=prompt")
     assert (found.units_per_step, found.gradients) == (20, 50 * 20 * 3)
     spent = Training(sampling_rate=0.1, steps=50, noise_multiplier=found.noise_multiplier)
     assert epsilon_spent(spent, count_noise(10, 1e-5), 1e-5) == pytest.approx(10, abs=0.05)

@@ -1,5 +1,6 @@
 """Under a budget nothing is released that does not pay; without one nothing changes."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def test_settings_that_make_votes_useless_are_refused(setting: str) -> None:
     changed, votes = f"{setting}={USELESS[setting]}", {"privacy.labels": "votes", "distill.labels": "soft"}
     with pytest.raises(UserError, match=f"would be useless: {setting}: .*; set {setting}=.*, or privacy.labels=prompt"):
         private(*(f"{name}={value}" for name, value in (votes | {setting: USELESS[setting]}).items()))
-    private(changed)  # fine without votes
+    private("privacy.labels=prompt", changed)  # fine without votes
 
 
 @pytest.mark.parametrize(("setting", "value"), [("distill.labels", "hard"), ("distill.hard_weight", "1")])
@@ -113,11 +114,11 @@ def test_a_setting_of_a_guarantee_that_was_not_asked_for_is_refused(name: str) -
 
 
 def test_a_setting_of_labels_that_are_not_made_is_refused() -> None:
-    for labels, names in OF_LABELS.items():
-        for name in names:
-            told = rf"privacy\.{name}=500(\.0)? has no effect with privacy.labels=prompt; set privacy.labels={labels}"
+    for (labels, names), other in itertools.product(OF_LABELS.items(), ("prompt", *OF_LABELS)):
+        for name in names if other != labels else ():
+            told = rf"privacy\.{name}=500(\.0)? has no effect with privacy.labels={other}; set privacy.labels={labels}"
             with pytest.raises(UserError, match=told):
-                private(f"privacy.{name}=500")
+                private(f"privacy.{name}=500", f"privacy.labels={other}")
 
 
 def test_several_settings_without_an_effect_are_listed_in_one_message() -> None:
@@ -141,6 +142,8 @@ def test_one_setting_switches_off_the_guarantee_or_the_votes(tmp_path: Path) -> 
     assert load_settings(tmp_path / "config.yaml") == off
     prompts = changed(saved, {"privacy.labels": "prompt"}).privacy
     assert prompts == PrivacyConfig(epsilon=10, delta=1e-6, noise_draws=1)
+    taught = changed(saved, {"privacy.labels": "teacher", "privacy.teacher_epochs": 3}).privacy
+    assert taught == PrivacyConfig(epsilon=10, delta=1e-6, noise_draws=1, labels="teacher", teacher_epochs=3)
 
 
 def saved(folder: Path, *changes: str, **privacy: object) -> Path:
@@ -152,7 +155,7 @@ def saved(folder: Path, *changes: str, **privacy: object) -> Path:
 
 
 def test_a_saved_run_opens_without_its_settings_that_have_no_effect(tmp_path: Path) -> None:
-    file = saved(tmp_path, epsilon=None, noise_draws=1, delta=1e-6)
+    file = saved(tmp_path, "privacy.labels=prompt", epsilon=None, noise_draws=1, delta=1e-6)
     assert load_settings(file).privacy == PrivacyConfig()
     assert load_settings(file, overrides=["privacy.epsilon=1"]).privacy == PrivacyConfig(
         epsilon=1, noise_draws=1, delta=1e-6
@@ -162,7 +165,7 @@ def test_a_saved_run_opens_without_its_settings_that_have_no_effect(tmp_path: Pa
 
 
 def test_a_saved_run_without_votes_opens_without_their_settings(tmp_path: Path) -> None:
-    file = saved(tmp_path, "privacy.delta=1e-6", votes=200, num_teachers=100)
+    file = saved(tmp_path, "privacy.labels=prompt", "privacy.delta=1e-6", votes=200, num_teachers=100)
     assert load_settings(file).privacy == PrivacyConfig(epsilon=10, delta=1e-6, noise_draws=1)
     voting = load_settings(file, overrides=list(VOTES)).privacy
     assert (voting.votes, voting.num_teachers) == (200, 100)
@@ -181,11 +184,11 @@ def test_descriptions_that_the_user_wrote_hold_nothing_private() -> None:
 
 
 def test_released_steps_see_private_data_through_the_adapter_alone() -> None:
-    steps = {step.name: step for step in pipeline(private(), b"secret")}
-    assert all("prepare" not in reached(steps[name], without="adapt") for name in RELEASED)
+    steps = {step.name: step for step in pipeline(private("privacy.labels=prompt"), b"secret")}
+    assert all("prepare" not in reached(steps[name], "adapt") for name in RELEASED)
     plain = load_settings(overrides=["prepare.source=digits", "audit.num_reference_runs=0"]).run_config()
     plain_steps = {step.name: step for step in pipeline(plain, b"secret")}
-    assert all("prepare" in reached(plain_steps[name], without="adapt") for name in RELEASED)
+    assert all("prepare" in reached(plain_steps[name], "adapt") for name in RELEASED)
 
 
 def test_no_captioner_runs_or_is_looked_for() -> None:
@@ -207,9 +210,19 @@ def test_voted_labels_see_private_data_through_the_noisy_votes_alone() -> None:
     assert set(steps["votes"].inputs) == {"data", "adapter", "synthetic"}
     assert steps["votes"].sensitivity is Sensitivity.PRIVATE
     hidden = replace(steps["label"], inputs={"synthetic": steps["generate"]})
-    assert "prepare" not in reached(hidden, without="adapt")
+    assert "prepare" not in reached(hidden, "adapt")
     assert "teach" not in steps["votes"].inputs, "the votes are not those of the ordinary Teacher"
     assert "votes" not in {step.name for step in pipeline(private(), b"secret")}
+
+
+def test_soft_labels_see_private_data_through_the_teacher_that_is_trained_with_noise_alone() -> None:
+    steps = {step.name: step for step in pipeline(private(), b"secret")}
+    assert steps["label"].inputs["teacher"] == steps["dp_teacher"]
+    assert set(steps["dp_teacher"].inputs) == {"data", "adapter", "synthetic"}
+    assert steps["dp_teacher"].function.endswith(":run_of_dp_teacher")
+    assert steps["dp_teacher"].sensitivity is Sensitivity.PRIVATE
+    assert "prepare" not in reached(steps["distill"], "adapt", "dp_teacher")
+    assert "dp_teacher" not in {step.name for step in pipeline(private("privacy.labels=prompt"), b"secret")}
 
 
 def test_the_audit_sees_the_guarantee_that_it_tries_to_refute() -> None:
@@ -222,19 +235,20 @@ def test_a_teacher_that_labels_would_be_detected() -> None:
     """A bug planted on purpose: labels of a Teacher that learned private images without noise."""
     steps = {step.name: step for step in pipeline(private(), b"secret")}
     asked = replace(steps["label"], inputs={**steps["label"].inputs, "teacher": steps["teach"]})
-    assert "prepare" in reached(asked, without="adapt")
-    assert "prepare" not in reached(steps["label"], without="adapt")
+    assert "prepare" in reached(asked, "adapt", "dp_teacher")
+    assert "prepare" not in reached(steps["label"], "adapt", "dp_teacher")
 
 
-def reached(step: Step, without: str) -> set[str]:
-    """Return the stages that `step` depends on by paths that avoid the stage `without`."""
-    sources = [source for source in step.inputs.values() if source.stage != without]
-    return {source.stage for source in sources}.union(*(reached(source, without) for source in sources))
+def reached(step: Step, *without: str) -> set[str]:
+    """Return the stages that `step` depends on by paths that avoid the steps `without`."""
+    sources = [source for source in step.inputs.values() if source.name not in without]
+    return {source.stage for source in sources}.union(*(reached(source, *without) for source in sources))
 
 
 def test_noise_is_secret_though_the_set_is_public() -> None:
-    seeds = {step.seed for secret in (b"one", b"two") for step in pipeline(private(), secret) if step.name == "adapt"}
-    assert len(seeds) == 2
+    for name in ("adapt", "dp_teacher"):
+        seeds = {step.seed for secret in (b"one", b"two") for step in pipeline(private(), secret) if step.name == name}
+        assert len(seeds) == 2
 
 
 def test_the_control_that_memorizes_keeps_no_budget() -> None:

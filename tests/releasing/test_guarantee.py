@@ -35,8 +35,9 @@ CARDS = ("README.md", "student/README.md", "adapter/README.md")
 @pytest.fixture(scope="module")
 def guaranteed(source, tmp_path_factory) -> RunResult:
     places = [f"prepare.source={source}", f"execution.output={tmp_path_factory.mktemp('guaranteed')}"]
+    labels = ["privacy.labels=prompt", "distill.labels=hard"]
     with coarse_accountant():
-        return run(load_settings(preset="dp", overrides=[*places, *TINY, "privacy.epsilon=8", "privacy.noise_draws=1"]))
+        return run(load_settings(preset="dp", overrides=[*places, *TINY, "privacy.epsilon=8", *labels]))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def test_voted_labels_leave_with_the_noise_that_paid_for_them_and_votes_do_not(v
 
 def test_soft_labels_of_a_teacher_that_was_trained_with_noise_leave_with_its_noise(source, tmp_path):
     places = [f"prepare.source={source}", f"execution.output={tmp_path / 'runs'}"]
-    labels = ["privacy.labels=teacher", "privacy.teacher_epochs=2", "privacy.teacher_batch_size=9", "distill.labels=soft"]
+    labels = ["privacy.teacher_epochs=2", "privacy.teacher_batch_size=9"]
     with coarse_accountant():
         result = run(load_settings(preset="dp", overrides=[*places, *TINY, "privacy.epsilon=8", *labels]))
     claimed = AdapterCard.read(result.artifacts["adapt"]).guarantee

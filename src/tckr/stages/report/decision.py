@@ -265,6 +265,7 @@ def _cost_of(audit: AuditResult, guarantee: Guarantee | None) -> list[NextStep]:
         return []
     labels = " distill.labels=hard" if guarantee.labels_are_prompts else ""  # soft labels would be those of a Teacher
     source = " Its labels are those of one Teacher, because only a guarantee has votes." if guarantee.votes else ""
+    source = " Its labels are those of a Teacher without noise." if guarantee.teacher else source
     text = (
         f"See what the guarantee costs in accuracy: repeat the run without it, and compare the Students.{source} The "
         "guarantee does not cover the second run, so release nothing of it:"
