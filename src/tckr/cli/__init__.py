@@ -71,7 +71,7 @@ def main() -> None:
     """Run the command line. Exit status: 0 done, 2 a problem the user can fix, 3 audit invalid, 130 interrupted."""
     limit_spinning()
     try:
-        app()
+        app(prog_name="tckr")
     except UserError as error:
         fail(str(error))
     except OSError as error:
