@@ -22,7 +22,7 @@ from tckr.stages.adapt.config import PrivateAdaptConfig
 from tckr.stages.adapt.encode import EncodedSet, encode_set
 from tckr.stages.adapt.gradients import Passes
 from tckr.stages.adapt.private import Mechanism, private_batches, set_private_gradient
-from tckr.stages.adapt.promise import counted, promise
+from tckr.stages.adapt.promise import counted, mechanism_of, promise
 from tckr.stages.adapt.vector import AdapterVector
 from tests.tiny_artifacts import make_context, write_captions, write_private_set
 from tests.tiny_models import ARRAY_WARNING, fresh_generator
@@ -169,6 +169,16 @@ def test_the_count_is_noisy_and_all_a_guarantee_depends_on() -> None:
     assert counts.std() == pytest.approx(found.count_noise, rel=0.15)
     assert found.sampling_rate == 16 / found.noisy_count
     assert 0.95 < found.epsilon <= 1.0
+
+
+@pytest.mark.usefixtures("coarse_accounting")
+def test_a_set_smaller_than_the_batch_is_counted_as_it_is_and_all_of_it_is_in_each_step() -> None:
+    found = promise(PrivateAdaptConfig(batch_size=512, steps=5, privacy=PrivacyConfig(epsilon=10.0)), 22, 7, ["a"])
+    assert 5 < found.noisy_count < 40
+    assert found.sampling_rate == 1
+    assert mechanism_of(found, Units(np.arange(22))).expected == found.noisy_count
+    fewest = promise(PrivateAdaptConfig(steps=1, privacy=PrivacyConfig(epsilon=0.5)), 1, 2, ["a"])
+    assert fewest.noisy_count >= 1
 
 
 @pytest.mark.usefixtures("coarse_accounting")

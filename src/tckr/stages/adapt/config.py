@@ -254,7 +254,7 @@ class AdaptConfig(StageConfig):
 class PrivateAdaptConfig(AdaptConfig):
     """Settings of an adapter under a formal guarantee, combined from the sections `adapt` and `privacy`."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4  # steps of a set that is smaller than the batch take all its units, not fewer
 
     privacy: PrivacyConfig
 

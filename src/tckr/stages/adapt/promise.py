@@ -20,12 +20,12 @@ def promise(config: PrivateAdaptConfig, num_units: int, seed: int, class_names: 
     privacy = config.privacy
     assert privacy.epsilon is not None
     deviation, voting = count_noise(privacy.epsilon, privacy.delta), voting_of(privacy)
-    noisy_count = max(config.batch_size, counted(num_units, deviation, seed))
+    noisy_count = max(1, counted(num_units, deviation, seed))
     teacher = teacher_of(privacy, noisy_count)
     training = calibrate(
         privacy.epsilon,
         privacy.delta,
-        sampling_rate=config.batch_size / noisy_count,
+        sampling_rate=min(1.0, config.batch_size / noisy_count),
         steps=config.num_steps(noisy_count),
         labels=voting or teacher,
     )
@@ -51,13 +51,13 @@ def counted(num_units: int, deviation: float, seed: int) -> int:
     return round(np.random.default_rng(derive_seed(seed, "adapt", "count")).normal(num_units, deviation))
 
 
-def mechanism_of(guarantee: Guarantee, units: Units, batch_size: int) -> Mechanism:
+def mechanism_of(guarantee: Guarantee, units: Units) -> Mechanism:
     """Return the sampling and noise that keep `guarantee` for these units."""
     return Mechanism(
         units=units,
         sampling_rate=guarantee.sampling_rate,
         noise_multiplier=guarantee.noise_multiplier,
         clip=guarantee.clip,
-        expected=batch_size,
+        expected=guarantee.sampling_rate * guarantee.noisy_count,
         noise_draws=guarantee.noise_draws,
     )

@@ -59,7 +59,7 @@ def run(config: AdaptConfig, context: StepContext) -> None:
         context = replace(context, seed=derive_seed(context.seed, "private", context.fingerprint))
         units = Units(_units(config, context, captions.records[rows]))
         guarantee = promise(config, len(units), context.seed, card.class_names)
-        mechanism, num_steps = mechanism_of(guarantee, units, config.batch_size), guarantee.steps
+        mechanism, num_steps = mechanism_of(guarantee, units), guarantee.steps
     method: Literal["full", "lora"] = "full" if config.trains_all else "lora"
     if not config.lora:
         bfloat16 = is_bfloat16(config.precision, context.execution.torch_device(), training=True)
