@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binom
 
 from tckr.artifacts.audit import LeaveOneOut
-from tckr.membership.analyses import aucs_of_runs, leave_one_out, mean_over_runs, num_attacks, target_run
+from tckr.membership.analyses import Kept, aucs_of_runs, leave_one_out, mean_over_runs, num_attacks, target_run
 from tckr.membership.scorers import SCORERS, NoSums, Scorer, attack_each, attack_one
 from tckr.membership.threads import MIN_RECORDS
 from tckr.membership.thresholds import fix_thresholds
@@ -33,6 +33,16 @@ def test_leave_one_out_attacks_every_run() -> None:
     others = leave_one_out({"attack": SCORER}, found, members, 0.95)["attack"]
     assert (others.value, others.runs) == (result.value, result.runs)
     assert isinstance(others.mean, NotMeasurable)
+
+
+def test_the_aucs_that_the_interval_compares_are_kept() -> None:
+    found, members = world(rows=5, records=80)
+    kept: Kept = {}
+    leave_one_out({"attack": SCORER}, found, members, 0.95, declared="attack", kept=kept)
+    everyone = np.arange(5)
+    assert set(kept) == {tuple(everyone), *(tuple(everyone[everyone != run]) for run in range(5))}
+    for runs, aucs in kept.items():
+        assert np.array_equal(aucs, aucs_of_runs(SCORER, found[list(runs)], members[list(runs)]))
 
 
 def of_values(values: np.ndarray) -> Measured:

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from tckr.membership import verdict
 from tckr.membership.analyses import aucs_of_runs
 from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence, Predictions
 from tckr.membership.scorers import SCORERS
-from tckr.membership.verdict import differences
+from tckr.membership.verdict import differences, judge
 from tckr.metrics.estimate import Estimate
+from tests.membership.worlds import evidence as complete_evidence
 from tests.membership.worlds import membership
 
 CONFIG = MembershipConfig()
@@ -65,3 +67,13 @@ def test_its_interval_covers_zero_where_both_leak_the_same(shift: float) -> None
     audits = 25
     covered = sum(over_runs(evidence(seed, shift, shift)).covers(0.0) for seed in range(audits))
     assert covered >= binom.ppf(0.0005, audits, 0.95)
+
+
+@pytest.mark.usefixtures("few_scorers", "few_redraws")
+def test_an_audit_takes_the_attacks_on_student_and_teacher_that_it_has_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {"records": 100, "num_references": 4}
+    alone = over_runs(complete_evidence(**sizes))
+    monkeypatch.setattr(verdict, "aucs_of_runs", None)
+    found = judge(CONFIG, complete_evidence(**sizes)).differences
+    assert found is not None
+    assert found.auc_over_runs == alone

@@ -33,6 +33,9 @@ SHARED_TERMS = 2.0
 Attack = Callable[[np.ndarray], np.ndarray]
 """Numbers of runs -> the AUC of each, attacked with the others as references."""
 
+Kept = dict[tuple[int, ...], np.ndarray]
+"""Numbers of runs, rising -> the result of `Attack`, for analyses that ask for the same."""
+
 Track = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 """Total number of attacks -> context of a function to call with the number of finished ones, to show progress."""
 
@@ -58,8 +61,13 @@ def leave_one_out(
     *,
     declared: str = "",
     track: Track = untracked,
+    kept: Kept | None = None,
 ) -> dict[str, LeaveOneOut]:
-    """Attack every run with the others as its references: mean AUC by scorer, with an interval over runs of `declared`."""
+    """Attack every run with the others as its references: mean AUC by scorer, with an interval over runs of `declared`.
+
+    The AUCs of `declared`, of all runs and of those that the interval compares, are added to `kept`.
+    """
+    kept = {} if kept is None else kept
     num_runs = len(signals_RN)
     more = num_attacks(num_runs) - num_runs if declared in scorers else 0
     with track(num_runs * len(scorers) + more) as advance:
@@ -69,9 +77,11 @@ def leave_one_out(
         if declared in scorers:
 
             def attack(runs: np.ndarray) -> np.ndarray:
-                return aucs_of_runs(scorers[declared], signals_RN[runs], members_RN[runs], strata, advance)
+                aucs = aucs_of_runs(scorers[declared], signals_RN[runs], members_RN[runs], strata, advance)
+                return kept.setdefault(tuple(runs), aucs)
 
             means[declared] = mean_over_runs(found[declared], attack, confidence)
+            kept[tuple(range(num_runs))] = found[declared]
     return {
         name: LeaveOneOut(value=float(each.mean()), mean=means[name], spread=float(each.std(ddof=1)), runs=each.tolist())
         for name, each in found.items()

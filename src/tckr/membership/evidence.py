@@ -127,6 +127,14 @@ class Evidence:
         return {}
 
     @cached_property
+    def aucs_over_runs(self) -> dict[str, dict[tuple[int, ...], np.ndarray]]:
+        """Return signal -> numbers of runs -> the declared scorer's AUC of each, attacked with the others as references.
+
+        Kept by `findings.membership_findings`: the difference of Student and Teacher over runs asks for them again.
+        """
+        return {}
+
+    @cached_property
     def quantile_attack(self) -> AmongAlike | None:
         """Return quantile regression on the features; None without features, or with too few records."""
         found = None if self.features is None else AmongAlike(self.features)

@@ -89,8 +89,9 @@ def membership_findings(config: MembershipConfig, evidence: Evidence, signal: st
             found.setdefault(finding, {})[name] = value
     if len(signals) > 1 and evidence.independent_runs:
         scorers = {name: each for name, each in usable_scorers(evidence, signal).items() if not each.target_only}
+        kept = evidence.aucs_over_runs.setdefault(signal, {})
         found["leave_one_out"] = leave_one_out(
-            scorers, signals, members, config.confidence, strata, declared=config.scorer, track=track
+            scorers, signals, members, config.confidence, strata, declared=config.scorer, track=track, kept=kept
         )
     return found
 

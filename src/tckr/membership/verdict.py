@@ -277,10 +277,16 @@ def _difference_of_runs(config: MembershipConfig, evidence: Evidence) -> Measure
     if alone or not evidence.independent_runs:
         return NotMeasurable(evidence.why_alone(alone[0]) if alone else "the runs' members were not sampled independently")
 
+    def aucs(model: str, runs: np.ndarray) -> np.ndarray:
+        known = evidence.aucs_over_runs.get(model, {}).get(tuple(runs))
+        if known is not None:
+            return known
+        return aucs_of_runs(
+            SCORERS[config.scorer], evidence.signals[model][runs], evidence.members[runs], evidence.compared_within
+        )
+
     def differences_of(runs: np.ndarray) -> np.ndarray:
-        members, strata = evidence.members[runs], evidence.compared_within
-        signals = (evidence.signals[model][runs] for model in CLASSIFIERS)
-        teacher, student = (aucs_of_runs(SCORERS[config.scorer], each, members, strata) for each in signals)
+        teacher, student = (aucs(model, runs) for model in CLASSIFIERS)
         return student - teacher
 
     return mean_over_runs(differences_of(np.arange(len(evidence.members))), differences_of, config.confidence)

@@ -207,17 +207,16 @@ def mixed_ends(found: np.ndarray, trials: int, num_members: float, rate: float, 
     weights = binom.pmf(passing, trials, rate)
     weights /= weights.sum()
     fewest, most = found[passing], found[passing + 1]
+    some, left = fewest > 0, num_members - most
+    fewest_of_some, left_of_some = np.where(some, fewest, 1), np.where(left > 0, left, 1)
 
     def below(share: float) -> float:
         """Return the probability that the lower Beta variable is below `share`; a Beta(0, .) is 0."""
-        return float(
-            weights @ np.where(fewest > 0, betainc(np.where(fewest > 0, fewest, 1), num_members - fewest + 1, share), 1.0)
-        )
+        return float(weights @ np.where(some, betainc(fewest_of_some, num_members - fewest + 1, share), 1.0))
 
     def above(share: float) -> float:
         """Return the probability that the upper Beta variable is above `share`; a Beta(., 0) is 1."""
-        left = num_members - most
-        return float(weights @ np.where(left > 0, betaincc(most + 1, np.where(left > 0, left, 1), share), 1.0))
+        return float(weights @ np.where(left > 0, betaincc(most + 1, left_of_some, share), 1.0))
 
     tail = (1 - confidence) / 2
     low = 0.0 if below(0.0) >= tail else float(brentq(lambda share: below(share) - tail, 0.0, 1.0))

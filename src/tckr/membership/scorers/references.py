@@ -17,6 +17,9 @@ import numpy as np
 RESOLUTION = 1e-7
 """Share of the larger of a record's two means: signals that differ less count as equal (float32 resolves 6e-8)."""
 
+SIDES = np.array([[True], [False]])
+"""Membership of a record in the runs of each side: those trained on it, those not trained on it."""
+
 SMALLEST_VARIANCE = 1e-100
 """Bound for signals that are zero as well: identical reference runs must not cause division by zero."""
 
@@ -83,7 +86,7 @@ class TallySums:
 
     def add(self, signal_N: np.ndarray, members_N: np.ndarray) -> None:
         """Add a run."""
-        chosen, (count, mean, squares) = np.stack([members_N, ~members_N]), self._sums
+        chosen, (count, mean, squares) = members_N == SIDES, self._sums
         count += chosen
         before = (signal_N - mean) * chosen
         mean += before / np.maximum(count, 1)
