@@ -6,8 +6,9 @@ are noise around a level of each record. Prints the share of audits that say `le
 the declared level holds (a binomial test at 0.1 %).
 
 With `--results FILE` every audit is a line of FILE, and a later call goes on where the last one ended. Numbers that `leaks`
-does not read (means over runs, TPR, ROC curves) are left out, which saves half of the time; one audit of every kind is
-judged with them too, and both must say the same. Run: python benchmarks/null_audits.py [--audits 1000] [--results FILE]
+does not read (means over runs and their difference, TPR, ROC curves) are left out, which saves half of the time; one audit
+of every kind is judged with them too, and both must say the same.
+Run: python benchmarks/null_audits.py [--audits 1000] [--results FILE]
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import numpy as np
 from scipy.stats import binom
 
 from tckr.artifacts.audit import AuditResult, LeaveOneOut
-from tckr.membership import findings, planted
+from tckr.membership import findings, planted, verdict
 from tckr.membership.canaries import Canaries, canaries_of, canary_scores
 from tckr.membership.config import RULES, MembershipConfig
 from tckr.membership.evidence import Evidence
@@ -120,13 +121,14 @@ def _no_means(scorers: Mapping[str, Scorer], *_: Any, **__: Any) -> dict[str, Le
 
 @contextmanager
 def without_numbers() -> Iterator[None]:
-    """Leave out what an audit prints and `leaks` does not read: means over runs, TPR and ROC curves."""
-    whole = findings.target_run, findings.leave_one_out
-    findings.target_run, findings.leave_one_out = _auc_alone, _no_means
+    """Leave out what an audit prints and `leaks` does not read: means over runs, their difference, TPR and ROC curves."""
+    whole = findings.target_run, findings.leave_one_out, findings.low_fpr, verdict.differences
+    findings.target_run, findings.leave_one_out, findings.low_fpr = _auc_alone, _no_means, lambda *_: {}
+    verdict.differences = lambda *_: None
     try:
         yield
     finally:
-        findings.target_run, findings.leave_one_out = whole
+        findings.target_run, findings.leave_one_out, findings.low_fpr, verdict.differences = whole
 
 
 def audit(number: int, kind: Kind, scorer: str, shift: float) -> dict[str, Any]:

@@ -31,9 +31,9 @@ def all_distances(queries: np.ndarray, bank: np.ndarray) -> np.ndarray:
 
 def two_sets(draw: Draw) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(3)
-    bank = draw(rng, 40)
-    queries = np.concatenate([draw(rng, 25), bank[5:10]])  # some at distance 0
-    return queries, np.concatenate([bank, bank[:8]])  # and some records twice
+    bank = draw(rng, 20)
+    queries = np.concatenate([draw(rng, 12), bank[5:8]])  # some at distance 0
+    return queries, np.concatenate([bank, bank[:4]])  # and some records twice
 
 
 @WORLD
