@@ -215,7 +215,7 @@ def test_an_error_of_one_teacher_takes_its_vote_and_no_other(
 
     monkeypatch.setattr(voting, where, fails_at_first)
     recorder = Recorder()
-    votes = votes_in(vote(tmp_path, EVERYONE, recorder=recorder, config=HARDLY))
+    votes = votes_in(vote(tmp_path, EVERYONE, num_images=20, recorder=recorder, config=HARDLY))
     assert (votes == NO_VOTE).all(axis=1).tolist() == [True, False, False, False]
     (told,) = [event for event in recorder.events if event["event"] == "no_vote"]
     assert told == {"event": "no_vote", "teacher": 0, "reason": f"{error.__name__}: planted failure"}
