@@ -163,11 +163,15 @@ def test_the_kept_weights_are_those_of_the_best_epoch(tmp_path):
     assert measure_accuracy(model, colour_data(12, seed=1), 16) == best
 
 
-def test_the_last_epoch_needs_no_validation(tmp_path):
-    config = FAST.model_copy(update={"selection": "last", "epochs": 2})
-    _, result = train(tmp_path / "a", config, validation=None)
-    assert result.best_epoch == 1
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_the_last_epoch_needs_no_validation_and_validation_changes_no_bit(tmp_path, ema_decay):
+    config = FAST.model_copy(update={"selection": "last", "epochs": 3, "ema_decay": ema_decay})
+    model, result = train(tmp_path / "a", config, validation=None)
+    assert result.best_epoch == 2
     assert result.history[0].validation_accuracy is None
+    validated, result = train(tmp_path / "b", config)
+    assert result.history[0].validation_accuracy is not None
+    assert_equal_weights(weights(model), weights(validated))
 
 
 def test_patience_stops_early(tmp_path):

@@ -100,6 +100,11 @@ class TrainingConfig(BaseModel):
         description="Stop after this many epochs without better validation accuracy; 30 in the paper; null: never.",
     )
 
+    @property
+    def needs_validation(self) -> bool:
+        """Return whether validation images decide which epoch is kept, or when the training stops."""
+        return self.selection == "best" or self.patience is not None
+
     def needed(self, setting: str, name: str) -> Needed:
         """Return the checkpoint `name` of the setting `setting`; the revision is that of `model`."""
         revision = self.revision if name == self.model else None

@@ -111,7 +111,7 @@ def fit(
     """
     model, data, validation, config = task.model, task.data, task.validation, task.config
     assert len(data), "no training images"
-    assert validation is not None or (config.selection == "last" and config.patience is None), "nothing to select on"
+    assert validation is not None or not config.needs_validation, "nothing to select on"
     optimizer, average = _prepare(model, config, device, compiled)
     kept = average.module if average else model
     joined = team.joined(model)

@@ -83,6 +83,19 @@ def accuracy(folder):
     return (predict_logits(student, images, batch_size=60).argmax(axis=1) == labels).mean()
 
 
+@pytest.mark.parametrize("selection", ["last", "best"])
+def test_without_selection_the_student_of_a_reference_run_is_not_validated_and_learns_the_same_images(
+    tmp_path, inputs, selection
+):
+    config, histories = FAST.model_copy(update={"epochs": 2, "selection": selection}), []
+    for row in (0, 1):
+        run(config, make_context(tmp_path / str(row), inputs, run=row))
+        histories.append(json.loads((tmp_path / str(row) / "out" / "history.json").read_text()))
+    measured = [[record.pop("validation_accuracy") is not None for record in history] for history in histories]
+    assert measured == [[True, True], [selection == "best"] * 2]
+    assert histories[0] == histories[1]
+
+
 @pytest.mark.parametrize("labels", ["soft", "hard"])
 def test_the_student_learns_from_synthetic_images_and_labels_alone(tmp_path, inputs, labels):
     context = make_context(tmp_path, inputs, recorder=(recorder := Recorder()))  # no input holds a real image

@@ -47,11 +47,18 @@ def test_the_teacher_learns_without_the_test_split(tmp_path):
 @pytest.mark.parametrize("row", [0, 1])
 def test_only_the_members_of_the_run_are_learned(tmp_path, row):
     data = write_prepared(tmp_path / "data")
-    members, validation = read_records(data, tmp_path, FAST, run=row)
+    members, validation = read_records(data, tmp_path, FAST.model_copy(update={"selection": "best"}), run=row)
     expected, labels = draw_colours(60, seed=0)
     assert np.array_equal(members.images[members.rows], expected[row::2])
     assert np.array_equal(members.targets, labels[row::2])
     assert len(validation) == 12
+
+
+@pytest.mark.parametrize("changes", [{}, {"selection": "best"}, {"patience": 3}])
+def test_without_selection_only_the_target_is_validated(tmp_path, changes):
+    data, config = write_prepared(tmp_path / "data"), FAST.model_copy(update=changes)
+    validated = [read_records(data, tmp_path, config, run=row)[1] is not None for row in (0, 1)]
+    assert validated == [True, bool(changes)]
 
 
 def uneven_task(tmp_path, balance):

@@ -50,7 +50,9 @@ def run(config: DistillConfig, context: StepContext) -> None:
     if context.run == 0 and shows_views(config, synthetic.labels) and config.augment != AugmentConfig():
         context.log("warning", message=AUGMENT_UNUSED)
     kept, inputs = _kept(config, context, synthetic), dict(context.inputs)
-    make_task = partial(_task, config=config, inputs=inputs, cache=context.scratch, kept=kept, seed=context.seed)
+    make_task = partial(
+        _task, config=config, inputs=inputs, cache=context.scratch, kept=kept, run=context.run, seed=context.seed
+    )
     task = make_task(context.execution.torch_device())
     context.became(epochs=task.config.epochs, image_size=task.model.spec.input_size[0])
     if config.labels != "hard":
@@ -105,9 +107,12 @@ def _kept(config: DistillConfig, context: StepContext, synthetic: Synthetic) -> 
 
 
 def _task(
-    device: str, *, config: DistillConfig, inputs: Mapping[str, Path], cache: Path, kept: np.ndarray, seed: int
+    device: str, *, config: DistillConfig, inputs: Mapping[str, Path], cache: Path, kept: np.ndarray, run: int, seed: int
 ) -> Task:
-    """Return the training task of the Student; every process that trains it calls this."""
+    """Return the training task of the Student; every process that trains it calls this.
+
+    Without need only a Student of row 0, the target's, is validated: the report shows its accuracy after each epoch.
+    """
     synthetic = _read(config, inputs, cache)
     data, validation = split_synthetic(synthetic.images, synthetic.targets, kept, config, seed)
     config = config.resolved(len(data))
@@ -115,7 +120,8 @@ def _task(
     loss = _choose_loss(config, inputs, device, synthetic)
     if shows_views(config, synthetic.labels):
         config = config.model_copy(update={"augment": AugmentConfig.none()})
-    return Task(model, data, validation, loss, config)
+    wanted = config.needs_validation or run == 0
+    return Task(model, data, validation if wanted else None, loss, config)
 
 
 def _choose_loss(config: DistillConfig, inputs: Mapping[str, Path], device: str, synthetic: Synthetic) -> Loss:

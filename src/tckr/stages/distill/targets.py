@@ -136,7 +136,7 @@ def split_synthetic(
     found = f"distill.validation_fraction={config.validation_fraction:g} of {len(kept)} synthetic images leaves none to "
     if not len(learned):
         raise UserError(f"{found}train on. Generate more images or lower the fraction.")
-    if validation is None and (config.selection == "best" or config.patience is not None):
+    if validation is None and config.needs_validation:
         raise UserError(
             f"{found}select on. Generate more images, raise the fraction, or set distill.selection=last and "
             "distill.patience=null."

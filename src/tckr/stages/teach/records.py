@@ -14,21 +14,23 @@ from tckr.training.batches import TrainingData
 
 
 def read_records(data: Path, cache: Path, config: TeachConfig, run: int) -> tuple[TrainingData, TrainingData | None]:
-    """Return the records to train on and those to select on.
+    """Return the records to train on and those to validate on.
 
     Args:
         data: a `prepare` artifact.
         cache: folder for decoded images.
         config: `selection` and `patience` decide whether the latter are needed.
-        run: row of the membership matrix; the null control is trained on the validation split and selects on nothing.
+        run: row of the membership matrix. Without need only a Teacher on the target's members is validated: the report shows
+            its accuracy after each epoch. The null control is trained on the validation split and never validated.
     """
     images = load_images(data / split_of(run), cache)
     members = labelled(images, images.rows_of(read_members(data, run)))
-    if run != VALIDATION_RUN and any((data / "validation").glob("*.parquet")):
+    wanted = config.needs_validation or run == 0
+    if wanted and run != VALIDATION_RUN and any((data / "validation").glob("*.parquet")):
         validation = labelled(load_images(data / "validation", cache))
         if len(validation):
             return members, validation
-    if config.selection == "best" or config.patience is not None:
+    if config.needs_validation:
         raise UserError(
             "the prepared data has no validation images, but teach.selection or teach.patience needs some. Prepare with a "
             "validation split, or set teach.selection=last and teach.patience=null."
