@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 from collections.abc import Sequence
@@ -212,20 +211,3 @@ def test_the_target_alone_on_the_machine_may_come_before_all_that_the_audit_need
     assert all("complete" in found[one.name] for one in (teach, adapt, *others, last))
     before = min(found[other.name]["started"] for other in others) < found["adapt"]["complete"]
     assert before is not target_first
-
-
-@pytest.mark.parametrize("target_first", [True, False])
-def test_before_the_target_alone_on_the_machine_come_only_steps_that_it_needs_and_a_single_one_runs_here(
-    tmp_path, target_first
-):
-    noted = FakeConfig(journal=str(tmp_path / "journal.txt"))
-    caption = step("caption", noted, stage="caption")
-    teach = step("teach", stage="teach", seed=1)
-    adapt = step("adapt", stage="adapt", source=caption)
-    others = [
-        replace(step(f"{stage}.all", stage=stage, seed=2), role=Role.CONTROL) for stage in ("caption", "teach")
-    ]  # so that the target's share the machine
-    runner(tmp_path, target_first=target_first).run([caption, teach, adapt, *others])
-    found = events(tmp_path)
-    assert (found["adapt"]["complete"] < found["teach"]["started"]) is target_first
-    assert (f"pid={os.getpid()}" in (tmp_path / "journal.txt").read_text()) is target_first

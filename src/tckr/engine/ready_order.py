@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from graphlib import TopologicalSorter
 
 from tckr.engine.executors import Needs
@@ -35,14 +35,3 @@ def alone_of_target(steps: Sequence[Step], needs: Mapping[str, Needs]) -> set[st
         if by_name[name].role is Role.TARGET and own.issuperset(sources[name]):
             own.add(name)
     return {name for name in own if needs[name].alone}
-
-
-def with_all_before(names: Iterable[str], steps: Sequence[Step]) -> set[str]:
-    """Return `names` and all the steps that they wait for."""
-    sources, found, open_names = sources_of(steps), set[str](), list(names)
-    while open_names:
-        name = open_names.pop()
-        if name not in found:
-            found.add(name)
-            open_names += sources[name]
-    return found

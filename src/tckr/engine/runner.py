@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from functools import partial
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -25,7 +24,7 @@ from tckr.engine.graph import sources_of
 from tckr.engine.log import append_log
 from tckr.engine.machine_share import needs_of
 from tckr.engine.observer import Listener, Observer, Silent
-from tckr.engine.ready_order import alone_of_target, turns_of, with_all_before
+from tckr.engine.ready_order import alone_of_target, turns_of
 from tckr.engine.step import Role, Step, StepContext, Workers
 from tckr.engine.store import Store
 from tckr.engine.tracking import Trackers
@@ -39,9 +38,7 @@ class Runner:
 
     With `keep_going`, a step that fails with a `UserError` stops only the steps that depend on it. With `target_first`, no
     reference run or control starts before those steps of the target that use the machine alone, so that the target's result
-    is available as early as without an audit. On one machine no other step of the target starts before them either, unless
-    they wait for it: the machine would be free for them only after it, and meanwhile most cores would be idle. Such a step
-    runs in this process if nothing may start beside it, so that it need not wait for a worker process.
+    is available as early as without an audit.
     """
 
     store: Store
@@ -80,7 +77,6 @@ class Runner:
         by_name = {step.name: step for step in steps}
         turns = turns_of(steps, needs) if needs else {}
         awaited = alone_of_target(steps, needs) if needs and self.target_first else set()
-        first = self._before_others(awaited, steps)
         graph = TopologicalSorter(sources_of(steps))
         graph.prepare()
         ready: list[str] = []
@@ -89,30 +85,19 @@ class Runner:
         while graph.is_active():
             ready = sorted([*ready, *self._to_compute(graph, by_name, failed)], key=turns.__getitem__)
             awaited = {name for name in awaited if not self._is_over(by_name[name], failed)}
-            startable = [name for name in ready if name in first] if awaited else list(ready)
-            is_only = bool(awaited) and self._on_one_machine and len(startable) == 1 and not at_work
-            for name in startable:
-                given = replace(needs[name], share=Fraction(1)) if is_only else needs[name]
-                if executor.has_room(given):
+            for name in list(ready):
+                if awaited and by_name[name].role is not Role.TARGET:
+                    continue
+                if executor.has_room(needs[name]):
                     ready.remove(name)
                     self.observer.started(by_name[name])
                     job = partial(_attempt, by_name[name], self.store, self.execution, self.log_file)
-                    at_work[executor.submit(job, given)] = by_name[name]
+                    at_work[executor.submit(job, needs[name])] = by_name[name]
             for future in executor.completed():
                 step = at_work.pop(future)
                 failed |= self._conclude(step, future.result()) or self._refused(step, steps)
                 graph.done(step.name)
         return failed
-
-    @property
-    def _on_one_machine(self) -> bool:
-        return self.execution.executor == "local"
-
-    def _before_others(self, awaited: set[str], steps: Sequence[Step]) -> set[str]:
-        """Return the steps that may start before all of `awaited` are done."""
-        if self._on_one_machine:
-            return with_all_before(awaited, steps)
-        return {step.name for step in steps if step.role is Role.TARGET}  # the others may run beside them elsewhere
 
     def _is_over(self, step: Step, failed: Mapping[str, str]) -> bool:
         return step.name in failed or self.store.has(step)
