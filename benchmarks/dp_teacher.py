@@ -106,7 +106,7 @@ def main() -> None:
             lessons = Lessons(
                 data=TrainingData(members.images, np.arange(size), members.labels),
                 units=Units(np.arange(size)),
-                inputs=TeacherInputs(**asdict(inputs)),
+                inputs=TeacherInputs(**asdict(inputs), clip=1.0),
                 expected=inputs.sampling_rate * size,
                 seed=0,
             )

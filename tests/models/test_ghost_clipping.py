@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from tckr.models.ghost_clipping import is_supported, sum_of_clipped
+from tckr.errors import UserError
+from tckr.models.ghost_clipping import is_supported, refuse_mixing, sum_of_clipped
 
 
 class Twice(nn.Module):
@@ -81,3 +82,40 @@ def test_layers_that_compute_something_else_are_not_supported() -> None:
 
     others = [Padded(4, 4, 3), nn.Conv2d(4, 4, 3, padding="same"), nn.Conv2d(4, 4, 3, padding_mode="circular", padding=1)]
     assert not any(is_supported(layer) for layer in [*others, nn.BatchNorm2d(4), nn.LayerNorm(4), nn.Embedding(4, 4)])
+
+
+class Functional(nn.Module):
+    """Use the weights of a layer without the layer, as some networks of timm do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called, self.hidden = nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, samples: torch.Tensor) -> torch.Tensor:
+        return nn.functional.linear(self.called(samples.mean((1, 2))), self.hidden.weight)
+
+
+def test_weights_that_are_used_without_their_layer_stay_and_the_norm_is_kept() -> None:
+    network, samples = Functional(), torch.randn(5, 4, 8, 8)
+    layers = [network.called, network.hidden]
+    for row in range(5):
+        sums, _ = sum_of_clipped(layers, lambda rows: 100 * network(samples[rows]).square().sum(1), torch.tensor([row]), 1.0)
+        assert torch.cat([part.flatten() for part in sums]).norm().item() == pytest.approx(1.0, rel=1e-4)
+        assert not sums[2].any()
+
+
+def test_images_that_influence_one_another_are_refused() -> None:
+    statistics = nn.Sequential(
+        nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4, track_running_stats=False), nn.Flatten(), nn.Linear(144, 2)
+    )
+    windows = nn.Sequential(nn.Unflatten(1, (2, 2)), nn.Flatten(0, 1), nn.Flatten(), nn.Linear(128, 2))
+    samples = torch.randn(3, 4, 8, 8)
+    for network, told in ((statistics, "influence one another"), (windows, "gets 6 rows for 3 images")):
+        network.eval()
+        layers = [layer for layer in network.modules() if is_supported(layer)]
+        with pytest.raises(UserError, match=told):
+            refuse_mixing(
+                layers, lambda rows, network=network: network(samples[rows]).square().sum(1)[: len(rows)], torch.arange(3)
+            )  # type: ignore[misc]
+    network, layers, samples = make("in place")
+    refuse_mixing(layers, lambda rows: network(samples[rows]).square().sum(1), torch.arange(3))

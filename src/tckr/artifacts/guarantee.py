@@ -31,9 +31,10 @@ class TeacherInputs(BaseModel):
     """Labels of a Teacher that is trained by DP-SGD.
 
     Attributes:
-        noise_multiplier: standard deviation of the noise divided by the clipping norm.
+        noise_multiplier: standard deviation of the noise divided by `clip`.
         sampling_rate: probability that a unit is in a step.
         steps: training steps.
+        clip: maximum norm of a unit's gradient.
     """
 
     model_config = STRICT
@@ -41,6 +42,7 @@ class TeacherInputs(BaseModel):
     noise_multiplier: float
     sampling_rate: float
     steps: int
+    clip: float
 
 
 class Guarantee(BaseModel):

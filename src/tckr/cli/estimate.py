@@ -230,7 +230,7 @@ def _teacher(work: PrivateWork) -> str:
     return (
         f" The Teacher that labels takes {work.teacher.steps:,} steps, each with a share of "
         f"{work.teacher.sampling_rate:.3g} of the images and noise of {work.teacher.noise_multiplier:.3g} x "
-        "teach.gradient_clip."
+        "privacy.teacher_clip."
     )
 
 

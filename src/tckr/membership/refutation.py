@@ -22,7 +22,7 @@ def try_to_refute(guarantee: Guarantee, canaries: Canaries | None, confidence: f
     """
     tried = {} if canaries is None else _guessed_from(canaries)
     if canaries is None or not tried:
-        return _open(guarantee, "no canaries: set prepare.num_canaries to try to refute the guarantee")
+        return _open(guarantee, "the run has no canaries (prepare.num_canaries)")
     if coin_of_group and guarantee.unit == "record":
         return _open(guarantee, "a canary is a group of images, and the guarantee is for one image")
     level, delta = 1 - (1 - confidence) / len(tried), guarantee.delta
@@ -66,7 +66,8 @@ def _labels_text(guarantee: Guarantee) -> str:
     if teacher := guarantee.teacher:
         return (
             f", and {teacher.steps:,} steps of the Teacher that labels, each with a share of "
-            f"{teacher.sampling_rate:.4g} and noise of {teacher.noise_multiplier:.3g} times the clipping norm"
+            f"{teacher.sampling_rate:.4g}, gradients clipped to {teacher.clip:g}, and "
+            f"noise of {teacher.noise_multiplier:.3g} times that"
         )
     if guarantee.votes is None:
         return ""
@@ -80,7 +81,7 @@ def refutation_text(found: Refutation) -> str:
     """Return a sentence with the result of the canaries for the guarantee."""
     claimed = f"epsilon {found.claimed.epsilon:.3g}, delta {found.claimed.delta:g}"
     if isinstance(found.bound, NotMeasurable):
-        return f"Guarantee ({claimed}) not tried: {found.bound.reason}."
+        return f"Guarantee ({claimed}) not tested, because {found.bound.reason}."
     at = f"epsilon is at least {found.bound.value:.3g}" if found.bound.value else "the guesses show nothing"
     where = f"{surface_title(found.surface)}, {found.canaries} canaries, {100 * (found.confidence or 0):g} % confidence"
     if found.refuted:

@@ -1,7 +1,7 @@
 """Clip the gradient of each sample without storing it (ghost clipping, Li et al. 2022; convolutions: Bu et al. 2022).
 
-The norm of a sample's gradient follows from the inputs of each layer and from the gradients of its outputs. A second
-backward pass of the losses, each multiplied by its clipping factor, gives the sum of the clipped gradients.
+Both the norm of a sample's gradient and the sum of the clipped gradients follow from the inputs of each layer and from the
+gradients of its outputs. What is added up is exactly what was measured and clipped.
 
 Shapes: B samples, G groups of a convolution, L positions, P and O inputs and outputs of a position and a group.
 """
@@ -15,12 +15,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import unfold
 
+from tckr.errors import UserError
+
 Call = tuple[nn.Module, Tensor, Tensor]
 """A layer, its input and its output."""
 
+Parts = dict[nn.Module, tuple[Tensor, Tensor]]
+"""Layer -> inputs [B, G, P, L] and gradients of the outputs [B, G, O, L], over all calls of the layer."""
+
+LEAST_ALIKE = 1e-3
+"""Relative difference above which the gradients of a sample alone and among others are not the same."""
+
 
 def is_supported(layer: nn.Module) -> bool:
-    """Return whether `sum_of_clipped` knows the gradients of this layer: a linear layer or convolution of torch itself."""
+    """Return whether the gradients of this layer are known: a linear layer or convolution of torch itself."""
+    if set(layer._parameters) - {"weight", "bias"}:
+        return False
     if type(layer) is nn.Conv2d:
         return layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
     return type(layer) is nn.Linear
@@ -29,28 +39,73 @@ def is_supported(layer: nn.Module) -> bool:
 def sum_of_clipped(
     layers: Sequence[nn.Module], losses_of: Callable[[Tensor], Tensor], samples: Tensor, clip: float
 ) -> tuple[list[Tensor], Tensor]:
-    """Return the sum of the clipped gradients of `samples` for each weight of `layers`, and the losses [B].
+    """Return the sum of the clipped gradients of `samples` for each parameter of `layers`, and the losses [B].
 
-    No sample may influence the loss of another. A sample whose gradient is not a number counts as zero.
+    No sample may influence the loss of another (`refuse_mixing`). A sample whose gradient is not a number counts as zero.
 
     Args:
         layers: layers for which `is_supported` is true.
         losses_of: returns the losses [b] of the samples whose numbers [b] it gets.
         samples: numbers of the samples, int64 [B].
         clip: maximum norm of a sample's gradient, over all layers.
+
+    Raises:
+        UserError: a layer's input does not have the samples as its first axis.
     """
-    weights = [each for layer in layers for each in layer.parameters()]
+    parts, losses = _parts(layers, losses_of, samples)
+    squares = [_squared_norm(*parts[layer], layer.bias is not None) for layer in parts]
+    norms = torch.stack(squares).sum(0).sqrt() if squares else torch.zeros_like(losses)
+    usable = norms.isfinite()
+    scales = torch.where(usable, clip / norms.clamp(min=clip), 0)
+    sums: list[Tensor] = []
+    for layer in layers:
+        of_layer = {name: torch.zeros_like(weights) for name, weights in layer.named_parameters(recurse=False)}
+        if layer in parts:
+            inputs, gradients = (torch.where(usable.view(-1, 1, 1, 1), each, 0) for each in parts[layer])
+            scaled = gradients * scales.view(-1, 1, 1, 1)
+            found = {"weight": torch.einsum("bgol,bgpl->gop", scaled, inputs), "bias": scaled.sum((0, 3))}
+            of_layer = {name: found[name].reshape(zeros.shape) for name, zeros in of_layer.items()}
+        sums += of_layer.values()
+    return sums, losses
+
+
+def refuse_mixing(layers: Sequence[nn.Module], losses_of: Callable[[Tensor], Tensor], samples: Tensor) -> None:
+    """Raise an error if what a layer learns from a sample depends on the samples beside it.
+
+    Raises:
+        UserError: it does, or a layer's input does not have the samples as its first axis.
+    """
+    together, _ = _parts(layers, losses_of, samples)
+    for place in range(len(samples)):
+        alone, _ = _parts(layers, losses_of, samples[place : place + 1])
+        for layer, (inputs, gradients) in alone.items():
+            for one, several in ((inputs, together[layer][0]), (gradients, together[layer][1])):
+                if (one[0] - several[place]).norm() > LEAST_ALIKE * max(float(one.norm()), 1e-12):
+                    raise UserError(
+                        "this network lets the images of a batch influence one another, so the influence of a single one "
+                        "cannot be limited; choose another teach.model, such as embedded:resnet, or privacy.labels=prompt"
+                    )
+
+
+def _parts(layers: Sequence[nn.Module], losses_of: Callable[[Tensor], Tensor], samples: Tensor) -> tuple[Parts, Tensor]:
+    """Return inputs and output gradients of each layer that was called, and the losses [B]."""
     with _recorded(layers) as calls:
         losses = losses_of(samples)
-    gradients = torch.autograd.grad(losses.sum(), [output for _, _, output in calls], retain_graph=True)
-    norms = _norms(calls, gradients)
-    usable = norms.isfinite()
-    if bool(usable.all()):
-        clipped = losses * (clip / norms.clamp(min=clip))
-        return list(torch.autograd.grad(clipped.sum(), weights, materialize_grads=True)), losses.detach()
-    if not bool(usable.any()):
-        return [torch.zeros_like(each) for each in weights], losses.detach()
-    return sum_of_clipped(layers, losses_of, samples[usable.to(samples.device)], clip)[0], losses.detach()
+    outputs = [output for _, _, output in calls]
+    gradients = torch.autograd.grad(losses.sum(), outputs, materialize_grads=True, allow_unused=True)
+    of_layer: dict[nn.Module, list[tuple[Tensor, Tensor]]] = {}
+    for (layer, inputs, _), gradient in zip(calls, gradients, strict=True):
+        if len(inputs) != len(samples) or len(gradient) != len(samples):
+            raise UserError(
+                f"a layer of this network gets {len(inputs)} rows for {len(samples)} images, so the influence of a single "
+                "one cannot be limited; choose another teach.model, such as embedded:resnet, or privacy.labels=prompt"
+            )
+        of_layer.setdefault(layer, []).append(_positions(layer, inputs, gradient))
+    joined = {
+        layer: (torch.cat([each[0] for each in parts], 3), torch.cat([each[1] for each in parts], 3))
+        for layer, parts in of_layer.items()
+    }
+    return joined, losses.detach()
 
 
 @contextmanager
@@ -59,7 +114,7 @@ def _recorded(layers: Sequence[nn.Module]) -> Iterator[list[Call]]:
     calls: list[Call] = []
 
     def record(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        calls.append((layer, inputs[0].detach(), output))
+        calls.append((layer, inputs[0].detach().clone(), output))
         return output.clone()  # the next layer may change it in place
 
     hooks = [layer.register_forward_hook(record) for layer in layers]
@@ -70,24 +125,13 @@ def _recorded(layers: Sequence[nn.Module]) -> Iterator[list[Call]]:
             hook.remove()
 
 
-def _norms(calls: Sequence[Call], gradients: Sequence[Tensor]) -> Tensor:
-    """Return the norm [B] of each sample's gradient over all layers; calls of one layer add up before."""
-    of_layer: dict[nn.Module, list[tuple[Tensor, Tensor]]] = {}
-    for (layer, inputs, _), gradient in zip(calls, gradients, strict=True):
-        of_layer.setdefault(layer, []).append(_positions(layer, inputs, gradient))
-    squares = [
-        _squared_norm(torch.cat([i for i, _ in parts], 3), torch.cat([o for _, o in parts], 3), layer.bias is not None)
-        for layer, parts in of_layer.items()
-    ]
-    return torch.stack(squares).sum(0).sqrt()
-
-
 def _positions(layer: nn.Module, inputs: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
     """Return the inputs [B, G, P, L] and the gradients of the outputs [B, G, O, L] of each position."""
     if isinstance(layer, nn.Conv2d):
         patches = unfold(inputs.contiguous(), layer.kernel_size, layer.dilation, layer.padding, layer.stride)
         return patches.unflatten(1, (layer.groups, -1)), gradient.flatten(2).unflatten(1, (layer.groups, -1))
-    return tuple(rows.reshape(len(rows), 1, -1, rows.shape[-1]).transpose(2, 3) for rows in (inputs, gradient))
+    rows = [each.reshape(len(each), 1, -1, each.shape[-1]).transpose(2, 3) for each in (inputs, gradient)]
+    return rows[0], rows[1]
 
 
 def _squared_norm(inputs_BGPL: Tensor, gradients_BGOL: Tensor, has_bias: bool) -> Tensor:

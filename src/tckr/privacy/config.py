@@ -8,14 +8,16 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationInfo, model_validator
 
-from tckr.strict import STRICT
+from tckr.strict import LARGEST_NORM, STRICT
 
 NEEDS_PACKAGES = "a formal guarantee needs the packages dp-accounting and opacus; install them with: pip install 'tckr[dp]'"
 
 MOST_TEACHERS = 10_000
 """Maximum number of Teachers that vote."""
 
-OF_LABELS = MappingProxyType({"votes": ("votes", "num_teachers"), "teacher": ("teacher_epochs", "teacher_batch_size")})
+OF_LABELS = MappingProxyType(
+    {"votes": ("votes", "num_teachers"), "teacher": ("teacher_epochs", "teacher_batch_size", "teacher_clip")}
+)
 """Value of `labels` -> settings that have no effect with any other value."""
 
 
@@ -51,9 +53,9 @@ class PrivacyConfig(BaseModel):
     labels: Literal["prompt", "votes", "teacher"] = Field(
         "prompt",
         description="Labels under a guarantee: the class of the prompt, which costs nothing; the probabilities of a "
-        "Teacher that is trained with noise (DP-SGD), which costs half of the budget; or noisy votes of Teachers on "
-        "disjoint parts of the private set (PATE, Papernot et al. 2018), which cost a quarter. The last two need "
-        "distill.labels=soft.",
+        "Teacher that is trained with noise (DP-SGD), which costs half of the budget's squared mu; or noisy votes of "
+        "Teachers on disjoint parts of the private set (PATE, Papernot et al. 2018), which cost a quarter. The last two "
+        "need distill.labels=soft.",
     )
     teacher_epochs: float = Field(
         10.0,
@@ -67,6 +69,13 @@ class PrivacyConfig(BaseModel):
         le=10**6,
         description="Expected number of units in a step of the Teacher trained with noise. In a larger batch, the noise is "
         "divided by more units, but there are fewer steps.",
+    )
+    teacher_clip: float = Field(
+        1.0,
+        gt=0,
+        le=LARGEST_NORM,
+        description="Maximum norm of a unit's gradient in the training of the Teacher with noise; the noise is "
+        "in proportion.",
     )
     votes: int = Field(
         1000,

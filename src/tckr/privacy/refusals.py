@@ -72,7 +72,7 @@ REFUSALS: tuple[Refusal, ...] = (
         "distill.labels",
         lambda value: value == "online",
         "a Teacher without a budget labels the images",
-        "distill.labels=hard, or soft with privacy.labels=teacher or votes",
+        "distill.labels=soft",
     ),
 )
 

@@ -29,7 +29,7 @@ OF_PROMPTS = (
     "Train the Student on synthetic images and the classes of their prompts",
     "each with the class of its prompt",
     "Agreement with the class of the prompt",
-    "Not under the formal guarantee: Teacher, audit and this report.",
+    "Not under the formal guarantee: the Teacher trained without noise, audit and this report.",
 )
 OF_VOTES = (
     "for at most 100 synthetic images the one that noisy votes of 250 Teachers chose, for the others that of the prompt",
@@ -39,7 +39,7 @@ OF_VOTES = (
 )
 
 
-NOISY = TeacherInputs(noise_multiplier=0.7, sampling_rate=0.2, steps=50)
+NOISY = TeacherInputs(noise_multiplier=0.7, sampling_rate=0.2, steps=50, clip=1.0)
 OF_A_NOISY_TEACHER = (
     "Compute the class probabilities of every synthetic image, by a Teacher that was trained with noise (DP-SGD).",
     "Train the Student on synthetic images and soft labels",

@@ -13,6 +13,7 @@ from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.guarantee import Guarantee, TeacherInputs
 from tckr.artifacts.training import MODEL_FOLDER, read_history
 from tckr.data.groups import write_groups
+from tckr.errors import UserError
 from tckr.models.classifiers import Classifier, load_classifier, predict_logits
 from tckr.models.ghost_clipping import is_supported
 from tckr.models.memory import BatchLimit
@@ -29,10 +30,8 @@ from tests.training.colours import COLOURS, colour_data, draw_colours, write_pre
 CLIP, EXPECTED = 0.01, 4
 """A norm below that of each gradient here, so that all are clipped."""
 
-CONFIG = DpTeachConfig.of(
-    TeachConfig(epochs=1, batch_size=16, learning_rate=3e-3, gradient_clip=CLIP, augment=AugmentConfig.none())
-)
-EVERYONE = TeacherInputs(noise_multiplier=0.0, sampling_rate=1.0, steps=1)
+CONFIG = DpTeachConfig.of(TeachConfig(epochs=1, batch_size=16, learning_rate=3e-3, augment=AugmentConfig.none()))
+EVERYONE = TeacherInputs(noise_multiplier=0.0, sampling_rate=1.0, steps=1, clip=CLIP)
 
 
 def lessons_of(
@@ -49,13 +48,13 @@ def lessons_of(
     )
 
 
-def gradient(lessons: Lessons, *, per_pass: int = 8, prepare: object = None) -> torch.Tensor:
+def gradient(lessons: Lessons, *, per_pass: int = 8, prepare: object = None, config: DpTeachConfig = CONFIG) -> torch.Tensor:
     """Return the noisy gradient of the first step, all weights joined."""
     model = new_classifier(CONFIG, COLOURS, 1)
     learning = dp_sgd._make_learn(model)
     if callable(prepare):
         prepare(model)
-    dp_sgd._set_noisy_gradient(model, learning, lessons, CONFIG, BatchLimit(per_pass), step=0, device="cpu")
+    dp_sgd._set_noisy_gradient(model, learning, lessons, config, BatchLimit(per_pass), step=0, device="cpu")
     return torch.cat([weights.grad.flatten() for weights in model.parameters() if weights.grad is not None])
 
 
@@ -86,7 +85,7 @@ def test_the_sum_is_the_same_whatever_the_passes() -> None:
 
 
 def test_noise_has_the_stated_size_and_is_there_without_any_unit() -> None:
-    nobody = TeacherInputs(noise_multiplier=3.0, sampling_rate=1e-12, steps=1)
+    nobody = TeacherInputs(noise_multiplier=3.0, sampling_rate=1e-12, steps=1, clip=CLIP)
     noise = gradient(lessons_of(list(range(6)), nobody))
     assert noise.std().item() == pytest.approx(3.0 * CLIP / EXPECTED, rel=5 / np.sqrt(2 * noise.numel()))
     with_everyone = gradient(lessons_of(list(range(6)), nobody.model_copy(update={"sampling_rate": 1.0})))
@@ -114,10 +113,10 @@ def test_memory_that_runs_out_changes_nothing_but_the_passes() -> None:
     torch.testing.assert_close(found, gradient(lessons_of(list(range(6)))), rtol=1e-4, atol=1e-7)
 
 
-def test_normalization_and_statistics_stay_and_the_rest_learns() -> None:
+def test_normalization_and_statistics_stay_and_the_rest_learns(tmp_path: Path) -> None:
     model = new_classifier(CONFIG, COLOURS, 1)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    result = continue_with_noise(model, lessons_of(list(range(6)), EVERYONE), CONFIG, device="cpu", scratch=Path())
+    result = continue_with_noise(model, lessons_of(list(range(6)), EVERYONE), CONFIG, device="cpu", scratch=tmp_path)
     changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
     kinds = dict(model.named_modules())
     assert changed
@@ -141,7 +140,7 @@ def write_adapter(folder: Path, guarantee: Guarantee) -> Path:
     return folder
 
 
-NOISY = TeacherInputs(noise_multiplier=1.0, sampling_rate=0.3, steps=8)
+NOISY = TeacherInputs(noise_multiplier=1.0, sampling_rate=0.3, steps=8, clip=1.0)
 LEARNING_WELL = DpTeachConfig(epochs=3, batch_size=16, learning_rate=3e-3, augment=AugmentConfig.none())
 
 
@@ -220,3 +219,26 @@ def test_units_are_groups_if_groups_are_protected(tmp_path: Path, monkeypatch: p
     for unit in ("record", "group"):
         teach(tmp_path / unit, unit=unit, config=LEARNING_WELL.model_copy(update={"epochs": 1}))
     assert seen == [30, 20]  # 30 members, the even records of 60; three records in a row are a group
+
+
+def test_layers_that_share_weights_stay() -> None:
+    model = new_classifier(CONFIG, COLOURS, 1)
+    learning = dp_sgd._make_learn(model)
+    sharing = [layer for layer in learning if isinstance(layer, torch.nn.Conv2d)][-2:]
+    sharing[0].weight = sharing[1].weight
+    assert {id(layer) for layer in learning} - {id(layer) for layer in dp_sgd._make_learn(model)} == set(map(id, sharing))
+
+
+def test_a_training_that_diverges_is_an_error(tmp_path: Path) -> None:
+    model = new_classifier(CONFIG, COLOURS, 1)
+    with torch.no_grad():
+        next(model.parameters()).fill_(torch.nan)
+    with pytest.raises(UserError, match=r"diverged at teach\.learning_rate=0.003; lower it"):
+        continue_with_noise(model, lessons_of([0, 1]), CONFIG, device="cpu", scratch=tmp_path)
+
+
+def test_all_augmentation_of_the_settings_is_used() -> None:
+    plain = gradient(lessons_of(list(range(6))))
+    for change in ({"crop": 0.3}, {"augmix_severity": 9.0}, {"shift": 0.3}):
+        changed = CONFIG.model_copy(update={"augment": AugmentConfig.none().model_copy(update=change)})
+        assert not torch.equal(gradient(lessons_of(list(range(6))), config=changed), plain)

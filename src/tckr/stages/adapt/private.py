@@ -78,7 +78,7 @@ def set_private_gradient(
     noise_seed: int,
 ) -> torch.Tensor:
     """Set the gradient of `adapter` to the noisy mean of clipped gradients; return the mean loss [] of the batch."""
-    noise = torch.Generator().manual_seed(noise_seed)
+    noise = np.random.default_rng(noise_seed)  # torch's would use 32 bits of the seed
 
     def attempt() -> tuple[list[torch.Tensor], torch.Tensor]:
         generator.forget_gradients_of_units()  # of an attempt that ran out of memory
@@ -87,7 +87,7 @@ def set_private_gradient(
     # Opacus stores no gradients if activations are recomputed, because it counts both forward passes
     sums, loss = retried(attempt, passes, generator, device, may_recompute=False)
     for parameter, total in zip(adapter.parameters, sums, strict=True):
-        drawn = torch.randn(total.shape, generator=noise).to(device)
+        drawn = torch.from_numpy(noise.standard_normal(total.shape, dtype=np.float32)).to(device)
         assert parameter.grad is not None
         parameter.grad.copy_((total + mechanism.noise_multiplier * mechanism.clip * drawn) / mechanism.expected)
     return loss / max(1, len(batch))

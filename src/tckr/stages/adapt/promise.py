@@ -42,7 +42,7 @@ def promise(config: PrivateAdaptConfig, num_units: int, seed: int, class_names: 
         noise_draws=privacy.noise_draws,
         class_names=list(class_names),
         votes=voting and VotesInputs(images=voting.images, teachers=privacy.num_teachers, noise=voting.noise),
-        teacher=teacher and TeacherInputs(**asdict(teacher)),
+        teacher=teacher and TeacherInputs(**asdict(teacher), clip=privacy.teacher_clip),
     )
 
 

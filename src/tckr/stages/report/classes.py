@@ -23,7 +23,8 @@ MAX_MATRIX = 20
 
 NOT_SHOWN = (
     "The Teacher does not recognise this class in the images. Describe the class (adapt.descriptions), "
-    "adapt longer (adapt.steps), or generate such images again (generate.redraw_disowned)."
+    "adapt longer (adapt.steps), or, without a formal guarantee, generate such images again "
+    "(generate.redraw_disowned)."
 )
 TEACHER_WEAK = (
     "The Teacher is weak on this class, too: check the labels of the private images, and add images of this class."

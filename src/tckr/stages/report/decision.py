@@ -236,7 +236,7 @@ def _not_covered(audit: AuditResult, card: DataCard, guarantee: Guarantee | None
         "Several releases together, and what others already know.",
         "Attacks that were not tried: there is no formal guarantee (differential privacy)."
         if guarantee is None
-        else "Not under the formal guarantee: Teacher, audit and this report.",
+        else "Not under the formal guarantee: the Teacher trained without noise, audit and this report.",
     ]
 
 

@@ -15,7 +15,8 @@ GLOSSARY = {
     "Label agreement": (
         "Share of the synthetic images that the Teacher assigns to the class of their prompt. It is not an accuracy: "
         "the Teacher may be wrong, and images that were generated again until the Teacher recognised them "
-        "agree by construction. Under a formal guarantee it is not measured, because that Teacher labels no image."
+        "agree by construction. Under a formal guarantee it is that of the Teacher trained with noise; if "
+        "labels are the classes of the prompts, it is not measured."
     ),
     "Release surface": (
         "A part that could be released: captions, adapter, synthetic images, soft labels, Teacher, Student. Each is "

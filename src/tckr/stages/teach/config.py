@@ -92,7 +92,17 @@ class VotingConfig(StageConfig, TrainingConfig):
 class DpTeachConfig(VotingConfig):
     """Settings of the Teacher that labels under a guarantee: first trained on synthetic images, then with noise.
 
-    `gradient_clip` is the maximum norm of a unit's gradient. The number of noisy steps is part of the guarantee.
+    Steps, noise and clipping of the training with noise are in the guarantee.
     """
 
     version: ClassVar[int] = 1
+
+    @classmethod
+    def of(cls, teach: TeachConfig) -> DpTeachConfig:
+        """Return the settings of a Teacher like that of `teach`, without what a training with noise does not offer."""
+        without = {
+            "ema_decay": 0.0,
+            "precision": "float32",
+            "augment": teach.augment.model_copy(update={"mixup_alpha": 0.0}),
+        }
+        return cls.model_validate(dict(super().of(teach)) | without)

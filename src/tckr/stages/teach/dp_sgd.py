@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +20,17 @@ from torch.nn.functional import cross_entropy
 
 from tckr.artifacts.guarantee import TeacherInputs
 from tckr.data.seeds import derive_seed
-from tckr.data.transforms import make_augmentation, to_device
+from tckr.data.transforms import Augmentation, make_augmentation, to_device
+from tckr.errors import UserError
 from tckr.models.classifiers import Classifier
-from tckr.models.ghost_clipping import is_supported, sum_of_clipped
+from tckr.models.ghost_clipping import is_supported, refuse_mixing, sum_of_clipped
 from tckr.models.memory import BatchLimit
 from tckr.privacy.units import Units
 from tckr.stages.teach.config import DpTeachConfig
 from tckr.training import checkpoint
 from tckr.training.batches import TrainingData
 from tckr.training.early_stopping import EpochRecord
-from tckr.training.fit import FitResult
+from tckr.training.fit import FitResult, seeded
 from tckr.training.schedule import learning_rate, set_learning_rate
 
 PER_PASS = 128
@@ -79,6 +81,7 @@ def continue_with_noise(
 ) -> FitResult:
     """Train `model` in place; a killed training continues from its checkpoint in `scratch` with the same units and noise."""
     learning = _make_learn(model.to(device))
+    _refuse_mixing(model, learning, config, device)
     trained = [weights for layer in learning for weights in layer.parameters()]
     optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=config.weight_decay, fused=True)
     state = checkpoint.resume(scratch, {"model": model}, optimizer)
@@ -88,9 +91,10 @@ def continue_with_noise(
     while (first := len(state.history) * per_epoch) < steps:
         started, losses = time.perf_counter(), []
         for step in range(first, min(first + per_epoch, steps)):
-            rate = learning_rate(step, steps, peak=config.learning_rate)
+            rate = learning_rate(step, steps, peak=config.learning_rate, warmup_fraction=config.warmup_fraction)
             set_learning_rate(optimizer, rate)
-            losses.append(_set_noisy_gradient(model, learning, lessons, config, limit, step=step, device=device))
+            with seeded(derive_seed(lessons.seed, "step", step), device):
+                losses.append(_set_noisy_gradient(model, learning, lessons, config, limit, step=step, device=device))
             optimizer.step()
         record = EpochRecord(
             epoch=len(state.history), loss=float(np.mean(losses)), validation_accuracy=None, learning_rate=rate
@@ -100,15 +104,38 @@ def continue_with_noise(
         if writer.is_due() or first + per_epoch >= steps:
             writer.write(checkpoint.state_tensors({"model": model}, optimizer), state.as_metadata())
         on_epoch(record)
+    if not all(bool(weights.isfinite().all()) for weights in trained):
+        raise UserError(
+            f"the training with noise diverged at teach.learning_rate={config.learning_rate:g}; lower it. The budget is "
+            "spent: a new run spends it again"
+        )
     return FitResult(
         history=state.history, best_epoch=len(state.history) - 1, seconds=state.seconds, num_train=len(lessons.data)
     )
 
 
+def _augmentation(config: DpTeachConfig) -> Augmentation:
+    return make_augmentation(config.augment, crop=config.augment.crop, augmix_severity=config.augment.augmix_severity)
+
+
 def _make_learn(model: Classifier) -> list[nn.Module]:
-    """Freeze everything but the layers that learn, and return these."""
+    """Freeze everything but the layers that learn, and return these: all supported ones that share no weights."""
     model.eval().requires_grad_(False)
-    return [layer.requires_grad_(True) for layer in model.modules() if is_supported(layer)]
+    owners = Counter(weights for layer in model.modules() for weights in layer._parameters.values() if weights is not None)
+    found = [layer for layer in model.modules() if is_supported(layer)]
+    alone = [layer for layer in found if all(owners[weights] == 1 for weights in layer.parameters())]
+    return [layer.requires_grad_(True) for layer in alone]
+
+
+def _refuse_mixing(model: Classifier, learning: list[nn.Module], config: DpTeachConfig, device: str) -> None:
+    """Raise a `UserError` if images of a batch influence one another; random images answer this."""
+    random = torch.Generator().manual_seed(0)
+    images_BCHW = torch.rand(3, 3, *model.spec.input_size, generator=random).to(device)
+
+    def losses_of(samples: torch.Tensor) -> torch.Tensor:
+        return model(images_BCHW[samples]).square().sum(1)
+
+    refuse_mixing(learning, losses_of, torch.arange(len(images_BCHW), device=device))
 
 
 def _set_noisy_gradient(
@@ -123,8 +150,8 @@ def _set_noisy_gradient(
 ) -> float:
     """Set the gradient to the noisy mean of the clipped gradients of sampled units; return their mean loss."""
     rng = np.random.default_rng(derive_seed(lessons.seed, "units", step))
-    taken, augment = lessons.units.sample(lessons.inputs.sampling_rate, rng), make_augmentation(config.augment)
-    clip, data = config.gradient_clip, lessons.data
+    taken, augment = lessons.units.sample(lessons.inputs.sampling_rate, rng), _augmentation(config)
+    clip, data = lessons.inputs.clip, lessons.data
 
     def clipped(part: range) -> tuple[list[torch.Tensor], torch.Tensor]:
         rows = taken[part.start : part.stop]
@@ -144,8 +171,8 @@ def _set_noisy_gradient(
         total += float(losses.sum())
         for whole, part in zip(sums, parts, strict=True):
             whole += part
-    noise = torch.Generator().manual_seed(derive_seed(lessons.seed, "noise", step))
+    noise = np.random.default_rng(derive_seed(lessons.seed, "noise", step))  # torch's would use 32 bits of the seed
     for weights, whole in zip(trained, sums, strict=True):
-        drawn = torch.randn(whole.shape, generator=noise).to(device)
+        drawn = torch.from_numpy(noise.standard_normal(whole.shape, dtype=np.float32)).to(device)
         weights.grad = (whole + lessons.inputs.noise_multiplier * clip * drawn) / lessons.expected
     return total / max(1, len(taken))
