@@ -1,7 +1,7 @@
 """teach: read the members of one run, train the Teacher or the Teachers of an ensemble, write their checkpoints.
 
-Under a formal guarantee, another Teacher is trained with noise to label synthetic images, or Teachers on disjoint parts of the
-members vote on them.
+Under a formal guarantee, another Teacher is trained with noise to label synthetic images, or Teachers on disjoint parts of
+the members vote on them.
 """
 
 from __future__ import annotations
