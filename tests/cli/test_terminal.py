@@ -86,7 +86,7 @@ def test_a_warning_is_one_line_whatever_it_quotes(capsys):
 
 
 def test_an_error_is_one_line_whatever_it_quotes(monkeypatch, capsys):
-    def fail() -> None:
+    def fail(prog_name: str) -> None:
         raise UserError("no file '\x1b[2J\n  ok  audit [red]'")
 
     monkeypatch.setattr(tckr.cli, "app", fail)

@@ -68,7 +68,7 @@ def test_sharded_processes_train_the_adapter_that_one_trains(way: str, tiny_gene
     expected_losses, expected = fit(tiny_generator, tmp_path / "alone", steps=6, **settings)
     np.testing.assert_allclose(losses, expected_losses, rtol=1e-4)
     for name, weight in expected.items():
-        torch.testing.assert_close(weights[name], weight, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(weights[name], weight, rtol=1e-3, atol=1e-3)  # a tenth of one of Adam's steps
     whole = sum(weight.numel() for weight in fresh_generator(tiny_generator).denoiser.parameters())
     held = [message["held"] for message in told if isinstance(message, dict)]
     assert len(held) == 1 + (way == "killed")
