@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tckr.artifacts.adapter_card import AdapterCard
-from tckr.artifacts.guarantee import Guarantee, TeacherInputs
+from tckr.artifacts.guarantee import TeacherInputs
 from tckr.artifacts.training import MODEL_FOLDER, read_history
 from tckr.data.groups import write_groups
 from tckr.errors import UserError
@@ -24,6 +23,7 @@ from tckr.stages.teach.dp_sgd import Lessons, continue_with_noise
 from tckr.training.batches import TrainingData
 from tckr.training.config import AugmentConfig
 from tckr.training.fit import new_classifier
+from tests.stages.teach.guaranteed import guarantee_of, write_adapter
 from tests.tiny_artifacts import Recorder, make_context
 from tests.training.colours import COLOURS, colour_data, draw_colours, write_prepared, write_synthetic
 
@@ -124,22 +124,6 @@ def test_normalization_and_statistics_stay_and_the_rest_learns(tmp_path: Path) -
     assert len(result.history) == 1
 
 
-def guarantee_of(teacher: TeacherInputs | None, unit: str = "record") -> Guarantee:
-    return Guarantee(
-        epsilon=1, delta=1e-5, unit=unit, noise_multiplier=1, sampling_rate=0.1, steps=1, clip=1, count_noise=1,
-        noise_draws=1, noisy_count=30, class_names=COLOURS, teacher=teacher,
-    )  # fmt: skip
-
-
-def write_adapter(folder: Path, guarantee: Guarantee) -> Path:
-    folder.mkdir(parents=True)
-    AdapterCard(
-        model="m", revision=None, method="lora", rank=1, steps=1, prompt_form="n", descriptions={}, image_size=32,
-        guarantee=guarantee,
-    ).write(folder)  # fmt: skip
-    return folder
-
-
 NOISY = TeacherInputs(noise_multiplier=1.0, sampling_rate=0.3, steps=8, clip=1.0)
 LEARNING_WELL = DpTeachConfig(epochs=3, batch_size=16, learning_rate=3e-3, augment=AugmentConfig.none())
 
@@ -158,7 +142,7 @@ def teach(
         write_prepared(folder / "data")
         write_groups(folder / "data", np.arange(72) // 3)
         write_synthetic(folder / "synthetic")
-        write_adapter(folder / "adapter", guarantee_of(inputs, unit))
+        write_adapter(folder / "adapter", guarantee_of(unit, teacher=inputs))
     sources = {name: folder / name for name in ("data", "synthetic", "adapter")}
     context = make_context(folder, sources, seed=5, recorder=recorder)
     stage.run_of_dp_teacher(config, replace(context, fingerprint=fingerprint))

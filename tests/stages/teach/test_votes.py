@@ -12,8 +12,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from tckr.artifacts.adapter_card import AdapterCard
-from tckr.artifacts.guarantee import Guarantee, VotesInputs
+from tckr.artifacts.guarantee import VotesInputs
 from tckr.artifacts.membership import MEMBERSHIP_NAME
 from tckr.artifacts.voted_labels import VotedLabels
 from tckr.data.groups import write_groups
@@ -24,6 +23,7 @@ from tckr.stages.teach import stage, voting
 from tckr.stages.teach.config import TeachConfig, VotingConfig
 from tckr.stages.teach.votes import FEWEST_IMAGES, NO_VOTE, divide, histograms, noisy_choices
 from tckr.stages.teach.wording import describe_silent, describe_small
+from tests.stages.teach.guaranteed import guarantee_of, write_adapter
 from tests.tiny_artifacts import Recorder, make_context
 from tests.training.colours import COLOURS, SIZE, draw_colours, write_prepared
 
@@ -54,23 +54,6 @@ def write_doubtful(folder: Path, count: int) -> Path:
     return folder
 
 
-def guarantee_of(votes: VotesInputs, unit: str) -> Guarantee:
-    return Guarantee(
-        epsilon=1, delta=1e-5, unit=unit, noise_multiplier=1, sampling_rate=0.1, steps=1, clip=1, count_noise=1,
-        noise_draws=1, noisy_count=24, class_names=COLOURS, votes=votes,
-    )  # fmt: skip
-
-
-def write_adapter(folder: Path, unit: str, noise: float) -> Path:
-    guarantee = guarantee_of(VotesInputs(images=VOTED, teachers=TEACHERS, noise=noise), unit)
-    folder.mkdir(parents=True)
-    AdapterCard(
-        model="m", revision=None, method="lora", rank=1, steps=1, prompt_form="n", descriptions={}, image_size=32,
-        guarantee=guarantee,
-    ).write(folder)  # fmt: skip
-    return folder
-
-
 def vote(
     folder: Path,
     chosen: list[int],
@@ -86,7 +69,9 @@ def vote(
     if not (folder / "out" / "voted.parquet").exists():
         inputs = {
             "data": write_members(folder / "data", chosen),
-            "adapter": write_adapter(folder / "adapter", unit, noise),
+            "adapter": write_adapter(
+                folder / "adapter", guarantee_of(unit, votes=VotesInputs(images=VOTED, teachers=TEACHERS, noise=noise))
+            ),
             "synthetic": write_doubtful(folder / "synthetic", num_images),
         }
         context = make_context(folder, inputs, seed=5, recorder=recorder)
@@ -240,7 +225,7 @@ def test_votes_of_few_teachers_units_or_images_are_warned_of(tmp_path: Path) -> 
 
 def test_enough_teachers_units_and_images_are_not_warned_of() -> None:
     votes = VotesInputs(images=90, teachers=20, noise=1.0)
-    guarantee = guarantee_of(votes, "record").model_copy(update={"noisy_count": 500})
+    guarantee = guarantee_of(votes=votes).model_copy(update={"noisy_count": 500})
     assert describe_small(guarantee, 90) == []
     assert len(describe_small(guarantee.model_copy(update={"noisy_count": 499}), 89)) == 2
     assert describe_silent(2, 20) == ""

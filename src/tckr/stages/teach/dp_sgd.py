@@ -81,7 +81,7 @@ def continue_with_noise(
 ) -> FitResult:
     """Train `model` in place; a killed training continues from its checkpoint in `scratch` with the same units and noise."""
     learning = _make_learn(model.to(device))
-    _refuse_mixing(model, learning, config, device)
+    _refuse_mixing(model, learning, device)
     trained = [weights for layer in learning for weights in layer.parameters()]
     optimizer = torch.optim.AdamW(trained, lr=0.0, weight_decay=config.weight_decay, fused=True)
     state = checkpoint.resume(scratch, {"model": model}, optimizer)
@@ -127,7 +127,7 @@ def _make_learn(model: Classifier) -> list[nn.Module]:
     return [layer.requires_grad_(True) for layer in alone]
 
 
-def _refuse_mixing(model: Classifier, learning: list[nn.Module], config: DpTeachConfig, device: str) -> None:
+def _refuse_mixing(model: Classifier, learning: list[nn.Module], device: str) -> None:
     """Raise a `UserError` if images of a batch influence one another; random images answer this."""
     random = torch.Generator().manual_seed(0)
     images_BCHW = torch.rand(3, 3, *model.spec.input_size, generator=random).to(device)
