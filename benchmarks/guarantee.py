@@ -33,7 +33,7 @@ NUM_PRIVATE = 60_000
 DELTA = 1e-5
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 CLOTHES = {
-    "T-shirt/top": "a t-shirt",
+    "T-shirt-top": "a t-shirt",
     "Trouser": "trousers",
     "Pullover": "a pullover",
     "Dress": "a dress",

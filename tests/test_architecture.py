@@ -184,6 +184,9 @@ def test_no_reference_run_or_control_is_trained_that_the_audit_cannot_use():
 def test_canaries_are_queried_even_without_reference_runs():
     found = steps(prepare={"num_canaries": 100}, audit={"num_reference_runs": 0})
     assert {name for name in found if name.startswith("signals")} == {"signals.0", "signals.base"}
+    assert {found[name].function.rpartition(":")[2] for name in ("signals.0", "signals.base")} == {"ask_canaries"}
+    beside = {"signals.0", "signals.base", "adapt.base", "caption.all"}
+    assert set(found) == {*STAGES, "distill.images_alone", *beside}  # nothing is trained that has no canaries
 
 
 def test_every_step_travels_to_a_worker_process_as_what_it_is():

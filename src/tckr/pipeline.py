@@ -194,14 +194,15 @@ def _audit(config: RunConfig, data: Step, target: Recycled) -> Step:
         judged["images_alone"] = _images_alone(config, target)
     if config.privacy.is_on:
         judged["adapter"] = target.adapter  # its card states the guarantee that canaries try to refute
+    common = {"data": data, "captions": _captions_of_all(config, data)}
     references = _reference_runs(config)
-    if not references and not config.prepare.num_canaries:
-        return _judging(config, judged)
+    if not references:
+        return _judging(config, judged | (_query_canaries(config, target, common) if config.prepare.num_canaries else {}))
     null, positive = _controls(config)
     neutral = _trained_on_none(config, data)
-    common = {"data": data, "captions": _captions_of_all(config, data), "features": neutral}
-    queried = {"signals.base": _query_base(config, common), "signals.0": _query(_attacked(config), target, common, "full")}
-    for run in [positive, null, *references] if references else []:
+    base, common = _query_base(config, common), common | {"features": neutral}
+    queried = {"signals.base": base, "signals.0": _query(_attacked(config), target, common, "full")}
+    for run in [positive, null, *references]:
         known = _shared_with(target, config.audit.depth)
         if run is positive and not known:
             known = {"captions": target.captions, "synthetic": _replay(run, data, target)}
@@ -240,11 +241,18 @@ def _replay(run: Run, data: Step, target: Recycled) -> Step:
     return _step("generate", run.config.generate, run, inputs, function="replay")
 
 
-def _query_base(config: RunConfig, common: Mapping[str, Step]) -> Step:
+def _query_base(config: RunConfig, common: Mapping[str, Step], function: str = "ask") -> Step:
     """Return the step that queries the generator in its state before training on private data."""
     base = Run(config=config, row=EVERY_RECORD, seed=config.seed, name="base")
-    private = {"data": common["data"], "captions": common["captions"]}
-    return _query_step(base, {**private, "adapter": _step("adapt", config.adapt.unadapted(), base, private)})
+    adapter = _step("adapt", config.adapt.unadapted(), base, common)
+    return _query_step(base, {**common, "adapter": adapter}, function)
+
+
+def _query_canaries(config: RunConfig, target: Recycled, common: Mapping[str, Step]) -> dict[str, Step]:
+    """Return the steps that query a target without reference runs: only canaries are judged, on surfaces that have them."""
+    inputs = {**common, "adapter": target.adapter, "teacher": target.teacher, "student": target.student}
+    asked = _query_step(_attacked(config), inputs, "ask_canaries")
+    return {"signals.base": _query_base(config, common, "ask_canaries"), "signals.0": asked}
 
 
 def _query(run: Run, recycled: Recycled, common: Mapping[str, Step], depth: str) -> Step:
@@ -270,9 +278,9 @@ def _attacker(run: Run, recycled: Recycled) -> Step:
     return _step("distill", config, attacking, {"synthetic": recycled.synthetic, "labels": recycled.labels})
 
 
-def _query_step(run: Run, inputs: Mapping[str, Step]) -> Step:
+def _query_step(run: Run, inputs: Mapping[str, Step], function: str = "ask") -> Step:
     signals = run.config.audit.signals()
-    return _step("audit", signals, run, inputs, name=f"signals.{run.name}", function="ask")
+    return _step("audit", signals, run, inputs, name=f"signals.{run.name}", function=function)
 
 
 def _captions_of_all(config: RunConfig, data: Step) -> Step:

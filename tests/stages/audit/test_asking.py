@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from tckr.artifacts.membership import CANARIES_NAME
+from tckr.data.groups import GROUPS_NAME
 from tckr.engine.executors.local import LocalExecutor
 from tckr.membership.queries.answers import read_answers, write_answers
 from tckr.membership.queries.questions import QUESTIONS, Answers
@@ -52,7 +54,7 @@ def artifacts(tiny_generator: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def asked(artifacts: dict[str, Path], names: tuple[str, ...], folder: Path) -> Answers:
     context = make_context(folder, {name: artifacts[name] for name in names})
     stage.ask(SignalConfig(loss_draws=1, shift=0), context)
-    return read_answers(context.out)
+    return read_answers(context.out, NUM)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +94,7 @@ def test_other_machines_find_the_very_answers_that_one_process_finds(
         context = make_context(tmp_path, artifacts, workers=workers, elsewhere=True, recorder=recorder)
         stage.ask(SignalConfig(loss_draws=1, shift=0), context)
     assert sorted(questions) == sorted(QUESTIONS)
-    found = read_answers(context.out)
+    found = read_answers(context.out, NUM)
     assert found.keys() == whole.keys()
     for name, values in found.items():
         np.testing.assert_allclose(values, whole[name], rtol=1e-5)  # one thread there
@@ -117,12 +119,33 @@ def test_answers_come_back_by_name_and_in_order_of_record(tmp_path: Path) -> Non
         "adapter": np.arange(3.0),
         "teacher_correct": np.array([True, False, True]),
     }
-    write_answers(tmp_path, answers)
-    found = read_answers(tmp_path)
+    write_answers(tmp_path, answers, np.arange(3))
+    found = read_answers(tmp_path, 3)
     assert {name: values.tolist() for name, values in found.items()} == {k: v.tolist() for k, v in answers.items()}
     path = next(tmp_path.iterdir())
     table = pq.read_table(path)
     assert table.column("record").to_pylist() == [0, 1, 2]
     pq.write_table(table.take([1, 0, 2]), path)
     with pytest.raises(AssertionError):
-        read_answers(tmp_path)
+        read_answers(tmp_path, 3)
+
+
+def test_without_reference_runs_only_canaries_are_asked_about_and_their_groups(
+    artifacts: dict[str, Path], whole: Answers, tmp_path: Path
+) -> None:
+    canaries = np.array([0, 1, 0, 0, 2, 0, 0], dtype=np.int8)
+    members = np.ones((1, NUM), dtype=bool)
+    for groups, expected in ((None, {1, 4}), (np.array([5, 5, 6, 7, 7, 7, 8]), {0, 1, 3, 4, 5})):
+        folder = tmp_path / str(len(expected))
+        data = write_pool(folder / "data", noise_images(0, NUM), LABELS, members)
+        np.save(data / CANARIES_NAME, canaries)
+        if groups is not None:
+            np.save(data / GROUPS_NAME, groups)
+        context = make_context(folder, {**artifacts, "data": data})
+        stage.ask_canaries(SignalConfig(loss_draws=1, shift=0), context)
+        found = read_answers(context.out, NUM)
+        assert found.keys() == whole.keys()
+        for name in set(found) - {"adapter"}:  # whose noise depends on the position among the records
+            asked_about = np.isfinite(found[name])
+            assert set(np.flatnonzero(asked_about)) == expected, name
+            assert found[name][asked_about] == pytest.approx(whole[name][asked_about].astype(float), rel=1e-5), name

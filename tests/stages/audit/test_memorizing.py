@@ -53,7 +53,7 @@ class World:
         common = {each: self.folder / each for each in ("data", "captions")}
         context = make_context(self.folder / name, {**common, **own}, batch_size=32)
         stage.ask(SETTINGS, context)
-        return read_answers(context.out)
+        return read_answers(context.out, len(IMAGES))
 
     def memorizing(self, run: int) -> Answers:
         """Ask a run whose images and prompts are its members', and whose models know them by heart."""

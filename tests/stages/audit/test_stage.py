@@ -190,7 +190,7 @@ def test_score_table_has_a_row_per_signal_run_and_record(world: dict[str, Path],
 def test_killed_asking_goes_on_and_ends_the_same(
     models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = read_answers(asked(models, 0, tmp_path / "whole", shift=0))
+    whole = read_answers(asked(models, 0, tmp_path / "whole", shift=0), NUM_POOL)
     loaded: list[str] = []
     original = questions.load_classifier
 
@@ -204,7 +204,7 @@ def test_killed_asking_goes_on_and_ends_the_same(
     with pytest.raises(KeyboardInterrupt):
         asked(models, 0, tmp_path / "killed", shift=0)
     loaded[:] = ["after the kill"]
-    resumed = read_answers(asked(models, 0, tmp_path / "killed", shift=0))
+    resumed = read_answers(asked(models, 0, tmp_path / "killed", shift=0), NUM_POOL)
     assert loaded == ["after the kill", "student.0"]
     assert resumed.keys() == whole.keys()
     assert all((resumed[name] == whole[name]).all() for name in whole)
@@ -217,7 +217,7 @@ def test_batch_size_changes_nothing_that_is_reported(models: dict[str, Path], tm
             tmp_path / str(batch_size), {"data": models["data"], "teacher": models["teacher.0"]}, batch_size=batch_size
         )
         stage.ask(SignalConfig(shift=0), context)
-        found.append(read_answers(context.out)["teacher"])
+        found.append(read_answers(context.out, NUM_POOL)["teacher"])
     assert found[0] == pytest.approx(found[1], abs=1e-4)
 
 

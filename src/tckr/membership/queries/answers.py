@@ -1,4 +1,4 @@
-"""The file of a run's answers about all records: one row per record, one column per signal."""
+"""The file of a run's answers: one row per record, one column per signal."""
 
 from __future__ import annotations
 
@@ -13,14 +13,21 @@ from tckr.membership.queries.questions import Answers
 ANSWERS_NAME = "answers.parquet"
 
 
-def write_answers(folder: Path, answers: Answers) -> None:
-    """Write float64 and bool columns [N] in order of record."""
-    count = len(next(iter(answers.values())))
-    write_shard(folder / ANSWERS_NAME, {"record": np.arange(count, dtype=np.int64), **answers})
+def write_answers(folder: Path, answers: Answers, records: np.ndarray) -> None:
+    """Write float64 and bool columns [N] about these records, int64 [N], ascending."""
+    write_shard(folder / ANSWERS_NAME, {"record": records, **answers})
 
 
-def read_answers(folder: Path) -> Answers:
-    """Return the columns by name, in order of record."""
+def read_answers(folder: Path, count: int) -> Answers:
+    """Return the columns by name, [count], in order of record. If not all records were asked about, the others have NaN."""
     table = pq.read_table(folder / ANSWERS_NAME)
-    assert np.array_equal(table.column("record").to_numpy(), np.arange(len(table)))
-    return {name: table.column(name).to_numpy() for name in table.column_names if name != "record"}
+    records = table.column("record").to_numpy()
+    assert (np.diff(records) > 0).all(), "not in order of record"
+    found = {name: table.column(name).to_numpy() for name in table.column_names if name != "record"}
+    return found if len(records) == count else {name: _spread(values, records, count) for name, values in found.items()}
+
+
+def _spread(values: np.ndarray, records: np.ndarray, count: int) -> np.ndarray:
+    spread = np.full(count, np.nan)
+    spread[records] = values
+    return spread

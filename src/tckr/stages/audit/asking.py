@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import read_canaries
+from tckr.data.groups import groups_of_pool
 from tckr.data.images import ImageSet, load_images
 from tckr.disk import write_whole
 from tckr.membership.queries.questions import QUESTIONS, Answers, Asked
@@ -26,6 +28,7 @@ class Asking:
         device: torch device name.
         batch_size: records per forward pass.
         cache: folder for decoded images, and for the answers.
+        only_canaries: whether to query about canaries alone, and the records whose coin is that of a canary.
     """
 
     folders: tuple[tuple[str, Path], ...]
@@ -33,6 +36,7 @@ class Asking:
     device: str
     batch_size: int
     cache: Path
+    only_canaries: bool = False
 
     @property
     def questions(self) -> list[str]:
@@ -47,9 +51,10 @@ class Asking:
     def open(self, advance: Callable[[int], None]) -> Asked:
         """Return the run, ready for queries; `advance` is called with the number of finished queries of records."""
         folders = dict(self.folders)
+        pool = in_order(load_images(folders["data"] / "pool", self.cache))
         return Asked(
             folders=folders,
-            records=in_order(load_images(folders["data"] / "pool", self.cache)),
+            records=pool.select(with_coins(folders["data"])) if self.only_canaries else pool,
             class_names=DataCard.read(folders["data"]).class_names,
             settings=self.settings,
             device=self.device,
@@ -87,6 +92,13 @@ def in_order(pool: ImageSet) -> ImageSet:
     """Return the pool in order of record number."""
     order = np.arange(len(pool))
     return pool if np.array_equal(pool.ids, order) else pool.select(order)
+
+
+def with_coins(data: Path) -> np.ndarray:
+    """Return the canaries of a prepared set, and the other records of their groups, int64 [.], ascending."""
+    canaries = read_canaries(data) > 0
+    groups = groups_of_pool(data, len(canaries))
+    return np.flatnonzero(canaries if groups is None else np.isin(groups, groups[canaries]))
 
 
 def _save(answers: Answers, path: Path) -> None:

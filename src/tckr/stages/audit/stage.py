@@ -1,4 +1,4 @@
-"""Two steps: `ask` queries one run about every record; `run` judges the answers of all runs."""
+"""Two steps: `ask` queries one run about every record, or only canaries; `run` judges the answers of all runs."""
 
 from __future__ import annotations
 
@@ -43,13 +43,24 @@ RUN = "signals."
 
 
 def ask(config: SignalConfig, context: StepContext) -> None:
-    """Query one run with every signal that its own artifacts can answer; finished queries are kept in scratch."""
+    """Query one run about every record with each signal that its own artifacts can answer."""
+    _ask(config, context, only_canaries=False)
+
+
+def ask_canaries(config: SignalConfig, context: StepContext) -> None:
+    """As `ask`, only about canaries."""
+    _ask(config, context, only_canaries=True)
+
+
+def _ask(config: SignalConfig, context: StepContext, *, only_canaries: bool) -> None:
+    """Write the answers; finished queries are kept in scratch."""
     asking = Asking(
         folders=tuple(context.inputs.items()),
         settings=config,
         device=context.execution.torch_device(),
         batch_size=context.execution.inference_batch_size,
         cache=context.scratch,
+        only_canaries=only_canaries,
     )
     asked = asking.open(lambda amount: advance(amount))  # here: other processes find the decoded images
     looks = {name: QUESTIONS[name].looks(config) * len(asked.records) for name in asking.questions}
@@ -62,15 +73,20 @@ def ask(config: SignalConfig, context: StepContext) -> None:
         else:
             for name in context.spread(partial(ask_alone, asking=asking), missing, num_workers):
                 advance(looks[name])
-    write_answers(context.out, asking.answers())
+    write_answers(context.out, asking.answers(), asked.records.ids)
 
 
 def run(config: AuditConfig, context: StepContext) -> None:
     """Write the verdict. The artifact is complete even if the verdict is `audit invalid` (`verdict.state` in audit.json)."""
     data = context.inputs["data"]
-    runs = {name.removeprefix(RUN): read_answers(path) for name, path in context.inputs.items() if name.startswith(RUN)}
+    canaries = read_canaries(data)
+    runs = {
+        name.removeprefix(RUN): read_answers(path, len(canaries))
+        for name, path in context.inputs.items()
+        if name.startswith(RUN)
+    }
     answers = relative_to_base(runs)
-    membership, canaries = np.array(read_membership(data)[: max(1, len(runs_of(answers)))]), read_canaries(data)
+    membership = np.array(read_membership(data)[: max(1, len(runs_of(answers)))])
     groups = groups_of_pool(data, membership.shape[1])
     features = pool_features(context) if len(membership) > MIN_REFERENCE_RUNS else None
     known = {"groups": groups, "features": None if features is None else features.vectors}
