@@ -19,11 +19,12 @@ def denoising_losses(
     *,
     num_draws: int,
     batch_size: int,
+    numbers: np.ndarray | None = None,
     advance: Callable[[int], None] = lambda amount: None,
 ) -> np.ndarray:
     """Return float64 [N], the mean over `num_draws` noise levels of the squared denoising error of each record.
 
-    Noise levels are the middles of equal intervals of the noise schedule. The noise of a record depends only on its position
+    Noise levels are the middles of equal intervals of the noise schedule. The noise of a record depends only on its number
     and the level, so that two generators get the same noise and their losses can be compared.
 
     Args:
@@ -32,9 +33,11 @@ def denoising_losses(
         prompts: N texts.
         num_draws: number of noise levels, each with its own noise.
         batch_size: records per forward pass.
+        numbers: int64 [N], the numbers of the records; None = their positions.
         advance: called with the number of finished (record, level) pairs.
     """
     total = np.zeros(len(prompts))
+    numbers = np.arange(len(prompts)) if numbers is None else numbers
     levels = [int((draw + 0.5) / num_draws * generator.num_timesteps) for draw in range(num_draws)]
     for start in range(0, len(prompts), batch_size):
         rows = range(start, min(start + batch_size, len(prompts)))
@@ -42,7 +45,9 @@ def denoising_losses(
         latents = generator.encode_images(pixels).chunk(2, dim=1)[0]  # the means, without noise of the autoencoder
         conditioning = generator.encode_prompts(prompts[rows.start : rows.stop])
         for draw, level in enumerate(levels):
-            noise = torch.stack([_noise(row, draw, latents.shape[1:]) for row in rows]).to(latents)
+            noise = torch.stack(
+                [_noise(int(number), draw, latents.shape[1:]) for number in numbers[rows.start : rows.stop]]
+            ).to(latents)
             timesteps = torch.full((len(rows),), level, device=latents.device)
             losses = generator.training_loss(latents, conditioning, noise, timesteps)
             total[rows.start : rows.stop] += losses.double().cpu().numpy()
@@ -50,5 +55,5 @@ def denoising_losses(
     return total / num_draws
 
 
-def _noise(row: int, draw: int, shape: torch.Size) -> torch.Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(derive_seed("audit", "noise", row, draw)))
+def _noise(number: int, draw: int, shape: torch.Size) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(derive_seed("audit", "noise", number, draw)))

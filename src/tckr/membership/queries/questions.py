@@ -198,6 +198,7 @@ def ask_adapter(asked: Asked) -> Answers:
         prompts_of(asked.folders["captions"], adapter, asked.records, asked.class_names),
         num_draws=asked.settings.loss_draws,
         batch_size=asked.batch_size,
+        numbers=asked.records.ids,
         advance=asked.advance,
     )
     return {"adapter": -losses}
