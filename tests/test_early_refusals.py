@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from transformers import SwinConfig
 
 from tckr.config import load_settings
 from tckr.errors import UserError
@@ -23,3 +24,26 @@ def test_what_does_not_fit_the_data_is_refused_directly_after_prepare(tmp_path, 
             run(load_settings(overrides=[*places, *overrides]))
         stages = {path.name for path in (tmp_path / "store").iterdir() if path.is_dir()} - {"sealed"}
         assert stages == {"prepare"}
+
+
+def test_a_network_that_mixes_the_images_of_a_batch_is_refused_before_the_adapter_is_trained(tmp_path):
+    """Swin's layers see windows instead of images, so DP-SGD could not limit what one image changes."""
+    SwinConfig(image_size=32, patch_size=4, embed_dim=8, depths=[1, 1], num_heads=[1, 1], window_size=4).save_pretrained(
+        tmp_path / "swin"
+    )
+    settings = [
+        "prepare.source=digits",
+        "privacy.epsilon=8",
+        "privacy.labels=teacher",
+        "adapt.prompt_form=n",
+        f"teach.model={tmp_path / 'swin'}",
+        "teach.pretrained=false",
+        "teach.image_size=32",
+        "audit.num_reference_runs=0",
+        "execution.workers=1",
+        f"execution.output={tmp_path / 'runs'}",
+    ]
+    with pytest.raises(UserError, match=r"choose another teach\.model"):
+        run(load_settings(overrides=settings))
+    stages = {path.name for path in (tmp_path / "runs" / "store").iterdir() if path.is_dir()} - {"sealed"}
+    assert stages == {"prepare"}

@@ -106,12 +106,12 @@ def pipeline(config: RunConfig, secret: bytes) -> list[Step]:
 
 def _checking(step: Step, data: Step) -> Step:
     """Return `step` so that the run asks it about the prepared set before anything else is computed from that."""
-    if not isinstance(step.config, AdaptConfig | GenerateConfig):
+    if not isinstance(step.config, AdaptConfig | GenerateConfig | DpTeachConfig):
         return step
     return replace(step, checks={data.fingerprint: partial(_refuse_data, step.config)})
 
 
-def _refuse_data(config: AdaptConfig | GenerateConfig, folder: Path) -> None:
+def _refuse_data(config: AdaptConfig | GenerateConfig | DpTeachConfig, folder: Path) -> None:
     config.refuse_data(DataCard.read(folder))
 
 

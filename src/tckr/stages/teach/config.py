@@ -6,6 +6,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from tckr.artifacts.data_card import DataCard
 from tckr.models.model_names import ModelName
 from tckr.models.needed import Needed
 from tckr.stages.config_base import StageConfig
@@ -106,3 +107,9 @@ class DpTeachConfig(VotingConfig):
             "augment": teach.augment.model_copy(update={"mixup_alpha": 0.0}),
         }
         return cls.model_validate(dict(super().of(teach)) | without)
+
+    def refuse_data(self, card: DataCard) -> None:
+        """Raise a UserError if the images of a batch influence one another in the network for these classes."""
+        from tckr.stages.teach.dp_sgd import refuse_network  # loads torch
+
+        refuse_network(self, card.class_names)

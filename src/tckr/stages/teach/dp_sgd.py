@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from tckr.stages.teach.config import DpTeachConfig
 from tckr.training import checkpoint
 from tckr.training.batches import TrainingData
 from tckr.training.early_stopping import EpochRecord
-from tckr.training.fit import FitResult, seeded
+from tckr.training.fit import FitResult, new_classifier, seeded
 from tckr.training.schedule import learning_rate, set_learning_rate
 
 PER_PASS = 128
@@ -112,6 +112,12 @@ def continue_with_noise(
     return FitResult(
         history=state.history, best_epoch=len(state.history) - 1, seconds=state.seconds, num_train=len(lessons.data)
     )
+
+
+def refuse_network(config: DpTeachConfig, class_names: Sequence[str]) -> None:
+    """Raise a `UserError` if this network cannot be trained with noise, before anything is computed for it."""
+    model = new_classifier(config, class_names, 0)
+    _refuse_mixing(model, _make_learn(model), "cpu")
 
 
 def _augmentation(config: DpTeachConfig) -> Augmentation:
