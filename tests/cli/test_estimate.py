@@ -108,6 +108,14 @@ def test_a_probe_captions_its_images_where_captions_are_given(tmp_path: Path):
     assert probe_settings(load_settings(overrides=["caption.model=large"]), tmp_path, ["b"]).caption.model == "large"
 
 
+def test_a_probe_measures_how_a_teacher_trained_with_noise_labels_but_trains_no_voters(tmp_path: Path):
+    for labels, expected in (("teacher", "teacher"), ("votes", "prompt"), ("prompt", "prompt")):
+        settings = load_settings(preset="dp", overrides=[f"privacy.labels={labels}"])
+        small = probe_settings(settings, tmp_path, ["b"])
+        assert (small.privacy.labels, small.label.views) == (expected, 16)
+    assert not probe_settings(load_settings(), tmp_path, ["b"]).privacy.is_on
+
+
 def test_doctor_says_what_can_run_here(monkeypatch, capsys):
     monkeypatch.setattr(machine, "hub", lambda: ("https://hub", False))
     monkeypatch.setattr(machine, "memory_gb", lambda: (32.0, 20.0))

@@ -76,6 +76,17 @@ def test_reference_runs_under_a_guarantee_train_teachers_though_no_student_needs
     assert bill_after(settings, card, 1.0, costs).fastest >= without.fastest + 2 * SECONDS["teach"]
 
 
+def test_each_reference_run_and_control_under_a_guarantee_pays_once_for_the_teacher_that_labels():
+    settings = load_settings(preset="dp", overrides=[*OVERRIDES, "audit.num_reference_runs=2", "audit.depth=distill"])
+    costs = {stage: Forecast(seconds=seconds, num_bytes=0, scratch_bytes=0) for stage, seconds in SECONDS.items()}
+    card = SimpleNamespace(num_members=NUM_MEMBERS, num_pool=NUM_MEMBERS + NUM_OTHERS)
+    slow, fast = (
+        bill_after(settings, card, 1.0, costs | {"dp_teacher": Forecast(seconds=seconds, num_bytes=0, scratch_bytes=0)})
+        for seconds in (1000, 0)
+    )
+    assert slow.fastest - fast.fastest == pytest.approx(3 * 1000)  # two runs and the null control; memorizing has none
+
+
 def test_canaries_are_no_records_of_the_audit(settings):
     found = Measurements.of(settings)
     assert (found.num_members, found.num_others) == found.units == (NUM_MEMBERS, NUM_OTHERS)

@@ -40,10 +40,10 @@ class Shown(Silent):
         return nullcontext(self.advanced.append)
 
 
-def test_a_stage_is_timed_while_it_is_shown(tmp_path: Path):
+def test_a_step_is_timed_while_it_is_shown(tmp_path: Path):
     shown = Shown()
     stopwatch = Stopwatch(tmp_path, shown)
-    step = SimpleNamespace(stage="adapt")
+    step = SimpleNamespace(name="adapt")
     stopwatch.started(step)  # type: ignore[arg-type]
     cache = tmp_path / "adapt" / "abc.work" / "0123" / "scratch" / "latents.npy"
     cache.parent.mkdir(parents=True)

@@ -88,7 +88,7 @@ def _numbers(settings: Settings, card: DataCard, found: Probe) -> dict[str, Any]
                 "cardinality": value,
                 "configured": value == configured,
                 "images": drawn(settings.generate, card.num_members, value),
-                "seconds": {stage: costs[stage].seconds for stage in STAGES},
+                "seconds": {step: cost.seconds for step, cost in costs.items()},
                 "seconds_to_student": sum(cost.seconds for cost in costs.values()),
                 "audit_seconds_least": bill.fastest if bill else None,
                 "audit_seconds_most": bill.slowest if bill else None,
@@ -144,7 +144,7 @@ def _paces(found: Probe) -> Table:
 
 
 def _costs(settings: Settings, card: DataCard, by_cardinality: Mapping[float, Mapping[str, Forecast]]) -> Table:
-    """Return a table with a column per cardinality and a row per stage, followed by the sums."""
+    """Return a table with a column per cardinality and a row per step, followed by the sums."""
     from rich import box
     from rich.table import Table
 
@@ -158,8 +158,8 @@ def _costs(settings: Settings, card: DataCard, by_cardinality: Mapping[float, Ma
         "cardinality", *(f"{value:g}x" + " *" * (value == configured) for value in by_cardinality), box=box.SIMPLE_HEAD
     )
     table.add_row("images", *(f"{drawn(settings.generate, card.num_members, value):,d}" for value in by_cardinality))
-    for stage in STAGES:
-        table.add_row(stage, *(" ".join(rounded(costs[stage].seconds)) for costs in by_cardinality.values()))
+    for step in by_cardinality[configured]:
+        table.add_row(step, *(" ".join(rounded(costs[step].seconds)) for costs in by_cardinality.values()))
     whole = [sum(cost.seconds for cost in costs.values()) for costs in by_cardinality.values()]
     table.add_row("Student, in total", *(" ".join(rounded(seconds)) for seconds in whole))
     if bills := [bill_after(settings, card, *pair) for pair in by_cardinality.items() if _has_references(settings)]:

@@ -16,13 +16,16 @@ CARDINALITIES = (0.1, 0.2, 1.0, 5.0, 10.0, 20.0)
 NOISY_COST = 4
 """Time to train on an image with noise, as a multiple of the time without (the embedded ResNet on one core)."""
 
+LIKE_TEACH = ("votes", "dp_teacher")
+"""Steps of stage `teach` under a guarantee. A probe does not measure their pace: it is that of the Teacher."""
+
 PER_IMAGE = ("caption", "generate", "label")
 """Stages whose artifacts grow with the number of images; other artifacts are models of constant size."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """Predicted cost of one stage.
+    """Predicted cost of one step.
 
     Attributes:
         seconds: wall-clock time.
@@ -36,17 +39,19 @@ class Forecast:
 
 
 def work_of(config: RunConfig, num_members: int, cardinality: float, found: Probe) -> dict[str, dict[str, float]]:
-    """Return, for each stage up to the Student, the amount of work in each unit of its progress bars.
+    """Return, for each step up to the Student, the amount of work in each unit of its progress bars.
 
     Epochs and steps are converted to those of the probe `found`, which has fewer images. Early stopping may end a training
     sooner.
     """
     probe_members = found.num_members
     num_drawn, adapted = drawn(config.generate, num_members, cardinality), config.adapt.num_images(num_members)
-    trainings = config.teach.num_teachers + config.privacy.takes_votes  # Teachers of all parts together see each image once
-    learned: float = trainings * config.teach.epochs * num_members
+    learned: dict[str, float] = {"teach": config.teach.num_teachers * config.teach.epochs * num_members}
+    if config.privacy.takes_votes:  # Teachers of all parts together see each image once
+        learned["votes"] = config.teach.epochs * num_members
     if config.privacy.has_teacher:
-        learned += config.teach.epochs * num_drawn + NOISY_COST * config.privacy.teacher_epochs * num_members
+        noisy = NOISY_COST * config.privacy.teacher_epochs * num_members
+        learned["dp_teacher"] = config.teach.epochs * num_drawn + noisy
     distill = config.distill.resolved(max(1, round(num_drawn * (1 - config.distill.validation_fraction))))
     return {
         "caption": {"images": num_members},
@@ -55,7 +60,7 @@ def work_of(config: RunConfig, num_members: int, cardinality: float, found: Prob
             "steps": config.adapt.num_steps(adapted) * _step_share(config, adapted) / found.step_share,
         },
         "generate": {"images": num_drawn},
-        "teach": {"epochs": learned / probe_members},
+        **{name: {"epochs": images / probe_members} for name, images in learned.items()},
         "label": {"images": num_drawn},
         "distill": {"epochs": distill.epochs * num_drawn / probe_members},
     }
@@ -71,7 +76,7 @@ def drawn(generate: GenerateConfig, num_members: int, cardinality: float) -> int
 
 
 def forecast(config: RunConfig, num_members: int, cardinality: float, found: Probe) -> Mapping[str, Forecast]:
-    """Return the predicted cost of each stage up to the Student, on the machine of the probe."""
+    """Return the predicted cost of each step up to the Student, on the machine of the probe."""
     images = {"generate", "label", "distill"}
     return {
         stage: _forecast(
@@ -86,8 +91,8 @@ def forecast(config: RunConfig, num_members: int, cardinality: float, found: Pro
 
 
 def _forecast(found: Probe, stage: str, units: Mapping[str, float], growth: float) -> Forecast:
-    """Return the cost of `units` of work in one stage, for `growth` times as many images as in the probe."""
-    lap = found.laps[stage]
+    """Return the cost of `units` of work in one step, for `growth` times as many images as in the probe."""
+    lap = found.laps["teach" if stage in LIKE_TEACH else stage]
     paced = sum(lap.phase(unit).seconds_per_unit * count for unit, count in units.items())
     return Forecast(
         seconds=lap.fixed_seconds + paced,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,13 @@ FIRST_IMAGES, MOST_IMAGES, GROWTH = 16, 1024, 4
 IMAGES_PER_CLASS = 8
 """Images per class, enough for test, validation and members."""
 
-PROMPTS: dict[str, Any] = {"labels": "prompt"}
+OF_LABELS: Mapping[str, Mapping[str, Any]] = {
+    "votes": {"labels": "prompt"},
+    "teacher": {"teacher_epochs": 1.0},
+    "prompt": {},
+}
+"""`privacy.labels` -> settings of `privacy`: these images are too few for many Teachers; one that labels is a real one."""
+
 CAPTIONED_ANEW: dict[str, Any] = {
     "file": "",
     "from_source": False,
@@ -49,7 +56,7 @@ class Probe:
     """Measured cost of the pipeline on a few images.
 
     Attributes:
-        laps: stage -> its measured cost.
+        laps: step -> its measured cost.
         num_members: number of images captioned and trained on, and of images generated.
         step_share: expected images of a step of `adapt` over `adapt.batch_size`; below 1 under a formal guarantee, where a
             step has each image at most once.
@@ -109,6 +116,7 @@ def probe_settings(settings: Settings, folder: Path, class_names: list[str]) -> 
     adapt = settings.adapt
     steps = min(SHORT_STEPS, adapt.steps) if isinstance(adapt.steps, int) else SHORT_STEPS
     descriptions = {name: text for name, text in adapt.descriptions.items() if name in class_names}
+    of_labels = OF_LABELS[settings.privacy.labels] if settings.privacy.is_on else {}
     changes: dict[str, dict[str, Any]] = {
         "prepare": {
             "source": str(folder / "source.parquet"),
@@ -116,8 +124,7 @@ def probe_settings(settings: Settings, folder: Path, class_names: list[str]) -> 
             "audit_holdout": 0.0,
             "min_images_per_class": 4,
         },
-        # the groups of the images are not copied, and these images are too few for many Teachers
-        "privacy": {"unit": "record", **PROMPTS},
+        "privacy": {"unit": "record", **of_labels},  # the groups of the images are not copied
         "caption": CAPTIONED_ANEW if settings.caption.file or settings.caption.from_source else {},
         "adapt": {"descriptions": descriptions, "steps": steps, "epochs": None},
         "generate": {"cardinality": 1.0, "per_class": "balanced", "redraw": [], "redraw_copies": 0},
@@ -127,7 +134,7 @@ def probe_settings(settings: Settings, folder: Path, class_names: list[str]) -> 
         "execution": {"output": folder, "name": "probe"},
     }
     known = {name: dict(getattr(settings, name)) for name in Settings.model_fields if name != "seed"}
-    known |= {"privacy": without_idle(PROMPTS, known["privacy"]), "prepare": {}}
+    known |= {"privacy": without_idle(of_labels, known["privacy"]), "prepare": {}}
     return Settings.model_validate({name: values | changes.get(name, {}) for name, values in known.items()})
 
 

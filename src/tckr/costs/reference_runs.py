@@ -12,7 +12,7 @@ import numpy as np
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import EVERY_RECORD, read_canaries, read_membership
 from tckr.config import Settings
-from tckr.costs.forecast import Forecast
+from tckr.costs.forecast import LIKE_TEACH, Forecast
 from tckr.costs.reference_cost import Bill, Cost, Repeated, after, asking, bill
 from tckr.data.groups import read_groups
 from tckr.engine.step import Role, Step
@@ -33,7 +33,7 @@ class Measurements:
     Attributes:
         settings: of the run.
         cost_of: returns the cost of a complete step, None for others.
-        target: stage -> the step of the target run and its cost.
+        target: kind of step (`_kind`) -> the step of the target run and its cost.
         num_members, num_others: records of the target's audit.
         units: number of members and of others that the audit judges: groups if they are set, else records.
     """
@@ -56,19 +56,19 @@ class Measurements:
         return cls(
             settings=settings,
             cost_of=partial(complete_cost, store),
-            target={step.stage: (step, _of_manifest(store.manifest(step))) for step in steps if _is_of_target(step)},
+            target={_kind(step): (step, _of_manifest(store.manifest(step))) for step in steps if step.role is Role.TARGET},
             num_members=int(members.sum()),
             num_others=int((~members).sum()),
             units=(len(np.unique(groups[members])), len(np.unique(groups[~members]))),
         )
 
     def cost(self, step: Step) -> Cost:
-        """Return the cost of `step`: measured if it is complete, else predicted from the target's step of the same stage."""
+        """Return the cost of `step`: measured if it is complete, else predicted from the target's step of the same kind."""
         if measured := self.cost_of(step):
             return measured
         if step.stage == "audit":
             return self._asking(step)
-        like, cost = self.target[step.stage]
+        like, cost = self.target[_kind(step)]
         return after(cost, self._length(step) / max(1, self._length(like)), same_settings=step.config == like.config)
 
     def _length(self, step: Step) -> float:
@@ -118,9 +118,9 @@ def bill_after(settings: Settings, card: DataCard, cardinality: float, costs: Ma
     settings = settings.model_copy(update={"generate": generate})
     threads = settings.execution.threads_for(1)
     target = {
-        step.stage: (step, Cost(seconds=costs[step.stage].seconds, num_bytes=0, threads=threads, measured=False))
+        _kind(step): (step, Cost(seconds=costs[_kind(step)].seconds, num_bytes=0, threads=threads, measured=False))
         for step in target_steps(settings)
-        if step.stage in costs and _is_of_target(step)
+        if _kind(step) in costs and step.role is Role.TARGET
     }
     found = Measurements(
         settings=settings,
@@ -133,9 +133,10 @@ def bill_after(settings: Settings, card: DataCard, cardinality: float, costs: Ma
     return found.bill(found.repeated(settings.audit.depth), settings.audit.num_reference_runs)
 
 
-def _is_of_target(step: Step) -> bool:
-    """Return whether the target run has the step for its stage; Teachers that vote are a second step of `teach`."""
-    return step.role is Role.TARGET and step.name == step.stage
+def _kind(step: Step) -> str:
+    """Return the stage of a step; the Teachers that label under a guarantee are a second step of `teach`."""
+    name = step.name.partition(".")[0]
+    return name if name in LIKE_TEACH else step.stage
 
 
 def target_steps(settings: Settings) -> list[Step]:

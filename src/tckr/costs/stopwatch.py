@@ -1,4 +1,4 @@
-"""Measure how fast each stage advances while the pipeline runs."""
+"""Measure how fast each step advances while the pipeline runs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Phase:
 
 @dataclass
 class Lap:
-    """Measured cost of one stage.
+    """Measured cost of one step.
 
     Attributes:
         phases: its progress bars in order.
@@ -77,7 +77,7 @@ class Lap:
 
 
 class Stopwatch:
-    """An observer that records a `Lap` per stage and forwards every event to another observer."""
+    """An observer that records a `Lap` per step and forwards every event to another observer."""
 
     def __init__(self, store: Path, shown: Observer) -> None:
         """Watch the scratch folders below `store`; forward events to `shown`."""
@@ -89,21 +89,21 @@ class Stopwatch:
         self._shown.planned(steps, shares)
 
     def started(self, step: Step) -> None:
-        """Start the lap of the stage."""
-        self.laps.setdefault(step.stage, Lap())
+        """Start the lap of the step."""
+        self.laps.setdefault(step.name, Lap())
         _reset_device_peak()
         self._shown.started(step)
 
     def finished(self, step: Step, manifest: dict[str, Any], reused: bool) -> None:
         """End the lap."""
-        lap = self.laps.setdefault(step.stage, Lap())
+        lap = self.laps.setdefault(step.name, Lap())
         lap.seconds, lap.peak_memory_mb = manifest["seconds"], manifest["peak_memory_mb"]
         lap.num_bytes, lap.device_memory_mb = sum(manifest["files"].values()), _device_peak_mb()
         self._shown.finished(step, manifest, reused)
 
     @contextmanager
     def track(self, step_name: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[[int], None]]:
-        """Record the time of every advance. Steps of a target run have the names of their stages."""
+        """Record the time of every advance."""
         phase, started, lap = Phase(unit), time.perf_counter(), self.laps.setdefault(step_name, Lap())
         lap.phases.append(phase)
         with self._shown.track(step_name, total, unit, done) as show:
