@@ -217,7 +217,7 @@ def test_voted_labels_see_private_data_through_the_noisy_votes_alone() -> None:
 
 def test_soft_labels_see_private_data_through_the_teacher_that_is_trained_with_noise_alone() -> None:
     steps = {step.name: step for step in pipeline(private(), b"secret")}
-    assert steps["label"].inputs["teacher"] == steps["dp_teacher"]
+    assert steps["label"].inputs["teacher"].fingerprint == steps["dp_teacher"].fingerprint
     assert set(steps["dp_teacher"].inputs) == {"data", "adapter", "synthetic"}
     assert steps["dp_teacher"].function.endswith(":run_of_dp_teacher")
     assert steps["dp_teacher"].sensitivity is Sensitivity.PRIVATE

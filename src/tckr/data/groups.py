@@ -117,6 +117,11 @@ def read_groups(folder: Path) -> np.ndarray:
     return groups
 
 
+def units_of(folder: Path, records: np.ndarray, unit: str) -> np.ndarray:
+    """Return the unit of each record, int64 [N]: the record itself, or its group if `unit` is "group"."""
+    return read_groups(folder)[records] if unit == "group" else records
+
+
 def groups_of_pool(folder: Path, num_pool: int) -> np.ndarray | None:
     """Return the group of each record of the pool, int64 [N]; None if no group has several records."""
     import numpy as np

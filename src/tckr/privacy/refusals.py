@@ -29,7 +29,7 @@ REFUSALS: tuple[Refusal, ...] = (
         "adapt.prompt_form",
         lambda value: "c" in value,
         "prompts contain captions of private images",
-        "adapt.prompt_form=n, or n: d",
+        "adapt.prompt_form=n, or 'n: d'",
     ),
     (
         "adapt.lora",

@@ -12,7 +12,7 @@ import torch
 
 from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.data_card import DataCard
-from tckr.data.groups import write_groups
+from tckr.data.groups import units_of, write_groups
 from tckr.errors import UserError
 from tckr.models.unit_gradients import clip_each
 from tckr.privacy.config import PrivacyConfig
@@ -22,9 +22,9 @@ from tckr.stages.adapt.config import PrivateAdaptConfig
 from tckr.stages.adapt.encode import EncodedSet, encode_set
 from tckr.stages.adapt.gradients import Passes
 from tckr.stages.adapt.private import Mechanism, private_batches, set_private_gradient
-from tckr.stages.adapt.promise import counted, mechanism_of, promise
+from tckr.stages.adapt.promise import counted, describe_large_delta, mechanism_of, promise
 from tckr.stages.adapt.vector import AdapterVector
-from tests.tiny_artifacts import make_context, write_captions, write_private_set
+from tests.tiny_artifacts import Recorder, make_context, write_captions, write_private_set
 from tests.tiny_models import ARRAY_WARNING, fresh_generator
 
 pytestmark = pytest.mark.filterwarnings(ARRAY_WARNING)
@@ -182,16 +182,28 @@ def test_a_set_smaller_than_the_batch_is_counted_as_it_is_and_all_of_it_is_in_ea
 
 
 @pytest.mark.usefixtures("coarse_accounting")
+@pytest.mark.parametrize(("delta", "num_units", "told"), [(1e-5, 1000, ""), (0.05, 40, "privacy.delta=2e-03 or less")])
+def test_a_delta_that_protects_nobody_is_told(delta: float, num_units: int, told: str) -> None:
+    config = PrivateAdaptConfig(batch_size=16, steps=5, privacy=PrivacyConfig(epsilon=10.0, delta=delta))
+    message = describe_large_delta(promise(config, num_units, 7, ["a"]))
+    assert told in message
+    assert bool(message) == bool(told)
+
+
+@pytest.mark.usefixtures("coarse_accounting")
 def test_the_adapter_states_its_guarantee_and_goes_on_with_the_same_noise(tmp_path: Path, tiny_generator: Path) -> None:
     inputs = {"data": write_private_set(tmp_path / "data"), "captions": write_captions(tmp_path / "captions")}
     config = PrivateAdaptConfig(
         model=str(tiny_generator), method="lora", rank=2, steps=3, batch_size=2, prompt_form="n",
-        privacy=PrivacyConfig(epsilon=8.0, noise_draws=2),
+        privacy=PrivacyConfig(epsilon=8.0, delta=0.09, noise_draws=2),
     )  # fmt: skip
     weights = []
     for name in ("one", "two"):
-        context = make_context(tmp_path / name, inputs)
+        recorder = Recorder()
+        context = make_context(tmp_path / name, inputs, recorder=recorder)
         stage.run(config, context)
+        warnings = [event["message"] for event in recorder.events if event["event"] == "warning"]
+        assert any("privacy.delta=0.09 is not below" in message for message in warnings)
         weights.append((context.out / "pytorch_lora_weights.safetensors").read_bytes())
         guarantee = AdapterCard.read(context.out).guarantee
         assert guarantee is not None
@@ -231,4 +243,4 @@ def test_groups_are_protected_only_where_there_are_some(tmp_path: Path, tiny_gen
     )  # also from DICOM files, without a setting
     card.write(inputs["data"])
     write_groups(inputs["data"], np.arange(15) // 3)
-    assert stage._units(config, context, np.array([0, 1, 5, 14])).tolist() == [0, 0, 1, 4]
+    assert units_of(context.inputs["data"], np.array([0, 1, 5, 14]), config.privacy.unit).tolist() == [0, 0, 1, 4]

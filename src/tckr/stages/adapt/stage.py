@@ -15,7 +15,7 @@ from tckr.artifacts.captions import CaptionTable
 from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import read_members, split_of
 from tckr.artifacts.training import write_history
-from tckr.data.groups import read_groups
+from tckr.data.groups import units_of
 from tckr.data.images import load_images
 from tckr.data.seeds import derive_seed
 from tckr.engine.step import StepContext
@@ -31,7 +31,7 @@ from tckr.stages.adapt.config import AdaptConfig, PrivateAdaptConfig
 from tckr.stages.adapt.encode import EncodedSet, encode_set, read_encoded
 from tckr.stages.adapt.gradients import Passes
 from tckr.stages.adapt.private import Mechanism
-from tckr.stages.adapt.promise import mechanism_of, promise
+from tckr.stages.adapt.promise import describe_large_delta, mechanism_of, promise
 from tckr.stages.adapt.subset import subset_rows
 from tckr.stages.adapt.train import Course, Losses, loss_history, train_adapter
 from tckr.training.process_group import BeginAgain, Team, Tell, team_size, train_together
@@ -57,9 +57,11 @@ def run(config: AdaptConfig, context: StepContext) -> None:
     if isinstance(config, PrivateAdaptConfig):
         # noise that two runs have in common could be subtracted: each run samples its own
         context = replace(context, seed=derive_seed(context.seed, "private", context.fingerprint))
-        units = Units(_units(config, context, captions.records[rows]))
+        units = Units(units_of(context.inputs["data"], captions.records[rows], config.privacy.unit))
         guarantee = promise(config, len(units), context.seed, card.class_names)
         mechanism, num_steps = mechanism_of(guarantee, units), guarantee.steps
+        if context.run == 0 and (message := describe_large_delta(guarantee)):
+            context.log("warning", message=message)
     method: Literal["full", "lora"] = "full" if config.trains_all else "lora"
     if not config.lora:
         bfloat16 = is_bfloat16(config.precision, context.execution.torch_device(), training=True)
@@ -84,11 +86,6 @@ def run(config: AdaptConfig, context: StepContext) -> None:
         guarantee=guarantee,
     ).write(context.out)
     context.log("adapted", steps=num_steps, images=len(rows) if num_steps else 0)
-
-
-def _units(config: PrivateAdaptConfig, context: StepContext, records: np.ndarray) -> np.ndarray:
-    """Return the unit of each record, int64 [N]: the record itself, or its group if groups are protected."""
-    return records if config.privacy.unit == "record" else read_groups(context.inputs["data"])[records]
 
 
 def _take(lora: Path, config: AdaptConfig, context: StepContext) -> None:

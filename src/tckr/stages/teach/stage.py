@@ -19,7 +19,7 @@ from tckr.artifacts.membership import read_members, split_of
 from tckr.artifacts.synthetic import load_synthetic, synthetic_class_names
 from tckr.artifacts.training import MODEL_FOLDER
 from tckr.artifacts.voted_labels import VotedLabels
-from tckr.data.groups import read_groups
+from tckr.data.groups import units_of
 from tckr.data.images import ImageSet, load_images
 from tckr.data.seeds import derive_seed
 from tckr.engine.step import StepContext
@@ -98,7 +98,7 @@ def run_of_dp_teacher(config: DpTeachConfig, context: StepContext) -> None:
     first = Task(model, _synthetic(context, guarantee.class_names), None, CrossEntropy(config.label_smoothing), config)
     lessons = Lessons(
         data=labelled(images, images.rows_of(records)),
-        units=Units(_units(context, records, guarantee)),
+        units=Units(units_of(context.inputs["data"], records, guarantee.unit)),
         inputs=guarantee.teacher,
         expected=guarantee.teacher.sampling_rate * guarantee.noisy_count,
         seed=seed,
@@ -142,13 +142,8 @@ def _parts(context: StepContext, images: ImageSet, guarantee: Guarantee) -> list
     """Return the rows of `images` that each Teacher learns from."""
     assert guarantee.votes is not None
     records = read_members(context.inputs["data"], context.run)
-    seed, units = derive_seed(context.seed, "parts"), _units(context, records, guarantee)
+    seed, units = derive_seed(context.seed, "parts"), units_of(context.inputs["data"], records, guarantee.unit)
     return divide(images, images.rows_of(records), units, num_parts=guarantee.votes.teachers, seed=seed)
-
-
-def _units(context: StepContext, records: np.ndarray, guarantee: Guarantee) -> np.ndarray:
-    """Return the unit of each record, int64 [N]: the record itself, or its group if groups are protected."""
-    return records if guarantee.unit == "record" else read_groups(context.inputs["data"])[records]
 
 
 def scratch_folders(scratch: Path, num_teachers: int) -> list[Path]:
