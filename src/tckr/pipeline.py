@@ -100,8 +100,15 @@ def pipeline(config: RunConfig, secret: bytes) -> list[Step]:
     config = _rooted(config, secret, "run")
     target = recycle(_target(config), data)
     audit = _audit(config, data, target)
-    report = _step("report", config.report, _target(config), {"data": data, **vars(target), "audit": audit})
+    reported = {"data": data, **vars(target), "audit": audit, **_labelling(target)}
+    report = _step("report", config.report, _target(config), reported)
     return [_checking(step, data) for step in _all_for(report, set())]
+
+
+def _labelling(target: Recycled) -> dict[str, Step]:
+    """Return the step whose Teachers label under a guarantee, if there is one."""
+    own = [step for step in target.labels.inputs.values() if step.stage == "teach" and step.name != target.teacher.name]
+    return {"labelling": own[0]} if own else {}
 
 
 def _checking(step: Step, data: Step) -> Step:

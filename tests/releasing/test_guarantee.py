@@ -97,6 +97,12 @@ def test_soft_labels_of_a_teacher_that_was_trained_with_noise_leave_with_its_noi
     assert f"and {claimed.teacher.steps} steps of the Teacher that labels, each with a share of " in text
     assert "only on synthetic images and soft labels" in (folder / "student" / "README.md").read_text()
     assert not list(folder.rglob("dp_teacher*"))
+    report = json.loads((result.folder / "report" / "report.json").read_text())
+    assert report["labelling"]["stage"] == "dp_teacher"
+    assert report["settings"]["privacy"]["teacher_epochs"] == 2
+    assert report["settings"]["dp_teacher"]["selection"] == "last"
+    page = (result.folder / "report" / "report.html").read_text()
+    assert page.count('<th scope="row">dp_teacher</th>') == 2  # its time, and its origin
 
 
 def test_the_report_says_that_no_caption_was_written(guaranteed):

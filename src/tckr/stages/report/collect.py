@@ -51,7 +51,7 @@ ORDER = ("data", "captions", "adapter", "synthetic", "teacher", "labels", "stude
 
 
 def collect(folders: Folders, config: ReportConfig) -> Contents:
-    """Return the content of the report. `folders` are the finished artifacts by the names in `ORDER`.
+    """Return the content of the report. `folders` are the finished artifacts by the names in `ORDER`, and `labelling`.
 
     What may not be shared is removed before anything is derived from it, unless `config.include_private` is set.
     """
@@ -65,6 +65,9 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
     replaced = ReplacedCopies.read_if_there(folders["synthetic"])
     redrawn = redrawn_sentence(Manifest.read(folders["synthetic"]).config.get("redraw", []), replaced, private)
     history, guarantee = read_history(folders["adapter"]), AdapterCard.read(folders["adapter"]).guarantee
+    labelling = stage_record(folders["labelling"], private) if "labelling" in folders else None
+    if labelling and guarantee:
+        labelling = labelling.model_copy(update={"stage": "votes" if guarantee.votes else "dp_teacher"})
     return Contents(
         title=config.title or card.name,
         created=max(stage.created for stage in stages),
@@ -95,8 +98,10 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
         agreement=agreement_number(*_total(agreement)),
         low_agreement=low_agreement_of(classes),
         stages=stages,
+        labelling=labelling,
         libraries=Manifest.read(folders["audit"]).libraries,
-        settings=shown_settings(stages, config),
+        settings=privacy_settings(folders["adapter"])
+        | shown_settings([*stages, *([labelling] if labelling else [])], config),
         glossary=GLOSSARY,
         audit=audit,
     )
@@ -107,6 +112,12 @@ def shown_settings(stages: list[StageRecord], config: ReportConfig) -> dict[str,
     own = config.model_dump(mode="json")
     own = own if config.include_private else allowed_settings("report", own)
     return {stage.stage: stage.config for stage in stages} | {"report": own}
+
+
+def privacy_settings(adapter: Path) -> dict[str, dict[str, Any]]:
+    """Return the settings of the formal guarantee, numbers and fixed words; empty without one."""
+    found = Manifest.read(adapter).config.get("privacy")
+    return {"privacy": found} if found else {}
 
 
 def stage_record(folder: Path, private: bool) -> StageRecord:

@@ -65,7 +65,7 @@ def render(
             purposes=purposes(contents.audit.controls),
             css=style_sheet(),
             charts=charts(contents),
-            total_seconds=sum(stage.seconds for stage in contents.stages),
+            total_seconds=sum(each.seconds for each in (*contents.stages, contents.labelling) if each),
             reasons=REASONS,
             rules=RULES,
             fprs=FPRS,

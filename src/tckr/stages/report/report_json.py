@@ -14,7 +14,7 @@ from tckr.artifacts.data_card import DataCard
 from tckr.html.numbers import Number
 from tckr.membership.rows import CanaryRow, SurfaceRow
 
-SCHEMA_VERSION = "8"
+SCHEMA_VERSION = "9"
 
 Direction = Literal["higher", "lower"]
 Change = Literal["better", "worse", "none", "unknown"]
@@ -281,6 +281,7 @@ class Contents(_Part):
         understood: how the data were read, split and grouped.
         confused: most confused pairs of classes; empty in a shareable report.
         redrawn: effect of regenerated images on the numbers of the images; empty if there are none.
+        labelling: the second step of `teach` under a guarantee, whose Teachers label; None if there is none.
     """
 
     schema_version: str = SCHEMA_VERSION
@@ -313,6 +314,7 @@ class Contents(_Part):
     agreement: Number
     low_agreement: list[str]
     stages: list[StageRecord]
+    labelling: StageRecord | None
     libraries: dict[str, str]
     settings: dict[str, dict[str, Any]]
     glossary: dict[str, str]
