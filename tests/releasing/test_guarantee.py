@@ -66,9 +66,9 @@ def test_voted_labels_leave_with_the_noise_that_paid_for_them_and_votes_do_not(v
         voted.folder, to=tmp_path / "release", license="mit", what=("images", "labels"), accept_risk="a test", by="somebody"
     ).folder
     text = (folder / "README.md").read_text()
-    assert "differential privacy for one record. It covers images with their labels, adapter and Student" in text
-    assert "and votes of 14 Teachers on 4 images, each trained on other records, " in text
-    assert f"with noise of {claimed.votes.noise:.3g} on each number of votes" in text
+    assert "differential privacy for one image. It covers images with their labels, adapter and Student" in text
+    assert "Votes: 14 Teachers, each trained on other images, on 4 images, noise of " in text
+    assert f"noise of {claimed.votes.noise:.3g} on each number of votes" in text
     assert "For 4 images at most, noisy votes of\n14 classifiers chose it" in text
     assert json.loads((folder / "audit_summary.json").read_text())["guarantee"]["votes"] == claimed.votes.model_dump()
     assert not list(voted.folder.parent.rglob("votes-*"))
@@ -94,7 +94,7 @@ def test_soft_labels_of_a_teacher_that_was_trained_with_noise_leave_with_its_noi
     ).folder  # fmt: skip
     text = (folder / "README.md").read_text()
     assert "probabilities that a classifier trained on the private images with noise (the Teacher) gives" in text
-    assert f"and {claimed.teacher.steps} steps of the Teacher that labels, each with a share of " in text
+    assert f"Teacher that labels: {claimed.teacher.steps} steps, each with a share of " in text
     assert "only on synthetic images and soft labels" in (folder / "student" / "README.md").read_text()
     assert not list(folder.rglob("dp_teacher*"))
     report = json.loads((result.folder / "report" / "report.json").read_text())
@@ -115,7 +115,7 @@ def test_each_card_states_the_guarantee_with_the_inputs_of_the_accountant_and_wh
 ):
     claimed, text = AdapterCard.read(guaranteed.artifacts["adapt"]).guarantee, (released / card).read_text()
     assert claimed is not None
-    assert f"({claimed.epsilon:.3g}, 1e-05) differential privacy for one record" in text
+    assert f"({claimed.epsilon:.3g}, 1e-05) differential privacy for one image" in text
     assert f"noise of {claimed.noise_multiplier:.3g} times that" in text
     limits = text.split("The guarantee does not cover:")[1]
     assert "accuracy and results of the audit. They have no noise." in limits

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import numpy as np
 
-from tckr.artifacts.guarantee import Guarantee, Refutation
+from tckr.artifacts.guarantee import Guarantee, Refutation, TeacherInputs
 from tckr.membership.canaries import Canaries
 from tckr.metrics.estimate import NotMeasurable
 from tckr.metrics.one_run import largest_bound, one_run_epsilon
@@ -12,6 +14,10 @@ from tckr.surfaces import surface_title
 
 COVERED = ("adapter", "images", "soft_labels", "student")
 """Surfaces that a guarantee is about: computed from the noisy results alone."""
+
+WHO = MappingProxyType({"record": "one image", "group": "all images of one group"})
+UNITS = MappingProxyType({"record": "images", "group": "groups"})
+"""`privacy.unit` -> words for one unit, and for several."""
 
 
 def try_to_refute(guarantee: Guarantee, canaries: Canaries | None, confidence: float, *, coin_of_group: bool) -> Refutation:
@@ -47,33 +53,31 @@ def promise_text(guarantee: Guarantee) -> str:
     """Return what a guarantee promises, and of what."""
     labels = "the classes of their prompts" if guarantee.labels_are_prompts else "their labels"
     return (
-        f"Formal guarantee: ({guarantee.epsilon:.3g}, {guarantee.delta:g}) differential privacy for one {guarantee.unit}. "
+        f"Formal guarantee: ({guarantee.epsilon:.3g}, {guarantee.delta:g}) differential privacy for {WHO[guarantee.unit]}. "
         f"It covers images with {labels}, adapter and Student, whatever attack is tried."
     )
 
 
 def accounting_text(guarantee: Guarantee) -> str:
     """Return every input of the accountant."""
+    labels, units = "", UNITS[guarantee.unit]
+    if guarantee.teacher:
+        labels = f" Teacher that labels: {_training_text(guarantee.teacher, units)}."
+    if guarantee.votes:
+        labels = (
+            f" Votes: {guarantee.votes.teachers:,} Teachers, each trained on other {units}, on "
+            f"{guarantee.votes.images:,} images, noise of {guarantee.votes.noise:.3g} on each number of votes."
+        )
     return (
-        f"It follows from {guarantee.steps:,} steps, each with a share of {guarantee.sampling_rate:.4g} of the "
-        f"{guarantee.unit}s, gradients clipped to {guarantee.clip:g}, noise of {guarantee.noise_multiplier:.3g} times that, "
-        f"{'and ' * guarantee.labels_are_prompts}a count of {guarantee.unit}s with noise of {guarantee.count_noise:.3g}"
-        f"{_labels_text(guarantee)}."
+        f"The accountant's inputs. Adapter: {_training_text(guarantee, units)}. Number of {units}: noise of "
+        f"{guarantee.count_noise:.3g}.{labels}"
     )
 
 
-def _labels_text(guarantee: Guarantee) -> str:
-    if teacher := guarantee.teacher:
-        return (
-            f", and {teacher.steps:,} steps of the Teacher that labels, each with a share of "
-            f"{teacher.sampling_rate:.4g}, gradients clipped to {teacher.clip:g}, and "
-            f"noise of {teacher.noise_multiplier:.3g} times that"
-        )
-    if guarantee.votes is None:
-        return ""
+def _training_text(training: Guarantee | TeacherInputs, units: str) -> str:
     return (
-        f", and votes of {guarantee.votes.teachers:,} Teachers on {guarantee.votes.images:,} images, each trained on other "
-        f"{guarantee.unit}s, with noise of {guarantee.votes.noise:.3g} on each number of votes"
+        f"{training.steps:,} steps, each with a share of {training.sampling_rate:.4g} of the {units}, gradients clipped to "
+        f"{training.clip:g}, noise of {training.noise_multiplier:.3g} times that"
     )
 
 

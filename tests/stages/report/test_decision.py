@@ -165,12 +165,15 @@ def test_a_guarantee_is_stated_where_there_is_one_and_only_there():
         count_noise=2.5, noisy_count=600, noise_draws=1, class_names=["a", "b"],
     )  # fmt: skip
     found = decision_of(sample.audit(), sample._card(), 640, guarantee)
-    assert found.sure[0].startswith("Formal guarantee: (9.95, 1e-05) differential privacy for one record")
+    assert found.sure[0].startswith("Formal guarantee: (9.95, 1e-05) differential privacy for one image")
     assert not any("no formal guarantee" in line for line in found.not_covered)
     assert "costs in accuracy" in found.next_steps[-1].text
     assert not any("costs in accuracy" in step.text for step in decision().next_steps)
     assert not any("Formal guarantee" in line for line in decision().sure)
     assert any("no formal guarantee" in line for line in decision().not_covered)
+    untested = Sample(class_names=["a", "b"], measured=False).audit()
+    answers = [decision_of(untested, sample._card(), 640, given).answer for given in (guarantee, None)]
+    assert ["only the formal guarantee limits" in answer for answer in answers] == [True, False]
 
 
 @pytest.mark.parametrize(("labels", "without"), [("prompt", "hard"), ("votes", "soft")])
@@ -210,8 +213,8 @@ def test_what_canaries_refute_stands_beside_what_is_claimed_with_every_input_of_
     shared = shareable_audit(sample.audit().model_copy(update={"guarantee": found}))
     screen = decision_of(shared, sample._card(), 640, guarantee)
     sentences = " ".join(screen.sure)
-    assert "5 steps, each with a share of 0.1 of the records, gradients clipped to 1.5, noise of 0.7 times that" in sentences
-    assert "a count of records with noise of 2.5" in sentences
+    assert "5 steps, each with a share of 0.1 of the images, gradients clipped to 1.5, noise of 0.7 times that" in sentences
+    assert "Number of images: noise of 2.5" in sentences
     if refuted:
         assert "epsilon is at least 1.2 (Student, natural canaries, 95 % confidence)" in sentences
         assert screen.answer.startswith("No. The formal guarantee is refuted")

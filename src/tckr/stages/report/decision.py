@@ -70,7 +70,7 @@ def decision_of(audit: AuditResult, card: DataCard, num_synthetic: int, guarante
     judged = audit.packages or packages({})
     return Decision(
         done=_done(audit, card, num_synthetic),
-        answer=_answer(audit, judged),
+        answer=_answer(audit, judged, guarantee),
         scale=_scale(audit),
         packages=[_package(audit, package, guarantee) for package in judged],
         sure=[*_guaranteed(audit, guarantee), *_sure(audit, guaranteed=guarantee is not None)],
@@ -114,13 +114,15 @@ def _done(audit: AuditResult, card: DataCard, num_synthetic: int) -> str:
     )
 
 
-def _answer(audit: AuditResult, judged: Sequence[Package]) -> str:
+def _answer(audit: AuditResult, judged: Sequence[Package], guarantee: Guarantee | None) -> str:
     if audit.refuted:
         return "No. The formal guarantee is refuted: somewhere less noise is added than it promises."
     if audit.verdict.state == "invalid":
         return "Not yet. The audit failed its own checks, so its result is not valid."
     if not audit.measured:
-        return "Not yet. No attack was tried, so it is unknown what a release reveals."
+        unknown = "so it is unknown what a release reveals"
+        limited = "so only the formal guarantee limits what a release reveals"
+        return f"Not yet. No attack was tried, {limited if guarantee else unknown}."
     count = {state: sum(package.state == state for package in judged) for state in ANSWERS}
     if count[CLEAN] == len(judged):
         return "No leak was found in any package. This is not a proof; the decision is yours."
