@@ -184,9 +184,23 @@ def test_no_reference_run_or_control_is_trained_that_the_audit_cannot_use():
 def test_canaries_are_queried_even_without_reference_runs():
     found = steps(prepare={"num_canaries": 100}, audit={"num_reference_runs": 0})
     assert {name for name in found if name.startswith("signals")} == {"signals.0", "signals.base"}
-    assert {found[name].function.rpartition(":")[2] for name in ("signals.0", "signals.base")} == {"ask_canaries"}
+    with_references = steps(prepare={"num_canaries": 100}, audit={"num_reference_runs": 2})
+    for name in ("signals.0", "signals.base"):  # other answers, so other artifacts
+        assert found[name].fingerprint != with_references[name].fingerprint
     beside = {"signals.0", "signals.base", "adapt.base", "caption.all"}
     assert set(found) == {*STAGES, "distill.images_alone", *beside}  # nothing is trained that has no canaries
+
+
+def test_no_two_functions_compute_an_artifact_of_one_fingerprint():
+    """The function of a step is not in its fingerprint, so settings or inputs must differ where functions do."""
+    dp = {"adapt": {"prompt_form": "n"}, "prepare": {"num_canaries": 100}}
+    plans = [{"prepare": {"num_canaries": 100}, "audit": {"num_reference_runs": number}} for number in (0, 2)]
+    plans += [dp | {"privacy": {"epsilon": 8.0, "labels": labels}} for labels in ("prompt", "teacher")]
+    computed: dict[str, tuple[str, type]] = {}
+    for changes in plans:
+        for step in steps(**changes).values():
+            by = (step.function, type(step.config))
+            assert computed.setdefault(step.fingerprint, by) == by, step.name
 
 
 def test_every_step_travels_to_a_worker_process_as_what_it_is():

@@ -115,6 +115,8 @@ def _checking(step: Step, data: Step) -> Step:
     """Return `step` so that the run asks it about the prepared set before anything else is computed from that."""
     if not isinstance(step.config, AdaptConfig | GenerateConfig | DpTeachConfig):
         return step
+    if isinstance(step.config, DpTeachConfig) and step.role is not Role.TARGET:
+        return step  # the network is the target's, and a check of a large one takes minutes
     return replace(step, checks={data.fingerprint: partial(_refuse_data, step.config)})
 
 
@@ -191,7 +193,8 @@ def _captions(run: Run, data: Step) -> Step:
 
 
 def _audit(config: RunConfig, data: Step, target: Recycled) -> Step:
-    """Return the step that judges. Its inputs are the steps that query the compared runs about every record.
+    """Return the step that judges. Its inputs are the steps that query the compared runs about every record, or, without
+    reference runs, the target about its canaries.
 
     A reference run is `recycle` on another row of the membership matrix; the controls are `recycle` too. The controls come
     first, because one of them trains longest.
@@ -248,18 +251,18 @@ def _replay(run: Run, data: Step, target: Recycled) -> Step:
     return _step("generate", run.config.generate, run, inputs, function="replay")
 
 
-def _query_base(config: RunConfig, common: Mapping[str, Step], function: str = "ask") -> Step:
+def _query_base(config: RunConfig, common: Mapping[str, Step], *, only_canaries: bool = False) -> Step:
     """Return the step that queries the generator in its state before training on private data."""
     base = Run(config=config, row=EVERY_RECORD, seed=config.seed, name="base")
     adapter = _step("adapt", config.adapt.unadapted(), base, common)
-    return _query_step(base, {**common, "adapter": adapter}, function)
+    return _query_step(base, {**common, "adapter": adapter}, only_canaries=only_canaries)
 
 
 def _query_canaries(config: RunConfig, target: Recycled, common: Mapping[str, Step]) -> dict[str, Step]:
     """Return the steps that query a target without reference runs: only canaries are judged, on surfaces that have them."""
     inputs = {**common, "adapter": target.adapter, "teacher": target.teacher, "student": target.student}
-    asked = _query_step(_attacked(config), inputs, "ask_canaries")
-    return {"signals.base": _query_base(config, common, "ask_canaries"), "signals.0": asked}
+    asked = _query_step(_attacked(config), inputs, only_canaries=True)
+    return {"signals.base": _query_base(config, common, only_canaries=True), "signals.0": asked}
 
 
 def _query(run: Run, recycled: Recycled, common: Mapping[str, Step], depth: str) -> Step:
@@ -285,9 +288,9 @@ def _attacker(run: Run, recycled: Recycled) -> Step:
     return _step("distill", config, attacking, {"synthetic": recycled.synthetic, "labels": recycled.labels})
 
 
-def _query_step(run: Run, inputs: Mapping[str, Step], function: str = "ask") -> Step:
-    signals = run.config.audit.signals()
-    return _step("audit", signals, run, inputs, name=f"signals.{run.name}", function=function)
+def _query_step(run: Run, inputs: Mapping[str, Step], *, only_canaries: bool = False) -> Step:
+    signals = run.config.audit.signals(only_canaries=only_canaries)
+    return _step("audit", signals, run, inputs, name=f"signals.{run.name}", function="ask")
 
 
 def _captions_of_all(config: RunConfig, data: Step) -> Step:

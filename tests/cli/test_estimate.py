@@ -44,6 +44,7 @@ def test_estimate_says_what_a_guarantee_costs_and_by_which_settings(monkeypatch,
         monkeypatch, capsys, "estimate", "--data", "digits", "--preset", "dp", "--seconds", "1", *settings
     )
     assert status == 0, err
+    assert re.search(r"^ *votes +[\d.]+ (s|min|h)", out, re.MULTILINE)
     for stage in ("caption", "label"):  # which take no model
         assert re.search(rf"{stage} +│ +[\d.,e+]+ images/s", out), stage
     assert "Guarantee of epsilon 10, delta 1e-05: 50 steps x 4 images x 2 noise draws are 400 gradients" in out
@@ -113,6 +114,7 @@ def test_a_probe_measures_how_a_teacher_trained_with_noise_labels_but_trains_no_
         settings = load_settings(preset="dp", overrides=[f"privacy.labels={labels}"])
         small = probe_settings(settings, tmp_path, ["b"])
         assert (small.privacy.labels, small.label.views) == (expected, 16)
+        assert small.privacy.teacher_epochs == (1 if labels == "teacher" else 10)
     assert not probe_settings(load_settings(), tmp_path, ["b"]).privacy.is_on
 
 

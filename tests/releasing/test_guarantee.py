@@ -18,6 +18,7 @@ from tckr.artifacts.synthetic import load_synthetic
 from tckr.artifacts.training import MODEL_FOLDER
 from tckr.artifacts.voted_labels import VotedLabels
 from tckr.config import load_settings
+from tckr.html.numbers import duration
 from tckr.membership.refutation import promise_text
 from tckr.metrics.estimate import NotMeasurable
 from tckr.models.classifiers import load_classifier, predict_logits
@@ -72,6 +73,7 @@ def test_voted_labels_leave_with_the_noise_that_paid_for_them_and_votes_do_not(v
     assert "For 4 images at most, noisy votes of\n14 classifiers chose it" in text
     assert json.loads((folder / "audit_summary.json").read_text())["guarantee"]["votes"] == claimed.votes.model_dump()
     assert not list(voted.folder.parent.rglob("votes-*"))
+    assert json.loads((voted.folder / "report" / "report.json").read_text())["labelling"]["stage"] == "votes"
 
 
 def test_soft_labels_of_a_teacher_that_was_trained_with_noise_leave_with_its_noise(source, tmp_path):
@@ -103,6 +105,8 @@ def test_soft_labels_of_a_teacher_that_was_trained_with_noise_leave_with_its_noi
     assert report["settings"]["dp_teacher"]["selection"] == "last"
     page = (result.folder / "report" / "report.html").read_text()
     assert page.count('<th scope="row">dp_teacher</th>') == 2  # its time, and its origin
+    whole = sum(stage["seconds"] for stage in (*report["stages"], report["labelling"]))
+    assert f'<th scope="row">target run</th><td class="right">{duration(whole)}</td>' in page
 
 
 def test_the_report_says_that_no_caption_was_written(guaranteed):

@@ -76,7 +76,7 @@ def estimate(
 
 def _numbers(settings: Settings, card: DataCard, found: Probe) -> dict[str, Any]:
     """Return the estimates for --json: seconds and bytes by cardinality and stage, and seconds of the audit."""
-    from tckr.costs.forecast import disk_needed, drawn
+    from tckr.costs.forecast import LIKE_TEACH, disk_needed, drawn
     from tckr.costs.reference_runs import bill_after
 
     configured = settings.generate.cardinality
@@ -95,13 +95,13 @@ def _numbers(settings: Settings, card: DataCard, found: Probe) -> dict[str, Any]
                 "disk_bytes": disk_needed(costs),
             }
         )
-    peaks = {stage: found.laps[stage].peak_memory_mb for stage in STAGES}
+    measured = [step for step in (*STAGES, *LIKE_TEACH) if step in found.laps]
     work = _private_work(settings, card)
     return {
         "measured_images": found.num_members,
         "num_members": card.num_members,
-        "peak_memory_mb": peaks,
-        "device_memory_mb": {stage: found.laps[stage].device_memory_mb for stage in STAGES},
+        "peak_memory_mb": {step: found.laps[step].peak_memory_mb for step in measured},
+        "device_memory_mb": {step: found.laps[step].device_memory_mb for step in measured},
         "estimates": rows,
         "guarantee": None if work is None else asdict(work),
     }
@@ -129,13 +129,13 @@ def print_estimate(settings: Settings, card: DataCard, found: Probe, console: Co
 def _paces(found: Probe) -> Table:
     from rich.table import Table
 
-    from tckr.costs.forecast import images_per_second
+    from tckr.costs.forecast import LIKE_TEACH, images_per_second
 
     on_device = any(lap.device_memory_mb for lap in found.laps.values())
     table = Table("stage", "pace", "start-up", "peak memory", *(["GPU memory"] if on_device else []))
-    for stage in STAGES:
+    for stage in (*STAGES, *(step for step in LIKE_TEACH if step in found.laps)):
         lap = found.laps[stage]
-        pace = f"{images_per_second(found, stage):,.3g} images/s"
+        pace = f"{images_per_second(found, stage):,.3g} images/s" if stage in STAGES else ""
         if stage == "adapt" and lap.phase("steps").units:
             pace += f", {1 / lap.phase('steps').seconds_per_unit:,.3g} steps/s"
         device = [f"{lap.device_memory_mb:,.0f} MB"] if on_device else []

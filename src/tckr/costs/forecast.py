@@ -17,7 +17,7 @@ NOISY_COST = 4
 """Time to train on an image with noise, as a multiple of the time without (the embedded ResNet on one core)."""
 
 LIKE_TEACH = ("votes", "dp_teacher")
-"""Steps of stage `teach` under a guarantee. A probe does not measure their pace: it is that of the Teacher."""
+"""Steps of stage `teach` under a guarantee. Their pace is estimated from that of the Teacher: a probe has too few steps."""
 
 PER_IMAGE = ("caption", "generate", "label")
 """Stages whose artifacts grow with the number of images; other artifacts are models of constant size."""

@@ -31,7 +31,7 @@ from tckr.metrics.estimate import Estimate
 from tckr.metrics.results import OneRunBound
 from tckr.models.classifiers import Classifier, ClassifierSpec
 from tckr.stages.audit import stage
-from tckr.stages.audit.config import AuditConfig, SignalConfig
+from tckr.stages.audit.config import AuditConfig, CanarySignalConfig, SignalConfig
 from tests.tiny_artifacts import CLASS_NAMES, Recorder, make_context
 
 NUM_POOL, NUM_TEST, NUM_RUNS = 60, 12, 3
@@ -303,3 +303,13 @@ def test_canaries_are_judged_apart_from_the_other_records(
     assert isinstance(found, OneRunBound)
     assert found.value > 0  # the Teacher knows its members by heart
     assert not audit(tmp_path / "plain", world).canaries
+    judged = {name: world[name] for name in ("synthetic", "teacher", "student")}
+    alone = []
+    for kind in (SignalConfig, CanarySignalConfig):  # all records, and canaries alone, by the target without references
+        asking = make_context(tmp_path / kind.__name__, {**judged, "data": data}, batch_size=32)
+        stage.ask(kind(shift=0), asking)
+        inputs = {**judged, "data": data, "adapter": tmp_path / "adapter", "signals.0": asking.out}
+        alone.append(audit(tmp_path / f"judged {kind.__name__}", inputs, num_reference_runs=0))
+    assert alone[0] == alone[1]
+    assert not alone[1].measured
+    assert set(alone[1].canaries) == {"teacher", "student"}

@@ -18,13 +18,15 @@ def write_answers(folder: Path, answers: Answers, records: np.ndarray) -> None:
     write_shard(folder / ANSWERS_NAME, {"record": records, **answers})
 
 
-def read_answers(folder: Path, count: int) -> Answers:
-    """Return the columns by name, [count], in order of record. If not all records were asked about, the others have NaN."""
+def read_answers(folder: Path, count: int, *, complete: bool = True) -> Answers:
+    """Return the columns by name, [count], in order of record; if not `complete`, NaN where the file has no record."""
     table = pq.read_table(folder / ANSWERS_NAME)
     records = table.column("record").to_numpy()
-    assert (np.diff(records) > 0).all(), "not in order of record"
     found = {name: table.column(name).to_numpy() for name in table.column_names if name != "record"}
-    return found if len(records) == count else {name: _spread(values, records, count) for name, values in found.items()}
+    if complete:
+        assert np.array_equal(records, np.arange(count)), f"{len(records)} answers about {count} records"
+        return found
+    return {name: _spread(values, records, count) for name, values in found.items()}
 
 
 def _spread(values: np.ndarray, records: np.ndarray, count: int) -> np.ndarray:

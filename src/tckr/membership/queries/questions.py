@@ -43,7 +43,7 @@ class Asked:
 
     Attributes:
         folders: artifacts by input name.
-        records: the pool, in order of record number.
+        records: the pool, or only canaries, in order of record number.
         class_names: index = label.
         settings: settings of the queries.
         device: torch device name.

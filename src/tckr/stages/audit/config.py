@@ -20,6 +20,12 @@ class SignalConfig(StageConfig, QueryConfig):
     version: ClassVar[int] = 3
 
 
+class CanarySignalConfig(SignalConfig):
+    """Settings of `ask` where there are no reference runs: only answers about canaries are used."""
+
+    records: Literal["canaries"] = "canaries"
+
+
 class AuditConfig(SignalConfig, MembershipConfig):
     """Number of reference runs, the declared attack, and the confidence of the intervals."""
 
@@ -58,6 +64,7 @@ class AuditConfig(SignalConfig, MembershipConfig):
         name, _, revision = (self.fidelity_model, "", "") if is_folder else self.fidelity_model.partition("@")
         return [Needed(setting="audit.fidelity_model", name=name, revision=revision or None)]
 
-    def signals(self) -> SignalConfig:
+    def signals(self, *, only_canaries: bool = False) -> SignalConfig:
         """Return the settings that determine the queries of runs."""
-        return SignalConfig(**{name: getattr(self, name) for name in SignalConfig.model_fields})
+        kind = CanarySignalConfig if only_canaries else SignalConfig
+        return kind(**{name: getattr(self, name) for name in SignalConfig.model_fields})

@@ -34,7 +34,7 @@ from tckr.models.classifiers import AnyClassifier, class_columns, load_classifie
 from tckr.models.classifiers.features import predict_features
 from tckr.models.encoder import load_encoder
 from tckr.stages.audit.asking import Asking, ask_alone, in_order
-from tckr.stages.audit.config import AuditConfig, SignalConfig
+from tckr.stages.audit.config import AuditConfig, CanarySignalConfig, SignalConfig
 from tckr.stages.audit.fidelity import compare_with_members
 from tckr.surfaces import CLASSIFIERS
 
@@ -43,24 +43,14 @@ RUN = "signals."
 
 
 def ask(config: SignalConfig, context: StepContext) -> None:
-    """Query one run about every record with each signal that its own artifacts can answer."""
-    _ask(config, context, only_canaries=False)
-
-
-def ask_canaries(config: SignalConfig, context: StepContext) -> None:
-    """As `ask`, only about canaries."""
-    _ask(config, context, only_canaries=True)
-
-
-def _ask(config: SignalConfig, context: StepContext, *, only_canaries: bool) -> None:
-    """Write the answers; finished queries are kept in scratch."""
+    """Query one run with each signal that its own artifacts can answer; finished queries are kept in scratch."""
     asking = Asking(
         folders=tuple(context.inputs.items()),
         settings=config,
         device=context.execution.torch_device(),
         batch_size=context.execution.inference_batch_size,
         cache=context.scratch,
-        only_canaries=only_canaries,
+        only_canaries=isinstance(config, CanarySignalConfig),
     )
     asked = asking.open(lambda amount: advance(amount))  # here: other processes find the decoded images
     looks = {name: QUESTIONS[name].looks(config) * len(asked.records) for name in asking.questions}
@@ -79,9 +69,9 @@ def _ask(config: SignalConfig, context: StepContext, *, only_canaries: bool) -> 
 def run(config: AuditConfig, context: StepContext) -> None:
     """Write the verdict. The artifact is complete even if the verdict is `audit invalid` (`verdict.state` in audit.json)."""
     data = context.inputs["data"]
-    canaries = read_canaries(data)
+    canaries, has_references = read_canaries(data), f"{RUN}1" in context.inputs
     runs = {
-        name.removeprefix(RUN): read_answers(path, len(canaries))
+        name.removeprefix(RUN): read_answers(path, len(canaries), complete=has_references)
         for name, path in context.inputs.items()
         if name.startswith(RUN)
     }

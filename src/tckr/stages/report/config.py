@@ -12,7 +12,7 @@ from tckr.stages.config_base import StageConfig
 class ReportConfig(StageConfig):
     """Content of the report, and whether it may be shared."""
 
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
 
     title: str = Field("", max_length=200, description="Headline; empty = the name of the data set.")
     include_private: bool = Field(
