@@ -101,7 +101,7 @@ def main() -> None:
     for size in arguments.sizes:
         members, cells = first(images, 0, size), [f"{accuracy(beginner(config, data, arguments.output), test):.3f}"]
         for epsilon in arguments.epsilons:
-            inputs = teacher_of(PrivacyConfig(epsilon=epsilon, delta=DELTA, labels="teacher"), size)
+            inputs = teacher_of(PrivacyConfig(epsilon=epsilon, delta=DELTA, labels="teacher"), size, size)
             assert inputs is not None
             lessons = Lessons(
                 data=TrainingData(members.images, np.arange(size), members.labels),

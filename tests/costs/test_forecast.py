@@ -90,7 +90,7 @@ def test_work_under_a_guarantee_grows_with_steps_batch_and_draws_and_epsilon_cha
     found = work("privacy.epsilon=10", "privacy.labels=prompt")
     assert (found.units_per_step, found.gradients) == (20, 50 * 20 * 3)
     spent = Training(sampling_rate=0.1, steps=50, noise_multiplier=found.noise_multiplier)
-    assert epsilon_spent(spent, count_noise(10, 1e-5), 1e-5) == pytest.approx(10, abs=0.05)
+    assert 8.5 < epsilon_spent(spent, count_noise(10, 1e-5), 1e-5) < 9  # noise that is enough for 169 to 231 units too
     voted = work("privacy.epsilon=10", "privacy.labels=votes", "distill.labels=soft", "privacy.votes=100")
     assert voted.noise_multiplier > found.noise_multiplier
     assert (voted.vote_noise, voted.units_per_teacher) == (pytest.approx(14.14, abs=0.01), 200 / 250)

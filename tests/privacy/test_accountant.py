@@ -1,21 +1,27 @@
 """The accountant agrees with another library, and the noise that it computes keeps the budget."""
 
 import math
+from collections.abc import Sequence
+from typing import Literal
 
 import pytest
 from opacus.accountants import PRVAccountant
+from scipy.stats import norm
 
 from tckr.errors import UserError
 from tckr.privacy.accountant import (
     LEAST_NOISE,
+    TAIL,
     TEACHER_SHARE,
     Training,
     Voting,
     calibrate,
     count_noise,
+    divide_budget,
     epsilon_spent,
     gaussian_epsilon,
     gaussian_mu,
+    likely_counts,
     teacher_of,
     voting_of,
 )
@@ -85,7 +91,7 @@ def test_votes_take_a_quarter_of_the_budget_whatever_their_number(epsilon: float
 @pytest.mark.parametrize("epsilon", [1.0, 10.0])
 def test_a_teacher_takes_its_share_of_the_budget_and_the_training_the_rest(epsilon: float) -> None:
     privacy = PrivacyConfig(epsilon=epsilon, labels="teacher", teacher_batch_size=100, teacher_epochs=5)
-    teacher = teacher_of(privacy, 1000)
+    teacher = teacher_of(privacy, 1000, 1000)
     assert teacher is not None
     assert (teacher.sampling_rate, teacher.steps) == (0.1, 50)
     alone = epsilon_spent(teacher, NO_COUNT, 1e-5)
@@ -93,14 +99,56 @@ def test_a_teacher_takes_its_share_of_the_budget_and_the_training_the_rest(epsil
     training, deviation = calibrate(epsilon, 1e-5, sampling_rate=0.05, steps=100, labels=teacher), count_noise(epsilon, 1e-5)
     assert 0.98 * epsilon < epsilon_spent(training, deviation, 1e-5, teacher) <= epsilon
     assert epsilon_spent(training, deviation, 1e-5) < 0.9 * epsilon, "the Teacher is paid for"
-    assert teacher_of(PrivacyConfig(epsilon=epsilon), 1000) is None
+    assert teacher_of(PrivacyConfig(epsilon=epsilon), 1000, 1000) is None
 
 
 def test_a_small_set_is_taken_whole_in_each_step_of_its_teacher() -> None:
-    teacher = teacher_of(PrivacyConfig(epsilon=4.0, labels="teacher", teacher_epochs=3), 50)
+    teacher = teacher_of(PrivacyConfig(epsilon=4.0, labels="teacher", teacher_epochs=3), 50, 50)
     assert teacher is not None
     assert (teacher.sampling_rate, teacher.steps) == (1.0, 3)
     assert 3 / teacher.noise_multiplier**2 == pytest.approx((TEACHER_SHARE * gaussian_mu(4.0, 1e-5)) ** 2, rel=0.01)
+
+
+@pytest.mark.parametrize(("num_units", "epsilon"), [(600, 1.0), (40, 10.0)])
+def test_the_range_of_counts_has_every_likely_count_of_the_set(num_units: int, epsilon: float) -> None:
+    deviation, delta = count_noise(epsilon, 1e-5), 1e-5
+    far = deviation * norm.isf(TAIL * delta / 2) + 0.5  # rounded
+    assert norm.sf(far / deviation) * 2 < TAIL * delta
+    for noisy in (num_units - far, num_units, num_units + far):
+        fewest, most = likely_counts(max(1, round(noisy)), epsilon, delta)
+        assert fewest <= max(1, num_units - far)
+        assert most >= num_units + far
+
+
+@pytest.mark.usefixtures("coarse_accounting")
+@pytest.mark.parametrize("labels", ["teacher", "prompt"])
+def test_the_worst_of_all_likely_counts_keeps_the_budget(labels: Literal["teacher", "prompt"]) -> None:
+    """Highest rate, most steps and least noise among the counts of one set: more than any of them spends."""
+    num_units, epsilon, batch, delta = 600, 1.0, 64, (1 - TAIL) * 1e-5
+    deviation = count_noise(epsilon, 1e-5)
+    privacy = PrivacyConfig(epsilon=epsilon, labels=labels)
+    far = round(deviation * norm.isf(TAIL * 1e-5 / 2))
+    counts = [num_units - far, num_units, num_units + far]
+
+    def steps_of(units: int) -> int:
+        return math.ceil(3 * units / batch)
+
+    def worst(trainings: Sequence[Training]) -> Training:
+        return Training(
+            sampling_rate=max(each.sampling_rate for each in trainings),
+            steps=max(each.steps for each in trainings),
+            noise_multiplier=min(each.noise_multiplier for each in trainings),
+        )
+
+    found = [divide_budget(privacy, count, batch_size=batch, steps_of=steps_of) for count in counts]
+    teachers = [each.teacher for each in found if each.teacher]
+    assert len(teachers) == 3 * (labels == "teacher")
+    adapter, teacher = worst([each.adapter for each in found]), worst(teachers) if teachers else None
+    assert epsilon_spent(adapter, deviation, delta, teacher) <= epsilon
+    assert [each.adapter.steps for each in found] == list(map(steps_of, counts))
+    if not teachers:  # the noise of each count alone would not be enough
+        alone = [calibrate(epsilon, 1e-5, sampling_rate=batch / count, steps=steps_of(count)) for count in counts]
+        assert epsilon_spent(worst(alone), deviation, delta) > 1.05 * epsilon
 
 
 @pytest.mark.parametrize("mu", [0.05, 0.7, 3.0])

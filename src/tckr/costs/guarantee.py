@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tckr.config import RunConfig
-from tckr.privacy.accountant import Training, calibrate, teacher_of, voting_of
+from tckr.privacy.accountant import Training, divide_budget
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,25 +40,17 @@ def private_work(config: RunConfig, num_units: int) -> PrivateWork:
     Raises:
         UserError: no noise is enough for the budget.
     """
-    assert config.privacy.epsilon is not None
-    per_step, steps = expected_per_step(config, num_units), config.adapt.num_steps(num_units)
-    voting, teacher = voting_of(config.privacy), teacher_of(config.privacy, num_units)
-    training = calibrate(
-        config.privacy.epsilon,
-        config.privacy.delta,
-        sampling_rate=per_step / num_units,
-        steps=steps,
-        labels=voting or teacher,
-    )
+    found = divide_budget(config.privacy, num_units, batch_size=config.adapt.batch_size, steps_of=config.adapt.num_steps)
+    voting, steps, per_step = found.votes, found.adapter.steps, expected_per_step(config, num_units)
     return PrivateWork(
-        noise_multiplier=training.noise_multiplier,
+        noise_multiplier=found.adapter.noise_multiplier,
         steps=steps,
         units_per_step=per_step,
         gradients=steps * per_step * config.privacy.noise_draws,
         vote_noise=voting.noise if voting else None,
         voted=min(voting.images, config.generate.num_images(num_units)) if voting else None,
         units_per_teacher=num_units / config.privacy.num_teachers if voting else None,
-        teacher=teacher,
+        teacher=found.teacher,
     )
 
 

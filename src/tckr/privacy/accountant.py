@@ -9,14 +9,15 @@ Two or three mechanisms read private records; everything else is computed from t
                 + Gaussian noise; one unit changes one vote for each image, i.e. all n histograms together by at most
                 sqrt(2 n)
 
-Neighbouring sets differ by one unit that is added or removed.
+Neighbouring sets differ by one unit that is added or removed. Rates and steps follow from the noisy count. The noise is
+enough for every count that is likely beside it (`likely_counts`), so one bound holds for all of them (docs/guarantee.md).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -34,6 +35,9 @@ TEACHER_SHARE = 0.7
 
 INTERVAL = 1e-3
 """Grid of the discretized privacy loss. Values are rounded up: a coarser grid needs more noise but keeps the guarantee."""
+
+TAIL = 1e-3
+"""Share of delta for noisy counts that are too far from the number of units."""
 
 LEAST_NOISE, MOST_NOISE, TOLERANCE = 0.2, 1e4, 1e-3
 """Range of the noise multipliers that are tried, and the precision of the bisection. A budget that allows less noise gets
@@ -90,24 +94,92 @@ def voting_of(privacy: PrivacyConfig) -> Voting | None:
     return Voting(images=privacy.votes, noise=math.sqrt(2 * privacy.votes) * multiplier)
 
 
-def teacher_of(privacy: PrivacyConfig, num_units: int) -> Training | None:
-    """Return the training of the Teacher that labels, for this (noisy) number of units; None if none labels.
+@dataclass(frozen=True, kw_only=True)
+class Division:
+    """What the parts of a budget pay for.
 
-    Alone it spends what a Gaussian mechanism with its share of mu would spend.
+    Attributes:
+        epsilon: total that count, adapter and labels spend, for every likely count.
+        adapter: training of the generator.
+        votes: votes that label; None if none do.
+        teacher: training of the Teacher that labels; None if none does.
+    """
+
+    epsilon: float
+    adapter: Training
+    votes: Voting | None
+    teacher: Training | None
+
+
+def divide_budget(privacy: PrivacyConfig, noisy_count: int, *, batch_size: int, steps_of: Callable[[int], int]) -> Division:
+    """Divide a budget; rates and steps are those of the noisy count, the noise is enough for all likely counts.
+
+    Args:
+        privacy: with an epsilon.
+        noisy_count: number of units with noise.
+        batch_size: expected number of units in a step of the adapter.
+        steps_of: steps of the adapter for a number of units; more units never have fewer.
+
+    Raises:
+        UserError: no noise is enough.
+    """
+    assert privacy.epsilon is not None
+    fewest, most = likely_counts(noisy_count, privacy.epsilon, privacy.delta)
+    delta, votes, teacher = (1 - TAIL) * privacy.delta, voting_of(privacy), teacher_of(privacy, fewest, most)
+    adapter = calibrate(
+        privacy.epsilon,
+        privacy.delta,
+        sampling_rate=min(1.0, batch_size / fewest),
+        steps=steps_of(most),
+        labels=votes or teacher,
+    )
+    if teacher is not None:
+        rate, steps = _pace_of_teacher(privacy, noisy_count)
+        taught = replace(teacher, sampling_rate=rate, steps=steps)
+    return Division(
+        epsilon=epsilon_spent(adapter, count_noise(privacy.epsilon, privacy.delta), delta, votes or teacher),
+        adapter=replace(adapter, sampling_rate=min(1.0, batch_size / noisy_count), steps=steps_of(noisy_count)),
+        votes=votes,
+        teacher=taught if teacher else None,
+    )
+
+
+def likely_counts(noisy_count: int, epsilon: float, delta: float) -> tuple[int, int]:
+    """Return the range of the noisy counts of the same set, except with probability `TAIL` x delta.
+
+    A noisy count differs from the number of units by at most half of what is subtracted and added here, and so does each
+    other one. Counts are rounded, and at least 1.
+    """
+    from scipy.stats import norm
+
+    reach = math.ceil(2 * (count_noise(epsilon, delta) * float(norm.isf(TAIL * delta / 2)) + 1))
+    return max(1, noisy_count - reach), noisy_count + reach
+
+
+def teacher_of(privacy: PrivacyConfig, fewest: int, most: int) -> Training | None:
+    """Return the training of the Teacher that labels, with the rate of `fewest` units, the steps of `most`, and their noise.
+
+    Alone it spends what a Gaussian mechanism with its share of mu would spend. None if no Teacher labels.
 
     Raises:
         UserError: no noise up to `MOST_NOISE` is enough.
     """
     if privacy.epsilon is None or not privacy.has_teacher:
         return None
-    rate = min(1.0, privacy.teacher_batch_size / num_units)
+    delta = (1 - TAIL) * privacy.delta
     return _with_least_noise(
-        partial(Training, sampling_rate=rate, steps=math.ceil(privacy.teacher_epochs / rate)),
-        lambda training: epsilon_of(privacy.delta, training),
+        partial(Training, sampling_rate=_pace_of_teacher(privacy, fewest)[0], steps=_pace_of_teacher(privacy, most)[1]),
+        lambda training: epsilon_of(delta, training),
         gaussian_epsilon(TEACHER_SHARE * gaussian_mu(privacy.epsilon, privacy.delta), privacy.delta),
         privacy.delta,
         "privacy.teacher_batch_size or privacy.teacher_epochs",
     )
+
+
+def _pace_of_teacher(privacy: PrivacyConfig, num_units: int) -> tuple[float, int]:
+    """Return sampling rate and steps of the Teacher that labels."""
+    rate = min(1.0, privacy.teacher_batch_size / num_units)
+    return rate, math.ceil(privacy.teacher_epochs / rate)
 
 
 def gaussian_mu(epsilon: float, delta: float) -> float:
@@ -167,7 +239,7 @@ def calibrate(
     noise_of_count = count_noise(epsilon, delta)
     return _with_least_noise(
         partial(Training, sampling_rate=sampling_rate, steps=steps),
-        lambda training: epsilon_spent(training, noise_of_count, delta, labels),
+        lambda training: epsilon_spent(training, noise_of_count, (1 - TAIL) * delta, labels),
         epsilon,
         delta,
         "adapt.batch_size or adapt.steps",

@@ -254,7 +254,7 @@ class AdaptConfig(StageConfig):
 class PrivateAdaptConfig(AdaptConfig):
     """Settings of an adapter under a formal guarantee, combined from the sections `adapt` and `privacy`."""
 
-    version: ClassVar[int] = 4  # steps of a set that is smaller than the batch take all its units, not fewer
+    version: ClassVar[int] = 5  # the noise is enough for every likely count of units
 
     privacy: PrivacyConfig
 

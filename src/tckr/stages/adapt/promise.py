@@ -9,7 +9,7 @@ import numpy as np
 
 from tckr.artifacts.guarantee import Guarantee, TeacherInputs, VotesInputs
 from tckr.data.seeds import derive_seed
-from tckr.privacy.accountant import calibrate, count_noise, epsilon_spent, teacher_of, voting_of
+from tckr.privacy.accountant import count_noise, divide_budget
 from tckr.privacy.units import Units
 from tckr.stages.adapt.config import PrivateAdaptConfig
 from tckr.stages.adapt.private import Mechanism
@@ -19,30 +19,23 @@ def promise(config: PrivateAdaptConfig, num_units: int, seed: int, class_names: 
     """Return the guarantee of a training on `num_units` units. It depends on the units only through their noisy count."""
     privacy = config.privacy
     assert privacy.epsilon is not None
-    deviation, voting = count_noise(privacy.epsilon, privacy.delta), voting_of(privacy)
+    deviation = count_noise(privacy.epsilon, privacy.delta)
     noisy_count = max(1, counted(num_units, deviation, seed))
-    teacher = teacher_of(privacy, noisy_count)
-    training = calibrate(
-        privacy.epsilon,
-        privacy.delta,
-        sampling_rate=min(1.0, config.batch_size / noisy_count),
-        steps=config.num_steps(noisy_count),
-        labels=voting or teacher,
-    )
+    found = divide_budget(privacy, noisy_count, batch_size=config.batch_size, steps_of=config.num_steps)
     return Guarantee(
-        epsilon=epsilon_spent(training, deviation, privacy.delta, voting or teacher),
+        epsilon=found.epsilon,
         delta=privacy.delta,
         unit=privacy.unit,
-        noise_multiplier=training.noise_multiplier,
-        sampling_rate=training.sampling_rate,
-        steps=training.steps,
+        noise_multiplier=found.adapter.noise_multiplier,
+        sampling_rate=found.adapter.sampling_rate,
+        steps=found.adapter.steps,
         clip=config.max_gradient_norm,
         count_noise=deviation,
         noisy_count=noisy_count,
         noise_draws=privacy.noise_draws,
         class_names=list(class_names),
-        votes=voting and VotesInputs(images=voting.images, teachers=privacy.num_teachers, noise=voting.noise),
-        teacher=teacher and TeacherInputs(**asdict(teacher), clip=privacy.teacher_clip),
+        votes=found.votes and VotesInputs(images=found.votes.images, teachers=privacy.num_teachers, noise=found.votes.noise),
+        teacher=found.teacher and TeacherInputs(**asdict(found.teacher), clip=privacy.teacher_clip),
     )
 
 
