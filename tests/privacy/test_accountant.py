@@ -144,11 +144,17 @@ def test_the_worst_of_all_likely_counts_keeps_the_budget(labels: Literal["teache
     teachers = [each.teacher for each in found if each.teacher]
     assert len(teachers) == 3 * (labels == "teacher")
     adapter, teacher = worst([each.adapter for each in found]), worst(teachers) if teachers else None
-    assert epsilon_spent(adapter, deviation, delta, teacher) <= epsilon
+    assert epsilon_spent(adapter, deviation, delta, teacher) <= epsilon == found[0].epsilon
     assert [each.adapter.steps for each in found] == list(map(steps_of, counts))
     if not teachers:  # the noise of each count alone would not be enough
         alone = [calibrate(epsilon, 1e-5, sampling_rate=batch / count, steps=steps_of(count)) for count in counts]
         assert epsilon_spent(worst(alone), deviation, delta) > 1.05 * epsilon
+
+
+def test_a_budget_that_cannot_be_spent_states_the_smaller_epsilon() -> None:
+    found = divide_budget(PrivacyConfig(epsilon=50.0), 10_000, batch_size=100, steps_of=lambda units: 1)
+    assert found.adapter.noise_multiplier == LEAST_NOISE
+    assert found.epsilon < 49
 
 
 @pytest.mark.parametrize("mu", [0.05, 0.7, 3.0])

@@ -49,7 +49,7 @@ class Guarantee(BaseModel):
     """(epsilon, delta) differential privacy of adapter, noisy count and labels, under adding or removing one unit.
 
     Attributes:
-        epsilon: total, computed by the accountant; at most the budget.
+        epsilon: proven bound; the budget, or less if the budget would allow less than the least noise.
         delta: probability that the bound does not hold.
         unit: what is added or removed, a record or a group.
         noise_multiplier: standard deviation of the training's noise, divided by `clip`.

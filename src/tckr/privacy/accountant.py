@@ -99,7 +99,8 @@ class Division:
     """What the parts of a budget pay for.
 
     Attributes:
-        epsilon: total that count, adapter and labels spend, for every likely count.
+        epsilon: bound for count, adapter and labels together, proven for every likely count: the budget, or less where the
+            adapter has `LEAST_NOISE`.
         adapter: training of the generator.
         votes: votes that label; None if none do.
         teacher: training of the Teacher that labels; None if none does.
@@ -136,8 +137,11 @@ def divide_budget(privacy: PrivacyConfig, noisy_count: int, *, batch_size: int, 
     if teacher is not None:
         rate, steps = _pace_of_teacher(privacy, noisy_count)
         taught = replace(teacher, sampling_rate=rate, steps=steps)
+    epsilon, deviation = privacy.epsilon, count_noise(privacy.epsilon, privacy.delta)
+    if adapter.noise_multiplier == LEAST_NOISE:  # equal for all counts that have it, so this is a bound for all
+        epsilon = min(epsilon, epsilon_spent(adapter, deviation, delta, votes or teacher))
     return Division(
-        epsilon=epsilon_spent(adapter, count_noise(privacy.epsilon, privacy.delta), delta, votes or teacher),
+        epsilon=epsilon,
         adapter=replace(adapter, sampling_rate=min(1.0, batch_size / noisy_count), steps=steps_of(noisy_count)),
         votes=votes,
         teacher=taught if teacher else None,
