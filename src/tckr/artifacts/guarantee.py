@@ -49,8 +49,8 @@ class Guarantee(BaseModel):
     """(epsilon, delta) differential privacy of adapter, noisy count and labels, under adding or removing one unit.
 
     Attributes:
-        epsilon: proven bound; the budget, or less if the budget would allow less than the least noise.
-        delta: probability that the bound does not hold.
+        epsilon: proven bound: the budget.
+        delta: what is added to e^epsilon times the chance of a release.
         unit: what is added or removed, a record or a group.
         noise_multiplier: standard deviation of the training's noise, divided by `clip`.
         sampling_rate: probability that a unit is in a step.

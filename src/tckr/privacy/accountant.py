@@ -9,8 +9,8 @@ Two or three mechanisms read private records; everything else is computed from t
                 + Gaussian noise; one unit changes one vote for each image, i.e. all n histograms together by at most
                 sqrt(2 n)
 
-Neighbouring sets differ by one unit that is added or removed. Rates and steps follow from the noisy count. The noise is
-enough for every count that is likely beside it (`likely_counts`), so one bound holds for all of them (docs/guarantee.md).
+Neighbouring sets differ by one unit that is added or removed. Rates and steps follow from the noisy count. Each block of
+counts has one noise, which is enough for all of them, so one bound holds for all counts of a set (docs/guarantee.md).
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ INTERVAL = 1e-3
 
 TAIL = 1e-3
 """Share of delta for noisy counts that are too far from the number of units."""
+
+IN_BLOCK = (1 - TAIL) / 2
+"""Share of delta for the counts of a block: those that are likely for a set lie in at most two."""
 
 LEAST_NOISE, MOST_NOISE, TOLERANCE = 0.2, 1e4, 1e-3
 """Range of the noise multipliers that are tried, and the precision of the bisection. A budget that allows less noise gets
@@ -96,24 +99,21 @@ def voting_of(privacy: PrivacyConfig) -> Voting | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Division:
-    """What the parts of a budget pay for.
+    """What a budget pays for beside the count.
 
     Attributes:
-        epsilon: bound for count, adapter and labels together, proven for every likely count: the budget, or less where the
-            adapter has `LEAST_NOISE`.
         adapter: training of the generator.
         votes: votes that label; None if none do.
         teacher: training of the Teacher that labels; None if none does.
     """
 
-    epsilon: float
     adapter: Training
     votes: Voting | None
     teacher: Training | None
 
 
 def divide_budget(privacy: PrivacyConfig, noisy_count: int, *, batch_size: int, steps_of: Callable[[int], int]) -> Division:
-    """Divide a budget; rates and steps are those of the noisy count, the noise is enough for all likely counts.
+    """Divide a budget; rates and steps are those of the noisy count, the noise is that of its block.
 
     Args:
         privacy: with an epsilon.
@@ -125,8 +125,8 @@ def divide_budget(privacy: PrivacyConfig, noisy_count: int, *, batch_size: int, 
         UserError: no noise is enough.
     """
     assert privacy.epsilon is not None
-    fewest, most = likely_counts(noisy_count, privacy.epsilon, privacy.delta)
-    delta, votes, teacher = (1 - TAIL) * privacy.delta, voting_of(privacy), teacher_of(privacy, fewest, most)
+    fewest, most = block_of(noisy_count, privacy.epsilon, privacy.delta)
+    votes, teacher = voting_of(privacy), teacher_of(privacy, fewest, most)
     adapter = calibrate(
         privacy.epsilon,
         privacy.delta,
@@ -134,30 +134,25 @@ def divide_budget(privacy: PrivacyConfig, noisy_count: int, *, batch_size: int, 
         steps=steps_of(most),
         labels=votes or teacher,
     )
-    if teacher is not None:
-        rate, steps = _pace_of_teacher(privacy, noisy_count)
-        taught = replace(teacher, sampling_rate=rate, steps=steps)
-    epsilon, deviation = privacy.epsilon, count_noise(privacy.epsilon, privacy.delta)
-    if adapter.noise_multiplier == LEAST_NOISE:  # equal for all counts that have it, so this is a bound for all
-        epsilon = min(epsilon, epsilon_spent(adapter, deviation, delta, votes or teacher))
+    rate, steps = _pace_of_teacher(privacy, noisy_count)
     return Division(
-        epsilon=epsilon,
         adapter=replace(adapter, sampling_rate=min(1.0, batch_size / noisy_count), steps=steps_of(noisy_count)),
         votes=votes,
-        teacher=taught if teacher else None,
+        teacher=teacher and replace(teacher, sampling_rate=rate, steps=steps),
     )
 
 
-def likely_counts(noisy_count: int, epsilon: float, delta: float) -> tuple[int, int]:
-    """Return the range of the noisy counts of the same set, except with probability `TAIL` x delta.
+def block_of(noisy_count: int, epsilon: float, delta: float) -> tuple[int, int]:
+    """Return the first and the last count of the block to which a noisy count belongs.
 
-    A noisy count differs from the number of units by at most half of what is subtracted and added here, and so does each
-    other one. Counts are rounded, and at least 1.
+    Except with probability `TAIL` x delta, the noisy counts of one set lie in at most two blocks. Counts are rounded, and at
+    least 1.
     """
     from scipy.stats import norm
 
-    reach = math.ceil(2 * (count_noise(epsilon, delta) * float(norm.isf(TAIL * delta / 2)) + 1))
-    return max(1, noisy_count - reach), noisy_count + reach
+    size = math.ceil(2 * (count_noise(epsilon, delta) * float(norm.isf(TAIL * delta / 2)) + 1))
+    block = noisy_count // size
+    return max(1, block * size), (block + 1) * size - 1
 
 
 def teacher_of(privacy: PrivacyConfig, fewest: int, most: int) -> Training | None:
@@ -170,11 +165,12 @@ def teacher_of(privacy: PrivacyConfig, fewest: int, most: int) -> Training | Non
     """
     if privacy.epsilon is None or not privacy.has_teacher:
         return None
-    delta = (1 - TAIL) * privacy.delta
+    delta = IN_BLOCK * privacy.delta
+    rate, steps = _pace_of_teacher(privacy, fewest)[0], _pace_of_teacher(privacy, most)[1]
     return _with_least_noise(
-        partial(Training, sampling_rate=_pace_of_teacher(privacy, fewest)[0], steps=_pace_of_teacher(privacy, most)[1]),
+        partial(Training, sampling_rate=rate, steps=steps),
         lambda training: epsilon_of(delta, training),
-        gaussian_epsilon(TEACHER_SHARE * gaussian_mu(privacy.epsilon, privacy.delta), privacy.delta),
+        gaussian_epsilon(TEACHER_SHARE * gaussian_mu(privacy.epsilon, delta), delta),
         privacy.delta,
         "privacy.teacher_batch_size or privacy.teacher_epochs",
     )
@@ -237,13 +233,15 @@ def calibrate(
 ) -> Training:
     """Return the training with the least noise such that count, training and labels together spend at most `epsilon`.
 
+    This is at the share of `delta` that the counts of a block have (`IN_BLOCK`).
+
     Raises:
         UserError: no noise up to `MOST_NOISE` is enough; the message names both ends of the range.
     """
     noise_of_count = count_noise(epsilon, delta)
     return _with_least_noise(
         partial(Training, sampling_rate=sampling_rate, steps=steps),
-        lambda training: epsilon_spent(training, noise_of_count, (1 - TAIL) * delta, labels),
+        lambda training: epsilon_spent(training, noise_of_count, IN_BLOCK * delta, labels),
         epsilon,
         delta,
         "adapt.batch_size or adapt.steps",

@@ -38,7 +38,7 @@ class PrivacyConfig(BaseModel):
         "null: no formal guarantee.",
     )
     delta: float = Field(
-        1e-5, gt=0, lt=0.1, description="Probability that the bound epsilon does not hold; well below 1 / number of units."
+        1e-5, gt=0, lt=0.1, description="Added to the bound on the chance of a release; well below 1 / number of units."
     )
     unit: Literal["record", "group"] = Field(
         "record", description="What is protected: one image, or all images of a group (prepare.group_column, group_pattern)."

@@ -254,7 +254,7 @@ class AdaptConfig(StageConfig):
 class PrivateAdaptConfig(AdaptConfig):
     """Settings of an adapter under a formal guarantee, combined from the sections `adapt` and `privacy`."""
 
-    version: ClassVar[int] = 5  # the noise is enough for every likely count of units
+    version: ClassVar[int] = 5  # the noise is enough for a block of counts of units
 
     privacy: PrivacyConfig
 

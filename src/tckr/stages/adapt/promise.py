@@ -23,7 +23,7 @@ def promise(config: PrivateAdaptConfig, num_units: int, seed: int, class_names: 
     noisy_count = max(1, counted(num_units, deviation, seed))
     found = divide_budget(privacy, noisy_count, batch_size=config.batch_size, steps_of=config.num_steps)
     return Guarantee(
-        epsilon=found.epsilon,
+        epsilon=privacy.epsilon,
         delta=privacy.delta,
         unit=privacy.unit,
         noise_multiplier=found.adapter.noise_multiplier,

@@ -143,7 +143,10 @@ def _train(
             advance=advance if size == 1 else _ignore,
             note=context.note,
         )
-    _refuse_divergence(losses.steps, config)
+    if mechanism:
+        _refuse_useless(generator, config)
+    else:
+        _refuse_divergence(losses.steps, config)
     context.log("passes", images=passes.images, recomputed=passes.recomputed, processes=size)
     context.became(images_per_pass=passes.images, activations_recomputed=passes.recomputed, processes=size)
     if config.trains_all:
@@ -160,6 +163,16 @@ def _refuse_divergence(losses: np.ndarray, config: AdaptConfig) -> None:
         raise UserError(
             f"training diverged: the loss of step {bad[0] + 1} of {len(losses)} is {losses[bad[0]]} at "
             f"adapt.learning_rate={config.learning_rate:g}; lower it"
+        )
+
+
+def _refuse_useless(generator: Generator, config: AdaptConfig) -> None:
+    """Raise if a weight is not a number. Weights have noise; losses have none, so they may not decide about a release."""
+    weights = [weights for weights in generator.denoiser.parameters() if weights.requires_grad]
+    if not all(bool(each.isfinite().all()) for each in weights):
+        raise UserError(
+            f"training diverged: weights of the adapter are not numbers at adapt.learning_rate={config.learning_rate:g}; "
+            "lower it. The budget is spent: a new run spends it again"
         )
 
 
