@@ -69,7 +69,7 @@ def accounting_text(guarantee: Guarantee) -> str:
             f"{guarantee.votes.images:,} images, noise of {guarantee.votes.noise:.3g} on each number of votes."
         )
     return (
-        f"The accountant's inputs. Adapter: {_training_text(guarantee, units)}. Number of {units}: noise of "
+        f"Inputs of the accountant. Adapter: {_training_text(guarantee, units)}. Number of {units}: noise of "
         f"{guarantee.count_noise:.3g}.{labels}"
     )
 
@@ -90,7 +90,8 @@ def refutation_text(found: Refutation) -> str:
     where = f"{surface_title(found.surface)}, {found.canaries} canaries, {100 * (found.confidence or 0):g} % confidence"
     if found.refuted:
         return f"GUARANTEE REFUTED: {at} ({where}), and {claimed} is claimed. Somewhere too little noise is added."
-    return f"Guarantee ({claimed}) not refuted: {at} ({where}; at most {found.most:.3g} could be shown)."
+    powerless = " So these canaries could not refute it." if found.most <= found.claimed.epsilon else ""
+    return f"Guarantee ({claimed}) not refuted: {at} ({where}; at most {found.most:.3g} could be shown).{powerless}"
 
 
 def _guessed_from(canaries: Canaries) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:

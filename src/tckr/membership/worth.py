@@ -16,7 +16,7 @@ def worth_sentences(audit: AuditResult, agreement: Agreement) -> list[str]:
     total, alone = total_agreement(agreement), audit.images_alone
     sentences = []
     if total.rate is not None:
-        few = "most do not show their class" if is_mostly_wrong(agreement) else ""
+        few = "too few show their class" if is_mostly_wrong(agreement) else ""
         counted = f"{fraction(total.rate)} [{fraction(total.low)}, {fraction(total.high)}]"
         ending = f": {few}." if few else "."
         sentences.append(
@@ -42,8 +42,8 @@ def _no_better(audit: AuditResult) -> str:
 
 
 def worth_phrase(agreement: Agreement) -> str:
-    """Return a headline phrase if most images do not show their class; empty if they do, or if nothing was measured."""
-    return "most images do not show their class" if is_mostly_wrong(agreement) else ""
+    """Return a headline phrase if too few images show their class; empty if they do, or if nothing was measured."""
+    return "too few images show their class" if is_mostly_wrong(agreement) else ""
 
 
 def classes_line(agreement: Agreement) -> str:

@@ -161,7 +161,7 @@ def test_a_generator_that_cannot_draw_is_one_sentence_with_the_number_and_the_wa
     assert describe_low(found, 0.98) == (
         "the Teacher recognises 15% of the 400 synthetic images as the class they were generated for (25% "
         "is guessing, lowest 'd' 0 of 100, 'b' 10 of 100, 'a' 20 of 100), and 98% of the private validation "
-        "images: most images do not show their class; use a larger model (adapt.model), adapt it longer "
+        "images: too few images show their class; use a larger model (adapt.model), adapt it longer "
         "(adapt.steps) or on a GPU (docs/generators.md)"
     )
     assert "validation" not in describe_low(found, None)

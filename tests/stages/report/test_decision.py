@@ -171,6 +171,7 @@ def test_a_guarantee_is_stated_where_there_is_one_and_only_there():
     assert not any("costs in accuracy" in step.text for step in decision().next_steps)
     assert not any("Formal guarantee" in line for line in decision().sure)
     assert any("no formal guarantee" in line for line in decision().not_covered)
+    assert "Only canaries were attacked" in decision(measured=False, canaries=True).answer
     untested = Sample(class_names=["a", "b"], measured=False).audit()
     answers = [decision_of(untested, sample._card(), 640, given).answer for given in (guarantee, None)]
     assert ["only the formal guarantee limits" in answer for answer in answers] == [True, False]

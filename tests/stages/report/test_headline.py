@@ -85,8 +85,8 @@ def test_images_that_teach_no_more_than_which_class_is_frequent_are_called_so():
 def test_images_that_do_not_show_their_class_are_in_the_headline():
     agreement = {"a": agreement_of_counts(100, 90), "b": agreement_of_counts(100, 20)}
     verdict = headline_of(audit_with(images_alone=None), agreement=agreement)
-    assert verdict.headline.startswith("Most images do not show their class, less membership leakage")
-    assert verdict.sentences[1].endswith("(0.500 is guessing): most do not show their class.")
+    assert verdict.headline.startswith("Too few images show their class, less membership leakage")
+    assert verdict.sentences[1].endswith("(0.500 is guessing): too few show their class.")
     assert not any("uses only the images" in sentence for sentence in verdict.sentences)
 
 

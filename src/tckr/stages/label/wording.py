@@ -26,8 +26,8 @@ def describe_low(agreement: Agreement, validation_accuracy: float | None) -> str
         lowest = f", lowest {worst}" if worst else ""
         return (
             f"the Teacher recognises {total.rate:.0%} of the {total.n:,} synthetic images as the class they "
-            f"were generated for ({guessing_rate(agreement):.0%} is guessing{lowest}){known}: most images "
-            f"do not show their class; {WAY_OUT}"
+            f"were generated for ({guessing_rate(agreement):.0%} is guessing{lowest}){known}: too few "
+            f"images show their class; {WAY_OUT}"
         )
     if not low:
         return ""

@@ -122,7 +122,7 @@ def _answer(audit: AuditResult, judged: Sequence[Package], guarantee: Guarantee 
     if not audit.measured:
         unknown = "so it is unknown what a release reveals"
         limited = "so only the formal guarantee limits what a release reveals"
-        return f"Not yet. No attack was tried, {limited if guarantee else unknown}."
+        return f"Not yet. {_tried(audit)}, {limited if guarantee else unknown}."
     count = {state: sum(package.state == state for package in judged) for state in ANSWERS}
     if count[CLEAN] == len(judged):
         return "No leak was found in any package. This is not a proof; the decision is yours."
@@ -134,6 +134,11 @@ def _answer(audit: AuditResult, judged: Sequence[Package], guarantee: Guarantee 
         f"{count['not measured']} not tested enough" if count["not measured"] else "",
     ]
     return f"Of {len(judged)} packages: {'; '.join(filter(None, said))}."
+
+
+def _tried(audit: AuditResult) -> str:
+    """Return what was attacked where membership was not measured."""
+    return "Only canaries were attacked" if audit.canaries else "No attack was tried"
 
 
 def _scale(audit: AuditResult) -> str:
@@ -184,7 +189,7 @@ def _sure(audit: AuditResult, *, guaranteed: bool) -> list[str]:
     brackets = f"Brackets [ ]: {level} of 100 such intervals contain the true number."
     if not audit.measured:
         proof = "beyond the guarantee nothing" if guaranteed else "nothing"
-        return [f"No attack was tried, so {proof} is known about privacy.", brackets]
+        return [f"{_tried(audit)}, so {proof} is known about privacy.", brackets]
     checks = [control for control in audit.controls if control.decides]
     passed = sum(control.passed for control in checks)
     failed = "" if passed == len(checks) else " The numbers on privacy are not valid; those on accuracy are."
