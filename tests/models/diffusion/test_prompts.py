@@ -21,3 +21,10 @@ def test_missing_and_unknown_descriptions_are_named() -> None:
         check_descriptions("n: d", ["cat", "dog"], {"dog": "x", "cow": "y"})
     check_descriptions("n: c", ["cat"], {})
     check_descriptions("n: d", ["cat"], {"cat": "x"})
+
+
+@pytest.mark.parametrize("form", ["n: d", "n: c", "n"])
+def test_a_description_of_an_unknown_class_is_refused_whatever_the_prompts(form):
+    check_descriptions(form, ["a", "b"], {"a": "x", "b": "y"})
+    with pytest.raises(UserError, match=r"unknown classes: \['c'\]; the classes are 'a', 'b'"):
+        check_descriptions(form, ["a", "b"], {"a": "x", "b": "y", "c": "z"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from tckr.errors import UserError
+from tckr.errors import UserError, shown
 
 if TYPE_CHECKING:  # settings are read without torch
     from tckr.models.diffusion.generator import Generator
@@ -24,14 +24,14 @@ def build_prompt(form: PromptForm, class_name: str, caption: str, descriptions: 
 
 def check_descriptions(form: PromptForm, class_names: Sequence[str], descriptions: Mapping[str, str]) -> None:
     """Raise a UserError if the form needs descriptions and a class has none, or a description is for an unknown class."""
-    if form != "n: d":
-        return
-    missing = [name for name in class_names if name not in descriptions]
+    missing = [name for name in class_names if name not in descriptions] if form == "n: d" else []
     unknown = [name for name in descriptions if name not in class_names]
-    if missing or unknown:
+    found = [f"missing: {missing[:5]}"] * bool(missing) + [f"unknown classes: {unknown[:5]}"] * bool(unknown)
+    if found:
         raise UserError(
-            f"prompt form 'n: d' needs one text per class in adapt.descriptions; missing: {missing[:5]}, "
-            f"unknown classes: {unknown[:5]}; add or rename them, or choose another adapt.prompt_form"
+            f"adapt.descriptions needs one text per class for prompt form 'n: d'; {', '.join(found)}; the classes are "
+            f"{', '.join(map(shown, class_names[:10]))}{', ...' * (len(class_names) > 10)}; add or rename the texts, or, "
+            "for another adapt.prompt_form, remove them"
         )
 
 

@@ -22,8 +22,8 @@ MAX_MATRIX = 20
 """Maximum number of classes with a confusion matrix; larger ones are unreadable. The table of pairs is always shown."""
 
 NOT_SHOWN = (
-    "The Teacher does not recognise this class in the images. Describe the class (adapt.descriptions), "
-    "adapt longer (adapt.steps), or, without a formal guarantee, generate such images again "
+    "The Teacher does not recognise this class in the images. Describe the classes (adapt.prompt_form='n: d' and "
+    "adapt.descriptions), adapt longer (adapt.steps), or, without a formal guarantee, generate such images again "
     "(generate.redraw_disowned)."
 )
 TEACHER_WEAK = (
