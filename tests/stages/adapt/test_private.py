@@ -14,6 +14,7 @@ from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.data_card import DataCard
 from tckr.data.groups import units_of, write_groups
 from tckr.errors import UserError
+from tckr.membership.refutation import describe_large_delta, promise_text
 from tckr.models.unit_gradients import clip_each
 from tckr.privacy.config import PrivacyConfig
 from tckr.privacy.units import Units
@@ -22,7 +23,7 @@ from tckr.stages.adapt.config import PrivateAdaptConfig
 from tckr.stages.adapt.encode import EncodedSet, encode_set
 from tckr.stages.adapt.gradients import Passes
 from tckr.stages.adapt.private import Mechanism, private_batches, set_private_gradient
-from tckr.stages.adapt.promise import counted, describe_large_delta, mechanism_of, promise
+from tckr.stages.adapt.promise import counted, mechanism_of, promise
 from tckr.stages.adapt.vector import AdapterVector
 from tests.tiny_artifacts import Recorder, make_context, write_captions, write_private_set
 from tests.tiny_models import ARRAY_WARNING, fresh_generator
@@ -185,7 +186,9 @@ def test_a_set_smaller_than_the_batch_is_counted_as_it_is_and_all_of_it_is_in_ea
 @pytest.mark.parametrize(("delta", "num_units", "told"), [(1e-5, 1000, ""), (0.05, 40, "privacy.delta=2e-03 or less")])
 def test_a_delta_that_protects_nobody_is_told(delta: float, num_units: int, told: str) -> None:
     config = PrivateAdaptConfig(batch_size=16, steps=5, privacy=PrivacyConfig(epsilon=10.0, delta=delta))
-    message = describe_large_delta(promise(config, num_units, 7, ["a"]))
+    guarantee = promise(config, num_units, 7, ["a"])
+    message = describe_large_delta(guarantee)
+    assert ("hardly protects" in promise_text(guarantee)) == bool(told)
     assert told in message
     assert bool(message) == bool(told)
 

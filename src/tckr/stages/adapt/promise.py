@@ -44,18 +44,6 @@ def counted(num_units: int, deviation: float, seed: int) -> int:
     return round(np.random.default_rng(derive_seed(seed, "adapt", "count")).normal(num_units, deviation))
 
 
-def describe_large_delta(guarantee: Guarantee) -> str:
-    """Return a warning if delta is not below 1 / number of units; else an empty text. Only the noisy number is used."""
-    most = 1 / guarantee.noisy_count
-    if guarantee.delta < most:
-        return ""
-    return (
-        f"privacy.delta={guarantee.delta:g} is not below 1 / number of {guarantee.unit}s, which is about {most:.2g}: a "
-        "program that publishes each of them with probability delta would also have this guarantee. Set "
-        f"privacy.delta={most / 10:.0e} or less"
-    )
-
-
 def mechanism_of(guarantee: Guarantee, units: Units) -> Mechanism:
     """Return the sampling and noise that keep `guarantee` for these units."""
     return Mechanism(

@@ -20,6 +20,7 @@ from tckr.data.images import load_images
 from tckr.data.seeds import derive_seed
 from tckr.engine.step import StepContext
 from tckr.errors import UserError
+from tckr.membership.refutation import describe_large_delta
 from tckr.models.diffusion.generator import Generator
 from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import load_generator
@@ -31,7 +32,7 @@ from tckr.stages.adapt.config import AdaptConfig, PrivateAdaptConfig
 from tckr.stages.adapt.encode import EncodedSet, encode_set, read_encoded
 from tckr.stages.adapt.gradients import Passes
 from tckr.stages.adapt.private import Mechanism
-from tckr.stages.adapt.promise import describe_large_delta, mechanism_of, promise
+from tckr.stages.adapt.promise import mechanism_of, promise
 from tckr.stages.adapt.subset import subset_rows
 from tckr.stages.adapt.train import Course, Losses, loss_history, train_adapter
 from tckr.training.process_group import BeginAgain, Team, Tell, team_size, train_together
