@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from tckr.stages.adapt.encode import EncodedSet, encode_set
 from tckr.stages.adapt.gradients import Passes
 from tckr.stages.adapt.private import Mechanism, private_batches, set_private_gradient
 from tckr.stages.adapt.promise import counted, mechanism_of, promise
+from tckr.stages.adapt.train import Losses
 from tckr.stages.adapt.vector import AdapterVector
 from tests.tiny_artifacts import Recorder, make_context, write_captions, write_private_set
 from tests.tiny_models import ARRAY_WARNING, fresh_generator
@@ -191,6 +193,36 @@ def test_a_delta_that_protects_nobody_is_told(delta: float, num_units: int, told
     assert ("hardly protects" in promise_text(guarantee)) == bool(told)
     assert told in message
     assert bool(message) == bool(told)
+
+
+def test_weights_that_are_no_numbers_end_a_private_training(tiny_generator: Path) -> None:
+    generator = fresh_generator(tiny_generator)
+    adapter = AdapterVector(generator.add_lora(2, 7).values())
+    config = PrivateAdaptConfig(privacy=PrivacyConfig(epsilon=1.0))
+    stage._refuse_useless(generator, config)
+    with torch.no_grad():
+        adapter.parameters[0].view(-1)[0] = torch.nan
+    with pytest.raises(UserError, match="weights of the adapter are not numbers"):
+        stage._refuse_useless(generator, config)
+
+
+@pytest.mark.usefixtures("coarse_accounting")
+def test_a_private_loss_does_not_decide_whether_there_is_a_release(
+    tmp_path: Path, tiny_generator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = {"data": write_private_set(tmp_path / "data"), "captions": write_captions(tmp_path / "captions")}
+    config = PrivateAdaptConfig(
+        model=str(tiny_generator), method="lora", rank=2, steps=1, batch_size=2, prompt_form="n",
+        privacy=PrivacyConfig(epsilon=8.0, noise_draws=1),
+    )  # fmt: skip
+    losses = stage.train_adapter
+
+    def without_numbers(*arguments: Any, **named: Any) -> Losses:
+        found = losses(*arguments, **named)
+        return replace(found, steps=np.full_like(found.steps, np.nan))
+
+    monkeypatch.setattr(stage, "train_adapter", without_numbers)
+    stage.run(config, make_context(tmp_path / "run", inputs))
 
 
 @pytest.mark.usefixtures("coarse_accounting")
