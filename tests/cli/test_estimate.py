@@ -53,6 +53,16 @@ def test_estimate_says_what_a_guarantee_costs_and_by_which_settings(monkeypatch,
     assert re.search(r"adapt takes about [\d.,]+ (s|min|h)\. Each step adds noise of 0\.\d+ x adapt\.max_gradient_norm", out)
 
 
+def test_estimate_refuses_what_a_run_refuses_after_prepare(monkeypatch, capsys, tmp_path):
+    write_classes(tmp_path / "data", {"cat": 20, "dog": 20})
+    monkeypatch.chdir(tmp_path)
+    group = ["--preset", "dp", "privacy.unit=group", *TINY]
+    status, out, err = call(monkeypatch, capsys, "estimate", "--data", "data", "--seconds", "1", *group)
+    assert (status, out) == (2, "")
+    assert "privacy.unit=group protects all images of a group, but the set has no groups" in err
+    assert "measuring on" not in err
+
+
 def test_estimate_names_a_list_of_refused_files_that_is_there_and_a_disk_that_is_too_small(monkeypatch, capsys, tmp_path):
     write_classes(tmp_path / "data", {"cat": 20, "dog": 20})
     (tmp_path / "data" / "cat" / "broken.png").write_bytes(b"")

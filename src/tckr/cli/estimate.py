@@ -55,7 +55,8 @@ def estimate(
 
     refuse_places(settings)
     steps, store = plan(settings, "prepare", begins=True), Store(settings.execution.store)
-    refuse_missing_models(plan(settings, "distill"), store)
+    later = plan(settings, "distill")
+    refuse_missing_models(later, store)
     make_private(settings.execution.output)
     with (
         tempfile.TemporaryDirectory(prefix="tckr-estimate-", dir=settings.execution.output) as folder,
@@ -65,6 +66,9 @@ def estimate(
         log_file = Path(folder) / "log.jsonl"
         Runner(store=store, execution=settings.execution, log_file=log_file, observer=observer).run(steps)
         prepared = store.folder(steps[-1])
+        for check in (step.checks.get(steps[-1].fingerprint) for step in later):
+            if check:  # what a run refuses directly after `prepare`
+                check(prepared)
         complain("measuring on a few images, then on more until the time is used up")
         found = probe(settings, prepared, Path(folder) / "probe", seconds, observer)
     card = DataCard.read(prepared)
