@@ -39,7 +39,14 @@ def test_estimate_measures_every_stage_and_leaves_only_the_prepared_data(monkeyp
 @pytest.mark.filterwarnings(ARRAY_WARNING)
 def test_estimate_says_what_a_guarantee_costs_and_by_which_settings(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
-    settings = ["privacy.noise_draws=2", "adapt.steps=50", "privacy.labels=votes", "distill.labels=soft", *TINY]
+    settings = [
+        "privacy.noise_draws=2",
+        "privacy.delta=0.002",
+        "adapt.steps=50",
+        "privacy.labels=votes",
+        "distill.labels=soft",
+        *TINY,
+    ]
     status, out, err = call(
         monkeypatch, capsys, "estimate", "--data", "digits", "--preset", "dp", "--seconds", "1", *settings
     )
@@ -47,7 +54,8 @@ def test_estimate_says_what_a_guarantee_costs_and_by_which_settings(monkeypatch,
     assert re.search(r"^ *votes +[\d.]+ (s|min|h)", out, re.MULTILINE)
     for stage in ("caption", "label"):  # which take no model
         assert re.search(rf"{stage} +│ +[\d.,e+]+ images/s", out), stage
-    assert "Guarantee of epsilon 10, delta 1e-05: 50 steps x 4 images x 2 noise draws are 400 gradients" in out
+    assert "privacy.delta=0.002 is not below 1 / number of images, which is about 0.0015: a program" in out
+    assert "Guarantee of epsilon 10, delta 0.002: 50 steps x 4 images x 2 noise draws are 400 gradients" in out
     assert "Labels of 648 images are votes of 250 Teachers, each trained on about 2.59 records; each number" in out
     assert "As only 648 images are generated, set privacy.votes=648: it lowers the noise." in out
     assert re.search(r"adapt takes about [\d.,]+ (s|min|h)\. Each step adds noise of 0\.\d+ x adapt\.max_gradient_norm", out)
@@ -56,11 +64,20 @@ def test_estimate_says_what_a_guarantee_costs_and_by_which_settings(monkeypatch,
 def test_estimate_refuses_what_a_run_refuses_after_prepare(monkeypatch, capsys, tmp_path):
     write_classes(tmp_path / "data", {"cat": 20, "dog": 20})
     monkeypatch.chdir(tmp_path)
-    group = ["--preset", "dp", "privacy.unit=group", *TINY]
-    status, out, err = call(monkeypatch, capsys, "estimate", "--data", "data", "--seconds", "1", *group)
-    assert (status, out) == (2, "")
-    assert "privacy.unit=group protects all images of a group, but the set has no groups" in err
-    assert "measuring on" not in err
+    refused = {
+        ("privacy.unit=group",): "privacy.unit=group protects all images of a group, but the set has no groups",
+        (
+            "privacy.labels=votes",
+            "privacy.votes=4",
+            "privacy.num_teachers=14",
+        ): "but the set has about 14 records: fewer than",
+    }
+    for settings, message in refused.items():
+        dp = ["estimate", "--data", "data", "--preset", "dp", "--seconds", "1", *settings, *TINY]
+        status, out, err = call(monkeypatch, capsys, *dp)
+        assert (status, out) == (2, "")
+        assert message in err
+        assert "measuring on" not in err
 
 
 def test_estimate_names_a_list_of_refused_files_that_is_there_and_a_disk_that_is_too_small(monkeypatch, capsys, tmp_path):

@@ -51,6 +51,7 @@ def estimate(
     from tckr.engine.private import make_private
     from tckr.engine.runner import Runner
     from tckr.engine.store import Store
+    from tckr.privacy.refusals import refuse_few_units
     from tckr.running import plan, refuse_missing_models, refuse_places
 
     refuse_places(settings)
@@ -66,12 +67,13 @@ def estimate(
         log_file = Path(folder) / "log.jsonl"
         Runner(store=store, execution=settings.execution, log_file=log_file, observer=observer).run(steps)
         prepared = store.folder(steps[-1])
+        card = DataCard.read(prepared)
         for check in (step.checks.get(steps[-1].fingerprint) for step in later):
             if check:  # what a run refuses directly after `prepare`
                 check(prepared)
+        refuse_few_units(settings.privacy, _num_units(settings, card))
         complain("measuring on a few images, then on more until the time is used up")
         found = probe(settings, prepared, Path(folder) / "probe", seconds, observer)
-    card = DataCard.read(prepared)
     if as_json:
         write_json(_numbers(settings, card, found))
     else:
@@ -120,12 +122,16 @@ def _forecasts(settings: Settings, card: DataCard, found: Probe) -> dict[float, 
 
 def print_estimate(settings: Settings, card: DataCard, found: Probe, console: Console) -> None:
     """Print the measurement, then the estimate for each cardinality."""
+    from tckr.membership.refutation import describe_large_delta
+
     console.print(f"measured with {found.num_members} images; the set has {card.num_members} members")
     console.print(_paces(found))
     by_cardinality = _forecasts(settings, card, found)
     console.print(_costs(settings, card, by_cardinality))
     console.print(_notes(settings), soft_wrap=True)
     if settings.privacy.is_on:
+        if warning := describe_large_delta(settings.privacy.delta, settings.privacy.unit, _num_units(settings, card)):
+            console.print(f"[yellow]warning[/]  {warning}", soft_wrap=True)
         console.print(_guarantee(settings, card, by_cardinality[settings.generate.cardinality]["adapt"]), soft_wrap=True)
     _warn_of_disk(settings, by_cardinality[settings.generate.cardinality], console)
 
@@ -193,8 +199,11 @@ def _notes(settings: Settings) -> str:
 def _private_work(settings: Settings, card: DataCard) -> PrivateWork | None:
     from tckr.costs.guarantee import private_work
 
-    units = card.groups.get("members", card.num_members) if settings.privacy.unit == "group" else card.num_members
-    return private_work(settings.run_config(), units) if settings.privacy.is_on else None
+    return private_work(settings.run_config(), _num_units(settings, card)) if settings.privacy.is_on else None
+
+
+def _num_units(settings: Settings, card: DataCard) -> int:
+    return card.groups.get("members", card.num_members) if settings.privacy.unit == "group" else card.num_members
 
 
 def _guarantee(settings: Settings, card: DataCard, adapting: Forecast) -> str:

@@ -55,17 +55,22 @@ def promise_text(guarantee: Guarantee) -> str:
     return (
         f"Formal guarantee: ({guarantee.epsilon:.3g}, {guarantee.delta:g}) differential privacy for {WHO[guarantee.unit]}. "
         f"It covers images with {labels}, adapter and Student, whatever attack is tried."
-        + (f" But it hardly protects: {warning}." if (warning := describe_large_delta(guarantee)) else "")
+        + (f" But it hardly protects: {warning}." if (warning := warn_of_delta(guarantee)) else "")
     )
 
 
-def describe_large_delta(guarantee: Guarantee) -> str:
-    """Return a warning if delta is not below 1 / number of units; else an empty text. Only the noisy number is used."""
-    most = 1 / guarantee.noisy_count
-    if guarantee.delta < most:
+def warn_of_delta(guarantee: Guarantee) -> str:
+    """Return `describe_large_delta` of the noisy number of units, the only one that a guarantee knows."""
+    return describe_large_delta(guarantee.delta, guarantee.unit, guarantee.noisy_count)
+
+
+def describe_large_delta(delta: float, unit: str, num_units: int) -> str:
+    """Return a warning if delta is not below 1 / number of units; else an empty text."""
+    most = 1 / num_units
+    if delta < most:
         return ""
     return (
-        f"privacy.delta={guarantee.delta:g} is not below 1 / number of {UNITS[guarantee.unit]}, which is about {most:.2g}: "
+        f"privacy.delta={delta:g} is not below 1 / number of {UNITS[unit]}, which is about {most:.2g}: "
         "a program that publishes each of them with probability delta would also have this guarantee. Set "
         f"privacy.delta={most / 10:.0e} or less"
     )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from tckr.errors import UserError
 from tckr.privacy.accountant import voting_of
 from tckr.privacy.config import MOST_TEACHERS, PrivacyConfig
 
@@ -17,6 +18,9 @@ LEAST_TEACHERS = 4.0
 
 LEAST_BATCH = 3
 """Least `teach.batch_size` with which no batch of two or more images is a single one, however many images a Teacher has."""
+
+LEAST_UNITS = 2
+"""Least mean number of units of a Teacher that votes. With fewer, two of five Teachers or more get at most one unit."""
 
 REFUSALS: tuple[Refusal, ...] = (
     (
@@ -160,3 +164,18 @@ def _ways_to_less_noise(privacy: PrivacyConfig, noise: float) -> str:
     ways = [f"privacy.votes={most} or fewer, "] if most else []
     ways += [f"privacy.num_teachers={fewest} or more, "] if fewest <= MOST_TEACHERS else []
     return "".join(ways) + ("or " if ways else "")
+
+
+def refuse_few_units(privacy: PrivacyConfig, num_units: int) -> None:
+    """Raise an error if labels are votes and there are too many Teachers for `num_units`; a run gives the noisy number.
+
+    Raises:
+        UserError: Teachers would get fewer than `LEAST_UNITS` units on average.
+    """
+    if privacy.takes_votes and num_units < LEAST_UNITS * privacy.num_teachers:
+        raise UserError(
+            f"privacy.num_teachers={privacy.num_teachers}, but the set has about {num_units:,} {privacy.unit}s: fewer than "
+            f"{LEAST_UNITS} for each Teacher on average. Many would not vote and others would know few classes, so labels "
+            f"would be noise; expected are at least {LEAST_UNITS}, better 25; set a lower privacy.num_teachers, with fewer "
+            "privacy.votes if their noise is then too large, or privacy.labels=prompt"
+        )

@@ -15,9 +15,10 @@ from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.data_card import DataCard
 from tckr.data.groups import units_of, write_groups
 from tckr.errors import UserError
-from tckr.membership.refutation import describe_large_delta, promise_text
+from tckr.membership.refutation import promise_text, warn_of_delta
 from tckr.models.unit_gradients import clip_each
 from tckr.privacy.config import PrivacyConfig
+from tckr.privacy.refusals import refuse_few_units
 from tckr.privacy.units import Units
 from tckr.stages.adapt import stage
 from tckr.stages.adapt.config import PrivateAdaptConfig
@@ -189,7 +190,7 @@ def test_a_set_smaller_than_the_batch_is_counted_as_it_is_and_all_of_it_is_in_ea
 def test_a_delta_that_protects_nobody_is_told(delta: float, num_units: int, told: str) -> None:
     config = PrivateAdaptConfig(batch_size=16, steps=5, privacy=PrivacyConfig(epsilon=10.0, delta=delta))
     guarantee = promise(config, num_units, 7, ["a"])
-    message = describe_large_delta(guarantee)
+    message = warn_of_delta(guarantee)
     assert ("hardly protects" in promise_text(guarantee)) == bool(told)
     assert told in message
     assert bool(message) == bool(told)
@@ -245,6 +246,32 @@ def test_the_adapter_states_its_guarantee_and_goes_on_with_the_same_noise(tmp_pa
         assert guarantee.epsilon <= 8.0
         assert (guarantee.unit, guarantee.steps, guarantee.noise_draws) == ("record", 3, 2)
     assert weights[0] == weights[1]
+
+
+@pytest.mark.usefixtures("coarse_accounting")
+def test_more_teachers_than_the_noisy_number_of_units_has_votes_for_are_refused_before_a_step(
+    tmp_path: Path, tiny_generator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = {"data": write_private_set(tmp_path / "data"), "captions": write_captions(tmp_path / "captions")}
+    config = PrivateAdaptConfig(
+        model=str(tiny_generator), method="lora", rank=2, steps=1, batch_size=2, prompt_form="n",
+        privacy=PrivacyConfig(epsilon=8.0, labels="votes", votes=1, num_teachers=20),
+    )  # fmt: skip
+    context = make_context(tmp_path / "run", inputs)
+    with monkeypatch.context() as patched:
+        patched.setattr(stage, "_train", pytest.fail)
+        with pytest.raises(UserError, match=r"num_teachers=20, but .*; set a lower privacy\.num_teachers"):
+            stage.run(config, context)
+    others = inputs | {"captions": write_captions(tmp_path / "others", run=1)}
+    stage.run(config, replace(make_context(tmp_path / "reference", others), run=1))
+
+
+def test_teachers_have_two_units_or_more_on_average() -> None:
+    votes = PrivacyConfig(epsilon=8.0, labels="votes", num_teachers=20)
+    refuse_few_units(votes, 40)
+    refuse_few_units(PrivacyConfig(epsilon=8.0), 1)
+    with pytest.raises(UserError, match="the set has about 39 records: fewer than 2 for each Teacher on average"):
+        refuse_few_units(votes, 39)
 
 
 @pytest.mark.usefixtures("coarse_accounting")
