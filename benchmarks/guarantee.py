@@ -27,6 +27,7 @@ from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.guarantee import Guarantee, Refutation
 from tckr.artifacts.synthetic import SyntheticFacts
+from tckr.html.numbers import rounded_down
 from tckr.metrics.estimate import Estimate, NotMeasurable
 
 NUM_PRIVATE = 60_000
@@ -126,7 +127,9 @@ def accuracy(found: Estimate | NotMeasurable) -> str:
 
 def refuted(found: Refutation) -> str:
     """Return the largest epsilon that canaries refute, and the largest that they could."""
-    return "-" if isinstance(found.bound, NotMeasurable) else f"{found.bound.value:.2f} of {found.most:.2f}"
+    return (
+        "-" if isinstance(found.bound, NotMeasurable) else f"{rounded_down(found.bound.value)} of {rounded_down(found.most)}"
+    )
 
 
 def markdown(rows: Sequence[dict[str, str]]) -> str:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tckr.artifacts.audit import AuditResult
+from tckr.html.numbers import rounded_down
 from tests.cli.test_commands import call
 from tests.membership.worlds import membership, signals
 
@@ -43,7 +44,7 @@ def test_a_table_is_judged_printed_and_written(table, monkeypatch, capsys):
     assert found.declared.scorer == api.attack == "lira_online_fixed_variance"
     assert "200 members and 200 non-members of the target; 8 reference runs\n" in out
     assert "[/weights]" in out
-    for number in (str(api.headline), str(api.leave_one_out[api.attack].mean), f"{api.epsilon_lower_bound.value:.2f}"):
+    for number in (str(api.headline), str(api.leave_one_out[api.attack].mean), rounded_down(api.epsilon_lower_bound.value)):
         assert number in out
     rate = api.tpr[api.attack]["0.01"]
     assert f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}]" in out

@@ -128,7 +128,7 @@ def test_a_run_whose_guarantee_is_refuted_ends_with_status_3_and_says_so(
     console = Console(width=200, file=None)
     with console.capture() as captured:
         print_summary(result, console)
-    assert ("GUARANTEE REFUTED: epsilon is at least 1 (Student, natural canaries" in captured.get()) == bool(status)
+    assert ("GUARANTEE REFUTED: epsilon is at least 1.00 (Student, natural canaries" in captured.get()) == bool(status)
     assert ("not refuted" in captured.get()) != bool(status)
     assert summary_json(result)["guarantee"]["refuted"] == bool(status)
 
@@ -186,8 +186,8 @@ def test_canary_bounds_are_printed_with_and_without_measured_membership(tmp_path
     lines = summary_lines(RunResult(folder=tmp_path, artifacts={"audit": folder}))
     rows = [[cell.strip() for cell in line.strip("\u2502").split("\u2502")] for line in lines if "mislabelled" in line]
     assert rows == [
-        ["Teacher", "mislabelled", "2.38", "1.38", "239 of 250 guesses right, 250 canaries"],
-        ["Student", "mislabelled", "0.44", "", "91 of 124 guesses right, 250 canaries"],
+        ["Teacher", "mislabelled", "2.37", "1.37", "239 of 250 guesses right, 250 canaries"],
+        ["Student", "mislabelled", "0.43", "", "91 of 124 guesses right, 250 canaries"],
     ]
     remark = "own signal only, because all runs share" if measured else "without reference runs, only the target's signal"
     assert any(remark in line for line in lines)

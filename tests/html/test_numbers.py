@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tckr.html.numbers import difference_number, duration, measured_number, megabytes, percent
+from tckr.html.numbers import at_least, difference_number, duration, measured_number, megabytes, percent, rounded_down
 from tckr.metrics.estimate import Estimate, NotMeasurable
 
 
@@ -12,6 +12,12 @@ def test_numbers_are_printed_with_their_interval_or_reason():
     assert measured_number(None, absent="why").reason == "why"
     assert difference_number(None) is None
     assert [percent(value) for value in (0.0, 0.004, 0.063, 1.0)] == ["0.0 %", "0.40 %", "6.3 %", "100.0 %"]
+
+
+def test_a_lower_bound_is_rounded_down():
+    values = (0.0, 0.009, 0.29, 0.999, 2.375, 10.0)  # 0.29 x 100 is below 29 in floating point
+    assert [rounded_down(value) for value in values] == ["0.00", "0.00", "0.29", "0.99", "2.37", "10.00"]
+    assert at_least(0.999) == "\u2265 0.99"
 
 
 def test_durations_and_sizes_read_at_a_glance():

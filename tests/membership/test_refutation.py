@@ -12,7 +12,7 @@ import torch
 
 from tckr.artifacts.guarantee import Guarantee
 from tckr.membership.canaries import Canaries
-from tckr.membership.refutation import refutation_text, try_to_refute
+from tckr.membership.refutation import refutation_text, steps_text, try_to_refute
 from tckr.metrics.estimate import NotMeasurable
 from tckr.metrics.results import OneRunBound
 from tckr.models.unit_gradients import clip_each
@@ -117,6 +117,10 @@ def test_a_bound_below_the_claim_refutes_nothing() -> None:
     assert isinstance(found.bound, OneRunBound)
     assert 4 < found.bound.value < found.most < 9
     assert not found.refuted
+    changed = {"bound": found.bound.model_copy(update={"value": 3.999}), "most": 4.999}
+    text = refutation_text(found.model_copy(update=changed))
+    assert "epsilon is at least 3.99" in text  # a rounded bound is a bound too
+    assert "at most 4.99 could be shown" in text
 
 
 def test_all_tries_hold_together() -> None:
@@ -140,3 +144,9 @@ def test_without_enough_canaries_nothing_is_tried_and_the_reason_is_said(canarie
     assert isinstance(found.bound, NotMeasurable)
     assert not found.refuted
     assert "canaries" in refutation_text(found)
+
+
+def test_what_a_step_takes_reads_naturally_with_one_step_and_all_units() -> None:
+    assert steps_text(5, 0.1, "images") == "5 steps, each with a share of 0.1 of the images"
+    assert steps_text(13, 1.0, "groups") == "13 steps, each with all groups"
+    assert steps_text(1, 1.0, "images") == "1 step with all images"

@@ -209,6 +209,7 @@ def _num_units(settings: Settings, card: DataCard) -> int:
 def _guarantee(settings: Settings, card: DataCard, adapting: Forecast) -> str:
     """Return what a formal guarantee costs, and which settings change that."""
     from tckr.html.numbers import rounded
+    from tckr.membership.refutation import UNITS
 
     work, privacy = _private_work(settings, card), settings.privacy
     assert work
@@ -219,7 +220,7 @@ def _guarantee(settings: Settings, card: DataCard, adapting: Forecast) -> str:
         "adapt.max_gradient_norm to the sum of its images' gradients. Time grows with adapt.steps, adapt.batch_size and "
         "privacy.noise_draws. Epsilon changes only the noise. With a larger batch, the noise is divided by more images."
         + _votes(settings, work)
-        + _teacher(work)
+        + _teacher(work, UNITS[privacy.unit])
     )
 
 
@@ -236,14 +237,15 @@ def _votes(settings: Settings, work: PrivateWork) -> str:
     )
 
 
-def _teacher(work: PrivateWork) -> str:
+def _teacher(work: PrivateWork, units: str) -> str:
     """Return the steps and noise of the Teacher that labels; empty if none does."""
+    from tckr.membership.refutation import steps_text
+
     if work.teacher is None:
         return ""
     return (
-        f" The Teacher that labels takes {work.teacher.steps:,} steps, each with a share of "
-        f"{work.teacher.sampling_rate:.3g} of the images and noise of {work.teacher.noise_multiplier:.3g} x "
-        "privacy.teacher_clip."
+        f" The Teacher that labels takes {steps_text(work.teacher.steps, work.teacher.sampling_rate, units)}; its noise is "
+        f"{work.teacher.noise_multiplier:.3g} x privacy.teacher_clip."
     )
 
 

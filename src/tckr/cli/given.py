@@ -17,6 +17,7 @@ from tckr.cli.terminal import Terminal, escape, write_json
 from tckr.config import load_settings, run_name
 from tckr.engine.folders import Folder, Kind, text_fill
 from tckr.errors import UserError, shown
+from tckr.html.numbers import rounded_down
 from tckr.membership.evidence import Evidence
 from tckr.membership.scores import write_scores
 from tckr.membership.wording import judged_units, surface_text, together_lines, verdict_text
@@ -156,8 +157,8 @@ def _findings(surface: SurfaceResult, confidence: float) -> dict[str, str]:
         "TPR, 1% FPR": _percent(rates["0.01"]),
         "TPR, 0.1% FPR": _percent(rates["0.001"]),
         "same, all runs": _percent(low.tpr) if (low := surface.low_fpr.get("0.001")) else "-",
-        "epsilon bound": f"{bound.value:.2f}" if bound else "-",
-        "mu bound": f"{mu.mu:.2f}" if mu else "-",
+        "epsilon bound": rounded_down(bound.value) if bound else "-",
+        "mu bound": rounded_down(mu.mu) if mu else "-",
         "strongest": strongest.scorer if strongest.signal == surface.signal else f"{strongest.signal}, {strongest.scorer}",
         "its AUC": _short(strongest.auc),
     }

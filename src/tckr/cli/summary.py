@@ -13,7 +13,7 @@ from tckr.artifacts.audit import PLAIN, AuditResult
 from tckr.artifacts.synthetic import Candidates
 from tckr.cli.terminal import escape
 from tckr.errors import printable
-from tckr.html.numbers import p_text
+from tckr.html.numbers import p_text, rounded_down
 from tckr.membership.largest import no_better_sentence
 from tckr.membership.refutation import refutation_text
 from tckr.membership.rows import CanaryRow, canary_rows, surface_rows
@@ -201,8 +201,8 @@ def canaries(audit: AuditResult) -> Table:
     for heading in ("surface", "kind", "epsilon at least", "mu at least", "guesses right"):
         table.add_column(heading)
     for row in rows:
-        bound = row.bound.text if row.bound.value is None else f"{row.bound.value:.2f}"
-        mu = "" if row.mu.value is None else f"{row.mu.value:.2f}"
+        bound = row.bound.text if row.bound.value is None else rounded_down(row.bound.value)
+        mu = "" if row.mu.value is None else rounded_down(row.mu.value)
         table.add_row(*(escape(cell) for cell in (row.surface, row.kind, bound, mu, row.guessed or row.bound.reason)))
     return table
 

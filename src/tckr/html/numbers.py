@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict
@@ -67,9 +68,14 @@ def measured_number(measured: Measured | None, form: Form = fraction, absent: st
     )
 
 
+def rounded_down(value: float) -> str:
+    """Return a lower bound (>= 0) with two decimals. It is rounded down, so that the text is a lower bound too."""
+    return f"{math.floor(100 * value + 1e-9) / 100:.2f}"
+
+
 def at_least(value: float) -> str:
     """Return a lower bound, `\u2265 0.90`."""
-    return f"\N{GREATER-THAN OR EQUAL TO} {value:.2f}"
+    return f"\N{GREATER-THAN OR EQUAL TO} {rounded_down(value)}"
 
 
 def bound_number(bound: EpsilonBound | None, absent: str = "not measured") -> Number:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from tckr.artifacts.guarantee import Guarantee, Refutation, TeacherInputs
+from tckr.html.numbers import rounded_down
 from tckr.membership.canaries import Canaries
 from tckr.metrics.estimate import NotMeasurable
 from tckr.metrics.one_run import largest_bound, one_run_epsilon
@@ -83,8 +84,8 @@ def accounting_text(guarantee: Guarantee) -> str:
         labels = f" Teacher that labels: {_training_text(guarantee.teacher, units)}."
     if guarantee.votes:
         labels = (
-            f" Votes: {guarantee.votes.teachers:,} Teachers, each trained on other {units}, on "
-            f"{guarantee.votes.images:,} images, noise of {guarantee.votes.noise:.3g} on each number of votes."
+            f" Votes: {guarantee.votes.teachers:,} Teachers, each trained on other {units}, on {guarantee.votes.images:,} "
+            f"image{'s' * (guarantee.votes.images != 1)}, noise of {guarantee.votes.noise:.3g} on each number of votes."
         )
     return (
         f"Inputs of the accountant. Adapter: {_training_text(guarantee, units)}. Number of {units}: noise of "
@@ -92,10 +93,17 @@ def accounting_text(guarantee: Guarantee) -> str:
     )
 
 
+def steps_text(steps: int, sampling_rate: float, units: str) -> str:
+    """Return e.g. `5 steps, each with a share of 0.1 of the images`, or `1 step with all images`."""
+    share = f"{sampling_rate:.4g}"
+    taken = f"all {units}" if share == "1" else f"a share of {share} of the {units}"
+    return f"1 step with {taken}" if steps == 1 else f"{steps:,} steps, each with {taken}"
+
+
 def _training_text(training: Guarantee | TeacherInputs, units: str) -> str:
     return (
-        f"{training.steps:,} steps, each with a share of {training.sampling_rate:.4g} of the {units}, gradients clipped to "
-        f"{training.clip:g}, noise of {training.noise_multiplier:.3g} times that"
+        f"{steps_text(training.steps, training.sampling_rate, units)}, gradients clipped to {training.clip:g}, noise of "
+        f"{training.noise_multiplier:.3g} times that"
     )
 
 
@@ -104,12 +112,14 @@ def refutation_text(found: Refutation) -> str:
     claimed = f"epsilon {found.claimed.epsilon:.3g}, delta {found.claimed.delta:g}"
     if isinstance(found.bound, NotMeasurable):
         return f"Guarantee ({claimed}) not tested, because {found.bound.reason}."
-    at = f"epsilon is at least {found.bound.value:.3g}" if found.bound.value else "the guesses show nothing"
+    at = f"epsilon is at least {rounded_down(found.bound.value)}" if found.bound.value else "the guesses show nothing"
     where = f"{surface_title(found.surface)}, {found.canaries} canaries, {100 * (found.confidence or 0):g} % confidence"
     if found.refuted:
         return f"GUARANTEE REFUTED: {at} ({where}), and {claimed} is claimed. Somewhere too little noise is added."
     powerless = " So these canaries could not refute it." if found.most <= found.claimed.epsilon else ""
-    return f"Guarantee ({claimed}) not refuted: {at} ({where}; at most {found.most:.3g} could be shown).{powerless}"
+    return (
+        f"Guarantee ({claimed}) not refuted: {at} ({where}; at most {rounded_down(found.most)} could be shown).{powerless}"
+    )
 
 
 def _guessed_from(canaries: Canaries) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+from tckr.html.numbers import rounded_down
 from tckr.stages.report.shared_audit import shareable_audit
 from tests.stages.report.sample import Sample
 from tests.stages.report.sample_bounds import CANARIES, TOGETHER
@@ -30,7 +31,7 @@ def test_low_rates_stand_over_all_runs_with_their_meaning_at_each_prior(report):
 def test_each_bound_says_what_it_assumes(report):
     text = text_of(report)
     bound = report.data["audit"]["surfaces"]["teacher"]["mu_lower_bound"]
-    assert f"mu at least {bound['mu']:.2f}" in text
+    assert f"mu at least {rounded_down(bound['mu'])}" in text
     assert f"it assumes {bound['assumes']}." in text
     canary = next(row for row in report.data["canaries"] if row["mu"]["value"] is not None)
     assert canary["mu"]["text"] in text

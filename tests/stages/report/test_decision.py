@@ -217,7 +217,7 @@ def test_what_canaries_refute_stands_beside_what_is_claimed_with_every_input_of_
     assert "5 steps, each with a share of 0.1 of the images, gradients clipped to 1.5, noise of 0.7 times that" in sentences
     assert "Number of images: noise of 2.5" in sentences
     if refuted:
-        assert "epsilon is at least 1.2 (Student, natural canaries, 95 % confidence)" in sentences
+        assert "epsilon is at least 1.20 (Student, natural canaries, 95 % confidence)" in sentences
         assert screen.answer.startswith("No. The formal guarantee is refuted")
         assert [step.text.split(".")[0] for step in screen.next_steps] == ["Release nothing of this run"]
     else:

@@ -111,7 +111,7 @@ def test_the_verdict_names_every_surface_that_leaks_and_every_silent_one():
     assert headline_of(audit_with()).sentences[-5:] == [
         "Of all parts that could be released, adapter, soft labels, Teacher and Student measurably leak membership.",
         "Not measured: captions and images; their leakage is unknown.",
-        "Canaries: epsilon cannot be below 2.38 (Teacher, mislabelled canaries; the largest bound of several, chosen "
+        "Canaries: epsilon cannot be below 2.37 (Teacher, mislabelled canaries; the largest bound of several, chosen "
         "after the fact).",
         "Copies: no measurable excess of near-copies of members, +0.40 % [\u22120.50 %, +1.30 %].",
         "Attacked only without references, where finding nothing counts as not measured: captions, adapter, images.",

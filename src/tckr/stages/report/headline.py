@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tckr.artifacts.agreement import Agreement
 from tckr.artifacts.audit import PLAIN, AuditResult, Declared, Differences, SurfaceResult
-from tckr.html.numbers import fraction, measured_number, signed, signed_percent
+from tckr.html.numbers import fraction, measured_number, rounded_down, signed, signed_percent
 from tckr.membership.coverage import scorer_name
 from tckr.membership.largest import no_better_phrase, no_better_sentence
 from tckr.membership.rows import SurfaceRow, canary_rows, surface_rows
@@ -230,8 +230,8 @@ def _canary_sentences(audit: AuditResult) -> list[str]:
     if largest is None or not largest.bound.value:
         return []
     return [
-        f"Canaries: epsilon cannot be below {largest.bound.value:.2f} ({largest.surface}, {largest.kind} canaries; "
-        "the largest bound of several, chosen after the fact)."
+        f"Canaries: epsilon cannot be below {rounded_down(largest.bound.value)} ({largest.surface}, {largest.kind} "
+        "canaries; the largest bound of several, chosen after the fact)."
     ]
 
 

@@ -14,7 +14,7 @@ from tckr.artifacts.audit import SurfaceResult
 from tckr.artifacts.mistakes import MOST
 from tckr.data.rejections import REASONS, RULES
 from tckr.html.jinja import environment, style_sheet
-from tckr.html.numbers import difference_number, duration, fraction, measured_number, megabytes, percent, plain
+from tckr.html.numbers import difference_number, duration, fraction, measured_number, megabytes, percent, plain, rounded_down
 from tckr.html.svg import element
 from tckr.membership.coverage import scorer_name
 from tckr.membership.next_audit import answering_settings
@@ -171,6 +171,7 @@ def _environment() -> Environment:
         "duration": duration,
         "megabytes": megabytes,
         "plain": plain,
+        "rounded_down": rounded_down,
         "scorer": scorer_name,
         "signal": signal_title,
         "surface": surface_title,
