@@ -50,6 +50,12 @@ def test_the_card_names_classes_with_counts_limits_use_and_the_models_behind_it(
     assert "the small generator that ships with TCKR (licence: apache-2.0), with further training of its denoiser" in text
 
 
+def test_whether_the_audit_is_valid_is_read_before_its_numbers(releases):
+    text = (releases["parquet"] / "README.md").read_text()
+    verdict = json.loads((releases["parquet"] / "audit_summary.json").read_text())["audit"]["verdict"]
+    assert 0 < text.index(verdict[1:]) < text.index("| surface | AUC")
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_each_part_is_loaded_in_three_lines(releases, form):
     blocks = re.findall(r"```python\n(.*?)\n```", (releases[form] / "README.md").read_text(), re.DOTALL)
