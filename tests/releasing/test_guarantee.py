@@ -18,13 +18,17 @@ from tckr.artifacts.synthetic import load_synthetic
 from tckr.artifacts.training import MODEL_FOLDER
 from tckr.artifacts.voted_labels import VotedLabels
 from tckr.config import load_settings
+from tckr.errors import UserError
 from tckr.html.numbers import duration
 from tckr.membership.refutation import promise_text
 from tckr.metrics.estimate import NotMeasurable
 from tckr.models.classifiers import load_classifier, predict_logits
 from tckr.releasing.cards import summary
 from tckr.releasing.releasing import release
+from tckr.releasing.run import finished_run
 from tckr.running import RunResult, run
+from tckr.stages.adapt.config import PrivateAdaptConfig
+from tckr.stages.generate.config import GenerateConfig
 from tests.conftest import coarse_accountant
 from tests.test_draws import TINY
 from tests.tiny_models import ARRAY_WARNING
@@ -102,11 +106,26 @@ def test_soft_labels_of_a_teacher_that_was_trained_with_noise_leave_with_its_noi
     report = json.loads((result.folder / "report" / "report.json").read_text())
     assert report["labelling"]["stage"] == "dp_teacher"
     assert report["settings"]["privacy"]["teacher_epochs"] == 2
+    assert not {"votes", "num_teachers"} & report["settings"]["privacy"].keys()  # which have no effect here
+    assert len(report["dp_teacher"]["history"]) == 2
     assert report["settings"]["dp_teacher"]["selection"] == "last"
     page = (result.folder / "report" / "report.html").read_text()
     assert page.count('<th scope="row">dp_teacher</th>') == 2  # its time, and its origin
+    assert "DP Teacher: training loss" in page
+    assert "No images are shown: a formal guarantee covers them, but a release also needs a valid audit." in page
     whole = sum(stage["seconds"] for stage in (*report["stages"], report["labelling"]))
     assert f'<th scope="row">target run</th><td class="right">{duration(whole)}</td>' in page
+
+
+@pytest.mark.parametrize(("earlier", "said"), [("generate", "kept, so this spends nothing"), ("adapt", "budget again: add")])
+def test_a_run_of_another_version_says_whether_computing_it_again_spends_the_budget_again(
+    guaranteed, monkeypatch, earlier, said
+):
+    sections = {"generate": GenerateConfig, "adapt": PrivateAdaptConfig}
+    finished_run(guaranteed.folder, ("images",))
+    monkeypatch.setattr(sections[earlier], "version", sections[earlier].version + 1)
+    with pytest.raises(UserError, match=f"TCKR itself changed since it was made.*; .*{said}"):
+        finished_run(guaranteed.folder, ("images",))
 
 
 def test_the_report_says_that_no_caption_was_written(guaranteed):

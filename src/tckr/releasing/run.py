@@ -27,6 +27,10 @@ STAGE: dict[Part, str] = {
 CHANGED = "settings, data or TCKR itself changed since it was made"
 
 
+WITH_NOISE = ("adapt", "votes", "dp_teacher")
+"""Steps that spend the budget of a formal guarantee. Their noise follows from their fingerprint."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
     """A run and its artifacts that are complete for its settings.
@@ -57,14 +61,16 @@ def finished_run(folder: Path, parts: Sequence[Part]) -> FinishedRun:
     """
     settings = run_settings(folder)
     store = Store(settings.execution.store)
-    target = {step.stage: step for step in plan(settings) if step.name == step.stage}
+    steps = plan(settings)
+    target = {step.stage: step for step in steps if step.name == step.stage}
     read = ["prepare", "generate", "label", "adapt", "distill", "audit", *(STAGE[part] for part in parts)]
     store.require_intact(target[stage] for stage in dict.fromkeys(read))
     whole = {stage: store.folder(step) for stage, step in target.items() if store.has(step)}
     if missing := [part for part in parts if STAGE[part] not in whole]:
-        why = CHANGED if _was_made(folder, STAGE[missing[0]]) else "it was never computed"
+        changed = _was_made(folder, STAGE[missing[0]])
         raise UserError(
-            f"{missing[0]}: {shown(folder)} has none for its settings: {why}. Compute it with `tckr run {folder}`"
+            f"{missing[0]}: {shown(folder)} has none for its settings: {CHANGED if changed else 'it was never computed'}. "
+            f"Compute it with `tckr run {folder}`{_spends(steps, store) if changed and settings.privacy.is_on else ''}"
         )
     return FinishedRun(
         folder=folder, settings=settings, artifacts=whole, why_no_audit=_why_no_audit(folder, target["audit"], store)
@@ -89,6 +95,13 @@ def _why_no_audit(folder: Path, step: Step, store: Store) -> str:
     if store.has(step):
         return ""
     return f"no audit of what would be released: {CHANGED}" if _was_made(folder, "audit") else "this run has no audit"
+
+
+def _spends(steps: Sequence[Step], store: Store) -> str:
+    """Return whether a run under a formal guarantee that is computed again spends its budget again."""
+    if all(store.has(step) for step in steps if step.name in WITH_NOISE):
+        return "; what has noise is kept, so this spends nothing of the budget again"
+    return "; this samples new noise, so it spends the budget again: add both epsilons (docs/guarantee.md)"
 
 
 def _was_made(folder: Path, stage: str) -> bool:

@@ -7,9 +7,12 @@ import re
 import pytest
 
 from tckr.artifacts.audit import AuditResult, Package, SurfaceResult
+from tckr.artifacts.guarantee import Guarantee, Refutation
 from tckr.membership.wording import package_text, surface_text
+from tckr.metrics.estimate import NotMeasurable
 from tckr.stages.report.collect import collect
 from tckr.stages.report.config import ReportConfig
+from tckr.stages.report.gallery import why_withheld
 from tckr.stages.report.page import render
 from tckr.stages.report.report_json import Contents
 from tests.stages.report.conftest import SMALL, make_report
@@ -137,6 +140,18 @@ def test_a_failed_control_greys_the_numbers_and_leads_the_page(invalid_report, r
     assert "No images are shown: without a valid audit" in invalid_report.html
     assert not invalid_report.elements.named("img")
     assert "greyed" not in re.sub(r"<style>.*?</style>", "", report.html, flags=re.DOTALL)
+
+
+def test_images_whose_guarantee_is_refuted_are_not_shown(clean_report):
+    found = Contents.model_validate(clean_report.data)
+    assert not why_withheld(found)
+    claimed = Guarantee(
+        epsilon=1, delta=1e-5, unit="record", noise_multiplier=1, sampling_rate=0.1, steps=1, clip=1, count_noise=1,
+        noise_draws=1, noisy_count=24, class_names=["a"],
+    )  # fmt: skip
+    refuted = Refutation(claimed=claimed, bound=NotMeasurable("a test"), refuted=True)
+    changed = found.model_copy(update={"audit": found.audit.model_copy(update={"guarantee": refuted})})
+    assert why_withheld(changed) == "canaries refuted their formal guarantee"
 
 
 def test_a_failed_control_leaves_accuracy_as_it_is(invalid_report):

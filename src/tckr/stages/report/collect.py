@@ -19,6 +19,7 @@ from tckr.artifacts.training import TrainingSummary, read_history
 from tckr.data.layouts.description import read_layout
 from tckr.membership.coverage import coverage_of
 from tckr.membership.rows import canary_rows, surface_rows
+from tckr.privacy.config import without_idle
 from tckr.sharing.allowed_settings import allowed_settings
 from tckr.stages.report.classes import advised, confused_pairs
 from tckr.stages.report.config import ReportConfig
@@ -99,6 +100,7 @@ def collect(folders: Folders, config: ReportConfig) -> Contents:
         low_agreement=low_agreement_of(classes),
         stages=stages,
         labelling=labelling,
+        dp_teacher=read_training(folders["labelling"], private) if labelling and guarantee and guarantee.teacher else None,
         libraries=Manifest.read(folders["audit"]).libraries,
         settings=privacy_settings(folders["adapter"])
         | shown_settings([*stages, *([labelling] if labelling else [])], config),
@@ -115,9 +117,9 @@ def shown_settings(stages: list[StageRecord], config: ReportConfig) -> dict[str,
 
 
 def privacy_settings(adapter: Path) -> dict[str, dict[str, Any]]:
-    """Return the settings of the formal guarantee, numbers and fixed words; empty without one."""
+    """Return the settings of the formal guarantee that have an effect, numbers and fixed words; empty without one."""
     found = Manifest.read(adapter).config.get("privacy")
-    return {"privacy": found} if found else {}
+    return {"privacy": without_idle({"labels": found["labels"]}, found)} if found else {}
 
 
 def stage_record(folder: Path, private: bool) -> StageRecord:

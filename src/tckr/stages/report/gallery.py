@@ -69,8 +69,11 @@ def why_withheld(contents: Contents) -> str:
     """Return why synthetic images may not be shown in a shareable report, or an empty string."""
     if shown_because(contents):
         return ""
+    if contents.audit.refuted:
+        return "canaries refuted their formal guarantee"
     if contents.verdict.state != "valid":
-        return "without a valid audit they must be treated as private"
+        covered = "a formal guarantee covers them, but a release also needs a valid audit"
+        return covered if contents.audit.guarantee else "without a valid audit they must be treated as private"
     state, why = next((row.state, row.why) for row in contents.surfaces if row.key == "images")
     if state == "leaks":
         return f"the audit found that they leak: {why}"

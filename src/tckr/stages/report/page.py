@@ -89,6 +89,8 @@ def charts(contents: Contents) -> dict[str, Markup]:
         "leakage": leakage_chart(contents.surfaces),
         "adapter_loss": _loss_chart("Adapter: denoising loss", contents.adaptation, "step", "other"),
     }
+    if contents.dp_teacher:
+        drawn["dp_teacher_loss"] = _loss_chart("DP Teacher: training loss", contents.dp_teacher.history, "epoch", "teacher")
     for name, training in (("teacher", contents.teacher), ("student", contents.student)):
         title = name.capitalize()
         drawn[f"{name}_loss"] = _loss_chart(f"{title}: training loss", training.history, "epoch", name)

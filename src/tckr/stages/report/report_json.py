@@ -14,7 +14,7 @@ from tckr.artifacts.data_card import DataCard
 from tckr.html.numbers import Number
 from tckr.membership.rows import CanaryRow, SurfaceRow
 
-SCHEMA_VERSION = "9"
+SCHEMA_VERSION = "10"
 
 Direction = Literal["higher", "lower"]
 Change = Literal["better", "worse", "none", "unknown"]
@@ -282,6 +282,7 @@ class Contents(_Part):
         confused: most confused pairs of classes; empty in a shareable report.
         redrawn: effect of regenerated images on the numbers of the images; empty if there are none.
         labelling: the second step of `teach` under a guarantee, whose Teachers label; None if there is none.
+        dp_teacher: training with noise of the Teacher that labels under a guarantee; None if there is none.
     """
 
     schema_version: str = SCHEMA_VERSION
@@ -315,6 +316,7 @@ class Contents(_Part):
     low_agreement: list[str]
     stages: list[StageRecord]
     labelling: StageRecord | None
+    dp_teacher: Training | None = None
     libraries: dict[str, str]
     settings: dict[str, dict[str, Any]]
     glossary: dict[str, str]
