@@ -26,6 +26,9 @@ Parts = dict[nn.Module, tuple[Tensor, Tensor]]
 LEAST_ALIKE = 1e-3
 """Relative difference above which the gradients of a sample alone and among others are not the same."""
 
+UNUSABLE = "this network cannot be trained with noise (privacy.labels=teacher)"
+OTHERWISE = "choose another teach.model, such as embedded:resnet, or privacy.labels=prompt"
+
 
 def is_supported(layer: nn.Module) -> bool:
     """Return whether the gradients of this layer are known: a linear layer or convolution of torch itself."""
@@ -82,8 +85,8 @@ def refuse_mixing(layers: Sequence[nn.Module], losses_of: Callable[[Tensor], Ten
             for one, several in ((inputs, together[layer][0]), (gradients, together[layer][1])):
                 if (one[0] - several[place]).norm() > LEAST_ALIKE * max(float(one.norm()), 1e-12):
                     raise UserError(
-                        "this network lets the images of a batch influence one another, so the influence of a single one "
-                        "cannot be limited; choose another teach.model, such as embedded:resnet, or privacy.labels=prompt"
+                        f"{UNUSABLE}: the images of a batch influence one another, so nothing can limit what one of them "
+                        f"changes; {OTHERWISE}"
                     )
 
 
@@ -97,8 +100,8 @@ def _parts(layers: Sequence[nn.Module], losses_of: Callable[[Tensor], Tensor], s
     for (layer, inputs, _), gradient in zip(calls, gradients, strict=True):
         if len(inputs) != len(samples) or len(gradient) != len(samples):
             raise UserError(
-                f"a layer of this network gets {len(inputs)} rows for {len(samples)} images, so the influence of a single "
-                "one cannot be limited; choose another teach.model, such as embedded:resnet, or privacy.labels=prompt"
+                f"{UNUSABLE}: a layer gets images in parts or mixed ({len(inputs)} rows for {len(samples)} images; those of "
+                f"Swin see windows), so nothing can limit what one image changes; {OTHERWISE}"
             )
         of_layer.setdefault(layer, []).append(_positions(layer, inputs, gradient))
     joined = {

@@ -51,8 +51,10 @@ def test_without_a_teacher_labels_are_the_classes_of_prompts_or_of_votes(tmp_pat
     changed = labels.copy()
     changed[[5, 2]] = [0, 1]
     for name, given, expected in (("prompts", {}, labels), ("votes", {"voted": voted}, changed)):
-        context = make_context(tmp_path / name, {"synthetic": synthetic, **given})
-        run_of_prompts(LabelConfig(), context)
+        recorder = Recorder()
+        context = make_context(tmp_path / name, {"synthetic": synthetic, **given}, recorder=recorder)
+        run_of_prompts(LabelConfig(views=3 if given else 1), context)
+        assert ("label.views=3 has no effect: labels are classes" in str(recorder.events)) == bool(given)
         found = read_soft_labels(context.out, tmp_path / name)
         assert np.array_equal(found.stored[:, 0], np.eye(3)[expected])
         assert read_columns(context.out, ["label"])["label"].tolist() == labels.tolist()

@@ -20,6 +20,11 @@ from tckr.stages.label.config import LabelConfig
 from tckr.stages.label.labelling import LabelTask, count_rows, join_shards, label_alone, label_by_prompt, label_shard
 from tckr.stages.label.wording import describe_low
 
+VIEWS_UNUSED = (
+    "label.views={views} has no effect: labels are classes, which are the same for every view of an image, and the Student "
+    "is trained on its own augmentations (distill.augment); set label.views=1, or privacy.labels=teacher"
+)
+
 
 def run(config: LabelConfig, context: StepContext) -> None:
     """Label every image of input `synthetic` with input `teacher`; finished shards are kept."""
@@ -64,6 +69,8 @@ def run_of_prompts(config: LabelConfig, context: StepContext) -> None:
     The images of input `voted`, if there is one, get the class that was chosen for them. Under a formal guarantee, a Teacher
     that was trained on private images without noise may not be queried.
     """
+    if context.run == 0 and config.views > 1:
+        context.log("warning", message=VIEWS_UNUSED.format(views=config.views))
     synthetic = context.inputs["synthetic"]
     shard = context.scratch / "labels.parquet"
     num_images = sum(count_rows(path) for path in synthetic_shards(synthetic))
