@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import tckr
-from tckr.artifacts.membership import VALIDATION_RUN
+from tckr.artifacts.membership import EVERY_RECORD, VALIDATION_RUN, WITH_COINS
 from tckr.config import RunConfig
 from tckr.engine.step import Role, Sensitivity
 from tckr.pipeline import STAGES, pipeline
@@ -187,8 +187,10 @@ def test_canaries_are_queried_even_without_reference_runs():
     with_references = steps(prepare={"num_canaries": 100}, audit={"num_reference_runs": 2})
     for name in ("signals.0", "signals.base"):  # other answers, so other artifacts
         assert found[name].fingerprint != with_references[name].fingerprint
-    beside = {"signals.0", "signals.base", "adapt.base", "caption.all"}
+    beside = {"signals.0", "signals.base", "adapt.base", "caption.canaries"}
     assert set(found) == {*STAGES, "distill.images_alone", *beside}  # nothing is trained that has no canaries
+    assert {found[name].run for name in ("caption.canaries", "adapt.base")} == {WITH_COINS}  # nor captioned
+    assert {with_references[name].run for name in ("caption.all", "adapt.base")} == {EVERY_RECORD}
 
 
 def test_no_two_functions_compute_an_artifact_of_one_fingerprint():

@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tckr.artifacts.data_card import DataCard
-from tckr.artifacts.membership import EVERY_RECORD, VALIDATION_RUN
+from tckr.artifacts.membership import EVERY_RECORD, VALIDATION_RUN, WITH_COINS
 from tckr.config import RunConfig
 from tckr.data.seeds import derive_seed, keyed_root
 from tckr.data.sources import file_digest, source_digest
@@ -204,8 +204,8 @@ def _audit(config: RunConfig, data: Step, target: Recycled) -> Step:
         judged["images_alone"] = _images_alone(config, target)
     if config.privacy.is_on:
         judged["adapter"] = target.adapter  # its card states the guarantee that canaries try to refute
-    common = {"data": data, "captions": _captions_of_all(config, data)}
     references = _reference_runs(config)
+    common = {"data": data, "captions": _captions_of_attacked(config, data, EVERY_RECORD if references else WITH_COINS)}
     if not references:
         return _judging(config, judged | (_query_canaries(config, target, common) if config.prepare.num_canaries else {}))
     null, positive = _controls(config)
@@ -253,7 +253,7 @@ def _replay(run: Run, data: Step, target: Recycled) -> Step:
 
 def _query_base(config: RunConfig, common: Mapping[str, Step], *, only_canaries: bool = False) -> Step:
     """Return the step that queries the generator in its state before training on private data."""
-    base = Run(config=config, row=EVERY_RECORD, seed=config.seed, name="base")
+    base = Run(config=config, row=WITH_COINS if only_canaries else EVERY_RECORD, seed=config.seed, name="base")
     adapter = _step("adapt", config.adapt.unadapted(), base, common)
     return _query_step(base, {**common, "adapter": adapter}, only_canaries=only_canaries)
 
@@ -293,10 +293,10 @@ def _query_step(run: Run, inputs: Mapping[str, Step], *, only_canaries: bool = F
     return _step("audit", signals, run, inputs, name=f"signals.{run.name}", function="ask")
 
 
-def _captions_of_all(config: RunConfig, data: Step) -> Step:
-    """Return the step that captions every record, as an attacker who has a record would."""
-    everyone = Run(config=config, row=EVERY_RECORD, seed=config.seed, name="all")
-    return _captions(everyone, data)
+def _captions_of_attacked(config: RunConfig, data: Step, row: int) -> Step:
+    """Return the step that captions the records of `row`, as an attacker who has a record would."""
+    name = "all" if row == EVERY_RECORD else "canaries"
+    return _captions(Run(config=config, row=row, seed=config.seed, name=name), data)
 
 
 def _target(config: RunConfig) -> Run:

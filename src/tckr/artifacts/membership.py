@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tckr.data.groups import groups_of_pool
 from tckr.data.shards import read_columns
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ VALIDATION_RUN = -1
 
 EVERY_RECORD = -2
 """Not a run of the pipeline: the audit captions all records, because an attacker who has a record can caption it."""
+
+WITH_COINS = -3
+"""Not a run either: canaries and the other records of their groups. Without reference runs the audit needs no others."""
 
 CANARIES_NAME = "canaries.npy"
 CANARY_KINDS = {"natural": 1, "mislabelled": 2}
@@ -42,12 +46,17 @@ def read_membership(folder: Path) -> np.ndarray:
 def read_members(folder: Path, run: int) -> np.ndarray:
     """Return the record numbers (int64, ascending) that run `run` is trained on.
 
-    Run 0 is the target, 1..R are reference runs; `VALIDATION_RUN` and `EVERY_RECORD` are special values of the audit.
+    Run 0 is the target, 1..R are reference runs; `VALIDATION_RUN`, `EVERY_RECORD` and `WITH_COINS` are special values of the
+    audit.
     """
     import numpy as np
 
     if run == VALIDATION_RUN:
         return np.sort(read_columns(folder / split_of(run), ["record"])["record"].astype(np.int64))
+    if run == WITH_COINS:
+        canaries = read_canaries(folder) > 0
+        groups = groups_of_pool(folder, len(canaries))
+        return np.flatnonzero(canaries if groups is None else np.isin(groups, groups[canaries])).astype(np.int64)
     membership = read_membership(folder)
     if run == EVERY_RECORD:
         return np.arange(membership.shape[1], dtype=np.int64)

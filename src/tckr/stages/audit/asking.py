@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tckr.artifacts.data_card import DataCard
-from tckr.artifacts.membership import read_canaries
-from tckr.data.groups import groups_of_pool
+from tckr.artifacts.membership import WITH_COINS, read_members
 from tckr.data.images import ImageSet, load_images
 from tckr.disk import write_whole
 from tckr.membership.queries.questions import QUESTIONS, Answers, Asked
@@ -54,7 +53,7 @@ class Asking:
         pool = in_order(load_images(folders["data"] / "pool", self.cache))
         return Asked(
             folders=folders,
-            records=pool.select(with_coins(folders["data"])) if self.only_canaries else pool,
+            records=pool.select(read_members(folders["data"], WITH_COINS)) if self.only_canaries else pool,
             class_names=DataCard.read(folders["data"]).class_names,
             settings=self.settings,
             device=self.device,
@@ -92,13 +91,6 @@ def in_order(pool: ImageSet) -> ImageSet:
     """Return the pool in order of record number."""
     order = np.arange(len(pool))
     return pool if np.array_equal(pool.ids, order) else pool.select(order)
-
-
-def with_coins(data: Path) -> np.ndarray:
-    """Return the canaries of a prepared set, and the other records of their groups, int64 [.], ascending."""
-    canaries = read_canaries(data) > 0
-    groups = groups_of_pool(data, len(canaries))
-    return np.flatnonzero(canaries if groups is None else np.isin(groups, groups[canaries]))
 
 
 def _save(answers: Answers, path: Path) -> None:
