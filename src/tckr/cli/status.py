@@ -1,4 +1,4 @@
-"""`tckr status`: list the complete, started and missing steps of a run."""
+"""`tckr status`: list the complete, started, interrupted and missing steps of a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 DAMAGED = 2
 MOST_NAMED = 5
-"""Number of other runs that are listed."""
+"""Number of other runs, or of steps, that are listed."""
+
+OUTDATED = "computed before settings, data or TCKR itself changed, so a run would compute them again"
 
 
 def status(
@@ -84,7 +86,7 @@ def read_plan(settings: Settings, until: str = "report") -> dict[str, Any]:
 
     store = Store(settings.execution.store)
     worker, progress = read_progress(settings.execution.folder) or (None, None)
-    steps = plan(settings, until)
+    steps, links = plan(settings, until), settings.execution.folder / "artifacts"
     damaged = {step.name: damage for step in steps if (damage := store.damage(step))}
     return {
         "folder": str(settings.execution.folder.absolute()),
@@ -93,7 +95,8 @@ def read_plan(settings: Settings, until: str = "report") -> dict[str, Any]:
         "progress": progress.model_dump() if progress else None,
         "complete": sum(store.has(step) and step.name not in damaged for step in steps),
         "total": len(steps),
-        "steps": [_row(group, store, damaged) for group in _grouped(steps)],
+        "steps": [_row(group, store, damaged, going_on=worker is not None) for group in _grouped(steps)],
+        "outdated": [step.name for step in steps if not store.has(step) and (links / step.name).exists()],
         "sealed": [
             {"step": step.name, "splits": list(step.seals), "times_opened": store.num_openings(step)}
             for step in steps
@@ -117,6 +120,9 @@ def _print(found: dict[str, Any], console: Console) -> None:
     console.print(escape(f"{found['folder']}  ({found['source']})"), style="italic", soft_wrap=True)
     console.print(table)
     console.print(f"{found['complete']} of {found['total']} steps are complete.")
+    if outdated := found["outdated"]:
+        names = ", ".join(outdated[:MOST_NAMED]) + " ..." * (len(outdated) > MOST_NAMED)
+        console.print(f"outdated  {names}: {OUTDATED}", soft_wrap=True)
     for sealed in found["sealed"]:
         splits = ", ".join(sealed["splits"])
         console.print(f"{sealed['step']}: the split {splits} is sealed and was opened {sealed['times_opened']} times.")
@@ -144,11 +150,14 @@ def _place(step: Step) -> tuple[int, int]:
     return chapter, STAGES.index(step.stage)
 
 
-def _row(group: Sequence[Step], store: Store, damaged: Collection[str]) -> dict[str, Any]:
+def _row(group: Sequence[Step], store: Store, damaged: Collection[str], *, going_on: bool) -> dict[str, Any]:
+    """Return the row of `group`; what was begun is interrupted if the run is not `going_on` and no other run computes it."""
     complete = [step for step in group if store.has(step) and step.name not in damaged]
     manifests = [store.manifest(step) for step in complete]
-    started = any(store.is_begun(step) for step in group)
-    state = "complete" if len(complete) == len(group) else "started" if started or complete else "missing"
+    begun = bool(complete) or any(store.is_begun(step) for step in group)
+    going_on = going_on or any(store.is_at_work(step) for step in group)
+    state = "missing" if not begun else "started" if going_on else "interrupted"
+    state = "complete" if len(complete) == len(group) else state
     if any(step.name in damaged for step in group):
         state = "damaged"
     return {
