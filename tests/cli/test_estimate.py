@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -167,6 +168,14 @@ def test_doctor_names_a_package_that_does_not_fit(monkeypatch, capsys):
     assert re.search(r"problem +numpy [\d.]+; TCKR needs numpy>=99; pip install 'numpy>=99'", out)
     assert "nowhere-to-be-found missing" in out
     assert "ruff" not in out
+
+
+@pytest.mark.parametrize(("seconds", "products"), [(0.05, 6), (0.4, 2), (2.0, 1)])
+def test_a_precision_that_is_only_emulated_is_measured_with_few_products(seconds, products, monkeypatch):
+    looks = itertools.count()
+    monkeypatch.setattr(machine.time, "perf_counter", lambda: next(looks) * seconds)
+    assert machine.matmul_rate("cpu", "float32") == pytest.approx(2 * 1024**3 / seconds / 1e9)
+    assert next(looks) == 2 * products
 
 
 @pytest.mark.parametrize(("needed", "state"), [(7.9, "yes"), (8.1, "tight"), (10.1, "no")])

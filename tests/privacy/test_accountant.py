@@ -59,10 +59,12 @@ def test_the_noise_spends_the_budget_and_no_more(epsilon: float) -> None:
     assert alone < epsilon_spent(training, deviation, DELTA), "the count is paid for"
 
 
+@pytest.mark.usefixtures("coarse_accounting")
 def test_a_budget_that_is_too_large_to_spend_takes_the_least_noise() -> None:
     assert calibrate(50.0, 1e-5, sampling_rate=0.01, steps=1).noise_multiplier == LEAST_NOISE
 
 
+@pytest.mark.usefixtures("coarse_accounting")
 def test_a_budget_that_no_noise_keeps_is_refused_with_the_noises_that_were_tried() -> None:
     with pytest.raises(
         UserError, match=r"no noise multiplier from 0\.2 to 10,000 makes 1 steps .* or raise privacy\.epsilon"
