@@ -36,6 +36,14 @@ from tckr.pipeline import needed_for, pipeline
 from tckr.progress.written import ProgressFile
 from tckr.stages.config_base import StageConfig
 
+WITH_NOISE = ("adapt", "votes", "dp_teacher")
+"""Steps that spend the budget of a formal guarantee. Their noise follows from their fingerprint."""
+
+SPENT_AGAIN = (
+    "computing it again samples new noise, so it spends the budget again: add both epsilons, and both deltas "
+    "(docs/guarantee.md)"
+)
+
 REPORT_FILES = ("report.html", "report.json")
 
 
@@ -90,6 +98,8 @@ def run(settings: Settings, until: str = "report", observer: Observer | None = N
     store, folder = Store(settings.execution.store), run_folder(settings, observer)
     refuse_missing_models(steps, store)
     require_trackers(settings.execution.trackers)
+    if spends_again(settings, steps):
+        observer.warned(f"settings, data or TCKR itself changed since this run was made; {SPENT_AGAIN}")
     with explained(folder.path), _held(folder):
         require_sound(settings.execution.store)
         open_folder(settings, everything, observer)
@@ -101,6 +111,14 @@ def run(settings: Settings, until: str = "report", observer: Observer | None = N
             Runner(store=store, execution=settings.execution, log_file=log_file, observer=told, target_first=True).run(made)
         publish(folder, everything, store)
     return RunResult(folder=folder.path, artifacts={step.name: store.folder(step) for step in steps})
+
+
+def spends_again(settings: Settings, steps: Iterable[Step]) -> bool:
+    """Return whether a run with a formal guarantee would compute again, with other noise, what its folder links to."""
+    store, links = Store(settings.execution.store), settings.execution.folder / "artifacts"
+    noisy = [step for step in steps if step.name in WITH_NOISE and (links / step.name).is_symlink()]
+    other = (step for step in noisy if (links / step.name).readlink().name != store.folder(step).name)
+    return settings.privacy.is_on and not all(map(store.has, other))
 
 
 def refuse_places(settings: Settings, kind: Kind = Kind.RUN) -> None:

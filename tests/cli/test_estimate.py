@@ -71,7 +71,7 @@ def test_estimate_refuses_what_a_run_refuses_after_prepare(monkeypatch, capsys, 
             "privacy.labels=votes",
             "privacy.votes=4",
             "privacy.num_teachers=14",
-        ): "but the set has about 14 records: fewer than",
+        ): "but the set has about 14 images: fewer than",
     }
     for settings, message in refused.items():
         dp = ["estimate", "--data", "data", "--preset", "dp", "--seconds", "1", *settings, *TINY]

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tckr.html.numbers import at_least, difference_number, duration, measured_number, megabytes, percent, rounded_down
+from tckr.html.numbers import (
+    at_least,
+    difference_number,
+    duration,
+    measured_number,
+    megabytes,
+    percent,
+    rounded_down,
+    rounded_up,
+)
 from tckr.metrics.estimate import Estimate, NotMeasurable
 
 
@@ -18,6 +27,18 @@ def test_a_lower_bound_is_rounded_down():
     values = (0.0, 0.009, 0.29, 0.999, 2.375, 10.0)  # 0.29 x 100 is below 29 in floating point
     assert [rounded_down(value) for value in values] == ["0.00", "0.00", "0.29", "0.99", "2.37", "10.00"]
     assert at_least(0.999) == "\u2265 0.99"
+
+
+def test_an_upper_bound_is_rounded_up():
+    assert [rounded_up(value) for value in (0.01, 0.57, 0.9541, 1.0, 9.994, 12.31, 99.99)] == [
+        "0.01",
+        "0.57",
+        "0.955",
+        "1",
+        "10",
+        "12.4",
+        "100",
+    ]
 
 
 def test_durations_and_sizes_read_at_a_glance():

@@ -119,8 +119,35 @@ def test_a_bound_below_the_claim_refutes_nothing() -> None:
     assert not found.refuted
     changed = {"bound": found.bound.model_copy(update={"value": 3.999}), "most": 4.999}
     text = refutation_text(found.model_copy(update=changed))
-    assert "epsilon is at least 3.99" in text  # a rounded bound is a bound too
-    assert "at most 4.99 could be shown" in text
+    assert "epsilon is at least 3.9 (" in text  # a rounded bound is a bound too
+    assert "if all guesses were right, they would show 4.99)" in text
+
+
+def stated(epsilon: float, bound: float) -> str:
+    """Return the sentence about a claim of `epsilon`, of which canaries show that it is at least `bound`."""
+    found = try_to_refute(claimed(9.0), knowing("student"), 0.95, coin_of_group=False)
+    assert isinstance(found.bound, OneRunBound)
+    guarantee, shown = found.claimed.model_copy(update={"epsilon": epsilon}), found.bound.model_copy(update={"value": bound})
+    return refutation_text(found.model_copy(update={"claimed": guarantee, "bound": shown, "refuted": bound > epsilon}))
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "bound", "text"),
+    [
+        (1.0, 1.004, "GUARANTEE REFUTED: epsilon is more than 1 ("),
+        (9.994, 10.004, "GUARANTEE REFUTED: epsilon is at least 10 ("),
+        (12.345, 3.0, "Guarantee (epsilon 12.4, delta 1e-05) not refuted: epsilon is at least 3 ("),
+        (1.0, 0.0042, "not refuted: epsilon is at least 0.004 ("),
+        (1.0, 0.0, "not refuted: the guesses show nothing ("),
+    ],
+)
+def test_rounded_numbers_say_what_the_numbers_say(epsilon: float, bound: float, text: str) -> None:
+    assert text in stated(epsilon, bound)
+
+
+def test_the_sentence_does_not_tell_how_many_guesses_were_right() -> None:
+    """400 canaries have 200 counts of right guesses above one half, and two decimals of the bound differ for nearly all."""
+    assert len({stated(9.0, bound) for bound in np.linspace(0.1, 4, 200)}) <= 40
 
 
 def test_all_tries_hold_together() -> None:

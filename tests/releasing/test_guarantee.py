@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+from tckr import running
 from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.audit import AuditResult
 from tckr.artifacts.guarantee import Refutation
@@ -18,14 +19,15 @@ from tckr.artifacts.synthetic import load_synthetic
 from tckr.artifacts.training import MODEL_FOLDER
 from tckr.artifacts.voted_labels import VotedLabels
 from tckr.config import load_settings
+from tckr.engine.observer import Silent
 from tckr.errors import UserError
-from tckr.html.numbers import duration
+from tckr.html.numbers import duration, rounded_up
 from tckr.membership.refutation import promise_text
 from tckr.metrics.estimate import NotMeasurable
 from tckr.models.classifiers import load_classifier, predict_logits
 from tckr.releasing.cards import summary
 from tckr.releasing.releasing import release
-from tckr.releasing.run import finished_run
+from tckr.releasing.run import finished_run, run_settings
 from tckr.running import RunResult, run
 from tckr.stages.adapt.config import PrivateAdaptConfig
 from tckr.stages.generate.config import GenerateConfig
@@ -117,7 +119,9 @@ def test_soft_labels_of_a_teacher_that_was_trained_with_noise_leave_with_its_noi
     assert f'<th scope="row">target run</th><td class="right">{duration(whole)}</td>' in page
 
 
-@pytest.mark.parametrize(("earlier", "said"), [("generate", "kept, so this spends nothing"), ("adapt", "budget again: add")])
+@pytest.mark.parametrize(
+    ("earlier", "said"), [("generate", "kept, so no budget is spent again"), ("adapt", "budget again: add")]
+)
 def test_a_run_of_another_version_says_whether_computing_it_again_spends_the_budget_again(
     guaranteed, monkeypatch, earlier, said
 ):
@@ -126,6 +130,26 @@ def test_a_run_of_another_version_says_whether_computing_it_again_spends_the_bud
     monkeypatch.setattr(sections[earlier], "version", sections[earlier].version + 1)
     with pytest.raises(UserError, match=f"TCKR itself changed since it was made.*; .*{said}"):
         finished_run(guaranteed.folder, ("images",))
+
+
+@pytest.mark.parametrize(("until", "newer", "told"), [("report", 0, 0), ("prepare", 1, 0), ("adapt", 1, 1)])
+def test_a_run_that_spends_its_budget_again_says_so_before_it_begins(guaranteed, monkeypatch, until, newer, told):
+    heard = []
+
+    class Hearing(Silent):
+        def warned(self, message):
+            heard.append(message)
+
+    settings = run_settings(guaranteed.folder)
+    monkeypatch.setattr(PrivateAdaptConfig, "version", PrivateAdaptConfig.version + newer)
+    monkeypatch.setattr(running, "open_folder", ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        run(settings, until, Hearing())
+    assert sum("so it spends the budget again: add both epsilons, and both deltas" in one for one in heard) == told
+
+
+def ctrl_c(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_the_report_says_that_no_caption_was_written(guaranteed):
@@ -138,7 +162,7 @@ def test_each_card_states_the_guarantee_with_the_inputs_of_the_accountant_and_wh
 ):
     claimed, text = AdapterCard.read(guaranteed.artifacts["adapt"]).guarantee, (released / card).read_text()
     assert claimed is not None
-    assert f"({claimed.epsilon:.3g}, 1e-05) differential privacy for one image" in text
+    assert f"({rounded_up(claimed.epsilon)}, 1e-05) differential privacy for one image" in text
     assert f"noise of {claimed.noise_multiplier:.3g} times that" in text
     limits = text.split("The guarantee does not cover:")[1]
     assert "accuracy and results of the audit. They have no noise." in limits

@@ -209,7 +209,7 @@ def _num_units(settings: Settings, card: DataCard) -> int:
 def _guarantee(settings: Settings, card: DataCard, adapting: Forecast) -> str:
     """Return what a formal guarantee costs, and which settings change that."""
     from tckr.html.numbers import rounded
-    from tckr.membership.refutation import UNITS
+    from tckr.privacy.config import UNITS
 
     work, privacy = _private_work(settings, card), settings.privacy
     assert work

@@ -73,6 +73,12 @@ def rounded_down(value: float) -> str:
     return f"{math.floor(100 * value + 1e-9) / 100:.2f}"
 
 
+def rounded_up(value: float) -> str:
+    """Return an upper bound (> 0) with at most three digits. It is rounded up, so that the text is an upper bound too."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 2)
+    return f"{math.ceil(value / unit - 1e-9) * unit:.3g}"
+
+
 def at_least(value: float) -> str:
     """Return a lower bound, `\u2265 0.90`."""
     return f"\N{GREATER-THAN OR EQUAL TO} {rounded_down(value)}"

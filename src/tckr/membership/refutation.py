@@ -7,18 +7,19 @@ from types import MappingProxyType
 import numpy as np
 
 from tckr.artifacts.guarantee import Guarantee, Refutation, TeacherInputs
-from tckr.html.numbers import rounded_down
+from tckr.html.numbers import rounded_down, rounded_up
 from tckr.membership.canaries import Canaries
 from tckr.metrics.estimate import NotMeasurable
 from tckr.metrics.one_run import largest_bound, one_run_epsilon
+from tckr.metrics.rounding import bound_below
+from tckr.privacy.config import UNITS
 from tckr.surfaces import surface_title
 
 COVERED = ("adapter", "images", "soft_labels", "student")
 """Surfaces that a guarantee is about: computed from the noisy results alone."""
 
 WHO = MappingProxyType({"record": "one image", "group": "all images of one group"})
-UNITS = MappingProxyType({"record": "images", "group": "groups"})
-"""`privacy.unit` -> words for one unit, and for several."""
+"""`privacy.unit` -> words for one unit."""
 
 
 def try_to_refute(guarantee: Guarantee, canaries: Canaries | None, confidence: float, *, coin_of_group: bool) -> Refutation:
@@ -54,13 +55,13 @@ def promise_text(guarantee: Guarantee) -> str:
     """Return what a guarantee promises, and of what."""
     labels = "the classes of their prompts" if guarantee.labels_are_prompts else "their labels"
     return (
-        f"Formal guarantee: ({guarantee.epsilon:.3g}, {guarantee.delta:g}) differential privacy for {WHO[guarantee.unit]}. "
-        f"It covers images with {labels}, adapter and Student, whatever attack is tried."
-        + (f" But it hardly protects: {warning}." if (warning := warn_of_delta(guarantee)) else "")
+        f"Formal guarantee: ({rounded_up(guarantee.epsilon)}, {guarantee.delta:g}) differential privacy for "
+        f"{WHO[guarantee.unit]}. It covers images with {labels}, adapter and Student, whatever attack is tried."
+        + (f" But it hardly protects: {warning}." if (warning := describe_delta_of(guarantee)) else "")
     )
 
 
-def warn_of_delta(guarantee: Guarantee) -> str:
+def describe_delta_of(guarantee: Guarantee) -> str:
     """Return `describe_large_delta` of the noisy number of units, the only one that a guarantee knows."""
     return describe_large_delta(guarantee.delta, guarantee.unit, guarantee.noisy_count)
 
@@ -108,18 +109,23 @@ def _training_text(training: Guarantee | TeacherInputs, units: str) -> str:
 
 
 def refutation_text(found: Refutation) -> str:
-    """Return a sentence with the result of the canaries for the guarantee."""
-    claimed = f"epsilon {found.claimed.epsilon:.3g}, delta {found.claimed.delta:g}"
+    """Return a sentence with the result of the canaries for the guarantee.
+
+    The bound is rounded as in a shareable report: two decimals would tell how many guesses were right.
+    """
+    epsilon = rounded_up(found.claimed.epsilon)
+    claimed = f"epsilon {epsilon}, delta {found.claimed.delta:g}"
     if isinstance(found.bound, NotMeasurable):
         return f"Guarantee ({claimed}) not tested, because {found.bound.reason}."
-    at = f"epsilon is at least {rounded_down(found.bound.value)}" if found.bound.value else "the guesses show nothing"
+    bound = bound_below(found.bound.value)
+    at = f"epsilon is at least {bound:g}" if bound else "the guesses show nothing"
     where = f"{surface_title(found.surface)}, {found.canaries} canaries, {100 * (found.confidence or 0):g} % confidence"
     if found.refuted:
+        at = at if bound > found.claimed.epsilon else f"epsilon is more than {epsilon}"
         return f"GUARANTEE REFUTED: {at} ({where}), and {claimed} is claimed. Somewhere too little noise is added."
     powerless = " So these canaries could not refute it." if found.most <= found.claimed.epsilon else ""
-    return (
-        f"Guarantee ({claimed}) not refuted: {at} ({where}; at most {rounded_down(found.most)} could be shown).{powerless}"
-    )
+    most = f"if all guesses were right, they would show {rounded_down(found.most)}"
+    return f"Guarantee ({claimed}) not refuted: {at} ({where}; {most}).{powerless}"
 
 
 def _guessed_from(canaries: Canaries) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:

@@ -12,6 +12,9 @@ from tckr.strict import LARGEST_NORM, STRICT
 
 NEEDS_PACKAGES = "a formal guarantee needs the packages dp-accounting and opacus; install them with: pip install 'tckr[dp]'"
 
+UNITS = MappingProxyType({"record": "images", "group": "groups"})
+"""`privacy.unit` -> the word for several units."""
+
 MOST_TEACHERS = 10_000
 """Maximum number of Teachers that vote."""
 

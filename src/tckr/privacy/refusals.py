@@ -8,7 +8,7 @@ from typing import Any
 
 from tckr.errors import UserError
 from tckr.privacy.accountant import voting_of
-from tckr.privacy.config import MOST_TEACHERS, PrivacyConfig
+from tckr.privacy.config import MOST_TEACHERS, UNITS, PrivacyConfig
 
 Refusal = tuple[str, Callable[[Any], bool], str, str]
 """Setting, function that tells whether its value is refused, what it would reveal, what to set instead."""
@@ -21,6 +21,9 @@ LEAST_BATCH = 3
 
 LEAST_UNITS = 2
 """Least mean number of units of a Teacher that votes. With fewer, two of five Teachers or more get at most one unit."""
+
+FEW_UNITS = 25
+"""Least mean number of units without a warning: of Teachers of 26 MNIST images, 58 % of the votes were right."""
 
 REFUSALS: tuple[Refusal, ...] = (
     (
@@ -174,8 +177,8 @@ def refuse_few_units(privacy: PrivacyConfig, num_units: int) -> None:
     """
     if privacy.takes_votes and num_units < LEAST_UNITS * privacy.num_teachers:
         raise UserError(
-            f"privacy.num_teachers={privacy.num_teachers}, but the set has about {num_units:,} {privacy.unit}s: fewer than "
-            f"{LEAST_UNITS} for each Teacher on average. Many would not vote and others would know few classes, so labels "
-            f"would be noise; expected are at least {LEAST_UNITS}, better 25; set a lower privacy.num_teachers, with fewer "
-            "privacy.votes if their noise is then too large, or privacy.labels=prompt"
+            f"privacy.num_teachers={privacy.num_teachers}, but the set has about {num_units:,} {UNITS[privacy.unit]}: fewer "
+            f"than {LEAST_UNITS} for each Teacher on average. Many would not vote and others would know few classes, so "
+            f"labels would be noise; expected are at least {LEAST_UNITS}, better {FEW_UNITS}; set a lower "
+            "privacy.num_teachers, with fewer privacy.votes if their noise is then too large, or privacy.labels=prompt"
         )

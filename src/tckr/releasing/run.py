@@ -12,7 +12,7 @@ from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.errors import UserError, shown
 from tckr.releasing.names import Part
-from tckr.running import plan
+from tckr.running import SPENT_AGAIN, plan, spends_again
 
 STAGE: dict[Part, str] = {
     "images": "generate",
@@ -23,12 +23,7 @@ STAGE: dict[Part, str] = {
 }
 """Part of a release -> the stage that creates it."""
 
-
 CHANGED = "settings, data or TCKR itself changed since it was made"
-
-
-WITH_NOISE = ("adapt", "votes", "dp_teacher")
-"""Steps that spend the budget of a formal guarantee. Their noise follows from their fingerprint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +65,7 @@ def finished_run(folder: Path, parts: Sequence[Part]) -> FinishedRun:
         changed = _was_made(folder, STAGE[missing[0]])
         raise UserError(
             f"{missing[0]}: {shown(folder)} has none for its settings: {CHANGED if changed else 'it was never computed'}. "
-            f"Compute it with `tckr run {folder}`{_spends(steps, store) if changed and settings.privacy.is_on else ''}"
+            f"Compute it with `tckr run {folder}`{_spent(settings, steps) if changed else ''}"
         )
     return FinishedRun(
         folder=folder, settings=settings, artifacts=whole, why_no_audit=_why_no_audit(folder, target["audit"], store)
@@ -97,13 +92,13 @@ def _why_no_audit(folder: Path, step: Step, store: Store) -> str:
     return f"no audit of what would be released: {CHANGED}" if _was_made(folder, "audit") else "this run has no audit"
 
 
-def _spends(steps: Sequence[Step], store: Store) -> str:
-    """Return whether a run under a formal guarantee that is computed again spends its budget again."""
-    if all(store.has(step) for step in steps if step.name in WITH_NOISE):
-        return "; what has noise is kept, so this spends nothing of the budget again"
-    return "; this samples new noise, so it spends the budget again: add both epsilons (docs/guarantee.md)"
+def _spent(settings: Settings, steps: Sequence[Step]) -> str:
+    """Return whether a run spends its budget again if it has a formal guarantee and is computed again."""
+    if not settings.privacy.is_on:
+        return ""
+    return f"; {SPENT_AGAIN if spends_again(settings, steps) else 'what has noise is kept, so no budget is spent again'}"
 
 
 def _was_made(folder: Path, stage: str) -> bool:
     """Return whether the run's folder links to an artifact of `stage`, made with any settings."""
-    return (folder / "artifacts" / stage).exists()
+    return (folder / "artifacts" / stage).is_symlink()

@@ -15,7 +15,7 @@ from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.data_card import DataCard
 from tckr.data.groups import units_of, write_groups
 from tckr.errors import UserError
-from tckr.membership.refutation import promise_text, warn_of_delta
+from tckr.membership.refutation import describe_delta_of, promise_text
 from tckr.models.unit_gradients import clip_each
 from tckr.privacy.config import PrivacyConfig
 from tckr.privacy.refusals import refuse_few_units
@@ -190,7 +190,7 @@ def test_a_set_smaller_than_the_batch_is_counted_as_it_is_and_all_of_it_is_in_ea
 def test_a_delta_that_protects_nobody_is_told(delta: float, num_units: int, told: str) -> None:
     config = PrivateAdaptConfig(batch_size=16, steps=5, privacy=PrivacyConfig(epsilon=10.0, delta=delta))
     guarantee = promise(config, num_units, 7, ["a"])
-    message = warn_of_delta(guarantee)
+    message = describe_delta_of(guarantee)
     assert ("hardly protects" in promise_text(guarantee)) == bool(told)
     assert told in message
     assert bool(message) == bool(told)
@@ -270,7 +270,7 @@ def test_teachers_have_two_units_or_more_on_average() -> None:
     votes = PrivacyConfig(epsilon=8.0, labels="votes", num_teachers=20)
     refuse_few_units(votes, 40)
     refuse_few_units(PrivacyConfig(epsilon=8.0), 1)
-    with pytest.raises(UserError, match="the set has about 39 records: fewer than 2 for each Teacher on average"):
+    with pytest.raises(UserError, match="the set has about 39 images: fewer than 2 for each Teacher on average"):
         refuse_few_units(votes, 39)
 
 

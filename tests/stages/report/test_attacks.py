@@ -28,6 +28,14 @@ def test_low_rates_stand_over_all_runs_with_their_meaning_at_each_prior(report):
     assert rows["tpr_over_runs_at_0.001"]["teacher"]["value"] == found["value"]
 
 
+def test_each_bound_is_rounded_down(private_report):
+    bounds = [surface["mu_lower_bound"] for surface in private_report.data["audit"]["surfaces"].values()]
+    bounds = [bound for bound in bounds if bound]
+    assert [f"{bound['mu']:.2f}" for bound in bounds] == ["0.02", "0.37", "0.04"], "0.0175 is nearer to 0.02"
+    for mu, epsilon in (("0.01", "0.00"), ("0.37", "1.23"), ("0.04", "0.08")):
+        assert f"mu at least {mu} (a Gaussian mechanism with this mu has epsilon {epsilon})" in text_of(private_report)
+
+
 def test_each_bound_says_what_it_assumes(report):
     text = text_of(report)
     bound = report.data["audit"]["surfaces"]["teacher"]["mu_lower_bound"]

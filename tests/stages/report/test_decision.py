@@ -165,7 +165,7 @@ def test_a_guarantee_is_stated_where_there_is_one_and_only_there():
         count_noise=2.5, noisy_count=600, noise_draws=1, class_names=["a", "b"],
     )  # fmt: skip
     found = decision_of(sample.audit(), sample._card(), 640, guarantee)
-    assert found.sure[0].startswith("Formal guarantee: (9.95, 1e-05) differential privacy for one image")
+    assert found.sure[0].startswith("Formal guarantee: (9.96, 1e-05) differential privacy for one image")
     assert not any("no formal guarantee" in line for line in found.not_covered)
     assert "costs in accuracy" in found.next_steps[-1].text
     assert not any("costs in accuracy" in step.text for step in decision().next_steps)
@@ -217,7 +217,7 @@ def test_what_canaries_refute_stands_beside_what_is_claimed_with_every_input_of_
     assert "5 steps, each with a share of 0.1 of the images, gradients clipped to 1.5, noise of 0.7 times that" in sentences
     assert "Number of images: noise of 2.5" in sentences
     if refuted:
-        assert "epsilon is at least 1.20 (Student, natural canaries, 95 % confidence)" in sentences
+        assert "epsilon is at least 1.2 (Student, natural canaries, 95 % confidence)" in sentences
         assert screen.answer.startswith("No. The formal guarantee is refuted")
         assert [step.text.split(".")[0] for step in screen.next_steps] == ["Release nothing of this run"]
     else:

@@ -151,7 +151,7 @@ def test_images_whose_guarantee_is_refuted_are_not_shown(clean_report):
     )  # fmt: skip
     refuted = Refutation(claimed=claimed, bound=NotMeasurable("a test"), refuted=True)
     changed = found.model_copy(update={"audit": found.audit.model_copy(update={"guarantee": refuted})})
-    assert why_withheld(changed) == "canaries refuted their formal guarantee"
+    assert why_withheld(changed) == "canaries refuted the formal guarantee of these images"
 
 
 def test_a_failed_control_leaves_accuracy_as_it_is(invalid_report):

@@ -219,7 +219,7 @@ def test_votes_of_few_teachers_units_or_images_are_warned_of(tmp_path: Path) -> 
     images, units, silent = warnings_of(recorder)
     assert "only 50 images are generated, but the noise is that of 90 votes" in images
     assert "set privacy.votes=50" in images
-    assert "each Teacher that votes learns from about 6 records" in units
+    assert "each Teacher that votes learns from about 6 images" in units
     assert "4 of 4 Teachers do not vote: labels are noise alone" in silent
 
 

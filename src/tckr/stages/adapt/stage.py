@@ -13,7 +13,6 @@ import torch
 from tckr.artifacts.adapter_card import AdapterCard
 from tckr.artifacts.captions import CaptionTable
 from tckr.artifacts.data_card import DataCard
-from tckr.artifacts.guarantee import Guarantee
 from tckr.artifacts.membership import read_members, split_of
 from tckr.artifacts.training import write_history
 from tckr.data.groups import units_of
@@ -21,7 +20,7 @@ from tckr.data.images import load_images
 from tckr.data.seeds import derive_seed
 from tckr.engine.step import StepContext
 from tckr.errors import UserError
-from tckr.membership.refutation import warn_of_delta
+from tckr.membership.refutation import describe_delta_of
 from tckr.models.diffusion.generator import Generator
 from tckr.models.diffusion.latent import LatentDiffusion
 from tckr.models.diffusion.load import load_generator
@@ -64,7 +63,9 @@ def run(config: AdaptConfig, context: StepContext) -> None:
         guarantee = promise(config, len(units), context.seed, card.class_names)
         mechanism, num_steps = mechanism_of(guarantee, units), guarantee.steps
         if context.run == 0:
-            _judge(guarantee, config, context)
+            refuse_few_units(config.privacy, guarantee.noisy_count)
+            if message := describe_delta_of(guarantee):
+                context.log("warning", message=message)
     method: Literal["full", "lora"] = "full" if config.trains_all else "lora"
     if not config.lora:
         bfloat16 = is_bfloat16(config.precision, context.execution.torch_device(), training=True)
@@ -89,13 +90,6 @@ def run(config: AdaptConfig, context: StepContext) -> None:
         guarantee=guarantee,
     ).write(context.out)
     context.log("adapted", steps=num_steps, images=len(rows) if num_steps else 0)
-
-
-def _judge(guarantee: Guarantee, config: PrivateAdaptConfig, context: StepContext) -> None:
-    """Warn of a guarantee that hardly protects; refuse one that pays for useless votes. Only the noisy number decides."""
-    refuse_few_units(config.privacy, guarantee.noisy_count)
-    if message := warn_of_delta(guarantee):
-        context.log("warning", message=message)
 
 
 def _take(lora: Path, config: AdaptConfig, context: StepContext) -> None:

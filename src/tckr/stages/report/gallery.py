@@ -70,7 +70,7 @@ def why_withheld(contents: Contents) -> str:
     if shown_because(contents):
         return ""
     if contents.audit.refuted:
-        return "canaries refuted their formal guarantee"
+        return "canaries refuted the formal guarantee of these images"
     if contents.verdict.state != "valid":
         covered = "a formal guarantee covers them, but a release also needs a valid audit"
         return covered if contents.audit.guarantee else "without a valid audit they must be treated as private"

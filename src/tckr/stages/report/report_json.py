@@ -316,7 +316,7 @@ class Contents(_Part):
     low_agreement: list[str]
     stages: list[StageRecord]
     labelling: StageRecord | None
-    dp_teacher: Training | None = None
+    dp_teacher: Training | None
     libraries: dict[str, str]
     settings: dict[str, dict[str, Any]]
     glossary: dict[str, str]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from tckr.artifacts.guarantee import Guarantee
+from tckr.privacy.config import UNITS
+from tckr.privacy.refusals import FEW_UNITS
 from tckr.stages.teach.votes import FEWEST_IMAGES
-
-FEW_UNITS = 25
-"""Minimum units per Teacher without a warning: of Teachers of 26 MNIST images, 58 % of the votes were right."""
 
 MANY_SILENT = 0.1
 """Maximum share of Teachers that do not vote without a warning."""
@@ -23,7 +22,7 @@ def describe_small(guarantee: Guarantee, num_voted: int) -> list[str]:
         )
     if (units := guarantee.noisy_count / votes.teachers) < FEW_UNITS:
         found.append(
-            f"each Teacher that votes learns from about {units:.3g} {guarantee.unit}s, so many votes are wrong "
+            f"each Teacher that votes learns from about {units:.3g} {UNITS[guarantee.unit]}, so many votes are wrong "
             "(docs/guarantee.md). For a new run, which spends its own budget, set a lower privacy.num_teachers, or "
             "privacy.labels=prompt"
         )
