@@ -14,13 +14,8 @@ import pytest
 
 from tckr.cli import main
 from tckr.cli.release import split_arguments
-from tckr.cli.status import read_plan
 from tckr.config import PRESETS, load_settings, settings_text
-from tckr.engine.drafts import drafting
-from tckr.engine.folders import Folder, Kind
-from tckr.engine.store import Store
 from tckr.errors import UserError
-from tckr.running import plan
 from tests.stages.prepare.pictures import write_classes
 
 
@@ -142,21 +137,6 @@ def test_a_run_stops_at_the_named_stage_and_status_shows_it(monkeypatch, capsys,
     assert out.split() == ["artifacts", str(tmp_path / "runs/digits/artifacts")]
     assert "outdated" not in call(monkeypatch, capsys, "status")[1]
     assert "outdated  prepare: computed before" in call(monkeypatch, capsys, "run", "runs/digits", "seed=5", "--dry-run")[1]
-
-
-def test_a_step_is_started_while_a_process_is_at_work_and_interrupted_after_a_kill(tmp_path):
-    settings = load_settings(overrides=["prepare.source=digits", f"execution.output={tmp_path}", "execution.name=run"])
-    step = plan(settings, "prepare", begins=True)[0]
-
-    def state():
-        return read_plan(settings, "prepare")["steps"][0]["state"]
-
-    assert state() == "missing"
-    with drafting(Store(settings.execution.store).folder(step), lambda: False):
-        assert state() == "started"
-    assert state() == "interrupted"
-    with Folder(settings.execution.folder, Kind.RUN, print).held():  # the run goes on, and has not come to this step again
-        assert state() == "started"
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tckr import disk, machine
+from tckr.cli import estimate
 from tckr.config import load_settings
 from tckr.costs.probe import probe_settings
+from tckr.privacy.config import PrivacyConfig
 from tests.cli.test_commands import call
 from tests.stages.prepare.pictures import write_classes
 from tests.tiny_models import ARRAY_WARNING
@@ -57,7 +60,7 @@ def test_estimate_says_what_a_guarantee_costs_and_by_which_settings(monkeypatch,
         assert re.search(rf"{stage} +│ +[\d.,e+]+ images/s", out), stage
     assert "privacy.delta=0.002 is not below 1 / number of images, which is about 0.0015: a program" in out
     assert "Guarantee of epsilon 10, delta 0.002: 50 steps x 4 images x 2 noise draws are 400 gradients" in out
-    assert "Labels of 648 images are votes of 250 Teachers, each trained on about 2.59 records; each number" in out
+    assert "Labels of 648 images are votes of 250 Teachers, each trained on about 2.59 images; each number" in out
     assert "As only 648 images are generated, set privacy.votes=648: it lowers the noise." in out
     assert re.search(r"adapt takes about [\d.,]+ (s|min|h)\. Each step adds noise of 0\.\d+ x adapt\.max_gradient_norm", out)
 
@@ -79,6 +82,18 @@ def test_estimate_refuses_what_a_run_refuses_after_prepare(monkeypatch, capsys, 
         assert (status, out) == (2, "")
         assert message in err
         assert "measuring on" not in err
+
+
+@pytest.mark.usefixtures("coarse_accounting")
+def test_the_cost_of_a_guarantee_names_its_units_and_a_delta_that_hardly_protects():
+    settings = load_settings(
+        preset="dp", overrides=["privacy.unit=group", "privacy.delta=0.03", "privacy.teacher_batch_size=30"]
+    )
+    card = SimpleNamespace(groups={"members": 40}, num_members=900)
+    text = estimate._guarantee(settings, card, SimpleNamespace(seconds=60.0))
+    assert re.search(r"The Teacher that labels takes \d+ steps, each with a share of 0\.\d+ of the groups", text)
+    assert "not below 1 / number of groups, which is about 0.025" in estimate._delta_warning(settings, card)
+    assert not estimate._delta_warning(settings.model_copy(update={"privacy": PrivacyConfig(epsilon=1.0)}), card)
 
 
 def test_estimate_names_a_list_of_refused_files_that_is_there_and_a_disk_that_is_too_small(monkeypatch, capsys, tmp_path):

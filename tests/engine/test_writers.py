@@ -49,7 +49,7 @@ def fill(store: Store, one, text: str):
 
 
 def test_a_draft_that_is_begun_while_the_marks_are_read_is_not_left_behind(tmp_path, monkeypatch):
-    final, read = tmp_path / "one", drafts.writers
+    final, read = tmp_path / "one", drafts._writers
     with ExitStack() as stack:
 
         def read_and_begin(final):
@@ -58,7 +58,7 @@ def test_a_draft_that_is_begun_while_the_marks_are_read_is_not_left_behind(tmp_p
             return found
 
         drafts.make_private(drafts.work_folder(final))
-        monkeypatch.setattr(drafts, "writers", read_and_begin)
+        monkeypatch.setattr(drafts, "_writers", read_and_begin)
         assert drafts._left_behind(final) == []
 
 

@@ -68,7 +68,7 @@ def estimate(
         Runner(store=store, execution=settings.execution, log_file=log_file, observer=observer).run(steps)
         prepared = store.folder(steps[-1])
         card = DataCard.read(prepared)
-        for check in (step.checks.get(steps[-1].fingerprint) for step in later):
+        for check in (step.checks.get(steps[-1].fingerprint) for step in later if not store.has(step)):
             if check:  # what a run refuses directly after `prepare`
                 check(prepared)
         refuse_few_units(settings.privacy, _num_units(settings, card))
@@ -109,7 +109,7 @@ def _numbers(settings: Settings, card: DataCard, found: Probe) -> dict[str, Any]
         "peak_memory_mb": {step: found.laps[step].peak_memory_mb for step in measured},
         "device_memory_mb": {step: found.laps[step].device_memory_mb for step in measured},
         "estimates": rows,
-        "guarantee": None if work is None else asdict(work),
+        "guarantee": None if work is None else asdict(work) | {"warning": _delta_warning(settings, card)},
     }
 
 
@@ -122,15 +122,13 @@ def _forecasts(settings: Settings, card: DataCard, found: Probe) -> dict[float, 
 
 def print_estimate(settings: Settings, card: DataCard, found: Probe, console: Console) -> None:
     """Print the measurement, then the estimate for each cardinality."""
-    from tckr.membership.refutation import describe_large_delta
-
     console.print(f"measured with {found.num_members} images; the set has {card.num_members} members")
     console.print(_paces(found))
     by_cardinality = _forecasts(settings, card, found)
     console.print(_costs(settings, card, by_cardinality))
     console.print(_notes(settings), soft_wrap=True)
     if settings.privacy.is_on:
-        if warning := describe_large_delta(settings.privacy.delta, settings.privacy.unit, _num_units(settings, card)):
+        if warning := _delta_warning(settings, card):
             console.print(f"[yellow]warning[/]  {warning}", soft_wrap=True)
         console.print(_guarantee(settings, card, by_cardinality[settings.generate.cardinality]["adapt"]), soft_wrap=True)
     _warn_of_disk(settings, by_cardinality[settings.generate.cardinality], console)
@@ -202,6 +200,13 @@ def _private_work(settings: Settings, card: DataCard) -> PrivateWork | None:
     return private_work(settings.run_config(), _num_units(settings, card)) if settings.privacy.is_on else None
 
 
+def _delta_warning(settings: Settings, card: DataCard) -> str:
+    """Return that delta hardly protects; empty if it protects."""
+    from tckr.membership.refutation import describe_large_delta
+
+    return describe_large_delta(settings.privacy.delta, settings.privacy.unit, _num_units(settings, card))
+
+
 def _num_units(settings: Settings, card: DataCard) -> int:
     return card.groups.get("members", card.num_members) if settings.privacy.unit == "group" else card.num_members
 
@@ -228,12 +233,14 @@ def _votes(settings: Settings, work: PrivateWork) -> str:
     """Return how many Teachers vote, what each learns from, and with which noise; empty if labels are not votes."""
     if work.vote_noise is None or work.voted is None or work.units_per_teacher is None:
         return ""
+    from tckr.privacy.config import UNITS
+
     privacy, voted = settings.privacy, work.voted
     few = f" As only {voted:,} images are generated, set privacy.votes={voted}: it lowers the noise."
     return (
         f" Labels of {voted:,} images are votes of {privacy.num_teachers:,} Teachers, each trained on about "
-        f"{work.units_per_teacher:.3g} {privacy.unit}s; each number of votes gets noise of {work.vote_noise:.3g}. With more "
-        "Teachers the noise matters less, but each learns from fewer images." + few * (voted < privacy.votes)
+        f"{work.units_per_teacher:.3g} {UNITS[privacy.unit]}; each number of votes gets noise of {work.vote_noise:.3g}. "
+        "With more Teachers the noise matters less, but each learns from fewer images." + few * (voted < privacy.votes)
     )
 
 

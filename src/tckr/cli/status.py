@@ -1,4 +1,4 @@
-"""`tckr status`: list the complete, started, interrupted and missing steps of a run."""
+"""`tckr status`: list the complete, started, interrupted, partly complete and missing steps of a run."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def read_plan(settings: Settings, until: str = "report") -> dict[str, Any]:
     from tckr.running import plan
 
     store = Store(settings.execution.store)
-    worker, progress = read_progress(settings.execution.folder) or (None, None)
+    worker, progress = read_progress(settings.execution.folder) or (_sweep_at_work(settings.execution.folder), None)
     steps, links = plan(settings, until), settings.execution.folder / "artifacts"
     damaged = {step.name: damage for step in steps if (damage := store.damage(step))}
     return {
@@ -96,7 +96,7 @@ def read_plan(settings: Settings, until: str = "report") -> dict[str, Any]:
         "complete": sum(store.has(step) and step.name not in damaged for step in steps),
         "total": len(steps),
         "steps": [_row(group, store, damaged, going_on=worker is not None) for group in _grouped(steps)],
-        "outdated": [step.name for step in steps if not store.has(step) and (links / step.name).exists()],
+        "outdated": [step.name for step in steps if not store.has(step) and (links / step.name).is_symlink()],
         "sealed": [
             {"step": step.name, "splits": list(step.seals), "times_opened": store.num_openings(step)}
             for step in steps
@@ -104,6 +104,15 @@ def read_plan(settings: Settings, until: str = "report") -> dict[str, Any]:
         ],
         "damaged": damaged,
     }
+
+
+def _sweep_at_work(folder: Path) -> str | None:
+    """Return the process that computes a sweep of which `folder` is a variant; None if there is none."""
+    from tckr.engine.folders import HOLD, Kind, read_marker
+    from tckr.engine.hold import ALONE, worker_at
+
+    marker = read_marker(folder.parent)
+    return worker_at(folder.parent / HOLD, (ALONE,)) if marker and marker.kind is Kind.SWEEP else None
 
 
 def _print(found: dict[str, Any], console: Console) -> None:
@@ -150,14 +159,23 @@ def _place(step: Step) -> tuple[int, int]:
     return chapter, STAGES.index(step.stage)
 
 
+def _unfinished(group: Sequence[Step], complete: Sequence[Step], store: Store, *, going_on: bool) -> str:
+    """Return the state of a group with incomplete steps. What was begun is interrupted if no process works on it.
+
+    Some steps can be complete although none was begun for this run: those of earlier settings, or of another run.
+    """
+    rest = [step for step in group if step not in complete]
+    begun = any(map(store.is_begun, rest))
+    if (begun or complete) and (going_on or any(map(store.is_at_work, rest))):
+        return "started"
+    return "interrupted" if begun else "partial" if complete else "missing"
+
+
 def _row(group: Sequence[Step], store: Store, damaged: Collection[str], *, going_on: bool) -> dict[str, Any]:
-    """Return the row of `group`; what was begun is interrupted if the run is not `going_on` and no other run computes it."""
+    """Return the row of `group`; `going_on`: whether a process works in the run's folder."""
     complete = [step for step in group if store.has(step) and step.name not in damaged]
     manifests = [store.manifest(step) for step in complete]
-    begun = bool(complete) or any(store.is_begun(step) for step in group)
-    going_on = going_on or any(store.is_at_work(step) for step in group)
-    state = "missing" if not begun else "started" if going_on else "interrupted"
-    state = "complete" if len(complete) == len(group) else state
+    state = "complete" if len(complete) == len(group) else _unfinished(group, complete, store, going_on=going_on)
     if any(step.name in damaged for step in group):
         state = "damaged"
     return {

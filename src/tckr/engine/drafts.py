@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tckr.engine.liveness import Mark, marks_at, present
+from tckr.engine.liveness import Mark, look_at, marks_at, present
 from tckr.engine.private import make_private
 from tckr.errors import UserError
 
@@ -93,7 +93,7 @@ def adopt(final: Path, is_whole: Callable[[], bool]) -> None:
         UserError: that writer ended without completing it.
     """
     while not is_whole():
-        if not writers(final):
+        if not _writers(final):
             raise UserError(
                 f"{final} was taken over by another process, because this one had not responded for minutes, and then that "
                 "process ended, too. Run the same command again: it continues"
@@ -116,21 +116,25 @@ def work_folder(final: Path) -> Path:
     return final.with_name(final.name + WORK)
 
 
-def writers(final: Path) -> list[Mark]:
-    """Return the marks of living processes that fill drafts of `final`."""
+def is_at_work(final: Path) -> bool:
+    """Return whether a living process fills a draft of `final`. Nothing is written."""
+    return bool(look_at(work_folder(final) / "draft", WRITER))
+
+
+def _writers(final: Path) -> list[Mark]:
     return marks_at(work_folder(final) / "draft", WRITER)
 
 
 def _begin(stack: ExitStack, final: Path) -> Mark | None:
     """Return a mark of this process that is held until `stack` is closed; None while another writer is at work."""
     make_private(work_folder(final))
-    if writers(final):
+    if _writers(final):
         return None
     try:
         mark = stack.enter_context(present(work_folder(final) / "draft", WRITER))
     except FileNotFoundError:  # the folder was deleted, because the artifact was just completed
         return None
-    if writers(final)[:1] == [mark]:
+    if _writers(final)[:1] == [mark]:
         return mark
     stack.close()  # if two start at once, the later one gives up
     return None
@@ -154,7 +158,7 @@ def _take_over(final: Path, mark: Mark) -> Draft:
 
 def _left_behind(final: Path) -> list[Path]:
     folders = [path for path in work_folder(final).iterdir() if path.is_dir()]
-    living = {mark.id for mark in writers(final)}  # after the folders: a writer makes its mark before its folder
+    living = {mark.id for mark in _writers(final)}  # after the folders: a writer makes its mark before its folder
     return [path for path in folders if path.name not in living]
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tckr.engine.liveness import Mark, marks_at, present
+from tckr.engine.liveness import Mark, look_at, marks_at, present
 from tckr.errors import UserError
 
 ALONE, TOGETHER = "alone", "together"
@@ -42,9 +42,9 @@ def shared(place: Path, folder: Path) -> Iterator[None]:
         yield
 
 
-def worker_at(place: Path) -> str | None:
-    """Return a description of the process that holds `place`; None if no process does."""
-    marks = marks_at(place, ALONE, TOGETHER)
+def worker_at(place: Path, kinds: Sequence[str] = (ALONE, TOGETHER)) -> str | None:
+    """Return a description of the process that holds `place`; None if no process does. Nothing is written."""
+    marks = look_at(place, *kinds)
     return marks[0].holder() if marks else None
 
 

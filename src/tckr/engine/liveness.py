@@ -15,7 +15,7 @@ import platform
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -84,11 +84,25 @@ def _write(path: Path) -> None:
 
 def marks_at(place: Path, *kinds: str) -> list[Mark]:
     """Return the marks of living processes at `place`, the earliest first; remove those of dead ones."""
-    found = [Mark(path.name.split(".")[-2], path) for kind in kinds for path in place.parent.glob(f"{place.name}.*.{kind}")]
-    for mark in [mark for mark in found if not _lives(mark.path)]:
+    found = _found_at(place, kinds)
+    for mark in [mark for mark in found if not _lives(mark.path, _now)]:
         found.remove(mark)
         mark.path.unlink(missing_ok=True)
-    return sorted(found)
+    return found
+
+
+def look_at(place: Path, *kinds: str) -> list[Mark]:
+    """Return the marks of living processes at `place`, the earliest first; write nothing, so that it disturbs nobody.
+
+    The age of a mark from another system is taken from the clock of this one, which may differ.
+    """
+    return [mark for mark in _found_at(place, kinds) if _lives(mark.path, lambda _: time.time())]
+
+
+def _found_at(place: Path, kinds: Sequence[str]) -> list[Mark]:
+    return sorted(
+        Mark(path.name.split(".")[-2], path) for kind in kinds for path in place.parent.glob(f"{place.name}.*.{kind}")
+    )
 
 
 def _beat(path: Path, over: threading.Event) -> None:
@@ -101,8 +115,11 @@ def _beat(path: Path, over: threading.Event) -> None:
             continue  # the server does not answer; the next update may reach it
 
 
-def _lives(path: Path) -> bool:
-    """Return whether the process of a mark lives: checked directly on the same system, else by the last update."""
+def _lives(path: Path, now: Callable[[Path], float]) -> bool:
+    """Return whether the process of a mark lives: checked directly on the same system, else by the last update.
+
+    `now` returns the present time for files in a folder.
+    """
     found = _read(path)
     try:
         touched = path.stat().st_mtime
@@ -110,7 +127,7 @@ def _lives(path: Path) -> bool:
         return False
     if found and found["system"] == _system():
         return _start_of(found["process"]) == found["started"]
-    return _now(path.parent) - touched < LEASE_SECONDS
+    return now(path.parent) - touched < LEASE_SECONDS
 
 
 def _read(path: Path) -> dict[str, Any]:

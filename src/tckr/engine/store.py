@@ -25,7 +25,7 @@ from typing import Any
 from tckr.disk import DiskError
 from tckr.engine import contents, seal
 from tckr.engine.contents import MANIFEST
-from tckr.engine.drafts import Draft, adopt, commit, drafting, drop_drafts, work_folder, writers
+from tckr.engine.drafts import Draft, adopt, commit, drafting, drop_drafts, is_at_work, work_folder
 from tckr.engine.fingerprint import canonical
 from tckr.engine.folders import Folder, Kind
 from tckr.engine.measure import Usage, measured
@@ -194,7 +194,7 @@ class Store:
 
     def is_at_work(self, step: Step) -> bool:
         """Return whether a living process fills the artifact."""
-        return bool(writers(self.folder(step)))
+        return is_at_work(self.folder(step))
 
 
 def _version(library: str) -> str:
