@@ -62,6 +62,21 @@ def test_a_draft_that_is_begun_while_the_marks_are_read_is_not_left_behind(tmp_p
         assert drafts._left_behind(final) == []
 
 
+def test_what_another_writer_completes_between_two_looks_is_not_made_again(tmp_path, monkeypatch):
+    store, one, begin = Store(tmp_path / "store"), step("one"), drafts._begin
+
+    def begin_late(stack, final):
+        monkeypatch.setattr(drafts, "_begin", begin)
+        with store.filling(one, {}) as draft:
+            (draft.out / "sum.txt").write_text("first")
+        return begin(stack, final)
+
+    monkeypatch.setattr(drafts, "_begin", begin_late)
+    with store.filling(one, {}) as draft:
+        assert draft is None
+    assert [path.name for path in store.folder(one).parent.iterdir()] == [store.folder(one).name]
+
+
 def ignore_marks(monkeypatch) -> None:
     monkeypatch.setattr(drafts, "_begin", two_writers._begin_blindly)
 

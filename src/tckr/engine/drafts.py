@@ -58,10 +58,13 @@ def drafting(final: Path, is_whole: Callable[[], bool]) -> Iterator[Draft | None
     """Yield a draft of `final` with the files of dead writers; wait for a living writer, then yield None if it finished."""
     with ExitStack() as stack:
         while not is_whole():
-            if mark := _begin(stack, final):
+            if (mark := _begin(stack, final)) is None:
+                time.sleep(SECONDS_BETWEEN * random.uniform(0.5, 1))
+            elif is_whole():  # another writer has completed it since the last look
+                stack.close()
+            else:
                 yield _take_over(final, mark)
                 return
-            time.sleep(SECONDS_BETWEEN * random.uniform(0.5, 1))
         yield None
 
 
