@@ -93,10 +93,10 @@ def test_canaries_come_in_the_order_of_the_surfaces_with_their_conditions():
     ]
     bound = CANARIES["teacher"]["mislabelled"]
     assert rows[0].bound.value == bound.value
-    assert rows[0].bound.text == "\u2265 2.38"
+    assert rows[0].bound.text == "\u2265 2.37"
     assert rows[0].guessed == "239 of 250 guesses right, 250 canaries"
     assert rows[0].conditions == "95 % confidence, delta 1e-5"
-    assert (rows[0].mu.value, rows[0].mu.text) == (1.375, "\u2265 1.38")
+    assert (rows[0].mu.value, rows[0].mu.text) == (1.375, "\u2265 1.37")
     assert "mu assumes" in rows[0].assumes
     assert rows[1].mu.value is rows[2].mu.value is None
     assert rows[2].conditions.endswith("; the Student's own signal only, because all runs share the generator")
