@@ -6,7 +6,8 @@ Each run is `tckr run --preset dp` in a process of its own. All runs share the s
 interruption, and computes nothing when it is complete. FOLDER/guarantee.md gets the table after every run.
 
 `--data` is a folder with mnist/all.parquet and fashion_mnist/all.parquet: 70,000 rows, of which the first 60,000 are private
-and the others are the test split. No image is held out for an audit. The descriptions of the classes are public knowledge.
+and the others are the test split. No image is held out for an audit, unless trailing settings say so, e.g.
+`prepare.audit_holdout=0.5 audit.num_reference_runs=8`. The descriptions of the classes are public knowledge.
 The column `refuted` is the largest epsilon that canaries refute: `prepare.num_canaries=400` among the trailing settings.
 """
 
@@ -87,6 +88,12 @@ def settings_of(name: str, epsilon: float, seed: int) -> list[str]:
     ]
 
 
+def replaced(settings: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return `settings` with `others` added, or in place of those of the same name."""
+    named = {other.partition("=")[0] for other in others}
+    return [*(setting for setting in settings if setting.partition("=")[0] not in named), *others]
+
+
 def run_one(source: str, settings: Sequence[str], name: str, output: Path) -> Path:
     """Run the pipeline and return the folder of the run."""
     command = [sys.executable, "-m", "tckr", "run", "--data", source, "--preset", "dp", "--name", name]
@@ -155,13 +162,13 @@ def main() -> None:
     parser.add_argument("--epsilons", type=float, nargs="+", default=[10.0, 1.0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--output", type=Path, default=Path("runs/guarantee"))
-    parser.add_argument("settings", nargs="*", help="settings of every run, e.g. execution.threads=1")
+    parser.add_argument("settings", nargs="*", help="settings of every run, in place of its own")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     rows = []
     for name, epsilon, seed in planned(arguments):
         source = prepare_source(name, arguments.data, arguments.output)
-        settings = [*settings_of(name, epsilon, seed), *arguments.settings]
+        settings = replaced(settings_of(name, epsilon, seed), arguments.settings)
         folder = run_one(source, settings, f"{name}-{epsilon:g}-{seed}", arguments.output)
         rows.append({"set": name, "budget": f"{epsilon:g}", "seed": str(seed)} | found_in(folder))
         (arguments.output / "guarantee.md").write_text(markdown(rows))

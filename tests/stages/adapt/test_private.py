@@ -207,15 +207,20 @@ def test_weights_that_are_no_numbers_end_a_private_training(tiny_generator: Path
         stage._refuse_useless(generator, config)
 
 
+def small(generator: Path, *, steps: int = 1, **privacy: Any) -> PrivateAdaptConfig:
+    """Return the settings of a small LoRA of `generator` under a guarantee of epsilon 8."""
+    return PrivateAdaptConfig(
+        model=str(generator), method="lora", rank=2, steps=steps, batch_size=2, prompt_form="n",
+        privacy=PrivacyConfig(epsilon=8.0, **privacy),
+    )  # fmt: skip
+
+
 @pytest.mark.usefixtures("coarse_accounting")
 def test_a_private_loss_does_not_decide_whether_there_is_a_release(
     tmp_path: Path, tiny_generator: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs = {"data": write_private_set(tmp_path / "data"), "captions": write_captions(tmp_path / "captions")}
-    config = PrivateAdaptConfig(
-        model=str(tiny_generator), method="lora", rank=2, steps=1, batch_size=2, prompt_form="n",
-        privacy=PrivacyConfig(epsilon=8.0, noise_draws=1),
-    )  # fmt: skip
+    config = small(tiny_generator, noise_draws=1)
     losses = stage.train_adapter
 
     def without_numbers(*arguments: Any, **named: Any) -> Losses:
@@ -229,10 +234,7 @@ def test_a_private_loss_does_not_decide_whether_there_is_a_release(
 @pytest.mark.usefixtures("coarse_accounting")
 def test_the_adapter_states_its_guarantee_and_goes_on_with_the_same_noise(tmp_path: Path, tiny_generator: Path) -> None:
     inputs = {"data": write_private_set(tmp_path / "data"), "captions": write_captions(tmp_path / "captions")}
-    config = PrivateAdaptConfig(
-        model=str(tiny_generator), method="lora", rank=2, steps=3, batch_size=2, prompt_form="n",
-        privacy=PrivacyConfig(epsilon=8.0, delta=0.09, noise_draws=2),
-    )  # fmt: skip
+    config = small(tiny_generator, steps=3, delta=0.09, noise_draws=2)
     weights = []
     for name in ("one", "two"):
         recorder = Recorder()
@@ -253,10 +255,7 @@ def test_more_teachers_than_the_noisy_number_of_units_has_votes_for_are_refused_
     tmp_path: Path, tiny_generator: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs = {"data": write_private_set(tmp_path / "data"), "captions": write_captions(tmp_path / "captions")}
-    config = PrivateAdaptConfig(
-        model=str(tiny_generator), method="lora", rank=2, steps=1, batch_size=2, prompt_form="n",
-        privacy=PrivacyConfig(epsilon=8.0, labels="votes", votes=1, num_teachers=20),
-    )  # fmt: skip
+    config = small(tiny_generator, labels="votes", votes=1, num_teachers=20)
     context = make_context(tmp_path / "run", inputs)
     with monkeypatch.context() as patched:
         patched.setattr(stage, "_train", pytest.fail)
@@ -277,10 +276,7 @@ def test_teachers_have_two_units_or_more_on_average() -> None:
 @pytest.mark.usefixtures("coarse_accounting")
 def test_two_runs_share_no_noise_though_seed_and_secret_are_equal(tmp_path: Path, tiny_generator: Path) -> None:
     inputs = {"data": write_private_set(tmp_path / "data"), "captions": write_captions(tmp_path / "captions")}
-    config = PrivateAdaptConfig(
-        model=str(tiny_generator), method="lora", rank=2, steps=1, batch_size=2, prompt_form="n",
-        privacy=PrivacyConfig(epsilon=8.0),
-    )  # fmt: skip
+    config = small(tiny_generator)
     counts = set()
     for fingerprint in ("one", "two"):
         context = replace(make_context(tmp_path / fingerprint, inputs), fingerprint=fingerprint)
@@ -293,10 +289,7 @@ def test_two_runs_share_no_noise_though_seed_and_secret_are_equal(tmp_path: Path
 
 def test_groups_are_protected_only_where_there_are_some(tmp_path: Path, tiny_generator: Path) -> None:
     inputs = {"data": write_private_set(tmp_path / "data"), "captions": write_captions(tmp_path / "captions")}
-    config = PrivateAdaptConfig(
-        model=str(tiny_generator), method="lora", rank=2, steps=1, batch_size=2, prompt_form="n",
-        privacy=PrivacyConfig(epsilon=8.0, unit="group"),
-    )  # fmt: skip
+    config = small(tiny_generator, unit="group")
     context = make_context(tmp_path, inputs)
     with pytest.raises(UserError, match=r"the set has no groups, .*; set prepare\.group_column .*, or privacy\.unit=record"):
         stage.run(config, context)
