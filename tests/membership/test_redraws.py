@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from itertools import combinations
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
+from tckr.membership import redraws
 from tckr.membership.config import MembershipConfig
 from tckr.membership.evidence import Evidence
 from tckr.membership.family import judge_together
@@ -60,6 +62,26 @@ def test_coins_are_fair_whatever_the_true_ones_are() -> None:
     assert sums[0, 0] == 40
     assert sums[1:].mean() == pytest.approx(20, abs=0.2)
     assert sums[1:].var() == pytest.approx(10, rel=0.1)
+
+
+def test_coins_of_few_canaries_in_a_large_pool_take_little_memory() -> None:
+    generator = np.random.default_rng(0)
+    coins, weights = generator.random(5_000) < 0.5, np.zeros((5_000, 2))
+    weights[10:50] = generator.choice([-1.0, 1.0], size=(40, 2))
+    tracemalloc.start()
+    sums = sums_over_coins(coins, weights)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (sums == sums_over_coins(coins[10:50], weights[10:50])).all()
+    assert sums[0] == pytest.approx(coins @ weights)
+    assert peak < 20e6  # a coin for each record of the pool takes 800 MB
+
+
+def test_coins_of_many_canaries_are_tossed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    coins, weights = np.arange(30) % 2 == 0, np.eye(30)
+    whole = sums_over_coins(coins, weights)
+    monkeypatch.setattr(redraws, "CHUNK", 100)
+    assert (sums_over_coins(coins, weights) == whole).all()
 
 
 def test_ties_share_their_p_value() -> None:

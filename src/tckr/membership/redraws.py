@@ -51,9 +51,18 @@ def sums_over_members(members_N: np.ndarray, strata_N: np.ndarray, weights_NK: n
 
 
 def sums_over_coins(coins_N: np.ndarray, weights_NK: np.ndarray) -> np.ndarray:
-    """Return the same sums if every record has an independent fair coin, as canaries have."""
-    drawn = np.random.default_rng(1).integers(2, size=(NUM_REDRAWS, len(coins_N))).astype(np.float64)
-    return np.vstack([coins_N.astype(np.float64) @ weights_NK, drawn @ weights_NK])
+    """Return the same sums if every record has an independent fair coin, as canaries have.
+
+    Coins are tossed only for records with a weight: of a large pool few are canaries.
+    """
+    counted = weights_NK.any(axis=1)
+    weights = weights_NK[counted]
+    generator = np.random.default_rng(1)
+    found, size = [coins_N[counted].astype(np.float64) @ weights], max(1, CHUNK // max(1, len(weights)))
+    for start in range(0, NUM_REDRAWS, size):
+        drawn = generator.integers(2, size=(min(size, NUM_REDRAWS - start), len(weights)))
+        found.append(drawn.astype(np.float64) @ weights)
+    return np.vstack(found)
 
 
 def moments(members_N: np.ndarray, strata_N: np.ndarray, weights_NK: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
