@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tckr.artifacts.guarantee import SPENT_AGAIN
 from tckr.config import Settings, absolute_source, saved_source, settings_text
 from tckr.data.sources.digests import load_digests, save_digests, verify_source
 from tckr.disk import explained
@@ -38,11 +39,6 @@ from tckr.stages.config_base import StageConfig
 
 WITH_NOISE = ("adapt", "votes", "dp_teacher")
 """Steps that spend the budget of a formal guarantee. Their noise follows from their fingerprint."""
-
-SPENT_AGAIN = (
-    "computing it again samples new noise, so it spends the budget again: add both epsilons, and both deltas "
-    "(docs/guarantee.md)"
-)
 
 REPORT_FILES = ("report.html", "report.json")
 

@@ -18,6 +18,7 @@ from tckr.artifacts.soft_labels import read_soft_labels
 from tckr.artifacts.synthetic import load_synthetic
 from tckr.artifacts.training import MODEL_FOLDER
 from tckr.artifacts.voted_labels import VotedLabels
+from tckr.cli.status import show_plan
 from tckr.config import load_settings
 from tckr.engine.observer import Silent
 from tckr.errors import UserError
@@ -26,7 +27,7 @@ from tckr.membership.refutation import promise_text
 from tckr.metrics.estimate import NotMeasurable
 from tckr.models.classifiers import load_classifier, predict_logits
 from tckr.releasing.cards import summary
-from tckr.releasing.releasing import release
+from tckr.releasing.releasing import GateError, release
 from tckr.releasing.run import finished_run, run_settings
 from tckr.running import RunResult, run
 from tckr.stages.adapt.config import PrivateAdaptConfig
@@ -42,7 +43,7 @@ CARDS = ("README.md", "student/README.md", "adapter/README.md")
 @pytest.fixture(scope="module")
 def guaranteed(source, tmp_path_factory) -> RunResult:
     places = [f"prepare.source={source}", f"execution.output={tmp_path_factory.mktemp('guaranteed')}"]
-    labels = ["privacy.labels=prompt", "distill.labels=hard"]
+    labels = ["privacy.labels=prompt", "distill.labels=hard", "prepare.audit_holdout=0"]
     with coarse_accountant():
         return run(load_settings(preset="dp", overrides=[*places, *TINY, "privacy.epsilon=8", *labels]))
 
@@ -130,6 +131,23 @@ def test_a_run_of_another_version_says_whether_computing_it_again_spends_the_bud
     monkeypatch.setattr(sections[earlier], "version", sections[earlier].version + 1)
     with pytest.raises(UserError, match=f"TCKR itself changed since it was made.*; .*{said}"):
         finished_run(guaranteed.folder, ("images",))
+
+
+def test_whoever_asks_what_is_missing_hears_that_it_spends_the_budget_again(guaranteed, monkeypatch, capsys, tmp_path):
+    again = "computing it again samples new noise, so it spends the budget again"
+    with pytest.raises(GateError, match=f"tckr audit .* prepare.audit_holdout=0.5 .*; the run changes, and {again}"):
+        release(guaranteed.folder, to=tmp_path / "release", license="mit")
+    report = json.loads((guaranteed.folder / "report" / "report.json").read_text())
+    step = next(step for step in report["decision"]["next_steps"] if "prepare.audit_holdout=0.5" in step["command"])
+    assert again in step["text"]
+    assert "--plan" not in step["text"]  # it computes the changed run
+    settings = run_settings(guaranteed.folder)
+    show_plan(settings, "report", as_json=False)
+    assert again not in capsys.readouterr().out
+    for changed, told in ((GenerateConfig, False), (PrivateAdaptConfig, True)):
+        monkeypatch.setattr(changed, "version", changed.version + 1)
+        show_plan(settings, "report", as_json=False)
+        assert (again in capsys.readouterr().out) == told
 
 
 @pytest.mark.parametrize(("until", "newer", "told"), [("report", 0, 0), ("prepare", 1, 0), ("adapt", 1, 1)])

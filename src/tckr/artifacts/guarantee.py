@@ -10,6 +10,11 @@ from tckr.metrics.estimate import NotMeasurable
 from tckr.metrics.results import OneRunBound, Result
 from tckr.strict import STRICT
 
+SPENT_AGAIN = (
+    "computing it again samples new noise, so it spends the budget again: add both epsilons, and both deltas "
+    "(docs/guarantee.md)"
+)
+
 
 class VotesInputs(BaseModel):
     """Labels by noisy votes.

@@ -82,7 +82,7 @@ def read_plan(settings: Settings, until: str = "report") -> dict[str, Any]:
     """Return the state of a plan: one row per step; reference runs and controls share one row per stage."""
     from tckr.engine.store import Store
     from tckr.progress.written import read_progress
-    from tckr.running import plan
+    from tckr.running import plan, spends_again
 
     store = Store(settings.execution.store)
     worker, progress = read_progress(settings.execution.folder) or (_sweep_at_work(settings.execution.folder), None)
@@ -96,6 +96,7 @@ def read_plan(settings: Settings, until: str = "report") -> dict[str, Any]:
         "complete": sum(store.has(step) and step.name not in damaged for step in steps),
         "total": len(steps),
         "steps": [_row(group, store, damaged, going_on=worker is not None) for group in _grouped(steps)],
+        "spends_again": spends_again(settings, steps),
         "outdated": [step.name for step in steps if not store.has(step) and (links / step.name).is_symlink()],
         "sealed": [
             {"step": step.name, "splits": list(step.seals), "times_opened": store.num_openings(step)}
@@ -132,6 +133,10 @@ def _print(found: dict[str, Any], console: Console) -> None:
     if outdated := found["outdated"]:
         names = ", ".join(outdated[:MOST_NAMED]) + " ..." * (len(outdated) > MOST_NAMED)
         console.print(f"outdated  {names}: {OUTDATED}", soft_wrap=True)
+    if found["spends_again"]:
+        from tckr.artifacts.guarantee import SPENT_AGAIN
+
+        console.print(f"warning   the run has a formal guarantee; {SPENT_AGAIN}", soft_wrap=True)
     for sealed in found["sealed"]:
         splits = ", ".join(sealed["splits"])
         console.print(f"{sealed['step']}: the split {splits} is sealed and was opened {sealed['times_opened']} times.")

@@ -25,6 +25,11 @@ def answering_settings(audit: AuditResult, surfaces: Iterable[str]) -> Changes:
     return changes | _deeper(audit, surfaces)
 
 
+def repeats_run(changes: Mapping[str, object]) -> bool:
+    """Return whether the run itself would be computed again, with other members, not only its reference runs."""
+    return "prepare.audit_holdout" in changes
+
+
 def as_arguments(changes: Mapping[str, object]) -> str:
     """Return settings as command-line arguments, e.g. `audit.depth=full`."""
     return " ".join(f"{name}={value}" for name, value in changes.items())

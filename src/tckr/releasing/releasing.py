@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tckr.artifacts.guarantee import SPENT_AGAIN
 from tckr.errors import UserError
-from tckr.membership.next_audit import Changes, as_arguments
+from tckr.membership.next_audit import Changes, as_arguments, repeats_run
 from tckr.releasing.building import building, check_target
 from tckr.releasing.cards.writing import write_cards
 from tckr.releasing.checksums import verify_checksums, write_checksums
@@ -136,7 +137,8 @@ def _command(run: FinishedRun, judged: Judgement) -> str:
     if not judged.changes:
         return ""
     command = f"tckr audit {run.folder} {as_arguments(judged.changes)}"
-    return f"To measure what is missing: `{command}`{_time(run, judged.changes)}"
+    spent = f"; the run changes, and {SPENT_AGAIN}" if run.settings.privacy.is_on and repeats_run(judged.changes) else ""
+    return f"To measure what is missing: `{command}`{_time(run, judged.changes)}{spent}"
 
 
 def _time(run: FinishedRun, changes: Changes) -> str:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tckr.artifacts.audit import AuditResult
+from tckr.artifacts.guarantee import SPENT_AGAIN
 from tckr.config import Settings, load_settings
 from tckr.engine.step import Step
 from tckr.engine.store import Store
 from tckr.errors import UserError, shown
 from tckr.releasing.names import Part
-from tckr.running import SPENT_AGAIN, plan, spends_again
+from tckr.running import plan, spends_again
 
 STAGE: dict[Part, str] = {
     "images": "generate",

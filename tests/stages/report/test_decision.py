@@ -177,6 +177,30 @@ def test_a_guarantee_is_stated_where_there_is_one_and_only_there():
     assert ["only the formal guarantee limits" in answer for answer in answers] == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("num_non_members", "named"),
+    [
+        (5, "tckr audit RUN_FOLDER audit.num_reference_runs=8 audit.depth=full"),
+        (0, "tckr audit RUN_FOLDER prepare.audit_holdout=0.5 audit.num_reference_runs=8 audit.depth=full"),
+    ],
+)
+def test_an_audit_that_measured_nothing_names_only_what_is_not_set_and_what_spends_a_budget_again(num_non_members, named):
+    sample = Sample(class_names=["a", "b"], measured=False)
+    audit = sample.audit()
+    declared = audit.declared.model_copy(update={"num_reference_runs": 0, "num_non_members": num_non_members})
+    audit = audit.model_copy(update={"declared": declared})
+    guarantee = Guarantee(
+        epsilon=9.954, delta=1e-5, unit="record", noise_multiplier=0.7, sampling_rate=0.1, steps=5, clip=1.0,
+        count_noise=2.5, noisy_count=600, noise_draws=1, class_names=["a", "b"],
+    )  # fmt: skip
+    for given in (None, guarantee):
+        step = decision_of(audit, sample._card(), 640, given).next_steps[0]
+        other = given is not None and num_non_members == 0  # the run is computed again, and --plan would do so too
+        assert step.command == named
+        assert ("so it spends the budget again" in step.text) == other
+        assert ("Add --plan" in step.text) != other
+
+
 @pytest.mark.parametrize(("labels", "without"), [("prompt", "hard"), ("votes", "soft")])
 def test_the_command_that_repeats_a_run_without_its_guarantee_is_accepted(monkeypatch, capsys, tmp_path, labels, without):
     """Without a guarantee, soft labels are those of a Teacher: prompts stay the labels, and of votes the report says so."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
 from tckr.artifacts.audit import AuditResult, Package, SurfaceResult
 from tckr.artifacts.guarantee import Guarantee, Refutation
 from tckr.membership.wording import package_text, surface_text
@@ -175,23 +173,10 @@ def test_without_a_measured_audit_no_membership_number_appears(bare_report):
     assert "ROC" not in re.sub(r"<style>.*?</style>", "", bare_report.html, flags=re.DOTALL)
     assert 'class="surfaces' not in bare_report.html
     assert "so the report cannot support any release" in bare_report.html
+    assert '<a href="#decision-title">What next?</a> has the command that measures it.' in bare_report.html
+    assert 'id="decision-title"' in bare_report.html
     assert bare_report.data["packages"] == bare_report.data["canaries"] == []
     assert bare_report.data["copies"] is None
-
-
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        ({"num_reference_runs": 0, "num_non_members": 5}, ["audit.num_reference_runs=8"]),
-        ({"num_reference_runs": 0, "num_non_members": 0}, ["prepare.audit_holdout=0.5", "audit.num_reference_runs=8"]),
-    ],
-)
-def test_an_audit_that_measured_nothing_names_only_what_is_not_set(bare_report, changes, named):
-    contents = Contents.model_validate(bare_report.data)
-    audit = contents.audit.model_copy(update={"declared": contents.audit.declared.model_copy(update=changes)})
-    text = render(contents.model_copy(update={"audit": audit}), [])
-    note = re.search(r"Membership was not measured: .*</p>", text)[0]
-    assert re.findall(r"<code>([^<]+)</code>", note) == named
 
 
 def test_missing_parts_are_described_and_have_no_chart(bare_report, clean_report):

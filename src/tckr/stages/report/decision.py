@@ -7,8 +7,8 @@ from types import MappingProxyType
 
 from tckr.artifacts.audit import AuditResult, Package, State
 from tckr.artifacts.data_card import DataCard
-from tckr.artifacts.guarantee import Guarantee
-from tckr.membership.next_audit import answering_settings, as_arguments
+from tckr.artifacts.guarantee import SPENT_AGAIN, Guarantee
+from tckr.membership.next_audit import answering_settings, as_arguments, repeats_run
 from tckr.membership.packages import packages
 from tckr.membership.refutation import accounting_text, promise_text, refutation_text
 from tckr.metrics.estimate import Estimate, no_difference
@@ -76,7 +76,7 @@ def decision_of(audit: AuditResult, card: DataCard, num_synthetic: int, guarante
         sure=[*_guaranteed(audit, guarantee), *_sure(audit, guaranteed=guarantee is not None)],
         not_covered=_not_covered(audit, card, guarantee),
         accuracy=accuracy_sentence(audit),
-        next_steps=[*_next_steps(audit, judged), *_cost_of(audit, guarantee)],
+        next_steps=[*_next_steps(audit, judged, guarantee), *_cost_of(audit, guarantee)],
     )
 
 
@@ -247,12 +247,12 @@ def _not_covered(audit: AuditResult, card: DataCard, guarantee: Guarantee | None
     ]
 
 
-def _next_steps(audit: AuditResult, judged: Sequence[Package]) -> list[NextStep]:
+def _next_steps(audit: AuditResult, judged: Sequence[Package], guarantee: Guarantee | None) -> list[NextStep]:
     if audit.refuted:
         return [NextStep(text="Release nothing of this run. Canaries prove its guarantee wrong: report an error of TCKR.")]
     if audit.verdict.state == "invalid":
         return [NextStep(text="Do not release anything based on this audit."), *_repair(audit)]
-    return [*_measure(audit, judged), *_release(judged), *_mend(judged)]
+    return [*_measure(audit, judged, guarantee), *_release(judged), *_mend(judged)]
 
 
 def _repair(audit: AuditResult) -> list[NextStep]:
@@ -280,12 +280,14 @@ def _cost_of(audit: AuditResult, guarantee: Guarantee | None) -> list[NextStep]:
     return [NextStep(text=text, command=f"tckr run {RUN} --name without-guarantee privacy.epsilon=null{labels}")]
 
 
-def _measure(audit: AuditResult, judged: Sequence[Package]) -> list[NextStep]:
+def _measure(audit: AuditResult, judged: Sequence[Package], guarantee: Guarantee | None) -> list[NextStep]:
     open_surfaces = [name for package in judged if _open(audit, package) for name in package.deciding]
     changes = answering_settings(audit, open_surfaces)
     if not changes:
         return []
     command = f"tckr audit {RUN} {as_arguments(changes)}"
+    if guarantee and repeats_run(changes):  # --plan would repeat it too
+        return [NextStep(text=f"Measure the rest. The run changes, and {SPENT_AGAIN}:", command=command)]
     return [NextStep(text="Measure the rest. Add --plan to see how long that takes:", command=command)]
 
 

@@ -17,7 +17,6 @@ from tckr.html.jinja import environment, style_sheet
 from tckr.html.numbers import difference_number, duration, fraction, measured_number, megabytes, percent, plain, rounded_down
 from tckr.html.svg import element
 from tckr.membership.coverage import scorer_name
-from tckr.membership.next_audit import answering_settings
 from tckr.membership.rows import strongest_name
 from tckr.membership.wording import why_not_measured
 from tckr.metrics.low_fpr import PRIORS
@@ -51,7 +50,6 @@ def render(
             report=contents,
             audit=contents.audit,
             why_not_measured=why_not_measured(contents.audit.verdict),
-            to_measure=answering_settings(contents.audit, ()),
             galleries=galleries,
             withheld=why_withheld(contents),
             shown_because=shown_because(contents),
