@@ -19,6 +19,7 @@ from tckr.privacy.accountant import (
     Voting,
     block_of,
     calibrate,
+    central_of,
     count_noise,
     divide_budget,
     epsilon_spent,
@@ -69,7 +70,7 @@ def test_a_budget_that_no_noise_keeps_is_refused_with_the_noises_that_were_tried
     with pytest.raises(
         UserError, match=r"no noise multiplier from 0\.2 to 10,000 makes 1 steps .* or raise privacy\.epsilon"
     ):
-        calibrate(1.0, 1e-5, sampling_rate=0.01, steps=1, labels=Voting(images=1, noise=0.5))
+        calibrate(1.0, 1e-5, sampling_rate=0.01, steps=1, others=[Voting(images=1, noise=0.5)])
 
 
 def test_count_votes_and_training_add_up_as_gaussians_do() -> None:
@@ -88,7 +89,7 @@ def test_votes_take_a_quarter_of_the_budget_whatever_their_number(epsilon: float
     assert many is not None
     assert many.noise == pytest.approx(10 * few.noise)
     assert few.noise_multiplier**-2 == pytest.approx(gaussian_mu(epsilon, 1e-5) ** 2 / 4)
-    training = calibrate(epsilon, 1e-5, sampling_rate=0.05, steps=100, labels=few)
+    training = calibrate(epsilon, 1e-5, sampling_rate=0.05, steps=100, others=[few])
     deviation = count_noise(epsilon, 1e-5)
     assert 0.98 * epsilon < epsilon_spent(training, deviation, DELTA, few) <= epsilon
     assert epsilon_spent(training, deviation, DELTA) < 0.95 * epsilon, "the votes are paid for"
@@ -103,10 +104,23 @@ def test_a_teacher_takes_its_share_of_the_budget_and_the_training_the_rest(epsil
     assert (teacher.sampling_rate, teacher.steps) == (0.1, 50)
     alone = epsilon_spent(teacher, NO_COUNT, DELTA)
     assert gaussian_mu(alone, DELTA) == pytest.approx(TEACHER_SHARE * gaussian_mu(epsilon, DELTA), rel=0.02)
-    training, deviation = calibrate(epsilon, 1e-5, sampling_rate=0.05, steps=100, labels=teacher), count_noise(epsilon, 1e-5)
+    training, deviation = (
+        calibrate(epsilon, 1e-5, sampling_rate=0.05, steps=100, others=[teacher]),
+        count_noise(epsilon, 1e-5),
+    )
     assert 0.98 * epsilon < epsilon_spent(training, deviation, DELTA, teacher) <= epsilon
     assert epsilon_spent(training, deviation, DELTA) < 0.9 * epsilon, "the Teacher is paid for"
     assert teacher_of(PrivacyConfig(epsilon=epsilon), 1000, 1000) is None
+
+
+def test_mean_images_take_a_fifth_of_mu_and_the_training_the_rest() -> None:
+    central = central_of(PrivacyConfig(epsilon=4.0, central_images=True))
+    assert central is not None
+    assert 1 / central.noise_multiplier == pytest.approx(0.2 * gaussian_mu(4.0, 1e-5))
+    training, deviation = calibrate(4.0, 1e-5, sampling_rate=0.05, steps=100, others=[central]), count_noise(4.0, 1e-5)
+    assert 0.98 * 4 < epsilon_spent(training, deviation, DELTA, central) <= 4
+    assert epsilon_spent(training, deviation, DELTA) < 0.99 * 4, "the means are paid for"
+    assert central_of(PrivacyConfig(epsilon=4.0)) is None
 
 
 def test_a_small_set_is_taken_whole_in_each_step_of_its_teacher() -> None:
@@ -128,12 +142,17 @@ def test_the_likely_counts_of_a_set_lie_in_at_most_two_blocks(num_units: int, ep
 
 
 @pytest.mark.usefixtures("coarse_accounting")
-@pytest.mark.parametrize("labels", ["teacher", "prompt"])
-def test_the_noise_of_a_block_is_enough_for_all_its_counts(labels: Literal["teacher", "prompt"]) -> None:
+@pytest.mark.parametrize(("labels", "central_images"), [("teacher", False), ("prompt", False), ("prompt", True)])
+def test_the_noise_of_a_block_is_enough_for_all_its_counts(
+    labels: Literal["teacher", "prompt"], central_images: bool
+) -> None:
     """Of all counts of a block, the highest rates and the most steps with the noise of any of them keep the budget."""
     epsilon, batch = 1.0, 64
     smaller = {"teacher_batch_size": batch, "teacher_epochs": 2} if labels == "teacher" else {}
-    privacy, deviation = PrivacyConfig(epsilon=epsilon, labels=labels, **smaller), count_noise(epsilon, 1e-5)
+    privacy, deviation = (
+        PrivacyConfig(epsilon=epsilon, labels=labels, central_images=central_images, **smaller),
+        count_noise(epsilon, 1e-5),
+    )
     first, last = block_of(600, epsilon, 1e-5)
 
     def steps_of(units: int) -> int:
@@ -150,12 +169,14 @@ def test_the_noise_of_a_block_is_enough_for_all_its_counts(labels: Literal["teac
     counts = (first, 600, last)
     found = [divide_budget(privacy, count, batch_size=batch, steps_of=steps_of) for count in counts]
     teachers = [each.teacher for each in found if each.teacher]
-    adapter, teacher = worst([each.adapter for each in found]), worst(teachers) if teachers else None
-    assert 0.98 * epsilon < epsilon_spent(adapter, deviation, DELTA, teacher) <= epsilon
+    others = [*({each.central for each in found} - {None}), *([worst(teachers)] if teachers else [])]
+    assert len(others) == (labels == "teacher") + central_images
+    adapter = worst([each.adapter for each in found])
+    assert 0.98 * epsilon < epsilon_spent(adapter, deviation, DELTA, *others) <= epsilon
     assert [each.adapter.steps for each in found] == list(map(steps_of, counts))
     assert len({each.adapter.sampling_rate for each in found}) == 3
-    last_alone = calibrate(epsilon, 1e-5, sampling_rate=batch / last, steps=steps_of(last), labels=teacher)
-    assert epsilon_spent(replace(adapter, noise_multiplier=last_alone.noise_multiplier), deviation, DELTA, teacher) > epsilon
+    last_alone = calibrate(epsilon, 1e-5, sampling_rate=batch / last, steps=steps_of(last), others=others)
+    assert epsilon_spent(replace(adapter, noise_multiplier=last_alone.noise_multiplier), deviation, DELTA, *others) > epsilon
 
 
 @pytest.mark.parametrize("mu", [0.05, 0.7, 3.0])

@@ -97,8 +97,9 @@ def test_votes_that_drown_in_noise_are_refused_with_ways_that_the_settings_allow
     assert private(*VOTES, "privacy.num_teachers=179").privacy.takes_votes
 
 
-IDLE = {"delta": "1e-5", "unit": "group", "noise_draws": "2", "labels": "votes", "votes": "1000", "num_teachers": "9",
-        "teacher_epochs": "10", "teacher_batch_size": "64", "teacher_clip": "2"}  # fmt: skip
+IDLE = {"delta": "1e-5", "unit": "group", "noise_draws": "2", "central_images": "true", "labels": "votes",
+        "votes": "1000", "num_teachers": "9", "teacher_epochs": "10", "teacher_batch_size": "64",
+        "teacher_clip": "2"}  # fmt: skip
 """A value of every setting that needs `privacy.epsilon`; two of them are the defaults."""
 
 

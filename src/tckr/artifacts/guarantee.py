@@ -65,6 +65,8 @@ class Guarantee(BaseModel):
         noisy_count: number of units with noise; released parts depend on no other number of units.
         class_names: index = label; declared public, and the only content of prompts.
         noise_draws: noise levels and noise samples per image, whose mean gradient is clipped.
+        central_noise: standard deviation of the noise on the mean images of the classes, divided by the most that a unit can
+            add; None if there are none.
         votes: votes that label images; None if none do.
         teacher: training of the Teacher that labels images; None if none does. Without both, labels are the classes of the
             prompts.
@@ -83,6 +85,7 @@ class Guarantee(BaseModel):
     noisy_count: int
     noise_draws: int
     class_names: list[str]
+    central_noise: float | None = None
     votes: VotesInputs | None = None
     teacher: TeacherInputs | None = None
 

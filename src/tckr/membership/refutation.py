@@ -80,7 +80,9 @@ def describe_large_delta(delta: float, unit: str, num_units: int) -> str:
 
 def accounting_text(guarantee: Guarantee) -> str:
     """Return every input of the accountant."""
-    labels, units = "", UNITS[guarantee.unit]
+    labels, units, central = "", UNITS[guarantee.unit], ""
+    if guarantee.central_noise is not None:
+        central = f" Mean images of the classes: noise of {guarantee.central_noise:.3g}."
     if guarantee.teacher:
         labels = f" Teacher that labels: {_training_text(guarantee.teacher, units)}."
     if guarantee.votes:
@@ -90,7 +92,7 @@ def accounting_text(guarantee: Guarantee) -> str:
         )
     return (
         f"Inputs of the accountant. Adapter: {_training_text(guarantee, units)}. Number of {units}: noise of "
-        f"{guarantee.count_noise:.3g}.{labels}"
+        f"{guarantee.count_noise:.3g}.{central}{labels}"
     )
 
 

@@ -1,8 +1,10 @@
 """Compute the noise that a budget requires, with dp-accounting (privacy loss distributions, pessimistic rounding).
 
-Two or three mechanisms read private records; everything else is computed from their results:
+Two to four mechanisms read private records; everything else is computed from their results:
 
     count       N + Gaussian noise; one unit changes N by at most 1
+    means       of the images of each class (optional): their sums + Gaussian noise; one unit changes all sums together by
+                at most 1 (`tckr.stages.adapt.central`)
     training    of the generator, by DP-SGD (Abadi et al. 2016): every step takes each unit with probability q, clips its
                 gradient to norm C, and adds Gaussian noise of standard deviation sigma x C to the sum
     labels      of a Teacher, also trained by DP-SGD; or of votes (Papernot et al. 2018): the histograms of all voted images
@@ -16,7 +18,7 @@ counts has one noise, which is enough for all of them, so one bound holds for al
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
@@ -26,6 +28,9 @@ from tckr.privacy.config import NEEDS_PACKAGES, PrivacyConfig
 
 COUNT_SHARE = 0.2
 """Mu of the count over mu of the total budget: 4 % in squares, which add up (Gaussian differential privacy)."""
+
+CENTRAL_SHARE = 0.2
+"""Mu of the mean images over mu of the total budget: 4 % in squares."""
 
 VOTES_SHARE = 0.5
 """Mu of the votes over mu of the total budget: 25 % in squares."""
@@ -97,17 +102,27 @@ def voting_of(privacy: PrivacyConfig) -> Voting | None:
     return Voting(images=privacy.votes, noise=math.sqrt(2 * privacy.votes) * multiplier)
 
 
+def central_of(privacy: PrivacyConfig) -> Training | None:
+    """Return the release of mean images, a Gaussian mechanism, and its noise; None if there are none."""
+    if privacy.epsilon is None or not privacy.central_images:
+        return None
+    multiplier = 1 / (CENTRAL_SHARE * gaussian_mu(privacy.epsilon, privacy.delta))
+    return Training(sampling_rate=1.0, steps=1, noise_multiplier=multiplier)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Division:
     """What a budget pays for beside the count.
 
     Attributes:
         adapter: training of the generator.
+        central: release of mean images before it; None if there are none.
         votes: votes that label; None if none do.
         teacher: training of the Teacher that labels; None if none does.
     """
 
     adapter: Training
+    central: Training | None
     votes: Voting | None
     teacher: Training | None
 
@@ -126,17 +141,18 @@ def divide_budget(privacy: PrivacyConfig, noisy_count: int, *, batch_size: int, 
     """
     assert privacy.epsilon is not None
     fewest, most = block_of(noisy_count, privacy.epsilon, privacy.delta)
-    votes, teacher = voting_of(privacy), teacher_of(privacy, fewest, most)
+    central, votes, teacher = central_of(privacy), voting_of(privacy), teacher_of(privacy, fewest, most)
     adapter = calibrate(
         privacy.epsilon,
         privacy.delta,
         sampling_rate=min(1.0, batch_size / fewest),
         steps=steps_of(most),
-        labels=votes or teacher,
+        others=[each for each in (central, votes, teacher) if each],
     )
     rate, steps = _pace_of_teacher(privacy, noisy_count)
     return Division(
         adapter=replace(adapter, sampling_rate=min(1.0, batch_size / noisy_count), steps=steps_of(noisy_count)),
+        central=central,
         votes=votes,
         teacher=teacher and replace(teacher, sampling_rate=rate, steps=steps),
     )
@@ -204,10 +220,9 @@ def _gaussian_delta(mu: float, epsilon: float) -> float:
     return math.exp(log_ndtr(mu / 2 - epsilon / mu)) - math.exp(epsilon + log_ndtr(-mu / 2 - epsilon / mu))
 
 
-def epsilon_spent(training: Training, noise_of_count: float, delta: float, labels: Voting | Training | None = None) -> float:
-    """Return the total epsilon of count, training and labels."""
-    count = Training(sampling_rate=1.0, steps=1, noise_multiplier=noise_of_count)
-    return epsilon_of(delta, count, training) if labels is None else epsilon_of(delta, count, labels, training)
+def epsilon_spent(training: Training, noise_of_count: float, delta: float, *others: Voting | Training) -> float:
+    """Return the total epsilon of count, training and other mechanisms."""
+    return epsilon_of(delta, Training(sampling_rate=1.0, steps=1, noise_multiplier=noise_of_count), *others, training)
 
 
 @lru_cache(maxsize=100)  # it takes up to a second, and a calibration asks for some noises several times
@@ -229,9 +244,9 @@ def epsilon_of(delta: float, *mechanisms: Voting | Training) -> float:
 
 
 def calibrate(
-    epsilon: float, delta: float, *, sampling_rate: float, steps: int, labels: Voting | Training | None = None
+    epsilon: float, delta: float, *, sampling_rate: float, steps: int, others: Sequence[Voting | Training] = ()
 ) -> Training:
-    """Return the training with the least noise such that count, training and labels together spend at most `epsilon`.
+    """Return the training with the least noise such that it, count and `others` together spend at most `epsilon`.
 
     This is at the share of `delta` that the counts of a block have (`IN_BLOCK`).
 
@@ -241,7 +256,7 @@ def calibrate(
     noise_of_count = count_noise(epsilon, delta)
     return _with_least_noise(
         partial(Training, sampling_rate=sampling_rate, steps=steps),
-        lambda training: epsilon_spent(training, noise_of_count, IN_BLOCK * delta, labels),
+        lambda training: epsilon_spent(training, noise_of_count, IN_BLOCK * delta, *others),
         epsilon,
         delta,
         "adapt.batch_size or adapt.steps",

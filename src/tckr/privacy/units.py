@@ -17,6 +17,12 @@ class Units:
         """Return the number of units."""
         return len(self._starts)
 
+    def shares(self) -> np.ndarray:
+        """Return the share of each row in its unit, float64 [N]: 1 / number of the unit's rows."""
+        shares = np.empty(len(self._order))
+        shares[self._order] = np.repeat(1 / self._sizes, self._sizes)
+        return shares
+
     def sample(self, rate: float, rng: np.random.Generator) -> np.ndarray:
         """Return one random row of each sampled unit; each unit is sampled with probability `rate`, independently."""
         taken = np.flatnonzero(rng.random(len(self)) < rate)

@@ -58,6 +58,7 @@ def step_batches(
     seed: int,
     device: str,
     share: slice = EVERYTHING,
+    least_timestep: int = 0,
 ) -> Iterator[Batch]:
     """Yield a `share` of the batch of each of `steps`; on CUDA in pinned memory, copied while the device computes."""
     for step in steps:
@@ -70,6 +71,7 @@ def step_batches(
             num_timesteps=generator.num_timesteps,
             flip=len(encoded.moments) == 2,
             caption_dropout=config.caption_dropout,
+            least_timestep=least_timestep,
         )
         yield gather(generator, encoded, draws.take(share), pinned=device.startswith("cuda"))
 

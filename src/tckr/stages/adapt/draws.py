@@ -21,7 +21,7 @@ class Draws:
         unprompted: bool [B], trained on the empty prompt.
         posterior_noise: float32 [B, C, h, w], selects a latent from the autoencoder's distribution.
         noise: float32 [B, C, h, w], noise added to the latents.
-        timesteps: int64 [B], uniform.
+        timesteps: int64 [B], uniform from the least one on.
     """
 
     rows: np.ndarray
@@ -46,6 +46,7 @@ def draw_step(
     num_timesteps: int,
     flip: bool,
     caption_dropout: float,
+    least_timestep: int = 0,
 ) -> Draws:
     """Return the random choices of `step` (from 0) for `num_drawn` of `num_images` images."""
     generator = torch.Generator().manual_seed(derive_seed(seed, "adapt", "step", step))
@@ -56,7 +57,7 @@ def draw_step(
         unprompted=(torch.rand(num_drawn, generator=generator) < caption_dropout).numpy(),
         posterior_noise=torch.randn(shape, generator=generator),
         noise=torch.randn(shape, generator=generator),
-        timesteps=torch.randint(num_timesteps, (num_drawn,), generator=generator),
+        timesteps=torch.randint(least_timestep, num_timesteps, (num_drawn,), generator=generator),
     )
 
 

@@ -35,6 +35,7 @@ class Mechanism:
         clip: maximum norm of a unit's gradient.
         expected: expected number of units of a step, from the noisy count.
         noise_draws: noise levels and noise samples per image.
+        central_noise: noise on the mean images of the classes; None if there are none (`tckr.stages.adapt.central`).
     """
 
     units: Units
@@ -43,6 +44,7 @@ class Mechanism:
     clip: float
     expected: float
     noise_draws: int
+    central_noise: float | None = None
 
 
 def private_batches(

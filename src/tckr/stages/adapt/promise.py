@@ -34,6 +34,7 @@ def promise(config: PrivateAdaptConfig, num_units: int, seed: int, class_names: 
         noisy_count=noisy_count,
         noise_draws=privacy.noise_draws,
         class_names=list(class_names),
+        central_noise=found.central and found.central.noise_multiplier,
         votes=found.votes and VotesInputs(images=found.votes.images, teachers=privacy.num_teachers, noise=found.votes.noise),
         teacher=found.teacher and TeacherInputs(**asdict(found.teacher), clip=privacy.teacher_clip),
     )
@@ -53,4 +54,5 @@ def mechanism_of(guarantee: Guarantee, units: Units) -> Mechanism:
         clip=guarantee.clip,
         expected=guarantee.sampling_rate * guarantee.noisy_count,
         noise_draws=guarantee.noise_draws,
+        central_noise=guarantee.central_noise,
     )

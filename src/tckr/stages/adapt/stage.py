@@ -16,7 +16,7 @@ from tckr.artifacts.data_card import DataCard
 from tckr.artifacts.membership import read_members, split_of
 from tckr.artifacts.training import write_history
 from tckr.data.groups import units_of
-from tckr.data.images import load_images
+from tckr.data.images import load_images, without_colour
 from tckr.data.seeds import derive_seed
 from tckr.engine.step import StepContext
 from tckr.errors import UserError
@@ -29,6 +29,7 @@ from tckr.models.memory import free_device_memory
 from tckr.models.precision import is_bfloat16
 from tckr.privacy.refusals import refuse_few_units
 from tckr.privacy.units import Units
+from tckr.stages.adapt.central import TOO_FEW, central_images, learn_central_images
 from tckr.stages.adapt.config import AdaptConfig, PrivateAdaptConfig
 from tckr.stages.adapt.encode import EncodedSet, encode_set, read_encoded
 from tckr.stages.adapt.gradients import Passes
@@ -106,9 +107,6 @@ def _train(
 ) -> Losses:
     """Encode the members, train and save the adapter; return the losses."""
     device, sharded = context.execution.torch_device(), context.execution.sharded
-    generator = load_generator(config.model, device, revision=config.revision, denoiser_stays=sharded)
-    encoded = _encode(generator, config, context, captions)
-    validation = _encode_validation(generator, config, context, captions) if config.selection == "best" else None
     course = Course(
         num_steps=num_steps,
         seed=context.seed,
@@ -117,6 +115,10 @@ def _train(
         compiled=context.execution.compile and not sharded,
         sharded=sharded,
     )
+    start = _start(config, context, captions, course, mechanism) if mechanism and mechanism.central_noise else None
+    generator = load_generator(config.model, device, revision=config.revision, denoiser_stays=sharded)
+    encoded = _encode(generator, config, context, captions)
+    validation = _encode_validation(generator, config, context, captions) if config.selection == "best" else None
     size = 1 if mechanism else team_size(context.execution.gpus, config.batch_size, device, context.gang)
     reloads = size > 1 or device.startswith("cuda")  # where the encoders may have been in float16
     if reloads:
@@ -144,6 +146,7 @@ def _train(
             passes=passes,
             validation=validation,
             mechanism=mechanism,
+            start=start,
             advance=advance if size == 1 else _ignore,
             note=context.note,
         )
@@ -158,6 +161,39 @@ def _train(
     else:
         generator.save_lora(context.out)
     return losses
+
+
+def _start(
+    config: AdaptConfig, context: StepContext, captions: CaptionTable, course: Course, mechanism: Mechanism
+) -> torch.Tensor | None:
+    """Return the weights after training on noisy mean images of the classes; None if each class has too few images."""
+    assert mechanism.central_noise is not None
+    images = load_images(context.inputs["data"] / split_of(context.run), context.scratch)
+    means, classes = central_images(
+        images.images,
+        images.rows_of(captions.records),
+        np.asarray(captions.labels),
+        mechanism.units,
+        num_classes=len(captions.class_names),
+        noise_multiplier=mechanism.central_noise,
+        rng=np.random.default_rng(derive_seed(context.seed, "adapt", "central")),
+    )
+    if context.run == 0 and (few := len(captions.class_names) - len(classes)):
+        context.log("warning", message=f"privacy.central_images: {few} of {len(captions.class_names)} classes {TOO_FEW}")
+    if not len(classes):
+        return None
+    if DataCard.read(context.inputs["data"]).grey:
+        means = np.stack([without_colour(image) for image in means])
+    names = [captions.class_names[label] for label in classes]
+    return learn_central_images(
+        _load_to_train(config, course),
+        means,
+        [build_prompt(config.prompt_form, name, name, config.descriptions) for name in names],
+        config,
+        course,
+        cache=context.scratch / "central",
+        batch_size=context.execution.inference_batch_size,
+    )
 
 
 def _refuse_divergence(losses: np.ndarray, config: AdaptConfig) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -56,6 +56,7 @@ class Course:
         checkpoint: file to continue from and to write to.
         compiled: compile the denoiser.
         sharded: several processes hold a part of the frozen weights each.
+        least_timestep: noise levels below are not learned; without a mechanism.
     """
 
     num_steps: int
@@ -64,6 +65,7 @@ class Course:
     checkpoint: Path
     compiled: bool = False
     sharded: bool = False
+    least_timestep: int = 0
 
 
 def train_adapter(
@@ -75,13 +77,15 @@ def train_adapter(
     passes: Passes,
     validation: EncodedSet | None = None,
     mechanism: Mechanism | None = None,
+    start: torch.Tensor | None = None,
     team: Team = ALONE,
     advance: Callable[[int], None] = lambda amount: None,
     note: Callable[..., object] = lambda number, **values: None,
 ) -> Losses:
     """Train an adapter of `generator`, or its denoiser, and return the losses; `Kept` decides which weights it ends with.
 
-    With a `mechanism`, it is trained with each unit's clipped gradient and noise (`tckr.stages.adapt.private`).
+    With a `mechanism`, it is trained with each unit's clipped gradient and noise (`tckr.stages.adapt.private`). `start` are
+    its weights before the first step, in the layout of `AdapterVector`.
 
     The host never waits for a loss: on CUDA it prepares and launches the next steps while the device works on this one.
 
@@ -92,6 +96,8 @@ def train_adapter(
     adapter = AdapterVector(_trainable(generator, config, course).values())
     if course.compiled:
         generator.compile_denoiser(cuda_graphs=False)
+    if start is not None:
+        adapter.set(start)
     optimizer = build_optimizer(adapter, config)
     kept = Kept(adapter, config)
     finished = load_checkpoint(course.checkpoint, adapter, optimizer, kept)
@@ -100,14 +106,8 @@ def train_adapter(
     advance(steps.start)
     writer = writer_of(course.checkpoint)
     checked = draw_validation(generator, validation, course.seed) if validation else None
-    joined = None
-    if mechanism:
-        generator.keep_gradients_of_units(mechanism.noise_draws)
-        upcoming = private_batches(generator, encoded, config, mechanism, steps=steps, seed=course.seed)
-    else:
-        joined = _joined(generator, adapter, config, course, team)
-        share = team.share(config.batch_size)
-        upcoming = step_batches(generator, encoded, config, steps=steps, seed=course.seed, device=course.device, share=share)
+    joined = None if mechanism else _joined(generator, adapter, config, course, team)
+    upcoming = _batches(generator, encoded, config, course, mechanism, team, steps)
     set_gradient = partial(_set_gradient, generator, adapter, passes, config, course, mechanism, team, joined)
     with closing(prefetched(upcoming, course.device)) as batches:
         for step, batch in zip(steps, batches, strict=True):
@@ -126,6 +126,31 @@ def train_adapter(
                 writer.write(state_tensors(adapter, optimizer, losses[: step + 1], kept))
     kept.settle()
     return Losses(steps=losses.cpu().numpy(), checks=kept.checks.cpu().numpy())
+
+
+def _batches(  # noqa: PLR0917
+    generator: Generator,
+    encoded: EncodedSet,
+    config: AdaptConfig,
+    course: Course,
+    mechanism: Mechanism | None,
+    team: Team,
+    steps: range,
+) -> Iterator[Batch]:
+    """Return the batches of `steps`: of sampled units with a `mechanism`, else this process's share."""
+    if mechanism:
+        generator.keep_gradients_of_units(mechanism.noise_draws)
+        return private_batches(generator, encoded, config, mechanism, steps=steps, seed=course.seed)
+    return step_batches(
+        generator,
+        encoded,
+        config,
+        steps=steps,
+        seed=course.seed,
+        device=course.device,
+        share=team.share(config.batch_size),
+        least_timestep=course.least_timestep,
+    )
 
 
 def _set_gradient(  # noqa: PLR0917 - all but the last two are the same for all steps

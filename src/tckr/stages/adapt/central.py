@@ -1,0 +1,136 @@
+"""Noisy mean images of each class, on which the generator is trained before it sees private images.
+
+These "central images" (DP-FETA, Li et al. 2025) show the rough shape of each class for a small part of the budget. They
+have no detail, so they are learned at the noisier half of the noise levels only.
+
+Mechanism: image x with values in [-1/2, 1/2] and class k contributes (x / R, 1) / sqrt(2) to the row of k, where R is the
+largest norm of an image. A unit contributes the mean of its images, whose norm is at most 1. Gaussian noise is added to the
+sums over all units; each row gives a noisy sum and a noisy number of images, and their quotient is the mean.
+
+Shape suffixes: N rows, K classes, S side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch.nn.functional import interpolate
+
+from tckr.data.seeds import derive_seed
+from tckr.models.diffusion.generator import Generator
+from tckr.privacy.units import Units
+from tckr.stages.adapt.config import AdaptConfig
+from tckr.stages.adapt.encode import encode_set
+from tckr.stages.adapt.gradients import Passes
+from tckr.stages.adapt.train import Course, train_adapter
+
+STEPS, BATCH = 50, 32
+"""Length of the training on mean images."""
+
+SIDE = 32
+"""Maximum side of the means in px. Larger images are reduced first: fewer values get noise, and a mean has no detail."""
+
+MOST_NOISE = 0.3
+"""Maximum standard deviation of the noise of a mean's values, whose range is 1; the other classes have too few images."""
+
+TOO_FEW = (
+    "have too few images: their mean images would be mostly noise, so the generator does not learn them before the private "
+    "images"
+)
+
+CHUNK = 1024
+"""Images that are read at a time."""
+
+
+def central_images(
+    images: np.ndarray,
+    rows: np.ndarray,
+    labels: np.ndarray,
+    units: Units,
+    *,
+    num_classes: int,
+    noise_multiplier: float,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return noisy mean images, uint8 [M, H, W, 3], and their classes, int64 [M]; classes with too much noise are left out.
+
+    Args:
+        images: uint8 [., H, W, 3]; may be a memory map.
+        rows: int64 [N], which images.
+        labels: int64 [N], their classes.
+        units: units of these N rows.
+        num_classes: K.
+        noise_multiplier: standard deviation of the noise on each sum.
+        rng: of the noise.
+    """
+    size = images.shape[1]
+    side, largest = min(size, SIDE), _largest_norm(min(size, SIDE))
+    sums = sums_of_classes(images, rows, labels, units, num_classes=num_classes)
+    noisy = 2**0.5 * (sums + noise_multiplier * rng.standard_normal(sums.shape))
+    counts_K = np.maximum(noisy[:, -1], 1.0)
+    kept = np.flatnonzero(2**0.5 * noise_multiplier * largest / counts_K <= MOST_NOISE)
+    means = noisy[kept, :-1] * largest / counts_K[kept, None] + 0.5
+    pixels = torch.from_numpy(means.reshape(len(kept), side, side, 3)).permute(0, 3, 1, 2)
+    if side < size and len(kept):
+        pixels = interpolate(pixels, size=(size, size), mode="bicubic")
+    return (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy(), kept
+
+
+def sums_of_classes(
+    images: np.ndarray, rows: np.ndarray, labels: np.ndarray, units: Units, *, num_classes: int
+) -> np.ndarray:
+    """Return float64 [K, S * S * 3 + 1], to which each unit contributes a vector with a norm of at most 1."""
+    side = min(images.shape[1], SIDE)
+    sums = np.zeros((num_classes, side * side * 3 + 1))
+    shares_N = units.shares()
+    for start in range(0, len(rows), CHUNK):
+        part = slice(start, start + CHUNK)
+        pixels = torch.from_numpy(images[rows[part]]).permute(0, 3, 1, 2).double() / 255 - 0.5
+        small = interpolate(pixels, size=(side, side), mode="area").permute(0, 2, 3, 1).flatten(1).numpy()
+        vectors = np.column_stack([small / _largest_norm(side), np.ones(len(small))])
+        np.add.at(sums, labels[part], vectors * (shares_N[part, None] / 2**0.5))
+    return sums
+
+
+def learn_central_images(
+    generator: Generator,
+    images: np.ndarray,
+    prompts: Sequence[str],
+    config: AdaptConfig,
+    course: Course,
+    *,
+    cache: Path,
+    batch_size: int,
+) -> torch.Tensor:
+    """Return the adapter's weights, in the layout of `AdapterVector`, after a training on `images` without noise.
+
+    Args:
+        generator: gets an adapter; not usable for another training.
+        images: uint8 [M, H, W, 3], not private.
+        prompts: of each image.
+        config: settings of the adapter.
+        course: of the private training; its checkpoint is not touched.
+        cache: folder for encodings and a checkpoint of its own.
+        batch_size: images to encode at a time.
+    """
+    rows = np.arange(len(images))
+    encoded = encode_set(generator, images, rows, prompts, flip=config.horizontal_flip, batch_size=batch_size, cache=cache)
+    own = config.model_copy(update={"batch_size": BATCH, "ema_decay": 0.0, "max_gradient_norm": 1.0})
+    course = replace(
+        course,
+        num_steps=STEPS,
+        seed=derive_seed(course.seed, "adapt", "central"),
+        checkpoint=cache / "checkpoint.safetensors",
+        least_timestep=generator.num_timesteps // 2,
+    )
+    train_adapter(generator, encoded, own, course, passes=Passes(largest=BATCH))
+    return load_file(course.checkpoint)["weights"]
+
+
+def _largest_norm(side: int) -> float:
+    return 0.5 * (3 * side * side) ** 0.5

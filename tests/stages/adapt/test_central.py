@@ -1,0 +1,113 @@
+"""Noisy mean images: what a unit can change, how large the noise is, and what the generator learns from them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from tckr.artifacts.adapter_card import AdapterCard
+from tckr.membership.refutation import accounting_text
+from tckr.privacy.units import Units
+from tckr.stages.adapt import central, stage
+from tckr.stages.adapt.central import central_images, sums_of_classes
+from tests.stages.adapt.test_private import small
+from tests.tiny_artifacts import Recorder, make_context, write_captions, write_private_set
+from tests.tiny_models import ARRAY_WARNING
+
+RNG = np.random.default_rng
+
+
+@pytest.mark.parametrize("size", [16, 48])
+@pytest.mark.parametrize("units_of", [np.arange(12), np.arange(12) // 3], ids=["records", "groups"])
+def test_a_unit_changes_all_sums_together_by_at_most_one(size: int, units_of: np.ndarray) -> None:
+    rng = RNG(0)
+    images, labels = rng.integers(0, 256, (12, size, size, 3), dtype=np.uint8), rng.integers(3, size=12)
+    images[:3], labels[:3] = 255, 1  # the largest norm
+    images[3:6] = 0
+    whole = sums_of_classes(images, np.arange(12), labels, Units(units_of), num_classes=3)
+    changes = []
+    for unit in np.unique(units_of):
+        rows = np.flatnonzero(units_of != unit)
+        without = sums_of_classes(images, rows, labels[rows], Units(units_of[rows]), num_classes=3)
+        changes.append(np.linalg.norm(whole - without))
+    assert max(changes) == pytest.approx(1)
+    assert min(changes) > 0.3  # each unit counts
+
+
+def test_without_noise_they_are_the_means_of_the_classes() -> None:
+    images = RNG(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
+    labels, rows = np.arange(20) % 2, np.arange(20) * 2
+    found, classes = central_images(
+        images, rows, labels, Units(np.arange(20)), num_classes=2, noise_multiplier=1e-6, rng=RNG(1)
+    )
+    assert classes.tolist() == [0, 1]
+    for mean, label in zip(found, classes, strict=True):
+        np.testing.assert_allclose(mean, images[rows[labels == label]].mean(axis=0), atol=0.51)
+
+
+def test_noise_has_the_stated_size_in_sums_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(central, "MOST_NOISE", np.inf)
+    images = np.full((1, 32, 32, 3), 128, dtype=np.uint8)  # nearly 0, so that the noise of the count changes nothing
+    rows, labels, units = np.zeros(500, dtype=int), np.zeros(500, dtype=int), Units(np.arange(500))
+    (mean,), _ = central_images(images, rows, labels, units, num_classes=1, noise_multiplier=1.5, rng=RNG(2))
+    largest = 0.5 * (3 * 32 * 32) ** 0.5
+    assert (mean.astype(float) / 255).std() == pytest.approx(2**0.5 * 1.5 * largest / 500, rel=0.05)
+    counts = [
+        central_images(images, rows[:9], labels[:9], Units(np.arange(9)), num_classes=1, noise_multiplier=9.0, rng=RNG(seed))
+        for seed in range(20)
+    ]
+    assert len({mean.tobytes() for (mean,), _ in counts}) == 20
+
+
+def test_a_class_with_few_images_has_no_mean_image() -> None:
+    images = np.zeros((1000, 32, 32, 3), dtype=np.uint8)
+    labels = np.r_[np.zeros(950, dtype=int), np.ones(50, dtype=int)]
+    _, classes = central_images(
+        images, np.arange(1000), labels, Units(np.arange(1000)), num_classes=2, noise_multiplier=2.5, rng=RNG(3)
+    )
+    assert classes.tolist() == [0]
+
+
+@pytest.mark.filterwarnings(ARRAY_WARNING)
+@pytest.mark.usefixtures("coarse_accounting")
+def test_the_adapter_starts_from_mean_images_and_repeats_an_interrupted_training(
+    tmp_path: Path, tiny_generator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(central, "STEPS", 3)
+    inputs = {"data": write_private_set(tmp_path / "data"), "captions": write_captions(tmp_path / "captions")}
+    told, weights = {}, {}
+
+    def adapted(name: str, *, few: float) -> None:
+        monkeypatch.setattr(central, "MOST_NOISE", few)
+        recorder = Recorder()
+        context = make_context(tmp_path / name, inputs, recorder=recorder)
+        stage.run(small(tiny_generator, central_images=True), context)
+        told[name] = [event["message"] for event in recorder.events if event["event"] == "warning"]
+        weights[name] = load_file(context.out / "pytorch_lora_weights.safetensors")
+        guarantee = AdapterCard.read(context.out).guarantee
+        assert guarantee is not None
+        assert guarantee.central_noise is not None
+        assert f"Mean images of the classes: noise of {guarantee.central_noise:.3g}." in accounting_text(guarantee)
+        assert json.loads((context.out / "adapter.json").read_text())["guarantee"]["central_noise"] > 1
+
+    adapted("with", few=np.inf)
+    adapted("without", few=0.0)
+    assert any("privacy.central_images: 3 of 3 classes have too few images" in message for message in told["without"])
+    assert not any("central_images" in message for message in told["with"])
+    assert any((weights["with"][name] != values).any() for name, values in weights["without"].items())
+
+    monkeypatch.setattr(stage, "_encode", ends)  # after the training on mean images
+    with pytest.raises(KeyboardInterrupt):
+        adapted("again", few=np.inf)
+    monkeypatch.undo()
+    monkeypatch.setattr(central, "STEPS", 3)
+    adapted("again", few=np.inf)
+    assert all((weights["with"][name] == values).all() for name, values in weights["again"].items())
+
+
+def ends(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
