@@ -126,6 +126,7 @@ def learn_central_images(
         num_steps=STEPS,
         seed=derive_seed(course.seed, "adapt", "central"),
         checkpoint=cache / "checkpoint.safetensors",
+        compiled=False,  # takes longer than these steps
         least_timestep=generator.num_timesteps // 2,
     )
     train_adapter(generator, encoded, own, course, passes=Passes(largest=BATCH))
