@@ -18,7 +18,7 @@ from tckr.artifacts.soft_labels import read_soft_labels
 from tckr.artifacts.synthetic import load_synthetic
 from tckr.artifacts.training import MODEL_FOLDER
 from tckr.artifacts.voted_labels import VotedLabels
-from tckr.cli.status import show_plan
+from tckr.cli.status import read_plan, show_plan
 from tckr.config import load_settings
 from tckr.engine.observer import Silent
 from tckr.errors import UserError
@@ -148,6 +148,7 @@ def test_whoever_asks_what_is_missing_hears_that_it_spends_the_budget_again(guar
         monkeypatch.setattr(changed, "version", changed.version + 1)
         show_plan(settings, "report", as_json=False)
         assert (again in capsys.readouterr().out) == told
+        assert read_plan(settings)["spends_again"] == told
 
 
 @pytest.mark.parametrize(("until", "newer", "told"), [("report", 0, 0), ("prepare", 1, 0), ("adapt", 1, 1)])

@@ -65,8 +65,8 @@ class Guarantee(BaseModel):
         noisy_count: number of units with noise; released parts depend on no other number of units.
         class_names: index = label; declared public, and the only content of prompts.
         noise_draws: noise levels and noise samples per image, whose mean gradient is clipped.
-        central_noise: standard deviation of the noise on the mean images of the classes, divided by the most that a unit can
-            add; None if there are none.
+        central_noise: standard deviation of the noise on the sums from which the mean images of the classes are computed,
+            divided by the most that a unit adds to them; None if there are none.
         votes: votes that label images; None if none do.
         teacher: training of the Teacher that labels images; None if none does. Without both, labels are the classes of the
             prompts.

@@ -82,7 +82,9 @@ def accounting_text(guarantee: Guarantee) -> str:
     """Return every input of the accountant."""
     labels, units, central = "", UNITS[guarantee.unit], ""
     if guarantee.central_noise is not None:
-        central = f" Mean images of the classes: noise of {guarantee.central_noise:.3g}."
+        central = (
+            f" Sums of the images of each class: noise of {guarantee.central_noise:.3g} times what one unit adds at most."
+        )
     if guarantee.teacher:
         labels = f" Teacher that labels: {_training_text(guarantee.teacher, units)}."
     if guarantee.votes:

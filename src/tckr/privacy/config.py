@@ -56,8 +56,8 @@ class PrivacyConfig(BaseModel):
     central_images: bool = Field(
         False,
         description="Train the generator on a noisy mean image of each class before the private images (central images of "
-        "DP-FETA, Li et al. 2025). They cost 4 % of the budget's squared mu. At delta 1e-5, a class needs some 330 images "
-        "at epsilon 10, and 2,440 at epsilon 1.",
+        "DP-FETA, Li et al. 2025). They cost 4 % of the budget's squared mu. At delta 1e-5, a class needs some 330 units "
+        "at epsilon 10, and 2,440 at epsilon 1 (with images of 32 px or more).",
     )
     labels: Literal["prompt", "votes", "teacher"] = Field(
         "prompt",

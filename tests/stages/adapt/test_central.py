@@ -7,16 +7,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from tckr.artifacts.adapter_card import AdapterCard
+from tckr.artifacts.guarantee import Guarantee
+from tckr.errors import UserError
 from tckr.membership.refutation import accounting_text
 from tckr.privacy.units import Units
 from tckr.stages.adapt import central, stage
-from tckr.stages.adapt.central import central_images, sums_of_classes
+from tckr.stages.adapt.central import (
+    central_images,
+    fewest_units,
+    learn_central_images,
+    refuse_small_classes,
+    sums_of_classes,
+)
+from tckr.stages.adapt.train import Course
 from tests.stages.adapt.test_private import small
 from tests.tiny_artifacts import Recorder, make_context, write_captions, write_private_set
-from tests.tiny_models import ARRAY_WARNING
+from tests.tiny_models import ARRAY_WARNING, fresh_generator
 
 RNG = np.random.default_rng
 
@@ -50,17 +60,61 @@ def test_without_noise_they_are_the_means_of_the_classes() -> None:
 
 
 def test_noise_has_the_stated_size_in_sums_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(central, "MOST_NOISE", np.inf)
+    monkeypatch.setattr(central, "fewest_units", lambda *_: 0)
     images = np.full((1, 32, 32, 3), 128, dtype=np.uint8)  # nearly 0, so that the noise of the count changes nothing
     rows, labels, units = np.zeros(500, dtype=int), np.zeros(500, dtype=int), Units(np.arange(500))
     (mean,), _ = central_images(images, rows, labels, units, num_classes=1, noise_multiplier=1.5, rng=RNG(2))
     largest = 0.5 * (3 * 32 * 32) ** 0.5
     assert (mean.astype(float) / 255).std() == pytest.approx(2**0.5 * 1.5 * largest / 500, rel=0.05)
-    counts = [
-        central_images(images, rows[:9], labels[:9], Units(np.arange(9)), num_classes=1, noise_multiplier=9.0, rng=RNG(seed))
-        for seed in range(20)
-    ]
-    assert len({mean.tobytes() for (mean,), _ in counts}) == 20
+
+
+def test_the_noisy_number_of_images_decides_whether_a_class_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(central, "fewest_units", lambda *_: 100)
+    images, every, labels = np.full((100, 8, 8, 3), 128, dtype=np.uint8), np.arange(100), np.zeros(100, dtype=int)
+    kept = [
+        len(central_images(
+            images, every, labels, Units(every), num_classes=1, noise_multiplier=2.0, rng=RNG(seed)
+        )[1])
+        for seed in range(40)
+    ]  # fmt: skip
+    assert 8 <= sum(kept) <= 32  # it has exactly as many images as needed: half of the seeds have more with noise
+
+
+def test_images_are_added_up_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, labels = RNG(0).integers(0, 256, (9, 40, 40, 3), dtype=np.uint8), np.arange(9) % 2
+    whole = sums_of_classes(images, np.arange(9), labels, Units(np.arange(9)), num_classes=2)
+    monkeypatch.setattr(central, "CHUNK", 2 * 40 * 40 * 3)
+    np.testing.assert_allclose(sums_of_classes(images, np.arange(9), labels, Units(np.arange(9)), num_classes=2), whole)
+
+
+def test_a_set_that_is_too_small_for_any_mean_image_is_refused() -> None:
+    noise = 2.5
+    guarantee = Guarantee(
+        epsilon=10.0, delta=1e-5, unit="group", noise_multiplier=0.7, sampling_rate=0.1, steps=5, clip=1.0, count_noise=2.5,
+        noisy_count=fewest_units(noise, 64), noise_draws=1, class_names=["a"], central_noise=noise,
+    )  # fmt: skip
+    refuse_small_classes(guarantee, 64)
+    with pytest.raises(
+        UserError, match=r"a class needs 327 groups .* about 326 groups in all; set privacy.central_images=false"
+    ):
+        refuse_small_classes(guarantee.model_copy(update={"noisy_count": guarantee.noisy_count - 1}), 64)
+    refuse_small_classes(guarantee.model_copy(update={"noisy_count": 1, "central_noise": None}), 64)
+
+
+@pytest.mark.filterwarnings(ARRAY_WARNING)
+def test_means_are_learned_at_the_noisier_levels_only(tmp_path: Path, tiny_generator: Path) -> None:
+    generator, seen = fresh_generator(tiny_generator), []
+    loss = generator.training_loss
+    generator.training_loss = lambda *given, **named: (seen.append(given[3]), loss(*given, **named))[1]
+    course = Course(num_steps=1, seed=0, device="cpu", checkpoint=tmp_path / "private.safetensors")
+    images = np.zeros((2, 16, 16, 3), dtype=np.uint8)
+    config = small(tiny_generator, central_images=True)
+    learn_central_images(generator, images, ["a", "b"], config, course, cache=tmp_path / "central", batch_size=2)
+    levels = torch.cat(seen)
+    half = generator.num_timesteps // 2
+    assert (len(levels), int(levels.min()) >= half) == (central.STEPS * central.BATCH, True)
+    assert levels.max() > 1.8 * half
+    assert not course.checkpoint.exists()
 
 
 def test_a_class_with_few_images_has_no_mean_image() -> None:
@@ -81,8 +135,9 @@ def test_the_adapter_starts_from_mean_images_and_repeats_an_interrupted_training
     inputs = {"data": write_private_set(tmp_path / "data"), "captions": write_captions(tmp_path / "captions")}
     told, weights = {}, {}
 
-    def adapted(name: str, *, few: float) -> None:
-        monkeypatch.setattr(central, "MOST_NOISE", few)
+    def adapted(name: str, *, fewest: int) -> None:
+        monkeypatch.setattr(central, "fewest_units", lambda *_: fewest)
+        monkeypatch.setattr(stage, "refuse_small_classes", lambda *_: None)
         recorder = Recorder()
         context = make_context(tmp_path / name, inputs, recorder=recorder)
         stage.run(small(tiny_generator, central_images=True), context)
@@ -91,21 +146,23 @@ def test_the_adapter_starts_from_mean_images_and_repeats_an_interrupted_training
         guarantee = AdapterCard.read(context.out).guarantee
         assert guarantee is not None
         assert guarantee.central_noise is not None
-        assert f"Mean images of the classes: noise of {guarantee.central_noise:.3g}." in accounting_text(guarantee)
+        assert f"Sums of the images of each class: noise of {guarantee.central_noise:.3g} times" in accounting_text(
+            guarantee
+        )
         assert json.loads((context.out / "adapter.json").read_text())["guarantee"]["central_noise"] > 1
 
-    adapted("with", few=np.inf)
-    adapted("without", few=0.0)
-    assert any("privacy.central_images: 3 of 3 classes have too few images" in message for message in told["without"])
+    adapted("with", fewest=0)
+    adapted("without", fewest=1000)
+    assert any("privacy.central_images: 3 of 3 classes are too small" in message for message in told["without"])
     assert not any("central_images" in message for message in told["with"])
     assert any((weights["with"][name] != values).any() for name, values in weights["without"].items())
 
     monkeypatch.setattr(stage, "_encode", ends)  # after the training on mean images
     with pytest.raises(KeyboardInterrupt):
-        adapted("again", few=np.inf)
+        adapted("again", fewest=0)
     monkeypatch.undo()
     monkeypatch.setattr(central, "STEPS", 3)
-    adapted("again", few=np.inf)
+    adapted("again", fewest=0)
     assert all((weights["with"][name] == values).all() for name, values in weights["again"].items())
 
 

@@ -197,6 +197,8 @@ def test_an_audit_that_measured_nothing_names_only_what_is_not_set_and_what_spen
         step = decision_of(audit, sample._card(), 640, given).next_steps[0]
         other = given is not None and num_non_members == 0  # the run is computed again, and --plan would do so too
         assert step.command == named
+        rows = decision_of(audit, sample._card(), 640, given).packages
+        assert ([row.command for row in rows if row.command] == []) == other  # there is no room for what it costs
         assert ("so it spends the budget again" in step.text) == other
         assert ("Add --plan" in step.text) != other
 

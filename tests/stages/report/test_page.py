@@ -173,8 +173,8 @@ def test_without_a_measured_audit_no_membership_number_appears(bare_report):
     assert "ROC" not in re.sub(r"<style>.*?</style>", "", bare_report.html, flags=re.DOTALL)
     assert 'class="surfaces' not in bare_report.html
     assert "so the report cannot support any release" in bare_report.html
-    assert '<a href="#decision-title">What next?</a> has the command that measures it.' in bare_report.html
-    assert 'id="decision-title"' in bare_report.html
+    assert '<a href="#what-next">What next?</a> has the command that measures it.' in bare_report.html
+    assert 'id="what-next"' in bare_report.html
     assert bare_report.data["packages"] == bare_report.data["canaries"] == []
     assert bare_report.data["copies"] is None
 

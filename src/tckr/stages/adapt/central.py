@@ -12,6 +12,7 @@ Shape suffixes: N rows, K classes, S side.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +22,11 @@ import torch
 from safetensors.torch import load_file
 from torch.nn.functional import interpolate
 
+from tckr.artifacts.guarantee import Guarantee
 from tckr.data.seeds import derive_seed
+from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator
+from tckr.privacy.config import UNITS
 from tckr.privacy.units import Units
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.encode import encode_set
@@ -39,12 +43,11 @@ MOST_NOISE = 0.3
 """Maximum standard deviation of the noise of a mean's values, whose range is 1; the other classes have too few images."""
 
 TOO_FEW = (
-    "have too few images: their mean images would be mostly noise, so the generator does not learn them before the private "
-    "images"
+    "are too small: their mean images would be mostly noise, so the generator does not learn them before the private images"
 )
 
-CHUNK = 1024
-"""Images that are read at a time."""
+CHUNK = 2**24
+"""Values that are read at a time: 64 MB in float32."""
 
 
 def central_images(
@@ -65,20 +68,38 @@ def central_images(
         labels: int64 [N], their classes.
         units: units of these N rows.
         num_classes: K.
-        noise_multiplier: standard deviation of the noise on each sum.
+        noise_multiplier: standard deviation of the noise on each sum, of pixels and of the number of images.
         rng: of the noise.
     """
     size = images.shape[1]
-    side, largest = min(size, SIDE), _largest_norm(min(size, SIDE))
+    side = min(size, SIDE)
     sums = sums_of_classes(images, rows, labels, units, num_classes=num_classes)
     noisy = 2**0.5 * (sums + noise_multiplier * rng.standard_normal(sums.shape))
     counts_K = np.maximum(noisy[:, -1], 1.0)
-    kept = np.flatnonzero(2**0.5 * noise_multiplier * largest / counts_K <= MOST_NOISE)
-    means = noisy[kept, :-1] * largest / counts_K[kept, None] + 0.5
+    kept = np.flatnonzero(counts_K >= fewest_units(noise_multiplier, size))
+    means = noisy[kept, :-1] * _largest_norm(side) / counts_K[kept, None] + 0.5
     pixels = torch.from_numpy(means.reshape(len(kept), side, side, 3)).permute(0, 3, 1, 2)
     if side < size and len(kept):
         pixels = interpolate(pixels, size=(size, size), mode="bicubic")
     return (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy(), kept
+
+
+def fewest_units(noise_multiplier: float, size: int) -> int:
+    """Return the number of units that a class needs, so that the noise of its mean is at most `MOST_NOISE`."""
+    return math.ceil(2**0.5 * noise_multiplier * _largest_norm(min(size, SIDE)) / MOST_NOISE)
+
+
+def refuse_small_classes(guarantee: Guarantee, image_size: int) -> None:
+    """Raise a UserError if no class can have a mean image. Nothing is spent on them yet; the number of units is noisy."""
+    if guarantee.central_noise is None or guarantee.noisy_count >= (
+        needed := fewest_units(guarantee.central_noise, image_size)
+    ):
+        return
+    units = UNITS[guarantee.unit]
+    raise UserError(
+        f"privacy.central_images: with this budget a class needs {needed:,} {units} for a mean image, but the set has about "
+        f"{guarantee.noisy_count:,} {units} in all; set privacy.central_images=false"
+    )
 
 
 def sums_of_classes(
@@ -88,10 +109,11 @@ def sums_of_classes(
     side = min(images.shape[1], SIDE)
     sums = np.zeros((num_classes, side * side * 3 + 1))
     shares_N = units.shares()
-    for start in range(0, len(rows), CHUNK):
-        part = slice(start, start + CHUNK)
-        pixels = torch.from_numpy(images[rows[part]]).permute(0, 3, 1, 2).double() / 255 - 0.5
-        small = interpolate(pixels, size=(side, side), mode="area").permute(0, 2, 3, 1).flatten(1).numpy()
+    count = max(1, CHUNK // images[0].size)
+    for start in range(0, len(rows), count):
+        part = slice(start, start + count)
+        pixels = torch.from_numpy(images[rows[part]]).permute(0, 3, 1, 2).float().div_(255).sub_(0.5)
+        small = interpolate(pixels, size=(side, side), mode="area").permute(0, 2, 3, 1).flatten(1).double().numpy()
         vectors = np.column_stack([small / _largest_norm(side), np.ones(len(small))])
         np.add.at(sums, labels[part], vectors * (shares_N[part, None] / 2**0.5))
     return sums
@@ -124,7 +146,7 @@ def learn_central_images(
     course = replace(
         course,
         num_steps=STEPS,
-        seed=derive_seed(course.seed, "adapt", "central"),
+        seed=derive_seed(course.seed, "adapt", "central", "training"),
         checkpoint=cache / "checkpoint.safetensors",
         compiled=False,  # takes longer than these steps
         least_timestep=generator.num_timesteps // 2,

@@ -29,7 +29,7 @@ from tckr.models.memory import free_device_memory
 from tckr.models.precision import is_bfloat16
 from tckr.privacy.refusals import refuse_few_units
 from tckr.privacy.units import Units
-from tckr.stages.adapt.central import TOO_FEW, central_images, learn_central_images
+from tckr.stages.adapt.central import TOO_FEW, central_images, learn_central_images, refuse_small_classes
 from tckr.stages.adapt.config import AdaptConfig, PrivateAdaptConfig
 from tckr.stages.adapt.encode import EncodedSet, encode_set, read_encoded
 from tckr.stages.adapt.gradients import Passes
@@ -63,6 +63,7 @@ def run(config: AdaptConfig, context: StepContext) -> None:
         units = Units(units_of(context.inputs["data"], captions.records[rows], config.privacy.unit))
         guarantee = promise(config, len(units), context.seed, card.class_names)
         mechanism, num_steps = mechanism_of(guarantee, units), guarantee.steps
+        refuse_small_classes(guarantee, card.image_size)
         if context.run == 0:
             refuse_few_units(config.privacy, guarantee.noisy_count)
             if message := describe_delta_of(guarantee):
@@ -116,6 +117,8 @@ def _train(
         sharded=sharded,
     )
     start = _start(config, context, captions, course, mechanism) if mechanism and mechanism.central_noise else None
+    if start is not None:
+        free_device_memory()
     generator = load_generator(config.model, device, revision=config.revision, denoiser_stays=sharded)
     encoded = _encode(generator, config, context, captions)
     validation = _encode_validation(generator, config, context, captions) if config.selection == "best" else None
@@ -176,7 +179,7 @@ def _start(
         mechanism.units,
         num_classes=len(captions.class_names),
         noise_multiplier=mechanism.central_noise,
-        rng=np.random.default_rng(derive_seed(context.seed, "adapt", "central")),
+        rng=np.random.default_rng(derive_seed(context.seed, "adapt", "central", "noise")),
     )
     if context.run == 0 and (few := len(captions.class_names) - len(classes)):
         context.log("warning", message=f"privacy.central_images: {few} of {len(captions.class_names)} classes {TOO_FEW}")

@@ -154,6 +154,8 @@ def _scale(audit: AuditResult) -> str:
 
 def _package(audit: AuditResult, package: Package, guarantee: Guarantee | None) -> PackageAnswer:
     changes = answering_settings(audit, package.deciding) if _open(audit, package) else {}
+    if guarantee and repeats_run(changes):
+        changes = {}  # "What next?" has the command, and what it costs
     return PackageAnswer(
         name=package.name,
         holds=HOLDS.get(package.name, "").format(label=label_sense(guarantee)),
@@ -251,15 +253,16 @@ def _next_steps(audit: AuditResult, judged: Sequence[Package], guarantee: Guaran
     if audit.refuted:
         return [NextStep(text="Release nothing of this run. Canaries prove its guarantee wrong: report an error of TCKR.")]
     if audit.verdict.state == "invalid":
-        return [NextStep(text="Do not release anything based on this audit."), *_repair(audit)]
-    return [*_measure(audit, judged, guarantee), *_release(judged), *_mend(judged)]
+        return [NextStep(text="Do not release anything based on this audit."), *_repair(audit, guarantee)]
+    return [*_measure(audit, judged, guarantee), *_release(judged), *_mend(judged, guarantee)]
 
 
-def _repair(audit: AuditResult) -> list[NextStep]:
+def _repair(audit: AuditResult, guarantee: Guarantee | None) -> list[NextStep]:
     """Return what to do about each kind of failed control."""
     failed = {control.name for control in audit.controls if control.decides and not control.passed}
     texts = [text for name, text in REPAIRS.items() if name in failed]
-    steps = [NextStep(text=f"{text} The chapter audit has the numbers.") for text in texts]
+    spent = _spent(guarantee) if "positive" in failed else ""
+    steps = [NextStep(text=f"{text} The chapter audit has the numbers.{spent}") for text in texts]
     if failed & {"planted", "parity"}:
         command = f"tckr audit {RUN} audit.num_reference_runs={2 * audit.declared.num_reference_runs}"
         steps.append(NextStep(text="More reference runs make these checks more precise:", command=command))
@@ -287,7 +290,7 @@ def _measure(audit: AuditResult, judged: Sequence[Package], guarantee: Guarantee
         return []
     command = f"tckr audit {RUN} {as_arguments(changes)}"
     if guarantee and repeats_run(changes):  # --plan would repeat it too
-        return [NextStep(text=f"Measure the rest. The run changes, and {SPENT_AGAIN}:", command=command)]
+        return [NextStep(text=f"Measure the rest.{_spent(guarantee)}", command=command)]
     return [NextStep(text="Measure the rest. Add --plan to see how long that takes:", command=command)]
 
 
@@ -299,7 +302,7 @@ def _release(judged: Sequence[Package]) -> list[NextStep]:
     return [NextStep(text=f"Release what the audit allows, {_article(allowed[0])}, with a page to sign:", command=command)]
 
 
-def _mend(judged: Sequence[Package]) -> list[NextStep]:
+def _mend(judged: Sequence[Package], guarantee: Guarantee | None) -> list[NextStep]:
     leaking = [package for package in judged if package.state == "leaks"]
     if not leaking:
         return []
@@ -309,7 +312,12 @@ def _mend(judged: Sequence[Package]) -> list[NextStep]:
         "Do not release what leaks. Or train less on single images (fewer adapt.steps and teach.epochs, more images) and "
         "audit again."
     )
-    return [NextStep(text=text)]
+    return [NextStep(text=text + _spent(guarantee))]
+
+
+def _spent(guarantee: Guarantee | None) -> str:
+    """Return what advice to change the run costs under a guarantee."""
+    return f" The run changes, and {SPENT_AGAIN}." if guarantee else ""
 
 
 def _article(name: str) -> str:
