@@ -116,9 +116,7 @@ def _train(
         compiled=context.execution.compile and not sharded,
         sharded=sharded,
     )
-    start = _start(config, context, captions, course, mechanism) if mechanism and mechanism.central_noise else None
-    if start is not None:
-        free_device_memory()
+    start = _start(config, context, captions, course, mechanism) if mechanism else None
     generator = load_generator(config.model, device, revision=config.revision, denoiser_stays=sharded)
     encoded = _encode(generator, config, context, captions)
     validation = _encode_validation(generator, config, context, captions) if config.selection == "best" else None
@@ -169,8 +167,9 @@ def _train(
 def _start(
     config: AdaptConfig, context: StepContext, captions: CaptionTable, course: Course, mechanism: Mechanism
 ) -> torch.Tensor | None:
-    """Return the weights after training on noisy mean images of the classes; None if each class has too few images."""
-    assert mechanism.central_noise is not None
+    """Return the weights after training on noisy mean images of the classes; None if there are none."""
+    if mechanism.central_noise is None:
+        return None
     images = load_images(context.inputs["data"] / split_of(context.run), context.scratch)
     means, classes = central_images(
         images.images,
@@ -188,7 +187,7 @@ def _start(
     if DataCard.read(context.inputs["data"]).grey:
         means = np.stack([without_colour(image) for image in means])
     names = [captions.class_names[label] for label in classes]
-    return learn_central_images(
+    weights = learn_central_images(
         _load_to_train(config, course),
         means,
         [build_prompt(config.prompt_form, name, name, config.descriptions) for name in names],
@@ -197,6 +196,8 @@ def _start(
         cache=context.scratch / "central",
         batch_size=context.execution.inference_batch_size,
     )
+    free_device_memory()  # of a generator that learned them; the private images have their own
+    return weights
 
 
 def _refuse_divergence(losses: np.ndarray, config: AdaptConfig) -> None:
