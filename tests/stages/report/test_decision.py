@@ -177,6 +177,25 @@ def test_a_guarantee_is_stated_where_there_is_one_and_only_there():
     assert ["only the formal guarantee limits" in answer for answer in answers] == [True, False]
 
 
+def test_advice_to_change_a_run_says_that_it_spends_the_budget_of_a_guarantee_again():
+    sample = Sample(class_names=["a", "b"], canaries=False)
+    guarantee = Guarantee(
+        epsilon=9.954, delta=1e-5, unit="record", noise_multiplier=0.7, sampling_rate=0.1, steps=5, clip=1.0,
+        count_noise=2.5, noisy_count=600, noise_draws=1, class_names=["a", "b"],
+    )  # fmt: skip
+    audit = sample.audit()
+    failed = [control.model_copy(update={"passed": False}) for control in audit.controls]
+    invalid = audit.model_copy(update={"verdict": Verdict(state="invalid", reasons=[]), "controls": failed})
+    for given in (None, guarantee):
+        mended, repaired = (
+            [step.text for step in decision_of(each, sample._card(), 640, given).next_steps] for each in (audit, invalid)
+        )
+        spent = [text for text in (*mended, *repaired) if "so it spends the budget again" in text]
+        assert [text[:30] for text in spent] == (
+            ["Do not release what leaks. Or ", "The check positive failed: the"] if given else []
+        )
+
+
 @pytest.mark.parametrize(
     ("num_non_members", "named"),
     [

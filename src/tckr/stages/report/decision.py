@@ -260,9 +260,12 @@ def _next_steps(audit: AuditResult, judged: Sequence[Package], guarantee: Guaran
 def _repair(audit: AuditResult, guarantee: Guarantee | None) -> list[NextStep]:
     """Return what to do about each kind of failed control."""
     failed = {control.name for control in audit.controls if control.decides and not control.passed}
-    texts = [text for name, text in REPAIRS.items() if name in failed]
-    spent = _spent(guarantee) if "positive" in failed else ""
-    steps = [NextStep(text=f"{text} The chapter audit has the numbers.{spent}") for text in texts]
+    spent = {"positive": _spent(guarantee)}  # whose advice is to hold back more images
+    steps = [
+        NextStep(text=f"{text} The chapter audit has the numbers.{spent.get(name, '')}")
+        for name, text in REPAIRS.items()
+        if name in failed
+    ]
     if failed & {"planted", "parity"}:
         command = f"tckr audit {RUN} audit.num_reference_runs={2 * audit.declared.num_reference_runs}"
         steps.append(NextStep(text="More reference runs make these checks more precise:", command=command))
