@@ -75,6 +75,7 @@ def test_estimate_refuses_what_a_run_refuses_after_prepare(monkeypatch, capsys, 
             "privacy.votes=4",
             "privacy.num_teachers=14",
         ): "but the set has about 14 images: fewer than",
+        ("privacy.central_images=true",): "privacy.central_images: with this budget a class needs 327 images for a mean",
     }
     for settings, message in refused.items():
         dp = ["estimate", "--data", "data", "--preset", "dp", "--seconds", "1", *settings, *TINY]
@@ -94,6 +95,18 @@ def test_the_cost_of_a_guarantee_names_its_units_and_a_delta_that_hardly_protect
     assert re.search(r"The Teacher that labels takes \d+ steps, each with a share of 0\.\d+ of the groups", text)
     assert "not below 1 / number of groups, which is about 0.025" in estimate._delta_warning(settings, card)
     assert not estimate._delta_warning(settings.model_copy(update={"privacy": PrivacyConfig(epsilon=1.0)}), card)
+
+
+@pytest.mark.usefixtures("coarse_accounting")
+@pytest.mark.filterwarnings(ARRAY_WARNING)
+def test_estimate_names_the_classes_that_are_too_small_for_a_mean_image(monkeypatch, capsys, tmp_path):
+    write_classes(tmp_path / "data", {"cat": 900, "dog": 30})
+    monkeypatch.chdir(tmp_path)
+    settings = ["privacy.epsilon=50", "privacy.central_images=true", "adapt.steps=5", *TINY]
+    status, out, err = call(monkeypatch, capsys, "estimate", "--data", "data", "--preset", "dp", "--seconds", "1", *settings)
+    assert status == 0, err
+    assert re.search(r"mean image of each class get noise of 0\.\d+; a class needs about \d+ images for a mean image", out)
+    assert "1 of 2 classes have fewer, so they get none: dog." in out
 
 
 def test_estimate_names_a_list_of_refused_files_that_is_there_and_a_disk_that_is_too_small(monkeypatch, capsys, tmp_path):

@@ -11,6 +11,7 @@ from tckr.costs.forecast import NOISY_COST, drawn, forecast, images_per_second
 from tckr.costs.guarantee import private_work
 from tckr.costs.probe import Probe
 from tckr.costs.stopwatch import Lap, Phase
+from tckr.errors import UserError
 from tckr.privacy.accountant import Training, count_noise, epsilon_spent
 from tckr.stages.generate.config import GenerateConfig
 
@@ -96,6 +97,11 @@ def test_work_under_a_guarantee_grows_with_steps_batch_and_draws_and_epsilon_cha
     assert (voted.vote_noise, voted.units_per_teacher) == (pytest.approx(14.14, abs=0.01), 200 / 250)
     assert voted.voted == 100
     assert work("privacy.epsilon=10", "privacy.labels=votes", "distill.labels=soft").voted == 200  # all that are generated
+    assert (found.central_noise, found.units_per_mean) == (None, None)
+    with pytest.raises(UserError, match=r"the set has about 200 images in all; set privacy\.central_images=false"):
+        work("privacy.epsilon=10", "privacy.labels=prompt", "privacy.central_images=true")
+    warmed = work("privacy.epsilon=90", "privacy.labels=prompt", "privacy.central_images=true")
+    assert (warmed.central_noise, warmed.units_per_mean) == (pytest.approx(0.6, abs=0.2), pytest.approx(80, abs=25))
     strict = work("privacy.epsilon=1")
     assert strict.gradients == found.gradients
     assert strict.noise_multiplier > 2 * found.noise_multiplier

@@ -26,6 +26,9 @@ Seconds = Annotated[
     float,
     typer.Option(min=1, help="Approximate duration of the measurement in seconds; the smallest probe may take longer."),
 ]
+SHOWN = 3
+"""Classes that are named."""
+
 STAGES = ("caption", "adapt", "generate", "teach", "label", "distill")
 
 
@@ -72,6 +75,7 @@ def estimate(
             if check:  # what a run refuses directly after `prepare`
                 check(prepared)
         refuse_few_units(settings.privacy, _num_units(settings, card))
+        _private_work(settings, card)  # refuses a set that is too small for the budget
         complain("measuring on a few images, then on more until the time is used up")
         found = probe(settings, prepared, Path(folder) / "probe", seconds, observer)
     if as_json:
@@ -226,6 +230,7 @@ def _guarantee(settings: Settings, card: DataCard, adapting: Forecast) -> str:
         "privacy.noise_draws. Epsilon changes only the noise. With a larger batch, the noise is divided by more images."
         + _votes(settings, work)
         + _teacher(work, UNITS[privacy.unit])
+        + _means(settings, card, work)
     )
 
 
@@ -254,6 +259,26 @@ def _teacher(work: PrivateWork, units: str) -> str:
         f" The Teacher that labels takes {steps_text(work.teacher.steps, work.teacher.sampling_rate, units)}; its noise is "
         f"{work.teacher.noise_multiplier:.3g} x privacy.teacher_clip."
     )
+
+
+def _means(settings: Settings, card: DataCard, work: PrivateWork) -> str:
+    """Return the noise of the classes' mean images, and which classes are too small for one; empty without them."""
+    from tckr.privacy.config import UNITS
+
+    if work.central_noise is None or work.units_per_mean is None:
+        return ""
+    text = (
+        f" The sums that give the mean image of each class get noise of {work.central_noise:.3g}; a class needs about "
+        f"{work.units_per_mean:,} {UNITS[settings.privacy.unit]} for a mean image."
+    )
+    if settings.privacy.unit == "group":
+        return text
+    members = card.num_members / card.num_pool
+    small = [name for name, counts in card.counts.items() if counts["pool"] * members < work.units_per_mean]
+    if not small:
+        return f"{text} All classes have as many."
+    shown = ", ".join(small[:SHOWN]) + " and others" * (len(small) > SHOWN)
+    return f"{text} {len(small)} of {len(card.counts)} classes have fewer, so they get none: {shown}."
 
 
 def _warn_of_disk(settings: Settings, costs: Mapping[str, Forecast], console: Console) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tckr.config import RunConfig
-from tckr.costs.guarantee import expected_per_step
+from tckr.costs.guarantee import expected_per_step, gradients_of_means
 from tckr.costs.probe import Probe
 from tckr.stages.generate.config import GenerateConfig
 
@@ -57,13 +57,19 @@ def work_of(config: RunConfig, num_members: int, cardinality: float, found: Prob
         "caption": {"images": num_members},
         "adapt": {
             "images": adapted,
-            "steps": config.adapt.num_steps(adapted) * _step_share(config, adapted) / found.step_share,
+            "steps": (config.adapt.num_steps(adapted) * _step_share(config, adapted) + _steps_of_means(config))
+            / found.step_share,
         },
         "generate": {"images": num_drawn},
         **{name: {"epochs": images / probe_members} for name, images in learned.items()},
         "label": {"images": num_drawn},
         "distill": {"epochs": distill.epochs * num_drawn / probe_members},
     }
+
+
+def _steps_of_means(config: RunConfig) -> float:
+    """Return how many steps with `adapt.batch_size` images cost as much as the training on mean images."""
+    return gradients_of_means(config) / (config.adapt.batch_size * config.privacy.noise_draws)
 
 
 def _step_share(config: RunConfig, num_images: int) -> float:

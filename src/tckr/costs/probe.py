@@ -124,7 +124,8 @@ def probe_settings(settings: Settings, folder: Path, class_names: list[str]) -> 
             "audit_holdout": 0.0,
             "min_images_per_class": 4,
         },
-        "privacy": {"unit": "record", **of_labels},  # the groups of the images are not copied
+        # the groups of the images are not copied, and a few images are too few for mean images of the classes
+        "privacy": {"unit": "record", "central_images": False, **of_labels},
         "caption": CAPTIONED_ANEW if settings.caption.file or settings.caption.from_source else {},
         "adapt": {"descriptions": descriptions, "steps": steps, "epochs": None},
         "generate": {"cardinality": 1.0, "per_class": "balanced", "redraw": [], "redraw_copies": 0},

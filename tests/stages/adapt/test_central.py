@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +12,17 @@ import torch
 from safetensors.torch import load_file
 
 from tckr.artifacts.adapter_card import AdapterCard
-from tckr.artifacts.guarantee import Guarantee
+from tckr.artifacts.data_card import DataCard
+from tckr.artifacts.membership import read_members
+from tckr.data.groups import write_groups
 from tckr.errors import UserError
 from tckr.membership.refutation import accounting_text
+from tckr.models.diffusion.latent import LatentDiffusion
+from tckr.privacy.central import fewest_units, refuse_small_classes
+from tckr.privacy.config import PrivacyConfig
 from tckr.privacy.units import Units
 from tckr.stages.adapt import central, stage
-from tckr.stages.adapt.central import (
-    central_images,
-    fewest_units,
-    learn_central_images,
-    refuse_small_classes,
-    sums_of_classes,
-)
+from tckr.stages.adapt.central import central_images, learn_central_images, sums_of_classes
 from tckr.stages.adapt.train import Course
 from tests.stages.adapt.test_private import small
 from tests.tiny_artifacts import Recorder, make_context, write_captions, write_private_set
@@ -89,16 +89,13 @@ def test_images_are_added_up_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_set_that_is_too_small_for_any_mean_image_is_refused() -> None:
     noise = 2.5
-    guarantee = Guarantee(
-        epsilon=10.0, delta=1e-5, unit="group", noise_multiplier=0.7, sampling_rate=0.1, steps=5, clip=1.0, count_noise=2.5,
-        noisy_count=fewest_units(noise, 64), noise_draws=1, class_names=["a"], central_noise=noise,
-    )  # fmt: skip
-    refuse_small_classes(guarantee, 64)
+    privacy, fewest = PrivacyConfig(epsilon=10.0, unit="group", central_images=True), fewest_units(noise, 64)
+    refuse_small_classes(privacy, noise, fewest, 64)
     with pytest.raises(
         UserError, match=r"a class needs 327 groups .* about 326 groups in all; set privacy.central_images=false"
     ):
-        refuse_small_classes(guarantee.model_copy(update={"noisy_count": guarantee.noisy_count - 1}), 64)
-    refuse_small_classes(guarantee.model_copy(update={"noisy_count": 1, "central_noise": None}), 64)
+        refuse_small_classes(privacy, noise, fewest - 1, 64)
+    refuse_small_classes(privacy, None, 1, 64)
 
 
 @pytest.mark.filterwarnings(ARRAY_WARNING)
@@ -157,14 +154,44 @@ def test_the_adapter_starts_from_mean_images_and_repeats_an_interrupted_training
     assert not any("central_images" in message for message in told["with"])
     assert any((weights["with"][name] != values).any() for name, values in weights["without"].items())
 
-    monkeypatch.setattr(stage, "_encode", ends)  # after the training on mean images
-    with pytest.raises(KeyboardInterrupt):
-        adapted("again", fewest=0)
-    monkeypatch.undo()
+    for owner, function, calls in (
+        (LatentDiffusion, "training_loss", 2),
+        (stage, "_encode", 0),
+    ):  # inside that training, after it
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, function, ends_after(calls, getattr(owner, function)))
+            with pytest.raises(KeyboardInterrupt):
+                adapted(function, fewest=0)
+        adapted(function, fewest=0)
+        assert all((weights["with"][name] == values).all() for name, values in weights[function].items())
+
+
+@pytest.mark.filterwarnings(ARRAY_WARNING)
+@pytest.mark.usefixtures("coarse_accounting")
+def test_groups_have_mean_images_too(tmp_path: Path, tiny_generator: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(central, "STEPS", 3)
-    adapted("again", fewest=0)
-    assert all((weights["with"][name] == values).all() for name, values in weights["again"].items())
+    monkeypatch.setattr(stage, "refuse_small_classes", lambda *_: None)
+    counted = []
+    sums = central.sums_of_classes
+    monkeypatch.setattr(
+        central, "sums_of_classes", lambda *given, **named: (counted.append(given[3]), sums(*given, **named))[1]
+    )
+    inputs = {"data": write_private_set(tmp_path / "data"), "captions": write_captions(tmp_path / "captions")}
+    card = DataCard.read(inputs["data"])
+    card.model_copy(update={"groups": {"pool": 5}}).write(inputs["data"])
+    write_groups(inputs["data"], np.arange(15) // 3)
+    stage.run(small(tiny_generator, central_images=True, unit="group"), make_context(tmp_path / "group", inputs))
+    images = read_members(inputs["data"], 0)
+    assert [len(units) for units in counted] == [len(np.unique(images // 3))] != [len(images)]
 
 
-def ends(*_: object, **__: object) -> None:
-    raise KeyboardInterrupt
+def ends_after(calls: int, function: Callable[..., object]) -> Callable[..., object]:
+    """Return `function`, which ends the program at the call after so many."""
+    left = iter(range(calls))
+
+    def counted(*given: object, **named: object) -> object:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return function(*given, **named)
+
+    return counted

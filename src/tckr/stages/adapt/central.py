@@ -12,7 +12,6 @@ Shape suffixes: N rows, K classes, S side.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,25 +21,14 @@ import torch
 from safetensors.torch import load_file
 from torch.nn.functional import interpolate
 
-from tckr.artifacts.guarantee import Guarantee
 from tckr.data.seeds import derive_seed
-from tckr.errors import UserError
 from tckr.models.diffusion.generator import Generator
-from tckr.privacy.config import UNITS
+from tckr.privacy.central import BATCH, SIDE, STEPS, fewest_units, largest_norm
 from tckr.privacy.units import Units
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.encode import encode_set
 from tckr.stages.adapt.gradients import Passes
 from tckr.stages.adapt.train import Course, train_adapter
-
-STEPS, BATCH = 50, 32
-"""Length of the training on mean images."""
-
-SIDE = 32
-"""Maximum side of the means in px. Larger images are reduced first: fewer values get noise, and a mean has no detail."""
-
-MOST_NOISE = 0.3
-"""Maximum standard deviation of the noise of a mean's values, whose range is 1; the other classes have too few images."""
 
 TOO_FEW = (
     "are too small: their mean images would be mostly noise, so the generator does not learn them before the private images"
@@ -77,29 +65,11 @@ def central_images(
     noisy = 2**0.5 * (sums + noise_multiplier * rng.standard_normal(sums.shape))
     counts_K = np.maximum(noisy[:, -1], 1.0)
     kept = np.flatnonzero(counts_K >= fewest_units(noise_multiplier, size))
-    means = noisy[kept, :-1] * _largest_norm(side) / counts_K[kept, None] + 0.5
+    means = noisy[kept, :-1] * largest_norm(side) / counts_K[kept, None] + 0.5
     pixels = torch.from_numpy(means.reshape(len(kept), side, side, 3)).permute(0, 3, 1, 2)
     if side < size and len(kept):
         pixels = interpolate(pixels, size=(size, size), mode="bicubic")
     return (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy(), kept
-
-
-def fewest_units(noise_multiplier: float, size: int) -> int:
-    """Return the number of units that a class needs, so that the noise of its mean is at most `MOST_NOISE`."""
-    return math.ceil(2**0.5 * noise_multiplier * _largest_norm(min(size, SIDE)) / MOST_NOISE)
-
-
-def refuse_small_classes(guarantee: Guarantee, image_size: int) -> None:
-    """Raise a UserError if no class can have a mean image. Nothing is spent on them yet; the number of units is noisy."""
-    if guarantee.central_noise is None or guarantee.noisy_count >= (
-        needed := fewest_units(guarantee.central_noise, image_size)
-    ):
-        return
-    units = UNITS[guarantee.unit]
-    raise UserError(
-        f"privacy.central_images: with this budget a class needs {needed:,} {units} for a mean image, but the set has about "
-        f"{guarantee.noisy_count:,} {units} in all; set privacy.central_images=false"
-    )
 
 
 def sums_of_classes(
@@ -114,7 +84,7 @@ def sums_of_classes(
         part = slice(start, start + count)
         pixels = torch.from_numpy(images[rows[part]]).permute(0, 3, 1, 2).float().div_(255).sub_(0.5)
         small = interpolate(pixels, size=(side, side), mode="area").permute(0, 2, 3, 1).flatten(1).double().numpy()
-        vectors = np.column_stack([small / _largest_norm(side), np.ones(len(small))])
+        vectors = np.column_stack([small / largest_norm(side), np.ones(len(small))])
         np.add.at(sums, labels[part], vectors * (shares_N[part, None] / 2**0.5))
     return sums
 
@@ -153,7 +123,3 @@ def learn_central_images(
     )
     train_adapter(generator, encoded, own, course, passes=Passes(largest=BATCH))
     return load_file(course.checkpoint)["weights"]
-
-
-def _largest_norm(side: int) -> float:
-    return 0.5 * (3 * side * side) ** 0.5

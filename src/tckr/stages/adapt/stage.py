@@ -27,9 +27,10 @@ from tckr.models.diffusion.load import load_generator
 from tckr.models.diffusion.prompts import build_prompt, describe_cut
 from tckr.models.memory import free_device_memory
 from tckr.models.precision import is_bfloat16
+from tckr.privacy.central import refuse_small_classes
 from tckr.privacy.refusals import refuse_few_units
 from tckr.privacy.units import Units
-from tckr.stages.adapt.central import TOO_FEW, central_images, learn_central_images, refuse_small_classes
+from tckr.stages.adapt.central import TOO_FEW, central_images, learn_central_images
 from tckr.stages.adapt.config import AdaptConfig, PrivateAdaptConfig
 from tckr.stages.adapt.encode import EncodedSet, encode_set, read_encoded
 from tckr.stages.adapt.gradients import Passes
@@ -63,7 +64,7 @@ def run(config: AdaptConfig, context: StepContext) -> None:
         units = Units(units_of(context.inputs["data"], captions.records[rows], config.privacy.unit))
         guarantee = promise(config, len(units), context.seed, card.class_names)
         mechanism, num_steps = mechanism_of(guarantee, units), guarantee.steps
-        refuse_small_classes(guarantee, card.image_size)
+        refuse_small_classes(config.privacy, guarantee.central_noise, guarantee.noisy_count, card.image_size)
         if context.run == 0:
             refuse_few_units(config.privacy, guarantee.noisy_count)
             if message := describe_delta_of(guarantee):
