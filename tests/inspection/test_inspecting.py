@@ -59,7 +59,7 @@ def test_it_names_the_requested_groups(monkeypatch, capsys, data: Path) -> None:
     [
         "understood as class folders in folders of splits",
         r"emu\D+1\D+0",
-        r"1 classes have fewer than 8 images to train on and would be left out: emu \(1\)",
+        r"1 class has fewer than 8 images to train on and would be left out: emu \(1\)",
         "refused: zero_bytes",
         r"use the values 0 to 4,09., and 65,535 becomes white: they come out dark. Set prepare.intensity=window",
         r"2 images look like another one \(1 pairs\): 1 pairs are divided between training and test split, 0 have",
@@ -74,7 +74,7 @@ def test_it_says_what_is_there(monkeypatch, capsys, data: Path, said: str) -> No
 def test_it_says_when_too_few_classes_are_left_for_a_run(monkeypatch, capsys, data: Path) -> None:
     assert "a run needs" not in inspect(monkeypatch, capsys, data)
     asked = "prepare.min_images_per_class=11"  # 11 cats and 10 dogs; the emu alone lacks more
-    assert "1 classes would be left: a run needs at least 2 with 11" in inspect(monkeypatch, capsys, data, asked)
+    assert "1 class would be left: a run needs at least 2 with 11" in inspect(monkeypatch, capsys, data, asked)
 
 
 def test_the_page_contains_its_pictures_and_loads_nothing_else(monkeypatch, capsys, data: Path, tmp_path: Path) -> None:

@@ -45,9 +45,11 @@ def _small(layout: Layout, min_images: int, min_classes: int) -> list[str]:
     uses = {part.name: part.use for part in layout.parts}
     sizes = {name: sum(n for part, n in found.items() if uses[part] != TEST) for name, found in layout.classes.items()}
     small = [f"{name} ({size})" for name, size in sizes.items() if size < min_images]
-    notes = [f"{len(small)} classes have fewer than {min_images} images to train on and would be left out: {_some(small)}."]
+    found = "1 class has" if len(small) == 1 else f"{len(small)} classes have"
+    notes = [f"{found} fewer than {min_images} images to train on and would be left out: {_some(small)}."]
     left = len(sizes) - len(small)
-    too_few = [f"{left} classes would be left: a run needs at least {min_classes} with {min_images} images each."]
+    classes = "1 class" if left == 1 else f"{left} classes"
+    too_few = [f"{classes} would be left: a run needs at least {min_classes} with {min_images} images each."]
     return [*(notes if small else []), *(too_few if left < min_classes else [])]
 
 
@@ -57,10 +59,10 @@ def _pictures(seen: Seen) -> list[str]:
     sides: Counter[int] = Counter()
     for size, count in seen.sizes.items():
         sides[min(size)] += count
-    lines = [
-        f"{len(seen.files):,} images can be read; the shorter side has {min(sides)} to {max(sides)} px, "
-        f"median {_median(sides)}. {len(seen.sizes)} different sizes."
-    ]
+    shorter = f"{min(sides)} to {max(sides)} px, median {_median(sides)}" if len(sides) > 1 else f"{min(sides)} px"
+    different = f"{len(seen.sizes):,} different sizes" if len(seen.sizes) > 1 else "All have the same size"
+    number = "1 image" if len(seen.files) == 1 else f"{len(seen.files):,} images"
+    lines = [f"{number} can be read; the shorter side has {shorter}. {different}."]
     deep = describe_dark(seen.deep) or describe_range(seen.deep)
     black = describe_black(seen.black, len(seen.files))
     return lines + [f"{text}." for text in (deep, black) if text]
