@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tckr.cli.status import read_plan
+from tckr.cli.status import _print_work, read_plan
 from tckr.config import Settings, load_settings
 from tckr.engine import liveness
 from tckr.engine.drafts import drafting
@@ -81,14 +81,18 @@ def test_a_group_that_is_complete_in_part_is_interrupted_only_where_a_step_was_b
     assert states(settings)["adapt"] == "missing"
 
 
-def test_a_variant_goes_on_while_its_sweep_does(tmp_path: Path) -> None:
+def test_a_variant_goes_on_while_its_sweep_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Folder(tmp_path / "sweep", Kind.SWEEP, print).held():
         settings = settings_in(tmp_path / "sweep")
         step = plan(settings, "prepare", begins=True)[0]
         with drafting(Store(settings.execution.store).folder(step), lambda: False):
             pass  # a call that was killed
         assert states(settings)["prepare"] == "started"
+        _print_work(settings.execution.folder)
+    assert f"at work  process {os.getpid()} on " in capsys.readouterr().out
     assert states(settings)["prepare"] == "interrupted"
+    _print_work(settings.execution.folder)
+    assert not capsys.readouterr().out
 
 
 def test_only_links_of_a_run_are_outdated_and_not_the_files_of_a_copy(tmp_path: Path) -> None:

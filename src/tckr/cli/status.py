@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tckr.config import Settings
     from tckr.engine.step import Step
     from tckr.engine.store import Store
+    from tckr.progress.written import Progress
 
 
 DAMAGED = 2
@@ -53,12 +54,10 @@ def status(
 def _print_work(folder: Path) -> None:
     """Print how far a run is, if one is going on."""
     from tckr.cli.terminal import Terminal, escape
-    from tckr.progress.written import read_progress
 
-    found = read_progress(folder)
-    if found is None:
+    worker, progress = _at_work(folder)
+    if worker is None:
         return
-    worker, progress = found
     console = Terminal()
     console.print(f"[bold]at work[/]  {escape(worker)}", soft_wrap=True)
     if progress is not None:
@@ -81,11 +80,10 @@ def show_plan(settings: Settings, until: str, as_json: bool) -> None:
 def read_plan(settings: Settings, until: str = "report") -> dict[str, Any]:
     """Return the state of a plan: one row per step; reference runs and controls share one row per stage."""
     from tckr.engine.store import Store
-    from tckr.progress.written import read_progress
     from tckr.running import plan, spends_again
 
     store = Store(settings.execution.store)
-    worker, progress = read_progress(settings.execution.folder) or (_sweep_at_work(settings.execution.folder), None)
+    worker, progress = _at_work(settings.execution.folder)
     steps, links = plan(settings, until), settings.execution.folder / "artifacts"
     damaged = {step.name: damage for step in steps if (damage := store.damage(step))}
     return {
@@ -105,6 +103,13 @@ def read_plan(settings: Settings, until: str = "report") -> dict[str, Any]:
         ],
         "damaged": damaged,
     }
+
+
+def _at_work(folder: Path) -> tuple[str | None, Progress | None]:
+    """Return the process that computes a run, or its sweep, and the progress that it has written."""
+    from tckr.progress.written import read_progress
+
+    return read_progress(folder) or (_sweep_at_work(folder), None)
 
 
 def _sweep_at_work(folder: Path) -> str | None:
