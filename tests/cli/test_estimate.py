@@ -92,6 +92,7 @@ def test_the_cost_of_a_guarantee_names_its_units_and_a_delta_that_hardly_protect
     )
     card = SimpleNamespace(groups={"members": 40}, num_members=900)
     text = estimate._guarantee(settings, card, SimpleNamespace(seconds=60.0))
+    assert "but 92 to 95 and 79 to 82 % with 1,200" in text
     assert re.search(r"The Teacher that labels takes \d+ steps, each with a share of 0\.\d+ of the groups", text)
     assert "not below 1 / number of groups, which is about 0.025" in estimate._delta_warning(settings, card)
     assert not estimate._delta_warning(settings.model_copy(update={"privacy": PrivacyConfig(epsilon=1.0)}), card)
