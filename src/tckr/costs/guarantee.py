@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tckr.config import RunConfig
 from tckr.privacy.accountant import Training, divide_budget
-from tckr.privacy.central import BATCH, STEPS, fewest_units, refuse_small_classes
+from tckr.privacy.mean_images import BATCH, STEPS, fewest_units, refuse_small_classes
 
 
 @dataclass(frozen=True, kw_only=True)

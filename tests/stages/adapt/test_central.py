@@ -18,8 +18,8 @@ from tckr.data.groups import write_groups
 from tckr.errors import UserError
 from tckr.membership.refutation import accounting_text
 from tckr.models.diffusion.latent import LatentDiffusion
-from tckr.privacy.central import fewest_units, refuse_small_classes
 from tckr.privacy.config import PrivacyConfig
+from tckr.privacy.mean_images import fewest_units, refuse_small_classes
 from tckr.privacy.units import Units
 from tckr.stages.adapt import central, stage
 from tckr.stages.adapt.central import central_images, learn_central_images, sums_of_classes

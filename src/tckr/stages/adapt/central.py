@@ -23,7 +23,7 @@ from torch.nn.functional import interpolate
 
 from tckr.data.seeds import derive_seed
 from tckr.models.diffusion.generator import Generator
-from tckr.privacy.central import BATCH, SIDE, STEPS, fewest_units, largest_norm
+from tckr.privacy.mean_images import BATCH, SIDE, STEPS, fewest_units, largest_norm
 from tckr.privacy.units import Units
 from tckr.stages.adapt.config import AdaptConfig
 from tckr.stages.adapt.encode import encode_set

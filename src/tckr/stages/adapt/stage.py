@@ -27,7 +27,7 @@ from tckr.models.diffusion.load import load_generator
 from tckr.models.diffusion.prompts import build_prompt, describe_cut
 from tckr.models.memory import free_device_memory
 from tckr.models.precision import is_bfloat16
-from tckr.privacy.central import refuse_small_classes
+from tckr.privacy.mean_images import refuse_small_classes
 from tckr.privacy.refusals import refuse_few_units
 from tckr.privacy.units import Units
 from tckr.stages.adapt.central import TOO_FEW, central_images, learn_central_images
